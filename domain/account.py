@@ -1,0 +1,166 @@
+"""Account: a person who may log in, their public profile, and the roles that an operator gave them."""
+
+from datetime import datetime
+from typing import ClassVar, Literal, assert_never
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import RoomId, UserId
+from domain.refusals import AccountDeactivated, AccountNotFound, RoleNeeded
+
+AccountRole = Literal["auditor", "records_manager", "admin"]
+ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")
+
+
+class _Personal(Event, frozen=True):
+    user_id: UserId
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.user_id, None
+
+
+class AccountRegistered(_Personal, frozen=True):
+    topic: ClassVar = "account.registered"
+    sealed: ClassVar = ("email", "username", "password_hash")
+
+    email: str
+    username: str
+    password_hash: str
+    is_verified: bool = False
+
+
+class ProfileChanged(_Personal, frozen=True):
+    """The whole profile after the change."""
+
+    topic: ClassVar = "account.profile_changed"
+    sealed: ClassVar = ("username", "avatar_url")
+
+    username: str
+    avatar_url: str | None
+
+
+class AccountDeactivatedEvent(_Personal, frozen=True):
+    topic: ClassVar = "account.deactivated"
+
+
+class AccountActivated(_Personal, frozen=True):
+    topic: ClassVar = "account.activated"
+
+
+class RoleGranted(_Personal, frozen=True):
+    topic: ClassVar = "account.role_granted"
+
+    role: AccountRole
+
+
+class RoleRevoked(_Personal, frozen=True):
+    topic: ClassVar = "account.role_revoked"
+
+    role: AccountRole
+
+
+AccountEvent = AccountRegistered | ProfileChanged | AccountDeactivatedEvent | AccountActivated | RoleGranted | RoleRevoked
+
+
+class Account(Struct, frozen=True):
+    """As much of an account as decisions and logging in need."""
+
+    user_id: UserId
+    email: str
+    username: str
+    password_hash: str
+    avatar_url: str | None
+    is_active: bool
+    is_verified: bool
+    roles: frozenset[AccountRole]
+    created_at: datetime
+    updated_at: datetime
+
+
+def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
+    """A new account; that e-mail and username are free is the claims' to say."""
+    return (AccountRegistered(user_id, email, username, password_hash),)
+
+
+def change_profile(
+    account: Account | None, *, username: str | UnsetType, avatar_url: str | None | UnsetType
+) -> tuple[AccountEvent, ...]:
+    """Change what is given; UNSET stays as it is, and the same again changes nothing."""
+    account = require_active(account)
+    new_username = account.username if username is UNSET else username
+    new_avatar_url = account.avatar_url if avatar_url is UNSET else avatar_url
+    if (new_username, new_avatar_url) == (account.username, account.avatar_url):
+        return ()
+    return (ProfileChanged(account.user_id, new_username, new_avatar_url),)
+
+
+def deactivate(account: Account | None) -> tuple[AccountEvent, ...]:
+    account = require_known(account)
+    return (AccountDeactivatedEvent(account.user_id),) if account.is_active else ()
+
+
+def activate(account: Account | None) -> tuple[AccountEvent, ...]:
+    account = require_known(account)
+    return () if account.is_active else (AccountActivated(account.user_id),)
+
+
+def grant(account: Account | None, *, role: AccountRole) -> tuple[AccountEvent, ...]:
+    account = require_known(account)
+    return () if role in account.roles else (RoleGranted(account.user_id, role),)
+
+
+def revoke(account: Account | None, *, role: AccountRole) -> tuple[AccountEvent, ...]:
+    account = require_known(account)
+    return (RoleRevoked(account.user_id, role),) if role in account.roles else ()
+
+
+def require_known(account: Account | None) -> Account:
+    if account is None:
+        raise AccountNotFound
+    return account
+
+
+def require_active(account: Account | None) -> Account:
+    if not require_known(account).is_active:
+        raise AccountDeactivated
+    return require_known(account)
+
+
+def require_role(account: Account | None, *roles: AccountRole) -> Account:
+    """Refuse whoever has none of these roles."""
+    account = require_active(account)
+    if account.roles.isdisjoint(roles):
+        raise RoleNeeded
+    return account
+
+
+def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
+    event = fact.event
+    if isinstance(event, AccountRegistered):
+        return Account(
+            event.user_id, event.email, event.username, event.password_hash, None, True, event.is_verified,
+            frozenset(), fact.at, fact.at,
+        )  # fmt: skip
+    assert account is not None, "an account is registered before anything else happens to it"
+    match event:
+        case ProfileChanged():
+            return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=fact.at)
+        case AccountDeactivatedEvent():
+            return replace(account, is_active=False, updated_at=fact.at)
+        case AccountActivated():
+            return replace(account, is_active=True, updated_at=fact.at)
+        case RoleGranted():
+            return replace(account, roles=account.roles | {event.role})
+        case RoleRevoked():
+            return replace(account, roles=account.roles - {event.role})
+        case _:
+            assert_never(event)
+
+
+ACCOUNT: Stream[Account] = Stream("account", evolve)
+EVENTS: tuple[type[Event], ...] = (
+    AccountRegistered, ProfileChanged, AccountDeactivatedEvent, AccountActivated, RoleGranted, RoleRevoked,
+)  # fmt: skip

@@ -1,0 +1,46 @@
+"""Audit reads: that somebody looked at the record is itself on the record.
+
+Counted, not traced: one event per session, filter and minute, whatever the number of pages. The key of the stream is a
+UUIDv5 of the three, so the second read of a minute finds the first one's stream and changes nothing.
+"""
+
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import SessionId, UserId
+
+READS = UUID("c0a4ef0b-3f5e-5c8b-91b5-0f6a7a2f9d51")
+
+
+class AuditRead(Event, frozen=True):
+    """`filter` is the request's path and query as it was asked, positions of pages left out."""
+
+    topic: ClassVar = "audit.read"
+
+    auditor_id: UserId
+    filter: str
+    minute: int
+
+
+class AuditReads(Struct, frozen=True):
+    minute: int
+
+
+def read_key(session_id: SessionId, filter: str, minute: int) -> UUID:
+    return uuid5(READS, f"{session_id}\n{minute}\n{filter}")
+
+
+def note(reads: AuditReads | None, *, auditor_id: UserId, filter: str, minute: int) -> tuple[AuditRead, ...]:
+    """Record the first read of this minute; `minute` counts from 1970."""
+    return () if reads else (AuditRead(auditor_id, filter, minute),)
+
+
+def evolve(reads: AuditReads | None, fact: Recorded[AuditRead]) -> AuditReads:
+    return AuditReads(fact.event.minute)
+
+
+AUDIT_READS: Stream[AuditReads] = Stream("audit-read", evolve)
+EVENTS: tuple[type[Event], ...] = (AuditRead,)

@@ -1,0 +1,94 @@
+"""The record's vocabulary: what an event is, what surrounds it, and how streams fold into states.
+
+An `Event` is plain data with a topic that is for ever. Fields named in `sealed` are encrypted in the record, under a key
+of `key_subject` and room and day; when the key is destroyed they come back as their empty value and
+`Recorded.erased` is true. `room_id` of the record is the audience: the event is told in that room, and only those
+events carry one, so that a frame's `prev` is a function of the record.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
+
+
+class Event(Struct, frozen=True):
+    """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to."""
+
+    topic: ClassVar[str] = ""
+    sealed: ClassVar[tuple[str, ...]] = ()
+
+    def audience(self) -> RoomId | None:
+        """The room in which this event is told; None for those that no room hears."""
+        return None
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        """Whose data the sealed fields are: the person (or room), and the room it was said in."""
+        raise AssertionError(f"{self.topic} seals nothing")
+
+
+class UnknownEvent(Event, frozen=True):
+    """An event whose topic this version does not know; followers pass over it."""
+
+    recorded_topic: str
+    room_id: RoomId | None
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+
+class Meta(Struct, frozen=True, omit_defaults=True):
+    """Who, whence and why; recorded with every event of one command. `address`, `agent` and `reason` are sealed."""
+
+    id: EventId
+    command: str
+    actor: UserId | None = None
+    session: SessionId | None = None
+    correlation: str | None = None
+    causation: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    reason: str | None = None
+
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+State_co = TypeVar("State_co", covariant=True)
+
+
+class Recorded(Struct, Generic[E_co], frozen=True):
+    """An event with its place in the record. `version` counts from 1 in its stream, `at` is the record's clock (UTC)."""
+
+    position: int
+    stream: StreamId
+    version: int
+    at: datetime
+    event: E_co
+    meta: Meta
+    erased: bool = False
+
+
+class Stream(Generic[State_co]):
+    """A kind of stream and how its events fold; `evolve` takes None and the first event, then its own answers."""
+
+    def __init__(self, kind: str, evolve: Callable[[Any, Recorded[Any]], State_co]) -> None:
+        self.kind = kind
+        self.evolve = evolve
+
+    def id(self, *key: UUID) -> StreamId:
+        return stream_id(self.kind, *key)
+
+
+class Caller(Struct, frozen=True):
+    """On whose behalf a command runs. `user_id` None: a stranger, or the operator at the command line."""
+
+    user_id: UserId | None = None
+    session_id: SessionId | None = None
+    correlation: str | None = None
+    causation: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    reason: str | None = None

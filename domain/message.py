@@ -1,0 +1,175 @@
+"""Message: one post in a room, and what may still happen to it.
+
+Each message is a stream of its own, so two people posting never collide. A decision takes the state and plain values,
+and answers with events (it happened), with nothing (no change to record), or with a raised `Refused`. Edits and
+deletions carry the posting's position and time, so that a row and a frame are functions of one event.
+"""
+
+from datetime import datetime
+from typing import ClassVar, assert_never
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.kinds import KINDS, MessageType
+from domain.refusals import MessageDeletedAlready, MessageIdTaken, MessageNotFound, NotYourMessage, Stale
+
+
+class _OfMessage(Event, frozen=True):
+    message_id: MessageId
+    room_id: RoomId
+    sender_id: UserId
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.sender_id, self.room_id
+
+
+class MessagePosted(_OfMessage, frozen=True):
+    topic: ClassVar = "message.posted"
+    sealed: ClassVar = ("content",)
+
+    content: str
+    message_type: MessageType = "text"
+    file_id: FileId | None = None
+    reply_to: MessageId | None = None
+
+
+class MessageEdited(_OfMessage, frozen=True):
+    topic: ClassVar = "message.edited"
+    sealed: ClassVar = ("content",)
+
+    content: str
+    message_type: MessageType
+    file_id: FileId | None
+    reply_to: MessageId | None
+    posted_position: int
+    posted_at: datetime
+
+
+class MessageDeleted(_OfMessage, frozen=True):
+    topic: ClassVar = "message.deleted"
+
+    message_type: MessageType
+    file_id: FileId | None
+    reply_to: MessageId | None
+    posted_position: int
+    posted_at: datetime
+    is_edited: bool
+    by: UserId
+
+
+MessageEvent = MessagePosted | MessageEdited | MessageDeleted
+
+
+class Message(Struct, frozen=True):
+    """As much of a message as decisions need; `posted_content` is the posting's, whatever was edited since."""
+
+    message_id: MessageId
+    room_id: RoomId
+    sender_id: UserId
+    message_type: MessageType
+    content: str
+    posted_content: str
+    file_id: FileId | None
+    reply_to: MessageId | None
+    position: int
+    posted_at: datetime
+    is_edited: bool
+    is_deleted: bool
+
+
+def post(
+    message: Message | None,
+    *,
+    message_id: MessageId,
+    room_id: RoomId,
+    sender_id: UserId,
+    content: str,
+    message_type: MessageType = "text",
+    file_id: FileId | None = None,
+    reply_to: MessageId | None = None,
+) -> tuple[MessageEvent, ...]:
+    """Post once: the very same post again changes nothing, anything else under its id is refused."""
+    KINDS[message_type].check(content, file_id)
+    if message is None:
+        return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to),)
+    asked = (room_id, sender_id, content, message_type, file_id, reply_to)
+    posted = (
+        message.room_id,
+        message.sender_id,
+        message.posted_content,
+        message.message_type,
+        message.file_id,
+        message.reply_to,
+    )
+    if asked != posted:
+        raise MessageIdTaken
+    return ()
+
+
+def edit(message: Message | None, *, by: UserId, content: str) -> tuple[MessageEvent, ...]:
+    """Replace the text; only the sender may, and the same words again change nothing."""
+    if message is None:
+        raise MessageNotFound
+    if message.sender_id != by:
+        raise NotYourMessage
+    if message.is_deleted:
+        raise MessageDeletedAlready
+    KINDS[message.message_type].check(content, message.file_id)
+    if message.content == content:
+        return ()
+    return (
+        MessageEdited(
+            message.message_id, message.room_id, message.sender_id, content, message.message_type,
+            message.file_id, message.reply_to, message.position, message.posted_at,
+        ),
+    )  # fmt: skip
+
+
+def delete(message: Message | None, *, by: UserId, moderates: bool) -> tuple[MessageEvent, ...]:
+    """Leave a tombstone; the sender may, and who moderates the room. Deleting again changes nothing."""
+    if message is None:
+        raise MessageNotFound
+    if message.sender_id != by and not moderates:
+        raise NotYourMessage
+    if message.is_deleted:
+        return ()
+    return (
+        MessageDeleted(
+            message.message_id, message.room_id, message.sender_id, message.message_type, message.file_id,
+            message.reply_to, message.position, message.posted_at, message.is_edited, by,
+        ),
+    )  # fmt: skip
+
+
+def require_version(actual: int, wanted: int | None) -> None:
+    """Refuse when the caller decided on another version than the present one; None decides on any."""
+    if wanted is not None and wanted != actual:
+        raise Stale
+
+
+def evolve(message: Message | None, fact: Recorded[MessageEvent]) -> Message:
+    event = fact.event
+    if isinstance(event, MessagePosted):
+        return Message(
+            event.message_id, event.room_id, event.sender_id, event.message_type, event.content, event.content,
+            event.file_id, event.reply_to, fact.position, fact.at, False, False,
+        )  # fmt: skip
+    assert message is not None, "a message is posted before it is edited"
+    match event:
+        case MessageEdited():
+            return replace(message, content=event.content, is_edited=True)
+        case MessageDeleted():
+            return replace(message, content="", is_deleted=True)
+        case _:
+            assert_never(event)
+
+
+MESSAGE: Stream[Message] = Stream("message", evolve)
+EVENTS: tuple[type[Event], ...] = (MessagePosted, MessageEdited, MessageDeleted)

@@ -1,0 +1,168 @@
+"""The doors of the house: what commands, projections, gateway and workers ask of the world.
+
+`adapters/` holds the real ones and, in memory, the fakes that the same contract suites hold to them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+
+from domain.facts import Caller, Event, Recorded
+from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
+
+Row = TypeVar("Row")
+ClaimKind = Literal["email", "username"]
+
+
+class Db(Protocol):
+    """Queries on a pool, or on the one connection of a transaction. Rows are built by position: `row(*columns)`."""
+
+    async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]: ...
+    async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None: ...
+    async def value(self, sql: str, *args: object) -> Any: ...
+    async def run(self, sql: str, *args: object) -> str: ...
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Append rows to `schema.table` by COPY."""
+
+    def transaction(self, *, durable: bool = True) -> "AbstractAsyncContextManager[Db]":
+        """One transaction; `durable=False` (for what can be rebuilt) does not wait for the disk at commit."""
+
+
+# The record
+
+
+class Head(Struct, frozen=True):
+    record: RecordId
+    position: int
+    at: datetime
+
+
+class Write(Struct, frozen=True):
+    """Events for one stream, which must be at version `expected` (0: must not exist)."""
+
+    stream: StreamId
+    expected: int
+    events: tuple[Event, ...]
+
+
+class Claim(Struct, frozen=True):
+    """Take a value for a stream (`stream` given; taking one's own again is fine), or release it (None)."""
+
+    kind: ClaimKind
+    value: str
+    stream: StreamId | None
+
+
+class Receipt(Struct, frozen=True):
+    """What an Idempotency-Key stands for: the digest of caller, method, path and key, and that of the body."""
+
+    digest: bytes
+    request: bytes
+
+
+class Append(Struct, frozen=True):
+    """All that one command writes, and what it depends on: `guards` are other streams and the versions it saw."""
+
+    command: str
+    caller: Caller
+    writes: tuple[Write, ...]
+    guards: tuple[tuple[StreamId, int], ...] = ()
+    claims: tuple[Claim, ...] = ()
+    receipt: Receipt | None = None
+
+
+class Appended(Struct, frozen=True):
+    """It is on the disk; the facts come in the order of the writes."""
+
+    facts: tuple[Recorded[Event], ...]
+
+
+class Conflicted(Struct, frozen=True):
+    """A stream was not at the version that the decision saw; nothing was written."""
+
+
+class ClaimTaken(Struct, frozen=True):
+    """Somebody else holds this claim; nothing was written."""
+
+    kind: ClaimKind
+
+
+class ReceiptFound(Struct, frozen=True):
+    """The key was used before: the positions then written, and the digest of the body then sent."""
+
+    first: int
+    last: int
+    request: bytes
+
+
+Answer = Appended | Conflicted | ClaimTaken | ReceiptFound
+
+
+class Record(Protocol):
+    """The truth. Whatever is returned was committed; positions are seen without holes."""
+
+    async def append(self, append: Append) -> Answer:
+        """Append all or nothing, durably. Raises `Busy` when too much waits, `RecordUnavailable` when unreachable."""
+
+    async def head(self) -> Head: ...
+
+    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        """Return every event of each stream in order; a stream that does not exist has none."""
+
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        """Return at most `limit` events after a position (and up to `until`), in order."""
+
+    async def room_after(
+        self, room_id: RoomId, position: int, *, until: int, limit: int
+    ) -> Sequence[Recorded[Event]]:
+        """The same for the events that this room hears."""
+
+    async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
+        """For each (room, position): the position of the event the room heard before it; 0 for none."""
+
+    async def claimant(self, kind: ClaimKind, value: str) -> StreamId | None: ...
+
+    async def receipt(self, digest: bytes) -> ReceiptFound | None: ...
+
+    def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
+        """Follow NOTIFY: yields a head position when something was appended, and at least once a `POLL_SECONDS`."""
+
+
+class RecordUnavailable(Exception):
+    """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
+
+
+# The door
+
+
+class Passwords(Protocol):
+    async def hash(self, password: str) -> str: ...
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Take the same time whether the hash is known (given) or not (None: always False)."""
+
+
+class Access(Struct, frozen=True):
+    """What a valid access token says."""
+
+    user_id: UserId
+    session_id: SessionId
+    expires_at: datetime
+
+
+class Tokens(Protocol):
+    """Access tokens: JWT (RFC 9068), signed with EdDSA by keys of our own table."""
+
+    def access(self, *, user_id: UserId, session_id: SessionId, now: datetime) -> str: ...
+
+    def read(self, token: str, now: datetime) -> Access:
+        """Raise `BadToken` for whatever is not a live access token of ours."""
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys (RFC 7517), the newest first."""
+
+
+Clock = Callable[[], datetime]
+Chance = Callable[[int], bytes]

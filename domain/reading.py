@@ -1,0 +1,52 @@
+"""Reading: how far one member has read one room. The key of its stream is (room, user).
+
+A mark moves forward only, and is recorded at most once in five seconds: it is a hint to its owner's other devices, not
+a fact that anybody else relies on. No room hears it.
+"""
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from msgspec import Struct
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import RoomId, UserId
+from domain.limits import READ_MARK_SECONDS
+
+
+class ReadMarked(Event, frozen=True):
+    topic: ClassVar = "reading.marked"
+
+    room_id: RoomId
+    user_id: UserId
+    position: int
+
+
+class Reading(Struct, frozen=True):
+    position: int
+    marked_at: datetime
+
+
+def mark(
+    reading: Reading | None, *, room_id: RoomId, user_id: UserId, position: int, head: int
+) -> tuple[ReadMarked, ...]:
+    """Move the mark forward, at most to the head; back or to the same place changes nothing."""
+    position = min(position, head)
+    if position <= (reading.position if reading else 0):
+        return ()
+    return (ReadMarked(room_id, user_id, position),)
+
+
+def due_in(reading: Reading | None, *, now: datetime) -> float:
+    """Seconds until the next mark may be recorded; 0 when it may be at once."""
+    if reading is None:
+        return 0.0
+    return max(0.0, (reading.marked_at + timedelta(seconds=READ_MARK_SECONDS) - now).total_seconds())
+
+
+def evolve(reading: Reading | None, fact: Recorded[ReadMarked]) -> Reading:
+    return Reading(fact.event.position, fact.at)
+
+
+READING: Stream[Reading] = Stream("reading", evolve)
+EVENTS: tuple[type[Event], ...] = (ReadMarked,)

@@ -1,0 +1,171 @@
+"""Refusals: the answers of a decision that says no.
+
+The docstring of a refusal is the sentence that a person reads; its `code` is stable and part of the contract. The
+family says what kind of no it is; only `gateway/problems.py` knows HTTP's numbers for the families.
+"""
+
+from typing import ClassVar
+
+
+class Refused(Exception):
+    """The request was refused."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init_subclass__(cls, code: str | None = None) -> None:
+        if code is not None:
+            cls.code = code
+
+    def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
+        """`pointer` is the JSON pointer (RFC 6901) of the field that is to blame, where there is one."""
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.pointer = pointer
+        super().__init__(self.detail)
+
+
+class Unknown(Refused):
+    """What was asked for does not exist, or is not yours to know of."""
+
+
+class Forbidden(Refused):
+    """You may know of it, but not do this."""
+
+
+class Unauthenticated(Refused):
+    """Who you are is not shown."""
+
+
+class Contradicted(Refused):
+    """The present state does not allow it."""
+
+
+class Stale(Refused, code="version.stale"):
+    """Somebody changed it since you read it; read it again and decide anew."""
+
+
+class Invalid(Refused, code="field.invalid"):
+    """A field holds what it may not hold."""
+
+
+class Busy(Refused, code="server.busy"):
+    """Too much is waiting; try again in a moment."""
+
+
+# Accounts and sessions
+
+
+class AccountNotFound(Unknown, code="account.not_found"):
+    """There is no such account."""
+
+
+class AccountDeactivated(Forbidden, code="account.deactivated"):
+    """This account is deactivated."""
+
+
+class UsernameTaken(Contradicted, code="account.username_taken"):
+    """This username is taken."""
+
+
+class EmailTaken(Contradicted, code="account.email_taken"):
+    """An account with this e-mail exists already; log in, or use another address."""
+
+
+class RegistrationClosed(Forbidden, code="account.registration_closed"):
+    """New accounts are not taken here; ask an operator."""
+
+
+class BadCredentials(Unauthenticated, code="auth.bad_credentials"):
+    """E-mail or password is wrong."""
+
+
+class BadToken(Unauthenticated, code="auth.token_invalid"):
+    """A valid access token is needed: log in, or refresh the session."""
+
+
+class BadRefreshToken(Unauthenticated, code="auth.refresh_invalid"):
+    """This refresh token is unknown, spent or expired; log in again."""
+
+
+class SessionRevoked(Unauthenticated, code="auth.session_revoked"):
+    """This session has ended; log in again."""
+
+
+class RoleNeeded(Forbidden, code="auth.role_needed"):
+    """This needs a role that you do not have."""
+
+
+# Rooms and memberships
+
+
+class RoomNotFound(Unknown, code="room.not_found"):
+    """There is no such room, or it is not yours to see."""
+
+
+class NotAMember(Forbidden, code="room.not_a_member"):
+    """Only members of the room may do this; join it first."""
+
+
+class Banned(Forbidden, code="room.banned"):
+    """You are banned from this room."""
+
+
+class RoleTooLow(Forbidden, code="room.role_too_low"):
+    """Your role in this room does not allow this."""
+
+
+class RoomArchived(Contradicted, code="room.archived"):
+    """This room is archived: its history stays, nothing can be written any more."""
+
+
+class LastOwner(Contradicted, code="room.last_owner"):
+    """A room always keeps an owner: make somebody else owner first."""
+
+
+class TooManyOwners(Contradicted, code="room.too_many_owners"):
+    """This room has as many owners as a room may have."""
+
+
+class MemberNotFound(Unknown, code="member.not_found"):
+    """This person is not a member of the room."""
+
+
+# Messages and files
+
+
+class MessageNotFound(Unknown, code="message.not_found"):
+    """There is no such message, or it is not yours to see."""
+
+
+class NotYourMessage(Forbidden, code="message.not_yours"):
+    """Only its sender may edit a message; its sender, or an owner or admin of the room, may delete it."""
+
+
+class MessageIdTaken(Contradicted, code="message.id_taken"):
+    """Another message was posted under this id."""
+
+
+class MessageDeletedAlready(Contradicted, code="message.deleted"):
+    """This message is deleted."""
+
+
+class SystemMessage(Contradicted, code="message.system"):
+    """A system message cannot be edited or deleted."""
+
+
+class ReplyTargetUnknown(Invalid, code="message.reply_unknown"):
+    """The message to reply to is not in this room."""
+
+
+class FileNotFound(Unknown, code="file.not_found"):
+    """There is no such file, or it is not yours to show."""
+
+
+# Requests
+
+
+class IdempotencyMismatch(Invalid, code="idempotency.mismatch"):
+    """This Idempotency-Key was used with another body."""
+
+
+class WriteContended(Contradicted, code="write.contended"):
+    """Too many others change the same thing at this moment; try again."""

@@ -1,0 +1,175 @@
+"""Room: a place to talk. Its stream also holds the set of its owners, so that it always keeps one.
+
+What a person may do in it is their membership's to say (`domain/membership.py`).
+"""
+
+from typing import ClassVar, Literal, assert_never
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import RoomId, UserId
+from domain.limits import ROOM_OWNERS_MAX
+from domain.refusals import LastOwner, RoomArchived, RoomNotFound, TooManyOwners
+
+History = Literal["shared", "joined"]
+
+
+class _OfRoom(Event, frozen=True):
+    room_id: RoomId
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        """A room's name is nobody's own: it is sealed for the room itself."""
+        return self.room_id, self.room_id
+
+
+class RoomOpened(_OfRoom, frozen=True):
+    topic: ClassVar = "room.opened"
+    sealed: ClassVar = ("name", "description")
+
+    name: str
+    description: str | None
+    is_private: bool
+    owner_id: UserId
+    history: History = "shared"
+
+
+class RoomChanged(_OfRoom, frozen=True):
+    """The whole room after the change."""
+
+    topic: ClassVar = "room.changed"
+    sealed: ClassVar = ("name", "description")
+
+    name: str
+    description: str | None
+    is_private: bool
+    history: History
+    by: UserId
+
+
+class RoomArchivedEvent(_OfRoom, frozen=True):
+    topic: ClassVar = "room.archived"
+
+    by: UserId
+
+
+class OwnersChanged(_OfRoom, frozen=True):
+    """The set of owners after the change, the eldest first. Nobody is told: `member.role_changed` says it."""
+
+    topic: ClassVar = "room.owners_changed"
+
+    owner_ids: tuple[UserId, ...]
+
+    def audience(self) -> RoomId | None:
+        return None
+
+
+RoomEvent = RoomOpened | RoomChanged | RoomArchivedEvent | OwnersChanged
+
+
+class Room(Struct, frozen=True):
+    room_id: RoomId
+    name: str
+    description: str | None
+    is_private: bool
+    history: History
+    owner_ids: tuple[UserId, ...]
+    is_archived: bool
+
+
+def open_room(
+    *, room_id: RoomId, name: str, description: str | None, is_private: bool, owner_id: UserId
+) -> tuple[RoomEvent, ...]:
+    return (RoomOpened(room_id, name, description, is_private, owner_id),)
+
+
+def change(
+    room: Room | None,
+    *,
+    name: str | UnsetType = UNSET,
+    description: str | None | UnsetType = UNSET,
+    is_private: bool | UnsetType = UNSET,
+    history: History | UnsetType = UNSET,
+    by: UserId,
+) -> tuple[RoomEvent, ...]:
+    """Change what is given; UNSET stays as it is, and the same again changes nothing."""
+    room = require_open(room)
+    after = RoomChanged(
+        room_id=room.room_id,
+        name=room.name if name is UNSET else name,
+        description=room.description if description is UNSET else description,
+        is_private=room.is_private if is_private is UNSET else is_private,
+        history=room.history if history is UNSET else history,
+        by=by,
+    )
+    before = (room.name, room.description, room.is_private, room.history)
+    return () if before == (after.name, after.description, after.is_private, after.history) else (after,)
+
+
+def archive(room: Room | None, *, by: UserId) -> tuple[RoomEvent, ...]:
+    room = require_known(room)
+    return () if room.is_archived else (RoomArchivedEvent(room.room_id, by),)
+
+
+def add_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:
+    room = require_open(room)
+    if user_id in room.owner_ids:
+        return ()
+    if len(room.owner_ids) >= ROOM_OWNERS_MAX:
+        raise TooManyOwners
+    return (OwnersChanged(room.room_id, (*room.owner_ids, user_id)),)
+
+
+def remove_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:
+    """Take one owner from the set; the last one is refused."""
+    room = require_open(room)
+    if user_id not in room.owner_ids:
+        return ()
+    if len(room.owner_ids) == 1:
+        raise LastOwner
+    return (OwnersChanged(room.room_id, tuple(owner for owner in room.owner_ids if owner != user_id)),)
+
+
+def require_known(room: Room | None) -> Room:
+    if room is None:
+        raise RoomNotFound
+    return room
+
+
+def require_open(room: Room | None) -> Room:
+    if require_known(room).is_archived:
+        raise RoomArchived
+    return require_known(room)
+
+
+def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:
+    event = fact.event
+    if isinstance(event, RoomOpened):
+        return Room(
+            event.room_id, event.name, event.description, event.is_private, event.history, (event.owner_id,), False
+        )
+    assert room is not None, "a room is opened before anything else happens to it"
+    match event:
+        case RoomChanged():
+            return replace(
+                room,
+                name=event.name,
+                description=event.description,
+                is_private=event.is_private,
+                history=event.history,
+            )
+        case RoomArchivedEvent():
+            return replace(room, is_archived=True)
+        case OwnersChanged():
+            return replace(room, owner_ids=event.owner_ids)
+        case _:
+            assert_never(event)
+
+
+ROOM: Stream[Room] = Stream("room", evolve)
+EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchivedEvent, OwnersChanged)

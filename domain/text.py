@@ -1,0 +1,85 @@
+"""Text that people write: what is refused, and how names are compared."""
+
+import re
+import unicodedata
+
+from domain.limits import (
+    AVATAR_URL_CHARS_MAX,
+    EMAIL_CHARS_MAX,
+    MESSAGE_CHARS_MAX,
+    PASSWORD_BYTES_MAX,
+    ROOM_DESCRIPTION_CHARS_MAX,
+    ROOM_NAME_CHARS_MAX,
+    USERNAME_CHARS_MAX,
+    USERNAME_CHARS_MIN,
+)
+from domain.refusals import Invalid
+
+# Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# The grammar of an address that browsers accept (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
+EMAIL = re.compile(
+    r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
+    re.IGNORECASE,
+)
+AVATAR_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
+
+
+def fold(name: str) -> str:
+    """Return the form in which e-mails and usernames are compared: NFKC, case-folded."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def check_content(content: str, *, chars_min: int = 1) -> None:
+    """Refuse message text that is empty, too long or holds control characters other than tab and newline."""
+    _check_length(content, "content", chars_min, MESSAGE_CHARS_MAX)
+    if found := UNPRINTABLE.search(content):
+        raise Invalid(f"Character {found.start()} (U+{ord(found[0]):04X}) is not allowed.", pointer="/content")
+
+
+def check_email(email: str) -> None:
+    _check_length(email, "email", 3, EMAIL_CHARS_MAX)
+    if not EMAIL.fullmatch(email):
+        raise Invalid("This is not an e-mail address.", pointer="/email")
+
+
+def check_username(username: str) -> None:
+    """Letters and digits of any script, `_ . -`, 2 to 50 characters."""
+    _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
+    if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
+        raise Invalid("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
+
+
+def check_password(password: str, *, chars_min: int) -> None:
+    """Refuse what is too short or longer than 1,024 bytes; nothing is cut off and no kind of character is asked for."""
+    if len(password) < chars_min:
+        raise Invalid(f"A password has {chars_min} or more characters.", pointer="/password")
+    if "\x00" in password or UNPRINTABLE.search(password):
+        raise Invalid("A password has no control characters.", pointer="/password")
+    if len(password.encode()) > PASSWORD_BYTES_MAX:
+        raise Invalid(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer="/password")
+
+
+def check_avatar_url(url: str) -> None:
+    _check_length(url, "avatar_url", 1, AVATAR_URL_CHARS_MAX)
+    if not AVATAR_URL.fullmatch(url) or LINE_BREAKING.search(url):
+        raise Invalid("An avatar is an http or https address.", pointer="/avatar_url")
+
+
+def check_room_name(name: str) -> None:
+    _check_length(name, "name", 1, ROOM_NAME_CHARS_MAX)
+    if LINE_BREAKING.search(name) or not name.strip():
+        raise Invalid("A room's name is one line of visible characters.", pointer="/name")
+
+
+def check_room_description(description: str) -> None:
+    _check_length(description, "description", 0, ROOM_DESCRIPTION_CHARS_MAX)
+    if UNPRINTABLE.search(description):
+        raise Invalid("A description has no control characters but tab and newline.", pointer="/description")
+
+
+def _check_length(value: str, field: str, low: int, high: int) -> None:
+    if not low <= len(value) <= high:
+        raise Invalid(f"It has {len(value)} characters; {low} to {high} are allowed.", pointer=f"/{field}")

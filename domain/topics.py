@@ -1,0 +1,18 @@
+"""All topics that were ever written, for ever decodable, and the streams they stand in. A feature adds a line here."""
+
+from typing import Any
+
+from domain import account, audit, membership, message, reading, room, session
+from domain.facts import Event, Stream
+
+FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
+    (account.ACCOUNT, account.EVENTS),
+    (session.SESSION, session.EVENTS),
+    (room.ROOM, room.EVENTS),
+    (membership.MEMBERSHIP, membership.EVENTS),
+    (message.MESSAGE, message.EVENTS),
+    (reading.READING, reading.EVENTS),
+    (audit.AUDIT_READS, audit.EVENTS),
+)
+TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
+STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}
