@@ -1,0 +1,144 @@
+"""Codec: events and metas to the very bytes that stand in the record, and back.
+
+Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed`:
+`{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
+(associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from adapters.vault import KeyName, Vault
+from domain.facts import Event, Meta, Recorded, UnknownEvent
+from domain.ids import EventId, StreamId
+from domain.topics import TOPICS
+
+NOBODY = UUID(int=0)
+META_SEALED = ("address", "agent", "reason")
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Sealed(Struct, frozen=True):
+    key: UUID
+    box: str
+
+
+class _Box(Struct):
+    """Only the sealed member of a row's JSON, to learn which keys a page needs."""
+
+    sealed: Sealed | None = None
+
+
+class _PublicMeta(Struct, frozen=True):
+    id: EventId
+    command: str
+    actor: UUID | None = None
+    session: UUID | None = None
+    correlation: str | None = None
+    causation: str | None = None
+
+
+class StoredRow(NamedTuple):
+    """A row of `record.events`, columns in this order."""
+
+    position: int
+    stream: StreamId
+    version: int
+    topic: str
+    data: bytes
+    meta: bytes
+    room_id: UUID | None
+    recorded_at: Any
+
+
+_box = msgspec.json.Decoder(_Box).decode
+_public_meta = msgspec.json.Decoder(_PublicMeta).decode
+
+
+def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
+    """Return the data keys that encoding this event and meta on this day needs; the meta's own is the last."""
+    names = [KeyName(*event.key_subject(), day)] if event.sealed else []
+    if meta.address or meta.agent or meta.reason:
+        names.append(KeyName(meta.actor or NOBODY, None, day))
+    return names
+
+
+def encode(event: Event, meta: Meta, *, stream: StreamId, day: date, vault: Vault) -> tuple[bytes, bytes]:
+    """Return the bytes of data and meta; the keys named by `key_names` must be at hand."""
+    plain = msgspec.to_builtins(event)
+    if event.sealed:
+        name = KeyName(*event.key_subject(), day)
+        private = {field: plain.pop(field) for field in event.sealed}
+        plain["sealed"] = _seal(private, name, _bound(stream, event.topic, meta.id), vault)
+    public = msgspec.to_builtins(meta)
+    private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
+    if private:
+        name = KeyName(meta.actor or NOBODY, None, day)
+        public["sealed"] = _seal(private, name, _bound(stream, event.topic, meta.id) + b"meta", vault)
+    return _encode(plain), _encode(public)
+
+
+async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
+    """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
+    boxes = [_box(row.data).sealed for row in rows]
+    wanted = {box.key for box in boxes if box}
+    if whole_meta:
+        wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}
+    await vault.gather(wanted)
+    return [_decode_row(row, vault, whole_meta) for row in rows]
+
+
+def needed_keys(rows: Iterable[StoredRow]) -> set[UUID]:
+    """Return the ids of the data keys that these rows' data were sealed with."""
+    return {box.key for row in rows if (box := _box(row.data).sealed)}
+
+
+def _decode_row(row: StoredRow, vault: Vault, whole_meta: bool) -> Recorded[Event]:
+    meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
+    kind = TOPICS.get(row.topic)
+    if kind is None:
+        unknown = UnknownEvent(row.topic, row.room_id)  # type: ignore[arg-type]
+        return Recorded(row.position, row.stream, row.version, row.recorded_at, unknown, meta)
+    plain = _decode(row.data)
+    erased = False
+    if sealed := plain.pop("sealed", None):
+        private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
+        erased = private is None
+        plain |= dict.fromkeys(kind.sealed, "") if private is None else private
+    event = msgspec.convert(plain, kind)
+    return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
+
+
+def _meta(data: bytes) -> Meta:
+    meta = _public_meta(data)
+    return Meta(meta.id, meta.command, meta.actor, meta.session, meta.correlation, meta.causation)  # type: ignore[arg-type]
+
+
+def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
+    public = _decode(row.meta)
+    if sealed := public.pop("sealed", None):
+        bound = _bound(row.stream, row.topic, UUID(public["id"])) + b"meta"
+        public |= _open(sealed, bound, vault) or {}
+    return msgspec.convert(public, Meta)
+
+
+def _seal(private: dict[str, Any], name: KeyName, bound: bytes, vault: Vault) -> Sealed:
+    key_id = name.id()
+    return Sealed(key_id, b64encode(vault.seal(key_id, _encode(private), bound)).decode())
+
+
+def _open(sealed: dict[str, str], bound: bytes, vault: Vault) -> dict[str, Any] | None:
+    plain = vault.open(UUID(sealed["key"]), b64decode(sealed["box"]), bound)
+    return None if plain is None else _decode(plain)
+
+
+def _bound(stream: UUID, topic: str, event_id: UUID) -> bytes:
+    return stream.bytes + event_id.bytes + topic.encode()

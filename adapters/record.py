@@ -1,0 +1,395 @@
+"""The record in Postgres: reading it, following it, and appending to it by group commit.
+
+One writer per process takes whatever waits (no lingering: what queued up during the last commit is the next batch) and
+hands it to `record.append`, which judges each command alone. Within a batch a stream, claim or receipt that one command
+writes is touched by no other: who would, waits for the next batch, in order.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from adapters.codec import StoredRow, decode_all, encode, key_names
+from adapters.database import Database, connect, translated
+from adapters.vault import KeyName, Vault
+from domain.facts import Event, Meta, Recorded
+from domain.ids import EventId, RecordId, RoomId, StreamId, uuid7
+from domain.limits import (
+    APPEND_BYTES_MAX,
+    APPEND_COMMANDS_MAX,
+    APPEND_QUEUE_MAX,
+    POLL_SECONDS,
+)
+from domain.ports import (
+    Answer,
+    Append,
+    Appended,
+    Chance,
+    ClaimKind,
+    ClaimTaken,
+    Clock,
+    Conflicted,
+    Head,
+    ReceiptFound,
+    RecordUnavailable,
+)
+from domain.refusals import Busy
+
+APPEND = """
+    SELECT command, outcome, first, last, at, detail
+    FROM record.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+"""
+SELECT_HEAD = "SELECT record, position, recorded_at FROM record.head"
+SELECT_STREAMS = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE stream = ANY ($1::uuid[]) ORDER BY stream, version
+"""
+SELECT_AFTER = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+"""
+SELECT_ROOM_AFTER = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE room_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4
+"""
+SELECT_PREVIOUS = """
+    SELECT coalesce((
+        SELECT e.position FROM record.events e
+        WHERE e.room_id = asked.room_id AND e.position < asked.position ORDER BY e.position DESC LIMIT 1
+    ), 0) FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
+"""
+SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest = $2"
+SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest = $1"
+FORGET_RECEIPTS = "SELECT record.forget_receipts($1)"
+CHANNEL = "hansard_record"
+POSITION_MAX = 2**63 - 1
+STEP_OUT_SECONDS = 5.0
+
+
+class _Waiting(Struct):
+    """A command in the queue, its bytes made; `touched` are the streams, claims and receipt it writes or guards."""
+
+    append: Append
+    metas: list[Meta]
+    answer: asyncio.Future[Answer]
+    written: frozenset[object]
+    touched: frozenset[object]
+    size: int
+
+
+class PostgresRecord:
+    """The port `domain.ports.Record`. `run()` is the writer; without it nothing is appended."""
+
+    def __init__(self, db: Database, vault: Vault, *, now: Clock, chance: Chance) -> None:
+        self._db = db
+        self._vault = vault
+        self._now = now
+        self._chance = chance
+        self._queue: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._connection: Any = None
+        self._closing = False
+
+    # Appending
+
+    async def append(self, append: Append) -> Answer:
+        if len(self._queue) >= APPEND_QUEUE_MAX:
+            raise Busy
+        if self._closing:
+            raise RecordUnavailable("This process is shutting down.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(self._waiting(append, answer))
+        self._wake.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Append whatever comes, for ever; on cancellation what waits is appended first, then refused."""
+        try:
+            while True:
+                await self._wake.wait()
+                await self.step()
+        finally:
+            self._closing = True
+            with suppress(Exception):
+                async with asyncio.timeout(STEP_OUT_SECONDS):
+                    while self._queue:
+                        await self.step()
+            self._fail(self._queue, RecordUnavailable("This process is shutting down."))
+            self._queue.clear()
+            if self._connection is not None:
+                self._connection.terminate()
+
+    async def step(self) -> int:
+        """Append one batch; answers how many commands it held."""
+        batch = self._gather()
+        if not self._queue:
+            self._wake.clear()
+        if batch:
+            await self._commit(batch)
+        return len(batch)
+
+    def _waiting(self, append: Append, answer: "asyncio.Future[Answer]") -> _Waiting:
+        caller = append.caller
+        metas, size = [], 0
+        for write in append.writes:
+            for event in write.events:
+                event_id = EventId(uuid7(int(self._now().timestamp() * 1000), self._chance(10)))
+                metas.append(
+                    Meta(
+                        event_id, append.command, caller.user_id, caller.session_id, caller.correlation,
+                        caller.causation, caller.address, caller.agent, caller.reason,
+                    )
+                )  # fmt: skip
+                size += 512 + sum(len(getattr(event, field) or "") for field in event.sealed)
+        written: set[object] = {write.stream for write in append.writes}
+        written |= {(claim.kind, claim.value) for claim in append.claims}
+        if append.receipt:
+            written.add(append.receipt.digest)
+        touched = written | {stream for stream, _ in append.guards}
+        return _Waiting(append, metas, answer, frozenset(written), frozenset(touched), size)
+
+    def _gather(self) -> list[_Waiting]:
+        """Take from the queue, in order, what may stand in one batch; the rest keeps its place."""
+        batch: list[_Waiting] = []
+        later: list[_Waiting] = []
+        written: set[object] = set()
+        size = 0
+        while self._queue and len(batch) < APPEND_COMMANDS_MAX and size < APPEND_BYTES_MAX:
+            waiting = self._queue.popleft()
+            if waiting.answer.cancelled():
+                continue
+            if written.isdisjoint(waiting.touched):
+                batch.append(waiting)
+                size += waiting.size
+            else:
+                later.append(waiting)
+            written |= waiting.written
+            if len(later) >= APPEND_COMMANDS_MAX:
+                break
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        """Append a batch and answer each of its commands; one that Postgres rejects does not fail its neighbours."""
+        try:
+            answers = await self._call(batch)
+        except RecordUnavailable as error:
+            self._drop_connection()
+            self._fail(batch, error)
+        except asyncpg.PostgresError as error:
+            if len(batch) == 1:
+                self._fail(batch, error if _is_ours(error) else RecordUnavailable(f"Postgres refuses to write: {error}"))
+                return
+            middle = len(batch) // 2
+            await self._commit(batch[:middle])
+            await self._commit(batch[middle:])
+        except BaseException as error:
+            self._fail(batch, RecordUnavailable("The writer was stopped.") if _is_stop(error) else error)
+            if _is_stop(error):
+                self._drop_connection()
+                raise
+        else:
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+
+    async def _call(self, batch: list[_Waiting]) -> list[Answer]:
+        day = self._now().date()
+        names: set[KeyName] = set()
+        for waiting in batch:
+            events = (event for write in waiting.append.writes for event in write.events)
+            for event, meta in zip(events, waiting.metas, strict=True):
+                names.update(key_names(event, meta, day))
+        await self._vault.make(names)
+        columns = _Columns()
+        for number, waiting in enumerate(batch, 1):
+            columns.add(number, waiting, day, self._vault)
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._db.url)
+        with translated():
+            rows = await self._connection.fetch(APPEND, len(batch), *columns.all())
+        answers: list[Answer] = [Conflicted()] * len(batch)
+        for command, outcome, first, last, at, detail in rows:
+            answers[command - 1] = _answer(batch[command - 1], outcome, first, last, at, detail)
+        return answers
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    @staticmethod
+    def _fail(batch: "Sequence[_Waiting] | deque[_Waiting]", error: BaseException) -> None:
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+
+    # Reading
+
+    async def head(self) -> Head:
+        head = await self._db.one(_head, SELECT_HEAD)
+        assert head is not None, "the migrations make the head's row"
+        return head
+
+    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        facts: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
+        for fact in await self._facts(SELECT_STREAMS, list(ids)):
+            facts[fact.stream].append(fact)
+        return facts
+
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)
+
+    async def room_after(
+        self, room_id: RoomId, position: int, *, until: int, limit: int
+    ) -> Sequence[Recorded[Event]]:
+        return await self._facts(SELECT_ROOM_AFTER, room_id, position, until, limit)
+
+    async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
+        if not rooms:
+            return ()
+        return await self._db.all(int, SELECT_PREVIOUS, [room for room, _ in rooms], [at for _, at in rooms])
+
+    async def claimant(self, kind: ClaimKind, value: str) -> StreamId | None:
+        stream = await self._db.value(SELECT_CLAIMANT, kind, self._vault.master.claim(kind, value))
+        return None if stream is None else StreamId(stream)
+
+    async def receipt(self, digest: bytes) -> ReceiptFound | None:
+        return await self._db.one(ReceiptFound, SELECT_RECEIPT, digest)
+
+    async def forget_receipts(self, *, older_than_hours: int) -> int:
+        """Forget what Idempotency-Keys wrote longer ago than this; answers how many."""
+        return int(await self._db.value(FORGET_RECEIPTS, older_than_hours))
+
+    async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
+        return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)
+
+    # Following
+
+    @asynccontextmanager
+    async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
+        """LISTEN on a connection of its own; while there is none, the head is asked once a `POLL_SECONDS`."""
+        ears = _Ears(self._db.url)
+        try:
+            yield ears.follow(self)
+        finally:
+            await ears.close()
+
+
+class _Ears:
+    """LISTEN with reconnection; a notification only wakes, the position comes from it or from the head."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+        self._heard = asyncio.Event()
+        self._position = 0
+
+    async def follow(self, record: PostgresRecord) -> AsyncIterator[int]:
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await connect(self._url)
+                    with translated():
+                        await self._connection.add_listener(CHANNEL, self._hear)
+                    self._position = (await record.head()).position
+                else:
+                    await self._wait(record)
+            except RecordUnavailable:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            yield self._position
+
+    async def _wait(self, record: PostgresRecord) -> None:
+        """Return when something was appended; what is heard while the follower works is not lost."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._heard.wait()
+        except TimeoutError:
+            self._position = (await record.head()).position
+        self._heard.clear()
+
+    def _hear(self, connection: object, pid: int, channel: str, payload: str) -> None:
+        self._position = max(self._position, int(payload))
+        self._heard.set()
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+
+
+class _Columns:
+    """The arrays of `record.append`, in the order of its arguments."""
+
+    def __init__(self) -> None:
+        self._expected: tuple[list[Any], ...] = ([], [], [])
+        self._events: tuple[list[Any], ...] = ([], [], [], [], [], [], [])
+        self._claims: tuple[list[Any], ...] = ([], [], [], [])
+        self._receipts: tuple[list[Any], ...] = ([], [], [])
+
+    def add(self, number: int, waiting: _Waiting, day: Any, vault: Vault) -> None:
+        append = waiting.append
+        metas = iter(waiting.metas)
+        for write in append.writes:
+            _push(self._expected, number, write.stream, write.expected)
+            for version, event in enumerate(write.events, write.expected + 1):
+                data, meta = encode(event, next(metas), stream=write.stream, day=day, vault=vault)
+                _push(self._events, number, write.stream, version, event.topic, data, meta, event.audience())
+        for stream, version in append.guards:
+            _push(self._expected, number, stream, version)
+        for claim in append.claims:
+            _push(self._claims, number, claim.kind, vault.master.claim(claim.kind, claim.value), claim.stream)
+        if append.receipt:
+            _push(self._receipts, number, append.receipt.digest, append.receipt.request)
+
+    def all(self) -> list[list[Any]]:
+        return [*self._expected, *self._events, *self._claims, *self._receipts]
+
+
+def _push(columns: tuple[list[Any], ...], *values: object) -> None:
+    for column, value in zip(columns, values, strict=True):
+        column.append(value)
+
+
+def _answer(
+    waiting: _Waiting, outcome: int, first: int, last: int, at: datetime, detail: str | None
+) -> Answer:
+    match outcome:
+        case 0:
+            return Appended(tuple(_recorded(waiting, first, at)))
+        case 2:
+            kind: ClaimKind = "email" if detail == "email" else "username"
+            return ClaimTaken(kind)
+        case 3:
+            return ReceiptFound(first, last, bytes.fromhex(detail or ""))
+        case _:
+            return Conflicted()
+
+
+def _recorded(waiting: _Waiting, first: int, at: datetime) -> list[Recorded[Event]]:
+    facts: list[Recorded[Event]] = []
+    for write in waiting.append.writes:
+        for version, event in enumerate(write.events, write.expected + 1):
+            meta = waiting.metas[len(facts)]
+            facts.append(Recorded(first + len(facts), write.stream, version, at, event, meta))
+    return facts
+
+
+def _head(record: UUID, position: int, at: datetime) -> Head:
+    return Head(RecordId(record), position, at)
+
+
+def _is_ours(error: asyncpg.PostgresError) -> bool:
+    """Whether the command itself is to blame (SQLSTATE classes 22, 23 and 42), and not the server's state."""
+    return str(error.sqlstate)[:2] in ("22", "23", "42")
+
+
+def _is_stop(error: BaseException) -> bool:
+    return isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit))

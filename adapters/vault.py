@@ -1,0 +1,160 @@
+"""The vault: data keys by subject, room and day, wrapped by a master key that is a file of mode 0600.
+
+A key is AES-256; it is made the first time somebody writes on a day, and is on the disk before anything sealed with it
+is. Destroying its row's `wrapped` erases all that it ever sealed (later work); such a key is reported as `None`.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import date
+from hashlib import sha256
+from hmac import digest
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID, uuid5
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from domain.ids import KeyId, RoomId
+from domain.limits import DATA_KEYS_CACHED_MAX
+from domain.ports import Db
+
+SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
+INSERT_KEYS = """
+    INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[]) ON CONFLICT (key_id) DO NOTHING
+"""
+NONCE_BYTES = 12
+KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
+
+
+class MasterKeyWrong(Exception):
+    """The master key does not open this record's keys: restore the key file that belongs to it."""
+
+
+class KeyName(NamedTuple):
+    """What a data key is for. `room_id` None: what was not said in a room."""
+
+    subject: UUID
+    room_id: RoomId | None
+    day: date
+
+    def id(self) -> KeyId:
+        return KeyId(uuid5(KEYS, f"{self.subject}/{self.room_id or ''}/{self.day.isoformat()}"))
+
+
+class Master:
+    """The master key: wraps keys, and keys the digests of claims."""
+
+    def __init__(self, secret: bytes) -> None:
+        assert len(secret) == 32, "a master key has 32 bytes"
+        self._wrapping = AESGCM(_derived(secret, b"hansard wrap"))
+        self._claims = _derived(secret, b"hansard claims")
+
+    def wrap(self, key: bytes, *, name: bytes) -> bytes:
+        """Encrypt a key; `name` is bound to it, so that wrapped keys cannot be exchanged."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, name)
+
+    def unwrap(self, wrapped: bytes, *, name: bytes) -> bytes:
+        """Raise `MasterKeyWrong` when it was wrapped by another master key."""
+        try:
+            return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
+        except InvalidTag:
+            raise MasterKeyWrong(MasterKeyWrong.__doc__) from None
+
+    def claim(self, kind: str, value: str) -> bytes:
+        """Return the keyed hash under which a claim is kept (HMAC-SHA-256)."""
+        return digest(self._claims, f"{kind}\n{value}".encode(), "sha256")
+
+
+class Vault:
+    """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate."""
+
+    def __init__(self, db: Db, master: Master) -> None:
+        self.master = master
+        self._db = db
+        self._keys: OrderedDict[UUID, AESGCM | None] = OrderedDict()
+
+    async def make(self, names: Collection[KeyName]) -> None:
+        """See to it that a key of each name exists, on the disk, and is at hand."""
+        missing = {name.id(): name for name in names if name.id() not in self._keys}
+        await self.gather(missing)
+        missing = {key_id: name for key_id, name in missing.items() if key_id not in self._keys}
+        if not missing:
+            return
+        rows = [
+            (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.bytes))
+            for key_id, name in missing.items()
+        ]
+        await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
+        await self.gather(missing)
+
+    async def gather(self, key_ids: Collection[UUID]) -> None:
+        """Have these keys at hand, those that exist; one query for all that are not yet."""
+        wanted = []
+        for key_id in key_ids:
+            if key_id in self._keys:
+                self._keys.move_to_end(key_id)
+            else:
+                wanted.append(key_id)
+        if not wanted:
+            return
+        for key_id, wrapped in await self._db.all(_pair, SELECT_KEYS, wanted):
+            key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.bytes))
+            self._keys[key_id] = key
+        while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(wanted)):
+            self._keys.popitem(last=False)
+
+    def seal(self, key_id: UUID, plain: bytes, bound: bytes) -> bytes:
+        """Encrypt under a key at hand (nonce first); `bound` must be given again to open it."""
+        key = self._keys[key_id]
+        assert key is not None, "nothing new is sealed for an erased subject"
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + key.encrypt(nonce, plain, bound)
+
+    def open(self, key_id: UUID, sealed: bytes, bound: bytes) -> bytes | None:
+        """Decrypt; None when the key was destroyed. Raises `InvalidTag` when it is not what was sealed."""
+        key = self._keys.get(key_id)
+        return None if key is None else key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+
+
+def load_master(path: Path, *, create: bool) -> Master:
+    """Read the key file (64 hex digits); with `create`, make it first where there is none, with mode 0600."""
+    if create and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process of the same house was first: its key holds
+            os.link(draft, path)
+        draft.unlink()
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError:
+        raise MasterKeyWrong(f"There is no master key at {path}.") from None
+    except ValueError:
+        secret = b""
+    if len(secret) != 32:
+        raise MasterKeyWrong(f"The master key at {path} is not 64 hexadecimal digits.")
+    return Master(secret)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return a short public name of a key."""
+    return sha256(key).hexdigest()[:16]
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return HKDFExpand(SHA256(), 32, purpose).derive(secret)
+
+
+def _pair(key_id: UUID, wrapped: bytes | None) -> tuple[UUID, bytes | None]:
+    return key_id, wrapped
