@@ -1,0 +1,18 @@
+"""What callers may ask for. `HANDLERS` is the room's table: a feature's own table is one more line."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from commands import account, audit, membership, message, reading, room, session
+from commands.desk import Handler
+
+HANDLERS: Mapping[type[Struct], Handler] = {
+    **account.HANDLERS,
+    **session.HANDLERS,
+    **room.HANDLERS,
+    **membership.HANDLERS,
+    **message.HANDLERS,
+    **reading.HANDLERS,
+    **audit.HANDLERS,
+}

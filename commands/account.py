@@ -1,0 +1,110 @@
+"""Accounts: registering, the profile, and what operators do to an account."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from commands.desk import Handler, Work
+from domain import account as decide
+from domain.account import ACCOUNT, AccountRole
+from domain.ids import UserId
+from domain.message import require_version
+from domain.text import check_avatar_url, check_email, check_username, fold
+
+
+class RegisterAccount(Struct, frozen=True):
+    """The password comes hashed."""
+
+    user_id: UserId
+    email: str
+    username: str
+    password_hash: str
+
+
+class ChangeProfile(Struct, frozen=True):
+    """The caller's own. UNSET: stays as it is; `avatar_url` None: cleared. `version` None: whatever it is."""
+
+    username: str | UnsetType = UNSET
+    avatar_url: str | None | UnsetType = UNSET
+    version: int | None = None
+
+
+class Deactivate(Struct, frozen=True):
+    user_id: UserId
+
+
+class Activate(Struct, frozen=True):
+    user_id: UserId
+
+
+class GrantRole(Struct, frozen=True):
+    user_id: UserId
+    role: AccountRole
+
+
+class RevokeRole(Struct, frozen=True):
+    user_id: UserId
+    role: AccountRole
+
+
+async def register(command: RegisterAccount, work: Work) -> None:
+    check_email(command.email)
+    check_username(command.username)
+    await work.load_new(ACCOUNT, command.user_id)
+    work.act_as(command.user_id)
+    work.write(
+        ACCOUNT,
+        command.user_id,
+        events=decide.register(
+            user_id=command.user_id,
+            email=command.email,
+            username=command.username,
+            password_hash=command.password_hash,
+        ),
+    )
+    work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
+    work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
+
+
+async def change_profile(command: ChangeProfile, work: Work) -> None:
+    assert work.caller.user_id, "the door lets no stranger here"
+    user_id = work.caller.user_id
+    account = decide.require_active(await work.load(ACCOUNT, user_id))
+    require_version(work.version(ACCOUNT, user_id), command.version)
+    if isinstance(command.username, str):
+        check_username(command.username)
+        if fold(command.username) != fold(account.username):
+            work.release("username", fold(account.username))
+            work.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
+    if isinstance(command.avatar_url, str):
+        check_avatar_url(command.avatar_url)
+    events = decide.change_profile(account, username=command.username, avatar_url=command.avatar_url)
+    work.write(ACCOUNT, user_id, events=events)
+
+
+async def deactivate(command: Deactivate, work: Work) -> None:
+    account = await work.load(ACCOUNT, command.user_id)
+    work.write(ACCOUNT, command.user_id, events=decide.deactivate(account))
+
+
+async def activate(command: Activate, work: Work) -> None:
+    account = await work.load(ACCOUNT, command.user_id)
+    work.write(ACCOUNT, command.user_id, events=decide.activate(account))
+
+
+async def grant(command: GrantRole, work: Work) -> None:
+    account = await work.load(ACCOUNT, command.user_id)
+    work.write(ACCOUNT, command.user_id, events=decide.grant(account, role=command.role))
+
+
+async def revoke(command: RevokeRole, work: Work) -> None:
+    account = await work.load(ACCOUNT, command.user_id)
+    work.write(ACCOUNT, command.user_id, events=decide.revoke(account, role=command.role))
+
+
+HANDLERS: dict[type[Struct], Handler] = {
+    RegisterAccount: register,
+    ChangeProfile: change_profile,
+    Deactivate: deactivate,
+    Activate: activate,
+    GrantRole: grant,
+    RevokeRole: revoke,
+}

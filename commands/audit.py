@@ -1,0 +1,29 @@
+"""Audit reads: who may look at the record, and that they did."""
+
+from msgspec import Struct
+
+from commands.desk import Handler, Work
+from domain import audit as decide
+from domain.account import ACCOUNT, require_role
+from domain.audit import AUDIT_READS, read_key
+
+
+class NoteAuditRead(Struct, frozen=True):
+    """Refused to whoever has no role that may read the record. Silent when this minute has it already."""
+
+    filter: str
+
+
+async def note(command: NoteAuditRead, work: Work) -> None:
+    user_id, session_id = work.caller.user_id, work.caller.session_id
+    assert user_id and session_id, "the door lets no stranger here"
+    require_role(await work.load(ACCOUNT, user_id), "auditor", "records_manager", "admin")
+    minute = int(work.now.timestamp()) // 60
+    key = read_key(session_id, command.filter, minute)
+    reads = await work.load_new(AUDIT_READS, key)
+    work.write(
+        AUDIT_READS, key, events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute)
+    )
+
+
+HANDLERS: dict[type[Struct], Handler] = {NoteAuditRead: note}

@@ -1,0 +1,31 @@
+"""Read marks: at most one in five seconds is recorded; a later one within them waits its turn, the furthest wins."""
+
+from msgspec import Struct
+
+from commands.desk import Handler, Work
+from commands.room import enter
+from domain import reading as decide
+from domain.ids import RoomId
+from domain.membership import require_member
+from domain.reading import READING
+
+
+class MarkRead(Struct, frozen=True):
+    room_id: RoomId
+    position: int
+
+
+async def mark(command: MarkRead, work: Work) -> None:
+    _, membership, user_id = await enter(work, command.room_id)
+    require_member(membership)
+    reading = await work.load(READING, command.room_id, user_id)
+    events = decide.mark(
+        reading, room_id=command.room_id, user_id=user_id, position=command.position, head=await work.head()
+    )
+    wait = decide.due_in(reading, now=work.now)
+    if events and wait:
+        work.postpone(READING, command.room_id, user_id, seconds=wait, rank=command.position)
+    work.write(READING, command.room_id, user_id, events=events)
+
+
+HANDLERS: dict[type[Struct], Handler] = {MarkRead: mark}
