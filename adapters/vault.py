@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
@@ -45,7 +46,7 @@ class KeyName(NamedTuple):
     day: date
 
     def id(self) -> KeyId:
-        return KeyId(uuid5(KEYS, f"{self.subject}/{self.room_id or ''}/{self.day.isoformat()}"))
+        return _key_id(self)
 
 
 class Master:
@@ -150,6 +151,11 @@ def load_master(path: Path, *, create: bool) -> Master:
 def fingerprint(key: bytes) -> str:
     """Return a short public name of a key."""
     return sha256(key).hexdigest()[:16]
+
+
+@lru_cache(maxsize=65_536)
+def _key_id(name: KeyName) -> KeyId:
+    return KeyId(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}"))
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

@@ -4,6 +4,7 @@ An id minted by the server is a UUIDv7 (RFC 9562 5.7), so that new rows land at 
 is a UUIDv5 of its kind and key: whatever id a client makes, it can never occupy another's stream.
 """
 
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID, uuid5
 
@@ -30,6 +31,7 @@ def uuid7(unix_ms: int, chance: bytes) -> UUID:
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
+@lru_cache(maxsize=65_536)
 def stream_id(kind: str, *key: UUID) -> StreamId:
     """Return the id of the stream of this kind and key; a membership's key is (room, user)."""
     return StreamId(uuid5(STREAMS, "/".join((kind, *map(str, key)))))
