@@ -1,0 +1,153 @@
+"""Lanes: the Redis streams that carry frames from the one publisher to every hub.
+
+A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by everybody. An entry's id is
+`<position>-0`, so Redis itself refuses what it already has. Keys name the record and hold no hash tag: in a cluster
+they spread over the slots. Lanes are a hint: what is lost here is found in the record.
+"""
+
+import zlib
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from domain.ids import RecordId, RoomId
+from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, REDIS_SECONDS
+
+# One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
+# so that no later entry can take a place after a hole.
+PUBLISH = """
+    local at = 3
+    while at <= #ARGV do
+        local fields = tonumber(ARGV[at + 1])
+        local call = {'XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[at]}
+        for i = 1, fields do call[6 + i] = ARGV[at + 1 + i] end
+        local added = redis.pcall(unpack(call))
+        if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then
+            return redis.error_reply(added.err)
+        end
+        at = at + 2 + fields
+    end
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    return 1
+"""
+CONTROL = -1
+
+
+class LanesUnavailable(Exception):
+    """Redis does not answer, or refuses to write."""
+
+
+class Entry(NamedTuple):
+    """One frame on a lane. `prev` and `room_id` None on the control lane; `ended` names whose feed ends with it."""
+
+    position: int
+    room_id: RoomId | None
+    prev: int
+    frame: bytes
+    ended: UUID | None
+
+
+class Lanes:
+    """The lanes of one record."""
+
+    def __init__(self, redis: "Redis", record: RecordId, count: int) -> None:
+        self.count = count
+        self._redis = redis
+        self._prefix = f"hansard:{record}"
+        self._script = redis.register_script(PUBLISH)
+
+    @classmethod
+    def open(cls, url: str, record: RecordId, count: int) -> Self:
+        """Make the client; it connects when it is first used. Time-outs everywhere, no retries of its own."""
+        redis = Redis.from_url(
+            url,
+            protocol=2,  # with 3, XREAD answers another shape
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            health_check_interval=0,
+        )
+        return cls(redis, record, count)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raise `LanesUnavailable` when Redis does not answer."""
+        await _asked(cast(Awaitable[Any], self._redis.ping()))
+
+    def lane_of(self, room_id: RoomId) -> int:
+        return zlib.crc32(room_id.bytes) % self.count
+
+    # The publisher's side
+
+    async def publish(self, entries: Sequence[Entry], *, told: int) -> None:
+        """Add entries, in position order, to their lanes; then note that everything up to `told` was told."""
+        by_lane: dict[int, list[Any]] = {}
+        for entry in entries:
+            lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
+            by_lane.setdefault(lane, [LANE_ENTRIES_MAX, LANE_AGE_SECONDS]).extend(_arguments(entry))
+        pipe = self._redis.pipeline(transaction=False)
+        for lane, arguments in by_lane.items():
+            await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
+        pipe.set(self._told_key(), told)
+        await _asked(pipe.execute())
+
+    async def told(self) -> int | None:
+        """Return up to which position everything was told; None when Redis has forgotten."""
+        value = await _asked(cast(Awaitable[Any], self._redis.get(self._told_key())))
+        return None if value is None else int(value)
+
+    # The hub's side
+
+    async def last(self, lane: int) -> str:
+        """Return the id after which a lane's new entries will come."""
+        newest = await _asked(cast(Awaitable[Any], self._redis.xrevrange(self._key(lane), count=1)))
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
+        """Wait for entries after these places, at most `LANE_BLOCK_MS`; answers the new place and entries by lane."""
+        keys = {self._key(lane): lane for lane in places}
+        streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
+        answer = await _asked(cast(Awaitable[Any], self._redis.xread(streams, count=500, block=LANE_BLOCK_MS)))
+        return {
+            keys[key.decode()]: (rows[-1][0].decode(), [_entry(*row) for row in rows]) for key, rows in answer or ()
+        }
+
+    def _key(self, lane: int) -> str:
+        return f"{self._prefix}:control" if lane == CONTROL else f"{self._prefix}:lane:{lane}"
+
+    def _told_key(self) -> str:
+        return f"{self._prefix}:told"
+
+
+def _arguments(entry: Entry) -> list[Any]:
+    fields: list[Any] = [b"f", entry.frame]
+    if entry.room_id is not None:
+        fields += [b"r", entry.room_id.bytes, b"p", entry.prev]
+    if entry.ended is not None:
+        fields += [b"u", entry.ended.bytes]
+    return [f"{entry.position}-0", len(fields), *fields]
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    room, ended = fields.get(b"r"), fields.get(b"u")
+    return Entry(
+        int(entry_id.partition(b"-")[0]),
+        None if room is None else RoomId(UUID(bytes=room)),
+        int(fields.get(b"p", 0)),
+        fields[b"f"],
+        None if ended is None else UUID(bytes=ended),
+    )
+
+
+async def _asked(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (TimeoutError, RedisError, OSError) as error:
+        raise LanesUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error

@@ -1,0 +1,84 @@
+"""A deployment of its own for a bench: `hansard up` on an empty home and a free port, and what it costs."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import httpx
+import psutil
+
+START_SECONDS = 60
+
+
+class Deployment:
+    """Everything that `hansard up` starts. Loopback only; gone, with its data, at the end."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="hansard-bench-")
+        self.home = Path(self._folder.name) / "home"
+        self.port = _free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
+            "HANSARD_HOME": str(self.home),
+            "HANSARD_PORT": str(self.port),
+        }
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runtime.cli", "up"),
+            env=self.environment,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
+            while not await self._is_ready(http):
+                await asyncio.sleep(0.1)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        await self._process.wait()
+        self._folder.cleanup()
+
+    async def _is_ready(self, http: httpx.AsyncClient) -> bool:
+        if self._process.returncode is not None:
+            raise RuntimeError(f"hansard up ended with {self._process.returncode}")
+        try:
+            return (await http.get(self.base + "/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all processes of the server so far: gateway, projector, Postgres, Valkey, …"""
+        total = 0.0
+        root = psutil.Process(self._process.pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += times.user + times.system
+        return total
+
+    def memory_kib(self) -> int:
+        """Return what all processes hold that nobody else does (unique set size)."""
+        total = 0
+        root = psutil.Process(self._process.pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                total += process.memory_full_info().uss
+            except psutil.NoSuchProcess:
+                continue
+        return total // 1024
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,80 @@
+"""The record alone: commands a second through the desk into Postgres (S6), and events a second of a rebuild (S7)."""
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from statistics import median
+from uuid import UUID, uuid4
+
+from adapters.database import Database
+from adapters.record import PostgresRecord
+from adapters.vault import Master, Vault
+from bench.sockets import TEXT, Measured
+from commands import HANDLERS
+from commands.account import RegisterAccount
+from commands.desk import Desk
+from commands.message import PostMessage
+from commands.room import OpenRoom
+from domain.facts import Caller
+from domain.ids import MessageId, RoomId, UserId
+
+ROOMS = 100
+RUNS = 3
+
+
+@asynccontextmanager
+async def record_in(url: str, master: Master) -> AsyncIterator[PostgresRecord]:
+    """A record with its writer running."""
+    db = await Database.open(url)
+    record = PostgresRecord(db, Vault(db, master), now=lambda: datetime.now(UTC), chance=os.urandom)
+    writer = asyncio.create_task(record.run())
+    try:
+        yield record
+    finally:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+        await db.close()
+
+
+async def commands(url: str, master: Master) -> list[Measured]:
+    """S6: posts into 100 rooms at 1, 8 and 64 waiting; the median of three runs each."""
+    async with record_in(url, master) as record:
+        desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+        caller, rooms = await _settle(desk)
+        rows = []
+        for waiting, each in ((1, 400), (8, 300), (64, 100)):
+            rates = [await _posts(desk, caller, rooms, waiting, each) for _ in range(RUNS)]
+            rows.append(Measured(f"S6 commands/s into the record, {waiting} waiting", f"{median(rates):,.0f}"))
+        return rows
+
+
+async def fill(url: str, master: Master, events: int) -> None:
+    """Post until the record holds this many events."""
+    async with record_in(url, master) as record:
+        desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+        caller, rooms = await _settle(desk)
+        missing = events - (await record.head()).position
+        await _posts(desk, caller, rooms, 256, max(0, missing) // 256)
+
+
+async def _settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
+    user_id, name = UserId(uuid4()), uuid4().hex
+    await desk.do(RegisterAccount(user_id, f"{name}@example.com", name[:20], "no hash"), Caller(address="127.0.0.1"))
+    caller = Caller(user_id=user_id, address="127.0.0.1", agent="bench")
+    rooms = [RoomId(uuid4()) for _ in range(ROOMS)]
+    for room_id in rooms:
+        await desk.do(OpenRoom(room_id, "S6"), caller)
+    return caller, rooms
+
+
+async def _posts(desk: Desk, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
+    async def post(first: int) -> None:
+        for i in range(each):
+            await desk.do(PostMessage(rooms[(first + i) % len(rooms)], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(post(first) for first in range(waiting)))
+    return waiting * each / (time.perf_counter() - started)

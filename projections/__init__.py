@@ -1,0 +1,21 @@
+"""Read models. `PROJECTIONS` is the room's table: groups that are followed together, under one checkpoint each.
+
+The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
+"""
+
+from projections import members, message_html, messages, rooms, sessions, users
+from projections.tables import Group
+
+LIVE = Group(
+    "live",
+    version=1,
+    projections=(
+        users.PROJECTION,
+        sessions.PROJECTION,
+        rooms.PROJECTION,
+        members.PROJECTION,
+        messages.PROJECTION,
+    ),
+)
+MESSAGE_HTML = Group("message_html", version=1, projections=(message_html.PROJECTION,))
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML)}

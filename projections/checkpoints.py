@@ -1,0 +1,73 @@
+"""Checkpoints: how far each group of read tables is, and who may write it.
+
+An owner holds a lease and an epoch. It commits a batch only together with moving its own epoch's checkpoint: whoever
+was taken for dead and wakes up again finds another epoch, and its batch is rolled back.
+"""
+
+from msgspec import Struct
+
+from domain.ports import Db
+
+SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1"
+SELECT_ALL = "SELECT name, version, position FROM read.checkpoints ORDER BY name"
+ENSURE = "INSERT INTO read.checkpoints (name, version) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+TAKE = """
+    UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
+    WHERE name = $1 AND leased_to < clock_timestamp() RETURNING epoch, position, version
+"""
+RENEW = """
+    UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $3) WHERE name = $1 AND epoch = $2
+"""
+MOVE = """
+    UPDATE read.checkpoints SET position = $3, leased_to = clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND epoch = $2
+"""
+LET_GO = "UPDATE read.checkpoints SET leased_to = '-infinity' WHERE name = $1 AND epoch = $2"
+
+
+class Lease(Struct, frozen=True):
+    epoch: int
+    position: int
+    version: int
+
+
+class Checkpoint(Struct, frozen=True):
+    name: str
+    version: int
+    position: int
+
+
+class LeaseLost(Exception):
+    """Somebody else owns this group by now; what was to be written was not."""
+
+
+async def position(db: Db, name: str) -> int:
+    """Return how far a group is; 0 for one that nobody follows yet."""
+    return await db.value(SELECT_POSITION, name) or 0
+
+
+async def every(db: Db) -> list[Checkpoint]:
+    return await db.all(Checkpoint, SELECT_ALL)
+
+
+async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> Lease | None:
+    """Become the owner of a group; None while somebody else holds its lease."""
+    await db.run(ENSURE, name, version)
+    return await db.one(Lease, TAKE, name, owner, seconds)
+
+
+async def renew(db: Db, name: str, epoch: int, seconds: float) -> None:
+    """Stay its owner; raises `LeaseLost`."""
+    if await db.run(RENEW, name, epoch, seconds) != "UPDATE 1":
+        raise LeaseLost
+
+
+async def move(db: Db, name: str, epoch: int, position: int, seconds: float) -> None:
+    """Move the checkpoint, in the transaction that wrote the rows up to it; raises `LeaseLost`."""
+    if await db.run(MOVE, name, epoch, position, seconds) != "UPDATE 1":
+        raise LeaseLost
+
+
+async def let_go(db: Db, name: str, epoch: int) -> None:
+    """Give the lease back at once, so that a standby need not wait for its end."""
+    await db.run(LET_GO, name, epoch)

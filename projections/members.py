@@ -1,0 +1,125 @@
+"""Members: who is in a room, as what, and how far they have read. Owns the table `read.room_members`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.facts import Recorded
+from domain.ids import RoomId, UserId
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
+from domain.ports import Db
+from domain.reading import ReadMarked
+from domain.refusals import Banned
+from domain.room import History
+from projections.tables import Change, Projection, Table
+
+SELECT_PAGE = """
+    WITH seen AS (
+        SELECT r.id, coalesce(m.is_banned, false) AS is_banned
+        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+        WHERE r.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
+    )
+    SELECT seen.is_banned, member.user_id, member.role, member.joined_at, member.joined_position
+    FROM seen LEFT JOIN LATERAL (
+        SELECT m.user_id, m.role, m.joined_at, m.joined_position FROM read.room_members m
+        WHERE m.room_id = seen.id AND m.role IS NOT NULL AND (m.joined_position, m.user_id) > ($3, $4)
+        ORDER BY m.joined_position, m.user_id LIMIT $5
+    ) member ON true ORDER BY member.joined_position, member.user_id
+"""
+SELECT_ACCESS = """
+    SELECT r.is_private, r.history, r.is_archived, m.role, coalesce(m.is_banned, false), coalesce(m.joined_position, 0),
+        (SELECT c.position FROM read.checkpoints c WHERE c.name = 'live')
+    FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
+"""
+
+MEMBERS = Table(
+    "read.room_members",
+    key={"room_id": "uuid", "user_id": "uuid"},
+    columns={
+        "role": "text",
+        "joined_at": "timestamptz",
+        "joined_position": "bigint",
+        "is_banned": "bool",
+        "read_position": "bigint",
+    },
+    kept=("read_position",),
+)
+
+
+class MemberView(Struct, frozen=True):
+    user_id: UserId
+    role: MemberRole
+    joined_at: datetime
+
+
+class Access(Struct, frozen=True):
+    """What a person is to a room, at `position` of the live tables. `role` None: no member."""
+
+    is_private: bool
+    history: History
+    is_archived: bool
+    role: MemberRole | None
+    is_banned: bool
+    joined_position: int
+    position: int
+
+
+async def page(
+    db: Db, viewer_id: UserId, room_id: RoomId, *, after: tuple[int, UUID] | None, limit: int
+) -> list[tuple[MemberView, tuple[int, UUID]]] | None:
+    """Return members in the order they joined, each with its cursor. None: the viewer may not know of the room."""
+    position, user_id = after or (0, UUID(int=0))
+    rows = await db.all(_row, SELECT_PAGE, viewer_id, room_id, position, user_id, limit)
+    if not rows:
+        return None
+    if rows[0][0]:
+        raise Banned
+    return [(MemberView(*row[1:4]), (row[4], row[1])) for row in rows if row[1] is not None]
+
+
+async def access(db: Db, user_id: UserId, room_id: RoomId) -> Access | None:
+    """Return what a person is to a room; None: there is no such room."""
+    return await db.one(Access, SELECT_ACCESS, user_id, room_id)
+
+
+def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
+    e = fact.event
+    yield MEMBERS.put(
+        e.room_id, e.user_id, role=e.role, joined_at=fact.at, joined_position=fact.position, is_banned=False,
+        read_position=0,
+    )  # fmt: skip
+
+
+def left(fact: Recorded[MemberLeft]) -> Iterable[Change]:
+    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=None)
+
+
+def removed(fact: Recorded[MemberRemoved]) -> Iterable[Change]:
+    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=None, is_banned=fact.event.banned)
+
+
+def role_changed(fact: Recorded[MemberRoleChanged]) -> Iterable[Change]:
+    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=fact.event.role)
+
+
+def marked(fact: Recorded[ReadMarked]) -> Iterable[Change]:
+    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, read_position=fact.event.position)
+
+
+def _row(*columns: Any) -> tuple[Any, ...]:
+    return columns
+
+
+PROJECTION = Projection(
+    tables=(MEMBERS,),
+    handlers={
+        MemberJoined: joined,
+        MemberLeft: left,
+        MemberRemoved: removed,
+        MemberRoleChanged: role_changed,
+        ReadMarked: marked,
+    },
+)

@@ -1,0 +1,281 @@
+"""Messages: what was said in a room, in the order it was posted. Owns the table `read.messages`.
+
+`position` is that of the posting: a row's key, and the cursor of pages. System messages are rows too, one for each
+event that a room hears of its members and of itself; their id comes from the position, their text is a code.
+An access check and the page that it guards are one statement.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from domain.facts import Event, Recorded
+from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
+from domain.kinds import MessageType
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.ports import Db
+from domain.refusals import Banned
+from domain.room import RoomArchivedEvent, RoomChanged
+from projections.tables import Change, Projection, Table
+
+# A room as this person may see it: `since` is the first position they may read. No row: they may not know of it.
+SEEN_ROOM = """
+    WITH seen AS (
+        SELECT r.id, coalesce(m.is_banned, false) AS is_banned,
+            CASE WHEN r.history = 'shared' THEN 0 WHEN m.role IS NULL THEN 9223372036854775807
+                ELSE m.joined_position END AS since
+        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+        WHERE r.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
+    )
+"""
+ROW = """
+    msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
+    msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
+"""
+PLAIN = "SELECT seen.is_banned, " + ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
+HTML = "SELECT seen.is_banned, " + ROW + ", h.html FROM seen LEFT JOIN LATERAL "
+JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
+BEFORE = """
+    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position < $3
+    ORDER BY m.position DESC LIMIT $4) msg ON true
+"""
+AFTER = """
+    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position > $3
+    ORDER BY m.position LIMIT $4) msg ON true
+"""
+AROUND = """
+    (SELECT * FROM (
+        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position <= $3
+        ORDER BY m.position DESC LIMIT $4)
+        UNION ALL
+        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position > $3
+        ORDER BY m.position LIMIT $5)
+    ) both_sides ORDER BY position) msg ON true
+"""
+SELECT_BEFORE = SEEN_ROOM + PLAIN + BEFORE + " ORDER BY msg.position DESC"
+SELECT_AFTER = SEEN_ROOM + PLAIN + AFTER + " ORDER BY msg.position"
+SELECT_AROUND = SEEN_ROOM + PLAIN + AROUND + " ORDER BY msg.position"
+SELECT_BEFORE_HTML = SEEN_ROOM + HTML + BEFORE + JOIN_HTML + " ORDER BY msg.position DESC"
+SELECT_AFTER_HTML = SEEN_ROOM + HTML + AFTER + JOIN_HTML + " ORDER BY msg.position"
+SELECT_AROUND_HTML = SEEN_ROOM + HTML + AROUND + JOIN_HTML + " ORDER BY msg.position"
+SELECT_ONE = (
+    "SELECT coalesce(m.is_banned, false), "
+    + ROW
+    + """, h.html
+    FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
+    LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version
+    WHERE msg.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
+        AND (r.history = 'shared' OR (m.role IS NOT NULL AND msg.position >= m.joined_position))
+"""
+)
+SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
+POSITION_MAX = 2**63 - 1
+
+MESSAGES = Table(
+    "read.messages",
+    key={"position": "bigint"},
+    columns={
+        "room_id": "uuid",
+        "id": "uuid",
+        "sender_id": "uuid",
+        "message_type": "text",
+        "content": "text",
+        "file_id": "uuid",
+        "reply_to": "uuid",
+        "is_edited": "bool",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+        "version": "int",
+        "deleted": "bool",
+        "subject_id": "uuid",
+        "subject_by": "uuid",
+    },
+)
+
+
+class MessageView(Struct, frozen=True, omit_defaults=True):
+    """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for."""
+
+    id: MessageId
+    room_id: RoomId
+    sender_id: UserId | None
+    message_type: MessageType
+    content: str
+    file_id: FileId | None
+    reply_to: MessageId | None
+    is_edited: bool
+    created_at: datetime
+    updated_at: datetime
+    position: int
+    version: int
+    deleted: bool
+    subjects: list[UserId] | None = None
+
+
+class RenderedMessageView(MessageView, frozen=True):
+    """With its text as HTML; null until the rendering has caught up."""
+
+    html: str | None | UnsetType = UNSET
+
+
+async def page(
+    db: Db,
+    user_id: UserId,
+    room_id: RoomId,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    around: int | None = None,
+    limit: int,
+    html: bool = False,
+) -> list[MessageView] | None:
+    """Return at most `limit` messages: newest first before a position (the end, if none is given), oldest first after
+    one, ascending around one. None: this person may not know of the room. Raises `Banned`."""
+    if around is not None:
+        sql = SELECT_AROUND_HTML if html else SELECT_AROUND
+        args: tuple[int, ...] = (around, limit - limit // 2, limit // 2)
+    elif after is not None:
+        sql, args = SELECT_AFTER_HTML if html else SELECT_AFTER, (after, limit)
+    else:
+        sql, args = SELECT_BEFORE_HTML if html else SELECT_BEFORE, (POSITION_MAX if before is None else before, limit)
+    rows = await db.all(_row, sql, user_id, room_id, *args)
+    if not rows:
+        return None
+    if rows[0][0]:
+        raise Banned
+    return [_view(row, html) for row in rows if row[1] is not None]
+
+
+async def seen(db: Db, user_id: UserId, message_id: MessageId, *, html: bool = False) -> MessageView | None:
+    """Return a message as this person may see it, None when they may not know of it. Raises `Banned`."""
+    row = await db.one(_row, SELECT_ONE, user_id, message_id)
+    if row is None:
+        return None
+    if row[0]:
+        raise Banned
+    return _view(row, html)
+
+
+async def deleted_among(db: Db, positions: Collection[int]) -> set[int]:
+    """Return which of these postings are tombstones by now."""
+    return set(await db.all(int, SELECT_DELETED, list(positions))) if positions else set()
+
+
+def posted_view(fact: Recorded[MessagePosted]) -> MessageView:
+    e = fact.event
+    return MessageView(
+        e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
+        fact.at, fact.at, fact.position, fact.version, False,
+    )  # fmt: skip
+
+
+def edited_view(fact: Recorded[MessageEdited]) -> MessageView:
+    e = fact.event
+    return MessageView(
+        e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, True,
+        e.posted_at, fact.at, e.posted_position, fact.version, False,
+    )  # fmt: skip
+
+
+def deleted_view(fact: Recorded[MessageDeleted]) -> MessageView:
+    e = fact.event
+    return MessageView(
+        e.message_id, e.room_id, e.sender_id, e.message_type, "", e.file_id, e.reply_to, e.is_edited,
+        e.posted_at, fact.at, e.posted_position, fact.version, True,
+    )  # fmt: skip
+
+
+def view_of(fact: Recorded[Any]) -> MessageView:
+    """Return the message as it is after this event of it."""
+    match fact.event:
+        case MessagePosted():
+            return posted_view(fact)
+        case MessageEdited():
+            return edited_view(fact)
+        case MessageDeleted():
+            return deleted_view(fact)
+    raise AssertionError(f"{fact.event.topic} is no event of a message")
+
+
+def tombstone(view: MessageView) -> MessageView:
+    """Return what may be told of a message since deleted: everything but its text."""
+    return replace(view, content="", deleted=True)
+
+
+def subjects_of(event: Event) -> tuple[UserId, UserId | None] | None:
+    """Return whom a system message is about, and who did it where that is somebody else; None: it makes none."""
+    match event:
+        case MemberJoined() if event.role == "owner" and event.by == event.user_id:
+            return None  # who opened the room
+        case MemberLeft():
+            return event.user_id, None
+        case MemberJoined() | MemberRemoved() | MemberRoleChanged():
+            return event.user_id, event.by if event.by != event.user_id else None
+        case RoomChanged() | RoomArchivedEvent():
+            return event.by, None
+    return None
+
+
+def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
+    e = fact.event
+    yield MESSAGES.new(
+        fact.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
+        content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=fact.at,
+        updated_at=fact.at, version=fact.version, deleted=False,
+    )  # fmt: skip
+
+
+def edited(fact: Recorded[MessageEdited]) -> Iterable[Change]:
+    e = fact.event
+    yield MESSAGES.set(
+        e.posted_position, content=e.content, is_edited=True, updated_at=fact.at, version=fact.version
+    )
+
+
+def deleted(fact: Recorded[MessageDeleted]) -> Iterable[Change]:
+    yield MESSAGES.set(
+        fact.event.posted_position, content="", deleted=True, updated_at=fact.at, version=fact.version
+    )
+
+
+def heard(fact: Recorded[Any]) -> Iterable[Change]:
+    subjects = subjects_of(fact.event)
+    if subjects is not None:
+        yield MESSAGES.new(
+            fact.position, room_id=fact.event.room_id, id=system_message_id(fact.position), sender_id=None,
+            message_type="system", content=fact.event.topic, is_edited=False, created_at=fact.at, updated_at=fact.at,
+            version=1, deleted=False, subject_id=subjects[0], subject_by=subjects[1],
+        )  # fmt: skip
+
+
+def _row(*columns: Any) -> tuple[Any, ...]:
+    return columns
+
+
+def _view(row: tuple[Any, ...], html: bool) -> MessageView:
+    subject, by = row[14], row[15]
+    subjects = None if subject is None else [subject] if by is None else [subject, by]
+    if html:
+        return RenderedMessageView(*(*row[1:14], subjects, row[16]))
+    return MessageView(*(*row[1:14], subjects))
+
+
+PROJECTION = Projection(
+    tables=(MESSAGES,),
+    handlers={
+        MessagePosted: posted,
+        MessageEdited: edited,
+        MessageDeleted: deleted,
+        MemberJoined: heard,
+        MemberLeft: heard,
+        MemberRemoved: heard,
+        MemberRoleChanged: heard,
+        RoomChanged: heard,
+        RoomArchivedEvent: heard,
+    },
+)

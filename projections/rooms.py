@@ -1,0 +1,209 @@
+"""Rooms: what a room is, how many are in it, and when it was last active. Owns the table `read.rooms`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.facts import Recorded
+from domain.ids import RoomId, UserId
+from domain.limits import UNREAD_COUNTED_MAX
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.ports import Db
+from domain.refusals import Banned
+from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
+from projections.messages import MessageView
+from projections.tables import Change, Projection, Table
+
+COLUMNS = """
+    SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
+        r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, coalesce(m.is_banned, false),
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
+        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
+    FROM read.rooms r
+    LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    LEFT JOIN LATERAL (
+        SELECT * FROM read.messages last WHERE last.room_id = r.id AND (r.history = 'shared'
+            OR (m.role IS NOT NULL AND last.position >= m.joined_position))
+        ORDER BY last.position DESC LIMIT 1
+    ) msg ON true
+    LEFT JOIN LATERAL (
+        SELECT count(*) FROM (
+            SELECT FROM read.messages new
+            WHERE m.role IS NOT NULL AND new.room_id = r.id AND new.position > greatest(m.read_position, m.joined_position)
+                AND new.sender_id <> $1 AND NOT new.deleted LIMIT $2
+        ) counted
+    ) unread ON true
+"""
+SELECT_PAGE = (
+    COLUMNS
+    + """
+    WHERE (NOT r.is_private OR m.role IS NOT NULL) AND NOT coalesce(m.is_banned, false)
+        AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
+        AND ($5::text IS NULL OR position(lower($5) IN lower(r.name)) > 0)
+        AND (r.activity, r.id) < ($6, $7)
+    ORDER BY r.activity DESC, r.id DESC LIMIT $8
+"""
+)
+SELECT_ONE = COLUMNS + " WHERE r.id = $3 AND (NOT r.is_private OR m.role IS NOT NULL)"
+FIRST = (2**63 - 1, UUID(int=2**128 - 1))
+
+ROOMS = Table(
+    "read.rooms",
+    key={"id": "uuid"},
+    columns={
+        "name": "text",
+        "description": "text",
+        "is_private": "bool",
+        "history": "text",
+        "owner_id": "uuid",
+        "is_archived": "bool",
+        "member_count": "int",
+        "activity": "bigint",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+        "version": "int",
+    },
+)
+
+
+class RoomView(Struct, frozen=True):
+    """A room as one person sees it. Who is no member has no role, and neither unread messages nor a place.
+
+    `unread`: others' messages since `read_position` or the joining, counted up to 1,000.
+    """
+
+    id: RoomId
+    name: str
+    description: str | None
+    is_private: bool
+    history: History
+    owner_id: UserId
+    is_archived: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    my_role: MemberRole | None
+    member_count: int
+    last_message: MessageView | None
+    unread: int | None
+    read_position: int | None
+
+
+async def page(
+    db: Db,
+    user_id: UserId,
+    *,
+    q: str | None = None,
+    joined: bool = False,
+    archived: bool = False,
+    before: tuple[int, UUID] | None = None,
+    limit: int,
+) -> list[tuple[RoomView, tuple[int, UUID]]]:
+    """Return rooms that this person may see, the latest active first, each with its cursor.
+
+    `archived` has archived ones come too, `q` only those whose name contains it, `joined` only one's own.
+    """
+    activity, room_id = before or FIRST
+    args = (UNREAD_COUNTED_MAX, archived, joined, q, activity, room_id, limit)
+    rows = await db.all(_row, SELECT_PAGE, user_id, *args)
+    return [(_view(row), (row[14], row[0])) for row in rows]
+
+
+async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView | None:
+    """Return a room as this person sees it; None: they may not know of it. Raises `Banned`."""
+    row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, room_id)
+    if row is None:
+        return None
+    if row[15]:
+        raise Banned
+    return _view(row)
+
+
+def opened_view(fact: Recorded[RoomOpened]) -> RoomView:
+    """Return the room as its opener sees it at that moment."""
+    e = fact.event
+    return RoomView(
+        e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, fact.at, fact.at, fact.version,
+        "owner", 1, None, 0, 0,
+    )  # fmt: skip
+
+
+def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
+    e = fact.event
+    yield ROOMS.new(
+        e.room_id, name=e.name, description=e.description, is_private=e.is_private, history=e.history,
+        owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position, created_at=fact.at,
+        updated_at=fact.at, version=fact.version,
+    )  # fmt: skip
+
+
+def changed(fact: Recorded[RoomChanged]) -> Iterable[Change]:
+    e = fact.event
+    yield ROOMS.set(
+        e.room_id, name=e.name, description=e.description or None, is_private=e.is_private, history=e.history,
+        activity=fact.position, updated_at=fact.at, version=fact.version,
+    )  # fmt: skip
+
+
+def archived(fact: Recorded[RoomArchivedEvent]) -> Iterable[Change]:
+    yield ROOMS.set(
+        fact.event.room_id, is_archived=True, activity=fact.position, updated_at=fact.at, version=fact.version
+    )
+
+
+def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
+    yield ROOMS.set(fact.event.room_id, owner_id=fact.event.owner_ids[0], version=fact.version)
+
+
+def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
+    yield ROOMS.add(fact.event.room_id, member_count=1)
+    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+
+
+def gone(fact: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
+    yield ROOMS.add(fact.event.room_id, member_count=-1)
+    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+
+
+def active(fact: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
+    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+
+
+def _row(*columns: Any) -> tuple[Any, ...]:
+    return columns
+
+
+def _view(row: tuple[Any, ...]) -> RoomView:
+    is_member = row[10] is not None
+    counts = (row[13], row[12]) if is_member else (None, None)
+    return RoomView(*(*row[:12], _last_message(row[16:]), *counts))
+
+
+def _last_message(row: tuple[Any, ...]) -> MessageView | None:
+    if row[0] is None:
+        return None
+    subject, by = row[13], row[14]
+    subjects = None if subject is None else [subject] if by is None else [subject, by]
+    return MessageView(*(*row[:13], subjects))
+
+
+PROJECTION = Projection(
+    tables=(ROOMS,),
+    handlers={
+        RoomOpened: opened,
+        RoomChanged: changed,
+        RoomArchivedEvent: archived,
+        OwnersChanged: owners_changed,
+        MemberJoined: joined,
+        MemberLeft: gone,
+        MemberRemoved: gone,
+        MemberRoleChanged: active,
+        MessagePosted: active,
+        MessageEdited: active,
+        MessageDeleted: active,
+    },
+)

@@ -1,0 +1,143 @@
+"""Users: everybody's profile. Owns the table `read.users`.
+
+`hashed_password` stands there because the table's shape asks for it; no query that answers anybody selects it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from domain.account import (
+    AccountActivated,
+    AccountDeactivatedEvent,
+    AccountRegistered,
+    ProfileChanged,
+    RoleGranted,
+    RoleRevoked,
+)
+from domain.facts import Recorded
+from domain.ids import UserId
+from domain.ports import Db
+from domain.text import fold
+from projections.tables import Change, Projection, Table
+
+SELECT_ME = """
+    SELECT id, email, username, avatar_url, is_active, is_verified, created_at, updated_at, version
+    FROM read.users WHERE id = $1
+"""
+SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1"
+SELECT_NAMED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE username_folded = $1"
+SELECT_LISTED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) ORDER BY id"
+SELECT_INACTIVE = "SELECT id FROM read.users WHERE NOT is_active"
+
+USERS = Table(
+    "read.users",
+    key={"id": "uuid"},
+    columns={
+        "email": "text",
+        "hashed_password": "text",
+        "username": "text",
+        "username_folded": "text",
+        "avatar_url": "text",
+        "is_active": "bool",
+        "is_verified": "bool",
+        "created_at": "timestamptz",
+        "updated_at": "timestamptz",
+        "version": "int",
+    },
+)
+
+
+class Profile(Struct, frozen=True):
+    """What a person sees of themselves."""
+
+    id: UserId
+    email: str
+    username: str
+    avatar_url: str | None
+    is_active: bool
+    is_verified: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class PublicUser(Struct, frozen=True):
+    """What everybody sees of a person."""
+
+    id: UserId
+    username: str
+    avatar_url: str | None
+    created_at: datetime
+
+
+async def me(db: Db, user_id: UserId) -> Profile | None:
+    return await db.one(Profile, SELECT_ME, user_id)
+
+
+async def public(db: Db, user_id: UserId) -> PublicUser | None:
+    return await db.one(PublicUser, SELECT_PUBLIC, user_id)
+
+
+async def named(db: Db, username: str) -> list[PublicUser]:
+    """Return who has this name, compared as names are: one person or nobody."""
+    return await db.all(PublicUser, SELECT_NAMED, fold(username))
+
+
+async def listed(db: Db, ids: Sequence[UserId]) -> list[PublicUser]:
+    """Return these people; unknown ids are left out."""
+    return await db.all(PublicUser, SELECT_LISTED, list(ids))
+
+
+async def inactive(db: Db) -> set[UserId]:
+    """Return all deactivated accounts."""
+    return set(await db.all(UserId, SELECT_INACTIVE))
+
+
+def profile_of(fact: Recorded[AccountRegistered]) -> Profile:
+    """Return the profile that registering made."""
+    e = fact.event
+    return Profile(e.user_id, e.email, e.username, None, True, e.is_verified, fact.at, fact.at, fact.version)
+
+
+def registered(fact: Recorded[AccountRegistered]) -> Iterable[Change]:
+    e = fact.event
+    yield USERS.new(
+        e.user_id, email=e.email, hashed_password=e.password_hash, username=e.username, username_folded=fold(e.username),
+        avatar_url=None, is_active=True, is_verified=e.is_verified, created_at=fact.at, updated_at=fact.at,
+        version=fact.version,
+    )  # fmt: skip
+
+
+def changed(fact: Recorded[ProfileChanged]) -> Iterable[Change]:
+    e = fact.event
+    yield USERS.set(
+        e.user_id, username=e.username, username_folded=fold(e.username), avatar_url=e.avatar_url or None,
+        updated_at=fact.at, version=fact.version,
+    )  # fmt: skip
+
+
+def deactivated(fact: Recorded[AccountDeactivatedEvent]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, is_active=False, updated_at=fact.at, version=fact.version)
+
+
+def activated(fact: Recorded[AccountActivated]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, is_active=True, updated_at=fact.at, version=fact.version)
+
+
+def role_changed(fact: Recorded[RoleGranted | RoleRevoked]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, version=fact.version)
+
+
+PROJECTION = Projection(
+    tables=(USERS,),
+    handlers={
+        AccountRegistered: registered,
+        ProfileChanged: changed,
+        AccountDeactivatedEvent: deactivated,
+        AccountActivated: activated,
+        RoleGranted: role_changed,
+        RoleRevoked: role_changed,
+    },
+)

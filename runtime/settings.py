@@ -1,0 +1,125 @@
+"""Settings: all of them, from the environment and nowhere else (twelve-factor III).
+
+A setting is one line of `Settings`: its name in capitals after `HANSARD_` is the variable, its annotation says how it is
+read, its default and its sentence go into `.env.example`, which a test keeps equal to `example()`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+PREFIX = "HANSARD_"
+
+
+class SettingRefused(Exception):
+    """A variable of the environment cannot be what it is; the sentence names it."""
+
+
+def setting(default: Any, sentence: str, *, low: int | None = None, high: int | None = None) -> Any:
+    return field(default=default, metadata={"sentence": sentence, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    home: Path = setting(Path(".hansard"), "The folder of all data of the embedded servers, logs and keys.")
+    host: str = setting("127.0.0.1", "The address on which the gateway listens.")
+    port: int = setting(8000, "The port on which the gateway listens.", low=1, high=65535)
+    database_url: str = setting("", "Postgres 15 or newer (postgresql://…). Empty: the embedded one.")
+    redis_url: str = setting("", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one.")
+    blobs_url: str = setting("", "Where files are kept (file:///…). Empty: a folder below the home.")
+    env: Literal["development", "production"] = setting(
+        "development", "production refuses defaults that are for trying out only."
+    )
+    origins: tuple[str, ...] = setting(
+        (), "Web origins whose pages may call (https://chat.example.com, comma between); the server's own may always."
+    )
+    registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
+    metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
+    log: Literal["text", "json"] = setting("text", "How log lines are written.")
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
+    lanes: int = setting(16, "How many Redis streams the rooms are spread over; alike for all processes.", low=1, high=1024)
+    pool_size: int = setting(10, "Connections to Postgres of one process, at most.", low=2, high=500)
+    password_chars_min: int = setting(8, "The fewest characters of a password.", low=8, high=64)
+    argon2_memory_kib: int = setting(19456, "Memory of one password hash (argon2id), KiB.", low=8192, high=4194304)
+    argon2_time: int = setting(2, "Passes of one password hash.", low=1, high=100)
+    argon2_parallelism: int = setting(1, "Lanes of one password hash.", low=1, high=64)
+    master_key_file: Path = setting(Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home.")
+    issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
+
+    @property
+    def master_key(self) -> Path:
+        return self.home / "master.key" if self.master_key_file == Path("") else self.master_key_file
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; raise `SettingRefused` with one sentence for what is misspelt or no value of its kind."""
+    known = {PREFIX + entry.name.upper(): entry for entry in fields(Settings)}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise SettingRefused(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
+    values = {
+        entry.name: _parsed(name, environment[name].strip(), entry)
+        for name, entry in known.items()
+        if environment.get(name, "").strip()
+    }
+    settings = Settings(**values)
+    _check_urls(settings)
+    return settings
+
+
+def example() -> str:
+    """Return `.env.example`: every setting, its sentence, and its default."""
+    lines = ["# Every setting of Hansard and its default. Copy to .env, or set in the environment.", ""]
+    for entry in fields(Settings):
+        default = entry.default
+        text = ",".join(default) if isinstance(default, tuple) else "" if default == Path("") else str(default)
+        choices = get_args(entry.type) if get_origin(entry.type) is Literal else ()
+        lines.append(f"# {entry.metadata['sentence']}")
+        if choices:
+            lines.append(f"# One of: {', '.join(choices)}.")
+        lines += [f"{PREFIX}{entry.name.upper()}={text}", ""]
+    return "\n".join(lines)
+
+
+def _parsed(name: str, text: str, entry: Any) -> object:
+    kind = entry.type
+    if kind is int:
+        return _integer(name, text, entry.metadata["low"], entry.metadata["high"])
+    if kind is Path:
+        return Path(text).expanduser()
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise SettingRefused(f"{name} is {text!r}; it can be {' or '.join(get_args(kind))}.")
+        return text
+    if get_origin(kind) is tuple:
+        return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    return text
+
+
+def _integer(name: str, text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise SettingRefused(f"{name} is {text!r}; it is a whole number from {low} to {high}.") from None
+    if not low <= value <= high:
+        raise SettingRefused(f"{name} is {value}; it is a whole number from {low} to {high}.")
+    return value
+
+
+def _check_urls(settings: Settings) -> None:
+    for name, url, schemes in (
+        ("HANSARD_DATABASE_URL", settings.database_url, ("postgresql", "postgres")),
+        ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
+        ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
+    ):
+        if url and urlsplit(url).scheme not in schemes:
+            raise SettingRefused(f"{name} does not begin with {' or '.join(s + '://' for s in schemes)}.")
+    for origin in settings.origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
