@@ -1,0 +1,110 @@
+"""Registering, one's own profile, and how one finds others."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Response, get, post, put
+from litestar.handlers import BaseRouteHandler
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from commands.account import ChangeProfile, RegisterAccount
+from domain.account import ACCOUNT, AccountRegistered, require_active
+from domain.facts import Caller
+from domain.ids import UserId
+from domain.limits import (
+    AVATAR_URL_CHARS_MAX,
+    EMAIL_CHARS_MAX,
+    PASSWORD_BYTES_MAX,
+    USERNAME_CHARS_MAX,
+    USERNAME_CHARS_MIN,
+    USERS_BY_IDS_MAX,
+)
+from domain.ports import Receipt
+from domain.refusals import AccountNotFound, RegistrationClosed
+from domain.text import check_email, check_password, check_username
+from gateway.answers import shown, written
+from gateway.house import House
+from gateway.pages import Page
+from gateway.problems import FieldError, Problem
+from gateway.requests import uuid_of
+from gateway.session import profile_of
+from projections import users
+from projections.users import Profile, PublicUser
+
+Username = Annotated[str, Meta(min_length=USERNAME_CHARS_MIN, max_length=USERNAME_CHARS_MAX)]
+
+
+class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    username: Username
+    password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+
+
+class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Absent means unchanged; null clears the avatar."""
+
+    username: Username | UnsetType = UNSET
+    avatar_url: Annotated[str, Meta(max_length=AVATAR_URL_CHARS_MAX)] | None | UnsetType = UNSET
+
+
+@post("/auth/register")
+async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
+    """Make an account. E-mail and username are compared case-folded."""
+    if not house.terms.registration_open:
+        raise RegistrationClosed
+    check_email(data.email)
+    check_username(data.username)
+    check_password(data.password, chars_min=house.terms.password_chars_min)
+    user_id = UserId(house.desk.new_id())
+    hashed = await house.passwords.hash(data.password)
+    outcome = await house.desk.do(RegisterAccount(user_id, data.email, data.username, hashed), caller, receipt)
+    fact = outcome.fact(AccountRegistered)
+    assert fact is not None, "an accepted registration registered"
+    return written(house, caller, outcome, users.profile_of(fact), status=201, version=fact.version)
+
+
+@get("/users/me")
+async def read_me(house: House, caller: Caller) -> Response[Profile]:
+    """Return one's own profile, as the record has it."""
+    assert caller.user_id, "the door lets no stranger here"
+    seen = await house.desk.see(ACCOUNT, caller.user_id)
+    return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
+
+
+@put("/users/me")
+async def change_me(
+    data: ProfileBody, house: House, caller: Caller, if_match: int | None
+) -> Response[Profile]:
+    """Change username or avatar."""
+    assert caller.user_id, "the door lets no stranger here"
+    outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)
+    seen = outcome.folded(ACCOUNT, caller.user_id)
+    assert seen.state is not None, "who asks has an account"
+    return written(house, caller, outcome, profile_of(seen.state, seen.version), version=seen.version)
+
+
+@get("/users/{user_id:uuid}")
+async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
+    """Return the public part of a person's profile."""
+    user = await users.public(house.db, UserId(user_id))
+    if user is None:
+        raise AccountNotFound
+    return shown(user)
+
+
+@get("/users")
+async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
+    """Find people: by `username`, compared as names are, or by `ids`, up to 100 of them with commas between."""
+    if (username is None) == (ids is None):
+        raise Problem(422, "query.invalid", "Ask for either ?username= or ?ids=.", errors=[
+            FieldError("?username", "query.missing", "Either username or ids is needed.")])  # fmt: skip
+    if username is not None:
+        return shown(Page(await users.named(house.db, username), None))
+    wanted = [UserId(uuid_of(part.strip(), "ids")) for part in (ids or "").split(",")]
+    if len(wanted) > USERS_BY_IDS_MAX:
+        raise Problem(422, "query.invalid", f"At most {USERS_BY_IDS_MAX} ids at once.", errors=[
+            FieldError("?ids", "query.invalid", f"{len(wanted)} ids are given.")])  # fmt: skip
+    return shown(Page(await users.listed(house.db, wanted), None))
+
+
+ROUTES: list[BaseRouteHandler] = [register, read_me, change_me, read_user, find_users]

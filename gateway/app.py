@@ -1,0 +1,75 @@
+"""The ASGI application: the door in front, the routes behind it, problems for every error.
+
+`API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
+"""
+
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
+
+from domain.facts import Caller
+from domain.limits import BODY_BYTES_MAX
+from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets
+from gateway.door import Door
+from gateway.house import House
+from gateway.requests import caller_of, check, receipt_of, version_of
+
+API: list[BaseRouteHandler] = [
+    *session.ROUTES,
+    *account.ROUTES,
+    *room.ROUTES,
+    *membership.ROUTES,
+    *message.ROUTES,
+    *reading.ROUTES,
+    *audit.ROUTES,
+    *sockets.ROUTES,
+]
+
+
+def create_app(house: House) -> ASGIApp:
+    """Return the application of one gateway process."""
+    app = Litestar(
+        [Router("/api/v1", route_handlers=API), *operations.ROUTES],
+        before_request=check,
+        dependencies={
+            "house": Provide(lambda: house, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
+            "receipt": Provide(receipt_of),
+            "if_match": Provide(_version, sync_to_thread=False),
+        },
+        exception_handlers={Exception: problems.handle},
+        openapi_config=_openapi(house),
+        request_max_body_size=BODY_BYTES_MAX,
+        debug=False,
+    )
+    app.state.house = house
+    return Door(app, house.sessions, house.terms.origins)
+
+
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request)
+
+
+def _version(request: Request[Any, Any, Any]) -> int | None:
+    return version_of(request)
+
+
+def _openapi(house: House) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Hansard",
+        version=house.terms.version,
+        summary="Team chat in which every change is an event on a provable record.",
+        components=Components(
+            security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+        ),
+        security=[{"bearer": []}],
+        render_plugins=[],
+        path="/schema/of-litestar",
+    )
+
+

@@ -1,0 +1,174 @@
+"""The door: who may come in. In front of everything else, and shut unless `PUBLIC` says otherwise.
+
+It compares the method and the exact path before anything is routed, so no spelling of a path opens it. What it lets in
+carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets.py`), by the same rules.
+"""
+
+import re
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from domain.ids import SessionId, UserId
+from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
+from domain.ports import Access, Clock, Db, Tokens
+from domain.refusals import BadToken, Refused, SessionRevoked
+from gateway import problems
+from projections import sessions, users
+
+PUBLIC: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("POST", "/api/v1/auth/register"),
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/refresh"),
+        ("GET", "/api/v1/meta"),
+        ("GET", "/.well-known/jwks.json"),
+        ("GET", "/livez"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/schema"),
+        ("GET", "/schema/openapi.json"),
+    }
+)
+REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+RELOAD_SECONDS = 10.0
+
+
+class Sessions:
+    """Which sessions have ended and which accounts are shut: told by the control lane, read again from the tables."""
+
+    def __init__(self, db: Db, tokens: Tokens, now: Clock) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._now = now
+        self._ended: set[SessionId] = set()
+        self._shut: set[UserId] = set()
+
+    def authenticate(self, token: str) -> Access:
+        """Return what a bearer token says. Raises `BadToken`, or `SessionRevoked` for one that was good."""
+        access = self._tokens.read(token, self._now())
+        if access.session_id in self._ended or access.user_id in self._shut:
+            raise SessionRevoked
+        return access
+
+    def is_over(self, access: Access) -> bool:
+        """Whether an access that was good is so no more (its age aside)."""
+        return access.session_id in self._ended or access.user_id in self._shut
+
+    def end(self, session_id: SessionId) -> None:
+        self._ended.add(session_id)
+
+    def shut(self, user_id: UserId) -> None:
+        self._shut.add(user_id)
+
+    def reopen(self, user_id: UserId) -> None:
+        self._shut.discard(user_id)
+
+    async def reload(self) -> None:
+        """Read anew what the tables say; a session that ended longer ago than any token lives is forgotten."""
+        life = timedelta(seconds=ACCESS_SECONDS + 2 * CLOCK_LEEWAY_SECONDS + 60)
+        told = self._ended
+        self._ended = await sessions.ended_since(self._db, self._now() - life)
+        self._ended |= told if len(told) < 100_000 else set()
+        self._shut = await users.inactive(self._db)
+
+
+class Door:
+    """The outermost ASGI application."""
+
+    def __init__(self, app: ASGIApp, known: Sessions, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._known = known
+        self._origins = frozenset(origin.encode() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers)
+        scope.setdefault("state", {})["request_id"] = request_id
+        origin = headers.get(b"origin")
+        allowed = origin if origin in self._origins else None
+        if scope["method"] == "OPTIONS" and origin and b"access-control-request-method" in headers:
+            await _preflight(send, allowed)
+            return
+        outward = _Outward(send, request_id, allowed)
+        path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
+        if (scope["method"], path.decode("latin-1")) not in PUBLIC:
+            try:
+                scope["state"]["access"] = self._known.authenticate(bearer(headers))
+            except Refused as refusal:
+                await _refuse(outward, refusal, request_id)
+                return
+        await self._app(scope, receive, outward)
+
+
+def bearer(headers: dict[bytes, bytes]) -> str:
+    """Return the token of an Authorization header (RFC 6750). Raises `BadToken` when there is none."""
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise BadToken
+    return token.strip()
+
+
+class _Outward:
+    """Adds to every answer what every answer has."""
+
+    def __init__(self, send: Send, request_id: str, origin: bytes | None) -> None:
+        self._send = send
+        self._headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        if origin:
+            self._headers += [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-expose-headers", b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After"),
+                (b"vary", b"Origin"),
+            ]
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), *self._headers]
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+
+async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:
+    problem = problems.problem_of(refusal)
+    body = problems.rendered(problem, request_id)
+    headers = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _preflight(send: Send, origin: bytes | None) -> None:
+    headers = [(b"vary", b"Origin"), (b"content-length", b"0")]
+    if origin:
+        headers += [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+            (
+                b"access-control-allow-headers",
+                b"Authorization, Content-Type, Idempotency-Key, If-Match, Hansard-After, Hansard-Reason, X-Request-Id",
+            ),
+            (b"access-control-max-age", b"600"),
+        ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)

@@ -1,0 +1,44 @@
+"""The house: all that a gateway process stands on, built once by `runtime/wiring.py` and handed to every route."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapters.audit import AuditReader
+from adapters.lanes import Lanes
+from commands.desk import Desk
+from domain.ids import RecordId
+from domain.ports import Clock, Db, Passwords, Record, Tokens
+from gateway.door import Sessions
+from gateway.reads import Reads
+
+if TYPE_CHECKING:
+    from gateway.hub import Hub
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What operators decide and clients are told."""
+
+    version: str
+    origins: tuple[str, ...]
+    registration_open: bool
+    schema_on: bool
+    metrics_on: bool
+    password_chars_min: int
+
+
+@dataclass(frozen=True)
+class House:
+    terms: Terms
+    record_id: RecordId
+    record: Record
+    db: Db
+    desk: Desk
+    reads: Reads
+    sessions: Sessions
+    tokens: Tokens
+    passwords: Passwords
+    audit: AuditReader
+    lanes: Lanes
+    hub: "Hub"
+    now: Clock

@@ -1,0 +1,200 @@
+"""Messages: a room's history, sending, editing, deleting."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+from litestar.handlers import BaseRouteHandler
+from msgspec import Meta, Struct
+
+from commands.desk import Outcome, Work
+from commands.message import DeleteMessage, EditMessage, PostMessage, reach
+from commands.room import enter_as_member
+from domain.facts import Caller
+from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.limits import MESSAGE_CHARS_MAX
+from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
+from domain.ports import Receipt
+from domain.refusals import MessageNotFound, RoomNotFound, SystemMessage
+from gateway.answers import shown, written
+from gateway.house import House
+from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
+from gateway.problems import FieldError, Problem
+from gateway.room import admit, me
+from projections import messages
+from projections.messages import MessageView, view_of
+
+Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX)]
+Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
+
+
+class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`id` may be made by the client; sending the same again under it is answered with the message."""
+
+    content: Content
+    id: UUID | None = None
+    message_type: Literal["text", "image", "file", "system"] = "text"
+    file_id: UUID | None = None
+    reply_to: UUID | None = None
+
+
+class EditBody(Struct, frozen=True, forbid_unknown_fields=True):
+    content: Content
+
+
+class VersionView(Struct, frozen=True):
+    """One version of a message; the text of a deleted message is told to nobody, in no version."""
+
+    version: int
+    position: int
+    at: datetime
+    actor_id: UserId | None
+    content: str
+    deleted: bool
+
+
+async def admit_senders(work: Work, path: dict[str, Any]) -> None:
+    await enter_as_member(work, RoomId(path["room_id"]))
+
+
+async def admit_to_message(work: Work, path: dict[str, Any]) -> None:
+    await reach(work, await work.load(MESSAGE, path["message_id"]))
+
+
+@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit})
+async def list_messages(
+    room_id: UUID,
+    house: House,
+    caller: Caller,
+    before: Place | None = None,
+    after: Place | None = None,
+    around: Place | None = None,
+    render: Literal["html"] | None = None,
+    cursor: str | None = None,
+    limit: Limit = LIMIT,
+) -> Response[Page[MessageView]]:
+    """List messages, newest first; `after` a position oldest first, `around` one ascending."""
+    if sum(place is not None for place in (before, after, around, cursor)) > 1:
+        await house.desk.admit(lambda work: admit(work, {"room_id": room_id}), caller)
+        detail = "Only one of before, after, around and cursor can be asked for."
+        raise Problem(422, "query.invalid", detail, errors=[FieldError("?cursor", "query.invalid", detail)])
+    if cursor is not None:
+        direction, place = place_of(cursor, house.record_id, "messages", tuple[Literal["before", "after"], int])
+        before, after = (place, None) if direction == "before" else (None, place)
+    found = await messages.page(
+        house.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
+        html=render == "html",
+    )  # fmt: skip
+    if found is None:
+        raise RoomNotFound
+    following = None
+    if len(found) == limit and around is None:
+        direction = "before" if after is None else "after"
+        following = cursor_of(house.record_id, "messages", direction, found[-1].position)
+    return shown(Page(found, following))
+
+
+@post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_senders})
+async def send(
+    room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
+) -> Response[MessageView]:
+    """Post a message. It is on the disk, with its position, when this answers."""
+    message_id = MessageId(data.id or house.desk.new_id())
+    outcome = await house.desk.do(post_of(RoomId(room_id), message_id, data), caller, receipt)
+    fact = outcome.fact(MessagePosted)
+    if fact is not None:
+        return written(house, caller, outcome, view_of(fact), status=201, version=fact.version)
+    message = await current(house, outcome, message_id)
+    return written(house, caller, outcome, message, version=message.version)
+
+
+def post_of(room_id: RoomId, message_id: MessageId, data: SendBody) -> PostMessage:
+    return PostMessage(
+        room_id,
+        message_id,
+        data.content,
+        data.message_type,
+        None if data.file_id is None else FileId(data.file_id),
+        None if data.reply_to is None else MessageId(data.reply_to),
+    )
+
+
+@get("/messages/{message_id:uuid}")
+async def read_message(
+    message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
+) -> Response[MessageView]:
+    message = await messages.seen(house.db, me(caller), MessageId(message_id), html=render == "html")
+    if message is None:
+        raise MessageNotFound
+    return shown(message, version=message.version)
+
+
+@patch("/messages/{message_id:uuid}", opt={"admit": admit_to_message})
+async def edit(
+    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: int | None
+) -> Response[MessageView]:
+    """Replace the text; only the sender may."""
+    try:
+        outcome = await house.desk.do(EditMessage(MessageId(message_id), data.content, if_match), caller)
+    except MessageNotFound:
+        await refuse_system(house, caller, message_id)
+        raise
+    fact = outcome.fact(MessageEdited)
+    message = view_of(fact) if fact else await current(house, outcome, message_id)
+    return written(house, caller, outcome, message, version=message.version)
+
+
+@delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_to_message})
+async def delete_message(
+    message_id: UUID, house: House, caller: Caller, if_match: int | None
+) -> Response[MessageView]:
+    """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
+    try:
+        outcome = await house.desk.do(DeleteMessage(MessageId(message_id), if_match), caller)
+    except MessageNotFound:
+        await refuse_system(house, caller, message_id)
+        raise
+    fact = outcome.fact(MessageDeleted)
+    message = view_of(fact) if fact else await current(house, outcome, message_id)
+    return written(house, caller, outcome, message, version=message.version)
+
+
+@get("/messages/{message_id:uuid}/history")
+async def read_history(message_id: UUID, house: House, caller: Caller) -> Response[Page[VersionView]]:
+    """List every version of a message, the first first."""
+    message = await messages.seen(house.db, me(caller), MessageId(message_id))
+    if message is None:
+        raise MessageNotFound
+    stream_id = MESSAGE.id(message_id)
+    facts = (await house.record.streams([stream_id]))[stream_id]
+    deleted = message.deleted or any(isinstance(fact.event, MessageDeleted) for fact in facts)
+    versions = [
+        VersionView(
+            fact.version,
+            fact.position,
+            fact.at,
+            fact.meta.actor,
+            "" if deleted else view_of(fact).content,
+            isinstance(fact.event, MessageDeleted),
+        )
+        for fact in facts
+    ] or [VersionView(1, message.position, message.created_at, None, message.content, False)]
+    return shown(Page(versions, None))
+
+
+async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageView:
+    """Return a message that a command left as it was, from the record."""
+    stream_id = MESSAGE.id(message_id)
+    facts = (await house.record.streams([stream_id]))[stream_id]
+    return view_of(facts[-1])
+
+
+async def refuse_system(house: House, caller: Caller, message_id: UUID) -> None:
+    """Raise `SystemMessage` where an unknown message is a system message that the caller may see."""
+    message = await messages.seen(house.db, me(caller), MessageId(message_id))
+    if message is not None and message.message_type == "system":
+        raise SystemMessage
+
+
+ROUTES: list[BaseRouteHandler] = [list_messages, send, read_message, edit, delete_message, read_history]

@@ -1,0 +1,149 @@
+"""What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and the OpenAPI document."""
+
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+from adapters.lanes import LanesUnavailable
+from domain import limits
+from domain.ids import RecordId
+from domain.ports import RecordUnavailable
+from gateway.answers import shown
+from gateway.house import House
+from gateway.problems import Problem
+from projections import checkpoints
+
+FEATURE_LEVEL = 1
+LAG_EVENTS_MAX = 10_000
+
+
+class MetaView(Struct, frozen=True):
+    record: RecordId
+    position: int
+    feature_level: int
+    version: str
+    limits: dict[str, int]
+
+
+LIMITS = {
+    "message_chars_max": limits.MESSAGE_CHARS_MAX,
+    "room_name_chars_max": limits.ROOM_NAME_CHARS_MAX,
+    "username_chars_max": limits.USERNAME_CHARS_MAX,
+    "body_bytes_max": limits.BODY_BYTES_MAX,
+    "frame_bytes_max": limits.FRAME_BYTES_MAX,
+    "page_items_max": limits.PAGE_ITEMS_MAX,
+    "subscriptions_max": limits.SUBSCRIPTIONS_MAX,
+}
+
+
+@get("/api/v1/meta")
+async def read_meta(house: House) -> Response[MetaView]:
+    """Return what this deployment is and where its record stands."""
+    head = await house.record.head()
+    return shown(MetaView(head.record, head.position, FEATURE_LEVEL, house.terms.version, LIMITS))
+
+
+@get("/.well-known/jwks.json")
+async def read_jwks(house: House) -> Response[dict[str, list[dict[str, str]]]]:
+    """Return the public keys of access tokens (RFC 7517)."""
+    return Response(house.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
+
+
+@get("/livez")
+async def live() -> Response[dict[str, str]]:
+    """Answer while the process runs."""
+    return Response({"status": "alive"})
+
+
+@get("/readyz")
+async def ready(house: House) -> Response[dict[str, Any]]:
+    """Answer 200 when requests can be served: Postgres, Redis, and a projection that keeps up."""
+    state: dict[str, Any] = {}
+    try:
+        head = await house.record.head()
+        state["postgres"] = "ok"
+        lag = head.position - await checkpoints.position(house.db, "live")
+        state["projection_lag_events"] = lag
+    except RecordUnavailable:
+        state["postgres"] = "away"
+        lag = LAG_EVENTS_MAX
+    try:
+        await house.lanes.ping()
+        state["redis"] = "ok"
+    except LanesUnavailable:
+        state["redis"] = "away"
+    is_ready = state["postgres"] == "ok" and state["redis"] == "ok" and lag < LAG_EVENTS_MAX
+    state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
+    return Response(state, status_code=200 if state["status"] == "ready" else 503)
+
+
+@get("/metrics")
+async def metrics(house: House) -> Response[str]:
+    """Return figures in the text format of Prometheus."""
+    if not house.terms.metrics_on:
+        raise Problem(404, "route.not_found", "There is nothing at this address.")
+    head = await house.record.head()
+    figures = {
+        "hansard_record_position": head.position,
+        "hansard_sockets": house.hub.socket_count,
+        "hansard_frames_delivered_total": house.hub.delivered,
+        **{f'hansard_projection_position{{group="{c.name}"}}': c.position for c in await checkpoints.every(house.db)},
+    }
+    text = "".join(f"{name} {value}\n" for name, value in figures.items())
+    return Response(text, media_type="text/plain; version=0.0.4")
+
+
+@get("/schema/openapi.json", include_in_schema=False)
+async def openapi(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+    """Return the OpenAPI 3.1 document of this API."""
+    return Response(msgspec.json.encode(_schema(request, house)), media_type="application/json")
+
+
+@get("/schema", include_in_schema=False)
+async def schema_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+    """Return the same for people, as one page that loads nothing from elsewhere."""
+    return Response(
+        _page(_schema(request, house)).encode(),
+        media_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"},
+    )
+
+
+def our_version() -> str:
+    """Return the version of the installed distribution."""
+    return version("hansard")
+
+
+def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
+    if not house.terms.schema_on:
+        raise Problem(404, "route.not_found", "There is nothing at this address.")
+    return request.app.openapi_schema.to_schema()
+
+
+def _page(schema: dict[str, Any]) -> str:
+    rows = []
+    for path, operations in sorted(schema["paths"].items()):
+        for method, operation in operations.items():
+            if isinstance(operation, dict):
+                said = operation.get("description") or operation.get("summary") or ""
+                rows.append(
+                    f"<tr><td><b>{escape(method.upper())}</b></td><td><code>{escape(path)}</code></td>"
+                    f"<td>{escape(said)}</td></tr>"
+                )
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Hansard API</title>"
+        "<style>body{font:16px/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+        "td{padding:.3rem .8rem;border-top:1px solid #ccc;vertical-align:top}</style>"
+        f"<h1>Hansard API</h1><p>The machine's form: <a href=/schema/openapi.json>openapi.json</a></p>"
+        f"<table>{''.join(rows)}</table></html>"
+    )
+
+
+ROUTES: list[BaseRouteHandler] = [
+    read_meta, read_jwks, live, ready, metrics, openapi, schema_page,
+]  # fmt: skip

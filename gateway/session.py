@@ -1,0 +1,125 @@
+"""Logging in, refreshing, logging out."""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import Response, post
+from litestar.handlers import BaseRouteHandler
+from msgspec import Meta, Struct
+
+from commands.session import EndSession, OpenSession, RefreshSession
+from domain.account import ACCOUNT, Account
+from domain.facts import Caller
+from domain.ids import SessionId
+from domain.limits import ACCESS_SECONDS, EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
+from domain.session import SESSION, SessionRefreshed
+from domain.text import fold
+from gateway.answers import written
+from gateway.house import House
+from projections.users import Profile
+
+
+class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+
+
+class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
+    refresh_token: Annotated[str, Meta(max_length=512)]
+
+
+class TokensView(Struct, frozen=True):
+    """`expires_in` in seconds is the access token's; the refresh token lives seven days and is good for one use."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    user: Profile
+
+
+@post("/auth/login", status_code=200)
+async def login(data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
+    """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time."""
+    account = await account_of(house, data.email)
+    right = await house.passwords.verify(data.password, account.password_hash if account else None)
+    if account is None or not right or not account.is_active:
+        raise BadCredentials
+    session_id = SessionId(house.desk.new_id())
+    secret = secrets.token_urlsafe(32)
+    command = OpenSession(
+        session_id, account.user_id, hash_of(secret), house.now() + timedelta(seconds=REFRESH_SECONDS)
+    )
+    try:
+        outcome = await house.desk.do(command, caller)
+    except AccountDeactivated:
+        raise BadCredentials from None
+    return written(house, caller, outcome, await _tokens(house, account, session_id, secret))
+
+
+@post("/auth/refresh", status_code=200)
+async def refresh(data: RefreshBody, house: House, caller: Caller) -> Response[TokensView]:
+    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session."""
+    session_id, secret = parts_of(data.refresh_token)
+    fresh = secrets.token_urlsafe(32)
+    outcome = await house.desk.do(RefreshSession(session_id, hash_of(secret), hash_of(fresh)), caller)
+    if outcome.fact(SessionRefreshed) is None:
+        house.sessions.end(session_id)
+        raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
+    session = outcome.folded(SESSION, session_id).state
+    assert session is not None, "a refreshed session exists"
+    account = outcome.folded(ACCOUNT, session.user_id).state
+    assert account is not None, "a session belongs to an account"
+    return written(house, caller, outcome, await _tokens(house, account, session_id, fresh))
+
+
+@post("/auth/logout", status_code=204)
+async def logout(house: House, caller: Caller) -> Response[None]:
+    """End the session of the token that asks; its sockets close, its tokens are refused."""
+    assert caller.session_id, "the door lets no stranger here"
+    outcome = await house.desk.do(EndSession(caller.session_id, "logout"), caller)
+    house.sessions.end(caller.session_id)
+    return written(house, caller, outcome, None, status=204)
+
+
+async def account_of(house: House, email: str) -> Account | None:
+    """Return who registered with this e-mail."""
+    stream_id = await house.record.claimant("email", fold(email))
+    if stream_id is None:
+        return None
+    return (await house.desk.read({stream_id: ACCOUNT}))[stream_id].state
+
+
+def hash_of(secret: str) -> str:
+    """Return what the record keeps of a refresh token: SHA-256 of its secret, which is random enough."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def parts_of(token: str) -> tuple[SessionId, str]:
+    """Return the session and the secret of a refresh token (`<session>.<secret>`)."""
+    name, _, secret = token.partition(".")
+    try:
+        return SessionId(UUID(hex=name)), secret
+    except ValueError:
+        raise BadRefreshToken from None
+
+
+async def _tokens(house: House, account: Account, session_id: SessionId, secret: str) -> TokensView:
+    access = house.tokens.access(user_id=account.user_id, session_id=session_id, now=house.now())
+    version = (await house.desk.see(ACCOUNT, account.user_id)).version
+    return TokensView(access, f"{session_id.hex}.{secret}", "bearer", ACCESS_SECONDS, profile_of(account, version))
+
+
+def profile_of(account: Account, version: int) -> Profile:
+    """Return the profile of an account as the record has it."""
+    return Profile(
+        account.user_id, account.email, account.username, account.avatar_url, account.is_active, account.is_verified,
+        account.created_at, account.updated_at, version,
+    )  # fmt: skip
+
+
+ROUTES: list[BaseRouteHandler] = [login, refresh, logout]
