@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
@@ -88,7 +88,7 @@ class Door:
         self._known = known
         self._origins = frozenset(origin.encode() for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -122,7 +122,7 @@ def bearer(headers: dict[bytes, bytes]) -> str:
 class _Outward:
     """Adds to every answer what every answer has."""
 
-    def __init__(self, send: Send, request_id: str, origin: bytes | None) -> None:
+    def __init__(self, send: Any, request_id: str, origin: bytes | None) -> None:
         self._send = send
         self._headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
         if origin:
@@ -153,7 +153,7 @@ async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _preflight(send: Send, origin: bytes | None) -> None:
+async def _preflight(send: Any, origin: bytes | None) -> None:
     headers = [(b"vary", b"Origin"), (b"content-length", b"0")]
     if origin:
         headers += [

@@ -37,7 +37,7 @@ VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 async def check(request: Request[Any, Any, Any]) -> None:
     """Litestar's `before_request`: judge query and body, wait for `Hansard-After`."""
-    handler: BaseRouteHandler = request.scope["route_handler"]  # type: ignore[assignment]
+    handler: BaseRouteHandler = request.scope["route_handler"]
     try:
         _check_query(request, handler)
         if handler.parsed_data_field is not None:

@@ -1,6 +1,6 @@
 """Rooms: what a room is, how many are in it, and when it was last active. Owns the table `read.rooms`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -49,6 +49,7 @@ SELECT_PAGE = (
 """
 )
 SELECT_ONE = COLUMNS + " WHERE r.id = $3 AND (NOT r.is_private OR m.role IS NOT NULL)"
+SELECT_ACTIVITY = "SELECT id, activity FROM read.rooms WHERE id = ANY ($1::uuid[])"
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 
 ROOMS = Table(
@@ -121,6 +122,11 @@ async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView | None:
     if row[15]:
         raise Banned
     return _view(row)
+
+
+async def activities(db: Db, room_ids: Sequence[RoomId]) -> list[tuple[RoomId, int]]:
+    """Return the position of the last event that each room heard."""
+    return await db.all(_row, SELECT_ACTIVITY, list(room_ids)) if room_ids else []
 
 
 def opened_view(fact: Recorded[RoomOpened]) -> RoomView:

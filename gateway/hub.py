@@ -1,0 +1,514 @@
+"""The hub: from the lanes to the sockets of this process.
+
+A room that somebody here listens to is followed: `seen` says up to where its frames were fanned out. A frame whose `prev`
+lies beyond `seen` shows that something was missed; then the record is read before anything is delivered. A feed is one
+socket's subscription to one room: *live* (gets what is fanned out) or *catching up* (is fed pages of the record at the
+client's own pace, until nothing lies between). Whoever falls behind catches up in the same way: nobody waits for them.
+
+Redis is a hint. While it is away, and every few seconds anyway, rooms are compared with the read tables.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import structlog
+
+from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from domain.facts import Event, Recorded, UnknownEvent
+from domain.ids import RoomId, UserId
+from domain.limits import (
+    DRAIN_SECONDS,
+    OUTBOX_BYTES_MAX,
+    OUTBOX_FRAMES_MAX,
+    REPLAY_PAGE_EVENTS,
+    ROOM_RING_FRAMES_MAX,
+    WRITE_STALL_SECONDS,
+)
+from domain.ports import Access, Db, Record, RecordUnavailable
+from gateway import protocol
+from gateway.door import RELOAD_SECONDS, Sessions
+from gateway.outlet import prepared
+from gateway.reads import Reads
+from projections import checkpoints, frames, messages, rooms
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 2.0
+SWEEP_WITHOUT_REDIS_SECONDS = 0.25
+DELETION_MARK = b'"event":"message.deleted"'
+LEFT_MARK = b'"event":"member.left"'
+
+
+class Way(Protocol):
+    """A socket's way out (`gateway.outlet.Outlet`)."""
+
+    def write(self, frames: bytes) -> None: ...
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def buffered_bytes(self) -> int: ...
+    async def drained(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Told(NamedTuple):
+    """A frame for a room, prepared for writing; `ended` names whose feed ends with it."""
+
+    position: int
+    prev: int
+    frame: bytes
+    ended: UUID | None
+
+
+class Connection:
+    """One socket: who it is, what it hears, and its outbox. `close` is how its owner ends it."""
+
+    def __init__(self, hub: "Hub", way: Way, access: Access, close: Callable[[int, str], None], *, one_room: bool) -> None:
+        self.hub = hub
+        self.access = access
+        self.close = close
+        self.one_room = one_room
+        self.feeds: dict[RoomId, Feed] = {}
+        self._way = way
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._stalled_since: float | None = None
+        self._stalled_at = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be queued for it: it then is fed from the record."""
+        return len(self._waiting) >= OUTBOX_FRAMES_MAX or self._waiting_bytes >= OUTBOX_BYTES_MAX
+
+    def push(self, frame: bytes) -> None:
+        """Queue a prepared frame; written, with all others of this turn of the loop, in one go."""
+        if not self._waiting:
+            self.hub.write_soon(self)
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame)
+
+    def say(self, payload: bytes | None) -> None:
+        """Queue a frame for this socket alone; None says nothing."""
+        if payload is not None:
+            self.push(prepared(payload))
+
+    def flush(self) -> bool:
+        """Write what waits, unless the client does not take it; answers whether it was written."""
+        if self._way.is_paused:
+            return False
+        if self._waiting:
+            self._way.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return True
+
+    async def drained(self) -> None:
+        """Wait until everything queued is written and taken."""
+        while self._waiting or self._way.is_paused:
+            await self._way.drained()
+            self.flush()
+
+    def has_stalled(self, now: float) -> bool:
+        """Whether the client has taken no byte for as long as is borne."""
+        if not self._way.is_paused:
+            self._stalled_since = None
+            return False
+        buffered = self._way.buffered_bytes
+        if self._stalled_since is None or buffered < self._stalled_at:
+            self._stalled_since = now
+        self._stalled_at = buffered
+        return now - self._stalled_since > WRITE_STALL_SECONDS
+
+    def abort(self) -> None:
+        self._way.abort()
+
+
+class Feed:
+    """One socket's subscription to one room. Everything told up to `place` was queued for it."""
+
+    def __init__(self, connection: Connection, room: "Room", *, place: int, since: int, joined: int) -> None:
+        self.connection = connection
+        self.room = room
+        self.place = place
+        self.since = since
+        self.joined = joined
+        self.announced = False
+        self.over = False
+
+    @property
+    def user_id(self) -> UserId:
+        return self.connection.access.user_id
+
+    def end(self, reason: str) -> None:
+        """Stop: after the member's own leaving or removal nothing more is told."""
+        connection = self.connection
+        self.drop()
+        if connection.one_room:
+            connection.close(protocol.REMOVED, "no longer in this room")
+        else:
+            connection.say(protocol.frame("unsubscribed", room_id=self.room.room_id, reason=reason))
+
+    def drop(self) -> None:
+        """Forget this feed without a word."""
+        self.over = True
+        self.room.live.discard(self)
+        self.room.catching.discard(self)
+        if self.connection.feeds.get(self.room.room_id) is self:
+            del self.connection.feeds[self.room.room_id]
+
+
+class Room:
+    """A room that somebody of this process listens to."""
+
+    def __init__(self, room_id: RoomId, seen: int) -> None:
+        self.room_id = room_id
+        self.seen = seen
+        self.live: set[Feed] = set()
+        self.catching: set[Feed] = set()
+        self.ring: deque[Told] = deque(maxlen=ROOM_RING_FRAMES_MAX)
+        self.wanted = 0
+        self.is_healing = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.live and not self.catching
+
+    def after(self, place: int) -> list[Told] | None:
+        """Return what was told after a place, if the ring still has all of it; None: read the record."""
+        if place >= self.seen:
+            return []
+        if not self.ring or self.ring[0].prev > place:
+            return None
+        return [told for told in self.ring if told.position > place]
+
+
+class Hub:
+    """All rooms and sockets of one gateway process."""
+
+    def __init__(self, record: Record, db: Db, lanes: Lanes, sessions: Sessions, reads: Reads) -> None:
+        self.draining = False
+        self.delivered = 0
+        self._record = record
+        self._db = db
+        self._lanes = lanes
+        self._sessions = sessions
+        self._reads = reads
+        self._rooms: dict[RoomId, Room] = {}
+        self._opening: dict[RoomId, asyncio.Future[Room]] = {}
+        self._connections: set[Connection] = set()
+        self._by_user: dict[UserId, set[Connection]] = {}
+        self._dirty: list[Connection] = []
+        self._places: dict[int, str] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._redis_is_away = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def socket_count(self) -> int:
+        return len(self._connections)
+
+    # The sockets' side
+
+    def enter(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._by_user.setdefault(connection.access.user_id, set()).add(connection)
+
+    def leave(self, connection: Connection) -> None:
+        for feed in list(connection.feeds.values()):
+            feed.drop()
+        self._connections.discard(connection)
+        of_user = self._by_user.get(connection.access.user_id, set())
+        of_user.discard(connection)
+        if not of_user:
+            self._by_user.pop(connection.access.user_id, None)
+
+    async def open_room(self, room_id: RoomId) -> Room:
+        """Return a room that is followed from now on: its lane first, then how far its tables are."""
+        if (room := self._rooms.get(room_id)) is not None:
+            return room
+        if (opening := self._opening.get(room_id)) is not None:
+            return await asyncio.shield(opening)
+        opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._listen(self._lanes.lane_of(room_id))
+            room = self._rooms[room_id] = Room(room_id, await checkpoints.position(self._db, "live"))
+            opening.set_result(room)
+            return room
+        except BaseException as error:
+            opening.set_exception(error)
+            opening.exception()
+            raise
+        finally:
+            del self._opening[room_id]
+
+    def subscribe(self, feed: Feed) -> None:
+        """Begin a feed; it catches up first, in its own time."""
+        connection, room = feed.connection, feed.room
+        if (earlier := connection.feeds.get(room.room_id)) is not None:
+            earlier.drop()
+        connection.feeds[room.room_id] = feed
+        self._catch_up_soon(feed)
+
+    def write_soon(self, connection: Connection) -> None:
+        """Have a connection's outbox written at the end of this turn of the loop."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._write_all)
+        self._dirty.append(connection)
+
+    def drain(self) -> None:
+        """Send everybody elsewhere, spread over some seconds, and close."""
+        self.draining = True
+        for connection in list(self._connections):
+            after_ms = random.randrange(int(DRAIN_SECONDS * 1000))
+            connection.say(protocol.frame("reconnect", after_ms=after_ms))
+            connection.close(protocol.DRAINING, "this server is going away")
+
+    # Running
+
+    async def run(self) -> None:
+        """Follow lanes, record and sessions until cancelled."""
+        await self._reload_sessions()
+        await self._listen(CONTROL)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._repeat(self._sweep, self._sweep_pause))
+                group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
+                group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
+        finally:
+            if self._reader is not None:
+                self._reader.cancel()
+            for task in self._tasks:
+                task.cancel()
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
+        while True:
+            await asyncio.sleep(pause())
+            try:
+                await step()
+            except RecordUnavailable as error:
+                log.warning("the hub waits for Postgres", reason=str(error))
+
+    def _sweep_pause(self) -> float:
+        return SWEEP_WITHOUT_REDIS_SECONDS if self._redis_is_away else SWEEP_SECONDS
+
+    async def _sweep(self) -> None:
+        """Compare the rooms with the read tables, heal those that missed something, forget those nobody hears."""
+        for room in [room for room in self._rooms.values() if room.is_idle]:
+            del self._rooms[room.room_id]
+        for room_id, activity in await rooms.activities(self._db, list(self._rooms)):
+            followed = self._rooms.get(room_id)
+            if followed is not None and activity > followed.seen:
+                self._heal_soon(followed, activity)
+
+    async def _reload_sessions(self) -> None:
+        await self._sessions.reload()
+        for connection in list(self._connections):
+            if self._sessions.is_over(connection.access):
+                connection.close(protocol.SESSION_REVOKED, "the session has ended")
+
+    async def _cut_stalled(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections):
+            if connection.has_stalled(now):
+                connection.close(protocol.TOO_SLOW, "nothing was read for too long")
+                connection.abort()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a feed failed", exc_info=error)
+
+    def _write_all(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            if not connection.flush():
+                self._start(connection.drained())
+
+    # Lanes
+
+    async def _listen(self, lane: int) -> None:
+        """Read a lane from now on. While Redis is away the sweep does what the lane would."""
+        if lane in self._places:
+            return
+        try:
+            place = await self._lanes.last(lane)
+        except LanesUnavailable:
+            place, self._redis_is_away = "0-0", True
+        if lane in self._places:
+            return
+        self._places[lane] = place
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        self._reader = asyncio.get_running_loop().create_task(self._read_lanes())
+
+    async def _read_lanes(self) -> None:
+        while True:
+            try:
+                if self._redis_is_away:
+                    for lane in list(self._places):
+                        self._places[lane] = await self._lanes.last(lane)
+                    self._redis_is_away = False
+                    log.info("the hub follows Redis again")
+                for lane, (place, entries) in (await self._lanes.read(self._places)).items():
+                    self._places[lane] = place
+                    for entry in entries:
+                        self.hear(entry)
+            except LanesUnavailable as error:
+                if not self._redis_is_away:
+                    log.warning("the hub follows the record", reason=str(error))
+                self._redis_is_away = True
+                await asyncio.sleep(SWEEP_WITHOUT_REDIS_SECONDS)
+
+    def hear(self, entry: Entry) -> None:
+        """Take one entry of a lane."""
+        self._reads.passed(entry.position)
+        if entry.room_id is None:
+            self._obey(frames.decode_control(entry.frame))
+            return
+        room = self._rooms.get(entry.room_id)
+        if room is None or entry.position <= room.seen:
+            return
+        if entry.prev > room.seen:
+            self._heal_soon(room, entry.position)
+        else:
+            self._tell(room, Told(entry.position, entry.prev, prepared(entry.frame), entry.ended))
+
+    def _obey(self, control: frames.Control) -> None:
+        if control.session_ended is not None:
+            self._sessions.end(control.session_ended)
+        if control.activated is not None:
+            self._sessions.reopen(control.activated)
+        if control.deactivated is not None:
+            self._sessions.shut(control.deactivated)
+        if control.session_ended is not None or control.deactivated is not None:
+            for connection in list(self._connections):
+                if self._sessions.is_over(connection.access):
+                    connection.close(protocol.SESSION_REVOKED, "the session has ended")
+        for own in control.own:
+            for connection in self._by_user.get(own.user_id, ()):
+                connection.say(own.frame.encode())
+
+    # Fanning out
+
+    def _tell(self, room: Room, told: Told) -> None:
+        """Give a frame to every live feed; who is full falls behind, whose membership ended hears nothing more."""
+        if DELETION_MARK in told.frame:
+            room.ring.clear()  # what is deleted is told to nobody any more
+        else:
+            room.ring.append(told)
+        room.seen = told.position
+        behind: list[Feed] = []
+        for feed in room.live:
+            if feed.connection.is_full:
+                behind.append(feed)
+            else:
+                feed.connection.push(told.frame)
+                feed.place = told.position
+        self.delivered += len(room.live) - len(behind)
+        for feed in behind:
+            self._catch_up_soon(feed)
+        if told.ended is not None:
+            for feed in [feed for feed in room.live if feed.user_id == told.ended]:
+                feed.end(_reason(told.frame))
+
+    def _heal_soon(self, room: Room, position: int) -> None:
+        room.wanted = max(room.wanted, position)
+        if not room.is_healing:
+            room.is_healing = True
+            self._start(self._heal(room))
+
+    async def _heal(self, room: Room) -> None:
+        """Read what was missed from the record, up to what the tables have, and fan it out."""
+        try:
+            while room.seen < room.wanted:
+                until = await checkpoints.position(self._db, "live")
+                page, is_last = await self._page(room.room_id, room.seen, until)
+                for told in page:
+                    if told.position > room.seen:
+                        self._tell(room, told)
+                if is_last:
+                    room.seen = max(room.seen, until)
+                    break
+        except RecordUnavailable as error:
+            log.warning("healing waits for Postgres", room=str(room.room_id), reason=str(error))
+        finally:
+            room.is_healing = False
+
+    def _catch_up_soon(self, feed: Feed) -> None:
+        feed.room.live.discard(feed)
+        feed.room.catching.add(feed)
+        self._start(self._catch_up(feed))
+
+    async def _catch_up(self, feed: Feed) -> None:
+        """Feed pages of the record until nothing lies between, then go live without a seam."""
+        connection, room = feed.connection, feed.room
+        while not feed.over:
+            await connection.drained()
+            missed = room.after(feed.place) if feed.place >= feed.since or not room.ring else None
+            if missed is not None and not feed.over:
+                # From here to the end nothing is awaited, so nothing can be told in between.
+                self._give(feed, missed)
+                if not feed.over:
+                    room.catching.discard(feed)
+                    room.live.add(feed)
+                    self._announce(feed)
+                return
+            try:
+                until = room.seen
+                page, is_last = await self._page(room.room_id, feed.place, until, since=feed.since)
+            except RecordUnavailable:
+                await asyncio.sleep(SWEEP_SECONDS)
+                continue
+            self._give(feed, page)
+            if is_last:
+                feed.place = max(feed.place, until)
+
+    def _give(self, feed: Feed, page: Sequence[Told]) -> None:
+        for told in page:
+            feed.connection.push(told.frame)
+            feed.place = told.position
+            self.delivered += 1
+            if told.ended == feed.user_id and told.position > feed.joined:
+                feed.end(_reason(told.frame))
+                return
+
+    def _announce(self, feed: Feed) -> None:
+        if not feed.announced:
+            feed.announced = True
+            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=feed.room.seen))
+
+    async def _page(self, room_id: RoomId, place: int, until: int, *, since: int = 0) -> tuple[list[Told], bool]:
+        """Return what a room was told after a place, as it may be told now, and whether that is all up to `until`."""
+        facts = await self._record.room_after(room_id, place, until=until, limit=REPLAY_PAGE_EVENTS)
+        if not facts:
+            return [], True
+        (prev,) = await self._record.previous_in_rooms([(room_id, facts[0].position)])
+        postings = {fact.position: frames.posting_of(fact) for fact in facts}
+        deleted = await messages.deleted_among(self._db, [at for at in postings.values() if at is not None])
+        page = []
+        prev = prev if prev >= since else 0
+        for fact in facts:
+            if not isinstance(fact.event, UnknownEvent):
+                page.append(_told(fact, prev, is_deleted=postings[fact.position] in deleted))
+            prev = fact.position
+        return page, len(facts) < REPLAY_PAGE_EVENTS
+
+
+def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
+    frame = frames.tombstone_frame(fact, prev) if is_deleted else frames.room_frame(fact, prev)
+    return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
+
+
+def _reason(frame: bytes) -> str:
+    return "left" if LEFT_MARK in frame else "removed"

@@ -1,0 +1,146 @@
+"""The socket protocol without I/O: frames to intents, answers to frames. Pure, so that it can be fuzzed without a socket.
+
+A frame that is no JSON object with a known `type` breaks the protocol (close 4500) unless it carries a readable `id`:
+then, as for every other fault, the answer is a `reply` that says what is wrong.
+"""
+
+import json
+import re
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+
+GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, DRAINING = 4000, 4008, 4401, 4410
+BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
+SUBPROTOCOL = "hansard.v1.json"
+KEY_MARK = re.compile(r'"\s*:')
+
+
+class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    id: int | None = None
+
+
+class Authenticate(_Frame, frozen=True, tag="authenticate", kw_only=True):
+    token: str
+
+
+class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
+    """One room (`room_id`, perhaps `after`), or many (`rooms`: id → after)."""
+
+    room_id: UUID | None = None
+    after: int | None = None
+    record: UUID | None = None
+    rooms: dict[UUID, int | None] | None = None
+
+
+class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
+    room_id: UUID
+
+
+class Send(_Frame, frozen=True, tag="send", kw_only=True):
+    room_id: UUID
+    content: str
+    message_id: UUID | None = None
+    message_type: Literal["text", "image", "file", "system"] = "text"
+    file_id: UUID | None = None
+    reply_to: UUID | None = None
+
+
+class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
+    message_id: UUID
+    content: str
+    version: int | None = None
+    reason: str | None = None
+
+
+class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
+    message_id: UUID
+    version: int | None = None
+    reason: str | None = None
+
+
+class Read(_Frame, frozen=True, tag="read", kw_only=True):
+    room_id: UUID
+    position: int
+
+
+class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
+    room_id: UUID
+
+
+class Ping(_Frame, frozen=True, tag="ping"):
+    pass
+
+
+Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+
+
+class _Id(Struct):
+    id: int | None = None
+
+
+class BadFrame(Exception):
+    """A frame that cannot be taken. `request` None: nobody asked by number, the socket must close."""
+
+    def __init__(self, request: int | None, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.request = request
+        self.code = code
+        self.detail = detail
+
+
+_intent = msgspec.json.Decoder(Intent).decode
+_id = msgspec.json.Decoder(_Id).decode
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(text: str) -> Intent:
+    """Turn a frame into what the client wants. Raises `BadFrame`, and nothing else, whatever the text."""
+    try:
+        intent = _intent(text)
+    except msgspec.ValidationError as error:
+        raise BadFrame(_request_of(text), "frame.invalid", str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise BadFrame(None, "frame.not_json", f"The frame is no JSON: {error}") from None
+    if len(KEY_MARK.findall(text)) != len(_keys(text)):
+        _refuse_duplicates(text)
+    return intent  # type: ignore[no-any-return]
+
+
+def reply(request: int | None, **said: Any) -> bytes | None:
+    """Return the reply to a request; None for a client that did not number it."""
+    return None if request is None else _encode({"type": "reply", "id": request, "ok": True, **said})
+
+
+def refusal(request: int | None, code: str, detail: str, status: int) -> bytes | None:
+    """Return the reply that says no. What may be tried again as it is, is `retryable`."""
+    error = {"code": code, "detail": detail, "status": status, "retryable": status in (429, 503)}
+    return None if request is None else _encode({"type": "reply", "id": request, "ok": False, "error": error})
+
+
+def frame(kind: str, **said: Any) -> bytes:
+    """Return a frame of the server."""
+    return _encode({"type": kind, **said})
+
+
+
+
+def _request_of(text: str) -> int | None:
+    try:
+        return _id(text).id
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _refuse_duplicates(text: str) -> None:
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise BadFrame(_request_of(text), "body.duplicate_key", "A key stands twice in one object.")
+        return found
+
+    json.loads(text, object_pairs_hook=without_duplicates)

@@ -1,0 +1,176 @@
+"""The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from domain.account import ACCOUNT_ROLES
+from projections import PROJECTIONS
+from runtime.settings import SettingRefused, Settings, read
+
+Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit code."""
+    asked = parser().parse_args(arguments)
+    try:
+        settings = read({**dotenv(Path(".env")), **os.environ})
+    except SettingRefused as error:
+        return _fail(str(error))
+    import uvloop
+
+    from runtime.wiring import configure_logs
+
+    configure_logs(settings)
+    try:
+        return uvloop.run(asked.command(settings, asked))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if settings.log_level == "debug" or not _is_sentence(error):
+            raise
+        return _fail(str(error))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="hansard",
+        description="Team chat in which every change is an event on a provable record.",
+        epilog="Settings are HANSARD_… variables of the environment, or of a file .env here; .env.example lists them.",
+    )
+    top.add_argument("--version", action="version", version=f"hansard {version('hansard')}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=sentence, description=sentence)
+        made.set_defaults(command=command)
+        return made
+
+    add("up", _up, "Run everything on this machine: embedded servers, gateway, projector and worker.")
+    add("gateway", _gateway, "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run.")
+    add("projector", _projector, "Keep the read tables up to the record and tell frames; further ones stand by.")
+    add("worker", _worker, "Do what is slower than a frame: render HTML, sweep.")
+    add("migrate", _migrate, "Bring the database to this version.")
+    rebuilding = add("rebuild", _rebuild, "Rebuild read tables from the record while everything serves, and compare.")
+    which = rebuilding.add_mutually_exclusive_group(required=True)
+    which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
+    which.add_argument("--all", action="store_true", help="all groups, one after the other")
+    rebuilding.add_argument("--shadow", action="store_true", help="only compare and report, swap nothing")
+    for name, sentence in (("grant", "Give an account a role."), ("revoke", "Take a role from an account.")):
+        made = add(name, _grant if name == "grant" else _revoke, sentence)
+        made.add_argument("email")
+        made.add_argument("role", choices=ACCOUNT_ROLES)
+    account = add("account", _account, "Deactivate an account, or activate it again.")
+    account.add_argument("action", choices=("deactivate", "activate"))
+    account.add_argument("email")
+    add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
+    return top
+
+
+def dotenv(file: Path) -> dict[str, str]:
+    """Return the HANSARD_ variables of a `.env` file; the environment beats them."""
+    if not file.is_file():
+        return {}
+    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip().startswith("HANSARD_")}
+
+
+async def _up(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.up import up
+
+    return await up(settings)
+
+
+async def _gateway(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import run_gateway
+
+    return await run_gateway(settings)
+
+
+async def _projector(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import run_projector
+
+    return await run_projector(settings)
+
+
+async def _worker(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import run_worker
+
+    return await run_worker(settings)
+
+
+async def _migrate(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.migrate import migrate
+    from runtime.wiring import database_url
+
+    applied = await migrate(database_url(settings), say=print)
+    print(f"{applied} migrations were applied." if applied else "The database is up to date.")
+    return 0
+
+
+async def _rebuild(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import rebuild
+
+    return await rebuild(settings, None if asked.all else [asked.name], shadow_only=asked.shadow)
+
+
+async def _grant(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import grant
+
+    return await grant(settings, asked.email, asked.role)
+
+
+async def _revoke(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import revoke
+
+    return await revoke(settings, asked.email, asked.role)
+
+
+async def _account(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import set_active
+
+    return await set_active(settings, asked.email, active=asked.action == "activate")
+
+
+async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.doctor import doctor
+
+    return await doctor(settings)
+
+
+def _is_sentence(error: Exception) -> bool:
+    """Whether an exception was written for the person who reads it."""
+    from adapters.lanes import LanesUnavailable
+    from adapters.vault import MasterKeyWrong
+    from domain.ports import RecordUnavailable
+    from domain.refusals import Refused
+    from gateway.server import PortTaken
+    from runtime.embedded import EmbeddedFailed
+    from runtime.migrate import MigrationRefused
+    from runtime.wiring import AccountUnknown, NotRunning
+
+    return isinstance(
+        error,
+        (LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
+         AccountUnknown, NotRunning),
+    )  # fmt: skip
+
+
+def _fail(sentence: str) -> int:
+    print(f"hansard: {sentence}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

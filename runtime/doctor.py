@@ -1,0 +1,108 @@
+"""`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 when all is well."""
+
+import shutil
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from adapters.database import Database
+from adapters.lanes import Lanes
+from adapters.vault import load_master
+from domain.ids import RecordId
+from projections import checkpoints
+from runtime.migrate import migrations, pending
+from runtime.settings import Settings
+from runtime.wiring import database_url, redis_url
+
+SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
+SELECT_HEAD = "SELECT record FROM record.head"
+SELECT_POSITION = "SELECT position FROM record.head"
+SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
+POSTGRES_MIN = 150_000
+FREE_BYTES_MIN = 1024**3
+LAG_EVENTS_MAX = 10_000
+
+
+async def doctor(settings: Settings) -> int:
+    """Print a line a check; answers 0, or 1 when something is to be mended."""
+    print(f"home        {settings.home.resolve()}")
+    print(f"postgres    {'given by HANSARD_DATABASE_URL' if settings.database_url else 'embedded'}")
+    print(f"redis       {'given by HANSARD_REDIS_URL' if settings.redis_url else 'embedded'}")
+    print(f"blobs       {settings.blobs_url or settings.home.resolve() / 'blobs'}")
+    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
+        ("disk", _disk),
+        ("master key", _master_key),
+        ("postgres", _postgres),
+        ("redis", _redis),
+        ("projections", _projections),
+    ]
+    failed = 0
+    for name, check in checks:
+        try:
+            print(f"[ok]   {name}: {await check(settings)}")
+        except Exception as error:
+            failed += 1
+            print(f"[FAIL] {name}: {error or type(error).__name__}")
+    print("All is well." if not failed else f"{failed} of {len(checks)} checks failed.")
+    return 1 if failed else 0
+
+
+async def _disk(settings: Settings) -> str:
+    home = settings.home if settings.home.exists() else Path.cwd()
+    free = shutil.disk_usage(home).free
+    if free < FREE_BYTES_MIN:
+        raise RuntimeError(f"only {free / 1024**2:,.0f} MiB are free where {home} lies; Postgres needs room")
+    return f"{free / 1024**3:,.1f} GiB free"
+
+
+async def _master_key(settings: Settings) -> str:
+    load_master(settings.master_key, create=False)
+    mode = stat.S_IMODE(settings.master_key.stat().st_mode)
+    if mode & 0o077:
+        raise RuntimeError(f"{settings.master_key} can be read by others (mode {mode:04o}): chmod 600 it")
+    return f"{settings.master_key}, mode {mode:04o}; keep a copy elsewhere, without it the record cannot be read"
+
+
+async def _postgres(settings: Settings) -> str:
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        version = int(await db.value(SELECT_VERSION))
+        if version < POSTGRES_MIN:
+            raise RuntimeError(f"Postgres {version // 10_000} is too old; 15 or newer is needed")
+        applied = dict(await db.all(lambda number, digest: (number, digest), SELECT_APPLIED))
+        if due := pending(migrations(), applied):
+            raise RuntimeError(f"{len(due)} migrations are due: run 'hansard migrate'")
+        return f"version {version // 10_000}, record at position {await db.value(SELECT_POSITION):,}"
+    finally:
+        await db.close()
+
+
+async def _redis(settings: Settings) -> str:
+    lanes = Lanes.open(redis_url(settings), RecordId(await _record_id(settings)), settings.lanes)
+    try:
+        await lanes.ping()
+        return f"frames told up to position {await lanes.told() or 0:,}"
+    finally:
+        await lanes.close()
+
+
+async def _projections(settings: Settings) -> str:
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        head = int(await db.value(SELECT_POSITION))
+        places = {checkpoint.name: checkpoint.position for checkpoint in await checkpoints.every(db)}
+        if not places:
+            raise RuntimeError("nobody has projected yet: is a projector running?")
+        if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
+            raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
+        return ", ".join(f"{name} at {position:,}" for name, position in places.items())
+    finally:
+        await db.close()
+
+
+async def _record_id(settings: Settings):  # type: ignore[no-untyped-def]
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        return await db.value(SELECT_HEAD)
+    finally:
+        await db.close()

@@ -1,0 +1,163 @@
+"""`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector and a worker.
+
+Children die with this process, even by kill -9 (`embedded.tied_to_parent`); one that ends by itself is started again,
+ever more slowly. On SIGTERM or Ctrl-C the gateway goes first, then the others, then the servers.
+"""
+
+import asyncio
+
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from runtime.embedded import Embedded, tied_to_parent
+from runtime.migrate import create_database, migrate
+from runtime.settings import Settings
+from gateway.server import listen
+
+PROCESSES = ("gateway", "projector", "worker")
+STOP_SECONDS = 25.0
+READY_SECONDS = 60.0
+PAUSE_SECONDS_MAX = 10.0
+STEADY_SECONDS = 30.0
+WATCH_SECONDS = 0.5
+
+
+async def up(settings: Settings) -> int:
+    """Run everything until told to stop; answers the exit code."""
+    listen(settings.host, settings.port).close()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
+    embedded.hold()
+    if not settings.database_url and not (settings.home / "postgres" / "PG_VERSION").exists():
+        say("Preparing the database …")
+    await asyncio.to_thread(embedded.start)
+    try:
+        if not settings.database_url:
+            await create_database(embedded.servers.database_url)
+        await migrate(settings.database_url or embedded.servers.database_url, say=say)
+        return await _House(settings, embedded, stop).run()
+    finally:
+        await asyncio.to_thread(embedded.stop)
+
+
+class _House:
+    """The children of one `up`."""
+
+    def __init__(self, settings: Settings, embedded: Embedded, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._embedded = embedded
+        self._stop = stop
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._started: dict[str, float] = {}
+        self._pauses = dict.fromkeys(PROCESSES, 0.0)
+
+    async def run(self) -> int:
+        try:
+            for name in PROCESSES:
+                await self._start(name)
+            if await self._becomes_ready():
+                say(welcome(self._settings))
+            return await self._watch()
+        finally:
+            for name in PROCESSES:
+                await self._end(name)
+            say("Stopped.")
+
+    async def _start(self, name: str) -> None:
+        self._children[name] = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runtime.cli", name),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C at the terminal is for this process alone
+            preexec_fn=tied_to_parent(signal.SIGTERM),
+        )
+        self._started[name] = time.monotonic()
+
+    async def _watch(self) -> int:
+        """Start again what ends, until told to stop; a server that ended ends everything."""
+        while not self._stop.is_set():
+            if (sentence := self._embedded.dead()) is not None:
+                say(sentence)
+                return 1
+            for name, child in list(self._children.items()):
+                if child.returncode is not None:
+                    await self._start_again(name, child.returncode)
+            try:
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._stop.wait()
+            except TimeoutError:
+                pass
+        return 0
+
+    async def _start_again(self, name: str, code: int) -> None:
+        steady = time.monotonic() - self._started[name] > STEADY_SECONDS
+        self._pauses[name] = 0.5 if steady else min(PAUSE_SECONDS_MAX, max(0.5, 2 * self._pauses[name]))
+        say(f"The {name} ended with {code}; it is started again in {self._pauses[name]:.1f} s.")
+        await asyncio.sleep(self._pauses[name])
+        if not self._stop.is_set():
+            await self._start(name)
+
+    async def _end(self, name: str) -> None:
+        child = self._children.get(name)
+        if child is None or child.returncode is not None:
+            return
+        child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await child.wait()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+
+    async def _becomes_ready(self) -> bool:
+        """Wait until requests can be served; False when told to stop before."""
+        url = f"http://{_reachable(self._settings.host)}:{self._settings.port}/readyz"
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._stop.is_set() and time.monotonic() < deadline:
+            if await asyncio.to_thread(_answers, url):
+                return True
+            if self._children["gateway"].returncode is not None:
+                return False
+            await asyncio.sleep(0.05)
+        return False
+
+
+def welcome(settings: Settings) -> str:
+    """Return what a newcomer reads: the address, and three lines to type."""
+    base = f"http://{_reachable(settings.host)}:{settings.port}"
+    api = f"{base}/api/v1"
+    person = '{"email":"ada@example.com","username":"ada","password":"correct horse battery"}'
+    login = '{"email":"ada@example.com","password":"correct horse battery"}'
+    field = "python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])'"
+    json_body = "-H 'Content-Type: application/json'"
+    return f"""
+Hansard is running at {base} (data in {settings.home}). Ctrl-C stops it.
+
+Try, in another terminal:
+
+  curl -s {api}/auth/register {json_body} -d '{person}'
+  TOKEN=$(curl -s {api}/auth/login {json_body} -d '{login}' | {field} access_token)
+  ROOM=$(curl -s {api}/rooms -H "Authorization: Bearer $TOKEN" {json_body} -d '{{"name":"Lobby"}}' | {field} id); curl -s {api}/rooms/$ROOM/messages -H "Authorization: Bearer $TOKEN" {json_body} -d '{{"content":"Hello"}}'
+
+The API: {base}/schema
+"""
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,313 @@
+"""Wiring: settings in, running processes out. The one place that knows every room.
+
+Each process runs until it is told to stop (SIGTERM, SIGINT), then finishes what it began and returns.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from adapters.audit import AuditReader
+from adapters.database import Database
+from adapters.lanes import Lanes
+from adapters.passwords import Argon2Passwords
+from adapters.record import PostgresRecord
+from adapters.tokens import EdDsaTokens
+from adapters.vault import Vault, load_master
+from commands import HANDLERS
+from commands.account import Activate, Deactivate, GrantRole, RevokeRole
+from commands.desk import Desk
+from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
+from domain.facts import Caller
+from domain.ids import RecordId, UserId
+from domain.ports import RecordUnavailable
+from domain.text import fold
+from gateway.app import create_app
+from gateway.door import Sessions
+from gateway.house import House, Terms
+from gateway.hub import Hub
+from gateway.operations import our_version
+from gateway.reads import Reads
+from gateway.server import listen, serve
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS
+from runtime.embedded import answers, locate
+from runtime.settings import Settings
+from workers.janitor import Janitor
+from workers.projector import Follower, Publisher
+from workers.rebuild import Progress, Rebuild, Verdict
+
+log = structlog.get_logger()
+
+OPERATOR = Caller(agent="hansard command line")
+REBUILD_STATEMENT_SECONDS = 600.0
+
+
+class NotRunning(Exception):
+    """A server that is needed is not there; the sentence says what to do."""
+
+
+class AccountUnknown(Exception):
+    """Nobody registered with this e-mail."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every process stands on."""
+
+    settings: Settings
+    db: Database
+    vault: Vault
+    record: PostgresRecord
+    record_id: RecordId
+    desk: Desk
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def database_url(settings: Settings) -> str:
+    """Return where Postgres is. Raises `NotRunning` where it should be the embedded one and is not."""
+    if settings.database_url:
+        return settings.database_url
+    servers = locate(settings.home)
+    if not answers(servers.postgres_socket):
+        raise NotRunning(f"Nothing runs under {settings.home}; start it with 'make up' (or 'hansard up').")
+    return servers.database_url
+
+
+def redis_url(settings: Settings) -> str:
+    return settings.redis_url or locate(settings.home).redis_url
+
+
+@asynccontextmanager
+async def ground(settings: Settings, *, statement_seconds: float | None = None) -> AsyncIterator[Ground]:
+    """Open what every process needs; closed again in the reverse order."""
+    async with AsyncExitStack() as stack:
+        longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
+        db = await Database.open(database_url(settings), size=settings.pool_size, **longer)
+        stack.push_async_callback(db.close)
+        vault = Vault(db, load_master(settings.master_key, create=not settings.database_url))
+        record = PostgresRecord(db, vault, now=now, chance=os.urandom)
+        try:
+            head = await record.head()
+        except RecordUnavailable:
+            raise
+        except Exception as error:
+            raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
+        desk = Desk(record, HANDLERS, now=now, chance=os.urandom)
+        yield Ground(settings, db, vault, record, head.record, desk)
+
+
+@asynccontextmanager
+async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
+    """Keep loops running around a block; they end in the order given. A loop that fails ends the process."""
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+
+async def run_gateway(settings: Settings) -> int:
+    """Serve HTTP and sockets."""
+    stop = _stop_signal()
+    listener = listen(settings.host, settings.port)
+    async with ground(settings) as base, AsyncExitStack() as stack:
+        lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
+        stack.push_async_callback(lanes.close)
+        tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
+        passwords = stack.enter_context(
+            Argon2Passwords(
+                memory_kib=settings.argon2_memory_kib,
+                time_cost=settings.argon2_time,
+                parallelism=settings.argon2_parallelism,
+            )
+        )
+        sessions = Sessions(base.db, tokens, now)
+        reads = Reads(base.db)
+        hub = Hub(base.record, base.db, lanes, sessions, reads)
+        house = House(
+            terms=_terms(settings),
+            record_id=base.record_id,
+            record=base.record,
+            db=base.db,
+            desk=base.desk,
+            reads=reads,
+            sessions=sessions,
+            tokens=tokens,
+            passwords=passwords,
+            audit=AuditReader(base.db, base.vault),
+            lanes=lanes,
+            hub=hub,
+            now=now,
+        )
+        writer = asyncio.create_task(base.record.run(), name="writer")
+        postponed = asyncio.create_task(base.desk.run(), name="postponed commands")
+        following = asyncio.create_task(hub.run(), name="hub")
+        _end_with(stop, writer, postponed, following)
+        async with background(following, postponed, writer):
+            log.info("listening", address=f"http://{settings.host}:{settings.port}")
+            await serve(create_app(house), listener, stop, drain=hub.drain)
+    return 0
+
+
+async def run_projector(settings: Settings) -> int:
+    """Keep the live read tables up to the record, and tell their frames."""
+    stop = _stop_signal()
+    async with ground(settings) as base:
+        lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
+        publisher = Publisher(base.record, base.db, lanes, LIVE)
+        follower = Follower(LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over)
+        following = asyncio.create_task(follower.run(), name="live group")
+        telling = asyncio.create_task(publisher.run(), name="publisher")
+        _end_with(stop, following, telling)
+        async with background(following, telling):
+            await stop.wait()
+        await lanes.close()
+    return 0
+
+
+async def run_worker(settings: Settings) -> int:
+    """Do what is slower than a frame: render HTML, sweep."""
+    stop = _stop_signal()
+    async with ground(settings) as base:
+        rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name())
+        loops = [
+            asyncio.create_task(rendering.run(), name="message html"),
+            asyncio.create_task(Janitor(base.record).run(), name="janitor"),
+        ]
+        _end_with(stop, *loops)
+        async with background(*loops):
+            await stop.wait()
+    return 0
+
+
+async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_only: bool) -> int:
+    """Rebuild read tables beside the served ones; 0 when they equal what was served, 3 when not."""
+    groups = list(PROJECTIONS.values()) if names is None else [PROJECTIONS[name] for name in names]
+    verdicts: list[Verdict] = []
+    async with ground(settings, statement_seconds=REBUILD_STATEMENT_SECONDS) as base:
+        for group in groups:
+            work = Rebuild(group, base.record, base.db, progress=_show_progress)
+            verdicts += await work.run(swap=not shadow_only)
+    for verdict in verdicts:
+        print(verdict.sentence())
+    return 0 if all(verdict.is_equal for verdict in verdicts) else 3
+
+
+async def grant(settings: Settings, email: str, role: str) -> int:
+    """Give an account a role."""
+    async with _operator(settings) as base:
+        user_id = await _account(base, email)
+        outcome = await base.desk.do(GrantRole(user_id, _role(role)), OPERATOR)
+    print(f"{email} is {role}." if outcome.facts else f"{email} was {role} already.")
+    return 0
+
+
+async def revoke(settings: Settings, email: str, role: str) -> int:
+    """Take a role from an account."""
+    async with _operator(settings) as base:
+        user_id = await _account(base, email)
+        outcome = await base.desk.do(RevokeRole(user_id, _role(role)), OPERATOR)
+    print(f"{email} is {role} no more." if outcome.facts else f"{email} was not {role}.")
+    return 0
+
+
+async def set_active(settings: Settings, email: str, *, active: bool) -> int:
+    """Deactivate an account, or activate it again."""
+    async with _operator(settings) as base:
+        user_id = await _account(base, email)
+        command = Activate(user_id) if active else Deactivate(user_id)
+        outcome = await base.desk.do(command, OPERATOR)
+    state = "active" if active else "deactivated"
+    print(f"{email} is {state}." if outcome.facts else f"{email} was {state} already.")
+    return 0
+
+
+@asynccontextmanager
+async def _operator(settings: Settings) -> AsyncIterator[Ground]:
+    """The ground with a writer, for one command of the command line."""
+    async with ground(settings) as base, background(asyncio.create_task(base.record.run())):
+        yield base
+
+
+async def _account(base: Ground, email: str) -> UserId:
+    stream_id = await base.record.claimant("email", fold(email))
+    account = None if stream_id is None else (await base.desk.read({stream_id: ACCOUNT}))[stream_id].state
+    if account is None:
+        raise AccountUnknown(f"Nobody registered with {email}.")
+    return account.user_id
+
+
+def _role(role: str) -> AccountRole:
+    return next(known for known in ACCOUNT_ROLES if known == role)
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        version=our_version(),
+        origins=settings.origins,
+        registration_open=settings.registration == "open",
+        schema_on=settings.schema == "on",
+        metrics_on=settings.metrics == "on",
+        password_chars_min=settings.password_chars_min,
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _end_with(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> None:
+    """Stop the process when one of its loops fails: a supervisor starts it afresh."""
+
+    def ended(loop: "asyncio.Task[None]") -> None:
+        if not loop.cancelled():
+            log.error("a loop ended", loop=loop.get_name(), exc_info=loop.exception())
+            stop.set()
+
+    for loop in loops:
+        loop.add_done_callback(ended)
+
+
+def _name() -> str:
+    return f"{os.uname().nodename}/{os.getpid()}"
+
+
+def _show_progress(progress: Progress) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{progress.sentence()}", end="" if progress.done < progress.total else "\n", file=sys.stderr, flush=True)
+
+
+def configure_logs(settings: Settings) -> None:
+    """Have structlog write to standard error, as text or JSON lines; control characters of values are escaped."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if settings.log == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,175 @@
+"""Rebuild: a group's read tables made anew from position 1 while the old ones serve, compared, and swapped by rename.
+
+The new tables stand beside the old as `<table>__next`. When they have caught up, the group's checkpoint is locked (its
+owner's next commit waits, nothing else does), the last events are added, both are compared by checksum at that very
+position, and the names are exchanged in the same transaction. The old tables stay as `<table>__old` until the next
+rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from domain.limits import REBUILD_BATCH_EVENTS_MAX
+from domain.ports import Db, Record
+from projections.tables import Batch, Group, Table
+
+NEXT, OLD = "__next", "__old"
+LAST_STRETCH_EVENTS = 2_000
+LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 FOR UPDATE"
+SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1"
+SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
+SELECT_INDEXES = """
+    SELECT c.relname::text, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisprimary
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = $1::text::regclass ORDER BY c.relname
+"""
+
+
+class Progress(Struct, frozen=True):
+    group: str
+    done: int
+    total: int
+    seconds: float
+
+    def sentence(self) -> str:
+        rate = self.done / self.seconds if self.seconds else 0
+        share = self.done / self.total if self.total else 1
+        return f"{self.group}: {self.done:,} of {self.total:,} events ({share:.0%}), {rate:,.0f}/s"
+
+
+class Verdict(Struct, frozen=True):
+    """How a rebuilt table compares with the one that was served, both at `position`."""
+
+    table: str
+    rows: int
+    is_equal: bool
+    swapped: bool
+    position: int
+    served: str
+    rebuilt: str
+
+    def sentence(self) -> str:
+        found = "equals what was served" if self.is_equal else "DIFFERS from what was served"
+        done = "swapped in" if self.swapped else "not swapped"
+        sums = self.rebuilt if self.is_equal else f"{self.served} -> {self.rebuilt}"
+        return f"{self.table}: {self.rows:,} rows at position {self.position:,}, {found} ({sums}), {done}."
+
+
+class Rebuild:
+    """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
+
+    def __init__(self, group: Group, record: Record, db: Db, *, progress: Callable[[Progress], None]) -> None:
+        self._group = group
+        self._handlers = group.handlers()
+        self._record = record
+        self._db = db
+        self._progress = progress
+        self._position = 0
+        self._started = time.perf_counter()
+
+    async def run(self, *, swap: bool) -> list[Verdict]:
+        """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to."""
+        await self._create()
+        await self._catch_up()
+        for table in self._group.tables:
+            await self._index(table)
+        async with self._db.transaction() as transaction:
+            position = await transaction.value(LOCK_CHECKPOINT, self._group.name) or 0
+            await self._apply_until(position, transaction)
+            verdicts = [await self._verdict(transaction, table, position, swap) for table in self._group.tables]
+            if swap:
+                for table in self._group.tables:
+                    await _exchange(transaction, table)
+                await transaction.run(SET_VERSION, self._group.name, self._group.version)
+        if not swap:
+            for table in self._group.tables:
+                await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
+        return verdicts
+
+    async def _create(self) -> None:
+        """Make the new tables with their keys; the other indexes come when the rows are in."""
+        for table in self._group.tables:
+            await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
+            await self._db.run(f"CREATE TABLE {table.name}{NEXT} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)")
+            key = ", ".join(table.key)
+            name = f"{_bare(table)}_pkey{NEXT}"
+            await self._db.run(f"ALTER TABLE {table.name}{NEXT} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+
+    async def _catch_up(self) -> None:
+        """Fold the record until little is left before the checkpoint."""
+        while True:
+            checkpoint = await self._db.value(SELECT_CHECKPOINT, self._group.name) or 0
+            if checkpoint - self._position <= LAST_STRETCH_EVENTS:
+                self._tell(checkpoint)
+                return
+            await self._apply_until(checkpoint, self._db)
+
+    async def _apply_until(self, until: int, db: Db) -> None:
+        while self._position < until:
+            facts = await self._record.after(self._position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
+            if not facts:
+                return
+            batch = Batch()
+            for fact in facts:
+                for handler in self._handlers.get(type(fact.event), ()):
+                    for change in handler(fact):
+                        batch.apply(change)
+            if db is self._db:
+                async with db.transaction(durable=False) as transaction:
+                    await batch.write(transaction, suffix=NEXT, bulk=True)
+            else:
+                await batch.write(db, suffix=NEXT)
+            self._position = facts[-1].position
+            self._tell(until)
+
+    async def _index(self, table: Table) -> None:
+        """Make the served table's other indexes on the new one."""
+        for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
+            if not is_primary:
+                made = definition.replace(f"INDEX {name} ON {table.name} ", f"INDEX {name}{NEXT} ON {table.name}{NEXT} ")
+                await self._db.run(made)
+        await self._db.run(f"ANALYZE {table.name}{NEXT}")
+
+    async def _verdict(self, db: Db, table: Table, position: int, swap: bool) -> Verdict:
+        served, _ = await _checksum(db, table, "")
+        rebuilt, rows = await _checksum(db, table, NEXT)
+        return Verdict(table.name, rows, served == rebuilt, swap, position, served, rebuilt)
+
+    def _tell(self, total: int) -> None:
+        self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))
+
+
+async def _checksum(db: Db, table: Table, suffix: str) -> tuple[str, int]:
+    """Return a checksum that does not depend on the order of rows, and how many there are."""
+    columns = ", ".join((*table.key, *table.columns))
+    row = await db.one(
+        _row,
+        f"SELECT coalesce(sum(hashtextextended(r::text, 0)), 0)::text, count(*) FROM (SELECT {columns} FROM {table.name}{suffix}) r",
+    )
+    assert row is not None, "an aggregate has a row"
+    return f"{int(row[0]) % 2**64:016x}", int(row[1])
+
+
+async def _exchange(db: Db, table: Table) -> None:
+    """Give the new table and its indexes the served names, and the served ones another."""
+    name = _bare(table)
+    await db.run(f"DROP TABLE IF EXISTS {table.name}{OLD}")
+    await db.run(f"LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE")
+    indexes = [row[0] for row in await db.all(_row, SELECT_INDEXES, table.name)]
+    await db.run(f"ALTER TABLE {table.name} RENAME TO {name}{OLD}")
+    for index in indexes:
+        await db.run(f"ALTER INDEX read.{index} RENAME TO {index}{OLD}")
+    await db.run(f"ALTER TABLE {table.name}{NEXT} RENAME TO {name}")
+    for index in indexes:
+        await db.run(f"ALTER INDEX read.{index}{NEXT} RENAME TO {index}")
+
+
+def _bare(table: Table) -> str:
+    return table.name.partition(".")[2]
+
+
+def _row(*columns: Any) -> tuple[Any, ...]:
+    return columns
