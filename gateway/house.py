@@ -1,7 +1,6 @@
 """The house: all that a gateway process stands on, built once by `runtime/wiring.py` and handed to every route."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from adapters.audit import AuditReader
 from adapters.lanes import Lanes
@@ -9,10 +8,8 @@ from commands.desk import Desk
 from domain.ids import RecordId
 from domain.ports import Clock, Db, Passwords, Record, Tokens
 from gateway.door import Sessions
+from gateway.hub import Hub
 from gateway.reads import Reads
-
-if TYPE_CHECKING:
-    from gateway.hub import Hub
 
 
 @dataclass(frozen=True)
@@ -40,5 +37,5 @@ class House:
     passwords: Passwords
     audit: AuditReader
     lanes: Lanes
-    hub: "Hub"
+    hub: Hub
     now: Clock

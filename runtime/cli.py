@@ -33,7 +33,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     configure_logs(settings)
     try:
-        return uvloop.run(asked.command(settings, asked))
+        return int(uvloop.run(asked.command(settings, asked)))
     except KeyboardInterrupt:
         return 130
     except Exception as error:

@@ -62,7 +62,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise SettingRefused(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
-    values = {
+    values: dict[str, Any] = {
         entry.name: _parsed(name, environment[name].strip(), entry)
         for name, entry in known.items()
         if environment.get(name, "").strip()

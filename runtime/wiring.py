@@ -246,7 +246,7 @@ async def _account(base: Ground, email: str) -> UserId:
     account = None if stream_id is None else (await base.desk.read({stream_id: ACCOUNT}))[stream_id].state
     if account is None:
         raise AccountUnknown(f"Nobody registered with {email}.")
-    return account.user_id
+    return UserId(account.user_id)
 
 
 def _role(role: str) -> AccountRole:

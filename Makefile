@@ -1,0 +1,48 @@
+# Everything below runs with Python 3.11 or newer and make; the rest is fetched into .venv.
+# Paths are relative, so that the checkout may lie anywhere, spaces included.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+STAMP := .venv/.synced
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_NATIVE_TLS := true
+export UV_LINK_MODE := copy
+
+.PHONY: help up test check bench format env clean
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
+	@exec $(BIN)/hansard up
+
+test: $(STAMP) ## Run every test, on servers of their own
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(STAMP) ## Lint, strict types, import contracts, house rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/house
+
+bench: $(STAMP) ## Measure, and print a table (several minutes)
+	@$(BIN)/python -m bench $(ROWS)
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+env: $(STAMP) ## Write .env.example anew from the settings
+	@$(BIN)/python -c "from runtime.settings import example; print(example(), end='')" > .env.example
+
+clean: ## Remove .venv and caches; data under .hansard stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(STAMP): pyproject.toml uv.lock Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hansard needs Python 3.11 or newer; this is %d.%d. Say which with: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is needed (on Debian: apt-get install python3-venv)."; exit 1; }
+	@echo "Fetching the locked dependencies into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@$(BIN)/python -m uv sync --quiet --frozen --inexact --python $(BIN)/python
+	@touch $(STAMP)

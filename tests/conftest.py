@@ -1,0 +1,79 @@
+"""What all tests stand on: real servers, started once, and a database of one's own for each test.
+
+The servers are the embedded ones, in a folder that is gone afterwards. With `TEST_DATABASE_URL` (a superuser's) and
+`TEST_REDIS_URL` set, those are used instead.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from runtime.embedded import Embedded
+from runtime.migrate import create_database, migrate
+
+TEMPLATE = "hansard_template"
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Servers:
+    database_url: str
+    redis_url: str
+
+    def database(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Real Postgres and Valkey, with a migrated template database."""
+    given = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
+    if given[0] and given[1]:
+        found = Servers(given[0], given[1])
+        asyncio.run(_make_template(found))
+        yield found
+        return
+    with tempfile.TemporaryDirectory(prefix="hansard-tests-") as folder, Embedded(Path(folder) / "home") as embedded:
+        found = Servers(embedded.servers.database_url, embedded.servers.redis_url)
+        asyncio.run(_make_template(found))
+        yield found
+
+
+@pytest.fixture
+async def database_url(servers: Servers) -> AsyncIterator[str]:
+    """A fresh migrated database with a record id of its own."""
+    name = f"t_{uuid4().hex}"
+    admin = await asyncpg.connect(servers.database("postgres"))
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+    own = await asyncpg.connect(servers.database(name))
+    await own.execute("UPDATE record.head SET record = gen_random_uuid()")
+    await own.close()
+    try:
+        yield servers.database(name)
+    finally:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """The one Valkey; every key names its record, so tests cannot meet."""
+    return servers.redis_url
+
+
+async def _make_template(servers: Servers) -> None:
+    admin = await asyncpg.connect(servers.database("postgres"))
+    await admin.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    await admin.close()
+    url = servers.database(TEMPLATE)
+    await create_database(url)
+    await migrate(url, say=lambda sentence: None)

@@ -1,0 +1,277 @@
+"""The first API over real HTTP: accounts, rooms, memberships, messages, and what a client may rely on around them."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from tests.houses import PASSWORD, Gateway, deployment
+
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+    async with deployment(database_url, redis_url) as made:
+        yield made
+
+
+async def test_two_people_chat(house: Gateway) -> None:
+    ada, ben = await house.person("ada"), await house.person("ben")
+    room_id = await ada.room(name="Lobby")
+    await ben.ask("POST", f"/rooms/{room_id}/join", 200)
+    said = await ada.say(room_id, "Hello")
+    page = await ben.ask("GET", f"/rooms/{room_id}/messages", 200, headers={"Hansard-After": str(said["position"])})
+    assert [message["content"] for message in page["items"]] == ["Hello", "member.joined"]
+    assert page["items"][0] == said
+    assert page["items"][1]["sender_id"] is None
+    assert page["items"][1]["subjects"] == [ben.id]
+    assert page["next_cursor"] is None
+
+
+async def test_a_taken_name_or_email_is_refused_however_it_is_spelt(house: Gateway) -> None:
+    await house.person("ada")
+    async with house.client() as http:
+        same = {"email": "other@example.com", "username": "ADA", "password": PASSWORD}
+        answer = await http.post("/auth/register", json=same)
+        assert (answer.status_code, answer.json()["code"]) == (409, "account.username_taken")
+        same = {"email": "Ada@Example.com", "username": "someone", "password": PASSWORD}
+        answer = await http.post("/auth/register", json=same)
+        assert (answer.status_code, answer.json()["code"]) == (409, "account.email_taken")
+
+
+async def test_wrong_password_and_unknown_email_get_the_same_answer(house: Gateway) -> None:
+    ada = await house.person()
+    async with house.client() as http:
+        bodies = []
+        for email in (ada.email, "nobody@example.com"):
+            answer = await http.post(
+                "/auth/login", json={"email": email, "password": "wrong wrong"}, headers={"X-Request-Id": "same"}
+            )
+            assert answer.status_code == 401
+            bodies.append(answer.content)
+        assert bodies[0] == bodies[1]
+
+
+async def test_a_refresh_token_is_good_once_and_its_reuse_ends_the_session(house: Gateway) -> None:
+    ada = await house.person()
+    async with house.client() as http:
+        first = {"refresh_token": ada.tokens["refresh_token"]}
+        fresh = (await http.post("/auth/refresh", json=first)).json()
+        assert fresh["refresh_token"] != ada.tokens["refresh_token"]
+        answer = await http.post("/auth/refresh", json=first)
+        assert (answer.status_code, answer.json()["code"]) == (401, "auth.session_revoked")
+        answer = await http.post("/auth/refresh", json={"refresh_token": fresh["refresh_token"]})
+        assert (answer.status_code, answer.json()["code"]) == (401, "auth.session_revoked")
+    answer = await ada.http.get("/users/me")
+    assert (answer.status_code, answer.json()["code"]) == (401, "auth.session_revoked")
+
+
+async def test_logout_ends_the_session_at_once(house: Gateway) -> None:
+    ada = await house.person()
+    await ada.ask("POST", "/auth/logout", 204)
+    await ada.ask("GET", "/users/me", 401)
+
+
+async def test_a_private_room_does_not_exist_for_strangers(house: Gateway) -> None:
+    ada, eve = await house.person(), await house.person()
+    room_id = await ada.room(is_private=True)
+    said = await ada.say(room_id, "secret")
+    await eve.ask("GET", f"/rooms/{room_id}", 404)
+    await eve.ask("GET", f"/rooms/{room_id}/messages", 404)
+    await eve.ask("GET", f"/rooms/{room_id}/members", 404)
+    await eve.ask("POST", f"/rooms/{room_id}/join", 404)
+    await eve.ask("POST", f"/rooms/{room_id}/messages", 404, json={"content": "let me in"})
+    await eve.ask("POST", f"/rooms/{room_id}/messages", 404, json={"wrong": "body"})
+    await eve.ask("PATCH", f"/rooms/{room_id}", 404, json={"name": "mine"})
+    await eve.ask("GET", f"/messages/{said['id']}", 404)
+    await eve.ask("PATCH", f"/messages/{said['id']}", 404, json={"content": "x"})
+    await eve.ask("DELETE", f"/messages/{said['id']}", 404)
+    await eve.ask("GET", f"/messages/{said['id']}/history", 404)
+    assert room_id not in [room["id"] for room in (await eve.ask("GET", "/rooms", 200))["items"]]
+
+
+async def test_faults_are_told_in_the_order_of_the_contract(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id = await ada.room()
+    async with house.client() as stranger:
+        answer = await stranger.post(f"/rooms/{room_id}/messages", json={"bad": 1})
+        assert answer.status_code == 401
+    await ben.ask("POST", f"/rooms/{uuid4()}/messages", 404, json={"bad": 1})
+    await ben.ask("POST", f"/rooms/{room_id}/messages", 403, json={"bad": 1})
+    await ada.ask("POST", f"/rooms/{room_id}/messages", 422, json={"bad": 1})
+    await ada.ask("DELETE", f"/rooms/{room_id}", 204)
+    await ada.ask("POST", f"/rooms/{room_id}/messages", 409, json={"content": "x"})
+
+
+async def test_a_banned_person_is_kept_out_until_added_again(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id = await ada.room(ben)
+    await ada.ask("DELETE", f"/rooms/{room_id}/members/{ben.id}?ban=true", 204)
+    answer = await ben.ask("POST", f"/rooms/{room_id}/join", 403)
+    assert answer["code"] == "room.banned"
+    position = (await ada.http.get("/meta")).json()["position"]
+    after = {"Hansard-After": str(position)}
+    assert (await ben.ask("GET", f"/rooms/{room_id}/messages", 403, headers=after))["code"] == "room.banned"
+    await ada.ask("PUT", f"/rooms/{room_id}/members/{ben.id}", 200, json={"role": "member"})
+    await ben.say(room_id, "back")
+
+
+async def test_a_room_always_keeps_an_owner(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id = await ada.room(ben)
+    assert (await ada.ask("POST", f"/rooms/{room_id}/leave", 409))["code"] == "room.last_owner"
+    demote = {"json": {"role": "member"}}
+    assert (await ada.ask("PUT", f"/rooms/{room_id}/members/{ada.id}", 409, **demote))["code"] == "room.last_owner"
+    await ada.ask("PUT", f"/rooms/{room_id}/members/{ben.id}", 200, json={"role": "owner"})
+    left = await ada.http.post(f"/rooms/{room_id}/leave")
+    assert left.status_code == 204
+    after = {"Hansard-After": left.headers["hansard-position"]}
+    assert (await ben.ask("GET", f"/rooms/{room_id}", 200, headers=after))["owner_id"] == ben.id
+
+
+async def test_a_message_id_is_idempotent_for_ever(house: Gateway) -> None:
+    ada = await house.person()
+    room_id, other_id = await ada.room(), await ada.room()
+    body = {"id": str(uuid4()), "content": "once"}
+    first = await ada.ask("POST", f"/rooms/{room_id}/messages", 201, json=body)
+    await ada.ask("PATCH", f"/messages/{first['id']}", 200, json={"content": "edited since"})
+    again = await ada.ask("POST", f"/rooms/{room_id}/messages", 200, json=body)
+    assert again["position"] == first["position"]
+    taken = await ada.ask("POST", f"/rooms/{room_id}/messages", 409, json={**body, "content": "other"})
+    assert taken["code"] == "message.id_taken"
+    await ada.ask("POST", f"/rooms/{other_id}/messages", 409, json=body)
+
+
+async def test_an_idempotency_key_gives_the_same_answer(house: Gateway) -> None:
+    ada = await house.person()
+    headers = {"Idempotency-Key": "open-1"}
+    first = await ada.http.post("/rooms", json={"name": "Once"}, headers=headers)
+    again = await ada.http.post("/rooms", json={"name": "Once"}, headers=headers)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["hansard-position"] == first.headers["hansard-position"]
+    other = await ada.http.post("/rooms", json={"name": "Twice"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
+
+
+async def test_a_stale_if_match_is_refused(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    said = await ada.http.post(f"/rooms/{room_id}/messages", json={"content": "one"})
+    path, etag = f"/messages/{said.json()['id']}", said.headers["etag"]
+    await ada.ask("PATCH", path, 200, json={"content": "two"}, headers={"If-Match": etag})
+    stale = await ada.ask("PATCH", path, 412, json={"content": "three"}, headers={"If-Match": etag})
+    assert stale["code"] == "version.stale"
+    room = await ada.http.get(f"/rooms/{room_id}")
+    await ada.ask("PATCH", f"/rooms/{room_id}", 200, json={"name": "New"}, headers={"If-Match": room.headers["etag"]})
+    await ada.ask("PATCH", f"/rooms/{room_id}", 412, json={"name": "Newer"}, headers={"If-Match": room.headers["etag"]})
+    me = await ada.http.get("/users/me")
+    await ada.ask("PUT", "/users/me", 200, json={"avatar_url": "https://x.example/a.png"}, headers={"If-Match": me.headers["etag"]})
+    await ada.ask("PUT", "/users/me", 412, json={"avatar_url": None}, headers={"If-Match": me.headers["etag"]})
+
+
+async def test_pages_walk_the_whole_history_without_a_seam(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    said = [(await ada.say(room_id, f"m{i}"))["id"] for i in range(23)]
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = f"?limit=5{f'&cursor={cursor}' if cursor else ''}"
+        page = await ada.ask("GET", f"/rooms/{room_id}/messages{query}", 200)
+        found += [message["id"] for message in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert found == said[::-1]
+    middle = (await ada.ask("GET", f"/messages/{said[10]}", 200))["position"]
+    around = await ada.ask("GET", f"/rooms/{room_id}/messages?around={middle}&limit=5", 200)
+    assert [message["content"] for message in around["items"]] == ["m8", "m9", "m10", "m11", "m12"]
+    after = await ada.ask("GET", f"/rooms/{room_id}/messages?after={middle}&limit=3", 200)
+    assert [message["content"] for message in after["items"]] == ["m11", "m12", "m13"]
+
+
+async def test_a_deleted_message_is_a_tombstone_everywhere(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    said = await ada.say(room_id, "regretted")
+    await ada.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": "still regretted"})
+    gone = await ada.ask("DELETE", f"/messages/{said['id']}", 200)
+    assert (gone["content"], gone["deleted"], gone["position"]) == ("", True, said["position"])
+    page = await ada.http.get(f"/rooms/{room_id}/messages")
+    history = await ada.http.get(f"/messages/{said['id']}/history")
+    assert b"regretted" not in page.content + history.content
+    assert [version["version"] for version in history.json()["items"]] == [1, 2, 3]
+    assert (await ada.ask("PATCH", f"/messages/{said['id']}", 409, json={"content": "x"}))["code"] == "message.deleted"
+
+
+async def test_system_messages_cannot_be_changed(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id = await ada.room(ben)
+    (system,) = (await ada.ask("GET", f"/rooms/{room_id}/messages", 200))["items"]
+    assert (system["message_type"], system["content"], system["subjects"]) == ("system", "member.joined", [ben.id, ada.id])
+    assert (await ada.ask("PATCH", f"/messages/{system['id']}", 409, json={"content": "x"}))["code"] == "message.system"
+    assert (await ada.ask("DELETE", f"/messages/{system['id']}", 409))["code"] == "message.system"
+
+
+async def test_reading_moves_forward_and_counts_what_is_unread(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id = await ada.room(ben)
+    positions = [(await ada.say(room_id, f"m{i}"))["position"] for i in range(4)]
+    room = await ben.ask("GET", f"/rooms/{room_id}", 200, headers={"Hansard-After": str(positions[-1])})
+    assert (room["unread"], room["read_position"], room["last_message"]["content"]) == (4, 0, "m3")
+    marked = await ben.http.put(f"/rooms/{room_id}/read", json={"position": positions[1]})
+    assert marked.status_code == 204
+    room = await ben.ask("GET", f"/rooms/{room_id}", 200)
+    assert (room["unread"], room["read_position"]) == (2, positions[1])
+    await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": 1})
+    assert (await ben.ask("GET", f"/rooms/{room_id}", 200))["read_position"] == positions[1]
+
+
+async def test_hansard_after_beyond_the_record_is_said_at_once(house: Gateway) -> None:
+    ada = await house.person()
+    answer = await ada.ask("GET", "/rooms", 409, headers={"Hansard-After": "99999999"})
+    assert answer["code"] == "record_changed"
+
+
+async def test_html_is_sanitised_and_only_sent_when_asked_for(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    text = "**bold** <script>alert(1)</script> [x](javascript:alert(1)) [y](https://y.example)"
+    said = await ada.say(room_id, text)
+    assert "html" not in said and said["content"] == text
+    after = {"Hansard-After": str(said["position"])}
+    shown = await ada.ask("GET", f"/messages/{said['id']}?render=html", 200, headers=after)
+    assert "<strong>bold</strong>" in shown["html"]
+    assert "<script" not in shown["html"] and 'href="javascript' not in shown["html"]
+    assert 'href="https://y.example"' in shown["html"]
+
+
+async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(house: Gateway) -> None:
+    from commands.account import GrantRole
+    from domain.facts import Caller
+    from domain.ids import UserId
+
+    ada, eve = await house.person(), await house.person()
+    room_id = await eve.room()
+    said = await eve.say(room_id, "before")
+    await eve.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": "after"}, headers={"Hansard-Reason": "typo"})
+    why = {"Hansard-Reason": "case 7"}
+    assert (await ada.ask("GET", "/audit/events", 403, headers=why))["code"] == "auth.role_needed"
+    from uuid import UUID
+
+    await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    assert (await ada.ask("GET", "/audit/events", 422))["code"] == "reason.missing"
+    page = await ada.ask("GET", f"/audit/events?actor={eve.id}&type=message.edited", 200, headers=why)
+    (entry,) = page["items"]
+    assert (entry["data"]["content"], entry["before"]["content"]) == ("after", "before")
+    assert (entry["actor"], entry["reason"], entry["room_id"]) == (eve.id, "typo", room_id)
+    assert entry["address"] == "127.0.0.1" and entry["agent"].startswith("python-httpx")
+    one = await ada.ask("GET", f"/audit/events/{entry['position']}", 200, headers=why)
+    assert one == entry
+    await ada.ask("GET", f"/audit/events?actor={eve.id}&type=message.edited", 200, headers=why)
+    reads = await ada.ask("GET", "/audit/events?type=audit.read", 200, headers=why)
+    filters = [read["data"]["filter"] for read in reads["items"]]
+    assert filters.count(f"/api/v1/audit/events?actor={eve.id}&type=message.edited") == 1
+    assert all(read["reason"] == "case 7" for read in reads["items"])
+    everything = (await ada.http.get("/audit/events?limit=200", headers=why)).text
+    assert "password_hash" not in everything and "token_hash" not in everything

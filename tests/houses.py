@@ -1,0 +1,194 @@
+"""A whole house in one test: record, desk, projector and gateway on real servers, steppable or running."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from adapters.audit import AuditReader
+from adapters.database import Database
+from adapters.lanes import Lanes
+from adapters.passwords import Argon2Passwords
+from adapters.record import PostgresRecord
+from adapters.tokens import EdDsaTokens
+from adapters.vault import Master, Vault
+from commands import HANDLERS
+from commands.desk import Desk
+from gateway.app import create_app
+from gateway.door import Sessions
+from gateway.house import House, Terms
+from gateway.hub import Hub
+from gateway.reads import Reads
+from gateway.server import listen, serve
+from projections import LIVE, MESSAGE_HTML
+from workers.projector import Follower, Publisher
+
+MASTER = Master(b"a master key for tests, 32 bytes")
+PASSWORD = "correct horse battery"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(*loops: Any) -> AsyncIterator[None]:
+    """Run coroutines beside a block, and end them with it; one that fails fails the block's end."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+
+@asynccontextmanager
+async def ledger(database_url: str, *, size: int = 8) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
+    """A database, its record with a running writer, and a desk on it."""
+    db = await Database.open(database_url, size=size)
+    record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
+    desk = Desk(record, HANDLERS, now=now, chance=os.urandom)
+    async with running(record.run(), desk.run()):
+        yield db, record, desk
+    await db.close()
+
+
+@asynccontextmanager
+async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower]:
+    """A projector of all groups, with its publisher, running."""
+    db = await Database.open(database_url, size=4)
+    record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
+    lanes = Lanes.open(redis_url, (await record.head()).record, 16)
+    publisher = Publisher(record, db, lanes, LIVE)
+    live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over)
+    html = Follower(MESSAGE_HTML, record, db, owner=uuid4().hex)
+    async with running(live.run(), publisher.run(), html.run()):
+        yield live
+    await lanes.close()
+    await db.close()
+
+
+class Gateway:
+    """A gateway on a port of loopback."""
+
+    def __init__(self, house: House, port: int) -> None:
+        self.house = house
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self._clients: list[httpx.AsyncClient] = []
+
+    def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
+        """Return an HTTP client; it is closed with the gateway."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._clients.append(httpx.AsyncClient(base_url=self.base + "/api/v1", headers=headers, timeout=20))
+        return self._clients[-1]
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+    async def person(self, name: str | None = None) -> "Person":
+        """Register and log in somebody."""
+        name = name or f"p{uuid4().hex[:12]}"
+        body = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
+        async with self.client() as http:
+            made = await http.post("/auth/register", json=body)
+            assert made.status_code == 201, made.text
+            logged_in = await http.post("/auth/login", json={"email": body["email"], "password": PASSWORD})
+            assert logged_in.status_code == 200, logged_in.text
+        tokens = logged_in.json()
+        return Person(self.client(tokens["access_token"]), tokens)
+
+
+class Person:
+    """Somebody logged in, with an HTTP client of their own."""
+
+    def __init__(self, http: httpx.AsyncClient, tokens: dict[str, Any]) -> None:
+        self.http = http
+        self.tokens = tokens
+        self.id: str = tokens["user"]["id"]
+        self.email: str = tokens["user"]["email"]
+        self.username: str = tokens["user"]["username"]
+        self.token: str = tokens["access_token"]
+
+    async def ask(self, method: str, path: str, status: int, **options: Any) -> Any:
+        """Ask, hold the answer to its status, and return its body."""
+        answer = await self.http.request(method, path, **options)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def room(self, *others: "Person", name: str = "Room", **fields: Any) -> str:
+        """Open a room and bring others in; answers its id."""
+        room_id = (await self.ask("POST", "/rooms", 201, json={"name": name, **fields}))["id"]
+        for other in others:
+            await self.ask("PUT", f"/rooms/{room_id}/members/{other.id}", 200, json={"role": "member"})
+        return str(room_id)
+
+    async def say(self, room_id: str, content: str, **fields: Any) -> dict[str, Any]:
+        return dict(await self.ask("POST", f"/rooms/{room_id}/messages", 201, json={"content": content, **fields}))
+
+
+@asynccontextmanager
+async def gateway(
+    database_url: str, redis_url: str, *, origins: tuple[str, ...] = (), registration_open: bool = True
+) -> AsyncIterator[Gateway]:
+    """A gateway, running on a free port of loopback, without a projector."""
+    async with AsyncExitStack() as stack:
+        db, record, desk = await stack.enter_async_context(ledger(database_url))
+        head = await record.head()
+        lanes = Lanes.open(redis_url, head.record, 16)
+        stack.push_async_callback(lanes.close)
+        tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
+        sessions, reads = Sessions(db, tokens, now), Reads(db)
+        hub = Hub(record, db, lanes, sessions, reads)
+        house = House(
+            terms=Terms("test", origins, registration_open, True, True, 8),
+            record_id=head.record,
+            record=record,
+            db=db,
+            desk=desk,
+            reads=reads,
+            sessions=sessions,
+            tokens=tokens,
+            passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
+            audit=AuditReader(db, Vault(db, MASTER)),
+            lanes=lanes,
+            hub=hub,
+            now=now,
+        )
+        port = free_port()
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain))
+        try:
+            async with running(hub.run()):
+                made = Gateway(house, port)
+                yield made
+                await made.close()
+                stop.set()
+                await serving
+        finally:
+            stop.set()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+@asynccontextmanager
+async def deployment(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+    """A projector and one gateway."""
+    async with projector(database_url, redis_url), gateway(database_url, redis_url) as made:
+        yield made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
