@@ -410,6 +410,8 @@ class Hub:
         room.seen = told.position
         behind: list[Feed] = []
         for feed in room.live:
+            if feed.place >= told.position:
+                continue  # resumed from a gateway that was ahead of this one
             if feed.connection.is_full:
                 behind.append(feed)
             else:
@@ -419,7 +421,7 @@ class Hub:
         for feed in behind:
             self._catch_up_soon(feed)
         if told.ended is not None:
-            for feed in [feed for feed in room.live if feed.user_id == told.ended]:
+            for feed in [feed for feed in room.live if feed.user_id == told.ended and feed.joined < told.position]:
                 feed.end(_reason(told.frame))
 
     def _heal_soon(self, room: Room, position: int) -> None:
@@ -455,7 +457,8 @@ class Hub:
         connection, room = feed.connection, feed.room
         while not feed.over:
             await connection.drained()
-            missed = room.after(feed.place) if feed.place >= feed.since or not room.ring else None
+            # Who may see a room since joining hears that joining from the record, where its `prev` is rewritten.
+            missed = room.after(feed.place) if feed.place >= feed.since else None
             if missed is not None and not feed.over:
                 # From here to the end nothing is awaited, so nothing can be told in between.
                 self._give(feed, missed)
@@ -465,7 +468,9 @@ class Hub:
                     self._announce(feed)
                 return
             try:
-                until = room.seen
+                if room.seen < feed.since:
+                    await self._reads.wait(feed.since)
+                until = max(room.seen, feed.since)
                 page, is_last = await self._page(room.room_id, feed.place, until, since=feed.since)
             except RecordUnavailable:
                 await asyncio.sleep(SWEEP_SECONDS)
@@ -486,7 +491,8 @@ class Hub:
     def _announce(self, feed: Feed) -> None:
         if not feed.announced:
             feed.announced = True
-            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=feed.room.seen))
+            position = max(feed.place, feed.room.seen)
+            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
 
     async def _page(self, room_id: RoomId, place: int, until: int, *, since: int = 0) -> tuple[list[Told], bool]:
         """Return what a room was told after a place, as it may be told now, and whether that is all up to `until`."""

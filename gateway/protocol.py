@@ -6,17 +6,20 @@ then, as for every other fault, the answer is a `reply` that says what is wrong.
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, DRAINING = 4000, 4008, 4401, 4410
 BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
 SUBPROTOCOL = "hansard.v1.json"
 KEY_MARK = re.compile(r'"\s*:')
+
+
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -31,9 +34,9 @@ class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
     """One room (`room_id`, perhaps `after`), or many (`rooms`: id → after)."""
 
     room_id: UUID | None = None
-    after: int | None = None
+    after: Position | None = None
     record: UUID | None = None
-    rooms: dict[UUID, int | None] | None = None
+    rooms: dict[UUID, Position | None] | None = None
 
 
 class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
@@ -64,7 +67,7 @@ class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
 
 class Read(_Frame, frozen=True, tag="read", kw_only=True):
     room_id: UUID
-    position: int
+    position: Position
 
 
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):

@@ -18,7 +18,6 @@ from litestar.handlers import BaseRouteHandler
 from adapters.lanes import LanesUnavailable
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
-from commands.room import enter_as_member
 from domain.facts import Caller
 from domain.ids import FileId, MessageId, RoomId
 from domain.limits import (
@@ -31,9 +30,11 @@ from domain.limits import (
     REASON_CHARS_MAX,
     SUBSCRIPTIONS_MAX,
 )
+from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
 from domain.ports import Access, RecordUnavailable
-from domain.refusals import BadToken, Banned, NotAMember, Refused, RoomNotFound
+from domain.refusals import BadToken, Refused, RoomNotFound
+from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol
 from gateway.door import bearer
@@ -53,7 +54,6 @@ from gateway.protocol import (
     Typing,
     Unsubscribe,
 )
-from projections import members
 
 log = structlog.get_logger()
 
@@ -335,27 +335,29 @@ class Session:
                 self._reset(room_id)
 
     async def _feed(self, room_id: RoomId, after: int | None, record: UUID | None) -> Feed | None:
-        """Return a feed that may begin; None for a position that this record never gave. Raises `Refused`."""
-        house, user_id = self._house, self._connection.access.user_id
-        await house.reads.wait_for_own(user_id)
-        access = await members.access(house.db, user_id, room_id)
-        if access is None or (access.is_private and access.role is None):
-            raise RoomNotFound
-        if access.is_banned:
-            raise Banned
-        if access.role is None:
-            raise NotAMember
-        if after is not None and after < 0:
-            raise RoomNotFound
-        if record is not None and record != house.record_id:
+        """Return a feed that may begin; None for a position that this record never gave. Raises `Refused`.
+
+        Access is judged on the record, at a position at or after `head`: whatever ends it later is told by the feed.
+        """
+        house = self._house
+        head = (await house.record.head()).position
+        room, membership = await self._reach(room_id)
+        if (record is not None and record != house.record_id) or (after is not None and after > head):
             return None
-        if after is not None and after > access.position and after > (await house.record.head()).position:
-            return None
-        await house.desk.admit(lambda work: _warm(work, room_id), self._caller(None))
-        room = await house.hub.open_room(room_id)
-        since = access.joined_position if access.history == "joined" else 0
-        place = max(access.position if after is None else after, since - 1)
-        return Feed(self._connection, room, place=place, since=since, joined=access.joined_position)
+        since = membership.joined_position if room.history == "joined" else 0
+        place = max(head if after is None else after, since - 1)
+        followed = await house.hub.open_room(room_id)
+        return Feed(self._connection, followed, place=place, since=since, joined=membership.joined_position)
+
+    async def _reach(self, room_id: RoomId) -> tuple[Room, Membership]:
+        """Return the room and the membership that let this person hear it. Raises `Refused`."""
+        desk, user_id = self._house.desk, self._connection.access.user_id
+        streams = {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
+        room, membership = (folded.state for folded in (await desk.read(streams)).values())
+        if room is None:
+            raise RoomNotFound
+        admit(membership, is_private=room.is_private)
+        return room, require_member(membership)
 
     def _reset(self, room_id: RoomId) -> None:
         if (feed := self._connection.feeds.get(room_id)) is not None:
@@ -418,11 +420,6 @@ class Session:
             return
         self._closing = True
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
-
-
-async def _warm(work: Any, room_id: RoomId) -> None:
-    """Have the folds at hand that a post will need, so that the first ones keep their order too."""
-    await enter_as_member(work, room_id)
 
 
 ROUTES: list[BaseRouteHandler] = [many_rooms, one_room]
