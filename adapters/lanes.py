@@ -60,6 +60,8 @@ class Lanes:
         self._redis = redis
         self._prefix = f"hansard:{record}"
         self._script = redis.register_script(PUBLISH)
+        self._reader = redis.client()  # a connection of its own, which may block
+        self._reader_id: int | None = None
 
     @classmethod
     def open(cls, url: str, record: RecordId, count: int) -> Self:
@@ -75,6 +77,7 @@ class Lanes:
         return cls(redis, record, count)
 
     async def close(self) -> None:
+        await self._reader.aclose()
         await self._redis.aclose()
 
     async def ping(self) -> None:
@@ -114,10 +117,21 @@ class Lanes:
         """Wait for entries after these places, at most `LANE_BLOCK_MS`; answers the new place and entries by lane."""
         keys = {self._key(lane): lane for lane in places}
         streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
-        answer = await _asked(cast(Awaitable[Any], self._redis.xread(streams, count=500, block=LANE_BLOCK_MS)))
+        try:
+            if self._reader_id is None:
+                self._reader_id = int(await _asked(cast(Awaitable[Any], self._reader.client_id())))
+            answer = await _asked(cast(Awaitable[Any], self._reader.xread(streams, count=500, block=LANE_BLOCK_MS)))
+        except LanesUnavailable:
+            self._reader_id = None
+            raise
         return {
             keys[key.decode()]: (rows[-1][0].decode(), [_entry(*row) for row in rows]) for key, rows in answer or ()
         }
+
+    async def interrupt(self) -> None:
+        """Have a `read` that blocks return at once, so that it can be asked anew with other places."""
+        if self._reader_id is not None:
+            await _asked(cast(Awaitable[Any], self._redis.client_unblock(self._reader_id)))
 
     def _key(self, lane: int) -> str:
         return f"{self._prefix}:control" if lane == CONTROL else f"{self._prefix}:lane:{lane}"

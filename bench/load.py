@@ -9,7 +9,7 @@ import base64
 import json
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx
 
@@ -79,9 +79,8 @@ class Socket(asyncio.Protocol):
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
         for waiting in (self.opened, self.closed):

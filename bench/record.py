@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import median
 from uuid import UUID, uuid4
@@ -20,6 +20,9 @@ from commands.message import PostMessage
 from commands.room import OpenRoom
 from domain.facts import Caller
 from domain.ids import MessageId, RoomId, UserId
+from projections import LIVE
+from workers.projector import Follower
+from workers.rebuild import Progress, Rebuild
 
 ROOMS = 100
 RUNS = 3
@@ -49,6 +52,28 @@ async def commands(url: str, master: Master) -> list[Measured]:
             rates = [await _posts(desk, caller, rooms, waiting, each) for _ in range(RUNS)]
             rows.append(Measured(f"S6 commands/s into the record, {waiting} waiting", f"{median(rates):,.0f}"))
         return rows
+
+
+async def rebuilds(url: str, master: Master) -> list[Measured]:
+    """S7: rebuild the live tables, after they were made once by following."""
+    async with record_in(url, master) as record:
+        db = await Database.open(url, statement_seconds=600)
+        follower = Follower(LIVE, record, db, owner="bench")
+        started = time.perf_counter()
+        followed = 0
+        while (written := await follower.step()) > 0:
+            followed += written
+        rate = followed / (time.perf_counter() - started)
+        progress: list[Progress] = []
+        started = time.perf_counter()
+        verdicts = await Rebuild(LIVE, record, db, progress=progress.append).run(swap=True)
+        elapsed = time.perf_counter() - started
+        await db.close()
+        same = "equal" if all(verdict.is_equal for verdict in verdicts) else "DIFFERENT"
+        return [
+            Measured("S7 following, events/s", f"{rate:,.0f}"),
+            Measured(f"S7 rebuild of {followed:,} events, events/s ({same})", f"{followed / elapsed:,.0f}"),
+        ]
 
 
 async def fill(url: str, master: Master, events: int) -> None:

@@ -40,7 +40,9 @@ async def room_of(owner: Api, others: list[Api], name: str) -> str:
     return str(room)
 
 
-async def deliveries(deployment: Deployment, *, sockets: int = 50, senders: int = 5, window: int = 8, seconds: float = 8):
+async def deliveries(
+    deployment: Deployment, *, sockets: int = 50, senders: int = 5, window: int = 8, seconds: float = 8
+) -> Measured:
     """S1."""
     crowd = await people(deployment.base, 5)
     room = await room_of(crowd[0], crowd[1:], "S1")
@@ -125,6 +127,24 @@ async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, se
     taken.sort()
     figure = f"{median(taken):.1f} / {taken[int(len(taken) * 0.99)]:.1f} ms of {len(taken):,}"
     return Measured("S3 p50 / p99 from send to delivery (50/s, 20 rooms)", figure)
+
+
+async def idle(deployment: Deployment, *, sockets: int = 500) -> Measured:
+    """S4: what an idle socket holds, and how fast they come."""
+    (ada,) = await people(deployment.base, 1)
+    before, started = deployment.memory_kib(), time.perf_counter()
+    opened = []
+    for _ in range(sockets // 10):
+        path = "/api/v1/ws"
+        opened += await asyncio.gather(
+            *(Socket.open("127.0.0.1", deployment.port, path, ada.token or "", None) for _ in range(10))
+        )
+    rate = sockets / (time.perf_counter() - started)
+    await settled(lambda: sum(line.count for line in opened))
+    each = (deployment.memory_kib() - before) / sockets
+    for line in opened:
+        line.close()
+    return Measured("S4 KiB an idle socket · connects/s", f"{each:.0f} · {rate:,.0f}")
 
 
 class Sender:

@@ -13,6 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -39,6 +40,7 @@ from projections import checkpoints, frames, messages, rooms
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 2.0
+LISTEN_SECONDS = 1.0
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
 DELETION_MARK = b'"event":"message.deleted"'
 LEFT_MARK = b'"event":"member.left"'
@@ -204,7 +206,7 @@ class Hub:
         self._by_user: dict[UserId, set[Connection]] = {}
         self._dirty: list[Connection] = []
         self._places: dict[int, str] = {}
-        self._reader: asyncio.Task[None] | None = None
+        self._lanes_read: frozenset[int] = frozenset()
         self._redis_is_away = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -273,15 +275,14 @@ class Hub:
     async def run(self) -> None:
         """Follow lanes, record and sessions until cancelled."""
         await self._reload_sessions()
-        await self._listen(CONTROL)
+        self._places[CONTROL] = await self._place_of(CONTROL)
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._read_lanes())
                 group.create_task(self._repeat(self._sweep, self._sweep_pause))
                 group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
                 group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
         finally:
-            if self._reader is not None:
-                self._reader.cancel()
             for task in self._tasks:
                 task.cancel()
 
@@ -344,13 +345,19 @@ class Hub:
             place = await self._lanes.last(lane)
         except LanesUnavailable:
             place, self._redis_is_away = "0-0", True
-        if lane in self._places:
-            return
-        self._places[lane] = place
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
-        self._reader = asyncio.get_running_loop().create_task(self._read_lanes())
+        self._places.setdefault(lane, place)
+        deadline = time.monotonic() + LISTEN_SECONDS
+        while lane not in self._lanes_read and not self._redis_is_away and time.monotonic() < deadline:
+            with suppress(LanesUnavailable):
+                await self._lanes.interrupt()
+            await asyncio.sleep(0.001)
+
+    async def _place_of(self, lane: int) -> str:
+        try:
+            return await self._lanes.last(lane)
+        except LanesUnavailable:
+            self._redis_is_away = True
+            return "0-0"
 
     async def _read_lanes(self) -> None:
         while True:
@@ -360,6 +367,7 @@ class Hub:
                         self._places[lane] = await self._lanes.last(lane)
                     self._redis_is_away = False
                     log.info("the hub follows Redis again")
+                self._lanes_read = frozenset(self._places)
                 for lane, (place, entries) in (await self._lanes.read(self._places)).items():
                     self._places[lane] = place
                     for entry in entries:

@@ -1,0 +1,67 @@
+"""`make bench`: measure on this machine and print a table. Everything runs embedded, on loopback; nothing is asserted.
+
+Absolute figures say what this machine did just now; compare ratios of one run. `ROWS="S1 S6"` measures only those.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from adapters.vault import load_master
+from bench import pages, record, sockets
+from bench.deployment import Deployment
+from bench.sockets import Measured
+from runtime.embedded import Embedded
+from runtime.migrate import create_database, migrate
+
+REBUILD_EVENTS = 200_000
+
+
+async def with_deployment(measure: Callable[[Deployment], Awaitable[Measured]]) -> list[Measured]:
+    async with Deployment() as deployment:
+        return [await measure(deployment)]
+
+
+async def commands() -> list[Measured]:
+    with tempfile.TemporaryDirectory(prefix="hansard-bench-") as folder:
+        home = Path(folder) / "home"
+        with Embedded(home) as embedded:
+            url = embedded.servers.database_url
+            await create_database(url)
+            await migrate(url, say=lambda sentence: None)
+            master = load_master(home / "master.key", create=True)
+            rows = await record.commands(url, master)
+            await record.fill(url, master, REBUILD_EVENTS)
+            return [*rows, *await record.rebuilds(url, master)]
+
+
+ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
+    "S1": lambda: with_deployment(sockets.deliveries),
+    "S2": lambda: with_deployment(sockets.durable_sends),
+    "S3": lambda: with_deployment(sockets.latency),
+    "S4": lambda: with_deployment(sockets.idle),
+    "S5": lambda: with_deployment(pages.newest),
+    "S6": commands,
+}
+
+
+async def main(wanted: list[str]) -> None:
+    print(f"{'what':<66} {'figure':>28} {'CPU ms/message':>15}")
+    for name in wanted:
+        for row in await ROWS[name]():
+            cpu = "" if row.cpu_ms_a_message is None else f"{row.cpu_ms_a_message:.2f}"
+            print(f"{row.name:<66} {row.figure:>28} {cpu:>15}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure: {', '.join(ROWS)} (S6 includes S7)")
+    asked = parser.parse_args().rows or list(ROWS)
+    if unknown := set(asked) - set(ROWS):
+        sys.exit(f"No such row: {', '.join(sorted(unknown))}. There are {', '.join(ROWS)}.")
+    uvloop.run(main(asked))
