@@ -16,11 +16,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
 
 TEMPLATE = "hansard_template"
+settings.register_profile("hansard", deadline=None, print_blob=True)
+settings.load_profile("hansard")
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -52,10 +52,12 @@ async def running(*loops: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def ledger(database_url: str, *, size: int = 8) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
+async def ledger(
+    database_url: str, *, size: int = 8, master: Master = MASTER
+) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
     """A database, its record with a running writer, and a desk on it."""
     db = await Database.open(database_url, size=size)
-    record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
+    record = PostgresRecord(db, Vault(db, master), now=now, chance=os.urandom)
     desk = Desk(record, HANDLERS, now=now, chance=os.urandom)
     async with running(record.run(), desk.run()):
         yield db, record, desk

@@ -1,0 +1,110 @@
+"""The `eventsourcing` library's own recorder test cases, run against our record, and a stock application reading it."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.tests.persistence import (
+    AggregateRecorderTestCase,
+    ApplicationRecorderTestCase,
+    NonInterleavingNotificationIDsBaseCase,
+)
+
+from adapters.recorders import Bridge, DomainFact, RecordRecorder, StreamRecorder
+from adapters.vault import Master, load_master
+from commands.account import RegisterAccount
+from commands.room import OpenRoom
+from domain.account import AccountRegistered
+from domain.facts import Caller
+from domain.ids import RoomId, UserId
+from domain.room import RoomOpened
+from tests.conftest import Servers
+from tests.houses import ledger
+
+pytestmark = pytest.mark.usefixtures("own_record")
+
+
+@pytest.fixture
+def own_record(request: pytest.FixtureRequest, database_url: str) -> Iterator[None]:
+    """A record of the test case's own, given to unittest's instance."""
+    bridge = Bridge(database_url)
+    if request.instance is not None:
+        request.instance.bridge = bridge
+    yield
+    bridge.close()
+
+
+class TestAggregateRecorder(AggregateRecorderTestCase):
+    bridge: Bridge
+
+    def create_recorder(self) -> StreamRecorder:
+        return StreamRecorder(self.bridge)
+
+
+class TestApplicationRecorder(ApplicationRecorderTestCase):
+    bridge: Bridge
+
+    def create_recorder(self) -> RecordRecorder:
+        return RecordRecorder(self.bridge)
+
+
+class TestNonInterleavingIds(NonInterleavingNotificationIDsBaseCase):
+    bridge: Bridge
+
+    def create_recorder(self) -> RecordRecorder:
+        return RecordRecorder(self.bridge)
+
+
+class Dog(Aggregate):
+    def __init__(self, name: str) -> None:
+        self.tricks: list[str] = [name]
+
+    @event("Learned")
+    def learn(self, trick: str) -> None:
+        self.tricks.append(trick)
+
+
+async def test_a_stock_application_saves_and_reads_its_own_aggregates(database_url: str) -> None:
+    def use() -> list[str]:
+        app = Application[UUID](env={"PERSISTENCE_MODULE": "adapters.recorders", "HANSARD_DATABASE_URL": database_url})
+        dog = Dog("Fido")
+        dog.learn("roll over")
+        app.save(dog)
+        found: Dog = app.repository.get(dog.id)
+        app.close()
+        return found.tricks
+
+    assert await asyncio.to_thread(use) == ["Fido", "roll over"]
+
+
+async def test_a_stock_application_reads_our_record(database_url: str, tmp_path: Path, servers: Servers) -> None:
+    key_file = tmp_path / "master.key"
+    master = load_master(key_file, create=True)
+    user_id, room_id = UserId(uuid4()), RoomId(uuid4())
+    async with ledger(database_url, master=master) as (_, _, desk):
+        await desk.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
+        await desk.do(OpenRoom(room_id, "Lobby"), Caller(user_id=user_id))
+
+    def read() -> list[DomainFact]:
+        app = Application[UUID](
+            env={
+                "PERSISTENCE_MODULE": "adapters.recorders",
+                "HANSARD_DATABASE_URL": database_url,
+                "HANSARD_MASTER_KEY_FILE": str(key_file),
+            }
+        )
+        notifications = app.notification_log.select(start=1, limit=10)
+        assert [notification.id for notification in notifications] == [1, 2, 3]
+        assert [notification.topic for notification in notifications] == ["account.registered", "room.opened", "member.joined"]
+        facts = [app.mapper.to_domain_event(notification) for notification in notifications]
+        app.close()
+        return facts
+
+    registered, opened, _ = await asyncio.to_thread(read)
+    assert registered.fact.event == AccountRegistered(user_id, "ada@example.com", "ada", "no hash")
+    assert isinstance(opened.fact.event, RoomOpened) and opened.fact.event.name == "Lobby"
+    assert isinstance(master, Master)
