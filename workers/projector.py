@@ -93,9 +93,10 @@ class Follower:
                 for change in handler(fact):
                     batch.apply(change)
         position = facts[-1].position
+        # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
-            await batch.write(transaction)
             await checkpoints.move(transaction, self.group.name, self.lease.epoch, position, LEASE_SECONDS)
+            await batch.write(transaction)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = time.monotonic()
 

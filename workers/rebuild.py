@@ -1,13 +1,13 @@
 """Rebuild: a group's read tables made anew from position 1 while the old ones serve, compared, and swapped by rename.
 
-The new tables stand beside the old as `<table>__next`. When they have caught up, the group's checkpoint is locked (its
-owner's next commit waits, nothing else does), the last events are added, both are compared by checksum at that very
-position, and the names are exchanged in the same transaction. The old tables stay as `<table>__old` until the next
-rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
+The new tables stand beside the old as `<table>__next`. When they have caught up, both are compared by checksum at one
+and the same position. Then the group's checkpoint is locked for a moment (its owner's next commit waits, nothing else
+does), the last events are added and the names exchanged, in one transaction. The old tables stay as `<table>__old`
+until the next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -76,18 +76,43 @@ class Rebuild:
         await self._catch_up()
         for table in self._group.tables:
             await self._index(table)
-        async with self._db.transaction() as transaction:
-            position = await transaction.value(LOCK_CHECKPOINT, self._group.name) or 0
-            await self._apply_until(position, transaction)
-            verdicts = [await self._verdict(transaction, table, position, swap) for table in self._group.tables]
-            if swap:
-                for table in self._group.tables:
-                    await _exchange(transaction, table)
-                await transaction.run(SET_VERSION, self._group.name, self._group.version)
-        if not swap:
+        verdicts = await self._compare(swapped=swap)
+        if swap:
+            await self._catch_up()
+            await self._swap()
+        else:
             for table in self._group.tables:
                 await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
         return verdicts
+
+    async def _compare(self, *, swapped: bool) -> list[Verdict]:
+        """Compare with what is served, both at the position that one look at the served tables shows."""
+        position, *served = await self._look("")
+        await self._apply_until(position, self._db)
+        _, *rebuilt = await self._look(NEXT)
+        return [
+            Verdict(table.name, rows, (was, had) == (now, rows), swapped, position, was, now)
+            for table, (was, had), (now, rows) in zip(self._group.tables, _pairs(served), _pairs(rebuilt), strict=True)
+        ]
+
+    async def _swap(self) -> None:
+        """Lock the checkpoint (its owner's next commit waits, nothing else does), add the last events, exchange names."""
+        async with self._db.transaction() as transaction:
+            position = await transaction.value(LOCK_CHECKPOINT, self._group.name) or 0
+            await self._apply_until(position, transaction)
+            for table in self._group.tables:
+                await _exchange(transaction, table)
+            await transaction.run(SET_VERSION, self._group.name, self._group.version)
+
+    async def _look(self, suffix: str) -> tuple[Any, ...]:
+        """Return the checkpoint, and a checksum and the number of rows of each table, all of one moment."""
+        sums = ", ".join(
+            f"(SELECT coalesce(sum(hashtextextended(r::text, 0)), 0)::text FROM {rows} r), (SELECT count(*) FROM {rows} r)"
+            for rows in (_rows(table, suffix) for table in self._group.tables)
+        )
+        found = await self._db.one(_row, f"SELECT coalesce(({SELECT_CHECKPOINT}), 0), {sums}", self._group.name)
+        assert found is not None, "a list of values has a row"
+        return found
 
     async def _create(self) -> None:
         """Make the new tables with their keys; the other indexes come when the rows are in."""
@@ -133,24 +158,17 @@ class Rebuild:
                 await self._db.run(made)
         await self._db.run(f"ANALYZE {table.name}{NEXT}")
 
-    async def _verdict(self, db: Db, table: Table, position: int, swap: bool) -> Verdict:
-        served, _ = await _checksum(db, table, "")
-        rebuilt, rows = await _checksum(db, table, NEXT)
-        return Verdict(table.name, rows, served == rebuilt, swap, position, served, rebuilt)
-
     def _tell(self, total: int) -> None:
         self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))
 
 
-async def _checksum(db: Db, table: Table, suffix: str) -> tuple[str, int]:
-    """Return a checksum that does not depend on the order of rows, and how many there are."""
-    columns = ", ".join((*table.key, *table.columns))
-    row = await db.one(
-        _row,
-        f"SELECT coalesce(sum(hashtextextended(r::text, 0)), 0)::text, count(*) FROM (SELECT {columns} FROM {table.name}{suffix}) r",
-    )
-    assert row is not None, "an aggregate has a row"
-    return f"{int(row[0]) % 2**64:016x}", int(row[1])
+def _pairs(flat: Sequence[Any]) -> list[tuple[str, int]]:
+    """Turn sum, count, sum, count … into pairs; a sum as 16 hex digits."""
+    return [(f"{int(flat[i]) % 2**64:016x}", int(flat[i + 1])) for i in range(0, len(flat), 2)]
+
+
+def _rows(table: Table, suffix: str) -> str:
+    return f"(SELECT {', '.join((*table.key, *table.columns))} FROM {table.name}{suffix})"
 
 
 async def _exchange(db: Db, table: Table) -> None:

@@ -1,0 +1,292 @@
+"""The desk on the real record: what is cached is only ever a guess, and races end as the rules say."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.record import PostgresRecord
+from commands import HANDLERS
+from commands.account import ChangeProfile, Deactivate, GrantRole, RegisterAccount
+from commands.audit import NoteAuditRead
+from commands.desk import Desk
+from commands.membership import LeaveRoom, PutMember, RemoveMember
+from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.reading import MarkRead
+from commands.room import ChangeRoom, OpenRoom
+from commands.session import OpenSession, RefreshSession
+from domain.account import AccountRegistered
+from domain.facts import Caller, Event, Recorded
+from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
+from domain.membership import MemberRemoved
+from domain.message import MESSAGE, MessagePosted
+from domain.ports import Receipt
+from domain.reading import READING
+from domain.refusals import (
+    AccountDeactivated,
+    BadRefreshToken,
+    Banned,
+    EmailTaken,
+    IdempotencyMismatch,
+    NotAMember,
+    NotYourMessage,
+    ReplyTargetUnknown,
+    RoleNeeded,
+    SessionRevoked,
+    UsernameTaken,
+)
+from domain.room import ROOM
+from domain.session import SessionEnded, SessionRefreshed
+from tests.houses import ledger, now
+
+
+async def person(desk: Desk, name: str | None = None) -> Caller:
+    """Register somebody; answers them as a caller."""
+    user_id, name = UserId(uuid4()), name or uuid4().hex[:12]
+    await desk.do(RegisterAccount(user_id, f"{name}@example.com", name, "no hash"), Caller())
+    return Caller(user_id=user_id, session_id=SessionId(uuid4()))
+
+
+async def room_of(desk: Desk, owner: Caller, *members: Caller) -> RoomId:
+    room_id = RoomId(uuid4())
+    await desk.do(OpenRoom(room_id, "Room"), owner)
+    for member in members:
+        assert member.user_id
+        await desk.do(PutMember(room_id, member.user_id, "member"), owner)
+    return room_id
+
+
+def post(room_id: RoomId, content: str = "hi", message_id: UUID | None = None) -> PostMessage:
+    return PostMessage(room_id, MessageId(message_id or uuid4()), content)
+
+
+class Counting:
+    """A record that counts the reads of streams."""
+
+    def __init__(self, record: PostgresRecord) -> None:
+        self.reads = 0
+        self._record = record
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._record, name)
+
+    async def streams(self, ids: list[StreamId]) -> dict[StreamId, list[Recorded[Event]]]:
+        self.reads += 1
+        return await self._record.streams(ids)  # type: ignore[return-value]
+
+
+async def test_an_accepted_post_needs_no_read_once_the_room_is_known(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        counting = Counting(record)
+        desk = Desk(counting, HANDLERS, now=now, chance=lambda n: bytes(n))  # type: ignore[arg-type]
+        ada = await person(desk)
+        room_id = await room_of(desk, ada)
+        counting.reads = 0
+        for _ in range(5):
+            assert (await desk.do(post(room_id), ada)).fact(MessagePosted)
+        assert counting.reads == 0
+
+
+async def test_a_stale_guess_is_decided_again_on_the_record(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        ada, ben = await person(one), await person(one)
+        room_id = await room_of(one, ada)
+        with pytest.raises(NotAMember):
+            await two.do(post(room_id), ben)
+        assert ben.user_id
+        await one.do(PutMember(room_id, ben.user_id, "member"), ada)
+        assert (await two.do(post(room_id), ben)).facts, "what was refused on old folds is decided anew"
+        await one.do(RemoveMember(room_id, ben.user_id), ada)
+        with pytest.raises(NotAMember):
+            await two.do(post(room_id), ben)
+        await one.do(ChangeRoom(room_id, name="Renamed"), ada)
+        outcome = await two.do(ChangeRoom(room_id, name="Room"), ada)
+        assert outcome.facts, "silence on old folds is decided anew too"
+
+
+async def test_fifty_parallel_posts_under_one_id_are_one_event(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, one), ledger(database_url) as (_, _, two):
+        ada = await person(one)
+        room_id, message_id = await room_of(one, ada), uuid4()
+        outcomes = await asyncio.gather(
+            *(desk.do(post(room_id, "once", message_id), ada) for _ in range(25) for desk in (one, two))
+        )
+        assert sum(bool(outcome.facts) for outcome in outcomes) == 1
+        assert len({outcome.folded(MESSAGE, message_id).position for outcome in outcomes}) == 1
+        assert len((await record.streams([MESSAGE.id(message_id)]))[MESSAGE.id(message_id)]) == 1
+
+
+async def test_no_message_is_recorded_after_its_senders_removal_in_200_races(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, one), ledger(database_url) as (_, _, two):
+        ada, ben = await person(one), await person(one)
+        assert ben.user_id
+
+        async def post_until_refused(room_id: RoomId) -> None:
+            with pytest.raises(Banned):
+                for _ in range(1_000):
+                    await two.do(post(room_id), ben)
+
+        async def race(room_id: RoomId) -> None:
+            assert ben.user_id
+            await asyncio.gather(
+                post_until_refused(room_id),
+                post_until_refused(room_id),
+                one.do(RemoveMember(room_id, ben.user_id, ban=True), ada),
+            )
+
+        rooms = [await room_of(one, ada, ben) for _ in range(200)]
+        for room_id in rooms:
+            await two.do(post(room_id, "both desks know the room now"), ben)
+        for i in range(0, 200, 20):
+            await asyncio.gather(*map(race, rooms[i : i + 20]))
+        posted: dict[RoomId, int] = {}
+        count = 0
+        removed: dict[RoomId, int] = {}
+        position = 0
+        while facts := await record.after(position, limit=1_000):
+            position = facts[-1].position
+            for fact in facts:
+                if isinstance(fact.event, MessagePosted):
+                    posted[fact.event.room_id] = fact.position
+                    count += 1
+                elif isinstance(fact.event, MemberRemoved):
+                    removed[fact.event.room_id] = fact.position
+        assert len(removed) == 200 and count > 300, "posts and removals did race"
+        assert [room_id for room_id in posted if posted[room_id] > removed[room_id]] == []
+
+
+async def test_two_owners_leaving_at_once_leave_one_behind(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        for _ in range(20):
+            ada, ben = await person(one), await person(one)
+            room_id = await room_of(one, ada, ben)
+            assert ben.user_id
+            await one.do(PutMember(room_id, ben.user_id, "owner"), ada)
+            outcomes = await asyncio.gather(
+                one.do(LeaveRoom(room_id), ada), two.do(LeaveRoom(room_id), ben), return_exceptions=True
+            )
+            assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LastOwner", "Outcome"]
+            room = (await one.see(ROOM, room_id)).state
+            assert room is not None and len(room.owner_ids) == 1
+
+
+async def test_a_receipt_answers_with_the_facts_of_the_first_use(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        ada = await person(one)
+        receipt = Receipt(b"k", b"body")
+        first = await one.do(OpenRoom(RoomId(uuid4()), "Once"), ada, receipt)
+        again = await two.do(OpenRoom(RoomId(uuid4()), "Once"), ada, receipt)
+        assert (again.facts, again.position, again.replayed) == (first.facts, first.position, True)
+        with pytest.raises(IdempotencyMismatch):
+            await two.do(OpenRoom(RoomId(uuid4()), "Other"), ada, Receipt(b"k", b"other"))
+        # A registration sent twice finds its own claim taken, and is answered by the receipt all the same.
+        register = RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "no hash")
+        made = await one.do(register, Caller(), Receipt(b"r", b"b"))
+        twice = await two.do(RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "x"), Caller(), Receipt(b"r", b"b"))
+        assert made.fact(AccountRegistered) == twice.fact(AccountRegistered)
+
+
+async def test_names_and_emails_are_claimed_once_in_a_race_and_freed_by_a_change(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        outcomes = await asyncio.gather(
+            *(
+                desk.do(RegisterAccount(UserId(uuid4()), f"{i}@example.com", "Ada", "x"), Caller())
+                for i, desk in enumerate((one, two) * 10)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(outcome, UsernameTaken) for outcome in outcomes) == 19
+        ben = await person(one, "ben")
+        with pytest.raises(EmailTaken):
+            await one.do(RegisterAccount(UserId(uuid4()), "BEN@example.com", "other", "x"), Caller())
+        await one.do(ChangeProfile(username="benjamin"), ben)
+        await two.do(RegisterAccount(UserId(uuid4()), "new@example.com", "ben", "x"), Caller())
+
+
+async def test_fifty_parallel_refreshes_of_one_token_succeed_once(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        ada = await person(one)
+        session_id = SessionId(uuid4())
+        assert ada.user_id
+        await one.do(OpenSession(session_id, ada.user_id, "first", now() + timedelta(days=7)), Caller())
+        outcomes = await asyncio.gather(
+            *(
+                desk.do(RefreshSession(session_id, "first", f"next {i}"), Caller())
+                for i, desk in enumerate((one, two) * 25)
+            ),
+            return_exceptions=True,
+        )
+        kinds = [
+            type(outcome.facts[0].event) if not isinstance(outcome, BaseException) else type(outcome)
+            for outcome in outcomes
+        ]
+        assert (kinds.count(SessionRefreshed), kinds.count(SessionEnded), kinds.count(SessionRevoked)) == (1, 1, 48)
+        with pytest.raises(BadRefreshToken):
+            await one.do(RefreshSession(SessionId(uuid4()), "x", "y"), Caller())
+
+
+async def test_a_deactivated_account_may_do_nothing(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, desk):
+        ada = await person(desk)
+        room_id = await room_of(desk, ada)
+        assert ada.user_id
+        await desk.do(Deactivate(ada.user_id), Caller())
+        with pytest.raises(AccountDeactivated):
+            await desk.do(post(room_id), ada)
+
+
+async def test_who_may_edit_and_delete(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, desk):
+        ada, ben, eve = await person(desk), await person(desk), await person(desk)
+        room_id = await room_of(desk, ada, ben, eve)
+        message_id = MessageId(uuid4())
+        await desk.do(post(room_id, "mine", message_id), ben)
+        for other in (ada, eve):
+            with pytest.raises(NotYourMessage):
+                await desk.do(EditMessage(message_id, "changed"), other)
+        with pytest.raises(NotYourMessage):
+            await desk.do(DeleteMessage(message_id), eve)
+        assert (await desk.do(DeleteMessage(message_id), ada)).facts, "an owner moderates"
+        assert not (await desk.do(DeleteMessage(message_id), ben)).facts, "deleting again changes nothing"
+        with pytest.raises(ReplyTargetUnknown):
+            await desk.do(PostMessage(room_id, MessageId(uuid4()), "re", reply_to=MessageId(uuid4())), ben)
+
+
+async def test_read_marks_are_recorded_at_most_once_in_five_seconds_and_the_furthest_wins(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        clock = [now()]
+        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(desk)
+        room_id = await room_of(desk, ada)
+        positions = [(await desk.do(post(room_id), ada)).position for _ in range(5)]
+        assert (await desk.do(MarkRead(room_id, positions[0]), ada)).facts
+        for position in (positions[3], positions[2]):
+            assert not (await desk.do(MarkRead(room_id, position), ada)).facts
+        assert await desk.step() == 0
+        clock[0] += timedelta(seconds=6)
+        assert await desk.step() == 1
+        assert ada.user_id
+        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        assert reading is not None and reading.position == positions[3]
+        clock[0] += timedelta(seconds=6)
+        await desk.do(MarkRead(room_id, 10**12), ada)
+        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        assert reading is not None and reading.position <= (await record.head()).position
+
+
+async def test_an_audit_read_is_recorded_once_a_session_filter_and_minute(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        clock = [now().replace(second=1)]
+        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(desk)
+        with pytest.raises(RoleNeeded):
+            await desk.do(NoteAuditRead("/x"), ada)
+        assert ada.user_id
+        await desk.do(GrantRole(ada.user_id, "auditor"), Caller())
+        written = [bool((await desk.do(NoteAuditRead(asked), ada)).facts) for asked in ("/x", "/x", "/y", "/x")]
+        clock[0] += timedelta(minutes=1)
+        written.append(bool((await desk.do(NoteAuditRead("/x"), ada)).facts))
+        assert written == [True, False, True, False, True]
+
+

@@ -1,0 +1,351 @@
+"""Decisions, without a database: given facts, when somebody decides, then facts, silence or a refusal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import account, audit, membership, message, reading, room, session
+from domain.account import AccountRegistered, ProfileChanged
+from domain.facts import Event, Meta, Recorded, Stream
+from domain.ids import EventId, FileId, MessageId, RoomId, SessionId, StreamId, UserId, stream_id, uuid7
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.refusals import (
+    AccountDeactivated,
+    AccountNotFound,
+    BadRefreshToken,
+    Banned,
+    Invalid,
+    LastOwner,
+    MemberNotFound,
+    MessageDeletedAlready,
+    MessageIdTaken,
+    MessageNotFound,
+    NotAMember,
+    NotYourMessage,
+    RoleNeeded,
+    RoleTooLow,
+    RoomArchived,
+    RoomNotFound,
+    SessionRevoked,
+    Stale,
+)
+from domain.room import OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.session import SessionEnded, SessionOpened, SessionRefreshed
+from domain.text import check_content, check_email, check_username, fold
+
+ADA, BEN, EVE = (UserId(UUID(int=n)) for n in (1, 2, 3))
+LOBBY, M = RoomId(UUID(int=10)), MessageId(UUID(int=20))
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def given_facts(stream: Stream[Any], *events: Event) -> Any:
+    """Fold events as if they had been recorded one a minute, from position 101 on."""
+    state = None
+    for version, event in enumerate(events, 1):
+        meta = Meta(EventId(UUID(int=0)), "Test")
+        at = DAY + timedelta(minutes=version)
+        state = stream.evolve(state, Recorded(100 + version, StreamId(UUID(int=0)), version, at, event, meta))
+    return state
+
+
+REGISTERED = AccountRegistered(ADA, "ada@example.com", "ada", "hash")
+OPENED = RoomOpened(LOBBY, "Lobby", None, False, ADA)
+POSTED = MessagePosted(M, LOBBY, ADA, "hello")
+
+
+class TestAccount:
+    def test_the_same_profile_again_changes_nothing(self) -> None:
+        ada = given_facts(account.ACCOUNT, REGISTERED)
+        assert account.change_profile(ada, username="ada", avatar_url=None) == ()
+        assert account.change_profile(ada, username="ada2", avatar_url=None) == (ProfileChanged(ADA, "ada2", None),)
+
+    def test_a_deactivated_account_decides_nothing_until_it_is_active_again(self) -> None:
+        gone = given_facts(account.ACCOUNT, REGISTERED, account.AccountDeactivatedEvent(ADA))
+        with pytest.raises(AccountDeactivated):
+            account.change_profile(gone, username="x", avatar_url=None)
+        assert account.deactivate(gone) == ()
+        back = given_facts(account.ACCOUNT, REGISTERED, account.AccountDeactivatedEvent(ADA), account.AccountActivated(ADA))
+        assert account.change_profile(back, username="x", avatar_url=None)
+
+    def test_roles_are_given_and_taken_once(self) -> None:
+        ada = given_facts(account.ACCOUNT, REGISTERED)
+        with pytest.raises(RoleNeeded):
+            account.require_role(ada, "auditor")
+        granted = account.grant(ada, role="auditor")
+        ada = given_facts(account.ACCOUNT, REGISTERED, *granted)
+        assert account.grant(ada, role="auditor") == ()
+        assert account.require_role(ada, "admin", "auditor") == ada
+        ada = given_facts(account.ACCOUNT, REGISTERED, *granted, *account.revoke(ada, role="auditor"))
+        assert account.revoke(ada, role="auditor") == ()
+        with pytest.raises(AccountNotFound):
+            account.grant(None, role="auditor")
+
+
+class TestSession:
+    opened = SessionOpened(SessionId(UUID(int=5)), ADA, "first", DAY + timedelta(days=7))
+
+    def refresh(self, *events: Event, token: str, at: datetime = DAY) -> tuple[Event, ...]:
+        state = given_facts(session.SESSION, *events) if events else None
+        return session.refresh(state, presented_hash=token, next_hash="next", now=at)
+
+    def test_a_token_is_spent_for_the_next(self) -> None:
+        assert self.refresh(self.opened, token="first") == (SessionRefreshed(self.opened.session_id, ADA, "next"),)
+
+    def test_a_spent_token_ends_the_session(self) -> None:
+        refreshed = SessionRefreshed(self.opened.session_id, ADA, "second")
+        ended = SessionEnded(self.opened.session_id, ADA, "reuse")
+        assert self.refresh(self.opened, refreshed, token="first") == (ended,)
+        with pytest.raises(SessionRevoked):
+            self.refresh(self.opened, refreshed, ended, token="second")
+
+    def test_an_unknown_or_old_session_is_refused(self) -> None:
+        with pytest.raises(BadRefreshToken):
+            self.refresh(token="first")
+        with pytest.raises(BadRefreshToken):
+            self.refresh(self.opened, token="first", at=DAY + timedelta(days=7))
+
+    def test_ending_twice_changes_nothing(self) -> None:
+        state = given_facts(session.SESSION, self.opened)
+        ended = session.end(state, reason="logout")
+        assert session.end(given_facts(session.SESSION, self.opened, *ended), reason="logout") == ()
+
+
+class TestRoom:
+    def test_changing_to_what_is_changes_nothing(self) -> None:
+        state = given_facts(room.ROOM, OPENED)
+        assert room.change(state, name="Lobby", by=ADA) == ()
+        (changed,) = room.change(state, name="Hall", by=ADA)
+        assert changed == RoomChanged(LOBBY, "Hall", None, False, "shared", ADA)
+
+    def test_nothing_is_changed_in_an_archived_room(self) -> None:
+        state = given_facts(room.ROOM, OPENED, RoomArchivedEvent(LOBBY, ADA))
+        assert room.archive(state, by=ADA) == ()
+        with pytest.raises(RoomArchived):
+            room.change(state, name="Hall", by=ADA)
+        with pytest.raises(RoomNotFound):
+            room.archive(None, by=ADA)
+
+    @given(st.lists(st.tuples(st.booleans(), st.sampled_from([ADA, BEN, EVE]))))
+    def test_a_room_never_loses_its_last_owner(self, steps: list[tuple[bool, UserId]]) -> None:
+        events: list[Event] = [OPENED]
+        for adds, user_id in steps:
+            state = given_facts(room.ROOM, *events)
+            try:
+                events += (room.add_owner if adds else room.remove_owner)(state, user_id=user_id)
+            except LastOwner:
+                assert state.owner_ids == (user_id,)
+        owners = given_facts(room.ROOM, *events).owner_ids
+        assert len(owners) >= 1 and len(set(owners)) == len(owners)
+
+    def test_the_eldest_owner_comes_first(self) -> None:
+        state = given_facts(room.ROOM, OPENED, OwnersChanged(LOBBY, (ADA, BEN)))
+        assert room.remove_owner(state, user_id=ADA) == (OwnersChanged(LOBBY, (BEN,)),)
+
+
+class TestMembership:
+    def member(self, user_id: UserId, role: Any, *more: Event) -> Any:
+        return given_facts(membership.MEMBERSHIP, MemberJoined(LOBBY, user_id, role, by=ADA), *more)
+
+    def test_joining(self) -> None:
+        joined = (MemberJoined(LOBBY, BEN, "member", by=BEN),)
+        assert membership.join(None, room_id=LOBBY, user_id=BEN, is_private=False) == joined
+        assert membership.join(self.member(BEN, "admin"), room_id=LOBBY, user_id=BEN, is_private=True) == ()
+        with pytest.raises(RoomNotFound):
+            membership.join(None, room_id=LOBBY, user_id=BEN, is_private=True)
+        removed = self.member(BEN, "member", MemberRemoved(LOBBY, BEN, by=ADA))
+        assert membership.join(removed, room_id=LOBBY, user_id=BEN, is_private=False) == joined
+        banned = self.member(BEN, "member", MemberRemoved(LOBBY, BEN, by=ADA, banned=True))
+        with pytest.raises(Banned):
+            membership.join(banned, room_id=LOBBY, user_id=BEN, is_private=False)
+
+    @pytest.mark.parametrize(
+        ("by", "target", "role", "outcome"),
+        [
+            ("owner", None, "owner", MemberJoined),
+            ("owner", None, "member", MemberJoined),
+            ("admin", None, "member", MemberJoined),
+            ("admin", None, "admin", RoleTooLow),
+            ("admin", "member", "admin", RoleTooLow),
+            ("admin", "admin", "member", RoleTooLow),
+            ("member", None, "member", RoleTooLow),
+            (None, None, "member", NotAMember),
+            ("owner", "member", "owner", MemberRoleChanged),
+            ("owner", "owner", "member", MemberRoleChanged),
+            ("owner", "admin", "admin", None),
+        ],
+    )
+    def test_who_may_add_and_change(self, by: Any, target: Any, role: Any, outcome: Any) -> None:
+        actor = self.member(ADA, by) if by else None
+        subject = self.member(BEN, target) if target else None
+
+        def put() -> tuple[Event, ...]:
+            return membership.put(actor, subject, room_id=LOBBY, user_id=BEN, role=role)
+
+        if outcome is None:
+            assert put() == ()
+        elif issubclass(outcome, Exception):
+            with pytest.raises(outcome):
+                put()
+        else:
+            assert [type(event) for event in put()] == [outcome]
+
+    @pytest.mark.parametrize(
+        ("by", "target", "outcome"),
+        [
+            ("owner", "owner", None),
+            ("owner", "admin", None),
+            ("admin", "member", None),
+            ("admin", "admin", RoleTooLow),
+            ("admin", "owner", RoleTooLow),
+            ("member", "member", RoleTooLow),
+            ("owner", None, MemberNotFound),
+        ],
+    )
+    def test_who_may_remove(self, by: Any, target: Any, outcome: Any) -> None:
+        actor, subject = self.member(ADA, by), self.member(BEN, target) if target else None
+        if outcome:
+            with pytest.raises(outcome):
+                membership.remove(actor, subject, ban=True)
+        else:
+            assert membership.remove(actor, subject, ban=True) == (MemberRemoved(LOBBY, BEN, by=ADA, banned=True),)
+
+    def test_nobody_removes_themselves_and_nobody_leaves_twice(self) -> None:
+        ada = self.member(ADA, "owner")
+        with pytest.raises(RoleTooLow):
+            membership.remove(ada, ada, ban=False)
+        assert membership.leave(ada) == (MemberLeft(LOBBY, ADA),)
+        with pytest.raises(NotAMember):
+            membership.leave(self.member(ADA, "owner", MemberLeft(LOBBY, ADA)))
+
+
+class TestMessage:
+    def post(self, state: Any, **changes: Any) -> tuple[Event, ...]:
+        fields: dict[str, Any] = {"message_id": M, "room_id": LOBBY, "sender_id": ADA, "content": "hello"} | changes
+        return message.post(state, **fields)
+
+    def test_the_very_same_post_again_changes_nothing_whatever_was_edited_since(self) -> None:
+        assert self.post(None) == (POSTED,)
+        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, content="changed")
+        state = given_facts(message.MESSAGE, POSTED, *edited)
+        assert self.post(state) == ()
+        for changes in ({"content": "changed"}, {"sender_id": BEN}, {"room_id": RoomId(UUID(int=11))}, {"reply_to": M}):
+            with pytest.raises(MessageIdTaken):
+                self.post(state, **changes)
+
+    def test_kinds_say_what_they_hold(self) -> None:
+        file_id = FileId(UUID(int=30))
+        assert self.post(None, message_type="image", content="", file_id=file_id)
+        for bad in (
+            {"content": ""},
+            {"file_id": file_id},
+            {"message_type": "image"},
+            {"message_type": "system"},
+            {"content": "x" * 10_001},
+            {"content": "nul \x00"},
+            {"content": "return \r"},
+            {"content": "\ud800"},
+        ):
+            with pytest.raises(Invalid):
+                self.post(None, **bad)
+        assert self.post(None, content="x" * 10_000)
+        assert self.post(None, content="tab\tand\nnewline")
+
+    def test_nobody_else_may_edit_it(self) -> None:
+        state = given_facts(message.MESSAGE, POSTED)
+        with pytest.raises(NotYourMessage):
+            message.edit(state, by=BEN, content="x")
+        with pytest.raises(MessageNotFound):
+            message.edit(None, by=ADA, content="x")
+        assert message.edit(state, by=ADA, content="hello") == ()
+        at = DAY + timedelta(minutes=1)
+        assert message.edit(state, by=ADA, content="bye") == (
+            MessageEdited(M, LOBBY, ADA, "bye", "text", None, None, 101, at),
+        )
+
+    def test_a_tombstone_stays_one(self) -> None:
+        state = given_facts(message.MESSAGE, POSTED)
+        with pytest.raises(NotYourMessage):
+            message.delete(state, by=BEN, moderates=False)
+        at = DAY + timedelta(minutes=1)
+        deleted = MessageDeleted(M, LOBBY, ADA, "text", None, None, 101, at, False, BEN)
+        assert message.delete(state, by=BEN, moderates=True) == (deleted,)
+        gone = given_facts(message.MESSAGE, POSTED, deleted)
+        assert message.delete(gone, by=ADA, moderates=False) == ()
+        with pytest.raises(MessageDeletedAlready):
+            message.edit(gone, by=ADA, content="x")
+
+    def test_a_version_that_is_not_the_present_one_is_stale(self) -> None:
+        message.require_version(3, 3)
+        message.require_version(3, None)
+        with pytest.raises(Stale):
+            message.require_version(3, 2)
+
+
+class TestReading:
+    def mark(self, state: Any, position: int) -> tuple[Event, ...]:
+        return reading.mark(state, room_id=LOBBY, user_id=ADA, position=position, head=50)
+
+    def test_marks_go_forward_only_and_never_past_the_head(self) -> None:
+        assert self.mark(None, 99) == (reading.ReadMarked(LOBBY, ADA, 50),)
+        at_40 = given_facts(reading.READING, reading.ReadMarked(LOBBY, ADA, 40))
+        assert self.mark(at_40, 40) == self.mark(at_40, 3) == ()
+        assert self.mark(at_40, 41)
+
+    def test_the_next_mark_is_due_five_seconds_later(self) -> None:
+        state = given_facts(reading.READING, reading.ReadMarked(LOBBY, ADA, 40))
+        assert reading.due_in(state, now=state.marked_at + timedelta(seconds=2)) == 3.0
+        assert reading.due_in(state, now=state.marked_at + timedelta(seconds=5)) == 0.0
+        assert reading.due_in(None, now=DAY) == 0.0
+
+
+def test_an_audit_read_is_noted_once() -> None:
+    (noted,) = audit.note(None, auditor_id=ADA, filter="/x", minute=7)
+    assert audit.note(given_facts(audit.AUDIT_READS, noted), auditor_id=ADA, filter="/x", minute=7) == ()
+    assert audit.read_key(SessionId(ADA), "/x", 7) != audit.read_key(SessionId(ADA), "/x", 8)
+
+
+def test_ids() -> None:
+    made = uuid7(0x0123456789AB, b"\xff" * 10)
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == 0x0123456789AB
+    assert stream_id("room", ADA) != stream_id("account", ADA)
+    assert stream_id("membership", ADA, BEN) != stream_id("membership", BEN, ADA)
+
+
+def test_names_are_compared_folded() -> None:
+    assert fold("Straße") == fold("STRASSE")
+    assert fold("Ａda") == "ada"
+
+
+@pytest.mark.parametrize("email", ["a@b.c", "first.last+tag@sub.example.org", "o'neil@example.com"])
+def test_an_email(email: str) -> None:
+    check_email(email)
+
+
+@pytest.mark.parametrize("email", ["", "a@b", "a b@c.d", "@c.d", "a@c..d", "a@-c.d", "a@c.d\n", f"{'a' * 250}@c.de", "ä@c.d"])
+def test_no_email(email: str) -> None:
+    with pytest.raises(Invalid):
+        check_email(email)
+
+
+@pytest.mark.parametrize("username", ["", "x", "a b", "a@b", "x" * 51, "a/b", "a\x00", "a\u202eb", "<b>"])
+def test_no_username(username: str) -> None:
+    with pytest.raises(Invalid):
+        check_username(username)
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_content_is_refused_exactly_for_control_characters_and_surrogates(content: str) -> None:
+    import unicodedata
+
+    bad = any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" for c in content)
+    if bad:
+        with pytest.raises(Invalid):
+            check_content(content)
+    else:
+        check_content(content)

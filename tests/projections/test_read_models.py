@@ -1,0 +1,262 @@
+"""Read models on real Postgres: batches equal single steps, rebuilt equals served, one owner, frames told once."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from adapters.database import Database
+from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from adapters.record import PostgresRecord
+from commands.account import ChangeProfile, RegisterAccount
+from commands.desk import Desk
+from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
+from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.reading import MarkRead
+from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
+from domain.facts import Caller
+from domain.ids import MessageId, RecordId, RoomId, UserId
+from domain.ports import RecordUnavailable
+from domain.refusals import Refused
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
+from projections.message_html import render
+from tests.houses import ledger, running
+from workers.projector import Follower, Publisher
+from workers.rebuild import Rebuild
+
+
+async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
+    """Let six people do what they like in four rooms; what is refused does not happen."""
+    chance = random.Random(seed)
+    people = [Caller(user_id=UserId(uuid4()), address="127.0.0.1") for _ in range(6)]
+    for i, who in enumerate(people):
+        assert who.user_id
+        await desk.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
+    rooms: list[RoomId] = []
+    messages: list[MessageId] = []
+    for _ in range(4):
+        rooms.append(RoomId(uuid4()))
+        await desk.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
+    for step in range(steps):
+        who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
+        assert other.user_id
+        message_id = chance.choice(messages) if messages else MessageId(uuid4())
+        new_id = MessageId(uuid4())
+        command = chance.choice(
+            [
+                PostMessage(room_id, new_id, f"**text** {step}"),
+                PostMessage(room_id, new_id, f"plain {step}"),
+                PostMessage(room_id, new_id, f"more {step}"),
+                EditMessage(message_id, f"edited {step}"),
+                DeleteMessage(message_id),
+                JoinRoom(room_id),
+                LeaveRoom(room_id),
+                PutMember(room_id, other.user_id, chance.choice(["owner", "admin", "member"])),
+                RemoveMember(room_id, other.user_id, chance.random() < 0.5),
+                ChangeRoom(room_id, name=f"Room {step}", history=chance.choice(["shared", "joined"])),
+                ChangeProfile(username=f"q{seed}-{step}"),
+                MarkRead(room_id, step),
+                *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
+            ]
+        )
+        try:
+            await desk.do(command, who)
+        except Refused:
+            continue
+        if isinstance(command, PostMessage):
+            messages.append(new_id)
+
+
+async def project(record: PostgresRecord, db: Database) -> None:
+    """Follow every group to the head."""
+    for group in PROJECTIONS.values():
+        follower = Follower(group, record, db, owner="test")
+        while await follower.step() > 0:
+            pass
+        assert follower.lease
+        await checkpoints.let_go(db, group.name, follower.lease.epoch)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_rebuilt_equals_served(database_url: str, seed: int) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(LIVE, record, db, owner="small steps")
+        await make_history(desk, seed)
+        # Served by many small batches …
+        while (head := (await record.head()).position) > (follower.lease.position if follower.lease else 0):
+            assert follower.lease is None or follower.lease.position < head
+            await small_step(follower, record, 1 + seed * 7)
+        await Follower(MESSAGE_HTML, record, db, owner="html").step()
+        # … and rebuilt by one big one.
+        for group in PROJECTIONS.values():
+            verdicts = await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)
+            assert [verdict.table for verdict in verdicts if not verdict.is_equal] == []
+            again = await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)
+            assert [verdict.rebuilt for verdict in again] == [verdict.rebuilt for verdict in verdicts]
+        assert sum(verdict.rows for verdict in verdicts) > 0
+
+
+async def small_step(follower: Follower, record: PostgresRecord, size: int) -> None:
+    """One step of at most `size` events."""
+
+    class Few:
+        async def after(self, position: int, *, until: int | None = None, limit: int) -> object:
+            return await record.after(position, limit=size)
+
+    follower._record = Few()  # type: ignore[assignment]
+    await follower.step()
+
+
+async def test_a_rebuild_mends_and_reports_what_differs(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        await make_history(desk, 99, 60)
+        await project(record, db)
+        await db.run("UPDATE read.messages SET content = 'tampered' WHERE position = (SELECT min(position) FROM read.messages)")
+        (messages,) = [v for v in await Rebuild(LIVE, record, db, progress=print).run(swap=False) if v.table == "read.messages"]
+        assert (messages.is_equal, messages.swapped) == (False, False)
+        assert await db.value("SELECT count(*) FROM read.messages WHERE content = 'tampered'") == 1
+        await Rebuild(LIVE, record, db, progress=print).run(swap=True)
+        assert await db.value("SELECT count(*) FROM read.messages WHERE content = 'tampered'") == 0
+        served = set(await db.all(str, "SELECT indexname::text FROM pg_catalog.pg_indexes WHERE schemaname = 'read' AND tablename !~ '__old'"))
+        assert {"messages_pkey", "messages_of_room", "rooms_by_activity", "users_by_name"} <= served
+
+
+async def test_a_rebuild_goes_on_while_everybody_writes_and_reads(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        await make_history(desk, 7, 100)
+        follower = Follower(LIVE, record, db, owner="live")
+        async with running(follower.run()):
+            for _ in range(3):
+                writing = asyncio.create_task(make_history(desk, random.randrange(10**9), 60))
+                reading = asyncio.create_task(read_on(db, writing))
+                verdicts = await Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True)
+                assert all(verdict.is_equal for verdict in verdicts)
+                await writing
+                await reading
+        await project(record, db)
+        assert all(v.is_equal for v in await Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=False))
+
+
+async def read_on(db: Database, until: "asyncio.Task[None]") -> None:
+    while not until.done():
+        await db.all(lambda *row: row, "SELECT id, content FROM read.messages ORDER BY position DESC LIMIT 5")
+        await asyncio.sleep(0)
+
+
+async def test_the_loser_of_a_lease_writes_nothing(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        one, two = Follower(LIVE, record, db, owner="one"), Follower(LIVE, record, db, owner="two")
+        await make_history(desk, 1, 10)
+        assert await one.step() > 0
+        assert await two.step() == -1, "a standby waits"
+        await db.run("UPDATE read.checkpoints SET leased_to = '-infinity'")
+        await make_history(desk, 2, 10)
+        assert await two.step() > 0
+        await make_history(desk, 3, 10)
+        before = await db.value("SELECT count(*) FROM read.users")
+        assert await one.step() == -1, "thawed, it finds another epoch"
+        assert await db.value("SELECT count(*) FROM read.users") == before
+        assert await two.step() > 0
+
+
+@pytest.fixture
+async def lanes(redis_url: str) -> AsyncIterator[Lanes]:
+    made = Lanes.open(redis_url, RecordId(uuid4()), 4)
+    yield made
+    await made.close()
+
+
+async def test_a_lane_takes_every_position_once_and_in_order(lanes: Lanes) -> None:
+    room = RoomId(uuid4())
+    entries = [Entry(p, room, p - 1, b"f%d" % p, None) for p in range(1, 6)]
+    await lanes.publish(entries[:3], told=3)
+    await lanes.publish(entries, told=5)
+    lane = lanes.lane_of(room)
+    place, told = (await lanes.read({lane: "0-0"}))[lane]
+    assert told == entries and place == "5-0"
+    assert (await lanes.told(), await lanes.last(lane), await lanes.last(CONTROL)) == (5, "5-0", "0-0")
+
+
+async def test_lanes_carry_whose_membership_ended_and_what_everybody_hears(lanes: Lanes) -> None:
+    room, user = RoomId(uuid4()), uuid4()
+    entries = [Entry(7, room, 3, b"gone", user), Entry(8, None, 0, b"control", None)]
+    await lanes.publish(entries, told=8)
+    told = await lanes.read({lanes.lane_of(room): "0-0", CONTROL: "0-0"})
+    assert told[lanes.lane_of(room)][1] == entries[:1] and told[CONTROL][1] == entries[1:]
+
+
+async def test_lanes_say_when_redis_is_away() -> None:
+    nowhere = Lanes.open("unix:///nowhere/valkey.sock", RecordId(uuid4()), 4)
+    with pytest.raises(LanesUnavailable):
+        await nowhere.told()
+    await nowhere.close()
+
+
+async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_checkpoint(
+    database_url: str, redis_url: str
+) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        lanes = Lanes.open(redis_url, (await record.head()).record, 4)
+        await make_history(desk, 5, 40)
+        await project(record, db)
+        handed = Publisher(record, db, lanes, LIVE)
+        await handed.step()
+        head = (await record.head()).position
+        assert await lanes.told() is None, "nothing is behind the checkpoint of a first start"
+        handed.hand_over(await record.after(0, limit=10_000))
+        await handed.step()
+        await make_history(desk, 6, 40)
+        await project(record, db)
+        # Another publisher, as after a crash: Redis does not know how far things are, so it begins at the checkpoint.
+        await lanes.publish([], told=head)
+        other = Publisher(record, db, lanes, LIVE)
+        await other.step()
+        told = [entry.position for lane in range(4) for entry in await entries_of(lanes, lane)]
+        told_after = sorted(position for position in told if position > head)
+        expected = [f.position for f in await record.after(head, limit=10_000) if f.event.audience() is not None]
+        assert told_after == expected
+        for lane in range(4):
+            by_room: dict[UUID | None, int] = {}
+            for entry in await entries_of(lanes, lane):
+                if entry.room_id in by_room:
+                    assert entry.prev == by_room[entry.room_id]
+                by_room[entry.room_id] = entry.position
+        redis = Redis.from_url(redis_url)
+        await redis.delete(*[key async for key in redis.scan_iter(match=f"hansard:{(await record.head()).record}:*")])
+        await redis.aclose()
+        await Publisher(record, db, lanes, LIVE).step()
+        await lanes.close()
+
+
+async def entries_of(lanes: Lanes, lane: int) -> list[Entry]:
+    if await lanes.last(lane) == "0-0":
+        return []
+    return (await lanes.read({lane: "0-0"}))[lane][1]
+
+
+async def test_followers_wait_out_a_database_that_is_away() -> None:
+    with pytest.raises(RecordUnavailable):
+        await Database.open("postgresql://nobody@127.0.0.1:1/none")
+
+
+
+@pytest.mark.parametrize(
+    ("content", "html"),
+    [
+        ("hello", "<p>hello</p>\n"),
+        ("", ""),
+        ("**b** _i_ `c`", "<p><strong>b</strong> <em>i</em> <code>c</code></p>\n"),
+        ("<b>raw</b>", "<p>&lt;b&gt;raw&lt;/b&gt;</p>\n"),
+        ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>\n"),
+        ("![x](https://x.example/a.png)", '<p>!<a href="https://x.example/a.png" rel="noopener noreferrer nofollow">x</a></p>\n'),
+        ("a & b < c", "<p>a &amp; b &lt; c</p>\n"),
+        ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
+        ("1. one", "<ol>\n<li>one</li>\n</ol>\n"),
+        ("# big", "big\n"),
+    ],
+)
+def test_html_of_a_message(content: str, html: str) -> None:
+    assert render(content) == html
