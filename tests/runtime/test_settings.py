@@ -1,0 +1,41 @@
+"""Settings: read strictly, and documented by the file that they make."""
+
+from pathlib import Path
+
+import pytest
+
+from runtime.cli import dotenv
+from runtime.settings import SettingRefused, Settings, example, read
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_file_is_what_the_settings_say() -> None:
+    assert (ROOT / ".env.example").read_text() == example(), "run: make env"
+
+
+def test_the_example_file_changes_nothing() -> None:
+    assert read(dotenv(ROOT / ".env.example")) == Settings()
+
+
+def test_values_are_parsed() -> None:
+    settings = read({"HANSARD_PORT": "9000", "HANSARD_ORIGINS": "https://a.example, http://b.example:8080/", "PATH": "x"})
+    assert settings.port == 9000
+    assert settings.origins == ("https://a.example", "http://b.example:8080")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("HANSARD_PORT", "none", "HANSARD_PORT is 'none'; it is a whole number from 1 to 65535."),
+        ("HANSARD_PORT", "70000", "HANSARD_PORT is 70000; it is a whole number from 1 to 65535."),
+        ("HANSARD_PROT", "1", "HANSARD_PROT is no setting; did you mean HANSARD_PORT?"),
+        ("HANSARD_LOG", "xml", "HANSARD_LOG is 'xml'; it can be text or json."),
+        ("HANSARD_DATABASE_URL", "mysql://x", "HANSARD_DATABASE_URL does not begin with postgresql:// or postgres://."),
+        ("HANSARD_ORIGINS", "chat.example", "HANSARD_ORIGINS has 'chat.example'; an origin is like https://chat.example.com."),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(name: str, value: str, says: str) -> None:
+    with pytest.raises(SettingRefused) as refused:
+        read({name: value})
+    assert str(refused.value) == says

@@ -1,0 +1,272 @@
+"""`hansard up` as its user meets it: started, stopped, killed, started twice. And what it promises under kill -9."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.houses import PASSWORD, free_port
+
+UP = (sys.executable, "-m", "runtime.cli")
+
+
+class System:
+    """One home and its `hansard up`."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home, self.port = home, port
+        self.base = f"http://127.0.0.1:{port}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
+        self.environment = {**kept, "HANSARD_HOME": str(home), "HANSARD_PORT": str(port), "HANSARD_ARGON2_MEMORY_KIB": "8192"}
+        self.process: asyncio.subprocess.Process
+        self.said = ""
+
+    async def start(self) -> None:
+        """Start it and wait for its greeting."""
+        self.process = await self.command("up")
+        self.said = ""
+        self._greeted = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen(self.process))
+        async with asyncio.timeout(60):
+            await self._greeted.wait()
+        assert "The API:" in self.said, f"it ended: {self.said}"
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Hear everything it says, so that it never waits to be heard."""
+        assert process.stdout
+        async for line in process.stdout:
+            self.said += line.decode()
+            if line.startswith(b"The API:"):
+                self._greeted.set()
+        self._greeted.set()
+
+    async def ended(self) -> int:
+        """Wait until it has ended; answers its exit code."""
+        async with asyncio.timeout(30):
+            await self._listening
+            return await self.process.wait()
+
+    async def command(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *UP, *arguments, env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+
+    async def run(self, *arguments: str) -> tuple[int, str]:
+        """Run another command on this home; answers its exit code and what it said."""
+        process = await self.command(*arguments)
+        said, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+    def family(self) -> list[psutil.Process]:
+        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+
+    def child(self, name: str) -> psutil.Process:
+        """Return the child whose command line ends with this word, or whose program is so named."""
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
+                line = process.cmdline()
+                if line and (line[-1] == name or os.path.basename(line[0]) == name):
+                    return process
+        raise LookupError(name)
+
+    async def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return await self.ended()
+
+
+@asynccontextmanager
+async def system(folder: Path) -> AsyncIterator[System]:
+    made = System(folder / "a home", free_port())
+    try:
+        await made.start()
+        yield made
+    finally:
+        if made.process.returncode is None:
+            await made.stop()
+
+
+async def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until these have ended, at most 15 s; answers those that have not."""
+    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, 15)
+    return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path: Path) -> None:
+    async with system(tmp_path) as house:
+        tour = [line.strip() for line in house.said.splitlines() if line.startswith("  ")]
+        assert len(tour) == 3
+        shell = await asyncio.create_subprocess_exec("sh", "-c", "\n".join(tour), stdout=asyncio.subprocess.PIPE)
+        out, _ = await shell.communicate()
+        decoder = json.JSONDecoder()
+        profile, end = decoder.raw_decode(out.decode())
+        message, _ = decoder.raw_decode(out.decode()[end:].lstrip())
+        assert (profile["username"], message["content"]) == ("ada", "Hello")
+        # A second one on the same home says so.
+        code, said = await house.run("up")
+        assert (code, "already running" in said or "Cannot listen" in said) == (1, True)
+        second = System(house.home, free_port())
+        code, said = await second.run("up")
+        assert code == 1
+        assert said.strip() == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid})."
+        # The operator's commands.
+        assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com is auditor.\n")
+        assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com was auditor already.\n")
+        assert await house.run("grant", "nobody@example.com", "auditor") == (1, "hansard: Nobody registered with nobody@example.com.\n")
+        code, said = await house.run("doctor")
+        assert code == 0, said
+        code, said = await house.run("rebuild", "--all")
+        assert code == 0, said
+        assert said.count("equals what was served") == 6
+        assert await house.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
+        family = house.family()
+        assert await house.stop() == 0
+        assert await gone(family) == []
+        await house.start()
+        async with httpx.AsyncClient(base_url=house.base + "/api/v1") as http:
+            login = {"email": "ada@example.com", "password": "correct horse battery"}
+            assert (await http.post("/auth/login", json=login)).status_code == 401
+            assert await house.run("account", "activate", "ada@example.com") == (0, "ada@example.com is active.\n")
+            assert (await http.post("/auth/login", json=login)).status_code == 200
+
+
+async def test_killed_with_9_it_leaves_no_process_behind(tmp_path: Path) -> None:
+    async with system(tmp_path) as house:
+        family = house.family()
+        assert len(family) >= 6
+        house.process.kill()
+        await house.process.wait()
+        assert await gone(family) == []
+        await house.start()
+        assert (await house.run("doctor"))[0] == 0
+
+
+async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = await System(tmp_path / "home", port).run("up")
+    assert code == 1
+    assert said == f"hansard: Cannot listen on 127.0.0.1:{port}: Address already in use. Set HANSARD_PORT to another one.\n"
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "says"),
+    [
+        ("gateway", {}, "Nothing runs under"),
+        ("rebuild --all", {}, "Nothing runs under"),
+        ("projector", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "Postgres does not answer"),
+        ("up", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "Postgres does not answer"),
+        ("up", {"HANSARD_PRT": "1"}, "HANSARD_PRT is no setting; did you mean HANSARD_PORT?"),
+    ],
+)
+async def test_what_is_not_there_is_one_sentence(tmp_path: Path, command: str, environment: dict[str, str], says: str) -> None:
+    alone = System(tmp_path / "home", free_port())
+    alone.environment |= environment
+    code, said = await alone.run(*command.split())
+    assert code == 1
+    assert says in said and said.startswith("hansard: ") and said.count("\n") == 1
+
+
+async def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    mounted = await asyncio.create_subprocess_exec(
+        *("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)), stderr=asyncio.subprocess.DEVNULL
+    )
+    if await mounted.wait() != 0:
+        pytest.skip("only root may mount a small disk")
+    try:
+        code, said = await System(tmp_path / "home", free_port()).run("up")
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", str(tmp_path))).wait()
+    assert code == 1
+    assert "No space left on device" in said.splitlines()[-1]
+    assert said.splitlines()[-1].startswith("hansard: ")
+
+
+async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """A client that repeats what was not acknowledged, with the same id, ends with every message once and in one order."""
+    async with system(tmp_path) as house:
+        token, room_id = await _move_in(house)
+        acknowledged: dict[str, int] = {}
+        ids = [str(uuid4()) for _ in range(1_000)]
+        sending = asyncio.create_task(_send_all(house, token, room_id, ids, acknowledged))
+        for share, victim in ((0.15, "gateway"), (0.3, "projector"), (0.45, "worker"), (0.6, "valkey-server"), (0.8, "postgres")):
+            async with asyncio.timeout(30):
+                while len(acknowledged) < share * len(ids):
+                    assert not sending.done(), sending.exception()
+                    await _breathe()
+            with suppress(LookupError):
+                house.child(victim).kill()
+            if victim in ("valkey-server", "postgres"):
+                # The embedded servers take the whole house with them; its operator starts it again.
+                await house.ended()
+                await house.start()
+        async with asyncio.timeout(60):
+            await sending
+        async with httpx.AsyncClient(base_url=house.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}) as http:
+            position = (await http.get("/meta")).json()["position"]
+            found: list[dict[str, Any]] = []
+            cursor = ""
+            while True:
+                page = (
+                    await http.get(f"/rooms/{room_id}/messages?limit=200{cursor}", headers={"Hansard-After": str(position)})
+                ).json()
+                found += page["items"]
+                if page["next_cursor"] is None:
+                    break
+                cursor = f"&cursor={page['next_cursor']}"
+    assert sorted(message["id"] for message in found) == sorted(ids)
+    assert {message["id"]: message["position"] for message in found} == acknowledged
+
+
+async def _move_in(house: System) -> tuple[str, str]:
+    async with httpx.AsyncClient(base_url=house.base + "/api/v1") as http:
+        person = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
+        assert (await http.post("/auth/register", json=person)).status_code == 201
+        login = await http.post("/auth/login", json={"email": person["email"], "password": PASSWORD})
+        token = str(login.json()["access_token"])
+        room = await http.post("/rooms", json={"name": "Lobby"}, headers={"Authorization": f"Bearer {token}"})
+        return token, str(room.json()["id"])
+
+
+async def _send_all(house: System, token: str, room_id: str, ids: list[str], acknowledged: dict[str, int]) -> None:
+    """Send every id until it is acknowledged, eight at a time, across any number of connections."""
+    while missing := [message_id for message_id in ids if message_id not in acknowledged]:
+        with suppress(OSError, WebSocketException, TimeoutError):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as line:
+                for start in range(0, len(missing), 8):
+                    some = dict(enumerate(missing[start : start + 8]))
+                    for number, message_id in some.items():
+                        frame = {"room_id": room_id, "message_id": message_id, "content": message_id}
+                        await line.send(json.dumps({"id": number, "type": "send", **frame}))
+                    waiting = set(some)
+                    async with asyncio.timeout(5):
+                        while waiting:
+                            reply = json.loads(await line.recv())
+                            if reply["type"] == "reply":
+                                waiting.discard(reply["id"])
+                                if reply["ok"]:
+                                    position = acknowledged.setdefault(some[reply["id"]], reply["position"])
+                                    assert position == reply["position"], "one id, one position"
+        await _breathe()
+
+
+async def _breathe() -> None:
+    """Let the loop and the machine do something else for a moment."""
+    await asyncio.sleep(0.01)
