@@ -163,12 +163,16 @@ class Embedded:
             self._lock.close()
             self._lock = None
 
-    def dead(self) -> str | None:
-        """Return a sentence about a server that ended by itself; None while all run."""
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                return f"The embedded {name} ended with {process.returncode}; see {self._log(name)}."
-        return None
+    def dead(self) -> dict[str, int]:
+        """Return the servers that ended by themselves, and how."""
+        return {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
+
+    def revive(self) -> None:
+        """Start again what ended, on its data. Raises `EmbeddedFailed` when it does not come back."""
+        starts = {"postgres": self._start_postgres, "valkey": self._start_valkey}
+        for name in self.dead():
+            starts[name]()
+        self._wait_until(self._all_answer)
 
     def pids(self) -> dict[str, int]:
         return {name: process.pid for name, process in self._running.items()}

@@ -78,11 +78,11 @@ class _House:
         self._started[name] = time.monotonic()
 
     async def _watch(self) -> int:
-        """Start again what ends, until told to stop; a server that ended ends everything."""
+        """Start again what ends, until told to stop."""
         while not self._stop.is_set():
-            if (sentence := self._embedded.dead()) is not None:
-                say(sentence)
-                return 1
+            for name, code in self._embedded.dead().items():
+                say(f"The embedded {name} ended with {code}; it is started again.")
+                await asyncio.to_thread(self._embedded.revive)
             for name, child in list(self._children.items()):
                 if child.returncode is not None:
                     await self._start_again(name, child.returncode)

@@ -79,7 +79,7 @@ class System:
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 line = process.cmdline()
-                if line and (line[-1] == name or os.path.basename(line[0]) == name):
+                if process.name() == name or (line and line[-1] == name):
                     return process
         raise LookupError(name)
 
@@ -210,22 +210,20 @@ async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing
                 while len(acknowledged) < share * len(ids):
                     assert not sending.done(), sending.exception()
                     await _breathe()
-            with suppress(LookupError):
-                house.child(victim).kill()
-            if victim in ("valkey-server", "postgres"):
-                # The embedded servers take the whole house with them; its operator starts it again.
-                await house.ended()
-                await house.start()
-        async with asyncio.timeout(60):
-            await sending
+            house.child(victim).kill()
+        await asyncio.wait([sending], timeout=45)
+        assert sending.done(), f"{len(acknowledged)} of {len(ids)} were acknowledged; the house said: {house.said[-3000:]}"
+        await sending
         async with httpx.AsyncClient(base_url=house.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}) as http:
             position = (await http.get("/meta")).json()["position"]
             found: list[dict[str, Any]] = []
             cursor = ""
             while True:
-                page = (
-                    await http.get(f"/rooms/{room_id}/messages?limit=200{cursor}", headers={"Hansard-After": str(position)})
-                ).json()
+                path = f"/rooms/{room_id}/messages?limit=200{cursor}"
+                answer = await http.get(path, headers={"Hansard-After": str(position)})
+                if answer.status_code == 503:
+                    continue  # a projector that was killed is replaced when its lease is over
+                page = answer.json()
                 found += page["items"]
                 if page["next_cursor"] is None:
                     break
