@@ -185,7 +185,9 @@ class PostgresRecord:
             self._fail(batch, error)
         except asyncpg.PostgresError as error:
             if len(batch) == 1:
-                self._fail(batch, error if _is_ours(error) else RecordUnavailable(f"Postgres refuses to write: {error}"))
+                self._fail(
+                    batch, error if _is_ours(error) else RecordUnavailable(f"Postgres refuses to write: {error}")
+                )
                 return
             middle = len(batch) // 2
             await self._commit(batch[:middle])
@@ -247,9 +249,7 @@ class PostgresRecord:
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)
 
-    async def room_after(
-        self, room_id: RoomId, position: int, *, until: int, limit: int
-    ) -> Sequence[Recorded[Event]]:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_ROOM_AFTER, room_id, position, until, limit)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
@@ -358,9 +358,7 @@ def _push(columns: tuple[list[Any], ...], *values: object) -> None:
         column.append(value)
 
 
-def _answer(
-    waiting: _Waiting, outcome: int, first: int, last: int, at: datetime, detail: str | None
-) -> Answer:
+def _answer(waiting: _Waiting, outcome: int, first: int, last: int, at: datetime, detail: str | None) -> Answer:
     match outcome:
         case 0:
             return Appended(tuple(_recorded(waiting, first, at)))

@@ -90,7 +90,13 @@ class Vault:
         if not missing:
             return
         rows = [
-            (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.bytes))
+            (
+                key_id,
+                name.subject,
+                name.room_id,
+                name.day,
+                self.master.wrap(AESGCM.generate_key(256), name=key_id.bytes),
+            )
             for key_id, name in missing.items()
         ]
         await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))

@@ -4,7 +4,6 @@ Absolute figures say what this machine did just now; compare ratios of one run. 
 """
 
 import argparse
-import asyncio
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable

@@ -21,7 +21,9 @@ async def newest(deployment: Deployment, *, seconds: float = 6) -> Measured:
     cpu, started = deployment.cpu_seconds(), time.perf_counter()
     counts = await asyncio.gather(*(_ask(deployment.port, request, started + seconds) for _ in range(CONNECTIONS)))
     elapsed, cpu = time.perf_counter() - started, deployment.cpu_seconds() - cpu
-    return Measured("S5 pages/s (newest 50 of 100,000, 16 connections)", f"{sum(counts) / elapsed:,.0f}", cpu * 1000 / sum(counts))
+    return Measured(
+        "S5 pages/s (newest 50 of 100,000, 16 connections)", f"{sum(counts) / elapsed:,.0f}", cpu * 1000 / sum(counts)
+    )
 
 
 async def _fill(deployment: Deployment, token: str, room: str) -> None:

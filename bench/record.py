@@ -98,7 +98,9 @@ async def _settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
 async def _posts(desk: Desk, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
     async def post(first: int) -> None:
         for i in range(each):
-            await desk.do(PostMessage(rooms[(first + i) % len(rooms)], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller)
+            await desk.do(
+                PostMessage(rooms[(first + i) % len(rooms)], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller
+            )
 
     started = time.perf_counter()
     await asyncio.gather(*(post(first) for first in range(waiting)))

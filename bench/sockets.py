@@ -50,9 +50,7 @@ async def deliveries(
         await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[i % 5].token or "", None)
         for i in range(sockets)
     ]
-    sending = [
-        Sender(deployment, crowd[i % 5], room, window=window) for i in range(senders)
-    ]
+    sending = [Sender(deployment, crowd[i % 5], room, window=window) for i in range(senders)]
     for sender in sending:
         await sender.open()
     await asyncio.sleep(1)
@@ -92,7 +90,9 @@ async def durable_sends(deployment: Deployment, *, rooms: int = 100, seconds: fl
     cpu = deployment.cpu_seconds() - cpu
     for sender in sending:
         sender.socket.close()
-    return Measured("S2 durable sends/s (100 rooms of 5, one outstanding each)", f"{sent / elapsed:,.0f}", cpu * 1000 / sent)
+    return Measured(
+        "S2 durable sends/s (100 rooms of 5, one outstanding each)", f"{sent / elapsed:,.0f}", cpu * 1000 / sent
+    )
 
 
 async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, seconds: float = 12) -> Measured:
@@ -109,7 +109,10 @@ async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, se
             if started is not None:
                 taken.append((arrived - started) * 1000)
 
-    speakers = [await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[0].token or "", None) for room in names]
+    speakers = [
+        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[0].token or "", None)
+        for room in names
+    ]
     for room in names:
         await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[1].token or "", heard)
     await asyncio.sleep(1)

@@ -21,9 +21,7 @@ async def note(command: NoteAuditRead, work: Work) -> None:
     minute = int(work.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)
     reads = await work.load_new(AUDIT_READS, key)
-    work.write(
-        AUDIT_READS, key, events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute)
-    )
+    work.write(AUDIT_READS, key, events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute))
 
 
 HANDLERS: dict[type[Struct], Handler] = {NoteAuditRead: note}

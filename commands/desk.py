@@ -163,9 +163,7 @@ Handler = Callable[[Any, Work], Awaitable[None]]
 class Desk:
     """Runs commands against a record. One for a process; its cache is only ever a guess that guards check."""
 
-    def __init__(
-        self, record: Record, handlers: Mapping[type[Struct], Handler], *, now: Clock, chance: Chance
-    ) -> None:
+    def __init__(self, record: Record, handlers: Mapping[type[Struct], Handler], *, now: Clock, chance: Chance) -> None:
         self.record = record
         self.now = now
         self._handlers = handlers

@@ -59,9 +59,7 @@ async def refresh(command: RefreshSession, work: Work) -> None:
         require_active(await work.load(ACCOUNT, session.user_id))
     except AccountDeactivated:
         raise SessionRevoked from None
-    events = decide.refresh(
-        session, presented_hash=command.presented_hash, next_hash=command.next_hash, now=work.now
-    )
+    events = decide.refresh(session, presented_hash=command.presented_hash, next_hash=command.next_hash, now=work.now)
     work.write(SESSION, command.session_id, events=events)
 
 

@@ -62,7 +62,9 @@ class RoleRevoked(_Personal, frozen=True):
     role: AccountRole
 
 
-AccountEvent = AccountRegistered | ProfileChanged | AccountDeactivatedEvent | AccountActivated | RoleGranted | RoleRevoked
+AccountEvent = (
+    AccountRegistered | ProfileChanged | AccountDeactivatedEvent | AccountActivated | RoleGranted | RoleRevoked
+)
 
 
 class Account(Struct, frozen=True):

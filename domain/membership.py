@@ -135,8 +135,6 @@ def admit(membership: Membership | None, *, is_private: bool) -> None:
         raise Banned
 
 
-
-
 def evolve(membership: Membership | None, fact: Recorded[MemberEvent]) -> Membership:
     event = fact.event
     if isinstance(event, MemberJoined):

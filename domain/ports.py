@@ -115,9 +115,7 @@ class Record(Protocol):
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         """Return at most `limit` events after a position (and up to `until`), in order."""
 
-    async def room_after(
-        self, room_id: RoomId, position: int, *, until: int, limit: int
-    ) -> Sequence[Recorded[Event]]:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
         """The same for the events that this room hears."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:

@@ -64,9 +64,7 @@ def open_session(
     return (SessionOpened(session_id, user_id, token_hash, expires_at),)
 
 
-def refresh(
-    session: Session | None, *, presented_hash: str, next_hash: str, now: datetime
-) -> tuple[SessionEvent, ...]:
+def refresh(session: Session | None, *, presented_hash: str, next_hash: str, now: datetime) -> tuple[SessionEvent, ...]:
     """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`."""
     if session is None:
         raise BadRefreshToken

@@ -71,5 +71,3 @@ def _openapi(house: House) -> OpenAPIConfig:
         render_plugins=[],
         path="/schema/of-litestar",
     )
-
-

@@ -128,7 +128,10 @@ class _Outward:
         if origin:
             self._headers += [
                 (b"access-control-allow-origin", origin),
-                (b"access-control-expose-headers", b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After"),
+                (
+                    b"access-control-expose-headers",
+                    b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After",
+                ),
                 (b"vary", b"Origin"),
             ]
 

@@ -146,9 +146,7 @@ async def edit(
 
 
 @delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_to_message})
-async def delete_message(
-    message_id: UUID, house: House, caller: Caller, if_match: int | None
-) -> Response[MessageView]:
+async def delete_message(message_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
     try:
         outcome = await house.desk.do(DeleteMessage(MessageId(message_id), if_match), caller)

@@ -61,6 +61,11 @@ class HansardProtocol(WebSocketsSansIOProtocol):
             extensions: Any = self.scope["extensions"]
             extensions[EXTENSION] = Outlet(self)
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # answered in HTTP: uvicorn would call it an application's fault
+
     def keepalive_timeout(self) -> None:
         """Close with our own code when pings stay unanswered."""
         self.pong_timer = None

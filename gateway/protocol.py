@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-
 GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, DRAINING = 4000, 4008, 4401, 4410
 BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
 SUBPROTOCOL = "hansard.v1.json"
@@ -128,8 +127,6 @@ def refusal(request: int | None, code: str, detail: str, status: int) -> bytes |
 def frame(kind: str, **said: Any) -> bytes:
     """Return a frame of the server."""
     return _encode({"type": kind, **said})
-
-
 
 
 def _request_of(text: str) -> int | None:

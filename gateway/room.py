@@ -68,9 +68,7 @@ async def list_rooms(
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""
     before = None if cursor is None else place_of(cursor, house.record_id, "rooms", tuple[int, UUID])
-    found = await rooms.page(
-        house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit
-    )
+    found = await rooms.page(house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit)
     following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page([room for room, _ in found], following))
 

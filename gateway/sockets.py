@@ -38,8 +38,8 @@ from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol
 from gateway.door import bearer
+from gateway.feeds import Connection, Feed
 from gateway.house import House
-from gateway.hub import Connection, Feed
 from gateway.outlet import EXTENSION
 from gateway.protocol import (
     Authenticate,
@@ -108,6 +108,9 @@ class Session:
             await self._talk(access)
         except (SocketGone, asyncio.CancelledError):
             pass
+        except (RecordUnavailable, LanesUnavailable) as error:
+            log.warning("a socket is sent away", reason=str(error))
+            await self._close(protocol.GOING_AWAY, "a server behind this one does not answer")
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -120,7 +123,11 @@ class Session:
             access, request = await self._first_authenticate()
         way = self._scope["extensions"][EXTENSION]
         self._connection = Connection(
-            self._house.hub, way, access, self._close_soon, one_room=self._room_id is not None
+            way,
+            access,
+            write_soon=self._house.hub.write_soon,
+            close=self._close_soon,
+            one_room=self._room_id is not None,
         )
         self._house.hub.enter(self._connection)
         try:

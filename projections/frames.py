@@ -57,9 +57,7 @@ decode_control = msgspec.json.Decoder(Control).decode
 def room_frame(fact: Recorded[Any], prev: int) -> bytes:
     """Return the frame of an event that its room hears."""
     event = fact.event
-    frame = EventFrame(
-        event.topic, fact.position, prev, event.audience(), fact.at, fact.meta.actor, _data(fact)
-    )
+    frame = EventFrame(event.topic, fact.position, prev, event.audience(), fact.at, fact.meta.actor, _data(fact))
     return _encode(frame)
 
 
@@ -115,7 +113,9 @@ def _data(fact: Recorded[Any]) -> Any:
     return event
 
 
-def _room(room_id: UUID, name: str, description: str | None, is_private: bool, history: str, by: UUID) -> dict[str, Any]:
+def _room(
+    room_id: UUID, name: str, description: str | None, is_private: bool, history: str, by: UUID
+) -> dict[str, Any]:
     return {
         "id": room_id,
         "name": name,

@@ -23,7 +23,7 @@ from domain.room import RoomArchivedEvent, RoomChanged
 from projections.tables import Change, Projection, Table
 
 # A room as this person may see it: `since` is the first position they may read. No row: they may not know of it.
-SEEN_ROOM = """
+_SEEN_ROOM = """
     WITH seen AS (
         SELECT r.id, coalesce(m.is_banned, false) AS is_banned,
             CASE WHEN r.history = 'shared' THEN 0 WHEN m.role IS NULL THEN 9223372036854775807
@@ -32,22 +32,22 @@ SEEN_ROOM = """
         WHERE r.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
     )
 """
-ROW = """
+_ROW = """
     msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
 """
-PLAIN = "SELECT seen.is_banned, " + ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
-HTML = "SELECT seen.is_banned, " + ROW + ", h.html FROM seen LEFT JOIN LATERAL "
-JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
-BEFORE = """
+_PLAIN = "SELECT seen.is_banned, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
+_HTML = "SELECT seen.is_banned, " + _ROW + ", h.html FROM seen LEFT JOIN LATERAL "
+_JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
+_BEFORE = """
     (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position < $3
     ORDER BY m.position DESC LIMIT $4) msg ON true
 """
-AFTER = """
+_AFTER = """
     (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position > $3
     ORDER BY m.position LIMIT $4) msg ON true
 """
-AROUND = """
+_AROUND = """
     (SELECT * FROM (
         (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position <= $3
         ORDER BY m.position DESC LIMIT $4)
@@ -56,15 +56,15 @@ AROUND = """
         ORDER BY m.position LIMIT $5)
     ) both_sides ORDER BY position) msg ON true
 """
-SELECT_BEFORE = SEEN_ROOM + PLAIN + BEFORE + " ORDER BY msg.position DESC"
-SELECT_AFTER = SEEN_ROOM + PLAIN + AFTER + " ORDER BY msg.position"
-SELECT_AROUND = SEEN_ROOM + PLAIN + AROUND + " ORDER BY msg.position"
-SELECT_BEFORE_HTML = SEEN_ROOM + HTML + BEFORE + JOIN_HTML + " ORDER BY msg.position DESC"
-SELECT_AFTER_HTML = SEEN_ROOM + HTML + AFTER + JOIN_HTML + " ORDER BY msg.position"
-SELECT_AROUND_HTML = SEEN_ROOM + HTML + AROUND + JOIN_HTML + " ORDER BY msg.position"
+SELECT_BEFORE = _SEEN_ROOM + _PLAIN + _BEFORE + " ORDER BY msg.position DESC"
+SELECT_AFTER = _SEEN_ROOM + _PLAIN + _AFTER + " ORDER BY msg.position"
+SELECT_AROUND = _SEEN_ROOM + _PLAIN + _AROUND + " ORDER BY msg.position"
+SELECT_BEFORE_HTML = _SEEN_ROOM + _HTML + _BEFORE + _JOIN_HTML + " ORDER BY msg.position DESC"
+SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + _AFTER + _JOIN_HTML + " ORDER BY msg.position"
+SELECT_AROUND_HTML = _SEEN_ROOM + _HTML + _AROUND + _JOIN_HTML + " ORDER BY msg.position"
 SELECT_ONE = (
     "SELECT coalesce(m.is_banned, false), "
-    + ROW
+    + _ROW
     + """, h.html
     FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
@@ -118,7 +118,7 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
 
 
 class RenderedMessageView(MessageView, frozen=True):
-    """With its text as HTML; null until the rendering has caught up."""
+    """With its text as _HTML; null until the rendering has caught up."""
 
     html: str | None | UnsetType = UNSET
 
@@ -232,15 +232,11 @@ def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
 
 def edited(fact: Recorded[MessageEdited]) -> Iterable[Change]:
     e = fact.event
-    yield MESSAGES.set(
-        e.posted_position, content=e.content, is_edited=True, updated_at=fact.at, version=fact.version
-    )
+    yield MESSAGES.set(e.posted_position, content=e.content, is_edited=True, updated_at=fact.at, version=fact.version)
 
 
 def deleted(fact: Recorded[MessageDeleted]) -> Iterable[Change]:
-    yield MESSAGES.set(
-        fact.event.posted_position, content="", deleted=True, updated_at=fact.at, version=fact.version
-    )
+    yield MESSAGES.set(fact.event.posted_position, content="", deleted=True, updated_at=fact.at, version=fact.version)
 
 
 def heard(fact: Recorded[Any]) -> Iterable[Change]:

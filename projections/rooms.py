@@ -18,7 +18,7 @@ from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, 
 from projections.messages import MessageView
 from projections.tables import Change, Projection, Table
 
-COLUMNS = """
+_COLUMNS = """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
         r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, coalesce(m.is_banned, false),
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
@@ -39,7 +39,7 @@ COLUMNS = """
     ) unread ON true
 """
 SELECT_PAGE = (
-    COLUMNS
+    _COLUMNS
     + """
     WHERE (NOT r.is_private OR m.role IS NOT NULL) AND NOT coalesce(m.is_banned, false)
         AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
@@ -48,7 +48,7 @@ SELECT_PAGE = (
     ORDER BY r.activity DESC, r.id DESC LIMIT $8
 """
 )
-SELECT_ONE = COLUMNS + " WHERE r.id = $3 AND (NOT r.is_private OR m.role IS NOT NULL)"
+SELECT_ONE = _COLUMNS + " WHERE r.id = $3 AND (NOT r.is_private OR m.role IS NOT NULL)"
 SELECT_ACTIVITY = "SELECT id, activity FROM read.rooms WHERE id = ANY ($1::uuid[])"
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 

@@ -29,7 +29,9 @@ class Change(NamedTuple):
 class Table:
     """A read table: its key, its other columns, and their Postgres types, in the order of the DDL."""
 
-    def __init__(self, name: str, *, key: Mapping[str, str], columns: Mapping[str, str], kept: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, *, key: Mapping[str, str], columns: Mapping[str, str], kept: Sequence[str] = ()
+    ) -> None:
         """`kept`: columns that a `put` over an existing row leaves as they are."""
         self.name = name
         self.key = tuple(key)
@@ -154,14 +156,14 @@ async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bul
     await _write_sets(db, table, pending.late, suffix)
 
 
-async def _write_sets(
-    db: Db, table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], suffix: str
-) -> None:
+async def _write_sets(db: Db, table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], suffix: str) -> None:
     for columns, group in _by_columns(rows).items():
         await db.run(_update(table, columns, suffix), *_columns(group))
 
 
-def _by_columns(rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> dict[tuple[str, ...], list[tuple[object, ...]]]:
+def _by_columns(
+    rows: Mapping[tuple[object, ...], Mapping[str, Any]],
+) -> dict[tuple[str, ...], list[tuple[object, ...]]]:
     groups: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for key, values in rows.items():
         groups.setdefault(tuple(values), []).append((*key, *values.values()))

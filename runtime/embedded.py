@@ -24,6 +24,8 @@ from urllib.parse import quote
 
 SOCKET_PATH_BYTES_MAX = 80  # of 107 that the kernel allows, leaving room for the names of the sockets
 START_SECONDS = 60.0
+REMAINS_SECONDS = 15.0
+RETRY_SECONDS = 0.2
 STOP_SECONDS = 20.0
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
@@ -135,14 +137,12 @@ class Embedded:
         try:
             (self.home / "logs").mkdir(exist_ok=True)
             _make_private(self.servers.sockets)
-            if self._wants["postgres"]:
-                self._start_postgres()
-            if self._wants["valkey"]:
-                self._start_valkey()
-            self._wait_until(self._all_answer)
+            self._bring_up([name for name, wanted in self._wants.items() if wanted])
         except OSError as error:
             self.stop()
-            raise EmbeddedFailed(f"The embedded servers cannot start: {error.strerror or error} ({self.home}).") from error
+            raise EmbeddedFailed(
+                f"The embedded servers cannot start: {error.strerror or error} ({self.home})."
+            ) from error
         except BaseException:
             self.stop()
             raise
@@ -169,13 +169,33 @@ class Embedded:
 
     def revive(self) -> None:
         """Start again what ended, on its data. Raises `EmbeddedFailed` when it does not come back."""
-        starts = {"postgres": self._start_postgres, "valkey": self._start_valkey}
-        for name in self.dead():
-            starts[name]()
-        self._wait_until(self._all_answer)
+        self._bring_up(list(self.dead()))
 
     def pids(self) -> dict[str, int]:
         return {name: process.pid for name, process in self._running.items()}
+
+    def _bring_up(self, names: list[str]) -> None:
+        """Start servers and wait until they answer; one that meets the remains of its predecessor tries again."""
+        starts = {"postgres": self._start_postgres, "valkey": self._start_valkey}
+        deadline = time.monotonic() + REMAINS_SECONDS
+        for name in names:
+            starts[name]()
+        while not self._all_answer():
+            for name, code in self.dead().items():
+                if time.monotonic() > deadline or not self._met_remains(name):
+                    raise EmbeddedFailed(f"The embedded {name} did not start ({code}): {self._last_line(name)}")
+                time.sleep(RETRY_SECONDS)
+                starts[name]()
+            if time.monotonic() > deadline + START_SECONDS:
+                raise EmbeddedFailed(f"The embedded servers did not answer in time; see {self.home / 'logs'}.")
+            time.sleep(0.01)
+
+    def _met_remains(self, name: str) -> bool:
+        """Whether a server ended because processes of the one before, killed, had not ended yet."""
+        lines = self._log(name).read_text(errors="replace").splitlines()[-20:]
+        return any(
+            "pre-existing shared memory" in line or "lock file" in line or "Address already" in line for line in lines
+        )
 
     def _start_postgres(self) -> None:
         data, binaries = self.home / "postgres", _postgres_binaries()
@@ -232,16 +252,6 @@ class Embedded:
         return (not self._wants["postgres"] or _postgres_is_up(servers)) and (
             not self._wants["valkey"] or answers(servers.redis_socket)
         )
-
-    def _wait_until(self, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready():
-            for name, process in self._running.items():
-                if process.poll() is not None:
-                    raise EmbeddedFailed(f"The embedded {name} did not start: {self._last_line(name)}")
-            if time.monotonic() > deadline:
-                raise EmbeddedFailed(f"The embedded servers did not answer in time; see {self.home / 'logs'}.")
-            time.sleep(0.01)
 
     def _clear_stale_pid(self, file: Path) -> None:
         """Remove the pid file of a Postgres that is gone while its number is somebody else's; wait for a dying one."""

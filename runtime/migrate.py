@@ -73,7 +73,9 @@ def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
     by_number = {migration.number: migration for migration in known}
     for number, digest in applied.items():
         if number not in by_number:
-            raise MigrationRefused(f"The database has migration {number}, this version ends at {max(by_number)}: upgrade.")
+            raise MigrationRefused(
+                f"The database has migration {number}, this version ends at {max(by_number)}: upgrade."
+            )
         if by_number[number].digest != digest:
             raise MigrationRefused(f"Migration {number} ({by_number[number].name}) was changed after it was applied.")
     return [migration for migration in known if migration.number not in applied]

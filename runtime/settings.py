@@ -28,7 +28,9 @@ class Settings:
     host: str = setting("127.0.0.1", "The address on which the gateway listens.")
     port: int = setting(8000, "The port on which the gateway listens.", low=1, high=65535)
     database_url: str = setting("", "Postgres 15 or newer (postgresql://…). Empty: the embedded one.")
-    redis_url: str = setting("", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one.")
+    redis_url: str = setting(
+        "", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one."
+    )
     blobs_url: str = setting("", "Where files are kept (file:///…). Empty: a folder below the home.")
     env: Literal["development", "production"] = setting(
         "development", "production refuses defaults that are for trying out only."
@@ -41,13 +43,17 @@ class Settings:
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
-    lanes: int = setting(16, "How many Redis streams the rooms are spread over; alike for all processes.", low=1, high=1024)
+    lanes: int = setting(
+        16, "How many Redis streams the rooms are spread over; alike for all processes.", low=1, high=1024
+    )
     pool_size: int = setting(10, "Connections to Postgres of one process, at most.", low=2, high=500)
     password_chars_min: int = setting(8, "The fewest characters of a password.", low=8, high=64)
     argon2_memory_kib: int = setting(19456, "Memory of one password hash (argon2id), KiB.", low=8192, high=4194304)
     argon2_time: int = setting(2, "Passes of one password hash.", low=1, high=100)
     argon2_parallelism: int = setting(1, "Lanes of one password hash.", low=1, high=64)
-    master_key_file: Path = setting(Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home.")
+    master_key_file: Path = setting(
+        Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home."
+    )
     issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
 
     @property

@@ -5,17 +5,16 @@ ever more slowly. On SIGTERM or Ctrl-C the gateway goes first, then the others, 
 """
 
 import asyncio
-
 import signal
 import sys
 import time
 import urllib.error
 import urllib.request
 
+from gateway.server import listen
 from runtime.embedded import Embedded, tied_to_parent
 from runtime.migrate import create_database, migrate
 from runtime.settings import Settings
-from gateway.server import listen
 
 PROCESSES = ("gateway", "projector", "worker")
 STOP_SECONDS = 25.0

@@ -289,7 +289,9 @@ def _name() -> str:
 
 def _show_progress(progress: Progress) -> None:
     if sys.stderr.isatty():
-        print(f"\r{progress.sentence()}", end="" if progress.done < progress.total else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r{progress.sentence()}", end="" if progress.done < progress.total else "\n", file=sys.stderr, flush=True
+        )
 
 
 def configure_logs(settings: Settings) -> None:

@@ -118,7 +118,9 @@ class Rebuild:
         """Make the new tables with their keys; the other indexes come when the rows are in."""
         for table in self._group.tables:
             await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
-            await self._db.run(f"CREATE TABLE {table.name}{NEXT} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)")
+            await self._db.run(
+                f"CREATE TABLE {table.name}{NEXT} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)"
+            )
             key = ", ".join(table.key)
             name = f"{_bare(table)}_pkey{NEXT}"
             await self._db.run(f"ALTER TABLE {table.name}{NEXT} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
@@ -154,7 +156,9 @@ class Rebuild:
         """Make the served table's other indexes on the new one."""
         for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
             if not is_primary:
-                made = definition.replace(f"INDEX {name} ON {table.name} ", f"INDEX {name}{NEXT} ON {table.name}{NEXT} ")
+                made = definition.replace(
+                    f"INDEX {name} ON {table.name} ", f"INDEX {name}{NEXT} ON {table.name}{NEXT} "
+                )
                 await self._db.run(made)
         await self._db.run(f"ANALYZE {table.name}{NEXT}")
 

@@ -183,7 +183,9 @@ async def test_a_receipt_answers_with_the_facts_of_the_first_use(database_url: s
         # A registration sent twice finds its own claim taken, and is answered by the receipt all the same.
         register = RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "no hash")
         made = await one.do(register, Caller(), Receipt(b"r", b"b"))
-        twice = await two.do(RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "x"), Caller(), Receipt(b"r", b"b"))
+        twice = await two.do(
+            RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "x"), Caller(), Receipt(b"r", b"b")
+        )
         assert made.fact(AccountRegistered) == twice.fact(AccountRegistered)
 
 
@@ -288,5 +290,3 @@ async def test_an_audit_read_is_recorded_once_a_session_filter_and_minute(databa
         clock[0] += timedelta(minutes=1)
         written.append(bool((await desk.do(NoteAuditRead("/x"), ada)).facts))
         assert written == [True, False, True, False, True]
-
-

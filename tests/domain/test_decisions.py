@@ -69,7 +69,9 @@ class TestAccount:
         with pytest.raises(AccountDeactivated):
             account.change_profile(gone, username="x", avatar_url=None)
         assert account.deactivate(gone) == ()
-        back = given_facts(account.ACCOUNT, REGISTERED, account.AccountDeactivatedEvent(ADA), account.AccountActivated(ADA))
+        back = given_facts(
+            account.ACCOUNT, REGISTERED, account.AccountDeactivatedEvent(ADA), account.AccountActivated(ADA)
+        )
         assert account.change_profile(back, username="x", avatar_url=None)
 
     def test_roles_are_given_and_taken_once(self) -> None:
@@ -327,7 +329,9 @@ def test_an_email(email: str) -> None:
     check_email(email)
 
 
-@pytest.mark.parametrize("email", ["", "a@b", "a b@c.d", "@c.d", "a@c..d", "a@-c.d", "a@c.d\n", f"{'a' * 250}@c.de", "ä@c.d"])
+@pytest.mark.parametrize(
+    "email", ["", "a@b", "a b@c.d", "@c.d", "a@c..d", "a@-c.d", "a@c.d\n", f"{'a' * 250}@c.de", "ä@c.d"]
+)
 def test_no_email(email: str) -> None:
     with pytest.raises(Invalid):
         check_email(email)

@@ -165,7 +165,13 @@ async def test_a_stale_if_match_is_refused(house: Gateway) -> None:
     await ada.ask("PATCH", f"/rooms/{room_id}", 200, json={"name": "New"}, headers={"If-Match": room.headers["etag"]})
     await ada.ask("PATCH", f"/rooms/{room_id}", 412, json={"name": "Newer"}, headers={"If-Match": room.headers["etag"]})
     me = await ada.http.get("/users/me")
-    await ada.ask("PUT", "/users/me", 200, json={"avatar_url": "https://x.example/a.png"}, headers={"If-Match": me.headers["etag"]})
+    await ada.ask(
+        "PUT",
+        "/users/me",
+        200,
+        json={"avatar_url": "https://x.example/a.png"},
+        headers={"If-Match": me.headers["etag"]},
+    )
     await ada.ask("PUT", "/users/me", 412, json={"avatar_url": None}, headers={"If-Match": me.headers["etag"]})
 
 
@@ -208,7 +214,11 @@ async def test_system_messages_cannot_be_changed(house: Gateway) -> None:
     ada, ben = await house.person(), await house.person()
     room_id = await ada.room(ben)
     (system,) = (await ada.ask("GET", f"/rooms/{room_id}/messages", 200))["items"]
-    assert (system["message_type"], system["content"], system["subjects"]) == ("system", "member.joined", [ben.id, ada.id])
+    assert (system["message_type"], system["content"], system["subjects"]) == (
+        "system",
+        "member.joined",
+        [ben.id, ada.id],
+    )
     assert (await ada.ask("PATCH", f"/messages/{system['id']}", 409, json={"content": "x"}))["code"] == "message.system"
     assert (await ada.ask("DELETE", f"/messages/{system['id']}", 409))["code"] == "message.system"
 
@@ -254,7 +264,9 @@ async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recor
     ada, eve = await house.person(), await house.person()
     room_id = await eve.room()
     said = await eve.say(room_id, "before")
-    await eve.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": "after"}, headers={"Hansard-Reason": "typo"})
+    await eve.ask(
+        "PATCH", f"/messages/{said['id']}", 200, json={"content": "after"}, headers={"Hansard-Reason": "typo"}
+    )
     why = {"Hansard-Reason": "case 7"}
     assert (await ada.ask("GET", "/audit/events", 403, headers=why))["code"] == "auth.role_needed"
     from uuid import UUID

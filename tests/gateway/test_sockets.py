@@ -58,7 +58,9 @@ class Line:
 
 
 @asynccontextmanager
-async def line(to: Gateway, person: Person | None, room_id: str | None = None, query: str = "", **options: Any) -> AsyncIterator[Line]:
+async def line(
+    to: Gateway, person: Person | None, room_id: str | None = None, query: str = "", **options: Any
+) -> AsyncIterator[Line]:
     headers = {"Authorization": f"Bearer {person.token}"} if person else {}
     path = f"/api/v1/ws/{room_id}" if room_id else "/api/v1/ws"
     async with connect(f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **options) as socket:

@@ -114,13 +114,22 @@ async def test_a_rebuild_mends_and_reports_what_differs(database_url: str) -> No
     async with ledger(database_url) as (db, record, desk):
         await make_history(desk, 99, 60)
         await project(record, db)
-        await db.run("UPDATE read.messages SET content = 'tampered' WHERE position = (SELECT min(position) FROM read.messages)")
-        (messages,) = [v for v in await Rebuild(LIVE, record, db, progress=print).run(swap=False) if v.table == "read.messages"]
+        await db.run(
+            "UPDATE read.messages SET content = 'tampered' WHERE position = (SELECT min(position) FROM read.messages)"
+        )
+        (messages,) = [
+            v for v in await Rebuild(LIVE, record, db, progress=print).run(swap=False) if v.table == "read.messages"
+        ]
         assert (messages.is_equal, messages.swapped) == (False, False)
         assert await db.value("SELECT count(*) FROM read.messages WHERE content = 'tampered'") == 1
         await Rebuild(LIVE, record, db, progress=print).run(swap=True)
         assert await db.value("SELECT count(*) FROM read.messages WHERE content = 'tampered'") == 0
-        served = set(await db.all(str, "SELECT indexname::text FROM pg_catalog.pg_indexes WHERE schemaname = 'read' AND tablename !~ '__old'"))
+        served = set(
+            await db.all(
+                str,
+                "SELECT indexname::text FROM pg_catalog.pg_indexes WHERE schemaname = 'read' AND tablename !~ '__old'",
+            )
+        )
         assert {"messages_pkey", "messages_of_room", "rooms_by_activity", "users_by_name"} <= served
 
 
@@ -242,7 +251,6 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
         await Database.open("postgresql://nobody@127.0.0.1:1/none")
 
 
-
 @pytest.mark.parametrize(
     ("content", "html"),
     [
@@ -251,7 +259,10 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
         ("**b** _i_ `c`", "<p><strong>b</strong> <em>i</em> <code>c</code></p>\n"),
         ("<b>raw</b>", "<p>&lt;b&gt;raw&lt;/b&gt;</p>\n"),
         ("[x](javascript:alert(1))", "<p>[x](javascript:alert(1))</p>\n"),
-        ("![x](https://x.example/a.png)", '<p>!<a href="https://x.example/a.png" rel="noopener noreferrer nofollow">x</a></p>\n'),
+        (
+            "![x](https://x.example/a.png)",
+            '<p>!<a href="https://x.example/a.png" rel="noopener noreferrer nofollow">x</a></p>\n',
+        ),
         ("a & b < c", "<p>a &amp; b &lt; c</p>\n"),
         ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
         ("1. one", "<ol>\n<li>one</li>\n</ol>\n"),

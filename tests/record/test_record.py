@@ -18,7 +18,17 @@ from domain.facts import Caller
 from domain.ids import MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberLeft
 from domain.message import MESSAGE, MessagePosted
-from domain.ports import Append, Appended, Claim, ClaimTaken, Conflicted, Receipt, ReceiptFound, RecordUnavailable, Write
+from domain.ports import (
+    Append,
+    Appended,
+    Claim,
+    ClaimTaken,
+    Conflicted,
+    Receipt,
+    ReceiptFound,
+    RecordUnavailable,
+    Write,
+)
 from tests.houses import MASTER, ledger, now, running
 
 ROOM, SENDER = RoomId(uuid4()), UserId(uuid4())
@@ -36,7 +46,11 @@ def leave(stream: StreamId, expected: int) -> Append:
 
 
 async def test_positions_are_dense_and_in_order_under_many_writers(database_url: str) -> None:
-    async with ledger(database_url) as (_, one, _), ledger(database_url) as (_, two, _), ledger(database_url) as (_, three, _):
+    async with (
+        ledger(database_url) as (_, one, _),
+        ledger(database_url) as (_, two, _),
+        ledger(database_url) as (_, three, _),
+    ):
         answers = await asyncio.gather(*(record.append(post()) for _ in range(300) for record in (one, two, three)))
         positions = sorted(fact.position for answer in answers for fact in answer.facts)  # type: ignore[union-attr]
         assert positions == list(range(1, 901))
@@ -107,7 +121,9 @@ async def test_claims_are_held_by_one_stream_and_can_be_released(database_url: s
 async def test_fifty_parallel_uses_of_a_receipt_write_once(database_url: str) -> None:
     receipt = Receipt(b"key", b"body")
     async with ledger(database_url) as (_, one, _), ledger(database_url) as (_, two, _):
-        answers = await asyncio.gather(*(record.append(post(receipt=receipt)) for _ in range(25) for record in (one, two)))
+        answers = await asyncio.gather(
+            *(record.append(post(receipt=receipt)) for _ in range(25) for record in (one, two))
+        )
         assert sum(isinstance(answer, Appended) for answer in answers) == 1
         assert sum(answer == ReceiptFound(1, 1, b"body") for answer in answers) == 49
         assert await one.receipt(b"key") == ReceiptFound(1, 1, b"body")
@@ -130,7 +146,9 @@ async def test_the_database_refuses_to_alter_the_record(database_url: str) -> No
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await db.run(statement)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await db.run("INSERT INTO record.events SELECT 99, stream, 99, topic, data, meta, room_id, recorded_at FROM record.events")
+            await db.run(
+                "INSERT INTO record.events SELECT 99, stream, 99, topic, data, meta, room_id, recorded_at FROM record.events"
+            )
         await superuser.close()
         assert (await record.head()).position == 1
 
@@ -139,7 +157,9 @@ async def test_what_is_personal_stands_nowhere_in_plain(database_url: str) -> No
     async with ledger(database_url) as (_, record, _):
         await record.append(post("a very private sentence"))
         superuser = await asyncpg.connect(database_url)
-        dump = b"".join([bytes(v) for row in await superuser.fetch("SELECT data, meta FROM record.events") for v in row])
+        dump = b"".join(
+            [bytes(v) for row in await superuser.fetch("SELECT data, meta FROM record.events") for v in row]
+        )
         assert b"private sentence" not in dump and b"203.0.113.9" not in dump
         assert str(SENDER).encode() in dump
         await superuser.execute("UPDATE vault.data_keys SET wrapped = NULL")
@@ -159,7 +179,8 @@ async def test_a_sealed_box_cannot_be_moved_to_another_event(database_url: str) 
         await record.append(post("one"))
         await record.append(post("two"))
         rows = await db.all(
-            StoredRow, "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY 1"
+            StoredRow,
+            "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY 1",
         )
         moved = rows[0]._replace(data=rows[1].data)
         with pytest.raises(InvalidTag):
@@ -215,7 +236,9 @@ async def test_appends_that_wait_at_shutdown_are_written(database_url: str) -> N
 
 # A batch is judged as if its commands had come one by one: writes and guards on four streams, in any mixture.
 commands = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 3), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=2)),
+    st.tuples(
+        st.integers(0, 3), st.integers(0, 3), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=2)
+    ),
     min_size=1,
     max_size=25,
 )
@@ -223,7 +246,9 @@ commands = st.lists(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commands)
-async def test_a_batch_equals_its_commands_one_by_one(database_url: str, asked: list[tuple[int, int, list[tuple[int, int]]]]) -> None:
+async def test_a_batch_equals_its_commands_one_by_one(
+    database_url: str, asked: list[tuple[int, int, list[tuple[int, int]]]]
+) -> None:
     streams = [StreamId(uuid4()) for _ in range(4)]
     versions = [0, 0, 0, 0]
     expected = []
@@ -246,7 +271,9 @@ async def test_a_batch_equals_its_commands_one_by_one(database_url: str, asked: 
         assert [isinstance(answer, Appended) for answer in answers] == expected
         assert (await record.head()).position == before + sum(expected)
         found = await record.streams(streams)
-        assert [[fact.version for fact in found[stream]] for stream in streams] == [list(range(1, v + 1)) for v in versions]
+        assert [[fact.version for fact in found[stream]] for stream in streams] == [
+            list(range(1, v + 1)) for v in versions
+        ]
 
 
 async def test_recorded_time_never_runs_backwards(database_url: str) -> None:

@@ -99,7 +99,11 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
         )
         notifications = app.notification_log.select(start=1, limit=10)
         assert [notification.id for notification in notifications] == [1, 2, 3]
-        assert [notification.topic for notification in notifications] == ["account.registered", "room.opened", "member.joined"]
+        assert [notification.topic for notification in notifications] == [
+            "account.registered",
+            "room.opened",
+            "member.joined",
+        ]
         facts = [app.mapper.to_domain_event(notification) for notification in notifications]
         app.close()
         return facts

@@ -19,7 +19,9 @@ def test_the_example_file_changes_nothing() -> None:
 
 
 def test_values_are_parsed() -> None:
-    settings = read({"HANSARD_PORT": "9000", "HANSARD_ORIGINS": "https://a.example, http://b.example:8080/", "PATH": "x"})
+    settings = read(
+        {"HANSARD_PORT": "9000", "HANSARD_ORIGINS": "https://a.example, http://b.example:8080/", "PATH": "x"}
+    )
     assert settings.port == 9000
     assert settings.origins == ("https://a.example", "http://b.example:8080")
 
@@ -32,7 +34,11 @@ def test_values_are_parsed() -> None:
         ("HANSARD_PROT", "1", "HANSARD_PROT is no setting; did you mean HANSARD_PORT?"),
         ("HANSARD_LOG", "xml", "HANSARD_LOG is 'xml'; it can be text or json."),
         ("HANSARD_DATABASE_URL", "mysql://x", "HANSARD_DATABASE_URL does not begin with postgresql:// or postgres://."),
-        ("HANSARD_ORIGINS", "chat.example", "HANSARD_ORIGINS has 'chat.example'; an origin is like https://chat.example.com."),
+        (
+            "HANSARD_ORIGINS",
+            "chat.example",
+            "HANSARD_ORIGINS has 'chat.example'; an origin is like https://chat.example.com.",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(name: str, value: str, says: str) -> None:

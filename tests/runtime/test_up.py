@@ -30,7 +30,12 @@ class System:
         self.home, self.port = home, port
         self.base = f"http://127.0.0.1:{port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
-        self.environment = {**kept, "HANSARD_HOME": str(home), "HANSARD_PORT": str(port), "HANSARD_ARGON2_MEMORY_KIB": "8192"}
+        self.environment = {
+            **kept,
+            "HANSARD_HOME": str(home),
+            "HANSARD_PORT": str(port),
+            "HANSARD_ARGON2_MEMORY_KIB": "8192",
+        }
         self.process: asyncio.subprocess.Process
         self.said = ""
 
@@ -121,11 +126,17 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         second = System(house.home, free_port())
         code, said = await second.run("up")
         assert code == 1
-        assert said.strip() == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid})."
+        assert (
+            said.strip()
+            == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid})."
+        )
         # The operator's commands.
         assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com is auditor.\n")
         assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com was auditor already.\n")
-        assert await house.run("grant", "nobody@example.com", "auditor") == (1, "hansard: Nobody registered with nobody@example.com.\n")
+        assert await house.run("grant", "nobody@example.com", "auditor") == (
+            1,
+            "hansard: Nobody registered with nobody@example.com.\n",
+        )
         code, said = await house.run("doctor")
         assert code == 0, said
         code, said = await house.run("rebuild", "--all")
@@ -161,7 +172,10 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         code, said = await System(tmp_path / "home", port).run("up")
     assert code == 1
-    assert said == f"hansard: Cannot listen on 127.0.0.1:{port}: Address already in use. Set HANSARD_PORT to another one.\n"
+    assert (
+        said
+        == f"hansard: Cannot listen on 127.0.0.1:{port}: Address already in use. Set HANSARD_PORT to another one.\n"
+    )
     assert not (tmp_path / "home").exists()
 
 
@@ -175,7 +189,9 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         ("up", {"HANSARD_PRT": "1"}, "HANSARD_PRT is no setting; did you mean HANSARD_PORT?"),
     ],
 )
-async def test_what_is_not_there_is_one_sentence(tmp_path: Path, command: str, environment: dict[str, str], says: str) -> None:
+async def test_what_is_not_there_is_one_sentence(
+    tmp_path: Path, command: str, environment: dict[str, str], says: str
+) -> None:
     alone = System(tmp_path / "home", free_port())
     alone.environment |= environment
     code, said = await alone.run(*command.split())
@@ -205,16 +221,26 @@ async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing
         acknowledged: dict[str, int] = {}
         ids = [str(uuid4()) for _ in range(1_000)]
         sending = asyncio.create_task(_send_all(house, token, room_id, ids, acknowledged))
-        for share, victim in ((0.15, "gateway"), (0.3, "projector"), (0.45, "worker"), (0.6, "valkey-server"), (0.8, "postgres")):
+        for share, victim in (
+            (0.15, "gateway"),
+            (0.3, "projector"),
+            (0.45, "worker"),
+            (0.6, "valkey-server"),
+            (0.8, "postgres"),
+        ):
             async with asyncio.timeout(30):
                 while len(acknowledged) < share * len(ids):
                     assert not sending.done(), sending.exception()
                     await _breathe()
             house.child(victim).kill()
         await asyncio.wait([sending], timeout=45)
-        assert sending.done(), f"{len(acknowledged)} of {len(ids)} were acknowledged; the house said: {house.said[-3000:]}"
+        assert sending.done(), (
+            f"{len(acknowledged)} of {len(ids)} were acknowledged; the house said: {house.said[-3000:]}"
+        )
         await sending
-        async with httpx.AsyncClient(base_url=house.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}) as http:
+        async with httpx.AsyncClient(
+            base_url=house.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}
+        ) as http:
             position = (await http.get("/meta")).json()["position"]
             found: list[dict[str, Any]] = []
             cursor = ""

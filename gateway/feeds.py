@@ -1,0 +1,167 @@
+"""Feeds: one socket's outbox, one room's listeners, and what stands between them. No I/O but a socket's way out.
+
+A feed is one socket's subscription to one room: *live* (it gets what is fanned out) or *catching up* (it is fed pages of
+the record at the client's own pace, until nothing lies between). The hub moves them (`gateway/hub.py`).
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from domain.ids import RoomId, UserId
+from domain.limits import OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX, ROOM_RING_FRAMES_MAX, WRITE_STALL_SECONDS
+from domain.ports import Access
+from gateway import protocol
+from gateway.outlet import prepared
+
+
+class Way(Protocol):
+    """A socket's way out (`gateway.outlet.Outlet`)."""
+
+    def write(self, frames: bytes) -> None: ...
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def buffered_bytes(self) -> int: ...
+    async def drained(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Told(NamedTuple):
+    """A frame for a room, prepared for writing; `ended` names whose feed ends with it."""
+
+    position: int
+    prev: int
+    frame: bytes
+    ended: UUID | None
+
+
+class Connection:
+    """One socket: who it is, what it hears, and its outbox. `close` is how its owner ends it."""
+
+    def __init__(
+        self,
+        way: Way,
+        access: Access,
+        *,
+        write_soon: Callable[["Connection"], None],
+        close: Callable[[int, str], None],
+        one_room: bool,
+    ) -> None:
+        self.access = access
+        self.close = close
+        self.one_room = one_room
+        self.feeds: dict[RoomId, Feed] = {}
+        self._way = way
+        self._write_soon = write_soon
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._stalled_since: float | None = None
+        self._stalled_at = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be queued for it: it then is fed from the record."""
+        return len(self._waiting) >= OUTBOX_FRAMES_MAX or self._waiting_bytes >= OUTBOX_BYTES_MAX
+
+    def push(self, frame: bytes) -> None:
+        """Queue a prepared frame; written, with all others of this turn of the loop, in one go."""
+        if not self._waiting:
+            self._write_soon(self)
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame)
+
+    def say(self, payload: bytes | None) -> None:
+        """Queue a frame for this socket alone; None says nothing."""
+        if payload is not None:
+            self.push(prepared(payload))
+
+    def flush(self) -> bool:
+        """Write what waits, unless the client does not take it; answers whether it was written."""
+        if self._way.is_paused:
+            return False
+        if self._waiting:
+            self._way.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return True
+
+    async def drained(self) -> None:
+        """Wait until everything queued is written and taken."""
+        while self._waiting or self._way.is_paused:
+            await self._way.drained()
+            self.flush()
+
+    def has_stalled(self, now: float) -> bool:
+        """Whether the client has taken no byte for as long as is borne."""
+        if not self._way.is_paused:
+            self._stalled_since = None
+            return False
+        buffered = self._way.buffered_bytes
+        if self._stalled_since is None or buffered < self._stalled_at:
+            self._stalled_since = now
+        self._stalled_at = buffered
+        return now - self._stalled_since > WRITE_STALL_SECONDS
+
+    def abort(self) -> None:
+        self._way.abort()
+
+
+class Feed:
+    """One socket's subscription to one room. Everything told up to `place` was queued for it."""
+
+    def __init__(self, connection: Connection, room: "Room", *, place: int, since: int, joined: int) -> None:
+        self.connection = connection
+        self.room = room
+        self.place = place
+        self.since = since
+        self.joined = joined
+        self.announced = False
+        self.over = False
+
+    @property
+    def user_id(self) -> UserId:
+        return self.connection.access.user_id
+
+    def end(self, reason: str) -> None:
+        """Stop: after the member's own leaving or removal nothing more is told."""
+        connection = self.connection
+        self.drop()
+        if connection.one_room:
+            connection.close(protocol.REMOVED, "no longer in this room")
+        else:
+            connection.say(protocol.frame("unsubscribed", room_id=self.room.room_id, reason=reason))
+
+    def drop(self) -> None:
+        """Forget this feed without a word."""
+        self.over = True
+        self.room.live.discard(self)
+        self.room.catching.discard(self)
+        if self.connection.feeds.get(self.room.room_id) is self:
+            del self.connection.feeds[self.room.room_id]
+
+
+class Room:
+    """A room that somebody of this process listens to."""
+
+    def __init__(self, room_id: RoomId, seen: int) -> None:
+        self.room_id = room_id
+        self.seen = seen
+        self.live: set[Feed] = set()
+        self.catching: set[Feed] = set()
+        self.ring: deque[Told] = deque(maxlen=ROOM_RING_FRAMES_MAX)
+        self.wanted = 0
+        self.is_healing = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.live and not self.catching
+
+    def after(self, place: int) -> list[Told] | None:
+        """Return what was told after a place, if the ring still has all of it; None: read the record."""
+        if place >= self.seen:
+            return []
+        if not self.ring or self.ring[0].prev > place:
+            return None
+        return [told for told in self.ring if told.position > place]

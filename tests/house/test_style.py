@@ -1,0 +1,143 @@
+"""The house rules that a machine can check: docstrings, names, imports, SQL, floors, and the files of the deployment."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import asyncpg
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("domain", "commands", "projections", "adapters", "gateway", "workers", "runtime")
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).glob("*.py") if path.read_text().strip())
+EVERYTHING = MODULES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
+FORBIDDEN_NAMES = re.compile(r"\b(utils?|helpers?|common|manager|misc)\b")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s", re.IGNORECASE)
+# CVEs and flaws that each floor keeps out; the figures are those of the advisories.
+FLOORS = {
+    "litestar": (2, 22),
+    "multipart": (1, 3, 1),
+    "pyjwt": (2, 14),
+    "eventsourcing": (9, 5, 6),
+}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in EVERYTHING if p.read_text().strip()], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_module_begins_by_saying_what_it_is(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text()))
+    assert (said and said.splitlines()[0].endswith((".", "?", ":", ","))) or len(said or "") > 60, path
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_say_what_things_are_and_nothing_is_left_unfinished(path: Path) -> None:
+    if path == Path(__file__):
+        return
+    assert not FORBIDDEN_NAMES.search(path.stem)
+    text = path.read_text()
+    assert not UNFINISHED.search(text)
+    assert "mock.patch" not in text
+    if "tests" in path.parts:
+        assert "time.sleep(" not in text
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_is_a_maze(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert (node.end_lineno or 0) - node.lineno <= 60, f"{path.name}:{node.name} does not fit on a screen"
+
+
+def test_imports_go_down_only() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+async def test_every_statement_is_one_that_postgres_takes(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "pg_catalog"})
+    prepared = 0
+    for path in MODULES:
+        if path.parent.name in ("domain", "commands", "runtime"):
+            continue
+        module = import_module(f"{path.parent.name}.{path.stem}")
+        for name, value in vars(module).items():
+            if name.isupper() and name[0] != "_" and isinstance(value, str) and SQL.match(value):
+                try:
+                    await connection.prepare(value)
+                except asyncpg.PostgresError as error:
+                    pytest.fail(f"{path.parent.name}/{path.name} {name}: {error}")
+                prepared += 1
+    await connection.close()
+    assert prepared > 40
+
+
+async def test_the_read_tables_are_declared_as_they_are(database_url: str) -> None:
+    from projections import PROJECTIONS
+
+    connection = await asyncpg.connect(database_url)
+    for group in PROJECTIONS.values():
+        for table in group.tables:
+            schema, name = table.name.split(".")
+            rows = await connection.fetch(
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2",
+                schema,
+                name,
+            )
+            assert {row["column_name"] for row in rows} == set(table.types), table.name
+    await connection.close()
+
+
+@pytest.mark.parametrize(("package", "floor"), FLOORS.items())
+def test_no_dependency_is_below_its_floor(package: str, floor: tuple[int, ...]) -> None:
+    assert tuple(int(part) for part in re.findall(r"\d+", version(package))[: len(floor)]) >= floor
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert any(entry.startswith(f"{package}>={'.'.join(map(str, floor))}") for entry in declared)
+
+
+def test_the_lock_names_public_registries_only() -> None:
+    hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
+    assert hosts == {"pypi.org", "files.pythonhosted.org"}
+
+
+def test_the_compose_file_describes_the_whole_deployment() -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services = compose["services"]
+    assert {"api", "projector", "worker", "db", "redis", "blobs", "clamav"} <= set(services)
+    for name in ("api", "db", "redis", "blobs", "clamav"):
+        assert services[name]["healthcheck"]["test"], name
+    for name in ("db", "redis", "blobs", "clamav"):
+        assert services[name]["volumes"], name
+    used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    assert used <= set(compose["volumes"])
+    from runtime.settings import read
+
+    for name in ("api", "projector", "worker"):
+        environment = {key: str(value) for key, value in services[name]["environment"].items()}
+        read({key: re.sub(r"\$\{[^}]*\}", "x", value) for key, value in environment.items()})
+
+
+def test_the_dockerfile_is_multi_stage_and_runs_as_somebody() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert sum(line.startswith("FROM ") for line in lines) == 2
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users and users[-1] not in ("root", "0")
+
+
+def test_documents_name_files_that_are_there() -> None:
+    missing = []
+    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z0-9_.]+\.(?:py|md|sql|yaml|jsonl))`", document.read_text()):
+            if not (ROOT / name).exists():
+                missing.append(f"{document.name}: {name}")
+    assert missing == []
