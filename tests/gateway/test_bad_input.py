@@ -1,0 +1,295 @@
+"""Bad input: every wrong field, type, length, id, token, method, header and JSON is a 4xx problem that says what is
+wrong, and leaves nothing half done."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gateway.app import API
+from gateway.door import PUBLIC
+from tests.houses import PASSWORD, Gateway, deployment
+
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+    async with deployment(database_url, redis_url) as made:
+        yield made
+
+
+def assert_problem(answer: Any, status: int, code: str, pointer: str | None = None) -> None:
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code), answer.text
+    assert {"type", "title", "detail", "request_id"} <= body.keys()
+    assert body["request_id"] == answer.headers["x-request-id"]
+    if pointer is not None:
+        assert pointer in [error["pointer"] for error in body["errors"]], body
+    for secret in ("Traceback", "asyncpg", "SELECT", "/site-packages/"):
+        assert secret not in answer.text
+
+
+DEEP = b'{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+BODIES: list[tuple[str, bytes, int, str, str | None]] = [
+    ("not JSON", b"hello", 400, "body.not_json", None),
+    ("half a JSON", b'{"content":', 400, "body.not_json", None),
+    ("two JSONs", b'{"content":"x"}{"content":"y"}', 400, "body.not_json", None),
+    ("not UTF-8", b'{"content":"\xff\xfe"}', 400, "body.not_json", None),
+    ("100,000 deep", DEEP, 422, "field.invalid", "/content"),
+    ("too large a body", b'{"content":"' + b"x" * 300_000 + b'"}', 413, "body.too_large", None),
+    ("10,000 deep", b'{"content":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 422, "field.invalid", "/content"),
+    ("10,000 deep, unknown", b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 422, "field.unknown", "/x"),
+    ("a list", b"[]", 422, "field.invalid", ""),
+    ("null", b"null", 422, "field.invalid", ""),
+    ("a missing field", b"{}", 422, "field.missing", "/content"),
+    ("an unknown field", b'{"content":"x","colour":"red"}', 422, "field.unknown", "/colour"),
+    ("a wrong type", b'{"content":7}', 422, "field.invalid", "/content"),
+    ("a number too large", b'{"content":1e999}', 422, "field.invalid", "/content"),
+    ("a key twice", b'{"content":"x","content":"y"}', 422, "body.duplicate_key", "/content"),
+    ("a key twice, escaped", b'{"content":"x","\\u0063ontent":"y"}', 422, "body.duplicate_key", "/content"),
+    ("a lone surrogate", b'{"content":"\\ud800"}', 400, "body.not_json", None),
+    ("a NUL", b'{"content":"a\\u0000b"}', 422, "field.invalid", "/content"),
+    ("a control character", b'{"content":"a\\u001bb"}', 422, "field.invalid", "/content"),
+    ("nothing to say", b'{"content":""}', 422, "field.invalid", "/content"),
+    ("too long", json.dumps({"content": "x" * 10_001}).encode(), 422, "field.invalid", "/content"),
+    ("no UUID", b'{"content":"x","id":"7"}', 422, "field.invalid", "/id"),
+    ("an unknown kind", b'{"content":"x","message_type":"poem"}', 422, "field.invalid", "/message_type"),
+    ("a system message", b'{"content":"x","message_type":"system"}', 422, "field.invalid", "/message_type"),
+    ("an image without a file", b'{"content":"x","message_type":"image"}', 422, "field.invalid", "/file_id"),
+    ("a file", b'{"content":"x","message_type":"file","file_id":"%s"}' % str(uuid4()).encode(), 404, "file.not_found", "/file_id"),
+    ("a reply to nothing", b'{"content":"x","reply_to":"%s"}' % str(uuid4()).encode(), 422, "message.reply_unknown", "/reply_to"),
+    ("empty", b"", 422, "body.missing", None),
+]  # fmt: skip
+
+
+async def test_bodies(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    position = (await ada.http.get("/meta")).json()["position"]
+    for name, body, status, code, pointer in BODIES:
+        answer = await ada.http.post(
+            f"/rooms/{room_id}/messages", content=body, headers={"Content-Type": "application/json"}
+        )
+        try:
+            assert_problem(answer, status, code, pointer)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+    assert (await ada.http.get("/meta")).json()["position"] == position, "nothing half done"
+
+
+REGISTRATIONS = [
+    ({"email": "nobody", "username": "ok1", "password": PASSWORD}, "/email"),
+    ({"email": f"{'a' * 250}@x.example", "username": "ok1", "password": PASSWORD}, "/email"),
+    ({"email": "a@x.example", "username": "x", "password": PASSWORD}, "/username"),
+    ({"email": "a@x.example", "username": "x" * 51, "password": PASSWORD}, "/username"),
+    ({"email": "a@x.example", "username": "a b", "password": PASSWORD}, "/username"),
+    ({"email": "a@x.example", "username": "ok1", "password": "short"}, "/password"),
+    ({"email": "a@x.example", "username": "ok1", "password": "x" * 1_025}, "/password"),
+    ({"email": "a@x.example", "username": "ok1", "password": "ä" * 600}, "/password"),
+    ({"email": "a@x.example", "username": "ok1", "password": "nul\x00nul\x00"}, "/password"),
+    ({"email": None, "username": "ok1", "password": PASSWORD}, "/email"),
+    ({"username": "ok1", "password": PASSWORD}, "/email"),
+]
+
+
+async def test_registrations(house: Gateway) -> None:
+    async with house.client() as http:
+        for body, pointer in REGISTRATIONS:
+            answer = await http.post("/auth/register", json=body)
+            assert answer.status_code == 422, body
+            assert [error["pointer"] for error in answer.json()["errors"]] == [pointer], body
+        assert (await http.get("/meta")).json()["position"] == 0
+
+
+async def test_queries_and_headers(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    path = f"/rooms/{room_id}/messages"
+    for query, code in [
+        ("limit=0", "query.invalid"),
+        ("limit=201", "query.invalid"),
+        ("limit=many", "query.invalid"),
+        ("limit=1e999", "query.invalid"),
+        ("limit=5&limit=6", "query.duplicate"),
+        ("colour=red", "query.unknown"),
+        ("as_of=5", "query.unknown"),
+        ("before=-1", "query.invalid"),
+        ("before=5&after=6", "query.invalid"),
+        ("before=99999999999999999999", "query.invalid"),
+        ("cursor=nonsense", "cursor.invalid"),
+        ("cursor=%00", "cursor.invalid"),
+        ("cursor=gaNhYmM", "cursor.invalid"),
+        ("render=pdf", "query.invalid"),
+    ]:
+        assert_problem(await ada.http.get(f"{path}?{query}"), 422, code)
+    rooms = await ada.ask("GET", "/rooms?limit=1", 200)
+    assert_problem(await ada.http.get(f"{path}?cursor={rooms['next_cursor']}"), 422, "cursor.invalid")
+    for name, value, code in [
+        ("Hansard-After", "soon", "header.after"),
+        ("Hansard-After", "-1", "header.after"),
+        ("Hansard-Reason", "%ff", "reason.invalid"),
+        ("Hansard-Reason", "x" * 501, "reason.invalid"),
+    ]:
+        assert_problem(await ada.http.get("/rooms", headers={name: value}), 422, code)
+    message = await ada.say(room_id, "hi")
+    patch = f"/messages/{message['id']}"
+    assert_problem(
+        await ada.http.patch(patch, json={"content": "x"}, headers={"If-Match": "7"}), 422, "header.if_match"
+    )
+    for key in ("", "x" * 256, "a b"):
+        answer = await ada.http.post("/rooms", json={"name": "x"}, headers={"Idempotency-Key": key})
+        assert_problem(answer, 422, "idempotency.key_invalid")
+    answer = await ada.http.post(path, content=b"content=x", headers={"Content-Type": "text/plain"})
+    assert_problem(answer, 415, "body.media_type")
+
+
+async def test_ids_paths_and_methods(house: Gateway) -> None:
+    ada = await house.person()
+    for path in ("/rooms/not-an-id", "/rooms/1", "/messages/%00", "/nothing", "/audit/events/x", "//rooms"):
+        answer = await ada.http.get(path)
+        assert answer.status_code in (404, 405), (path, answer.status_code)
+        assert answer.headers["content-type"] == "application/problem+json"
+    answer = await ada.http.put("/rooms")
+    assert_problem(answer, 405, "route.method_not_allowed")
+    assert "GET" in answer.headers["allow"]
+    assert_problem(await ada.http.get(f"/users/{uuid4()}"), 404, "account.not_found")
+    assert_problem(await ada.http.get("/users"), 422, "query.invalid")
+    assert_problem(await ada.http.get("/users?ids=1,2"), 422, "query.invalid")
+    assert_problem(await ada.http.get(f"/users?ids={','.join(str(uuid4()) for _ in range(101))}"), 422, "query.invalid")
+
+
+async def test_every_route_is_401_without_a_token_however_its_path_is_spelt(house: Gateway) -> None:
+    async with house.client() as http:
+        walked = 0
+        for handler in API:
+            for path in handler.paths:
+                concrete = path
+                for kind in ("room_id", "user_id", "message_id"):
+                    concrete = concrete.replace(f"{{{kind}:uuid}}", str(uuid4()))
+                concrete = concrete.replace("{position:int}", "1")
+                for method in getattr(handler, "http_methods", ()):
+                    full = f"/api/v1{concrete}"
+                    for spelt in (
+                        full,
+                        full + "/",
+                        full.replace("/api", "//api"),
+                        full.upper(),
+                        full + "?x=1",
+                        full + "%2f",
+                    ):
+                        if (method, spelt) in PUBLIC or method in ("OPTIONS", "HEAD"):
+                            continue
+                        answer = await http.request(method, f"{house.base}{spelt}", json={})
+                        if (method, full) in PUBLIC and spelt == full + "?x=1":
+                            continue
+                        assert answer.status_code == 401, (method, spelt, answer.status_code)
+                        walked += 1
+        assert walked > 100
+        for path in ("/", "/admin", "/api", "/api/v1", "/api/v1/auth/login/../../rooms", "/.env", "/livez/", "/Livez"):
+            assert (await http.get(f"{house.base}{path}")).status_code == 401, path
+
+
+async def test_tokens_that_are_not_ours_get_one_answer(house: Gateway) -> None:
+    import base64
+    from datetime import timedelta
+
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from domain.ids import SessionId, UserId
+    from tests.houses import now
+
+    ada = await house.person()
+    head, claims, signature = ada.token.split(".")
+    foreign = Ed25519PrivateKey.generate()
+    header = jwt.get_unverified_header(ada.token)
+    said = jwt.decode(ada.token, options={"verify_signature": False})
+    (key,) = house.house.tokens.jwks()["keys"]
+
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    def signed(changed: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
+        return jwt.encode(said | changed, foreign, algorithm="EdDSA", headers=header | (headers or {}))
+
+    tokens = house.house.tokens
+    old = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() - timedelta(hours=1))
+    early = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() + timedelta(hours=1))
+    forged = [
+        "x",
+        "a.b.c",
+        f"{head}.{claims}.",
+        f"{head}.{claims}",
+        f"{head}.{claims}.{signature[:-4]}AAAA",
+        f"{head}.{part(said | {'sub': str(uuid4())})}.{signature}",
+        f"{part({'alg': 'none', 'typ': 'at+jwt'})}.{claims}.",
+        f"{part({'alg': 'none', 'typ': 'at+jwt', 'kid': header['kid']})}.{claims}.{signature}",
+        jwt.encode(said, key["x"].encode() * 2, algorithm="HS256", headers={"kid": header["kid"], "typ": "at+jwt"}),
+        jwt.encode(
+            said,
+            base64.urlsafe_b64decode(key["x"] + "="),
+            algorithm="HS256",
+            headers={"kid": header["kid"], "typ": "at+jwt"},
+        ),
+        signed({}),
+        signed({}, {"kid": "unknown"}),
+        signed({}, {"kid": "' OR 1=1 --"}),
+        signed({}, {"kid": "../../etc/passwd"}),
+        signed({}, {"jwk": key}),
+        signed({}, {"jku": "https://evil.example/jwks.json"}),
+        signed({}, {"x5u": "https://evil.example/x"}),
+        signed({}, {"crit": ["exp"]}),
+        signed({}, {"typ": "JWT"}),
+        f"{ada.token}.x",
+        f"{ada.token}x",
+        ada.token.replace(".", "..", 1),
+        "A" * 8_192,
+        ada.tokens["refresh_token"],
+        old,
+        early,
+    ]
+    bodies = set()
+    for token in forged:
+        headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "same"}
+        answer = await ada.http.get("/users/me", headers=headers)
+        assert answer.status_code == 401, token[:40]
+        bodies.add(answer.content)
+    assert len(bodies) == 1
+
+
+async def test_origins(database_url: str, redis_url: str) -> None:
+    from tests.houses import gateway
+
+    async with gateway(database_url, redis_url, origins=("https://chat.example",)) as house, house.client() as http:
+        asked = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+        answer = await http.options("/rooms", headers=asked)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "https://chat.example")
+        answer = await http.options("/rooms", headers=asked | {"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in answer.headers
+        answer = await http.get("/meta", headers={"Origin": "https://chat.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_schema_describes_every_route(house: Gateway) -> None:
+    async with house.client() as http:
+        schema = (await http.get(f"{house.base}/schema/openapi.json")).json()
+        assert schema["openapi"].startswith("3.1")
+        assert {"/api/v1/rooms", "/api/v1/rooms/{room_id}/messages", "/api/v1/audit/events"} <= schema["paths"].keys()
+        send = schema["paths"]["/api/v1/rooms/{room_id}/messages"]["post"]
+        assert "requestBody" in send
+        page = await http.get(f"{house.base}/schema")
+        assert page.headers["content-type"].startswith("text/html") and "/api/v1/rooms" in page.text
+
+
+async def test_registration_can_be_closed(database_url: str, redis_url: str) -> None:
+    from tests.houses import gateway
+
+    async with gateway(database_url, redis_url, registration_open=False) as house, house.client() as http:
+        answer = await http.post(
+            "/auth/register", json={"email": "a@b.example", "username": "ab", "password": PASSWORD}
+        )
+        assert_problem(answer, 403, "account.registration_closed")
