@@ -5,8 +5,8 @@ Both are JSON objects, so that they can be read torn out of the book. What is pe
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
 """
 
-from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -88,26 +88,20 @@ def encode(event: Event, meta: Meta, *, stream: StreamId, day: date, vault: Vaul
 
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
     """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
-    boxes = [_box(row.data).sealed for row in rows]
-    wanted = {box.key for box in boxes if box}
+    plains: list[dict[str, Any]] = [_decode(row.data) for row in rows]
+    wanted = {UUID(sealed["key"]) for plain in plains if (sealed := plain.get("sealed"))}
     if whole_meta:
         wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}
     await vault.gather(wanted)
-    return [_decode_row(row, vault, whole_meta) for row in rows]
+    return [_decode_row(row, plain, vault, whole_meta) for row, plain in zip(rows, plains, strict=True)]
 
 
-def needed_keys(rows: Iterable[StoredRow]) -> set[UUID]:
-    """Return the ids of the data keys that these rows' data were sealed with."""
-    return {box.key for row in rows if (box := _box(row.data).sealed)}
-
-
-def _decode_row(row: StoredRow, vault: Vault, whole_meta: bool) -> Recorded[Event]:
+def _decode_row(row: StoredRow, plain: dict[str, Any], vault: Vault, whole_meta: bool) -> Recorded[Event]:
     meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
     kind = TOPICS.get(row.topic)
     if kind is None:
         unknown = UnknownEvent(row.topic, row.room_id)  # type: ignore[arg-type]
         return Recorded(row.position, row.stream, row.version, row.recorded_at, unknown, meta)
-    plain = _decode(row.data)
     erased = False
     if sealed := plain.pop("sealed", None):
         private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
@@ -132,11 +126,11 @@ def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
 
 def _seal(private: dict[str, Any], name: KeyName, bound: bytes, vault: Vault) -> Sealed:
     key_id = name.id()
-    return Sealed(key_id, b64encode(vault.seal(key_id, _encode(private), bound)).decode())
+    return Sealed(key_id, b2a_base64(vault.seal(key_id, _encode(private), bound), newline=False).decode())
 
 
 def _open(sealed: dict[str, str], bound: bytes, vault: Vault) -> dict[str, Any] | None:
-    plain = vault.open(UUID(sealed["key"]), b64decode(sealed["box"]), bound)
+    plain = vault.open(UUID(sealed["key"]), a2b_base64(sealed["box"]), bound)
     return None if plain is None else _decode(plain)
 
 

@@ -1,5 +1,6 @@
 """Problems: every error as `application/problem+json` (RFC 9457). HTTP's numbers for refusals stand only here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,9 +118,7 @@ def problem_of(error: Exception) -> Problem:
         case NotFoundException():
             return Problem(404, "route.not_found", "There is nothing at this address.")
         case MethodNotAllowedException():
-            allow = (error.headers or {}).get("Allow", "")
-            return Problem(405, "route.method_not_allowed", "This address does not take this method.",
-                           headers={"Allow": allow} if allow else {})  # fmt: skip
+            return Problem(405, "route.method_not_allowed", "This address does not take this method.")
         case HTTPException() if error.status_code < 500:
             return _of_litestar(error)
     log.error("internal error", exc_info=error)
@@ -144,10 +143,22 @@ def rendered(problem: Problem, request_id: str | None) -> bytes:
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's door for every exception."""
     problem = problem_of(error)
+    if problem.status == 405:
+        problem.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
     request_id = request.scope.get("state", {}).get("request_id")
     return Response(
         rendered(problem, request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
+
+
+def _methods_at(request: Request[Any, Any, Any]) -> set[str]:
+    """Return the methods that this address takes (RFC 9110 15.5.6)."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        pattern = re.sub(r"\{[^}]*\}", "[^/]+", route.path)
+        if re.fullmatch(pattern, request.url.path):
+            found |= set(getattr(route, "methods", ()))
+    return found
 
 
 def _refusal(refusal: Refused) -> Problem:

@@ -142,7 +142,7 @@ class Batch:
 
 async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bulk: bool) -> None:
     if pending.new:
-        rows = [(*key, *(values.get(name) for name in table.columns)) for key, values in pending.new.items()]
+        rows = [(*key, *map(values.get, table.columns)) for key, values in pending.new.items()]
         if bulk and len(rows) >= COPY_ROWS_MIN:
             await db.copy(table.name + suffix, (*table.key, *table.columns), rows)
         else:
@@ -151,7 +151,7 @@ async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bul
     for columns, group in _by_columns(pending.add).items():
         await db.run(_increase(table, columns, suffix), *_columns(group))
     if pending.put:
-        rows = [(*key, *(values.get(name) for name in table.columns)) for key, values in pending.put.items()]
+        rows = [(*key, *map(values.get, table.columns)) for key, values in pending.put.items()]
         await db.run(_upsert(table, suffix), *_columns(rows))
     await _write_sets(db, table, pending.late, suffix)
 

@@ -1,6 +1,7 @@
 """The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,6 +32,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from runtime.wiring import configure_logs
 
     configure_logs(settings)
+    spare_the_collector()
     try:
         return int(uvloop.run(asked.command(settings, asked)))
     except KeyboardInterrupt:
@@ -75,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
     account.add_argument("email")
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
+
+
+def spare_the_collector() -> None:
+    """Have Python look for reference cycles less often: batches make many objects and no cycles (a third of a rebuild)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def dotenv(file: Path) -> dict[str, str]:

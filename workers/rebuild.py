@@ -6,12 +6,14 @@ does), the last events are added and the names exchanged, in one transaction. Th
 until the next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from domain.facts import Event, Recorded
 from domain.limits import REBUILD_BATCH_EVENTS_MAX
 from domain.ports import Db, Record
 from projections.tables import Batch, Group, Table
@@ -135,22 +137,31 @@ class Rebuild:
             await self._apply_until(checkpoint, self._db)
 
     async def _apply_until(self, until: int, db: Db) -> None:
-        while self._position < until:
-            facts = await self._record.after(self._position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
-            if not facts:
-                return
-            batch = Batch()
-            for fact in facts:
-                for handler in self._handlers.get(type(fact.event), ()):
-                    for change in handler(fact):
-                        batch.apply(change)
-            if db is self._db:
-                async with db.transaction(durable=False) as transaction:
-                    await batch.write(transaction, suffix=NEXT, bulk=True)
-            else:
-                await batch.write(db, suffix=NEXT)
-            self._position = facts[-1].position
-            self._tell(until)
+        """Fold the record up to a position; the next page is read while one is written."""
+        reading = asyncio.create_task(self._page(self._position, until))
+        try:
+            while facts := await reading:
+                self._position = facts[-1].position
+                reading = asyncio.create_task(self._page(self._position, until))
+                await self._write(facts, db)
+                self._tell(until)
+        finally:
+            reading.cancel()
+
+    async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
+        return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
+
+    async def _write(self, facts: Sequence[Recorded[Event]], db: Db) -> None:
+        batch = Batch()
+        for fact in facts:
+            for handler in self._handlers.get(type(fact.event), ()):
+                for change in handler(fact):
+                    batch.apply(change)
+        if db is self._db:
+            async with db.transaction(durable=False) as transaction:
+                await batch.write(transaction, suffix=NEXT, bulk=True)
+        else:
+            await batch.write(db, suffix=NEXT)
 
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one."""
