@@ -50,6 +50,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except AWAY as error:
+        if isinstance(error, ValueError):
+            raise  # asyncpg's DataError: an argument of the wrong kind, which is our own fault
         raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
 
 

@@ -171,6 +171,7 @@ class Desk:
         self._cache: OrderedDict[StreamId, Folded[Any]] = OrderedDict()
         self._postponed: dict[StreamId, tuple[Postponed, Struct, Caller]] = {}
         self._due = asyncio.Event()
+        self._closing = False
 
     async def run(self) -> None:
         """Do postponed commands when they are due, for ever; on cancellation those that wait are done at once."""
@@ -179,6 +180,7 @@ class Desk:
                 await self._wait_for_due()
                 await self.step()
         finally:
+            self._closing = True
             async with asyncio.timeout(POSTPONED_LAST_SECONDS):
                 await self.step(everything=True)
 
@@ -212,7 +214,7 @@ class Desk:
                 if receipt and (kept := await self.record.receipt(receipt.digest)):
                     return await self._replay(kept, receipt)
                 raise
-            if work.postponed:
+            if work.postponed and not self._closing:
                 self._postpone(work.postponed, command, caller)
                 return Outcome((), _position(work), False, work.folds)
             writes = _writes(work)

@@ -45,6 +45,7 @@ def create_app(house: House) -> ASGIApp:
         exception_handlers={Exception: problems.handle},
         openapi_config=_openapi(house),
         request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,  # the process's own (runtime/wiring.py)
         debug=False,
     )
     app.state.house = house

@@ -31,15 +31,17 @@ class Settings:
     redis_url: str = setting(
         "", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one."
     )
-    blobs_url: str = setting("", "Where files are kept (file:///…). Empty: a folder below the home.")
+    blobs_url: str = setting(
+        "", "Where files will be kept (file:///…), once there are files. Empty: a folder below the home."
+    )
     env: Literal["development", "production"] = setting(
-        "development", "production refuses defaults that are for trying out only."
+        "development", "production refuses embedded servers and a key of its own making."
     )
     origins: tuple[str, ...] = setting(
         (), "Web origins whose pages may call (https://chat.example.com, comma between); the server's own may always."
     )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
-    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
@@ -75,6 +77,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     }
     settings = Settings(**values)
     _check_urls(settings)
+    _check_production(settings)
     return settings
 
 
@@ -115,6 +118,19 @@ def _integer(name: str, text: str, low: int, high: int) -> int:
     if not low <= value <= high:
         raise SettingRefused(f"{name} is {value}; it is a whole number from {low} to {high}.")
     return value
+
+
+def _check_production(settings: Settings) -> None:
+    """In production nothing is embedded and nothing is made up: servers and key are given."""
+    if settings.env != "production":
+        return
+    for name, given in (
+        ("HANSARD_DATABASE_URL", settings.database_url),
+        ("HANSARD_REDIS_URL", settings.redis_url),
+        ("HANSARD_MASTER_KEY_FILE", settings.master_key_file != Path("")),
+    ):
+        if not given:
+            raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
 
 
 def _check_urls(settings: Settings) -> None:

@@ -18,6 +18,14 @@ def test_the_example_file_changes_nothing() -> None:
     assert read(dotenv(ROOT / ".env.example")) == Settings()
 
 
+def test_production_has_nothing_embedded() -> None:
+    given = {"HANSARD_ENV": "production", "HANSARD_DATABASE_URL": "postgresql://x/y", "HANSARD_REDIS_URL": "redis://x"}
+    assert read({**given, "HANSARD_MASTER_KEY_FILE": "/keys/master.key"}).env == "production"
+    for missing in ("HANSARD_DATABASE_URL", "HANSARD_REDIS_URL", "HANSARD_MASTER_KEY_FILE"):
+        with pytest.raises(SettingRefused, match=f"{missing} must be set when HANSARD_ENV is production"):
+            read({name: value for name, value in {**given, "HANSARD_MASTER_KEY_FILE": "/k"}.items() if name != missing})
+
+
 def test_values_are_parsed() -> None:
     settings = read(
         {"HANSARD_PORT": "9000", "HANSARD_ORIGINS": "https://a.example, http://b.example:8080/", "PATH": "x"}
