@@ -65,6 +65,11 @@ class Connection:
         """Whether no more may be queued for it: it then is fed from the record."""
         return len(self._waiting) >= OUTBOX_FRAMES_MAX or self._waiting_bytes >= OUTBOX_BYTES_MAX
 
+    @property
+    def is_overfull(self) -> bool:
+        """Whether not even what cannot be fed from the record may be queued any more."""
+        return len(self._waiting) >= 4 * OUTBOX_FRAMES_MAX or self._waiting_bytes >= 2 * OUTBOX_BYTES_MAX
+
     def push(self, frame: bytes) -> None:
         """Queue a prepared frame; written, with all others of this turn of the loop, in one go."""
         if not self._waiting:

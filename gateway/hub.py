@@ -59,6 +59,7 @@ class Hub:
         self._dirty: list[Connection] = []
         self._places: dict[int, str] = {}
         self._lanes_read: frozenset[int] = frozenset()
+        self._last_heard = 0
         self._redis_is_away = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,7 +91,10 @@ class Hub:
         opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
         try:
             await self._listen(self._lanes.lane_of(room_id))
-            room = self._rooms[room_id] = Room(room_id, await checkpoints.position(self._db, "live"))
+            seen = await checkpoints.position(self._db, "live")
+            while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
+                seen = await checkpoints.position(self._db, "live")
+            room = self._rooms[room_id] = Room(room_id, seen)
             opening.set_result(room)
             return room
         except BaseException as error:
@@ -102,7 +106,9 @@ class Hub:
 
     def subscribe(self, feed: Feed) -> None:
         """Begin a feed; it catches up first, in its own time."""
-        connection, room = feed.connection, feed.room
+        # A room that was idle for a moment may have been forgotten; then this one is followed again.
+        feed.room = room = self._rooms.setdefault(feed.room.room_id, feed.room)
+        connection = feed.connection
         if (earlier := connection.feeds.get(room.room_id)) is not None:
             earlier.drop()
         connection.feeds[room.room_id] = feed
@@ -234,6 +240,7 @@ class Hub:
     def hear(self, entry: Entry) -> None:
         """Take one entry of a lane."""
         self._reads.passed(entry.position)
+        self._last_heard = max(self._last_heard, entry.position)
         if entry.room_id is None:
             self._obey(frames.decode_control(entry.frame))
             return
@@ -258,7 +265,10 @@ class Hub:
                     connection.close(protocol.SESSION_REVOKED, "the session has ended")
         for own in control.own:
             for connection in self._by_user.get(own.user_id, ()):
-                connection.say(own.frame.encode())
+                if connection.is_overfull:
+                    connection.close(protocol.TOO_SLOW, "come back, and read your lists again")
+                else:
+                    connection.say(own.frame.encode())
 
     # Fanning out
 
@@ -336,7 +346,12 @@ class Hub:
             except RecordUnavailable:
                 await asyncio.sleep(SWEEP_SECONDS)
                 continue
-            self._give(feed, page)
+            for told in page:
+                if connection.is_full:
+                    await connection.drained()
+                if feed.over:
+                    return
+                self._give(feed, (told,))
             if is_last:
                 feed.place = max(feed.place, until)
 

@@ -137,6 +137,8 @@ class Session:
                 await self._open_own_room()
             while True:
                 await self._take(await self._next())
+                if self._connection.is_full:
+                    await self._connection.drained()  # who does not read is not read from
         finally:
             self._house.hub.leave(self._connection)
 
