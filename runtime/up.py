@@ -26,12 +26,12 @@ WATCH_SECONDS = 0.5
 
 async def up(settings: Settings) -> int:
     """Run everything until told to stop; answers the exit code."""
-    listen(settings.host, settings.port).close()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
     embedded.hold()
+    listen(settings.host, settings.port).close()
     if not settings.database_url and not (settings.home / "postgres" / "PG_VERSION").exists():
         say("Preparing the database …")
     await asyncio.to_thread(embedded.start)

@@ -48,6 +48,7 @@ log = structlog.get_logger()
 
 OPERATOR = Caller(agent="hansard command line")
 REBUILD_STATEMENT_SECONDS = 600.0
+LINGER_SECONDS = 0.05
 
 
 class NotRunning(Exception):
@@ -181,7 +182,7 @@ async def run_worker(settings: Settings) -> int:
     """Do what is slower than a frame: render HTML, sweep."""
     stop = _stop_signal()
     async with ground(settings) as base:
-        rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name())
+        rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(Janitor(base.record).run(), name="janitor"),

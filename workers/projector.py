@@ -32,8 +32,18 @@ Told = Callable[[Sequence[Recorded[Event]]], None]
 class Follower:
     """One group of read tables, kept up to the record by whoever holds its lease."""
 
-    def __init__(self, group: Group, record: Record, db: Db, *, owner: str, committed: Told | None = None) -> None:
-        """`committed` is called with each batch of facts once its rows are committed."""
+    def __init__(
+        self,
+        group: Group,
+        record: Record,
+        db: Db,
+        *,
+        owner: str,
+        committed: Told | None = None,
+        linger_seconds: float = 0.0,
+    ) -> None:
+        """`committed` is called with each batch of facts once its rows are committed. Whom nobody waits for may linger:
+        it then takes more at once, and keeps out of the way of whom somebody waits for."""
         self.group = group
         self.lease: Lease | None = None
         self._handlers = group.handlers()
@@ -41,6 +51,7 @@ class Follower:
         self._db = db
         self._owner = owner
         self._committed = committed
+        self._linger_seconds = linger_seconds
         self._renewed = 0.0
 
     async def step(self) -> int:
@@ -68,6 +79,7 @@ class Follower:
         try:
             async with self._record.wakes() as wakes:
                 async for _ in wakes:
+                    await asyncio.sleep(self._linger_seconds)
                     try:
                         while await self.step() > 0:
                             pass

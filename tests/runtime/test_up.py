@@ -122,7 +122,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert (profile["username"], message["content"]) == ("ada", "Hello")
         # A second one on the same home says so.
         code, said = await house.run("up")
-        assert (code, "already running" in said or "Cannot listen" in said) == (1, True)
+        assert (code, "Hansard is already running on" in said) == (1, True)
         second = System(house.home, free_port())
         code, said = await second.run("up")
         assert code == 1
@@ -176,7 +176,6 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         said
         == f"hansard: Cannot listen on 127.0.0.1:{port}: Address already in use. Set HANSARD_PORT to another one.\n"
     )
-    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
