@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from adapters.vault import KeyName, Vault
 from domain.facts import Event, Meta, Recorded, UnknownEvent
-from domain.ids import EventId, StreamId
+from domain.ids import KeyId, StreamId
 from domain.topics import TOPICS
 
 NOBODY = UUID(int=0)
@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Sealed(Struct, frozen=True):
-    key: UUID
+    key: KeyId
     box: str
 
 
@@ -35,15 +35,6 @@ class _Box(Struct):
     """Only the sealed member of a row's JSON, to learn which keys a page needs."""
 
     sealed: Sealed | None = None
-
-
-class _PublicMeta(Struct, frozen=True):
-    id: EventId
-    command: str
-    actor: UUID | None = None
-    session: UUID | None = None
-    correlation: str | None = None
-    causation: str | None = None
 
 
 class StoredRow(NamedTuple):
@@ -60,7 +51,7 @@ class StoredRow(NamedTuple):
 
 
 _box = msgspec.json.Decoder(_Box).decode
-_public_meta = msgspec.json.Decoder(_PublicMeta).decode
+_public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed over
 
 
 def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
@@ -89,7 +80,7 @@ def encode(event: Event, meta: Meta, *, stream: StreamId, day: date, vault: Vaul
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
     """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
     plains: list[dict[str, Any]] = [_decode(row.data) for row in rows]
-    wanted = {UUID(sealed["key"]) for plain in plains if (sealed := plain.get("sealed"))}
+    wanted = {sealed["key"] for plain in plains if (sealed := plain.get("sealed"))}
     if whole_meta:
         wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}
     await vault.gather(wanted)
@@ -97,7 +88,7 @@ async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: boo
 
 
 def _decode_row(row: StoredRow, plain: dict[str, Any], vault: Vault, whole_meta: bool) -> Recorded[Event]:
-    meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
+    meta = _whole_meta(row, vault) if whole_meta else _public_meta(row.meta)
     kind = TOPICS.get(row.topic)
     if kind is None:
         unknown = UnknownEvent(row.topic, row.room_id)  # type: ignore[arg-type]
@@ -109,11 +100,6 @@ def _decode_row(row: StoredRow, plain: dict[str, Any], vault: Vault, whole_meta:
         plain |= dict.fromkeys(kind.sealed, "") if private is None else private
     event = msgspec.convert(plain, kind)
     return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
-
-
-def _meta(data: bytes) -> Meta:
-    meta = _public_meta(data)
-    return Meta(meta.id, meta.command, meta.actor, meta.session, meta.correlation, meta.causation)  # type: ignore[arg-type]
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
@@ -129,8 +115,8 @@ def _seal(private: dict[str, Any], name: KeyName, bound: bytes, vault: Vault) ->
     return Sealed(key_id, b2a_base64(vault.seal(key_id, _encode(private), bound), newline=False).decode())
 
 
-def _open(sealed: dict[str, str], bound: bytes, vault: Vault) -> dict[str, Any] | None:
-    plain = vault.open(UUID(sealed["key"]), a2b_base64(sealed["box"]), bound)
+def _open(sealed: dict[str, Any], bound: bytes, vault: Vault) -> dict[str, Any] | None:
+    plain = vault.open(sealed["key"], a2b_base64(sealed["box"]), bound)
     return None if plain is None else _decode(plain)
 
 

@@ -80,7 +80,7 @@ class Vault:
     def __init__(self, db: Db, master: Master) -> None:
         self.master = master
         self._db = db
-        self._keys: OrderedDict[UUID, AESGCM | None] = OrderedDict()
+        self._keys: OrderedDict[KeyId, AESGCM | None] = OrderedDict()
 
     async def make(self, names: Collection[KeyName]) -> None:
         """See to it that a key of each name exists, on the disk, and is at hand."""
@@ -95,14 +95,14 @@ class Vault:
                 name.subject,
                 name.room_id,
                 name.day,
-                self.master.wrap(AESGCM.generate_key(256), name=key_id.bytes),
+                self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()),
             )
             for key_id, name in missing.items()
         ]
         await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
         await self.gather(missing)
 
-    async def gather(self, key_ids: Collection[UUID]) -> None:
+    async def gather(self, key_ids: Collection[KeyId]) -> None:
         """Have these keys at hand, those that exist; one query for all that are not yet."""
         wanted = []
         for key_id in key_ids:
@@ -113,19 +113,19 @@ class Vault:
         if not wanted:
             return
         for key_id, wrapped in await self._db.all(_pair, SELECT_KEYS, wanted):
-            key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.bytes))
+            key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.encode()))
             self._keys[key_id] = key
         while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(wanted)):
             self._keys.popitem(last=False)
 
-    def seal(self, key_id: UUID, plain: bytes, bound: bytes) -> bytes:
+    def seal(self, key_id: KeyId, plain: bytes, bound: bytes) -> bytes:
         """Encrypt under a key at hand (nonce first); `bound` must be given again to open it."""
         key = self._keys[key_id]
         assert key is not None, "nothing new is sealed for an erased subject"
         nonce = os.urandom(NONCE_BYTES)
         return nonce + key.encrypt(nonce, plain, bound)
 
-    def open(self, key_id: UUID, sealed: bytes, bound: bytes) -> bytes | None:
+    def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
         """Decrypt; None when the key was destroyed. Raises `InvalidTag` when it is not what was sealed."""
         key = self._keys.get(key_id)
         return None if key is None else key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
@@ -161,12 +161,12 @@ def fingerprint(key: bytes) -> str:
 
 @lru_cache(maxsize=65_536)
 def _key_id(name: KeyName) -> KeyId:
-    return KeyId(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}"))
+    return KeyId(str(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}")))
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:
     return HKDFExpand(SHA256(), 32, purpose).derive(secret)
 
 
-def _pair(key_id: UUID, wrapped: bytes | None) -> tuple[UUID, bytes | None]:
-    return key_id, wrapped
+def _pair(key_id: UUID, wrapped: bytes | None) -> tuple[KeyId, bytes | None]:
+    return KeyId(str(key_id)), wrapped

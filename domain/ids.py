@@ -15,7 +15,7 @@ MessageId = NewType("MessageId", UUID)
 FileId = NewType("FileId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
-KeyId = NewType("KeyId", UUID)
+KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that a UUID's hash would tell
 RecordId = NewType("RecordId", UUID)
 Position = NewType("Position", int)
 
