@@ -21,6 +21,7 @@ from gateway.house import House
 from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
 from gateway.requests import require_reason
 
+Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
 PLACING = frozenset({"after", "cursor", "limit"})
 
 
@@ -42,8 +43,8 @@ async def list_events(
     room: UUID | None = None,
     subject: UUID | None = None,
     type: Annotated[str, Meta(max_length=100)] | None = None,
-    from_: Annotated[datetime | None, Parameter(query="from")] = None,
-    to: datetime | None = None,
+    from_: Annotated[Moment | None, Parameter(query="from")] = None,
+    to: Moment | None = None,
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None,
     cursor: str | None = None,
     limit: Limit = LIMIT,
