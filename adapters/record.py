@@ -160,16 +160,18 @@ class PostgresRecord:
         batch: list[_Waiting] = []
         later: list[_Waiting] = []
         written: set[object] = set()
+        awaited: set[object] = set()  # what those that wait looked at: nobody behind them may write it first
         size = 0
         while self._queue and len(batch) < APPEND_COMMANDS_MAX and size < APPEND_BYTES_MAX:
             waiting = self._queue.popleft()
             if waiting.answer.cancelled():
                 continue
-            if written.isdisjoint(waiting.touched):
+            if written.isdisjoint(waiting.touched) and awaited.isdisjoint(waiting.written):
                 batch.append(waiting)
                 size += waiting.size
             else:
                 later.append(waiting)
+                awaited |= waiting.touched
             written |= waiting.written
             if len(later) >= APPEND_COMMANDS_MAX:
                 break
