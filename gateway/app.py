@@ -69,6 +69,7 @@ def _openapi(house: House) -> OpenAPIConfig:
             security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
         ),
         security=[{"bearer": []}],
+        use_handler_docstrings=True,
         render_plugins=[],
         path="/schema/of-litestar",
     )

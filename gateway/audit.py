@@ -63,6 +63,7 @@ async def list_events(
 async def read_event(
     position: int, request: Request[Any, Any, Any], house: House, caller: Caller
 ) -> Response[AuditEntry]:
+    """Return the event at a position, whole: who, what, when, from where and why."""
     await note(request, house, caller)
     entry = await house.audit.entry(position) if 0 < position < 2**63 else None
     if entry is None:

@@ -40,6 +40,7 @@ async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | N
 
 @post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admit})
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+    """Leave a room; its last owner makes somebody else owner first."""
     outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
     return written(house, caller, outcome, None, status=204)
 

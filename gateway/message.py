@@ -124,6 +124,7 @@ def post_of(room_id: RoomId, message_id: MessageId, data: SendBody) -> PostMessa
 async def read_message(
     message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
+    """Return a message; with `?render=html` its text as sanitised HTML too."""
     message = await messages.seen(house.db, me(caller), MessageId(message_id), html=render == "html")
     if message is None:
         raise MessageNotFound

@@ -139,7 +139,8 @@ def _page(schema: dict[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><title>Hansard API</title>"
         "<style>body{font:16px/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}"
         "td{padding:.3rem .8rem;border-top:1px solid #ccc;vertical-align:top}</style>"
-        f"<h1>Hansard API</h1><p>The machine's form: <a href=/schema/openapi.json>openapi.json</a></p>"
+        f"<h1>Hansard API</h1><p>The machine's form: <a href=/schema/openapi.json>openapi.json</a>. "
+        "Sockets: <code>/api/v1/ws</code> and <code>/api/v1/ws/{room_id}</code>.</p>"
         f"<table>{''.join(rows)}</table></html>"
     )
 

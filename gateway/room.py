@@ -85,6 +85,7 @@ async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: R
 
 @get("/rooms/{room_id:uuid}", opt={"admit": admit})
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
+    """Return a room as the caller sees it."""
     room = await rooms.seen(house.db, me(caller), RoomId(room_id))
     if room is None:
         raise RoomNotFound

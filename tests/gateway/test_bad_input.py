@@ -281,6 +281,9 @@ async def test_the_schema_describes_every_route(house: Gateway) -> None:
         assert {"/api/v1/rooms", "/api/v1/rooms/{room_id}/messages", "/api/v1/audit/events"} <= schema["paths"].keys()
         send = schema["paths"]["/api/v1/rooms/{room_id}/messages"]["post"]
         assert "requestBody" in send
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                assert operation.get("description"), f"{method} {path} says nothing"
         page = await http.get(f"{house.base}/schema")
         assert page.headers["content-type"].startswith("text/html") and "/api/v1/rooms" in page.text
 
