@@ -25,6 +25,7 @@ from eventsourcing.persistence import (
     ListenNotifySubscription,
     Mapper,
     Notification,
+    NotSupportedError,
     OperationalError,
     ProcessRecorder,
     StoredEvent,
@@ -226,10 +227,10 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         return RecordRecorder(self._bridge)
 
     def tracking_recorder(self, tracking_recorder_class: Any = None) -> TrackingRecorder:
-        raise NotImplementedError("The record keeps no tracking of the library's; our projections have checkpoints.")
+        raise NotSupportedError("The record keeps no tracking of the library's; our projections have checkpoints.")
 
     def process_recorder(self) -> ProcessRecorder:
-        raise NotImplementedError("The record keeps no tracking of the library's; our projections have checkpoints.")
+        raise NotSupportedError("The record keeps no tracking of the library's; our projections have checkpoints.")
 
     def mapper(self, transcoder: Any = None, mapper_class: Any = None) -> Mapper[Any]:
         mapper = super().mapper(transcoder, mapper_class or RecordMapper)

@@ -5,10 +5,8 @@ side, a bounded number of them; feeds are the hub's.
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from typing import Any
-from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
 import structlog
@@ -37,8 +35,8 @@ from domain.refusals import BadToken, Refused, RoomNotFound
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol
-from gateway.door import bearer
 from gateway.feeds import Connection, Feed
+from gateway.handshake import credentials, query_of, refuse
 from gateway.house import House
 from gateway.outlet import EXTENSION
 from gateway.protocol import (
@@ -56,9 +54,6 @@ from gateway.protocol import (
 )
 
 log = structlog.get_logger()
-
-JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
-QUERY_OF_ROOM = frozenset({"after", "record"})
 
 
 class SocketGone(Exception):
@@ -85,7 +80,7 @@ class Session:
         self._send: Any = socket.send
         self._room_id = room_id
         self._headers: dict[bytes, bytes] = dict(self._scope["headers"])
-        self._query = parse_qs(self._scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        self._query = query_of(self._scope)
         self._connection: Connection
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
@@ -97,9 +92,9 @@ class Session:
         if (await self._receive())["type"] != "websocket.connect":
             return
         try:
-            access = self._credentials()
+            access = credentials(self._house, self._scope, is_room=self._room_id is not None)
         except (Refused, problems.Problem) as refusal:
-            await self._refuse(refusal)
+            await refuse(self._send, refusal)
             return
         offered = self._scope.get("subprotocols", ())
         chosen = protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None
@@ -141,42 +136,6 @@ class Session:
                     await self._connection.drained()  # who does not read is not read from
         finally:
             self._house.hub.leave(self._connection)
-
-    # Before the upgrade
-
-    def _credentials(self) -> Access | None:
-        """Return what the handshake shows; None: a first frame will. Raises what HTTP answers."""
-        if any(JWT_LIKE.search(value) for values in self._query.values() for value in values):
-            raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
-        if "ticket" in self._query:
-            raise BadToken("Tickets are not given out here.")
-        for name in self._query:
-            if self._room_id is None or name not in QUERY_OF_ROOM:
-                raise problems.Problem(422, "query.unknown", f"?{name}: This query parameter is not known here.")
-        self._check_origin()
-        if self._house.hub.draining:
-            raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
-        if b"authorization" in self._headers:
-            return self._house.sessions.authenticate(bearer(self._headers))
-        return None
-
-    def _check_origin(self) -> None:
-        """Browsers send Origin: it must be the server's own or on the list, or any page could use a person's socket."""
-        origin = self._headers.get(b"origin", b"").decode("latin-1")
-        if not origin:
-            return
-        host = self._headers.get(b"host", b"").decode("latin-1")
-        own = {f"http://{host}", f"https://{host}"}
-        if origin not in own and origin not in self._house.terms.origins:
-            raise problems.Problem(403, "origin.refused", "Pages of this origin may not connect.")
-
-    async def _refuse(self, refusal: Exception) -> None:
-        problem = problems.problem_of(refusal)
-        body = problems.rendered(problem, None)
-        headers = [(b"content-type", problems.MEDIA_TYPE.encode())]
-        headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-        await self._send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-        await self._send({"type": "websocket.http.response.body", "body": body})
 
     # The first frames
 
