@@ -179,26 +179,23 @@ class PostgresRecord:
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        """Append a batch and answer each of its commands; one that Postgres rejects does not fail its neighbours."""
+        """Append a batch and answer each of its commands; one that cannot be written does not fail its neighbours."""
         try:
             answers = await self._call(batch)
         except RecordUnavailable as error:
             self._drop_connection()
             self._fail(batch, error)
-        except asyncpg.PostgresError as error:
+        except Exception as error:  # of whatever kind: halves are tried until the one that it comes from stands alone
             if len(batch) == 1:
-                self._fail(
-                    batch, error if _is_ours(error) else RecordUnavailable(f"Postgres refuses to write: {error}")
-                )
+                self._fail(batch, _blamed(error))
                 return
             middle = len(batch) // 2
             await self._commit(batch[:middle])
             await self._commit(batch[middle:])
-        except BaseException as error:
-            self._fail(batch, RecordUnavailable("The writer was stopped.") if _is_stop(error) else error)
-            if _is_stop(error):
-                self._drop_connection()
-                raise
+        except BaseException:
+            self._drop_connection()
+            self._fail(batch, RecordUnavailable("The writer was stopped."))
+            raise
         else:
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
@@ -386,10 +383,8 @@ def _head(record: UUID, position: int, at: datetime) -> Head:
     return Head(RecordId(record), position, at)
 
 
-def _is_ours(error: asyncpg.PostgresError) -> bool:
-    """Whether the command itself is to blame (SQLSTATE classes 22, 23 and 42), and not the server's state."""
-    return str(error.sqlstate)[:2] in ("22", "23", "42")
-
-
-def _is_stop(error: BaseException) -> bool:
-    return isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, SystemExit))
+def _blamed(error: Exception) -> Exception:
+    """Tell what the command itself is to blame for (SQLSTATE classes 22, 23 and 42) from the server's state."""
+    if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] not in ("22", "23", "42"):
+        return RecordUnavailable(f"Postgres refuses to write: {error}")
+    return error
