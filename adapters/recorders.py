@@ -5,12 +5,13 @@ application of the library reads the record through it, and the library's own te
 contract, in a record of their own. It opens nothing that is sealed unless `HANSARD_MASTER_KEY_FILE` is given.
 
 Appending goes through `record.append`, like everybody's; the library decides versions by itself, so none are expected
-here and a version that exists already is an `IntegrityError`.
+here and a version that exists already is an `IntegrityError`. What is Hansard's own can only be read: nothing could
+take a foreign event from an append-only record again.
 """
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -28,17 +29,19 @@ from eventsourcing.persistence import (
     NotSupportedError,
     OperationalError,
     ProcessRecorder,
+    ProgrammingError,
     StoredEvent,
     Subscription,
     TrackingRecorder,
 )
 
 from adapters.codec import StoredRow, decode_all
-from adapters.database import Database, connect
+from adapters.database import Database, connect, translated
 from adapters.record import APPEND, CHANNEL
 from adapters.vault import Vault, load_master
 from domain.facts import Event, Recorded
 from domain.ports import RecordUnavailable
+from domain.topics import TOPICS
 
 T = TypeVar("T")
 
@@ -56,6 +59,7 @@ SELECT_NOTIFICATIONS = """
     ORDER BY position LIMIT $4
 """
 SELECT_LAST = "SELECT max(position) FROM record.events"
+SELECT_FIRST_TOPIC = "SELECT topic FROM record.events WHERE position = 1"
 SELECT_ROW = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE position = $1
 """
@@ -87,7 +91,11 @@ class Bridge:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hansard recorders", daemon=True)
         self._thread.start()
-        self.db = self.wait(Database.open(url, size=8))
+        try:
+            self.db = self.wait(Database.open(url, size=8))
+        except BaseException:
+            self._end()
+            raise
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread and return its result, errors in the library's words."""
@@ -98,11 +106,20 @@ class Bridge:
         except RecordUnavailable as error:
             raise OperationalError(str(error)) from error
 
+    def soon(self, work: Callable[[], object]) -> None:
+        """Have the loop's thread do something, and do not wait; after `close` nothing is left to do."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work)
+
     def close(self) -> None:
         if self._thread.is_alive():
             self.wait(self.db.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            self._end()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class StreamRecorder(AggregateRecorder):
@@ -133,6 +150,8 @@ class StreamRecorder(AggregateRecorder):
     async def _insert(self, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
         if not stored_events:
             return []
+        if await self._bridge.db.value(SELECT_FIRST_TOPIC) in TOPICS:
+            raise ProgrammingError("This is Hansard's own record: the library may read it, not write it.")
         count = len(stored_events)
         columns: list[list[Any]] = [
             [1] * count,
@@ -144,7 +163,8 @@ class StreamRecorder(AggregateRecorder):
             [None] * count,
         ]
         async with self._bridge.db.session() as session:
-            rows = await session.connection.fetch(APPEND, 1, [], [], [], *columns, [], [], [], [], [], [], [])
+            with translated():
+                rows = await session.connection.fetch(APPEND, 1, [], [], [], *columns, [], [], [], [], [], [], [])
         return list(range(rows[0]["first"], rows[0]["last"] + 1))
 
 
@@ -186,7 +206,7 @@ class RecordSubscription(ListenNotifySubscription[ApplicationRecorder]):
 
     def stop(self) -> None:
         super().stop()
-        self._ears.terminate()
+        self._bridge.soon(self._ears.terminate)
 
     async def _listen(self) -> Any:
         ears = await connect(self._bridge.url)

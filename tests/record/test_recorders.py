@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError, StoredEvent
 from eventsourcing.tests.persistence import (
     AggregateRecorderTestCase,
     ApplicationRecorderTestCase,
@@ -112,3 +113,57 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
     assert registered.fact.event == AccountRegistered(user_id, "ada@example.com", "ada", "no hash")
     assert isinstance(opened.fact.event, RoomOpened) and opened.fact.event.name == "Lobby"
     assert isinstance(master, Master)
+
+
+async def test_the_library_may_read_our_record_and_never_write_it(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, desk):
+        await desk.do(RegisterAccount(UserId(uuid4()), "ada@example.com", "ada", "no hash"), Caller())
+
+        def save() -> None:
+            app = Application[UUID](
+                env={"PERSISTENCE_MODULE": "adapters.recorders", "HANSARD_DATABASE_URL": database_url}
+            )
+            try:
+                app.save(Dog("Fido"))
+            finally:
+                app.close()
+
+        with pytest.raises(ProgrammingError):
+            await asyncio.to_thread(save)
+        assert (await record.head()).position == 1
+
+
+async def test_a_subscription_of_the_library_follows_what_we_append(database_url: str) -> None:
+    bridge = await asyncio.to_thread(Bridge, database_url)
+    heard: list[tuple[int, str]] = []
+
+    def follow() -> None:
+        with RecordRecorder(bridge).subscribe(gt=0) as subscription:
+            for notification in subscription:
+                heard.append((notification.id, notification.topic))
+                if len(heard) == 3:
+                    return
+
+    async with ledger(database_url) as (_, _, desk), asyncio.timeout(30):
+        following = asyncio.create_task(asyncio.to_thread(follow))
+        user_id = UserId(uuid4())
+        await desk.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
+        await desk.do(OpenRoom(RoomId(uuid4()), "Lobby"), Caller(user_id=user_id))
+        await following
+    await asyncio.to_thread(bridge.close)
+    assert heard == [(1, "account.registered"), (2, "room.opened"), (3, "member.joined")]
+
+
+async def test_a_record_that_is_away_is_told_in_the_librarys_words(database_url: str) -> None:
+    def use() -> None:
+        bridge = Bridge(database_url)
+        recorder = RecordRecorder(bridge)
+        event = StoredEvent(uuid4(), 1, "dog:born", b"{}")
+        recorder.insert_events([event])
+        with pytest.raises(IntegrityError):
+            recorder.insert_events([event])
+        bridge.close()
+        with pytest.raises(OperationalError):
+            Bridge("postgresql://nobody@127.0.0.1:1/nowhere")
+
+    await asyncio.to_thread(use)
