@@ -79,7 +79,7 @@ def encode(event: Event, meta: Meta, *, stream: StreamId, day: date, vault: Vaul
 
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
     """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
-    plains: list[dict[str, Any]] = [_decode(row.data) for row in rows]
+    plains: list[dict[str, Any]] = [_decode(row.data) if row.topic in TOPICS else {} for row in rows]
     wanted = {sealed["key"] for plain in plains if (sealed := plain.get("sealed"))}
     if whole_meta:
         wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}

@@ -96,7 +96,7 @@ class EdDsaTokens:
                 options={"require": REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
             )
             return _access(claims, now)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             raise BadToken from None
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
+from tempfile import mkstemp
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -135,14 +136,7 @@ def load_master(path: Path, *, create: bool) -> Master:
     """Read the key file (64 hex digits); with `create`, make it first where there is none, with mode 0600."""
     if create and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(os.urandom(32).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process of the same house was first: its key holds
-            os.link(draft, path)
-        draft.unlink()
+        _create_key_file(path)
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:
@@ -152,6 +146,25 @@ def load_master(path: Path, *, create: bool) -> Master:
     if len(secret) != 32:
         raise MasterKeyWrong(f"The master key at {path} is not 64 hexadecimal digits.")
     return Master(secret)
+
+
+def _create_key_file(path: Path) -> None:
+    """Make the file whole or not at all: written beside, on the disk, and only then under its name."""
+    handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process of the same house was first: its key holds
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # a key whose name a power cut takes away opens nothing any more
+    finally:
+        os.close(folder)
 
 
 def fingerprint(key: bytes) -> str:

@@ -1,0 +1,202 @@
+"""The vault and what it seals: key files, wrapped keys, boxes that stay where they were put, and the form on the disk."""
+
+import asyncio
+import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from adapters.audit import AuditReader, Filter
+from adapters.codec import StoredRow, decode_all
+from adapters.vault import KeyName, Master, MasterKeyWrong, Vault, load_master
+from domain.facts import UnknownEvent
+from domain.ids import RoomId
+from domain.message import MessagePosted
+from tests.houses import MASTER, ledger
+from tests.record.test_record import post
+
+SELECT_ROWS = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY position
+"""
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "sealed.json").read_text())
+
+
+def test_a_master_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "master.key"
+    before = os.umask(0)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            masters = list(threads.map(lambda _: load_master(path, create=True), range(8)))
+    finally:
+        os.umask(before)
+    assert len({master.claim("email", "a@b.c") for master in masters}) == 1, "all found the first one's key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["master.key"]
+    assert len(bytes.fromhex(path.read_text())) == 32
+
+
+def test_what_a_crash_left_behind_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    for name in (f"master.key.{os.getpid()}", "master.key.1"):
+        (tmp_path / name).write_text("half a k")
+    load_master(path, create=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_key_file_that_is_missing_or_broken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(MasterKeyWrong, match="There is no master key at"):
+        load_master(tmp_path / "none", create=False)
+    for content in ("", "00" * 31, "00" * 33, "no digits", "0" * 63):
+        (tmp_path / "bad").write_text(content)
+        with pytest.raises(MasterKeyWrong, match="not 64 hexadecimal digits"):
+            load_master(tmp_path / "bad", create=True)
+
+
+def test_a_wrapped_key_opens_under_its_name_and_its_master_only() -> None:
+    wrapped = MASTER.wrap(b"k" * 32, name=b"one")
+    assert b"k" * 32 not in wrapped and MASTER.unwrap(wrapped, name=b"one") == b"k" * 32
+    for master, name in ((MASTER, b"two"), (Master(b"another master key, 32 bytes, ok"), b"one")):
+        with pytest.raises(MasterKeyWrong):
+            master.unwrap(wrapped, name=name)
+
+
+async def test_another_master_key_reads_nothing_and_says_so(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post())
+    async with ledger(database_url, master=Master(b"another master key, 32 bytes, ok")) as (_, record, _):
+        with pytest.raises(MasterKeyWrong):
+            await record.after(0, limit=1)
+
+
+async def test_keys_are_of_a_person_a_room_and_a_day(database_url: str) -> None:
+    async with ledger(database_url) as (db, _, _):
+        vaults = [Vault(db, MASTER) for _ in range(4)]
+        ada, lobby, day = uuid4(), RoomId(uuid4()), date(2026, 11, 24)
+        names = [KeyName(ada, lobby, day), KeyName(ada, None, day), KeyName(ada, lobby, date(2026, 11, 25))]
+        await asyncio.gather(*(vault.make(names) for vault in vaults))
+        assert await db.value("SELECT count(*) FROM vault.data_keys WHERE subject = $1", ada) == 3
+        sealed = vaults[0].seal(names[0].id(), b"hello", b"bound")
+        assert [vault.open(names[0].id(), sealed, b"bound") for vault in vaults] == [b"hello"] * 4
+        for name, bound in ((names[0], b"elsewhere"), (names[1], b"bound"), (names[2], b"bound")):
+            with pytest.raises(InvalidTag):
+                vaults[0].open(name.id(), sealed, bound)
+        assert vaults[0].seal(names[0].id(), b"hello", b"bound") != sealed, "every box has its own nonce"
+
+
+async def test_no_box_opens_anywhere_else(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, _):
+        await record.append(post("one"))
+        await record.append(post("two"))
+        one, two = await db.all(StoredRow, SELECT_ROWS)
+        vault = Vault(db, MASTER)
+        said, told = json.loads(one.data), json.loads(one.meta)
+        for moved in (
+            one._replace(stream=two.stream),
+            one._replace(topic="message.edited"),
+            one._replace(data=json.dumps(said | {"sealed": told["sealed"]}).encode()),
+            one._replace(meta=json.dumps(told | {"sealed": said["sealed"]}).encode()),
+            one._replace(meta=json.dumps(told | {"sealed": json.loads(two.meta)["sealed"]}).encode()),
+            one._replace(meta=json.dumps(told | {"id": str(uuid4())}).encode()),
+        ):
+            with pytest.raises(InvalidTag):
+                await decode_all([moved], vault, whole_meta=True)
+        (whole,) = await decode_all([one], vault, whole_meta=True)
+        assert (whole.event.content, whole.meta.address) == ("one", "203.0.113.9")  # type: ignore[attr-defined]
+
+
+async def test_an_entry_whose_key_is_destroyed_says_that_it_is_erased(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post("forget me"))
+    superuser = await asyncpg.connect(database_url)
+    await superuser.execute("UPDATE vault.data_keys SET wrapped = NULL")
+    await superuser.close()
+    async with ledger(database_url) as (db, _, _):
+        entry = await AuditReader(db, Vault(db, MASTER)).entry(1)
+        assert entry is not None and entry.erased
+        assert (entry.data["content"], entry.address, entry.command) == ("", None, "PostMessage")
+
+
+async def test_topics_of_later_versions_and_of_others_are_passed_over(database_url: str) -> None:
+    superuser = await asyncpg.connect(database_url)
+    room_id, meta = uuid4(), json.dumps({"id": str(uuid4()), "command": "Later", "unheard": True}).encode()
+    for position, data in enumerate((b'{"more":1,"sealed":{"later":"form"}}', b"[1]", b"\x00\xff no JSON"), 1):
+        await superuser.execute(
+            "INSERT INTO record.events VALUES ($1, gen_random_uuid(), 1, 'later.topic', $2, $3, $4, now())",
+            position, data, meta, room_id,
+        )  # fmt: skip
+    await superuser.execute("UPDATE record.head SET position = 3")
+    await superuser.close()
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post())
+        facts = await record.after(0, limit=10)
+        assert [fact.event for fact in facts[:3]] == [UnknownEvent("later.topic", RoomId(room_id))] * 3
+        assert isinstance(facts[3].event, MessagePosted) and facts[3].position == 4
+
+
+async def test_what_was_sealed_by_the_first_version_still_opens(database_url: str) -> None:
+    """Key derivation, wrapping, associated data and base64 are for ever: a golden row of the first version proves it."""
+    superuser = await asyncpg.connect(database_url)
+    key, row = GOLDEN["key"], GOLDEN["row"]
+    await superuser.execute(
+        "INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped) VALUES ($1, $2, $3, $4, $5)",
+        UUID(key["key_id"]), UUID(key["subject"]), UUID(key["room_id"]), date.fromisoformat(key["day"]),
+        bytes.fromhex(key["wrapped"]),
+    )  # fmt: skip
+    await superuser.execute(
+        "INSERT INTO record.events VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        1, UUID(row["stream"]), 1, row["topic"], row["data"].encode(), row["meta"].encode(), UUID(row["room_id"]),
+        datetime(2026, 11, 24, 12, tzinfo=UTC),
+    )  # fmt: skip
+    await superuser.close()
+    async with ledger(database_url) as (_, record, _):
+        (fact,) = await record.after(0, limit=1)
+    assert isinstance(fact.event, MessagePosted) and not fact.erased
+    assert fact.event.content == "Golden words: ä 𝄞"
+    name = KeyName(UUID(key["subject"]), RoomId(UUID(key["room_id"])), date.fromisoformat(key["day"]))
+    assert name.id() == key["key_id"], "the same name finds the same key"
+    assert MASTER.claim("email", "ada@example.com").hex() == GOLDEN["claim"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A filter, and the positions that it finds among those written below."""
+
+    filter: Filter
+    positions: list[int]
+
+
+async def test_the_audit_reader_filters_and_pages(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, _):
+        facts: list[Any] = [(await record.append(post(str(i)))) for i in range(5)]
+        reader = AuditReader(db, Vault(db, MASTER))
+        second = facts[1].facts[0]
+        sender, room_id = second.event.sender_id, second.event.room_id
+        for asked in (
+            Asked(Filter(), [1, 2, 3, 4, 5]),
+            Asked(Filter(actor=sender, room=room_id, subject=sender, type="message.posted"), [1, 2, 3, 4, 5]),
+            Asked(Filter(actor=uuid4()), []),
+            Asked(Filter(room=uuid4()), []),
+            Asked(Filter(subject=uuid4()), []),
+            Asked(Filter(type="room.opened"), []),
+            Asked(Filter(from_=second.at), [2, 3, 4, 5]),
+            Asked(Filter(to=second.at), [1]),
+        ):
+            page = await reader.page(asked.filter, after=0, limit=10)
+            assert ([entry.position for entry in page.entries], page.next_after) == (asked.positions, None), asked
+        seen: list[int] = []
+        after: int | None = 0
+        while after is not None:
+            page = await reader.page(Filter(), after=after, limit=2)
+            seen += [entry.position for entry in page.entries]
+            after = page.next_after
+        assert seen == [1, 2, 3, 4, 5]
+        assert await reader.entry(6) is None
