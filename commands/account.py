@@ -48,7 +48,8 @@ class RevokeRole(Struct, frozen=True):
 async def register(command: RegisterAccount, work: Work) -> None:
     check_email(command.email)
     check_username(command.username)
-    await work.load_new(ACCOUNT, command.user_id)
+    existing = await work.load_new(ACCOUNT, command.user_id)
+    assert existing is None, "an account's id is minted for it"
     work.act_as(command.user_id)
     work.write(
         ACCOUNT,

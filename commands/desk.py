@@ -181,8 +181,9 @@ class Desk:
                 await self.step()
         finally:
             self._closing = True
-            async with asyncio.timeout(POSTPONED_LAST_SECONDS):
-                await self.step(everything=True)
+            with suppress(TimeoutError):  # marks are hints: no process stays for them
+                async with asyncio.timeout(POSTPONED_LAST_SECONDS):
+                    await self.step(everything=True)
 
     async def step(self, *, everything: bool = False) -> int:
         """Do the postponed commands that are due; answers how many."""

@@ -60,8 +60,9 @@ async def post(command: PostMessage, work: Work) -> None:
 async def edit(command: EditMessage, work: Work) -> None:
     message = await work.load(MESSAGE, command.message_id)
     await reach(work, message)
-    _decide_version(command, work)
     assert work.caller.user_id
+    decide.require_editable(message, by=work.caller.user_id)
+    _decide_version(command, work)
     events = decide.edit(message, by=work.caller.user_id, content=command.content)
     work.write(MESSAGE, command.message_id, events=events)
 

@@ -75,7 +75,8 @@ async def open_room(command: OpenRoom, work: Work) -> None:
     check_room_name(command.name)
     if command.description is not None:
         check_room_description(command.description)
-    await work.load_new(ROOM, command.room_id)
+    existing = await work.load_new(ROOM, command.room_id)
+    assert existing is None, "a room's id is minted for it"
     await work.load_new(MEMBERSHIP, command.room_id, user_id)
     opened = decide.open_room(
         room_id=command.room_id,

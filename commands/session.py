@@ -37,7 +37,8 @@ class EndSession(Struct, frozen=True):
 async def open_session(command: OpenSession, work: Work) -> None:
     work.act_as(command.user_id)
     require_active(await work.load(ACCOUNT, command.user_id))
-    await work.load_new(SESSION, command.session_id)
+    existing = await work.load_new(SESSION, command.session_id)
+    assert existing is None, "a session's id is minted for it"
     work.write(
         SESSION,
         command.session_id,

@@ -96,8 +96,8 @@ def post(
     reply_to: MessageId | None = None,
 ) -> tuple[MessageEvent, ...]:
     """Post once: the very same post again changes nothing, anything else under its id is refused."""
-    KINDS[message_type].check(content, file_id)
     if message is None:
+        KINDS[message_type].check(content, file_id)
         return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to),)
     asked = (room_id, sender_id, content, message_type, file_id, reply_to)
     posted = (
@@ -115,12 +115,7 @@ def post(
 
 def edit(message: Message | None, *, by: UserId, content: str) -> tuple[MessageEvent, ...]:
     """Replace the text; only the sender may, and the same words again change nothing."""
-    if message is None:
-        raise MessageNotFound
-    if message.sender_id != by:
-        raise NotYourMessage
-    if message.is_deleted:
-        raise MessageDeletedAlready
+    message = require_editable(message, by=by)
     KINDS[message.message_type].check(content, message.file_id)
     if message.content == content:
         return ()
@@ -146,6 +141,17 @@ def delete(message: Message | None, *, by: UserId, moderates: bool) -> tuple[Mes
             message.reply_to, message.position, message.posted_at, message.is_edited, by,
         ),
     )  # fmt: skip
+
+
+def require_editable(message: Message | None, *, by: UserId) -> Message:
+    """Refuse what cannot be edited, by this person or at all."""
+    if message is None:
+        raise MessageNotFound
+    if message.sender_id != by:
+        raise NotYourMessage
+    if message.is_deleted:
+        raise MessageDeletedAlready
+    return message
 
 
 def require_version(actual: int, wanted: int | None) -> None:

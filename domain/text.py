@@ -18,11 +18,16 @@ from domain.refusals import Invalid
 # Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Default_Ignorable_Code_Point (UAX 44): nothing is shown for them, so two names that differ by one look the same.
+INVISIBLE = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 # The grammar of an address that browsers accept (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
 EMAIL = re.compile(
     r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # without ASCII, the long s and the Kelvin sign pass for s and k
 )
 AVATAR_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 
@@ -46,10 +51,12 @@ def check_email(email: str) -> None:
 
 
 def check_username(username: str) -> None:
-    """Letters and digits of any script, `_ . -`, 2 to 50 characters."""
+    """Letters and digits of any script, `_ . -`, 2 to 50 characters, all of them visible."""
     _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
     if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
         raise Invalid("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
+    if INVISIBLE.search(username) or unicodedata.category(username[0]).startswith("M"):
+        raise Invalid("A username has visible characters only, and begins with one.", pointer="/username")
 
 
 def check_password(password: str, *, chars_min: int) -> None:
@@ -70,7 +77,7 @@ def check_avatar_url(url: str) -> None:
 
 def check_room_name(name: str) -> None:
     _check_length(name, "name", 1, ROOM_NAME_CHARS_MAX)
-    if LINE_BREAKING.search(name) or not name.strip():
+    if LINE_BREAKING.search(name) or not INVISIBLE.sub("", name).strip():
         raise Invalid("A room's name is one line of visible characters.", pointer="/name")
 
 

@@ -10,8 +10,19 @@ from hypothesis import strategies as st
 
 from domain import account, audit, membership, message, reading, room, session
 from domain.account import AccountRegistered, ProfileChanged
-from domain.facts import Event, Meta, Recorded, Stream
-from domain.ids import EventId, FileId, MessageId, RoomId, SessionId, StreamId, UserId, stream_id, uuid7
+from domain.facts import Event, Meta, Recorded, Stream, UnknownEvent
+from domain.ids import (
+    EventId,
+    FileId,
+    MessageId,
+    RoomId,
+    SessionId,
+    StreamId,
+    UserId,
+    stream_id,
+    system_message_id,
+    uuid7,
+)
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.refusals import (
@@ -33,6 +44,7 @@ from domain.refusals import (
     RoomNotFound,
     SessionRevoked,
     Stale,
+    TooManyOwners,
 )
 from domain.room import OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded, SessionOpened, SessionRefreshed
@@ -144,6 +156,26 @@ class TestRoom:
         owners = given_facts(room.ROOM, *events).owner_ids
         assert len(owners) >= 1 and len(set(owners)) == len(owners)
 
+    def test_a_room_has_at_most_a_hundred_owners(self) -> None:
+        hundred = tuple(UserId(UUID(int=n)) for n in range(1, 101))
+        state = given_facts(room.ROOM, OPENED, OwnersChanged(LOBBY, hundred))
+        with pytest.raises(TooManyOwners):
+            room.add_owner(state, user_id=UserId(UUID(int=101)))
+        assert room.add_owner(state, user_id=hundred[7]) == ()
+        assert room.remove_owner(state, user_id=UserId(UUID(int=101))) == ()
+
+    def test_a_change_holds_the_whole_room_and_null_clears(self) -> None:
+        first = RoomChanged(LOBBY, "Hall", "Where we meet", True, "joined", ADA)
+        state = given_facts(room.ROOM, OPENED, first)
+        assert room.change(state, description=None, by=BEN) == (RoomChanged(LOBBY, "Hall", None, True, "joined", BEN),)
+        assert room.change(state, is_private=True, history="joined", by=BEN) == ()
+
+    def test_owners_of_an_archived_room_stay_as_they_are(self) -> None:
+        state = given_facts(room.ROOM, OPENED, RoomArchivedEvent(LOBBY, ADA))
+        for decide in (room.add_owner, room.remove_owner):
+            with pytest.raises(RoomArchived):
+                decide(state, user_id=ADA)
+
     def test_the_eldest_owner_comes_first(self) -> None:
         state = given_facts(room.ROOM, OPENED, OwnersChanged(LOBBY, (ADA, BEN)))
         assert room.remove_owner(state, user_id=ADA) == (OwnersChanged(LOBBY, (BEN,)),)
@@ -216,6 +248,39 @@ class TestMembership:
         else:
             assert membership.remove(actor, subject, ban=True) == (MemberRemoved(LOBBY, BEN, by=ADA, banned=True),)
 
+    @pytest.mark.parametrize(
+        ("role", "banned", "is_private", "refusal"),
+        [
+            ("member", False, True, None),
+            (None, False, False, None),
+            (None, False, True, RoomNotFound),
+            ("left", False, False, None),
+            ("left", False, True, RoomNotFound),
+            ("left", True, False, Banned),
+            ("left", True, True, RoomNotFound),  # of a private room one learns nothing, not even that one is banned
+        ],
+    )
+    def test_who_may_know_of_a_room(self, role: Any, banned: bool, is_private: bool, refusal: Any) -> None:
+        gone = (MemberRemoved(LOBBY, BEN, by=ADA, banned=banned),) if role == "left" else ()
+        state = self.member(BEN, "member", *gone) if role else None
+        if refusal is None:
+            membership.admit(state, is_private=is_private)
+        else:
+            with pytest.raises(refusal):
+                membership.admit(state, is_private=is_private)
+
+    def test_who_comes_back_begins_anew(self) -> None:
+        gone = (MemberRemoved(LOBBY, BEN, by=ADA, banned=True), MemberJoined(LOBBY, BEN, "member", by=ADA))
+        back = self.member(BEN, "admin", *gone)
+        assert (back.role, back.is_banned, back.joined_position) == ("member", False, 103)
+        promoted = self.member(BEN, "member", MemberRoleChanged(LOBBY, BEN, "admin", by=ADA))
+        assert (promoted.role, promoted.joined_position) == ("admin", 101)
+
+    def test_adding_a_banned_person_lifts_the_ban(self) -> None:
+        banned = self.member(BEN, "member", MemberRemoved(LOBBY, BEN, by=ADA, banned=True))
+        joined = membership.put(self.member(ADA, "admin"), banned, room_id=LOBBY, user_id=BEN, role="member")
+        assert joined == (MemberJoined(LOBBY, BEN, "member", by=ADA),)
+
     def test_nobody_removes_themselves_and_nobody_leaves_twice(self) -> None:
         ada = self.member(ADA, "owner")
         with pytest.raises(RoleTooLow):
@@ -287,6 +352,19 @@ class TestMessage:
         with pytest.raises(Stale):
             message.require_version(3, 2)
 
+    def test_what_was_edited_is_known_to_have_been(self) -> None:
+        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, content="bye")
+        state = given_facts(message.MESSAGE, POSTED, *edited)
+        (deleted,) = message.delete(state, by=ADA, moderates=False)
+        assert isinstance(deleted, MessageDeleted) and deleted.is_edited and deleted.posted_position == 101
+        assert given_facts(message.MESSAGE, POSTED, *edited, deleted).content == ""
+        with pytest.raises(MessageNotFound):
+            message.delete(None, by=ADA, moderates=True)
+
+    def test_an_id_that_is_taken_is_told_before_what_is_wrong_with_the_text(self) -> None:
+        with pytest.raises(MessageIdTaken):
+            self.post(given_facts(message.MESSAGE, POSTED), content="")
+
 
 class TestReading:
     def mark(self, state: Any, position: int) -> tuple[Event, ...]:
@@ -317,6 +395,32 @@ def test_ids() -> None:
     assert made.int >> 80 == 0x0123456789AB
     assert stream_id("room", ADA) != stream_id("account", ADA)
     assert stream_id("membership", ADA, BEN) != stream_id("membership", BEN, ADA)
+
+
+def test_ids_that_the_record_holds_are_for_ever() -> None:
+    """Streams are found, and system messages named, by these very values: another derivation would lose them."""
+    assert str(stream_id("room", LOBBY)) == "7bffca59-a0b8-5339-9c0c-b364e5dee2a4"
+    assert str(stream_id("membership", LOBBY, ADA)) == "6d3e707a-2828-50ca-a3c8-d008f4d0fcf8"
+    assert str(system_message_id(7)) == "0bfb4675-8039-58ea-b86c-a1326d8f91ae"
+    assert str(audit.read_key(SessionId(ADA), "/x", 7)) == "38a4e0c4-67db-5abf-bad9-541e88b346f4"
+
+
+def test_every_event_says_who_hears_it_and_whose_it_is() -> None:
+    assert POSTED.audience() == OPENED.audience() == MemberLeft(LOBBY, ADA).audience() == LOBBY
+    for unheard in (
+        REGISTERED,
+        OwnersChanged(LOBBY, (ADA,)),
+        reading.ReadMarked(LOBBY, ADA, 1),
+        TestSession.opened,
+        audit.AuditRead(ADA, "/x", 7),
+    ):
+        assert unheard.audience() is None
+    assert POSTED.key_subject() == (ADA, LOBBY)
+    assert REGISTERED.key_subject() == TestSession.opened.key_subject() == (ADA, None)
+    assert OPENED.key_subject() == (LOBBY, LOBBY)
+    assert UnknownEvent("later.topic", LOBBY).audience() == LOBBY
+    with pytest.raises(AssertionError):
+        MemberLeft(LOBBY, ADA).key_subject()
 
 
 def test_names_are_compared_folded() -> None:
