@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from domain.ids import RecordId, RoomId
-from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, REDIS_SECONDS
+from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, REDIS_SECONDS
 
 # One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
 # so that no later entry can take a place after a hole.
@@ -120,7 +120,9 @@ class Lanes:
         try:
             if self._reader_id is None:
                 self._reader_id = int(await _asked(cast(Awaitable[Any], self._reader.client_id())))
-            answer = await _asked(cast(Awaitable[Any], self._reader.xread(streams, count=500, block=LANE_BLOCK_MS)))
+            answer = await _asked(
+                cast(Awaitable[Any], self._reader.xread(streams, count=LANE_READ_ENTRIES_MAX, block=LANE_BLOCK_MS))
+            )
         except LanesUnavailable:
             self._reader_id = None
             raise

@@ -1,6 +1,6 @@
 """Registering, one's own profile, and how one finds others."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get, post, put
@@ -47,11 +47,16 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
     avatar_url: Annotated[str, Meta(max_length=AVATAR_URL_CHARS_MAX)] | None | UnsetType = UNSET
 
 
-@post("/auth/register")
-async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
-    """Make an account. E-mail and username are compared case-folded."""
+async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse new accounts where none are taken."""
     if not house.terms.registration_open:
         raise RegistrationClosed
+
+
+@post("/auth/register", opt={"admit": admit_strangers})
+async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
+    """Make an account. E-mail and username are compared case-folded."""
+    await admit_strangers(house, caller, {})
     check_email(data.email)
     check_username(data.username)
     check_password(data.password, chars_min=house.terms.password_chars_min)

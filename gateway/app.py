@@ -49,7 +49,7 @@ def create_app(house: House) -> ASGIApp:
         debug=False,
     )
     app.state.house = house
-    return Door(app, house.sessions, house.terms.origins)
+    return Door(app, house.sessions, house.terms.origins, house.answered)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -15,11 +15,14 @@ from commands.audit import NoteAuditRead
 from commands.desk import Work
 from domain.account import ACCOUNT, require_role
 from domain.facts import Caller
+from domain.ids import RecordId
 from domain.refusals import Unknown
 from gateway.answers import shown
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
+from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.problems import record_changed
 from gateway.requests import require_reason
+from gateway.room import me
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
 PLACING = frozenset({"after", "cursor", "limit"})
@@ -29,12 +32,22 @@ class EntryNotFound(Unknown, code="audit.entry_not_found"):
     """The record has no event at this position."""
 
 
-async def admit_auditors(work: Work, path: dict[str, Any]) -> None:
-    assert work.caller.user_id, "the door lets no stranger here"
-    require_role(await work.load(ACCOUNT, work.caller.user_id), "auditor", "records_manager", "admin")
+async def admit_auditors(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who has none of the roles, as the record has it now."""
+
+    async def probe(work: Work) -> None:
+        require_role(await work.load(ACCOUNT, me(caller)), "auditor", "records_manager", "admin")
+
+    await house.desk.admit(probe, caller)
 
 
-@get("/audit/events", opt={"admit": admit_auditors})
+def place_at(cursor: str, record: RecordId) -> tuple[int]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int] = place_of(cursor, record, "audit", tuple[Place])
+    return place
+
+
+@get("/audit/events", opt={"admit": admit_auditors, "cursor": place_at})
 async def list_events(
     request: Request[Any, Any, Any],
     house: House,
@@ -45,7 +58,7 @@ async def list_events(
     type: Annotated[str, Meta(max_length=100)] | None = None,
     from_: Annotated[Moment | None, Parameter(query="from")] = None,
     to: Moment | None = None,
-    after: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None,
+    after: Place | None = None,
     cursor: str | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[AuditEntry]]:
@@ -53,7 +66,9 @@ async def list_events(
     await note(request, house, caller)
     place = after or 0
     if cursor is not None:
-        (place,) = place_of(cursor, house.record_id, "audit", tuple[int])
+        (place,) = place_at(cursor, house.record_id)
+    if place > (await house.record.head()).position:
+        raise record_changed()
     page = await house.audit.page(Filter(actor, room, subject, type, from_, to), after=place, limit=limit)
     following = None if page.next_after is None else cursor_of(house.record_id, "audit", page.next_after)
     return shown(Page(page.entries, following))
@@ -73,7 +88,7 @@ async def read_event(
 
 async def note(request: Request[Any, Any, Any], house: House, caller: Caller) -> None:
     """Refuse who may not (403) or does not say why (422), and record the read."""
-    await house.desk.admit(lambda work: admit_auditors(work, {}), caller)
+    await admit_auditors(house, caller, {})
     require_reason(caller)
     asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
     await house.desk.do(NoteAuditRead(f"{request.url.path}?{urlencode(asked)}".rstrip("?")), caller)

@@ -6,9 +6,11 @@ carries an `Access` in its scope. Sockets show their credentials themselves (`ga
 
 import re
 import secrets
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from litestar.types import ASGIApp
 
 from domain.ids import SessionId, UserId
@@ -32,13 +34,19 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/schema/openapi.json"),
     }
 )
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+# W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
+TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
 RELOAD_SECONDS = 10.0
+
+# How often each route answered what, since the process began: (method, route, status). Both have few values.
+Answered = Counter[tuple[str, str, int]]
 
 
 class Sessions:
@@ -83,9 +91,10 @@ class Sessions:
 class Door:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, known: Sessions, origins: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, known: Sessions, origins: tuple[str, ...], answered: Answered) -> None:
         self._app = app
         self._known = known
+        self._answered = answered
         self._origins = frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -95,12 +104,14 @@ class Door:
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, **_trace(headers))
         origin = headers.get(b"origin")
         allowed = origin if origin in self._origins else None
         if scope["method"] == "OPTIONS" and origin and b"access-control-request-method" in headers:
             await _preflight(send, allowed)
             return
-        outward = _Outward(send, request_id, allowed)
+        outward = _Outward(send, scope, request_id, allowed, self._answered)
         path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
         if (scope["method"], path.decode("latin-1")) not in PUBLIC:
             try:
@@ -120,10 +131,12 @@ def bearer(headers: dict[bytes, bytes]) -> str:
 
 
 class _Outward:
-    """Adds to every answer what every answer has."""
+    """Adds to every answer what every answer has, and counts it."""
 
-    def __init__(self, send: Any, request_id: str, origin: bytes | None) -> None:
+    def __init__(self, send: Any, scope: Any, request_id: str, origin: bytes | None, answered: Answered) -> None:
         self._send = send
+        self._scope = scope
+        self._answered = answered
         self._headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
         if origin:
             self._headers += [
@@ -140,6 +153,8 @@ class _Outward:
             headers = [*message.get("headers", ()), *self._headers]
             if not any(name.lower() == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
+            method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+            self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -164,12 +179,18 @@ async def _preflight(send: Any, origin: bytes | None) -> None:
             (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
             (
                 b"access-control-allow-headers",
-                b"Authorization, Content-Type, Idempotency-Key, If-Match, Hansard-After, Hansard-Reason, X-Request-Id",
+                b"Authorization, Content-Type, Idempotency-Key, If-Match, Hansard-After, Hansard-Reason, X-Request-Id, "
+                b"traceparent",
             ),
             (b"access-control-max-age", b"600"),
         ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+def _trace(headers: dict[bytes, bytes]) -> dict[str, str]:
+    found = TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
+    return {"trace_id": found[1].decode()} if found else {}
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

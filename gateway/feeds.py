@@ -4,13 +4,20 @@ A feed is one socket's subscription to one room: *live* (it gets what is fanned 
 the record at the client's own pace, until nothing lies between). The hub moves them (`gateway/hub.py`).
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from domain.ids import RoomId, UserId
-from domain.limits import OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX, ROOM_RING_FRAMES_MAX, WRITE_STALL_SECONDS
+from domain.limits import (
+    OUTBOX_BYTES_MAX,
+    OUTBOX_FRAMES_MAX,
+    ROOM_RING_BYTES_MAX,
+    ROOM_RING_FRAMES_MAX,
+    WRITE_STALL_SECONDS,
+)
 from domain.ports import Access
 from gateway import protocol
 from gateway.outlet import prepared
@@ -25,7 +32,7 @@ class Way(Protocol):
     @property
     def buffered_bytes(self) -> int: ...
     async def drained(self) -> None: ...
-    def abort(self) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
 
 
 class Told(NamedTuple):
@@ -38,21 +45,15 @@ class Told(NamedTuple):
 
 
 class Connection:
-    """One socket: who it is, what it hears, and its outbox. `close` is how its owner ends it."""
+    """One socket: who it is, what it hears, and its outbox."""
 
-    def __init__(
-        self,
-        way: Way,
-        access: Access,
-        *,
-        write_soon: Callable[["Connection"], None],
-        close: Callable[[int, str], None],
-        one_room: bool,
-    ) -> None:
+    def __init__(self, way: Way, access: Access, *, write_soon: Callable[["Connection"], None], one_room: bool) -> None:
         self.access = access
-        self.close = close
         self.one_room = one_room
+        self.closed = False
+        self.operations = 0  # frames taken and not answered yet
         self.feeds: dict[RoomId, Feed] = {}
+        self.replaying = asyncio.Lock()  # one page of the record at a time, however many rooms it catches up with
         self._way = way
         self._write_soon = write_soon
         self._waiting: list[bytes] = []
@@ -72,6 +73,8 @@ class Connection:
 
     def push(self, frame: bytes) -> None:
         """Queue a prepared frame; written, with all others of this turn of the loop, in one go."""
+        if self.closed:
+            return
         if not self._waiting:
             self._write_soon(self)
         self._waiting.append(frame)
@@ -82,14 +85,21 @@ class Connection:
         if payload is not None:
             self.push(prepared(payload))
 
+    def close(self, code: int, reason: str) -> None:
+        """Hear and tell no more from this moment on; the close frame goes out behind what was queued before it."""
+        if self.closed:
+            return
+        self.closed = True
+        for feed in list(self.feeds.values()):
+            feed.drop()
+        self._write_waiting()
+        self._way.close(code, reason)
+
     def flush(self) -> bool:
         """Write what waits, unless the client does not take it; answers whether it was written."""
         if self._way.is_paused:
             return False
-        if self._waiting:
-            self._way.write(b"".join(self._waiting))
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._write_waiting()
         return True
 
     async def drained(self) -> None:
@@ -109,8 +119,11 @@ class Connection:
         self._stalled_at = buffered
         return now - self._stalled_since > WRITE_STALL_SECONDS
 
-    def abort(self) -> None:
-        self._way.abort()
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            self._way.write(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
 
 class Feed:
@@ -155,13 +168,26 @@ class Room:
         self.seen = seen
         self.live: set[Feed] = set()
         self.catching: set[Feed] = set()
-        self.ring: deque[Told] = deque(maxlen=ROOM_RING_FRAMES_MAX)
+        self.ring: deque[Told] = deque()
+        self.ring_bytes = 0
         self.wanted = 0
         self.is_healing = False
 
     @property
     def is_idle(self) -> bool:
         return not self.live and not self.catching
+
+    def remember(self, told: Told) -> None:
+        """Keep a frame for those who are a little behind, within bounds."""
+        self.ring.append(told)
+        self.ring_bytes += len(told.frame)
+        while len(self.ring) > ROOM_RING_FRAMES_MAX or self.ring_bytes > ROOM_RING_BYTES_MAX:
+            self.ring_bytes -= len(self.ring.popleft().frame)
+
+    def forget(self) -> None:
+        """Keep nothing: what was deleted is told to nobody any more."""
+        self.ring.clear()
+        self.ring_bytes = 0
 
     def after(self, place: int) -> list[Told] | None:
         """Return what was told after a place, if the ring still has all of it; None: read the record."""

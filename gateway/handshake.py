@@ -3,6 +3,7 @@
 import re
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from domain.ports import Access
 from domain.refusals import BadToken
@@ -12,25 +13,39 @@ from gateway.house import House
 
 JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
 QUERY_OF_ROOM = frozenset({"after", "record"})
+POSITION = re.compile(r"[0-9]{1,18}")
 
 
 def credentials(house: House, scope: Any, *, is_room: bool) -> Access | None:
     """Return what the handshake shows; None: a first frame will. Raises what HTTP answers."""
     query = query_of(scope)
-    if any(JWT_LIKE.search(value) for values in query.values() for value in values):
+    if any(JWT_LIKE.search(part) for name, values in query.items() for part in (name, *values)):
         raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
     if "ticket" in query:
         raise BadToken("Tickets are not given out here.")
-    for name in query:
-        if not is_room or name not in QUERY_OF_ROOM:
-            raise problems.Problem(422, "query.unknown", f"?{name}: This query parameter is not known here.")
     headers: dict[bytes, bytes] = dict(scope["headers"])
     _check_origin(headers, house.terms.origins)
     if house.hub.draining:
         raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
-    if b"authorization" in headers:
-        return house.sessions.authenticate(bearer(headers))
-    return None
+    access = house.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
+    for name, values in query.items():
+        if not is_room or name not in QUERY_OF_ROOM:
+            raise _query_problem(name, "query.unknown", "This query parameter is not known here.")
+        if len(values) > 1:
+            raise _query_problem(name, "query.duplicate", "This query parameter stands twice.")
+    place_of(query)
+    return access
+
+
+def place_of(query: dict[str, list[str]]) -> tuple[int | None, UUID | None]:
+    """Return `?after=` and `?record=`; None for what is absent. Raises what HTTP answers."""
+    after, record = query.get("after"), query.get("record")
+    if after is not None and not POSITION.fullmatch(after[0]):
+        raise _query_problem("after", "query.invalid", "This is not a position.")
+    try:
+        return None if after is None else int(after[0]), None if record is None else UUID(record[0])
+    except ValueError:
+        raise _query_problem("record", "query.invalid", "This is not a UUID.") from None
 
 
 def query_of(scope: Any) -> dict[str, list[str]]:
@@ -45,6 +60,11 @@ async def refuse(send: Any, refusal: Exception) -> None:
     headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": problems.rendered(problem, None)})
+
+
+def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
+    field = problems.FieldError(f"?{name}", code, detail)
+    return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
 def _check_origin(headers: dict[bytes, bytes], allowed: tuple[str, ...]) -> None:

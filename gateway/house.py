@@ -1,13 +1,13 @@
 """The house: all that a gateway process stands on, built once by `runtime/wiring.py` and handed to every route."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
 from domain.ports import Clock, Db, Passwords, Record, Tokens
-from gateway.door import Sessions
+from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
 
@@ -39,3 +39,4 @@ class House:
     lanes: Lanes
     hub: Hub
     now: Clock
+    answered: Answered = field(default_factory=Answered)

@@ -5,29 +5,33 @@ lies beyond `seen` shows that something was missed; then the record is read befo
 socket's subscription to one room: *live* (gets what is fanned out) or *catching up* (is fed pages of the record at the
 client's own pace, until nothing lies between). Whoever falls behind catches up in the same way: nobody waits for them.
 
-Redis is a hint. While it is away, and every few seconds anyway, rooms are compared with the read tables.
+Redis is a hint (`gateway/following.py`). While it is away, and every few seconds anyway, rooms are compared with the
+read tables.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from adapters.lanes import Entry, Lanes
 from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, UserId
 from domain.limits import (
+    DRAIN_REPLIES_SECONDS,
     DRAIN_SECONDS,
     REPLAY_PAGE_EVENTS,
+    REPLAY_PAGE_EVENTS_MIN,
+    REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
 from gateway import protocol
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
+from gateway.following import Following
 from gateway.outlet import prepared
 from gateway.reads import Reads
 from projections import checkpoints, frames, messages, rooms
@@ -35,7 +39,6 @@ from projections import checkpoints, frames, messages, rooms
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 2.0
-LISTEN_SECONDS = 1.0
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
 DELETION_MARK = b'"event":"message.deleted"'
 LEFT_MARK = b'"event":"member.left"'
@@ -57,10 +60,9 @@ class Hub:
         self._connections: set[Connection] = set()
         self._by_user: dict[UserId, set[Connection]] = {}
         self._dirty: list[Connection] = []
-        self._places: dict[int, str] = {}
-        self._lanes_read: frozenset[int] = frozenset()
         self._last_heard = 0
-        self._redis_is_away = False
+        self._following = Following(record, db, lanes, hear=self.hear, obey=self._obey)
+        self._replays = asyncio.Semaphore(REPLAYS_AT_ONCE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -70,12 +72,15 @@ class Hub:
     # The sockets' side
 
     def enter(self, connection: Connection) -> None:
+        """Take a socket in: from now on it hears of itself. One whose session ended on the way here is closed."""
         self._connections.add(connection)
         self._by_user.setdefault(connection.access.user_id, set()).add(connection)
+        self._close_if_over(connection)
 
     def leave(self, connection: Connection) -> None:
         for feed in list(connection.feeds.values()):
             feed.drop()
+        connection.closed = True
         self._connections.discard(connection)
         of_user = self._by_user.get(connection.access.user_id, set())
         of_user.discard(connection)
@@ -90,7 +95,7 @@ class Hub:
             return await asyncio.shield(opening)
         opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
         try:
-            await self._listen(self._lanes.lane_of(room_id))
+            await self._following.listen(self._lanes.lane_of(room_id))
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
@@ -109,6 +114,8 @@ class Hub:
         # A room that was idle for a moment may have been forgotten; then this one is followed again.
         feed.room = room = self._rooms.setdefault(feed.room.room_id, feed.room)
         connection = feed.connection
+        if connection.closed:
+            return
         if (earlier := connection.feeds.get(room.room_id)) is not None:
             earlier.drop()
         connection.feeds[room.room_id] = feed
@@ -120,12 +127,15 @@ class Hub:
             asyncio.get_running_loop().call_soon(self._write_all)
         self._dirty.append(connection)
 
-    def drain(self) -> None:
-        """Send everybody elsewhere, spread over some seconds, and close."""
+    async def drain(self) -> None:
+        """Send everybody elsewhere, spread over some seconds, and close when the replies in flight are said."""
         self.draining = True
+        for connection in self._connections:
+            connection.say(protocol.frame("reconnect", after_ms=random.randrange(int(DRAIN_SECONDS * 1000))))
+        deadline = time.monotonic() + DRAIN_REPLIES_SECONDS
+        while any(connection.operations for connection in self._connections) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
         for connection in list(self._connections):
-            after_ms = random.randrange(int(DRAIN_SECONDS * 1000))
-            connection.say(protocol.frame("reconnect", after_ms=after_ms))
             connection.close(protocol.DRAINING, "this server is going away")
 
     # Running
@@ -133,11 +143,11 @@ class Hub:
     async def run(self) -> None:
         """Follow lanes, record and sessions until cancelled."""
         # The lane's place first: what is told before it is in the tables by then, what is told after it will be heard.
-        self._places[CONTROL] = await self._place_of(CONTROL)
+        await self._following.begin()
         await self._reload_sessions()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read_lanes())
+                group.create_task(self._following.run())
                 group.create_task(self._repeat(self._sweep, self._sweep_pause))
                 group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
                 group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
@@ -154,10 +164,11 @@ class Hub:
                 log.warning("the hub waits for Postgres", reason=str(error))
 
     def _sweep_pause(self) -> float:
-        return SWEEP_WITHOUT_REDIS_SECONDS if self._redis_is_away else SWEEP_SECONDS
+        return SWEEP_WITHOUT_REDIS_SECONDS if self._following.is_by_record else SWEEP_SECONDS
 
     async def _sweep(self) -> None:
         """Compare the rooms with the read tables, heal those that missed something, forget those nobody hears."""
+        await self._following.follow_record()
         for room in [room for room in self._rooms.values() if room.is_idle]:
             del self._rooms[room.room_id]
         for room_id, activity in await rooms.activities(self._db, list(self._rooms)):
@@ -168,15 +179,17 @@ class Hub:
     async def _reload_sessions(self) -> None:
         await self._sessions.reload()
         for connection in list(self._connections):
-            if self._sessions.is_over(connection.access):
-                connection.close(protocol.SESSION_REVOKED, "the session has ended")
+            self._close_if_over(connection)
+
+    def _close_if_over(self, connection: Connection) -> None:
+        if self._sessions.is_over(connection.access):
+            connection.close(protocol.SESSION_REVOKED, "the session has ended")
 
     async def _cut_stalled(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections):
             if connection.has_stalled(now):
                 connection.close(protocol.TOO_SLOW, "nothing was read for too long")
-                connection.abort()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -194,57 +207,13 @@ class Hub:
             if not connection.flush():
                 self._start(connection.drained())
 
-    # Lanes
-
-    async def _listen(self, lane: int) -> None:
-        """Read a lane from now on. While Redis is away the sweep does what the lane would."""
-        if lane in self._places:
-            return
-        try:
-            place = await self._lanes.last(lane)
-        except LanesUnavailable:
-            place, self._redis_is_away = "0-0", True
-        self._places.setdefault(lane, place)
-        deadline = time.monotonic() + LISTEN_SECONDS
-        while lane not in self._lanes_read and not self._redis_is_away and time.monotonic() < deadline:
-            with suppress(LanesUnavailable):
-                await self._lanes.interrupt()
-            await asyncio.sleep(0.001)
-
-    async def _place_of(self, lane: int) -> str:
-        try:
-            return await self._lanes.last(lane)
-        except LanesUnavailable:
-            self._redis_is_away = True
-            return "0-0"
-
-    async def _read_lanes(self) -> None:
-        while True:
-            try:
-                if self._redis_is_away:
-                    for lane in list(self._places):
-                        self._places[lane] = await self._lanes.last(lane)
-                    self._redis_is_away = False
-                    log.info("the hub follows Redis again")
-                self._lanes_read = frozenset(self._places)
-                for lane, (place, entries) in (await self._lanes.read(self._places)).items():
-                    self._places[lane] = place
-                    for entry in entries:
-                        self.hear(entry)
-            except LanesUnavailable as error:
-                if not self._redis_is_away:
-                    log.warning("the hub follows the record", reason=str(error))
-                self._redis_is_away = True
-                await asyncio.sleep(SWEEP_WITHOUT_REDIS_SECONDS)
+    # What is told
 
     def hear(self, entry: Entry) -> None:
-        """Take one entry of a lane."""
+        """Take one entry of a room's lane."""
         self._reads.passed(entry.position)
         self._last_heard = max(self._last_heard, entry.position)
-        if entry.room_id is None:
-            self._obey(frames.decode_control(entry.frame))
-            return
-        room = self._rooms.get(entry.room_id)
+        room = None if entry.room_id is None else self._rooms.get(entry.room_id)
         if room is None or entry.position <= room.seen:
             return
         if entry.prev > room.seen:
@@ -253,6 +222,8 @@ class Hub:
             self._tell(room, Told(entry.position, entry.prev, prepared(entry.frame), entry.ended))
 
     def _obey(self, control: frames.Control) -> None:
+        """Do what the control lane says. Whoever may be closed twice is closed once."""
+        self._reads.passed(control.position)
         if control.session_ended is not None:
             self._sessions.end(control.session_ended)
         if control.activated is not None:
@@ -261,8 +232,7 @@ class Hub:
             self._sessions.shut(control.deactivated)
         if control.session_ended is not None or control.deactivated is not None:
             for connection in list(self._connections):
-                if self._sessions.is_over(connection.access):
-                    connection.close(protocol.SESSION_REVOKED, "the session has ended")
+                self._close_if_over(connection)
         for own in control.own:
             for connection in self._by_user.get(own.user_id, ()):
                 if connection.is_overfull:
@@ -275,9 +245,9 @@ class Hub:
     def _tell(self, room: Room, told: Told) -> None:
         """Give a frame to every live feed; who is full falls behind, whose membership ended hears nothing more."""
         if DELETION_MARK in told.frame:
-            room.ring.clear()  # what is deleted is told to nobody any more
+            room.forget()
         else:
-            room.ring.append(told)
+            room.remember(told)
         room.seen = told.position
         behind: list[Feed] = []
         for feed in room.live:
@@ -306,12 +276,12 @@ class Hub:
         try:
             while room.seen < room.wanted:
                 until = await checkpoints.position(self._db, "live")
-                page, is_last = await self._page(room.room_id, room.seen, until)
+                page, complete = await self._page(room.room_id, room.seen, until)
                 for told in page:
                     if told.position > room.seen:
                         self._tell(room, told)
-                if is_last:
-                    room.seen = max(room.seen, until)
+                room.seen = max(room.seen, complete)
+                if complete == until:
                     break
         except RecordUnavailable as error:
             log.warning("healing waits for Postgres", room=str(room.room_id), reason=str(error))
@@ -325,35 +295,53 @@ class Hub:
 
     async def _catch_up(self, feed: Feed) -> None:
         """Feed pages of the record until nothing lies between, then go live without a seam."""
-        connection, room = feed.connection, feed.room
+        connection, limit = feed.connection, REPLAY_PAGE_EVENTS
         while not feed.over:
             await connection.drained()
-            # Who may see a room since joining hears that joining from the record, where its `prev` is rewritten.
-            missed = room.after(feed.place) if feed.place >= feed.since else None
-            if missed is not None and not feed.over:
-                # From here to the end nothing is awaited, so nothing can be told in between.
-                self._give(feed, missed)
-                if not feed.over:
-                    room.catching.discard(feed)
-                    room.live.add(feed)
-                    self._announce(feed)
-                return
             try:
-                if room.seen < feed.since:
-                    await self._reads.wait(feed.since)
-                until = max(room.seen, feed.since)
-                page, is_last = await self._page(room.room_id, feed.place, until, since=feed.since)
+                # What another room of this socket was given meanwhile may have filled it again.
+                async with connection.replaying:
+                    if connection.is_full:
+                        continue
+                    if feed.over or self._went_live(feed):
+                        return
+                    limit = await self._replay(feed, limit)
             except RecordUnavailable:
                 await asyncio.sleep(SWEEP_SECONDS)
-                continue
-            for told in page:
-                if connection.is_full:
-                    await connection.drained()
-                if feed.over:
-                    return
-                self._give(feed, (told,))
-            if is_last:
-                feed.place = max(feed.place, until)
+
+    def _went_live(self, feed: Feed) -> bool:
+        """Give what the room still remembers and make the feed live; nothing is awaited, so nothing comes in between."""
+        # Who may see a room since joining hears that joining from the record, where its `prev` is rewritten.
+        room = feed.room
+        missed = room.after(feed.place) if feed.place >= feed.since else None
+        if missed is None:
+            return False
+        self._give(feed, missed)
+        if not feed.over:
+            room.catching.discard(feed)
+            room.live.add(feed)
+            self._announce(feed)
+        return True
+
+    async def _replay(self, feed: Feed, limit: int) -> int:
+        """Give a page of the record, as much as the socket takes. Answers how long the next page should be: what is
+        not given is read again, so that no page waits in memory for a slow reader.
+        """
+        room = feed.room
+        if room.seen < feed.since and not await self._reads.wait(feed.since):
+            return limit
+        until = max(room.seen, feed.since)
+        async with self._replays:
+            page, complete = await self._page(room.room_id, feed.place, until, since=feed.since, limit=limit)
+        for i, told in enumerate(page):
+            if feed.over:
+                return limit
+            if feed.connection.is_full:
+                return min(max(2 * i, REPLAY_PAGE_EVENTS_MIN), REPLAY_PAGE_EVENTS)
+            self._give(feed, (told,))
+        if not feed.over:
+            feed.place = max(feed.place, complete)
+        return min(2 * limit, REPLAY_PAGE_EVENTS)
 
     def _give(self, feed: Feed, page: Sequence[Told]) -> None:
         for told in page:
@@ -370,11 +358,13 @@ class Hub:
             position = max(feed.place, feed.room.seen)
             feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
 
-    async def _page(self, room_id: RoomId, place: int, until: int, *, since: int = 0) -> tuple[list[Told], bool]:
-        """Return what a room was told after a place, as it may be told now, and whether that is all up to `until`."""
-        facts = await self._record.room_after(room_id, place, until=until, limit=REPLAY_PAGE_EVENTS)
+    async def _page(
+        self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
+    ) -> tuple[list[Told], int]:
+        """Return what a room was told after a place, as it may be told now, and up to where that is all of it."""
+        facts = await self._record.room_after(room_id, place, until=until, limit=limit)
         if not facts:
-            return [], True
+            return [], until
         (prev,) = await self._record.previous_in_rooms([(room_id, facts[0].position)])
         postings = {fact.position: frames.posting_of(fact) for fact in facts}
         deleted = await messages.deleted_among(self._db, [at for at in postings.values() if at is not None])
@@ -384,7 +374,7 @@ class Hub:
             if not isinstance(fact.event, UnknownEvent):
                 page.append(_told(fact, prev, is_deleted=postings[fact.position] in deleted))
             prev = fact.position
-        return page, len(facts) < REPLAY_PAGE_EVENTS
+        return page, until if len(facts) < limit else facts[-1].position
 
 
 def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:

@@ -9,13 +9,13 @@ from msgspec import Struct
 from commands.desk import Outcome
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from domain.facts import Caller
-from domain.ids import RoomId, UserId
+from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports import Receipt
 from domain.refusals import RoomNotFound
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
+from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
 from gateway.room import admit, admit_moderators, me
 from projections import members
 from projections.members import MemberView
@@ -45,12 +45,18 @@ async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | 
     return written(house, caller, outcome, None, status=204)
 
 
-@get("/rooms/{room_id:uuid}/members", opt={"admit": admit})
+def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int, UUID] = place_of(cursor, record, "members", tuple[Place, UUID])
+    return place
+
+
+@get("/rooms/{room_id:uuid}/members", opt={"admit": admit, "cursor": place_at})
 async def list_members(
     room_id: UUID, house: House, caller: Caller, cursor: str | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
     """List the members of a room in the order they joined."""
-    after = None if cursor is None else place_of(cursor, house.record_id, "members", tuple[int, UUID])
+    after = None if cursor is None else place_at(cursor, house.record_id)
     found = await members.page(house.db, me(caller), RoomId(room_id), after=after, limit=limit)
     if found is None:
         raise RoomNotFound

@@ -1,7 +1,8 @@
 """Messages: a room's history, sending, editing, deleting."""
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
@@ -12,21 +13,22 @@ from commands.desk import Outcome, Work
 from commands.message import DeleteMessage, EditMessage, PostMessage, reach
 from commands.room import enter_as_member
 from domain.facts import Caller
-from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.limits import MESSAGE_CHARS_MAX
-from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
+from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
+from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.refusals import MessageNotFound, RoomNotFound, SystemMessage
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
-from gateway.problems import FieldError, Problem
+from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.problems import FieldError, Problem, record_changed
 from gateway.room import admit, me
 from projections import messages
 from projections.messages import MessageView, view_of
 
+Done = TypeVar("Done")
 Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX)]
-Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,15 +56,50 @@ class VersionView(Struct, frozen=True):
     deleted: bool
 
 
-async def admit_senders(work: Work, path: dict[str, Any]) -> None:
-    await enter_as_member(work, RoomId(path["room_id"]))
+async def admit_senders(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who may not write in the room."""
+
+    async def probe(work: Work) -> None:
+        await enter_as_member(work, RoomId(path["room_id"]))
+
+    await house.desk.admit(probe, caller)
 
 
-async def admit_to_message(work: Work, path: dict[str, Any]) -> None:
-    await reach(work, await work.load(MESSAGE, path["message_id"]))
+async def admit_readers(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who may not read the message."""
+    if await messages.seen(house.db, me(caller), MessageId(path["message_id"])) is None:
+        raise MessageNotFound
 
 
-@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit})
+async def admit_editors(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who may not edit the message."""
+
+    async def probe(work: Work) -> None:
+        message = await work.load(MESSAGE, path["message_id"])
+        await reach(work, message)
+        require_editable(message, by=me(caller))
+
+    await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+
+
+async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who may not delete the message."""
+
+    async def probe(work: Work) -> None:
+        message = await work.load(MESSAGE, path["message_id"])
+        moderates = await reach(work, message)
+        decide_deletion(message, by=me(caller), moderates=moderates)
+
+    await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[str, int] = place_of(cursor, record, "messages", tuple[Literal["before", "after"], Place])
+    return place
+
+
+@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit, "cursor": place_at})
 async def list_messages(
     room_id: UUID,
     house: House,
@@ -76,11 +113,11 @@ async def list_messages(
 ) -> Response[Page[MessageView]]:
     """List messages, newest first; `after` a position oldest first, `around` one ascending."""
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
-        await house.desk.admit(lambda work: admit(work, {"room_id": room_id}), caller)
+        await admit(house, caller, {"room_id": room_id})
         detail = "Only one of before, after, around and cursor can be asked for."
         raise Problem(422, "query.invalid", detail, errors=[FieldError("?cursor", "query.invalid", detail)])
     if cursor is not None:
-        direction, place = place_of(cursor, house.record_id, "messages", tuple[Literal["before", "after"], int])
+        direction, place = place_at(cursor, house.record_id)
         before, after = (place, None) if direction == "before" else (None, place)
     found = await messages.page(
         house.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
@@ -88,6 +125,7 @@ async def list_messages(
     )  # fmt: skip
     if found is None:
         raise RoomNotFound
+    await _require_of_record(house, found, after, around)
     following = None
     if len(found) == limit and around is None:
         direction = "before" if after is None else "after"
@@ -120,7 +158,7 @@ def post_of(room_id: RoomId, message_id: MessageId, data: SendBody) -> PostMessa
     )
 
 
-@get("/messages/{message_id:uuid}")
+@get("/messages/{message_id:uuid}", opt={"admit": admit_readers})
 async def read_message(
     message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
@@ -131,35 +169,29 @@ async def read_message(
     return shown(message, version=message.version)
 
 
-@patch("/messages/{message_id:uuid}", opt={"admit": admit_to_message})
+@patch("/messages/{message_id:uuid}", opt={"admit": admit_editors})
 async def edit(
     message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: int | None
 ) -> Response[MessageView]:
     """Replace the text; only the sender may."""
-    try:
-        outcome = await house.desk.do(EditMessage(MessageId(message_id), data.content, if_match), caller)
-    except MessageNotFound:
-        await refuse_system(house, caller, message_id)
-        raise
+    command = EditMessage(MessageId(message_id), data.content, if_match)
+    outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))
     fact = outcome.fact(MessageEdited)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
     return written(house, caller, outcome, message, version=message.version)
 
 
-@delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_to_message})
+@delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_deleters})
 async def delete_message(message_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
-    try:
-        outcome = await house.desk.do(DeleteMessage(MessageId(message_id), if_match), caller)
-    except MessageNotFound:
-        await refuse_system(house, caller, message_id)
-        raise
+    command = DeleteMessage(MessageId(message_id), if_match)
+    outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))
     fact = outcome.fact(MessageDeleted)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
     return written(house, caller, outcome, message, version=message.version)
 
 
-@get("/messages/{message_id:uuid}/history")
+@get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers})
 async def read_history(message_id: UUID, house: House, caller: Caller) -> Response[Page[VersionView]]:
     """List every version of a message, the first first."""
     message = await messages.seen(house.db, me(caller), MessageId(message_id))
@@ -189,11 +221,24 @@ async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageVi
     return view_of(facts[-1])
 
 
-async def refuse_system(house: House, caller: Caller, message_id: UUID) -> None:
-    """Raise `SystemMessage` where an unknown message is a system message that the caller may see."""
-    message = await messages.seen(house.db, me(caller), MessageId(message_id))
-    if message is not None and message.message_type == "system":
-        raise SystemMessage
+async def _unless_system(house: House, caller: Caller, message_id: UUID, change: Awaitable[Done]) -> Done:
+    """Return what a change answers; that a message is unknown is told as `SystemMessage` where it is one, and seen."""
+    try:
+        return await change
+    except MessageNotFound:
+        message = await messages.seen(house.db, me(caller), MessageId(message_id))
+        if message is not None and message.message_type == "system":
+            raise SystemMessage from None
+        raise
+
+
+async def _require_of_record(house: House, found: list[MessageView], after: int | None, around: int | None) -> None:
+    """Refuse a place beyond the record's end: nothing that is found there would otherwise mean that nothing came."""
+    place = after if around is None else around
+    if place is None or any(message.position >= place for message in found):
+        return
+    if place > (await house.record.head()).position:
+        raise record_changed()
 
 
 ROUTES: list[BaseRouteHandler] = [list_messages, send, read_message, edit, delete_message, read_history]

@@ -1,5 +1,6 @@
 """What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and the OpenAPI document."""
 
+from collections.abc import Iterable
 from html import escape
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from domain.ports import RecordUnavailable
 from gateway.answers import shown
 from gateway.house import House
 from gateway.problems import Problem
+from gateway.schema import documented
 from projections import checkpoints
 
 FEATURE_LEVEL = 1
@@ -88,13 +90,20 @@ async def metrics(house: House) -> Response[str]:
     if not house.terms.metrics_on:
         raise Problem(404, "route.not_found", "There is nothing at this address.")
     head = await house.record.head()
-    figures = {
-        "hansard_record_position": head.position,
-        "hansard_sockets": house.hub.socket_count,
-        "hansard_frames_delivered_total": house.hub.delivered,
-        **{f'hansard_projection_position{{group="{c.name}"}}': c.position for c in await checkpoints.every(house.db)},
-    }
-    text = "".join(f"{name} {value}\n" for name, value in figures.items())
+    groups = await checkpoints.every(house.db)
+    text = "".join((
+        _metric("record_position", "gauge", [("", head.position)]),
+        _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
+        _metric("projection_lag_events", "gauge", [
+            (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
+        ]),
+        _metric("sockets", "gauge", [("", house.hub.socket_count)]),
+        _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
+        _metric("http_answers_total", "counter", [
+            (f'{{method="{method}",route="{route}",status="{status}"}}', count)
+            for (method, route, status), count in sorted(house.answered.items())
+        ]),
+    ))  # fmt: skip
     return Response(text, media_type="text/plain; version=0.0.4")
 
 
@@ -122,7 +131,13 @@ def our_version() -> str:
 def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
     if not house.terms.schema_on:
         raise Problem(404, "route.not_found", "There is nothing at this address.")
-    return request.app.openapi_schema.to_schema()
+    return documented(request.app)
+
+
+def _metric(name: str, kind: str, samples: Iterable[tuple[str, int]]) -> str:
+    """Return one metric in the text format; labels hold route templates and names of ours, which need no escaping."""
+    lines = "".join(f"hansard_{name}{labels} {value}\n" for labels, value in samples)
+    return f"# TYPE hansard_{name} {kind}\n{lines}"
 
 
 def _page(schema: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from domain.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from gateway.problems import FieldError, Problem, record_changed
 
 Item = TypeVar("Item")
+Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_ITEMS_MAX, description=f"How many items, 1 to {PAGE_ITEMS_MAX}.")]
 LIMIT = PAGE_ITEMS_DEFAULT
 
@@ -28,12 +29,15 @@ def cursor_of(record: RecordId, kind: str, *place: Any) -> str:
 
 
 def place_of(cursor: str, record: RecordId, kind: str, shape: Any) -> Any:
-    """Return the place (a tuple of `shape`) that a cursor of this kind names; a cursor of another record is refused."""
+    """Return the place (a tuple of `shape`) that a cursor of this kind names; a cursor of another record is refused.
+
+    A cursor is not signed: whoever makes one up gets the page of that place, and nothing that they could not ask for.
+    """
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         of, named, *place = msgspec.msgpack.decode(raw)
         place = msgspec.convert(tuple(place), shape)
-    except (ValueError, TypeError, msgspec.MsgspecError):
+    except (ValueError, TypeError, msgspec.MsgspecError, RecursionError):
         raise _invalid() from None
     if of != record.bytes[:6]:
         raise record_changed()

@@ -86,13 +86,13 @@ def record_changed(detail: str = "This position is of another record, or beyond 
     return Problem(409, "record_changed", detail)
 
 
-def behind() -> Problem:
-    return Problem(
-        503,
-        "projection.behind",
-        "The read tables have not caught up with this position yet; try again.",
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-    )
+def behind(written: int | None = None) -> Problem:
+    """Return the answer where the read tables lag; `written` is the position of a write that was accepted even so."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if written is not None:
+        headers["Hansard-Position"] = str(written)
+    detail = "The read tables have not caught up with this position yet; try again."
+    return Problem(503, "projection.behind", detail, headers=headers)
 
 
 def status_of(refusal: Refused) -> int:

@@ -1,7 +1,8 @@
 """The socket protocol without I/O: frames to intents, answers to frames. Pure, so that it can be fuzzed without a socket.
 
-A frame that is no JSON object with a known `type` breaks the protocol (close 4500) unless it carries a readable `id`:
-then, as for every other fault, the answer is a `reply` that says what is wrong.
+A fault in a frame is answered by a `reply` when the frame has a readable `id`, with the codes of HTTP (`field.unknown`,
+`field.missing`, `field.invalid`, `body.duplicate_key`). One without breaks the protocol (close 4500): nobody asked by
+number, and what was meant is unknown. So does what is no JSON at all.
 """
 
 import json
@@ -14,9 +15,14 @@ from msgspec import Meta, Struct
 
 GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, DRAINING = 4000, 4008, 4401, 4410
 BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
+NOT_UTF8, FRAME_TOO_LARGE = 1007, 1009
 SUBPROTOCOL = "hansard.v1.json"
 KEY_MARK = re.compile(r'"\s*:')
-
+FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?", re.DOTALL)
+FIELD_FAULTS = (
+    (re.compile(r"Object contains unknown field `(.*)`", re.DOTALL), "field.unknown", "This field is not known here."),
+    (re.compile(r"Object missing required field `(.*)`", re.DOTALL), "field.missing", "This field is needed."),
+)
 
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -105,7 +111,7 @@ def parse(text: str) -> Intent:
     try:
         intent = _intent(text)
     except msgspec.ValidationError as error:
-        raise BadFrame(_request_of(text), "frame.invalid", str(error)) from None
+        raise _field_fault(_request_of(text), str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise BadFrame(None, "frame.not_json", f"The frame is no JSON: {error}") from None
     if len(KEY_MARK.findall(text)) != len(_keys(text)):
@@ -118,15 +124,26 @@ def reply(request: int | None, **said: Any) -> bytes | None:
     return None if request is None else _encode({"type": "reply", "id": request, "ok": True, **said})
 
 
-def refusal(request: int | None, code: str, detail: str, status: int) -> bytes | None:
+def refusal(request: int | None, code: str, detail: str, status: int, **said: Any) -> bytes | None:
     """Return the reply that says no. What may be tried again as it is, is `retryable`."""
-    error = {"code": code, "detail": detail, "status": status, "retryable": status in (429, 503)}
+    error = {"code": code, "detail": detail, "status": status, "retryable": status in (429, 503), **said}
     return None if request is None else _encode({"type": "reply", "id": request, "ok": False, "error": error})
 
 
 def frame(kind: str, **said: Any) -> bytes:
     """Return a frame of the server."""
     return _encode({"type": kind, **said})
+
+
+def _field_fault(request: int | None, said: str) -> BadFrame:
+    """Turn msgspec's sentence (`Expected `str`, got `int` - at `$.content``) into a fault that names the field."""
+    fault = FAULT.fullmatch(said)
+    assert fault is not None, "every sentence has this form"
+    code, detail, at = "field.invalid", fault["what"], (fault["path"] or "").replace(".", "/")
+    for pattern, of_kind, sentence in FIELD_FAULTS:
+        if found := pattern.fullmatch(detail):
+            code, detail, at = of_kind, sentence, f"{at}/{found[1]}"
+    return BadFrame(request, code, f"{at or 'The frame'}: {detail}")
 
 
 def _request_of(text: str) -> int | None:

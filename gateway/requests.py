@@ -1,78 +1,70 @@
 """Requests: what may come in. Strict JSON, known query parameters, and headers that mean what they say.
 
-All of it happens before a route's function runs. A fault in a body or query of a route about a room or message is told
-only to those who may know of it: the route's `admit` is asked first (CONTRACT, order of checks).
+All of it happens before a route's function runs. A fault in a body, query or header of a route about a room or message
+is told only to those who may know of it: the route's `admit` is asked first (CONTRACT, order of checks).
 """
 
-import json
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
 from litestar import Request
 from litestar.handlers import BaseRouteHandler
+from msgspec import Meta
+from msgspec.structs import replace
 
-from commands.desk import Work
 from domain.facts import Caller
 from domain.limits import AGENT_CHARS_MAX, IDEMPOTENCY_KEY_CHARS_MAX, REASON_CHARS_MAX
 from domain.ports import Access, Receipt
 from domain.refusals import Invalid
 from domain.text import LINE_BREAKING
+from gateway.bodies import body_of
 from gateway.house import House
 from gateway.problems import FieldError, Problem, behind, record_changed
 
-Admit = Callable[[Work, dict[str, Any]], Awaitable[None]]
-RESERVED = frozenset({"request", "data", "house", "caller", "receipt", "if_match"})
-ISSUE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
-MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`$", re.DOTALL)
+# A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
+Admit = Callable[[House, Caller, dict[str, Any]], Awaitable[None]]
+RESERVED = frozenset({"request", "scope", "data", "house", "caller", "receipt", "if_match"})
 PATH_PARAMETER = re.compile(r"\{(\w+):")
 VISIBLE = re.compile(r"[\x21-\x7e]+")
+WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 async def check(request: Request[Any, Any, Any]) -> None:
-    """Litestar's `before_request`: judge query and body, wait for `Hansard-After`."""
+    """Litestar's `before_request`: judge query, headers and body, wait for `Hansard-After`."""
     handler: BaseRouteHandler = request.scope["route_handler"]
     try:
         _check_query(request, handler)
+        _check_headers(request, handler)
         if handler.parsed_data_field is not None:
-            request._json = await _body(request, handler.parsed_data_field.annotation)
-    except (Problem, Invalid) as fault:
-        if getattr(fault, "status", 422) == 422:
-            await _admit(request, handler)
+            request._json = await body_of(request, handler.parsed_data_field.annotation)
+        if request.method == "GET" and "access" in request.scope["state"]:
+            await _catch_up(request)
+    except (Problem, Invalid):
+        await _admit(request, handler)
         raise
-    if request.method == "GET" and "access" in request.scope["state"]:
-        await _catch_up(request)
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Return on whose behalf a request comes, and all that the record keeps of that."""
-    access: Access | None = request.scope["state"].get("access")
-    agent = request.headers.get("user-agent", "")
-    return Caller(
-        user_id=access.user_id if access else None,
-        session_id=access.session_id if access else None,
-        correlation=request.scope["state"]["request_id"],
-        address=request.client.host if request.client else None,
-        agent=LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None,
-        reason=_reason(request),
-    )
+    return replace(_who(request), reason=_reason(request))
 
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
-    """Return what the request's Idempotency-Key stands for; None where there is none."""
-    key = request.headers.get("idempotency-key")
+    """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address."""
+    key = _idempotency_key(request)
     if key is None:
         return None
-    if not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX:
-        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
-    access: Access | None = request.scope["state"].get("access")
-    scope = "\n".join((str(access.user_id) if access else "", request.method, request.url.path, key))
+    caller = _who(request)
+    whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
+    scope = "\n".join((whose, request.method, request.url.path, key))
     return Receipt(sha256(scope.encode()).digest(), sha256(await request.body()).digest())
 
 
@@ -93,78 +85,8 @@ def require_reason(caller: Caller) -> None:
         raise Problem(422, "reason.missing", "Say why in the header Hansard-Reason: it is recorded.")
 
 
-def strict(raw: bytes, kind: Any) -> Any:
-    """Decode JSON into a type: nothing converted, no unknown field, no key twice. Raises `Problem`."""
-    try:
-        value = _decoder(kind)(raw)
-    except msgspec.ValidationError as error:
-        _refuse_duplicates(raw)
-        raise _field_problem(str(error)) from None
-    except RecursionError:
-        raise Problem(400, "body.too_deep", "The JSON is nested too deeply.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "body.not_json", f"The body is no JSON: {error}.") from None
-    _refuse_duplicates(raw)
-    return value
-
-
-async def _body(request: Request[Any, Any, Any], kind: Any) -> Any:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    raw = await request.body()
-    if not raw:
-        raise Problem(422, "body.missing", "This route needs a JSON body.", errors=[
-            FieldError("", "body.missing", "A JSON object is expected.")])  # fmt: skip
-    if media_type != "application/json":
-        raise Problem(415, "body.media_type", "The body must be application/json.")
-    return strict(raw, kind)
-
-
-def _refuse_duplicates(raw: bytes) -> None:
-    """Refuse a key that stands twice in one object; msgspec takes the last one silently."""
-    try:
-        json.loads(raw, object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError):
-        return  # what is no JSON was refused already
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Problem(
-            422,
-            "body.duplicate_key",
-            "A key stands twice in one object.",
-            errors=[FieldError(_pointer(twice), "body.duplicate_key", "This key stands twice.")],
-        )
-    return found
-
-
-def _field_problem(said: str) -> Problem:
-    """Turn msgspec's sentence (`Expected `str`, got `int` - at `$.name``) into a problem with a pointer."""
-    issue = ISSUE.match(said)
-    what, path = (issue["what"], issue["path"]) if issue else (said, None)
-    pointer = "".join(_pointer(part) for part in re.findall(r"[^.\[\]]+", (path or "$").removeprefix("$")))
-    code, detail = "field.invalid", what
-    if found := UNKNOWN_FIELD.search(what):
-        pointer, code, detail = pointer + _pointer(found["name"]), "field.unknown", "This field is not known here."
-    elif found := MISSING_FIELD.search(what):
-        pointer, code, detail = pointer + _pointer(found["name"]), "field.missing", "This field is needed."
-    return Problem(422, code, f"{pointer or 'The body'}: {detail}", errors=[FieldError(pointer, code, detail)])
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-@lru_cache(maxsize=256)
-def _decoder(kind: Any) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(kind).decode
-
-
 def _check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
-    known = _query_types(handler)
+    known = _parameters(handler)
     seen: set[str] = set()
     for name, value in request.query_params.multi_items():
         if name not in known:
@@ -172,34 +94,80 @@ def _check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
         if name in seen:
             raise _query_problem(name, "query.duplicate", "This query parameter stands twice.")
         seen.add(name)
-        try:
-            msgspec.convert(value, known[name], strict=False)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise _query_problem(name, "query.invalid", str(error)) from None
+        if name != "cursor":
+            _check_value(name, value, known[name])
+    if "cursor" in seen and "cursor" in handler.opt:
+        house: House = request.app.state.house
+        handler.opt["cursor"](request.query_params["cursor"], house.record_id)
+
+
+def _check_value(name: str, value: str, parameter: "_Parameter") -> None:
+    """Refuse what is not written as its type is: no `5.0` for a number, no number for a time, no `null`."""
+    if found := LINE_BREAKING.search(value):
+        raise _query_problem(name, "query.invalid", f"Character U+{ord(found[0]):04X} is not allowed.")
+    if parameter.base is int and not WHOLE.fullmatch(value):
+        raise _query_problem(name, "query.invalid", "This is not a whole number.")
+    try:
+        read = msgspec.convert(value, parameter.kind, strict=parameter.base not in (int, bool))
+        if isinstance(read, datetime):
+            read.astimezone(UTC)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise _query_problem(name, "query.invalid", str(error)) from None
+    except OverflowError:
+        raise _query_problem(name, "query.invalid", "This time is out of range.") from None
+
+
+def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse headers that cannot be read, of those that this route's function asks for."""
+    asked = handler.parsed_fn_signature.parameters
+    if "caller" in asked:
+        _reason(request)
+    if "receipt" in asked:
+        _idempotency_key(request)
+    if "if_match" in asked:
+        version_of(request)
 
 
 def _query_problem(name: str, code: str, detail: str) -> Problem:
     return Problem(422, code, f"?{name}: {detail}", errors=[FieldError(f"?{name}", code, detail)])
 
 
+class _Parameter(NamedTuple):
+    """A query parameter: its type without None (absent is absent, not `null`), and that without its bounds."""
+
+    kind: Any
+    base: Any
+
+
 @lru_cache(maxsize=512)
-def _query_types(handler: BaseRouteHandler) -> dict[str, Any]:
+def _parameters(handler: BaseRouteHandler) -> dict[str, _Parameter]:
     """Return the query parameters of a route by name, from its function's signature."""
     in_path = {name for path in handler.paths for name in PATH_PARAMETER.findall(path)}
-    types = {}
+    found = {}
     for name, field in handler.parsed_fn_signature.parameters.items():
         if name not in RESERVED and name not in in_path:
             alias = getattr(field.kwarg_definition, "query", None)
-            types[alias or name] = field.raw
-    return types
+            found[alias or name] = _parameter(field.raw)
+    return found
+
+
+def _parameter(kind: Any) -> _Parameter:
+    bounds = []
+    while True:
+        if get_origin(kind) is Annotated:
+            kind, *more = get_args(kind)
+            bounds += [bound for bound in more if isinstance(bound, Meta)]
+        elif get_origin(kind) in (Union, UnionType):
+            kind, *others = (part for part in get_args(kind) if part is not NoneType)
+            assert not others, "a query parameter has one type"
+        else:
+            return _Parameter(Annotated[(kind, *bounds)] if bounds else kind, kind)
 
 
 async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     admit: Admit | None = handler.opt.get("admit")
     if admit is not None:
-        house: House = request.app.state.house
-        path = dict(request.path_params)
-        await house.desk.admit(lambda work: admit(work, path), caller_of(request))
+        await admit(request.app.state.house, _who(request), dict(request.path_params))
 
 
 async def _catch_up(request: Request[Any, Any, Any]) -> None:
@@ -220,6 +188,26 @@ async def _catch_up(request: Request[Any, Any, Any]) -> None:
             raise record_changed()
         if not await house.reads.wait(position, group=group):
             raise behind()
+
+
+def _who(request: Request[Any, Any, Any]) -> Caller:
+    """Return the caller but for the reason, which may not be readable."""
+    access: Access | None = request.scope["state"].get("access")
+    agent = request.headers.get("user-agent", "")
+    return Caller(
+        user_id=access.user_id if access else None,
+        session_id=access.session_id if access else None,
+        correlation=request.scope["state"]["request_id"],
+        address=request.client.host if request.client else None,
+        agent=LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None,
+    )
+
+
+def _idempotency_key(request: Request[Any, Any, Any]) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
+        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
 
 
 def _reason(request: Request[Any, Any, Any]) -> str | None:

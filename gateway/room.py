@@ -11,14 +11,16 @@ from msgspec.structs import replace
 from commands.desk import Work
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter, enter_as
 from domain.facts import Caller
-from domain.ids import RoomId, UserId
+from domain.ids import RecordId, RoomId, UserId
 from domain.limits import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
+from domain.membership import require_role
 from domain.ports import Receipt
 from domain.refusals import RoomNotFound
 from domain.room import ROOM, History, RoomOpened
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, cursor_of, place_of
+from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.problems import behind
 from projections import rooms
 from projections.rooms import RoomView
 
@@ -47,16 +49,41 @@ def me(caller: Caller) -> UserId:
     return caller.user_id
 
 
-async def admit(work: Work, path: dict[str, Any]) -> None:
+async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not know of the room."""
-    await enter(work, RoomId(path["room_id"]))
+
+    async def probe(work: Work) -> None:
+        await enter(work, RoomId(path["room_id"]))
+
+    await house.desk.admit(probe, caller)
 
 
-async def admit_moderators(work: Work, path: dict[str, Any]) -> None:
-    await enter_as(work, RoomId(path["room_id"]), "owner", "admin")
+async def admit_moderators(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who does not moderate the room."""
+
+    async def probe(work: Work) -> None:
+        await enter_as(work, RoomId(path["room_id"]), "owner", "admin")
+
+    await house.desk.admit(probe, caller)
 
 
-@get("/rooms")
+async def admit_owners(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who does not own the room, archived or not."""
+
+    async def probe(work: Work) -> None:
+        _, membership, _ = await enter(work, RoomId(path["room_id"]))
+        require_role(membership, "owner")
+
+    await house.desk.admit(probe, caller)
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int, UUID] = place_of(cursor, record, "rooms", tuple[Place, UUID])
+    return place
+
+
+@get("/rooms", opt={"cursor": place_at})
 async def list_rooms(
     house: House,
     caller: Caller,
@@ -67,7 +94,7 @@ async def list_rooms(
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""
-    before = None if cursor is None else place_of(cursor, house.record_id, "rooms", tuple[int, UUID])
+    before = None if cursor is None else place_at(cursor, house.record_id)
     found = await rooms.page(house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit)
     following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page([room for room, _ in found], following))
@@ -103,8 +130,8 @@ async def change_room(
     assert now.state is not None and now.at is not None, "a changed room exists"
     await house.reads.wait(outcome.position)
     seen = await rooms.seen(house.db, me(caller), RoomId(room_id))
-    if seen is None:
-        raise RoomNotFound
+    if seen is None:  # accepted, but the tables do not have the room yet
+        raise behind(outcome.position)
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
         history=now.state.history, version=now.version,
@@ -112,7 +139,7 @@ async def change_room(
     return written(house, caller, outcome, body, version=now.version)
 
 
-@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admit})
+@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admit_owners})
 async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)

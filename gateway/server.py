@@ -6,7 +6,7 @@ ours: sockets are sent away first, then uvicorn stops.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
@@ -41,8 +41,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, drain: Callable[[], None]) -> None:
-    """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS`."""
+async def serve(
+    app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, drain: Callable[[], Awaitable[None]]
+) -> None:
+    """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS` after that."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -50,7 +52,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, d
         ws_max_size=FRAME_BYTES_MAX,
         ws_per_message_deflate=False,
         ws_ping_interval=HEARTBEAT_SECONDS,
-        ws_ping_timeout=HEARTBEAT_SECONDS,
+        ws_ping_timeout=None,  # HansardProtocol counts for itself
         proxy_headers=False,
         server_header=False,
         lifespan="off",
@@ -64,7 +66,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, d
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    drain()
+    await drain()
     await asyncio.sleep(0.1)
     server.should_exit = True
     await serving

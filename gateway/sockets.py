@@ -1,12 +1,13 @@
 """Sockets: one client's life, from the handshake to the close.
 
 What is wrong before the upgrade is answered in HTTP; everything later is a reply or a close code. Commands run side by
-side, a bounded number of them; feeds are the hub's.
+side, a bounded number of them; subscribing and unsubscribing happen in the order asked. Feeds are the hub's.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
@@ -16,9 +17,10 @@ from litestar.handlers import BaseRouteHandler
 from adapters.lanes import LanesUnavailable
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
-from domain.facts import Caller
-from domain.ids import FileId, MessageId, RoomId
+from domain.facts import Caller, Stream
+from domain.ids import FileId, MessageId, RoomId, StreamId
 from domain.limits import (
+    ACCESS_READ_ROOMS_MAX,
     AGENT_CHARS_MAX,
     AUTHENTICATE_SECONDS,
     EXPIRY_NOTICE_SECONDS,
@@ -30,15 +32,15 @@ from domain.limits import (
 )
 from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
-from domain.ports import Access, RecordUnavailable
-from domain.refusals import BadToken, Refused, RoomNotFound
+from domain.ports import Access, Head, RecordUnavailable
+from domain.refusals import BadToken, Refused, RoomNotFound, SessionRevoked
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol
 from gateway.feeds import Connection, Feed
-from gateway.handshake import credentials, query_of, refuse
+from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
-from gateway.outlet import EXTENSION
+from gateway.outlet import EXTENSION, Outlet, prepared
 from gateway.protocol import (
     Authenticate,
     BadFrame,
@@ -57,7 +59,7 @@ log = structlog.get_logger()
 
 
 class SocketGone(Exception):
-    """The client is no more."""
+    """The socket is closed, by whichever side."""
 
 
 @websocket("/ws")
@@ -68,6 +70,13 @@ async def many_rooms(socket: WebSocket[Any, Any, Any], house: House) -> None:
 @websocket("/ws/{room_id:uuid}")
 async def one_room(socket: WebSocket[Any, Any, Any], house: House, room_id: UUID) -> None:
     await Session(house, socket, RoomId(room_id)).live()
+
+
+class Reach(NamedTuple):
+    """How far back a member hears a room: all of it, or since joining."""
+
+    joined: int
+    is_since_joining: bool
 
 
 class Session:
@@ -81,11 +90,12 @@ class Session:
         self._room_id = room_id
         self._headers: dict[bytes, bytes] = dict(self._scope["headers"])
         self._query = query_of(self._scope)
+        self._id = uuid4()
         self._connection: Connection
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
+        self._subscribing = asyncio.Lock()
         self._timers: list[asyncio.TimerHandle] = []
-        self._closing = False
 
     async def live(self) -> None:
         """From the handshake to the close."""
@@ -105,7 +115,10 @@ class Session:
             pass
         except (RecordUnavailable, LanesUnavailable) as error:
             log.warning("a socket is sent away", reason=str(error))
-            await self._close(protocol.GOING_AWAY, "a server behind this one does not answer")
+            self._close(protocol.GOING_AWAY, "a server behind this one does not answer")
+        except Exception:
+            log.exception("a socket failed")
+            self._close(protocol.GOING_AWAY, "something went wrong here")
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -116,49 +129,54 @@ class Session:
         request = None
         if access is None:
             access, request = await self._first_authenticate()
-        way = self._scope["extensions"][EXTENSION]
-        self._connection = Connection(
-            way,
-            access,
-            write_soon=self._house.hub.write_soon,
-            close=self._close_soon,
-            one_room=self._room_id is not None,
-        )
-        self._house.hub.enter(self._connection)
+        hub, head = self._house.hub, await self._house.record.head()
+        self._connection = Connection(self._way, access, write_soon=hub.write_soon, one_room=self._room_id is not None)
+        hub.enter(self._connection)
         try:
+            # From entering to the hello nothing is awaited, so nothing is told before it.
             self._connection.say(protocol.reply(request))
-            await self._greet()
+            self._greet(head)
             if self._room_id is not None:
-                await self._open_own_room()
+                await self._open_own_room(self._room_id, head.position)
             while True:
-                await self._take(await self._next())
+                text = await self._next()
+                if self._connection.closed:
+                    raise SocketGone
+                if not hub.draining:
+                    await self._take(text)
                 if self._connection.is_full:
                     await self._connection.drained()  # who does not read is not read from
         finally:
-            self._house.hub.leave(self._connection)
+            hub.leave(self._connection)
 
     # The first frames
 
     async def _first_authenticate(self) -> tuple[Access, int | None]:
+        """Return what the first frame shows, and its number. Whatever else it is gets its reply, and is closed."""
+        refused: Refused
         try:
             async with asyncio.timeout(AUTHENTICATE_SECONDS):
                 intent = protocol.parse(await self._next())
-        except (TimeoutError, BadFrame):
-            intent = None
-        if isinstance(intent, Authenticate):
-            try:
+            if isinstance(intent, Authenticate):
                 return self._house.sessions.authenticate(intent.token), intent.id
-            except Refused:
-                pass
-        await self._close(protocol.UNAUTHENTICATED, "authenticate first")
+            request, refused = intent.id, BadToken("The first frame authenticates.")
+        except TimeoutError:
+            request, refused = None, BadToken()
+        except BadFrame as bad:
+            request, refused = bad.request, BadToken(bad.detail)
+        except Refused as of_token:
+            request, refused = intent.id, of_token
+        if (said := protocol.refusal(request, refused.code, refused.detail, 401)) is not None:
+            self._way.write(prepared(said))
+        is_revoked = isinstance(refused, SessionRevoked)
+        self._close(protocol.SESSION_REVOKED if is_revoked else protocol.UNAUTHENTICATED, "authenticate first")
         raise SocketGone
 
-    async def _greet(self) -> None:
-        head = await self._house.record.head()
+    def _greet(self, head: Head) -> None:
         self._connection.say(
             protocol.frame(
                 "hello",
-                connection=uuid4(),
+                connection=self._id,
                 record=head.record,
                 position=head.position,
                 heartbeat_seconds=int(HEARTBEAT_SECONDS),
@@ -166,23 +184,14 @@ class Session:
             )
         )
 
-    async def _open_own_room(self) -> None:
+    async def _open_own_room(self, room_id: RoomId, head: int) -> None:
         """Subscribe `/ws/{room_id}` to its room, from `?after=` and `?record=`."""
-        after, record = (self._query.get(name, [""])[0] for name in ("after", "record"))
-        try:
-            place = int(after) if after else None
-            of = UUID(record) if record else None
-        except ValueError:
-            await self._close(protocol.BAD_PROTOCOL, "after is a position, record an id")
-            raise SocketGone from None
-        assert self._room_id is not None
-        try:
-            feed = await self._feed(self._room_id, place, of)
-        except Refused:
-            await self._close(protocol.NO_ROOM, "this room is unknown, or not yours")
-            raise SocketGone from None
-        if feed is not None:
-            self._house.hub.subscribe(feed)
+        after, record = place_of(self._query)
+        reach = (await self._reach([room_id]))[room_id]
+        if isinstance(reach, Refused):
+            self._close(protocol.NO_ROOM, "this room is unknown, or not yours")
+            raise SocketGone
+        self._begin(room_id, await self._feed(room_id, reach, after, record, head))
 
     # Frames of the client
 
@@ -192,10 +201,10 @@ class Session:
             raise SocketGone
         text = message.get("text")
         if text is None:
-            await self._close(protocol.BAD_PROTOCOL, "frames are text")
+            self._close(protocol.BAD_PROTOCOL, "frames are text")
             raise SocketGone
         if len(text) > FRAME_BYTES_MAX:
-            await self._close(1009, "the frame is too large")
+            self._close(protocol.FRAME_TOO_LARGE, "the frame is too large")
             raise SocketGone
         return str(text)
 
@@ -204,23 +213,23 @@ class Session:
             intent = protocol.parse(text)
         except BadFrame as bad:
             if bad.request is None:
-                await self._close(protocol.BAD_PROTOCOL, bad.code)
+                self._close(protocol.BAD_PROTOCOL, bad.code)
                 raise SocketGone from None
             self._connection.say(protocol.refusal(bad.request, bad.code, bad.detail, 422))
             return
         match intent:
             case Ping():
                 self._connection.say(protocol.frame("pong"))
-            case Typing():
-                pass
-            case Unsubscribe():
-                if (feed := self._connection.feeds.get(RoomId(intent.room_id))) is not None:
-                    feed.drop()
                 self._connection.say(protocol.reply(intent.id))
+            case Typing():
+                self._connection.say(protocol.reply(intent.id))  # taken, and told to nobody yet
             case Authenticate():
-                await self._renew(intent)
+                self._renew(intent)
             case _:
                 await self._free.acquire()
+                if self._connection.closed:
+                    raise SocketGone
+                self._connection.operations += 1
                 self._start(self._answer(intent))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -233,7 +242,11 @@ class Session:
         try:
             match intent:
                 case Subscribe():
-                    await self._subscribe(intent)
+                    async with self._subscribing:
+                        await self._subscribe(intent)
+                case Unsubscribe():
+                    async with self._subscribing:
+                        self._unsubscribe(intent)
                 case Send():
                     await self._post(intent)
                 case Edit():
@@ -254,6 +267,7 @@ class Session:
             log.exception("a frame failed")
             self._connection.say(protocol.refusal(intent.id, "server.error", "Something went wrong here.", 500))
         finally:
+            self._connection.operations -= 1
             self._free.release()
 
     async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
@@ -281,60 +295,82 @@ class Session:
         )
 
     async def _subscribe(self, intent: Subscribe) -> None:
-        """Subscribe to one room or many; rooms of which one is refused are refused together."""
+        """Subscribe to one room or many; of many all or none, and `rooms` in the refusal says which were refused why."""
         wanted: dict[RoomId, int | None] = {RoomId(room): after for room, after in (intent.rooms or {}).items()}
         if intent.room_id is not None:
             wanted[RoomId(intent.room_id)] = intent.after
-        if not wanted or (intent.room_id is not None and intent.rooms is not None):
-            detail = "Name a room_id, or rooms."
-            self._connection.say(protocol.refusal(intent.id, "frame.invalid", detail, 422))
+        if not wanted or (intent.rooms is not None and (intent.room_id, intent.after) != (None, None)):
+            detail = "Name a room_id, perhaps with after; or rooms, each with its own."
+            self._connection.say(protocol.refusal(intent.id, "field.invalid", detail, 422))
             return
         if len(self._connection.feeds.keys() | wanted.keys()) > SUBSCRIPTIONS_MAX:
             detail = f"A socket hears at most {SUBSCRIPTIONS_MAX} rooms."
             self._connection.say(protocol.refusal(intent.id, "subscriptions.too_many", detail, 409))
             return
+        head = (await self._house.record.head()).position
+        reaches = await self._reach(wanted)
+        refused = {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}
+        if refused:
+            first = next(iter(refused.values()))
+            rooms = {"rooms": {room_id: each.code for room_id, each in refused.items()}} if intent.rooms else {}
+            status = problems.status_of(first)
+            self._connection.say(protocol.refusal(intent.id, first.code, first.detail, status, **rooms))
+            return
         # Feeds first, all of them: the reply comes before the first frame, and after the last one of an old feed.
-        feeds = [await self._feed(room_id, after, intent.record) for room_id, after in wanted.items()]
+        feeds = {
+            room_id: await self._feed(room_id, reach, wanted[room_id], intent.record, head)
+            for room_id, reach in reaches.items()
+            if not isinstance(reach, Refused)
+        }
         self._connection.say(protocol.reply(intent.id))
-        for room_id, feed in zip(wanted, feeds, strict=True):
-            if feed is not None:
-                self._house.hub.subscribe(feed)
-            else:
-                self._reset(room_id)
+        for room_id, feed in feeds.items():
+            self._begin(room_id, feed)
 
-    async def _feed(self, room_id: RoomId, after: int | None, record: UUID | None) -> Feed | None:
-        """Return a feed that may begin; None for a position that this record never gave. Raises `Refused`.
-
-        Access is judged on the record, at a position at or after `head`: whatever ends it later is told by the feed.
-        """
-        house = self._house
-        head = (await house.record.head()).position
-        room, membership = await self._reach(room_id)
-        if (record is not None and record != house.record_id) or (after is not None and after > head):
-            return None
-        since = membership.joined_position if room.history == "joined" else 0
-        place = max(head if after is None else after, since - 1)
-        followed = await house.hub.open_room(room_id)
-        return Feed(self._connection, followed, place=place, since=since, joined=membership.joined_position)
-
-    async def _reach(self, room_id: RoomId) -> tuple[Room, Membership]:
-        """Return the room and the membership that let this person hear it. Raises `Refused`."""
-        desk, user_id = self._house.desk, self._connection.access.user_id
-        streams = {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
-        room, membership = (folded.state for folded in (await desk.read(streams)).values())
-        if room is None:
-            raise RoomNotFound
-        admit(membership, is_private=room.is_private)
-        return room, require_member(membership)
-
-    def _reset(self, room_id: RoomId) -> None:
-        if (feed := self._connection.feeds.get(room_id)) is not None:
+    def _unsubscribe(self, intent: Unsubscribe) -> None:
+        if (feed := self._connection.feeds.get(RoomId(intent.room_id))) is not None:
             feed.drop()
+        self._connection.say(protocol.reply(intent.id))
+
+    async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:
+        """Return, for each room, what lets this person hear it, or why they may not.
+
+        It is judged on the record, at or after the head that the caller read before: what ends it later the feed tells.
+        """
+        user_id = self._connection.access.user_id
+        rooms, found = iter(room_ids), dict[RoomId, Reach | Refused]()
+        while some := list(islice(rooms, ACCESS_READ_ROOMS_MAX)):
+            streams: dict[StreamId, Stream[Any]] = {}
+            for room_id in some:
+                streams |= {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
+            folds = await self._house.desk.read(streams)
+            for room_id in some:
+                membership = folds[MEMBERSHIP.id(room_id, user_id)].state
+                found[room_id] = _judged(folds[ROOM.id(room_id)].state, membership)
+        return found
+
+    async def _feed(
+        self, room_id: RoomId, reach: Reach, after: int | None, record: UUID | None, head: int
+    ) -> Feed | None:
+        """Return a feed that may begin; None for a position that this record never gave."""
+        if (record is not None and record != self._house.record_id) or (after is not None and after > head):
+            return None
+        since = reach.joined if reach.is_since_joining else 0
+        place = max(head if after is None else after, since - 1)
+        followed = await self._house.hub.open_room(room_id)
+        return Feed(self._connection, followed, place=place, since=since, joined=reach.joined)
+
+    def _begin(self, room_id: RoomId, feed: Feed | None) -> None:
+        """Begin a feed; None: say that the position is of another record, and hear the room no more."""
+        if feed is not None:
+            self._house.hub.subscribe(feed)
+            return
+        if (earlier := self._connection.feeds.get(room_id)) is not None:
+            earlier.drop()
         self._connection.say(protocol.frame("reset", room_id=room_id, reason="record_changed"))
 
     # Sessions
 
-    async def _renew(self, intent: Authenticate) -> None:
+    def _renew(self, intent: Authenticate) -> None:
         """Take a fresh token of the same session."""
         try:
             access = self._house.sessions.authenticate(intent.token)
@@ -358,7 +394,7 @@ class Session:
         notice = protocol.frame("expiring", in_seconds=int(min(left, EXPIRY_NOTICE_SECONDS)))
         self._timers = [
             loop.call_later(max(0.0, left - EXPIRY_NOTICE_SECONDS), self._connection.say, notice),
-            loop.call_later(max(0.0, left), self._close_soon, protocol.UNAUTHENTICATED, "the token has expired"),
+            loop.call_later(max(0.0, left), self._close, protocol.UNAUTHENTICATED, "the token has expired"),
         ]
         return int(left)
 
@@ -370,6 +406,7 @@ class Session:
         return Caller(
             user_id=access.user_id,
             session_id=access.session_id,
+            correlation=str(self._id),
             address=client[0] if client else None,
             agent=agent or None,
             reason=said,
@@ -377,17 +414,28 @@ class Session:
 
     # Closing
 
-    def _close_soon(self, code: int, reason: str) -> None:
-        """Close after what waits was written; the receiving loop then ends by itself."""
-        if not self._closing:
-            self._connection.flush()
-            self._start(self._close(code, reason))
+    @property
+    def _way(self) -> Outlet:
+        way: Outlet = self._scope["extensions"][EXTENSION]
+        return way
 
-    async def _close(self, code: int, reason: str) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+    def _close(self, code: int, reason: str) -> None:
+        """Close, behind what was queued for this socket."""
+        if hasattr(self, "_connection"):
+            self._connection.close(code, reason)
+        else:
+            self._way.close(code, reason)
+
+
+def _judged(room: Room | None, membership: Membership | None) -> Reach | Refused:
+    try:
+        if room is None:
+            raise RoomNotFound
+        admit(membership, is_private=room.is_private)
+        joined = require_member(membership).joined_position
+    except Refused as refused:
+        return refused
+    return Reach(joined, room.history == "joined")
 
 
 ROUTES: list[BaseRouteHandler] = [many_rooms, one_room]

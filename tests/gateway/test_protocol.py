@@ -64,14 +64,14 @@ def test_intents() -> None:
     ("text", "request_id", "code"),
     [
         ("", None, "frame.not_json"),
-        ("[" * 200_000, None, "frame.invalid"),
-        ("[]", None, "frame.invalid"),
-        ('{"id":7,"type":"send"}', 7, "frame.invalid"),
+        ("[" * 200_000, None, "field.invalid"),
+        ("[]", None, "field.invalid"),
+        ('{"id":7,"type":"send"}', 7, "field.missing"),
         ('{"id":7,"type":"ping","type":"ping"}', 7, "body.duplicate_key"),
         ('{"id":7,"id":8,"type":"ping"}', 8, "body.duplicate_key"),
-        ('{"id":"7","type":"ping"}', None, "frame.invalid"),
-        ('{"id":7,"type":"read","room_id":"%s","position":-1}' % ROOM, 7, "frame.invalid"),
-        ('{"id":7,"type":"read","room_id":"%s","position":9223372036854775808}' % ROOM, 7, "frame.invalid"),
+        ('{"id":"7","type":"ping"}', None, "field.invalid"),
+        ('{"id":7,"type":"read","room_id":"%s","position":-1}' % ROOM, 7, "field.invalid"),
+        ('{"id":7,"type":"read","room_id":"%s","position":9223372036854775808}' % ROOM, 7, "field.invalid"),
     ],
 )
 def test_bad_frames(text: str, request_id: int | None, code: str) -> None:

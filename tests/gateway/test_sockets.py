@@ -282,12 +282,12 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         ('"x"', 4500),
         ('{"type":"nonsense"}', 4500),
         ("{" * 100_000, 4500),
-        ('{"id":7,"type":"nonsense"}', "frame.invalid"),
-        ('{"id":7,"type":"send","room_id":"x","content":"y"}', "frame.invalid"),
-        ('{"id":7,"type":"ping","extra":1}', "frame.invalid"),
+        ('{"id":7,"type":"nonsense"}', "field.invalid"),
+        ('{"id":7,"type":"send","room_id":"x","content":"y"}', "field.invalid"),
+        ('{"id":7,"type":"ping","extra":1}', "field.unknown"),
         ('{"id":7,"type":"unsubscribe","room_id":"%s","room_id":"%s"}' % (uuid4(), uuid4()), "body.duplicate_key"),
-        ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % uuid4(), "frame.invalid"),
-        ('{"id":7,"type":"subscribe"}', "frame.invalid"),
+        ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % uuid4(), "field.invalid"),
+        ('{"id":7,"type":"subscribe"}', "field.invalid"),
     ],
 )
 async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str, outcome: int | str) -> None:
