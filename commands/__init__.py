@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, membership, message, reading, room, session
+from commands import account, audit, file, membership, message, reading, room, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -14,5 +14,6 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **membership.HANDLERS,
     **message.HANDLERS,
     **reading.HANDLERS,
+    **file.HANDLERS,
     **audit.HANDLERS,
 }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import account, audit, membership, message, reading, room, session
+from domain import account, audit, file, membership, message, reading, room, session
 from domain.facts import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
@@ -12,6 +12,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
     (reading.READING, reading.EVENTS),
+    (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}

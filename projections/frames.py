@@ -13,12 +13,14 @@ from msgspec import Struct
 
 from domain.account import AccountActivated, AccountDeactivatedEvent, ProfileChanged
 from domain.facts import Event, Recorded
+from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
 from domain.room import RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
+from projections.files import completed_view, failed_view
 from projections.messages import tombstone, view_of
 
 
@@ -96,6 +98,10 @@ def control(fact: Recorded[Any]) -> Control | None:
         case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             frame = EventFrame(event.topic, fact.position, None, None, fact.at, fact.meta.actor, _data(fact))
             return Control(fact.position, own=[Own(event.user_id, _encode(frame).decode())])
+        case FileCompleted() | FileFailed():
+            frame = EventFrame(event.topic, fact.position, None, None, fact.at, fact.meta.actor, _data(fact))
+            told = [event.uploader_id, *(event.moderator_ids if isinstance(event, FileFailed) else ())]
+            return Control(fact.position, own=[Own(user, _encode(frame).decode()) for user in dict.fromkeys(told)])
     return None
 
 
@@ -110,6 +116,10 @@ def _data(fact: Recorded[Any]) -> Any:
             return _room(event.room_id, event.name, event.description, event.is_private, event.history, event.by)
         case RoomArchivedEvent():
             return {"id": event.room_id, "is_archived": True, "by": event.by}
+        case FileCompleted():
+            return completed_view(fact)
+        case FileFailed():
+            return failed_view(fact)
     return event
 
 

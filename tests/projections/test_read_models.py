@@ -13,12 +13,14 @@ from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from adapters.record import PostgresRecord
 from commands.account import ChangeProfile, RegisterAccount
 from commands.desk import Desk
+from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.facts import Caller
-from domain.ids import MessageId, RecordId, RoomId, UserId
+from domain.file import Variant
+from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.ports import RecordUnavailable
 from domain.refusals import Refused
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
@@ -37,6 +39,7 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
         await desk.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
     rooms: list[RoomId] = []
     messages: list[MessageId] = []
+    files = [FileId(uuid4())]
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
         await desk.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
@@ -44,7 +47,7 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
         who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
         assert other.user_id
         message_id = chance.choice(messages) if messages else MessageId(uuid4())
-        new_id = MessageId(uuid4())
+        new_id, file_id = MessageId(uuid4()), FileId(uuid4())
         command = chance.choice(
             [
                 PostMessage(room_id, new_id, f"**text** {step}"),
@@ -59,6 +62,12 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
                 ChangeRoom(room_id, name=f"Room {step}", history=chance.choice(["shared", "joined"])),
                 ChangeProfile(username=f"q{seed}-{step}"),
                 MarkRead(room_id, step),
+                ReceiveFile(file_id, f"{step}.png", chance.choice(["image/png", "text/plain"]), 10, "ab" * 32),
+                NoteScan(chance.choice(files), "basic", chance.choice([None, None, "Eicar"])),
+                NoteProcessing(chance.choice(files), (Variant("original", 1, 1, "image/webp", 9, "cd" * 32),)),
+                FailFile(chance.choice(files), chance.choice(["gave_up", "unreadable"])),
+                RetryFile(chance.choice(files)),
+                PostMessage(room_id, new_id, "", "file", chance.choice(files)),
                 *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
             ]
         )
@@ -68,6 +77,8 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
             continue
         if isinstance(command, PostMessage):
             messages.append(new_id)
+        if isinstance(command, ReceiveFile):
+            files.append(file_id)
 
 
 async def project(record: PostgresRecord, db: Database) -> None:
