@@ -162,5 +162,14 @@ class Tokens(Protocol):
         """The public keys (RFC 7517), the newest first."""
 
 
+class Tickets(Protocol):
+    """What a socket may show in its address: good for one use, for half a minute, for one session and origin."""
+
+    def issue(self, access: Access, origin: str, now: datetime) -> str: ...
+
+    async def spend(self, ticket: str, origin: str, now: datetime) -> Access:
+        """Return the access it was issued for. Raises `BadToken` for any other ticket than a live unspent one."""
+
+
 Clock = Callable[[], datetime]
 Chance = Callable[[int], bytes]

@@ -6,10 +6,11 @@ from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Passwords, Record, Tokens
+from domain.ports import Clock, Db, Passwords, Record, Tickets, Tokens
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
+from gateway.seats import Seats
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class House:
     reads: Reads
     sessions: Sessions
     tokens: Tokens
+    tickets: Tickets
     passwords: Passwords
     audit: AuditReader
     lanes: Lanes
     hub: Hub
+    seats: Seats
     now: Clock
     answered: Answered = field(default_factory=Answered)

@@ -102,7 +102,7 @@ class Session:
         if (await self._receive())["type"] != "websocket.connect":
             return
         try:
-            access = credentials(self._house, self._scope, is_room=self._room_id is not None)
+            access = await credentials(self._house, self._scope, is_room=self._room_id is not None)
         except (Refused, problems.Problem) as refusal:
             await refuse(self._send, refusal)
             return
@@ -129,6 +129,16 @@ class Session:
         request = None
         if access is None:
             access, request = await self._first_authenticate()
+        address = self._scope["client"][0] if self._scope.get("client") else None
+        if not await self._house.seats.take(access.user_id, address):
+            self._close(protocol.TOO_MANY_SOCKETS, "too many sockets of this account or address")
+            raise SocketGone
+        try:
+            await self._serve(access, request)
+        finally:
+            await self._house.seats.leave(access.user_id, address)
+
+    async def _serve(self, access: Access, request: int | None) -> None:
         hub, head = self._house.hub, await self._house.record.head()
         self._connection = Connection(self._way, access, write_soon=hub.write_soon, one_room=self._room_id is not None)
         hub.enter(self._connection)
@@ -142,7 +152,7 @@ class Session:
                 text = await self._next()
                 if self._connection.closed:
                     raise SocketGone
-                if not hub.draining:
+                if not self._connection.leaving:
                     await self._take(text)
                 if self._connection.is_full:
                     await self._connection.drained()  # who does not read is not read from
@@ -222,7 +232,7 @@ class Session:
                 self._connection.say(protocol.frame("pong"))
                 self._connection.say(protocol.reply(intent.id))
             case Typing():
-                self._connection.say(protocol.reply(intent.id))  # taken, and told to nobody yet
+                self._type(intent)
             case Authenticate():
                 self._renew(intent)
             case _:
@@ -329,6 +339,15 @@ class Session:
     def _unsubscribe(self, intent: Unsubscribe) -> None:
         if (feed := self._connection.feeds.get(RoomId(intent.room_id))) is not None:
             feed.drop()
+        self._connection.say(protocol.reply(intent.id))
+
+    def _type(self, intent: Typing) -> None:
+        feed = self._connection.feeds.get(RoomId(intent.room_id))
+        if feed is None:
+            detail = "Subscribe to the room first."
+            self._connection.say(protocol.refusal(intent.id, "room.not_subscribed", detail, 409))
+            return
+        self._house.hub.presence.typing(feed.room, feed.user_id)
         self._connection.say(protocol.reply(intent.id))
 
     async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:

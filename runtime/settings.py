@@ -56,6 +56,8 @@ class Settings:
     master_key_file: Path = setting(
         Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home."
     )
+    sockets_a_user: int = setting(200, "How many sockets a person may hold at once; 0: any number.", low=0)
+    sockets_an_address: int = setting(1000, "How many sockets an address may hold at once; 0: any number.", low=0)
     issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
 
     @property
