@@ -6,7 +6,9 @@ from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Passwords, Record, Tokens
+from domain.ports import Clock, Db, Limits, Passwords, Record, Tokens
+from domain.quotas import Quotas
+from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
@@ -22,6 +24,8 @@ class Terms:
     schema_on: bool
     metrics_on: bool
     password_chars_min: int
+    quotas: Quotas
+    proxies: Proxies
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class House:
     sessions: Sessions
     tokens: Tokens
     passwords: Passwords
+    limits: Limits
     audit: AuditReader
     lanes: Lanes
     hub: Hub

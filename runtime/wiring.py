@@ -18,6 +18,7 @@ import structlog
 from adapters.audit import AuditReader
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.tokens import EdDsaTokens
@@ -30,6 +31,7 @@ from domain.facts import Caller
 from domain.ids import RecordId, UserId
 from domain.ports import RecordUnavailable
 from domain.text import fold
+from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
@@ -134,6 +136,8 @@ async def run_gateway(settings: Settings) -> int:
                 parallelism=settings.argon2_parallelism,
             )
         )
+        limits = RedisLimits.open(redis_url(settings), base.record_id, base.vault.master.secret_of(b"hansard limits"))
+        stack.push_async_callback(limits.close)
         sessions = Sessions(base.db, tokens, now)
         reads = Reads(base.db)
         hub = Hub(base.record, base.db, lanes, sessions, reads)
@@ -147,6 +151,7 @@ async def run_gateway(settings: Settings) -> int:
             sessions=sessions,
             tokens=tokens,
             passwords=passwords,
+            limits=limits,
             audit=AuditReader(base.db, base.vault),
             lanes=lanes,
             hub=hub,
@@ -262,6 +267,8 @@ def _terms(settings: Settings) -> Terms:
         schema_on=settings.schema == "on",
         metrics_on=settings.metrics == "on",
         password_chars_min=settings.password_chars_min,
+        quotas=settings.quotas,
+        proxies=Proxies(settings.proxies, settings.forwarded_header),
     )
 
 

@@ -14,12 +14,15 @@ import httpx
 from adapters.audit import AuditReader
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
 from commands import HANDLERS
 from commands.desk import Desk
+from domain.quotas import OFF, Quotas
+from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
@@ -142,19 +145,27 @@ class Person:
 
 @asynccontextmanager
 async def gateway(
-    database_url: str, redis_url: str, *, origins: tuple[str, ...] = (), registration_open: bool = True
+    database_url: str,
+    redis_url: str,
+    *,
+    origins: tuple[str, ...] = (),
+    registration_open: bool = True,
+    quotas: Quotas = OFF,
+    proxies: Proxies = Proxies(),  # noqa: B008
 ) -> AsyncIterator[Gateway]:
-    """A gateway, running on a free port of loopback, without a projector."""
+    """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
         db, record, desk = await stack.enter_async_context(ledger(database_url))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
         stack.push_async_callback(lanes.close)
+        limits = RedisLimits.open(redis_url, head.record, b"a secret for tests")
+        stack.push_async_callback(limits.close)
         tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
         sessions, reads = Sessions(db, tokens, now), Reads(db)
         hub = Hub(record, db, lanes, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8),
+            terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies),
             record_id=head.record,
             record=record,
             db=db,
@@ -163,6 +174,7 @@ async def gateway(
             sessions=sessions,
             tokens=tokens,
             passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
+            limits=limits,
             audit=AuditReader(db, Vault(db, MASTER)),
             lanes=lanes,
             hub=hub,
