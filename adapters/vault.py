@@ -55,6 +55,7 @@ class Master:
 
     def __init__(self, secret: bytes) -> None:
         assert len(secret) == 32, "a master key has 32 bytes"
+        self._secret = secret
         self._wrapping = AESGCM(_derived(secret, b"hansard wrap"))
         self._claims = _derived(secret, b"hansard claims")
         self._tickets = _derived(secret, b"hansard tickets")
@@ -70,6 +71,10 @@ class Master:
             return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
         except InvalidTag:
             raise MasterKeyWrong(MasterKeyWrong.__doc__) from None
+
+    def secret_of(self, purpose: bytes) -> bytes:
+        """Return a secret for one purpose, the same in every process of the house."""
+        return _derived(self._secret, purpose)
 
     def claim(self, kind: str, value: str) -> bytes:
         """Return the keyed hash under which a claim is kept (HMAC-SHA-256)."""

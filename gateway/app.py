@@ -18,6 +18,7 @@ from gateway import account, audit, membership, message, operations, problems, r
 from gateway.door import Door
 from gateway.house import House
 from gateway.requests import caller_of, check, receipt_of, version_of
+from gateway.throttling import Throttle
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
@@ -50,7 +51,8 @@ def create_app(house: House) -> ASGIApp:
         debug=False,
     )
     app.state.house = house
-    return Door(app, house.sessions, house.terms.origins, house.answered)
+    throttle = Throttle(house.limits, house.terms.quotas)
+    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

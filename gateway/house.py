@@ -6,7 +6,9 @@ from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Passwords, Record, Tickets, Tokens
+from domain.ports import Clock, Db, Limits, Passwords, Record, Tickets, Tokens
+from domain.quotas import Quotas
+from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
@@ -23,6 +25,8 @@ class Terms:
     schema_on: bool
     metrics_on: bool
     password_chars_min: int
+    quotas: Quotas
+    proxies: Proxies
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class House:
     tokens: Tokens
     tickets: Tickets
     passwords: Passwords
+    limits: Limits
     audit: AuditReader
     lanes: Lanes
     hub: Hub

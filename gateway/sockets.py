@@ -14,7 +14,9 @@ import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
 
+from adapters.clock import lapsed
 from adapters.lanes import LanesUnavailable
+from adapters.limits import Meter
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from domain.facts import Caller, Stream
@@ -32,11 +34,12 @@ from domain.limits import (
 )
 from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
-from domain.ports import Access, Head, RecordUnavailable
+from domain.ports import Access, Allowance, Head, RecordUnavailable
+from domain.quotas import of_user
 from domain.refusals import BadToken, Refused, RoomNotFound, SessionRevoked
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
-from gateway import problems, protocol
+from gateway import problems, protocol, throttling
 from gateway.feeds import Connection, Feed
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
@@ -95,6 +98,7 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
         self._subscribing = asyncio.Lock()
+        self._meter = Meter(house.terms.quotas.frames, lapsed)
         self._timers: list[asyncio.TimerHandle] = []
 
     async def live(self) -> None:
@@ -219,6 +223,9 @@ class Session:
         return str(text)
 
     async def _take(self, text: str) -> None:
+        if not self._meter.passes():
+            self._close(protocol.TOO_MANY_FRAMES, "too many frames in too short a time")
+            raise SocketGone
         try:
             intent = protocol.parse(text)
         except BadFrame as bad:
@@ -250,6 +257,7 @@ class Session:
     async def _answer(self, intent: Intent) -> None:
         """Do what a frame asks, and reply."""
         try:
+            throttling.require(await self._allowance(intent))
             match intent:
                 case Subscribe():
                     async with self._subscribing:
@@ -279,6 +287,12 @@ class Session:
         finally:
             self._connection.operations -= 1
             self._free.release()
+
+    async def _allowance(self, intent: Intent) -> Allowance:
+        """Take what an operation costs: the same quotas that the same thing costs by HTTP."""
+        quotas = self._house.terms.quotas
+        quota = quotas.sends if isinstance(intent, Send) else quotas.requests
+        return await self._house.limits.take(of_user(self._connection.access.user_id), quota)
 
     async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
         outcome = await self._house.desk.do(command, self._caller(reason))

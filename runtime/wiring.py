@@ -19,6 +19,7 @@ from adapters.audit import AuditReader
 from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
@@ -33,6 +34,7 @@ from domain.facts import Caller
 from domain.ids import RecordId, UserId
 from domain.ports import RecordUnavailable
 from domain.text import fold
+from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
@@ -134,11 +136,13 @@ async def run_gateway(settings: Settings) -> int:
                 parallelism=settings.argon2_parallelism,
             )
         )
+        limits = RedisLimits.open(redis_url(settings), base.record_id, base.vault.master.secret_of(b"hansard limits"))
+        stack.push_async_callback(limits.close)
         sessions = Sessions(base.db, tokens, now)
         reads = Reads(base.db)
         roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
         stack.push_async_callback(roster.close)
-        seats = Seats(roster, of_user=settings.sockets_a_user, of_address=settings.sockets_an_address)
+        seats = Seats(roster, settings.seats)
         hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
         house = House(
             terms=_terms(settings),
@@ -151,6 +155,7 @@ async def run_gateway(settings: Settings) -> int:
             tokens=tokens,
             tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
             passwords=passwords,
+            limits=limits,
             audit=AuditReader(base.db, base.vault),
             lanes=lanes,
             hub=hub,
@@ -267,6 +272,8 @@ def _terms(settings: Settings) -> Terms:
         schema_on=settings.schema == "on",
         metrics_on=settings.metrics == "on",
         password_chars_min=settings.password_chars_min,
+        quotas=settings.quotas,
+        proxies=Proxies(settings.proxies, settings.forwarded_header),
     )
 
 

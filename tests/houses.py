@@ -14,6 +14,7 @@ from adapters.audit import AuditReader
 from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
@@ -22,6 +23,9 @@ from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
 from commands import HANDLERS
 from commands.desk import Desk
+from domain.quotas import OFF, Quotas
+from domain.quotas import Seats as SeatLimits
+from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
@@ -146,22 +150,26 @@ async def gateway(
     *,
     origins: tuple[str, ...] = (),
     registration_open: bool = True,
-    sockets_a_user: int = 0,
+    sockets_of_user: int = 0,
+    quotas: Quotas = OFF,
+    proxies: Proxies = Proxies(),  # noqa: B008
 ) -> AsyncIterator[Gateway]:
-    """A gateway, running on a free port of loopback, without a projector."""
+    """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
         db, record, desk = await stack.enter_async_context(ledger(database_url))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
         stack.push_async_callback(lanes.close)
+        limits = RedisLimits.open(redis_url, head.record, b"a secret for tests")
+        stack.push_async_callback(limits.close)
         tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
         sessions, reads = Sessions(db, tokens, now), Reads(db)
         roster = Roster.open(redis_url, head.record, uuid4().hex)
         stack.push_async_callback(roster.close)
-        seats = Seats(roster, of_user=sockets_a_user, of_address=0)
+        seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8),
+            terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies),
             record_id=head.record,
             record=record,
             db=db,
@@ -171,6 +179,7 @@ async def gateway(
             tokens=tokens,
             tickets=SignedTickets(MASTER, roster, chance=os.urandom),
             passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
+            limits=limits,
             audit=AuditReader(db, Vault(db, MASTER)),
             lanes=lanes,
             hub=hub,

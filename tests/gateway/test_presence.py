@@ -12,7 +12,6 @@ from adapters.roster import People, Roster, RosterUnavailable, Seat, Whisper
 from domain.ids import RecordId, RoomId, UserId, uuid7
 from domain.limits import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX
 from gateway.presence import _most
-from gateway.seats import network_of
 from tests.gateway.test_sockets import line
 from tests.houses import Gateway, deployment, gateway
 
@@ -145,8 +144,8 @@ async def test_one_socket_more_than_a_person_may_hold_is_closed_on_any_gateway(
 ) -> None:
     async with (
         deployment(database_url, redis_url) as house,
-        gateway(database_url, redis_url, sockets_a_user=3) as first,
-        gateway(database_url, redis_url, sockets_a_user=3) as second,
+        gateway(database_url, redis_url, sockets_of_user=3) as first,
+        gateway(database_url, redis_url, sockets_of_user=3) as second,
     ):
         ada, ben = await house.person(), await house.person()
         async with line(first, ada) as one, line(second, ada) as two:
@@ -237,16 +236,3 @@ def test_no_more_people_than_are_told_of_and_those_told_first_stay() -> None:
     shown = _most(frozenset(people), first)
     assert len(shown) == PRESENCE_PEOPLE_MAX and first <= shown
     assert _most(frozenset(people[:9]), first) == frozenset(people[:9])
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("testclient", "testclient"),
-    ],
-)
-def test_what_counts_as_one_address(address: str, network: str) -> None:
-    assert network_of(address) == network
