@@ -56,6 +56,20 @@ IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.")
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.")
 # Routes that answer with tokens keep no answer.
 KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
+UPLOAD = "/api/v1/files/upload"
+UPLOAD_BODY: Json = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "additionalProperties": False,
+            }
+        }
+    },
+}
 VERSIONED = ("/api/v1/users/me", "/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}")
 
 
@@ -77,6 +91,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
     is_public = (method, path) in PUBLIC
     if is_public:
         operation["security"] = []
+    if path == UPLOAD:
+        operation["requestBody"] = UPLOAD_BODY
     operation.setdefault("parameters", []).extend(_header(*header) for header in _headers(path, method, is_public))
     if path not in UNLIMITED:
         for response in responses.values():

@@ -16,8 +16,10 @@ from uuid import uuid4
 import structlog
 
 from adapters.audit import AuditReader
+from adapters.blobs import open_blobs
 from adapters.clock import now
 from adapters.database import Database
+from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
@@ -32,7 +34,7 @@ from commands.desk import Desk
 from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
 from domain.facts import Caller
 from domain.ids import RecordId, UserId
-from domain.ports import RecordUnavailable
+from domain.ports import Blobs, RecordUnavailable
 from domain.text import fold
 from gateway.address import Proxies
 from gateway.app import create_app
@@ -49,6 +51,7 @@ from runtime.settings import Settings
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
 from workers.rebuild import Progress, Rebuild, Verdict
+from workers.sweeper import Sweeper
 
 log = structlog.get_logger()
 
@@ -110,6 +113,19 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
         yield Ground(settings, db, vault, record, head.record, desk)
 
 
+async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
+    """Open the blob store for as long as the stack is."""
+    blobs = await open_blobs(
+        settings.blobs_url,
+        home=settings.home,
+        endpoint=settings.s3_endpoint,
+        sse="" if settings.s3_encryption == "off" else settings.s3_encryption,
+        signed=settings.signed_urls == "on",
+    )
+    stack.push_async_callback(blobs.close)
+    return blobs
+
+
 @asynccontextmanager
 async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
     """Keep loops running around a block; they end in the order given. A loop that fails ends the process."""
@@ -160,6 +176,8 @@ async def run_gateway(settings: Settings) -> int:
             lanes=lanes,
             hub=hub,
             seats=seats,
+            blobs=await opened_blobs(settings, stack),
+            holds=Holds(base.db),
             now=now,
         )
         writer = asyncio.create_task(base.record.run(), name="writer")
@@ -191,11 +209,14 @@ async def run_projector(settings: Settings) -> int:
 async def run_worker(settings: Settings) -> int:
     """Do what is slower than a frame: render HTML, sweep."""
     stop = _stop_signal()
-    async with ground(settings) as base:
+    async with ground(settings) as base, AsyncExitStack() as stack:
+        blobs = await opened_blobs(settings, stack)
+        sweeper = Sweeper(blobs, Holds(base.db), base.record, base.db, now=now)
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(Janitor(base.record).run(), name="janitor"),
+            asyncio.create_task(sweeper.run(), name="sweeper"),
         ]
         _end_with(stop, *loops)
         async with background(*loops):
@@ -274,6 +295,8 @@ def _terms(settings: Settings) -> Terms:
         password_chars_min=settings.password_chars_min,
         quotas=settings.quotas,
         proxies=Proxies(settings.proxies, settings.forwarded_header),
+        upload_bytes_max=settings.upload_bytes_max,
+        storage_bytes_of_user=settings.storage_bytes_of_user,
     )
 
 

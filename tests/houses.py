@@ -5,14 +5,18 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from adapters.audit import AuditReader
+from adapters.blobs import open_blobs
 from adapters.clock import now
 from adapters.database import Database
+from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
@@ -139,6 +143,10 @@ class Person:
             await self.ask("PUT", f"/rooms/{room_id}/members/{other.id}", 200, json={"role": "member"})
         return str(room_id)
 
+    async def upload(self, content: bytes, name: str = "file.bin", status: int = 202, **options: Any) -> Any:
+        """Upload a file; answers the answer's body."""
+        return await self.ask("POST", "/files/upload", status, files={"file": (name, content)}, **options)
+
     async def say(self, room_id: str, content: str, **fields: Any) -> dict[str, Any]:
         return dict(await self.ask("POST", f"/rooms/{room_id}/messages", 201, json={"content": content, **fields}))
 
@@ -153,6 +161,10 @@ async def gateway(
     sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
+    blobs_url: str = "",
+    upload_bytes_max: int = 8 * 1024**2,
+    storage_bytes_of_user: int = 1024**4,
+    **store: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
@@ -168,8 +180,22 @@ async def gateway(
         stack.push_async_callback(roster.close)
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="hansard-files-")))
+        blobs = await open_blobs(blobs_url, home=home, **store)
+        stack.push_async_callback(blobs.close)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies),
+            terms=Terms(
+                "test",
+                origins,
+                registration_open,
+                True,
+                True,
+                8,
+                quotas,
+                proxies,
+                upload_bytes_max,
+                storage_bytes_of_user,
+            ),
             record_id=head.record,
             record=record,
             db=db,
@@ -184,6 +210,8 @@ async def gateway(
             lanes=lanes,
             hub=hub,
             seats=seats,
+            blobs=blobs,
+            holds=Holds(db),
             now=now,
         )
         port = free_port()
@@ -202,9 +230,9 @@ async def gateway(
 
 
 @asynccontextmanager
-async def deployment(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def deployment(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
     """A projector and one gateway."""
-    async with projector(database_url, redis_url), gateway(database_url, redis_url) as made:
+    async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
         yield made
 
 
