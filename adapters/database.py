@@ -32,6 +32,7 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query that met the end of its connection half-way
     asyncpg.PostgresConnectionError,
     asyncpg.QueryCanceledError,
     asyncpg.CannotConnectNowError,

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.vault import load_master
-from bench import pages, record, sockets
+from bench import files, pages, record, sockets
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
@@ -47,6 +47,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S4": lambda: with_deployment(sockets.idle),
     "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
+    "F1": files.pictures,
+    "F2": files.large_upload,
 }
 
 

@@ -12,8 +12,10 @@ from typing import Any, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from domain.facts import Caller, Event, Recorded
+from domain.file import Scan
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
 from domain.quotas import Quota
+from domain.tasks import Task
 
 Row = TypeVar("Row")
 ClaimKind = Literal["email", "username"]
@@ -183,6 +185,44 @@ class BlobMissing(Exception):
 
 class BlobsUnavailable(Exception):
     """The blob store does not answer, or refuses; whether something was stored is unknown: put it again."""
+
+
+# The saga's helpers
+
+
+class Verdict(Struct, frozen=True):
+    """What a scanner says; `signature` None: clean."""
+
+    scan: Scan
+    signature: str | None = None
+
+
+class Scanner(Protocol):
+    """Judges bytes. Whatever goes wrong raises `ScannerUnavailable`, and nothing that was not judged is clean."""
+
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
+        """Raises `Unscannable` where no further try will help: the file is too large for the scanner."""
+
+    async def ping(self) -> None: ...
+
+
+class ScannerUnavailable(Exception):
+    """The scanner does not answer, or not in a way that could be believed."""
+
+
+class Unscannable(Exception):
+    """The scanner will never judge this file."""
+
+
+class Tasks(Protocol):
+    """The queue of what is to be done with files. It may forget everything: the record remembers."""
+
+    async def add(self, *tasks: Task) -> int:
+        """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailable`."""
+
+
+class TasksUnavailable(Exception):
+    """The queue does not answer."""
 
 
 # The door

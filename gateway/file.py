@@ -1,5 +1,6 @@
 """Files: taking an upload in, telling what became of it, and giving out what is clean to whoever may see it."""
 
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -15,8 +16,9 @@ from commands.file import ReceiveFile, may_receive
 from domain.facts import Caller
 from domain.file import FileReceived, FileStatus, Scan
 from domain.ids import FileId, RoomId
-from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable
+from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable, TasksUnavailable
 from domain.refusals import Busy, FileNotFound, FilePending, QuotaExceeded
+from domain.tasks import ScanFile
 from gateway import downloads, throttling
 from gateway.answers import shown, written
 from gateway.downloads import Content
@@ -82,6 +84,8 @@ async def upload(
     fact = outcome.fact(FileReceived)
     if fact is not None:
         file_id = fact.event.file_id
+        with suppress(TasksUnavailable):  # then the dispatcher finds it in the record
+            await house.tasks.add(ScanFile(file_id, me(caller)))
     return written(house, caller, outcome, UploadView(file_id, file_id, "processing"), status=202)
 
 

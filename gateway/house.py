@@ -9,7 +9,7 @@ from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
 from domain.limits import UPLOADS_AT_ONCE_MAX
-from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tickets, Tokens
+from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
 from gateway.door import Answered, Sessions
@@ -53,6 +53,7 @@ class House:
     seats: Seats
     blobs: Blobs
     holds: Holds
+    tasks: Tasks
     now: Clock
     uploads: Semaphore = field(default_factory=lambda: Semaphore(UPLOADS_AT_ONCE_MAX))
     answered: Answered = field(default_factory=Answered)

@@ -6,8 +6,9 @@ A failed file keeps none, unless it is harmful: that one is locked away, and not
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -49,6 +50,14 @@ SELECT_SEEN = (
 """
 )
 SELECT_SHOWN = _ROW + " WHERE f.id = ANY ($1::uuid[]) ORDER BY f.id, v.width * v.height, v.name"
+SELECT_UNDER_WAY = """
+    SELECT id, uploader_id, status, mime_type, created_at FROM read.files
+    WHERE status IN ('pending', 'processing') AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3
+"""
+SELECT_FAILED = """
+    SELECT id, error, processed_at FROM read.files WHERE status = 'failed' ORDER BY processed_at DESC, id DESC LIMIT $1
+"""
+BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 FILES = Table(
     "read.files",
@@ -131,6 +140,30 @@ async def seen(db: Db, user_id: UserId, file_id: FileId) -> StoredFile | None:
     """Return a file as this person may see it at this moment; None: they may not know of it."""
     rows = await db.all(_row, SELECT_SEEN, user_id, file_id)
     return _stored(rows) if rows else None
+
+
+class UnderWay(Struct, frozen=True):
+    id: FileId
+    uploader_id: UserId
+    status: FileStatus
+    mime_type: str
+    created_at: datetime
+
+
+class FailedFile(Struct, frozen=True):
+    id: FileId
+    reason: Reason
+    failed_at: datetime
+
+
+async def under_way(db: Db, *, after: tuple[datetime, UUID] = BEGINNING, limit: int) -> list[UnderWay]:
+    """Return files that have not ended, the oldest first."""
+    return await db.all(UnderWay, SELECT_UNDER_WAY, *after, limit)
+
+
+async def failed_lately(db: Db, *, limit: int) -> list[FailedFile]:
+    """Return files that failed, the latest first."""
+    return await db.all(FailedFile, SELECT_FAILED, limit)
 
 
 async def shown(db: Db, ids: Sequence[FileId]) -> dict[FileId, FileView]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
 from projections import PROJECTIONS
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("up", _up, "Run everything on this machine: embedded servers, gateway, projector and worker.")
     add("gateway", _gateway, "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run.")
     add("projector", _projector, "Keep the read tables up to the record and tell frames; further ones stand by.")
-    add("worker", _worker, "Do what is slower than a frame: render HTML, sweep.")
+    add("worker", _worker, "Do what is slower than a frame: scan and process files, render HTML, sweep.")
     add("migrate", _migrate, "Bring the database to this version.")
     rebuilding = add("rebuild", _rebuild, "Rebuild read tables from the record while everything serves, and compare.")
     which = rebuilding.add_mutually_exclusive_group(required=True)
@@ -75,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     account = add("account", _account, "Deactivate an account, or activate it again.")
     account.add_argument("action", choices=("deactivate", "activate"))
     account.add_argument("email")
+    tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
+    tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
+    tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
 
@@ -151,6 +155,16 @@ async def _account(settings: Settings, asked: argparse.Namespace) -> int:
     return await set_active(settings, asked.email, active=asked.action == "activate")
 
 
+async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import list_tasks, retry_task
+
+    if asked.action == "list":
+        return await list_tasks(settings)
+    if asked.file is None:
+        return _fail("Say which file: hansard tasks retry FILE_ID")
+    return await retry_task(settings, asked.file)
+
+
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.doctor import doctor
 
@@ -161,7 +175,7 @@ def _is_sentence(error: Exception) -> bool:
     """Whether an exception was written for the person who reads it."""
     from adapters.lanes import LanesUnavailable
     from adapters.vault import MasterKeyWrong
-    from domain.ports import RecordUnavailable
+    from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
     from gateway.server import PortTaken
     from runtime.embedded import EmbeddedFailed
@@ -170,7 +184,7 @@ def _is_sentence(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
+        (BlobsUnavailable, TasksUnavailable, LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
          AccountUnknown, NotRunning),
     )  # fmt: skip
 

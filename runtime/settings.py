@@ -49,6 +49,12 @@ class Settings:
     signed_urls: Literal["on", "off"] = setting(
         "off", "Whether downloads are sent to S3 itself, by addresses that are good for a minute."
     )
+    scanner_url: str = setting(
+        "", "clamd (tcp://host:3310, unix:///path). Empty: a check that knows the EICAR test file and nothing else."
+    )
+    scans: int = setting(4, "How many files a worker scans at once.", low=1, high=1000)
+    images: int = setting(2, "How many pictures a worker processes at once: one a core.", low=1, high=1000)
+    documents: int = setting(1, "How many documents a worker processes at once.", low=1, high=1000)
     upload_bytes_max: int = setting(25 * 1024**2, "How many bytes an upload has at most.", low=1, high=1024**4)
     storage_bytes_of_user: int = setting(
         10 * 1024**3, "How many bytes of files a person may keep.", low=1, high=1024**5
@@ -194,6 +200,7 @@ def _check_production(settings: Settings) -> None:
         ("HANSARD_DATABASE_URL", settings.database_url),
         ("HANSARD_REDIS_URL", settings.redis_url),
         ("HANSARD_MASTER_KEY_FILE", settings.master_key_file != Path("")),
+        ("HANSARD_SCANNER_URL", settings.scanner_url),
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
@@ -222,6 +229,7 @@ def _check_urls(settings: Settings) -> None:
         ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
         ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
         ("HANSARD_S3_ENDPOINT", settings.s3_endpoint, ("http", "https")),
+        ("HANSARD_SCANNER_URL", settings.scanner_url, ("tcp", "unix")),
     ):
         if url and urlsplit(url).scheme not in schemes:
             raise SettingRefused(f"{name} does not begin with {' or '.join(s + '://' for s in schemes)}.")

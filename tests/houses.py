@@ -22,6 +22,7 @@ from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
+from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
@@ -48,6 +49,8 @@ PASSWORD = "correct horse battery"
 async def running(*loops: Any) -> AsyncIterator[None]:
     """Run coroutines beside a block, and end them with it; one that fails fails the block's end."""
     tasks = [asyncio.create_task(loop) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_say_what_ended_it)
     try:
         yield
     finally:
@@ -56,6 +59,11 @@ async def running(*loops: Any) -> AsyncIterator[None]:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        print(f"a loop ended: {task.get_coro()}: {task.exception()!r}")
 
 
 @asynccontextmanager
@@ -183,6 +191,8 @@ async def gateway(
         home = Path(stack.enter_context(TemporaryDirectory(prefix="hansard-files-")))
         blobs = await open_blobs(blobs_url, home=home, **store)
         stack.push_async_callback(blobs.close)
+        tasks = RedisTasks.open(redis_url, head.record, "gateway")
+        stack.push_async_callback(tasks.close)
         house = House(
             terms=Terms(
                 "test",
@@ -212,6 +222,7 @@ async def gateway(
             seats=seats,
             blobs=blobs,
             holds=Holds(db),
+            tasks=tasks,
             now=now,
         )
         port = free_port()
