@@ -1,7 +1,9 @@
 """Checkpoints: how far each group of read tables is, and who may write it.
 
 An owner holds a lease and an epoch. It commits a batch only together with moving its own epoch's checkpoint: whoever
-was taken for dead and wakes up again finds another epoch, and its batch is rolled back.
+was taken for dead and wakes up again finds another epoch, and its batch is rolled back. The commits need not wait for
+the disk, so a crash of Postgres may take the last ones back: an owner whose checkpoint is not where it left it has lost
+its lease too, and begins again from what is there.
 """
 
 from msgspec import Struct
@@ -16,11 +18,12 @@ TAKE = """
     WHERE name = $1 AND leased_to < clock_timestamp() RETURNING epoch, position, version
 """
 RENEW = """
-    UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $3) WHERE name = $1 AND epoch = $2
+    UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND epoch = $2 AND position = $3
 """
 MOVE = """
-    UPDATE read.checkpoints SET position = $3, leased_to = clock_timestamp() + make_interval(secs => $4)
-    WHERE name = $1 AND epoch = $2
+    UPDATE read.checkpoints SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5)
+    WHERE name = $1 AND epoch = $2 AND position = $3
 """
 LET_GO = "UPDATE read.checkpoints SET leased_to = '-infinity' WHERE name = $1 AND epoch = $2"
 
@@ -56,15 +59,15 @@ async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> L
     return await db.one(Lease, TAKE, name, owner, seconds)
 
 
-async def renew(db: Db, name: str, epoch: int, seconds: float) -> None:
-    """Stay its owner; raises `LeaseLost`."""
-    if await db.run(RENEW, name, epoch, seconds) != "UPDATE 1":
+async def renew(db: Db, name: str, lease: Lease, seconds: float) -> None:
+    """Stay its owner; raises `LeaseLost`, also where the checkpoint is not where the owner left it."""
+    if await db.run(RENEW, name, lease.epoch, lease.position, seconds) != "UPDATE 1":
         raise LeaseLost
 
 
-async def move(db: Db, name: str, epoch: int, position: int, seconds: float) -> None:
-    """Move the checkpoint, in the transaction that wrote the rows up to it; raises `LeaseLost`."""
-    if await db.run(MOVE, name, epoch, position, seconds) != "UPDATE 1":
+async def move(db: Db, name: str, lease: Lease, position: int, seconds: float) -> None:
+    """Move the checkpoint, in the transaction that wrote the rows up to it; raises `LeaseLost`, as `renew` does."""
+    if await db.run(MOVE, name, lease.epoch, lease.position, position, seconds) != "UPDATE 1":
         raise LeaseLost
 
 

@@ -64,7 +64,7 @@ class Follower:
             if facts:
                 await self._write(facts)
             elif lapsed() - self._renewed > LEASE_SECONDS / 3:
-                await checkpoints.renew(self._db, self.group.name, self.lease.epoch, LEASE_SECONDS)
+                await checkpoints.renew(self._db, self.group.name, self.lease, LEASE_SECONDS)
                 self._renewed = lapsed()
         except LeaseLost:
             log.warning("lease lost", group=self.group.name, owner=self._owner)
@@ -107,7 +107,7 @@ class Follower:
         position = facts[-1].position
         # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
-            await checkpoints.move(transaction, self.group.name, self.lease.epoch, position, LEASE_SECONDS)
+            await checkpoints.move(transaction, self.group.name, self.lease, position, LEASE_SECONDS)
             await batch.write(transaction)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = lapsed()

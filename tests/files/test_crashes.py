@@ -99,7 +99,7 @@ async def test_kill_9_of_children_again_and_again(database_url: str, redis_url: 
         await all_end_once(works, ada, ids, database_url)
 
 
-@pytest.mark.parametrize("victim", ["valkey"])
+@pytest.mark.parametrize("victim", ["valkey", "postgres"])
 async def test_kill_9_of_a_server_amid_the_work(tmp_path: Path, victim: str) -> None:
     """Valkey comes back empty: what it knew is found in the record. Postgres comes back with all that was acknowledged."""
     with Embedded(tmp_path / "home") as embedded:

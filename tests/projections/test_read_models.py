@@ -282,3 +282,24 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
 )
 def test_html_of_a_message(content: str, html: str) -> None:
     assert render(content) == html
+
+
+async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(database_url: str) -> None:
+    """Commits of rows need not wait for the disk: a crash may lose the last ones, while their owner lives on."""
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(LIVE, record, db, owner="one")
+        people = [UserId(uuid4()) for _ in range(4)]
+        kept = 0
+        for i, user_id in enumerate(people):
+            await desk.do(RegisterAccount(user_id, f"{user_id}@example.com", f"u{user_id.hex[:9]}", "x"), Caller())
+            assert await follower.step() == 1
+            kept = (await record.head()).position if i == 1 else kept
+        # What is left after the crash: the tables and the checkpoint of an earlier commit.
+        await db.run("DELETE FROM read.users WHERE id = ANY ($1::uuid[])", people[2:])
+        await db.run("UPDATE read.checkpoints SET position = $1 WHERE name = 'live'", kept)
+        last = UserId(uuid4())
+        await desk.do(RegisterAccount(last, f"{last}@example.com", f"u{last.hex[:9]}", "x"), Caller())
+        assert await follower.step() == -1, "its owner sees that this is not where it was"
+        await db.run("UPDATE read.checkpoints SET leased_to = '-infinity'")
+        assert await follower.step() == 3
+        assert set(await db.all(UserId, "SELECT id FROM read.users")) == {*people, last}
