@@ -164,8 +164,8 @@ class Feed:
     def drop(self) -> None:
         """Forget this feed without a word."""
         self.over = True
-        self.room.live.discard(self)
-        self.room.catching.discard(self)
+        self.room.live.pop(self, None)
+        self.room.catching.pop(self, None)
         self.room.stirred.add(self.room.room_id)
         if self.connection.feeds.get(self.room.room_id) is self:
             del self.connection.feeds[self.room.room_id]
@@ -179,8 +179,8 @@ class Room:
         self.room_id = room_id
         self.seen = seen
         self.stirred = stirred
-        self.live: set[Feed] = set()
-        self.catching: set[Feed] = set()
+        self.live: dict[Feed, None] = {}
+        self.catching: dict[Feed, None] = {}
         self.ring: deque[Told] = deque()
         self.ring_bytes = 0
         self.wanted = 0

@@ -64,8 +64,9 @@ class Hub:
         self._rooms: dict[RoomId, Room] = {}
         self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
         self._opening: dict[RoomId, asyncio.Future[Room]] = {}
-        self._connections: set[Connection] = set()
-        self._by_user: dict[UserId, set[Connection]] = {}
+        # Dictionaries where sets would do: in the order of coming, so that a simulated run can be had again.
+        self._connections: dict[Connection, None] = {}
+        self._by_user: dict[UserId, dict[Connection, None]] = {}
         self._dirty: list[Connection] = []
         self._last_heard = 0
         self._following = Following(record, db, lanes, hear=self.hear, obey=self._obey)
@@ -80,17 +81,17 @@ class Hub:
 
     def enter(self, connection: Connection) -> None:
         """Take a socket in: from now on it hears of itself. One whose session ended on the way here is closed."""
-        self._connections.add(connection)
-        self._by_user.setdefault(connection.access.user_id, set()).add(connection)
+        self._connections[connection] = None
+        self._by_user.setdefault(connection.access.user_id, {})[connection] = None
         self._close_if_over(connection)
 
     def leave(self, connection: Connection) -> None:
         for feed in list(connection.feeds.values()):
             feed.drop()
         connection.closed = True
-        self._connections.discard(connection)
-        of_user = self._by_user.get(connection.access.user_id, set())
-        of_user.discard(connection)
+        self._connections.pop(connection, None)
+        of_user = self._by_user.get(connection.access.user_id, {})
+        of_user.pop(connection, None)
         if not of_user:
             self._by_user.pop(connection.access.user_id, None)
 
@@ -304,8 +305,8 @@ class Hub:
             room.is_healing = False
 
     def _catch_up_soon(self, feed: Feed) -> None:
-        feed.room.live.discard(feed)
-        feed.room.catching.add(feed)
+        feed.room.live.pop(feed, None)
+        feed.room.catching[feed] = None
         self._start(self._catch_up(feed))
 
     async def _catch_up(self, feed: Feed) -> None:
@@ -333,8 +334,8 @@ class Hub:
             return False
         self._give(feed, missed)
         if not feed.over:
-            room.catching.discard(feed)
-            room.live.add(feed)
+            room.catching.pop(feed, None)
+            room.live[feed] = None
             self._announce(feed)
             room.stirred.add(room.room_id)
         return True

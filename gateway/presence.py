@@ -66,7 +66,7 @@ class Presence:
         self._unread: set[RoomId] = set()
         self._lanes: set[int] = set()
         self._typed: OrderedDict[tuple[RoomId, UserId], float] = OrderedDict()
-        self._untold: set[Feed] = set()
+        self._untold: dict[Feed, None] = {}
         self._is_lost = False
         self._beaten_at = self._read_at = -math.inf
 
@@ -120,7 +120,7 @@ class Presence:
                 self.stirred.add(room_id)
             elif not here:
                 del self._crowds[room_id]
-        untold, self._untold = self._untold, set()
+        untold, self._untold = self._untold, {}
         for feed in untold:
             if not feed.over and (kept := self._crowds.get(feed.room.room_id)) is not None:
                 self._tell(feed, kept.online)
@@ -252,7 +252,7 @@ class Presence:
             frame = _presence_frame(feed.room.room_id, user_id, user_id in come)
             if user_id != feed.user_id and not feed.connection.whisper(frame):
                 feed.online = feed.online ^ told
-                self._untold.add(feed)
+                self._untold[feed] = None
                 return
             told.add(user_id)
         feed.online = online
