@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -87,8 +88,10 @@ class Follower:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
             if self.lease is not None:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+                # Without Postgres it ends by itself; what this loop failed with must not be hidden by that.
+                with suppress(RecordUnavailable, TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
 
     async def _take(self) -> bool:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, LEASE_SECONDS)
