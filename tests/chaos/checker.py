@@ -95,13 +95,14 @@ Entry = Sent | Answered | Admitted | Subscribed | Told | Live | Ended
 
 
 class Fact(Struct, frozen=True):
-    """An event of a room as the record has it."""
+    """An event of a room as the record has it. `actor` is whose doing it was."""
 
     position: int
     room: str
     event: str
     subject: str
     content: str = ""
+    actor: str = ""
 
 
 class Listed(Struct, frozen=True):
@@ -137,7 +138,8 @@ def check(history: History) -> list[Finding]:
     """Return everything that is wrong with a history; nothing when all promises were kept."""
     truth = _Truth(history)
     heard = _heard(history.entries)
-    findings = [*_doubled_in_the_record(truth), *_sends(history.entries, truth), *_order_of_sends(history.entries)]
+    findings = [*_doubled_in_the_record(truth), *_strangers(truth)]
+    findings += [*_sends(history.entries, truth), *_order_of_sends(history.entries)]
     for subscription, entries in heard:
         findings += _Feed(subscription, truth).check(entries)
     findings += _tails(history, truth, heard)
@@ -198,6 +200,20 @@ def _doubled_in_the_record(truth: _Truth) -> Iterator[Finding]:
     for message_id, facts in truth.posted.items():
         if len(facts) > 1:
             yield Finding("duplicate", f"The record has message {message_id} more than once.", tuple(facts))
+
+
+def _strangers(truth: _Truth) -> Iterator[Finding]:
+    """Nothing is accepted from someone who is not a member at that position."""
+    for room, facts in truth.facts.items():
+        members: dict[str, Fact] = {}
+        for fact in facts.values():
+            if fact.event == "member.joined":
+                members[fact.subject] = fact
+            elif fact.event in ("member.removed", "member.left"):
+                members.pop(fact.subject, None)
+            elif fact.event == "message.posted" and fact.actor not in members:
+                sentence = f"The record has message {fact.subject} in {room} from {fact.actor}, who was no member."
+                yield Finding("after-removal", sentence, (fact,))
 
 
 def _sends(entries: Sequence[Entry], truth: _Truth) -> Iterator[Finding]:

@@ -229,7 +229,11 @@ def acknowledged_below_an_earlier_one(history: History, chance: random.Random) -
     assume(before)
     at, position = len(history.entries), before - 1
     more = [Sent(at, "ada", "empty", "late", "text"), Answered(at + 1, at, "acknowledged", position)]
-    record = [*history.record, Fact(position, "empty", "message.posted", "late", "text")]
+    record = [
+        *history.record,
+        Fact(1, "empty", "member.joined", "ada"),
+        Fact(position, "empty", "message.posted", "late", "text", "ada"),
+    ]
     return replace(changed(history, [*history.entries, *more]), record=record, listed=None)
 
 
@@ -318,6 +322,14 @@ def told_after_ones_own_removal(history: History, chance: random.Random) -> Hist
     return changed(history, [*history.entries[: places[-1] + 1], more, *history.entries[places[-1] + 1 :]])
 
 
+def recorded_from_somebody_removed(history: History, chance: random.Random) -> History:
+    """Sent, acknowledged and recorded, by somebody who never was in the room."""
+    at, position = len(history.entries), beyond(history)
+    more = [Sent(at, "eve", "shared", "intruding", "text"), Answered(at + 1, at, "acknowledged", position)]
+    record = [*history.record, Fact(position, "shared", "message.posted", "intruding", "text", "eve")]
+    return replace(changed(history, [*history.entries, *more]), record=record, awaited=frozenset(), listed=None)
+
+
 PLANTS: list[tuple[str, Plant]] = [
     ("lost", acknowledged_and_nowhere),
     ("lost", one_observer_never_heard_the_end),
@@ -343,6 +355,7 @@ PLANTS: list[tuple[str, Plant]] = [
     ("phantom", pages_with_another_text),
     ("stale-live", live_before_what_it_vouches_for),
     ("after-removal", told_after_ones_own_removal),
+    ("after-removal", recorded_from_somebody_removed),
 ]
 
 

@@ -55,9 +55,9 @@ class World:
     def at(self) -> int:
         return len(self.entries)
 
-    def append(self, room: str, event: str, subject: str, content: str = "") -> int:
+    def append(self, room: str, event: str, subject: str, content: str = "", actor: str = "") -> int:
         self.head += 10 * self.chance.randint(1, 3)
-        self.record.append(Fact(self.head, room, event, subject, content))
+        self.record.append(Fact(self.head, room, event, subject, content, actor))
         return self.head
 
     def of(self, room: str, after: int) -> list[Fact]:
@@ -72,12 +72,14 @@ class World:
         """One message: refused, given up with an unknown outcome, or repeated until it is acknowledged."""
         self.said += 1
         sender, room, message_id = self.chance.choice(PEOPLE), self.chance.choice(ROOMS), f"m{self.said}"
-        position, end = 0, self.chance.choice(("acknowledged", "acknowledged", "acknowledged", "refused", "unknown"))
+        position, end = 0, self.chance.choice(("acknowledged", "acknowledged", "acknowledged", "unknown"))
+        if (room, sender) not in self.members:
+            end = "refused"
         for i in range(self.chance.randint(1, 3) if end != "refused" else 1):
             sent = self.at
             self.entries.append(Sent(sent, sender, room, message_id, f"text {self.said}"))
             if end != "refused" and not position and (i > 0 or self.chance.random() < 0.8):
-                position = self.append(room, "message.posted", message_id, f"text {self.said}")
+                position = self.append(room, "message.posted", message_id, f"text {self.said}", sender)
             self.tell_somebody()
             is_known = end == "acknowledged" and position and self.chance.random() < 0.7
             outcome = "acknowledged" if is_known else "refused" if end == "refused" else "unknown"
