@@ -65,12 +65,10 @@ class Follower:
             if facts:
                 await self._write(facts)
             elif lapsed() - self._renewed > LEASE_SECONDS / 3:
-                await checkpoints.renew(self._db, self.group.name, self.lease.epoch, LEASE_SECONDS)
+                await checkpoints.renew(self._db, self.group.name, self.lease, LEASE_SECONDS)
                 self._renewed = lapsed()
         except LeaseLost:
-            log.warning("lease lost", group=self.group.name, owner=self._owner)
-            self.lease = None
-            return -1
+            return await self.step() if await self._is_still_ours(self.lease) else -1
         if facts and self._committed:
             self._committed(facts)
         return len(facts)
@@ -100,6 +98,15 @@ class Follower:
             self._renewed = lapsed()
         return self.lease is not None
 
+    async def _is_still_ours(self, lease: Lease) -> bool:
+        """Find out where the group stands: a crash of Postgres may have taken commits back, or hidden that one came."""
+        self.lease = await checkpoints.held(self._db, self.group.name, lease.epoch)
+        if self.lease is None:
+            log.warning("lease lost", group=self.group.name, owner=self._owner)
+            return False
+        log.warning("place corrected", group=self.group.name, position=self.lease.position, instead_of=lease.position)
+        return True
+
     async def _write(self, facts: Sequence[Recorded[Event]]) -> None:
         assert self.lease is not None
         batch = Batch()
@@ -110,7 +117,7 @@ class Follower:
         position = facts[-1].position
         # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
-            await checkpoints.move(transaction, self.group.name, self.lease.epoch, position, LEASE_SECONDS)
+            await checkpoints.move(transaction, self.group.name, self.lease, position, LEASE_SECONDS)
             await batch.write(transaction)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = lapsed()
