@@ -183,12 +183,20 @@ class Publisher:
         facts = [fact for fact in facts if fact.position > (self._place or 0)]
         if not facts:
             return
+        if facts[0].position > self._place + 1:
+            await self._tell_between(facts[0].position)
         await self._learn_previous(facts)
         entries: list[Entry] = []
         for fact in facts:
             entries += self._entries(fact)
         await self._lanes.publish(entries, told=facts[-1].position)
         self._place = facts[-1].position
+
+    async def _tell_between(self, position: int) -> None:
+        """Tell what was committed and never handed over: the answer to its commit was lost."""
+        assert self._place is not None
+        while self._place < position - 1:
+            await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
 
     def _entries(self, fact: Recorded[Any]) -> list[Entry]:
         entries = []

@@ -5,6 +5,7 @@ read is answered by the statement's own constant. `test_fakes.py` holds both to 
 """
 
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ Values = dict[str, Any]
 INSERT = re.compile(r"INSERT INTO (?P<table>[a-z_.]+) \((?P<columns>[a-z_, ]+)\) SELECT")
 CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)$")
 UPDATE = re.compile(r"UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?) FROM unnest.*given \((?P<columns>[a-z_, ]+)\)")
+COMMITS_LOST_MAX = 4
 KEYS = {table.name: table.key for table in LIVE.tables}
 
 
@@ -27,6 +29,7 @@ class MemoryTables:
     def __init__(self) -> None:
         self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
         self.checkpoints: dict[str, Values] = {}
+        self._earlier: deque[tuple[Any, Any]] = deque(maxlen=COMMITS_LOST_MAX)
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
         return [row(*values) for values in self._select(sql, args)]
@@ -69,7 +72,14 @@ class MemoryTables:
         for name, kept in before.items():
             if kept["epoch"] != self.checkpoints[name]["epoch"]:
                 raise checkpoints.LeaseLost
+        self._earlier.append((self.rows, self.checkpoints))
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
+
+    def crash(self, commits: int) -> None:
+        """Lose the newest commits, as a crash does with what need not wait for the disk."""
+        while commits and self._earlier:
+            self.rows, self.checkpoints = self._earlier.pop()
+            commits -= 1
 
     def _select(self, sql: str, args: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         match sql:
@@ -83,6 +93,9 @@ class MemoryTables:
                     return []
                 kept |= {"epoch": kept["epoch"] + 1, "leased_to": lapsed() + seconds}
                 return [(kept["epoch"], kept["position"], kept["version"])]
+            case checkpoints.SELECT_HELD:
+                kept = self.checkpoints[args[0]]
+                return [(kept["epoch"], kept["position"], kept["version"])] if kept["epoch"] == args[1] else []
             case rooms.SELECT_ACTIVITY:
                 return [(key[0], row["activity"]) for key, row in self.rows["read.rooms"].items() if key[0] in args[0]]
             case messages.SELECT_DELETED:
@@ -98,15 +111,15 @@ class MemoryTables:
     def _lease(self, sql: str, args: tuple[Any, ...]) -> str:
         name, epoch, *more = args
         kept = self.checkpoints[name]
-        if kept["epoch"] != epoch:
+        if kept["epoch"] != epoch or (sql != checkpoints.LET_GO and kept["position"] != more[0]):
             return "UPDATE 0"
         match sql:
             case checkpoints.LET_GO:
                 kept["leased_to"] = -1.0
             case checkpoints.RENEW:
-                kept["leased_to"] = lapsed() + more[0]
+                kept["leased_to"] = lapsed() + more[1]
             case checkpoints.MOVE:
-                kept |= {"position": more[0], "leased_to": lapsed() + more[1]}
+                kept |= {"position": more[1], "leased_to": lapsed() + more[2]}
         return "UPDATE 1"
 
     def _insert(self, found: re.Match[str], conflict: re.Match[str] | None, args: tuple[Any, ...]) -> str:

@@ -46,7 +46,7 @@ from gateway.seats import Seats
 from gateway.sockets import Session
 from projections import LIVE
 from tests.simulation.network import Line, Wire
-from tests.simulation.tables import MemoryTables
+from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
 from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
 from workers.projector import Follower, Publisher
 
@@ -388,7 +388,10 @@ class World:
         self.weather.is_frozen = False
 
     async def _postgres_away(self) -> None:
+        """Gone for a while; where it crashed, what need not wait for the disk may have been lost."""
         self.weather.away.add("postgres")
+        if self.chance.random() < 0.5:
+            self.tables.crash(self.chance.randrange(COMMITS_LOST_MAX + 1))
         await asyncio.sleep(self.chance.uniform(0, 2))
         self.weather.away.discard("postgres")
 
