@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -28,7 +28,7 @@ from domain.limits import (
     REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
@@ -131,7 +131,7 @@ class Hub:
         """Send everybody elsewhere, spread over some seconds, and close when the replies in flight are said."""
         self.draining = True
         for connection in self._connections:
-            connection.say(protocol.frame("reconnect", after_ms=random.randrange(int(DRAIN_SECONDS * 1000))))
+            connection.say(protocol.frame(spoken.Reconnect(random.randrange(int(DRAIN_SECONDS * 1000)))))
         deadline = time.monotonic() + DRAIN_REPLIES_SECONDS
         while any(connection.operations for connection in self._connections) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -356,7 +356,7 @@ class Hub:
         if not feed.announced:
             feed.announced = True
             position = max(feed.place, feed.room.seen)
-            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
+            feed.connection.say(protocol.frame(spoken.Live(feed.room.room_id, position)))
 
     async def _page(
         self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
@@ -382,5 +382,5 @@ def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
     return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
 
 
-def _reason(frame: bytes) -> str:
+def _reason(frame: bytes) -> Literal["left", "removed"]:
     return "left" if LEFT_MARK in frame else "removed"

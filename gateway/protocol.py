@@ -1,5 +1,8 @@
 """The socket protocol without I/O: frames to intents, answers to frames. Pure, so that it can be fuzzed without a socket.
 
+What the server says are the types of `gateway/spoken.py`; events are told by `projections/frames.py`. The same types make
+the AsyncAPI document (`gateway/asyncapi.py`): what they say of themselves, clients read there.
+
 A fault in a frame is answered by a `reply` when the frame has a readable `id`, with the codes of HTTP (`field.unknown`,
 `field.missing`, `field.invalid`, `body.duplicate_key`). One without breaks the protocol (close 4500): nobody asked by
 number, and what was meant is unknown. So does what is no JSON at all.
@@ -7,13 +10,16 @@ number, and what was meant is unknown. So does what is no JSON at all.
 
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-GOING_AWAY, TOO_SLOW, UNAUTHENTICATED, DRAINING = 4000, 4008, 4401, 4410
+from domain.ids import RoomId
+from gateway.spoken import Error, Frame, Refusal, Reply
+
+GOING_AWAY, TOO_SLOW, TOO_MANY_REQUESTS, UNAUTHENTICATED, DRAINING, TOO_MANY = 4000, 4008, 4013, 4401, 4410, 4414
 BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
 NOT_UTF8, FRAME_TOO_LARGE = 1007, 1009
 SUBPROTOCOL = "hansard.v1.json"
@@ -25,6 +31,15 @@ FIELD_FAULTS = (
 )
 
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class CloseCode(NamedTuple):
+    """Why a socket is closed, and whether the client may come back (with backoff, and `after`)."""
+
+    number: int
+    name: str
+    sentence: str
+    comes_back: bool
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -119,20 +134,37 @@ def parse(text: str) -> Intent:
     return intent  # type: ignore[no-any-return]
 
 
-def reply(request: int | None, **said: Any) -> bytes | None:
+def reply(
+    request: int | None,
+    *,
+    position: int | UnsetType = UNSET,
+    message_id: UUID | UnsetType = UNSET,
+    duplicate: bool | UnsetType = UNSET,
+    session_expires_in: int | UnsetType = UNSET,
+) -> bytes | None:
     """Return the reply to a request; None for a client that did not number it."""
-    return None if request is None else _encode({"type": "reply", "id": request, "ok": True, **said})
+    return (
+        None if request is None else _encode(Reply(request, True, position, message_id, duplicate, session_expires_in))
+    )
 
 
-def refusal(request: int | None, code: str, detail: str, status: int, **said: Any) -> bytes | None:
+def refusal(
+    request: int | None,
+    code: str,
+    detail: str,
+    status: int,
+    *,
+    retry_after_seconds: int | UnsetType = UNSET,
+    rooms: dict[RoomId, str] | UnsetType = UNSET,
+) -> bytes | None:
     """Return the reply that says no. What may be tried again as it is, is `retryable`."""
-    error = {"code": code, "detail": detail, "status": status, "retryable": status in (429, 503), **said}
-    return None if request is None else _encode({"type": "reply", "id": request, "ok": False, "error": error})
+    error = Error(code, detail, status, status in (429, 503), retry_after_seconds, rooms)
+    return None if request is None else _encode(Refusal(request, error))
 
 
-def frame(kind: str, **said: Any) -> bytes:
-    """Return a frame of the server."""
-    return _encode({"type": kind, **said})
+def frame(said: Frame) -> bytes:
+    """Return the bytes of a frame of the server."""
+    return _encode(said)
 
 
 def _field_fault(request: int | None, said: str) -> BadFrame:
@@ -161,3 +193,19 @@ def _refuse_duplicates(text: str) -> None:
         return found
 
     json.loads(text, object_pairs_hook=without_duplicates)
+
+
+CLOSE_CODES = (
+    CloseCode(FRAME_TOO_LARGE, "frame too large", "A frame has at most 128 KiB.", False),
+    CloseCode(NOT_UTF8, "not UTF-8", "Frames are UTF-8.", False),
+    CloseCode(GOING_AWAY, "going away", "The server stops, or gave the connection up.", True),
+    CloseCode(TOO_SLOW, "too slow", "Nothing was read for 30 s, or too much waited: resume from what was read.", True),
+    CloseCode(TOO_MANY_REQUESTS, "too many requests", "Frames came faster than they may, after refusals.", True),
+    CloseCode(UNAUTHENTICATED, "token missing or expired", "Come back with a fresh token.", True),
+    CloseCode(DRAINING, "draining", "This server is replaced: another one takes over.", True),
+    CloseCode(TOO_MANY, "too many connections", "This account or address has as many sockets as it may have.", True),
+    CloseCode(BAD_PROTOCOL, "bad protocol", "A frame was no JSON object, or faulty and without a readable id.", False),
+    CloseCode(SESSION_REVOKED, "session revoked", "The session has ended: log in again.", False),
+    CloseCode(REMOVED, "removed from the room", "On `/ws/{room_id}`: the caller is no longer in it.", False),
+    CloseCode(NO_ROOM, "room unknown or not yours", "On `/ws/{room_id}`: there is no such room for the caller.", False),
+)
