@@ -10,14 +10,13 @@ number, and what was meant is unknown. So does what is no JSON at all.
 
 import json
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.ids import RoomId
-from domain.kinds import MessageType
 from domain.limits import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
 from gateway.spoken import Error, Frame, Refusal, Reply
 
@@ -39,7 +38,6 @@ Version = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Request = Annotated[int, Meta(ge=0, le=2**53 - 1, description="The client's number for this request.")]  # RFC 8259 6
 # What the domain judges, in the order of checks, is bounded here for the document only.
 Content = Annotated[str, Meta(extra_json_schema={"maxLength": MESSAGE_CHARS_MAX})]
-Posted = Annotated[MessageType, Meta(extra_json_schema={"enum": ["file", "image", "text"]})]
 Reason = Annotated[str, Meta(max_length=REASON_CHARS_MAX, description="Why; recorded.")]
 Rooms = Annotated[dict[UUID, Position | None], Meta(min_length=1, max_length=SUBSCRIPTIONS_MAX)]
 
@@ -87,7 +85,7 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
     room_id: UUID
     content: Content
     message_id: UUID | None = None
-    message_type: Posted = "text"
+    message_type: Literal["text", "image", "file"] = "text"
     file_id: UUID | None = None
     reply_to: UUID | None = None
 
@@ -191,7 +189,7 @@ def refusal(
 ) -> bytes | None:
     """Return the reply that says no. What may be tried again as it is, is `retryable`."""
     error = Error(code, detail, status, status in (429, 503), retry_after_seconds, rooms)
-    return None if request is None else _encode(Refusal(request, error))
+    return None if request is None else _encode(Refusal(request, False, error))
 
 
 def frame(said: Frame) -> bytes:

@@ -25,7 +25,7 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
     """Yes. What was written names its position; a send its message, and whether it was said before."""
 
     id: int
-    ok: Literal[True] = True
+    ok: Literal[True]
     position: int | UnsetType = UNSET
     message_id: UUID | UnsetType = UNSET
     duplicate: bool | UnsetType = UNSET
@@ -47,8 +47,8 @@ class Refusal(Struct, frozen=True, tag_field="type", tag="reply"):
     """No. Of a subscription to many rooms, `rooms` of the error says which were refused why: of many all or none."""
 
     id: int
+    ok: Literal[False]
     error: Error
-    ok: Literal[False] = False
 
 
 class Live(Struct, frozen=True, tag_field="type", tag="live"):

@@ -6,7 +6,6 @@ people or all gateways hear: sessions that ended, accounts shut, and everybody's
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +19,7 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
-from projections.messages import MessageView, deleted_view, edited_view, posted_view, tombstone, view_of
+from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
 
 
 class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
@@ -30,7 +29,7 @@ class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
     position: int
     prev: int
     room_id: RoomId
-    at: datetime
+    at: Moment
     actor_id: UserId | None
     data: Any
 
@@ -42,7 +41,7 @@ class OwnEvent(Struct, frozen=True, tag_field="type", tag="event"):
     position: int
     prev: None
     room_id: None
-    at: datetime
+    at: Moment
     actor_id: UserId | None
     data: Any
 

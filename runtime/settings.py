@@ -41,7 +41,7 @@ class Settings:
         (), "Web origins whose pages may call (https://chat.example.com, comma between); the server's own may always."
     )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
-    schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")

@@ -142,7 +142,12 @@ class Person:
 
 @asynccontextmanager
 async def gateway(
-    database_url: str, redis_url: str, *, origins: tuple[str, ...] = (), registration_open: bool = True
+    database_url: str,
+    redis_url: str,
+    *,
+    origins: tuple[str, ...] = (),
+    registration_open: bool = True,
+    schema_on: bool = True,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector."""
     async with AsyncExitStack() as stack:
@@ -154,7 +159,7 @@ async def gateway(
         sessions, reads = Sessions(db, tokens, now), Reads(db)
         hub = Hub(record, db, lanes, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8),
+            terms=Terms("test", origins, registration_open, schema_on, True, 8),
             record_id=head.record,
             record=record,
             db=db,
