@@ -12,7 +12,7 @@ read tables.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -30,7 +30,7 @@ from domain.limits import (
     REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
@@ -142,7 +142,7 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             for connection in self._connections:
                 seconds = random.uniform(0, spread)
-                connection.say(protocol.frame("reconnect", after_ms=int(seconds * 1000)))
+                connection.say(protocol.frame(spoken.Reconnect(int(seconds * 1000))))
                 group.create_task(self._send_away(connection, seconds))
 
     async def _send_away(self, connection: Connection, seconds: float) -> None:
@@ -373,7 +373,7 @@ class Hub:
         if not feed.announced:
             feed.announced = True
             position = max(feed.place, feed.room.seen)
-            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
+            feed.connection.say(protocol.frame(spoken.Live(feed.room.room_id, position)))
 
     async def _page(
         self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
@@ -399,5 +399,5 @@ def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
     return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
 
 
-def _reason(frame: bytes) -> str:
+def _reason(frame: bytes) -> Literal["left", "removed"]:
     return "left" if LEFT_MARK in frame else "removed"

@@ -29,7 +29,7 @@ from domain.limits import (
     TYPING_SECONDS,
     TYPISTS_REMEMBERED_MAX,
 )
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.feeds import Feed, Room
 from gateway.outlet import prepared
 from gateway.seats import Seats
@@ -259,7 +259,7 @@ class Presence:
 
     @staticmethod
     def _tell_typing(room: Room, user_id: UserId) -> None:
-        frame = prepared(protocol.frame("typing", room_id=room.room_id, user_id=user_id))
+        frame = prepared(protocol.frame(spoken.IsTyping(room.room_id, user_id)))
         for feed in room.live:
             if feed.user_id != user_id:
                 feed.connection.whisper(frame)
@@ -267,8 +267,7 @@ class Presence:
 
 @lru_cache(maxsize=4_096)
 def _presence_frame(room_id: RoomId, user_id: UserId, is_online: bool) -> bytes:
-    state = "online" if is_online else "offline"
-    return prepared(protocol.frame("presence", room_id=room_id, user_id=user_id, state=state))
+    return prepared(protocol.frame(spoken.Presence(room_id, user_id, "online" if is_online else "offline")))
 
 
 def _most(people: frozenset[UserId], first: frozenset[UserId]) -> frozenset[UserId]:

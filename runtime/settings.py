@@ -74,7 +74,7 @@ class Settings:
         0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
     )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
-    schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")

@@ -153,6 +153,7 @@ async def gateway(
     sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
+    schema_on: bool = True,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
@@ -169,7 +170,7 @@ async def gateway(
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies),
+            terms=Terms("test", origins, registration_open, schema_on, True, 8, quotas, proxies),
             record_id=head.record,
             record=record,
             db=db,
