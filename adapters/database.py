@@ -32,6 +32,7 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query on a connection whose end was announced and has not come yet
     asyncpg.PostgresConnectionError,
     asyncpg.QueryCanceledError,
     asyncpg.CannotConnectNowError,
@@ -153,7 +154,8 @@ class Database:
         try:
             yield Session(connection)
         finally:
-            await self.pool.release(connection)
+            with translated():
+                await self.pool.release(connection)
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
         async with self.session() as session:

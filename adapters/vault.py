@@ -55,8 +55,10 @@ class Master:
 
     def __init__(self, secret: bytes) -> None:
         assert len(secret) == 32, "a master key has 32 bytes"
+        self._secret = secret
         self._wrapping = AESGCM(_derived(secret, b"hansard wrap"))
         self._claims = _derived(secret, b"hansard claims")
+        self._tickets = _derived(secret, b"hansard tickets")
 
     def wrap(self, key: bytes, *, name: bytes) -> bytes:
         """Encrypt a key; `name` is bound to it, so that wrapped keys cannot be exchanged."""
@@ -70,9 +72,17 @@ class Master:
         except InvalidTag:
             raise MasterKeyWrong(MasterKeyWrong.__doc__) from None
 
+    def secret_of(self, purpose: bytes) -> bytes:
+        """Return a secret for one purpose, the same in every process of the house."""
+        return _derived(self._secret, purpose)
+
     def claim(self, kind: str, value: str) -> bytes:
         """Return the keyed hash under which a claim is kept (HMAC-SHA-256)."""
         return digest(self._claims, f"{kind}\n{value}".encode(), "sha256")
+
+    def ticket_mark(self, ticket: bytes) -> bytes:
+        """Return what proves that a ticket is ours (HMAC-SHA-256)."""
+        return digest(self._tickets, ticket, "sha256")
 
 
 class Vault:

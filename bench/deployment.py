@@ -27,6 +27,7 @@ class Deployment:
             **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
             "HANSARD_HOME": str(self.home),
             "HANSARD_PORT": str(self.port),
+            "HANSARD_LIMITS": "off",
         }
 
     async def __aenter__(self) -> Self:

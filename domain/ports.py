@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from domain.facts import Caller, Event, Recorded
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
+from domain.quotas import Quota
 
 Row = TypeVar("Row")
 ClaimKind = Literal["email", "username"]
@@ -160,6 +161,41 @@ class Tokens(Protocol):
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """The public keys (RFC 7517), the newest first."""
+
+
+class Tickets(Protocol):
+    """What a socket may show in its address: good for one use, for half a minute, for one session and origin."""
+
+    def issue(self, access: Access, origin: str, now: datetime) -> str: ...
+
+    async def spend(self, ticket: str, origin: str, now: datetime) -> Access:
+        """Return the access it was issued for. Raises `BadToken` for any other ticket than a live unspent one."""
+
+
+class Standing(Struct, frozen=True):
+    """How one quota stands after a request: what is left of it, and in how many seconds it will be full again."""
+
+    quota: Quota
+    remaining: int
+    full_in_seconds: float
+
+
+class Allowance(Struct, frozen=True):
+    """Whether a request may go on; where not, in how many seconds the same one would. `standings` is () where nothing is limited."""
+
+    ok: bool = True
+    retry_after_seconds: float = 0.0
+    standings: tuple[Standing, ...] = ()
+
+
+class Limits(Protocol):
+    """GCRA, exact across all processes of a house while Redis answers, and within this process while it does not."""
+
+    async def take(self, whose: str, *quotas: Quota | None) -> Allowance:
+        """Take each quota's cost, or nothing at all where one of them has not enough. None: not limited. Never raises."""
+
+    async def give_back(self, whose: str, *quotas: Quota | None) -> None:
+        """Undo a take: what it was taken for turned out not to count."""
 
 
 Clock = Callable[[], datetime]

@@ -51,6 +51,14 @@ class Busy(Refused, code="server.busy"):
     """Too much is waiting; try again in a moment."""
 
 
+class Limited(Refused, code="limit.reached"):
+    """Too many requests; wait as long as Retry-After says."""
+
+    def __init__(self, retry_after_seconds: float, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 # Accounts and sessions
 
 

@@ -14,10 +14,11 @@ from litestar.types import ASGIApp
 
 from domain.facts import Caller
 from domain.limits import BODY_BYTES_MAX
-from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets
+from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets, tickets
 from gateway.door import Door
 from gateway.house import House
 from gateway.requests import caller_of, check, receipt_of, version_of
+from gateway.throttling import Throttle
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
@@ -27,6 +28,7 @@ API: list[BaseRouteHandler] = [
     *message.ROUTES,
     *reading.ROUTES,
     *audit.ROUTES,
+    *tickets.ROUTES,
     *sockets.ROUTES,
 ]
 
@@ -49,7 +51,8 @@ def create_app(house: House) -> ASGIApp:
         debug=False,
     )
     app.state.house = house
-    return Door(app, house.sessions, house.terms.origins, house.answered)
+    throttle = Throttle(house.limits, house.terms.quotas)
+    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -16,8 +16,10 @@ from litestar.types import ASGIApp
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
 from domain.ports import Access, Clock, Db, Tokens
-from domain.refusals import BadToken, Refused, SessionRevoked
-from gateway import problems
+from domain.refusals import BadToken, Limited, Refused, SessionRevoked
+from gateway import problems, throttling
+from gateway.address import Proxies
+from gateway.throttling import Throttle
 from projections import sessions, users
 
 PUBLIC: frozenset[tuple[str, str]] = frozenset(
@@ -32,6 +34,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/metrics"),
         ("GET", "/schema"),
         ("GET", "/schema/openapi.json"),
+        ("GET", "/asyncapi.json"),
     }
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -91,19 +94,34 @@ class Sessions:
 class Door:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, known: Sessions, origins: tuple[str, ...], answered: Answered) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        known: Sessions,
+        origins: tuple[str, ...],
+        answered: Answered,
+        throttle: Throttle,
+        proxies: Proxies,
+    ) -> None:
         self._app = app
         self._known = known
         self._answered = answered
+        self._throttle = throttle
+        self._proxies = proxies
         self._origins = frozenset(origin.encode() for origin in origins)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        address = self._proxies.client(scope)
+        scope["client"] = None if address is None else (address, 0)  # from here on there is no other address
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, **_trace(headers))
         origin = headers.get(b"origin")
@@ -113,13 +131,33 @@ class Door:
             return
         outward = _Outward(send, scope, request_id, allowed, self._answered)
         path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
+        access: Access | None = None
+        refused: Refused | None = None
         if (scope["method"], path.decode("latin-1")) not in PUBLIC:
             try:
-                scope["state"]["access"] = self._known.authenticate(bearer(headers))
+                access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
-                await _refuse(outward, refusal, request_id)
-                return
+                refused = refusal
+        # Whoever is not known is limited by address: guessing tokens is a request as well.
+        allowance = await self._throttle.take(scope, access)
+        if not allowance.ok:
+            refused = Limited(allowance.retry_after_seconds)
+        if refused is not None:
+            await _refuse(outward, refused, request_id)
+            return
         await self._app(scope, receive, outward)
+
+    async def _connect(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
+        allowance = await self._throttle.take_connect(scope)
+        if allowance.ok:
+            await self._app(scope, receive, send)
+            return
+        problem = problems.problem_of(Limited(allowance.retry_after_seconds))
+        headers = [*_problem_headers(problem), *throttling.headers(allowance.standings)]
+        await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
+        body = problems.rendered(problem, scope["state"]["request_id"])
+        await send({"type": "websocket.http.response.body", "body": body})
 
 
 def bearer(headers: dict[bytes, bytes]) -> str:
@@ -143,14 +181,15 @@ class _Outward:
                 (b"access-control-allow-origin", origin),
                 (
                     b"access-control-expose-headers",
-                    b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After",
+                    b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
                 ),
                 (b"vary", b"Origin"),
             ]
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), *self._headers]
+            told = throttling.headers(self._scope["state"].get("standings", ()))
+            headers = [*message.get("headers", ()), *self._headers, *told]
             if not any(name.lower() == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
@@ -162,13 +201,14 @@ class _Outward:
 async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:
     problem = problems.problem_of(refusal)
     body = problems.rendered(problem, request_id)
-    headers = [
-        (b"content-type", problems.MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
-    ]
+    headers = [*_problem_headers(problem), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _problem_headers(problem: problems.Problem) -> list[tuple[bytes, bytes]]:
+    named = ((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
+    return [(b"content-type", problems.MEDIA_TYPE.encode()), *named]
 
 
 async def _preflight(send: Any, origin: bytes | None) -> None:

@@ -6,10 +6,13 @@ from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Passwords, Record, Tokens
+from domain.ports import Clock, Db, Limits, Passwords, Record, Tickets, Tokens
+from domain.quotas import Quotas
+from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
+from gateway.seats import Seats
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Terms:
     schema_on: bool
     metrics_on: bool
     password_chars_min: int
+    quotas: Quotas
+    proxies: Proxies
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,12 @@ class House:
     reads: Reads
     sessions: Sessions
     tokens: Tokens
+    tickets: Tickets
     passwords: Passwords
+    limits: Limits
     audit: AuditReader
     lanes: Lanes
     hub: Hub
+    seats: Seats
     now: Clock
     answered: Answered = field(default_factory=Answered)

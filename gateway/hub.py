@@ -11,29 +11,33 @@ read tables.
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
+from adapters.clock import lapsed
 from adapters.lanes import Entry, Lanes
+from adapters.roster import Roster
 from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, UserId
 from domain.limits import (
     DRAIN_REPLIES_SECONDS,
     DRAIN_SECONDS,
+    DRAIN_SOCKETS_A_SECOND,
     REPLAY_PAGE_EVENTS,
     REPLAY_PAGE_EVENTS_MIN,
     REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
 from gateway.outlet import prepared
+from gateway.presence import Presence
 from gateway.reads import Reads
+from gateway.seats import Seats
 from projections import checkpoints, frames, messages, rooms
 
 log = structlog.get_logger()
@@ -47,7 +51,9 @@ LEFT_MARK = b'"event":"member.left"'
 class Hub:
     """All rooms and sockets of one gateway process."""
 
-    def __init__(self, record: Record, db: Db, lanes: Lanes, sessions: Sessions, reads: Reads) -> None:
+    def __init__(
+        self, record: Record, db: Db, lanes: Lanes, roster: Roster, seats: Seats, sessions: Sessions, reads: Reads
+    ) -> None:
         self.draining = False
         self.delivered = 0
         self._record = record
@@ -56,9 +62,11 @@ class Hub:
         self._sessions = sessions
         self._reads = reads
         self._rooms: dict[RoomId, Room] = {}
+        self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
         self._opening: dict[RoomId, asyncio.Future[Room]] = {}
-        self._connections: set[Connection] = set()
-        self._by_user: dict[UserId, set[Connection]] = {}
+        # Dictionaries where sets would do: in the order of coming, so that a simulated run can be had again.
+        self._connections: dict[Connection, None] = {}
+        self._by_user: dict[UserId, dict[Connection, None]] = {}
         self._dirty: list[Connection] = []
         self._last_heard = 0
         self._following = Following(record, db, lanes, hear=self.hear, obey=self._obey)
@@ -73,17 +81,17 @@ class Hub:
 
     def enter(self, connection: Connection) -> None:
         """Take a socket in: from now on it hears of itself. One whose session ended on the way here is closed."""
-        self._connections.add(connection)
-        self._by_user.setdefault(connection.access.user_id, set()).add(connection)
+        self._connections[connection] = None
+        self._by_user.setdefault(connection.access.user_id, {})[connection] = None
         self._close_if_over(connection)
 
     def leave(self, connection: Connection) -> None:
         for feed in list(connection.feeds.values()):
             feed.drop()
         connection.closed = True
-        self._connections.discard(connection)
-        of_user = self._by_user.get(connection.access.user_id, set())
-        of_user.discard(connection)
+        self._connections.pop(connection, None)
+        of_user = self._by_user.get(connection.access.user_id, {})
+        of_user.pop(connection, None)
         if not of_user:
             self._by_user.pop(connection.access.user_id, None)
 
@@ -99,7 +107,7 @@ class Hub:
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
-            room = self._rooms[room_id] = Room(room_id, seen)
+            room = self._rooms[room_id] = Room(room_id, seen, stirred=self.presence.stirred)
             opening.set_result(room)
             return room
         except BaseException as error:
@@ -128,15 +136,22 @@ class Hub:
         self._dirty.append(connection)
 
     async def drain(self) -> None:
-        """Send everybody elsewhere, spread over some seconds, and close when the replies in flight are said."""
+        """Send everybody elsewhere, spread over some seconds; each is served until its time has come."""
         self.draining = True
-        for connection in self._connections:
-            connection.say(protocol.frame("reconnect", after_ms=random.randrange(int(DRAIN_SECONDS * 1000))))
-        deadline = time.monotonic() + DRAIN_REPLIES_SECONDS
-        while any(connection.operations for connection in self._connections) and time.monotonic() < deadline:
+        spread = min(DRAIN_SECONDS, len(self._connections) / DRAIN_SOCKETS_A_SECOND)
+        async with asyncio.TaskGroup() as group:
+            for connection in self._connections:
+                seconds = random.uniform(0, spread)
+                connection.say(protocol.frame(spoken.Reconnect(int(seconds * 1000))))
+                group.create_task(self._send_away(connection, seconds))
+
+    async def _send_away(self, connection: Connection, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        connection.leaving = True
+        deadline = lapsed() + DRAIN_REPLIES_SECONDS
+        while connection.operations and not connection.closed and lapsed() < deadline:
             await asyncio.sleep(0.01)
-        for connection in list(self._connections):
-            connection.close(protocol.DRAINING, "this server is going away")
+        connection.close(protocol.DRAINING, "this server is going away")
 
     # Running
 
@@ -148,6 +163,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._following.run())
+                group.create_task(self.presence.run())
                 group.create_task(self._repeat(self._sweep, self._sweep_pause))
                 group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
                 group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
@@ -186,7 +202,7 @@ class Hub:
             connection.close(protocol.SESSION_REVOKED, "the session has ended")
 
     async def _cut_stalled(self) -> None:
-        now = time.monotonic()
+        now = lapsed()
         for connection in list(self._connections):
             if connection.has_stalled(now):
                 connection.close(protocol.TOO_SLOW, "nothing was read for too long")
@@ -289,8 +305,8 @@ class Hub:
             room.is_healing = False
 
     def _catch_up_soon(self, feed: Feed) -> None:
-        feed.room.live.discard(feed)
-        feed.room.catching.add(feed)
+        feed.room.live.pop(feed, None)
+        feed.room.catching[feed] = None
         self._start(self._catch_up(feed))
 
     async def _catch_up(self, feed: Feed) -> None:
@@ -318,9 +334,10 @@ class Hub:
             return False
         self._give(feed, missed)
         if not feed.over:
-            room.catching.discard(feed)
-            room.live.add(feed)
+            room.catching.pop(feed, None)
+            room.live[feed] = None
             self._announce(feed)
+            room.stirred.add(room.room_id)
         return True
 
     async def _replay(self, feed: Feed, limit: int) -> int:
@@ -356,7 +373,7 @@ class Hub:
         if not feed.announced:
             feed.announced = True
             position = max(feed.place, feed.room.seen)
-            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
+            feed.connection.say(protocol.frame(spoken.Live(feed.room.room_id, position)))
 
     async def _page(
         self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
@@ -382,5 +399,5 @@ def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
     return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
 
 
-def _reason(frame: bytes) -> str:
+def _reason(frame: bytes) -> Literal["left", "removed"]:
     return "left" if LEFT_MARK in frame else "removed"

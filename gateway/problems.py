@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from domain.refusals import (
     Contradicted,
     Forbidden,
     Invalid,
+    Limited,
     Refused,
     Stale,
     Unauthenticated,
@@ -33,6 +35,7 @@ FAMILIES: tuple[tuple[type[Refused], int], ...] = (
     (Contradicted, 409),
     (Stale, 412),
     (Invalid, 422),
+    (Limited, 429),
     (Busy, 503),
 )
 TITLES = {
@@ -167,6 +170,8 @@ def _refusal(refusal: Refused) -> Problem:
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, Limited):
+        headers["Retry-After"] = str(max(1, ceil(refusal.retry_after_seconds)))
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Problem(status, refusal.code, refusal.detail, errors=errors, headers=headers)

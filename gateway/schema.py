@@ -10,6 +10,7 @@ from litestar import Litestar
 
 from gateway.door import PUBLIC
 from gateway.problems import MEDIA_TYPE
+from gateway.throttling import UNLIMITED
 
 Json = dict[str, Any]
 
@@ -41,7 +42,12 @@ PROBLEM: Json = {
 }
 ANY_PROBLEM: Json = {
     "description": "A problem: the order of checks is 401, 404, 403, 409 or 412, 422.",
+    "headers": {"Retry-After": {"description": "With 429 and 503: in how many seconds to try again.", "schema": TEXT}},
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+RATE_LIMIT: Json = {
+    "RateLimit-Policy": {"description": "The quotas: `q` at once, full again after `w` seconds.", "schema": TEXT},
+    "RateLimit": {"description": "How they stand: `r` left, full again in `t` seconds.", "schema": TEXT},
 }
 REQUEST_ID = ("X-Request-Id", "The request's id, given back and recorded; one is made where there is none.")
 REASON = ("Hansard-Reason", "Why; recorded. UTF-8 may be percent-encoded.")
@@ -49,7 +55,7 @@ AFTER = ("Hansard-After", "Wait, at most 2 s, until this route's tables have pas
 IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.")
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.")
 # Routes that answer with tokens keep no answer.
-KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"})
+KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
 VERSIONED = ("/api/v1/users/me", "/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}")
 
 
@@ -72,6 +78,9 @@ def _complete(path: str, method: str, operation: Json) -> None:
     if is_public:
         operation["security"] = []
     operation.setdefault("parameters", []).extend(_header(*header) for header in _headers(path, method, is_public))
+    if path not in UNLIMITED:
+        for response in responses.values():
+            response.setdefault("headers", {}).update(RATE_LIMIT)
     if method != "GET":
         for status, response in responses.items():
             if status != "default":

@@ -3,10 +3,10 @@
 import secrets
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import Response, post
+from litestar import Request, Response, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
@@ -15,9 +15,11 @@ from domain.account import ACCOUNT, Account
 from domain.facts import Caller
 from domain.ids import SessionId
 from domain.limits import ACCESS_SECONDS, EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.quotas import of_email
 from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
 from domain.session import SESSION, SessionRefreshed
 from domain.text import fold
+from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
 from projections.users import Profile
@@ -43,12 +45,19 @@ class TokensView(Struct, frozen=True):
 
 
 @post("/auth/login", status_code=200)
-async def login(data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
-    """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time."""
+async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
+    """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
+
+    Every try takes one of the account's wrong passwords, and a right one gives it back: so tries side by side are no
+    more than tries one after the other. Live sessions know nothing of it.
+    """
+    whose, guesses = of_email(fold(data.email)), house.terms.quotas.wrong_passwords
+    await throttling.take(house.limits, request.scope, whose, guesses)
     account = await account_of(house, data.email)
     right = await house.passwords.verify(data.password, account.password_hash if account else None)
     if account is None or not right or not account.is_active:
         raise BadCredentials
+    await house.limits.give_back(whose, guesses)
     session_id = SessionId(house.desk.new_id())
     secret = secrets.token_urlsafe(32)
     command = OpenSession(

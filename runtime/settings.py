@@ -5,13 +5,21 @@ read, its default and its sentence go into `.env.example`, which a test keeps eq
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
+from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
+
 PREFIX = "HANSARD_"
+QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
+LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
 
 class SettingRefused(Exception):
@@ -40,8 +48,33 @@ class Settings:
     origins: tuple[str, ...] = setting(
         (), "Web origins whose pages may call (https://chat.example.com, comma between); the server's own may always."
     )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "Proxies whose word on the client's address is taken (10.0.0.0/8, comma between); nobody else's is."
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = setting(
+        "x-forwarded-for", "The header in which those proxies give it."
+    )
+    limits: QuotaSet = setting(
+        "relaxed", "Limits of requests: strict (the default in production), relaxed (ten times that), off (benches)."
+    )
+    limit_requests: str = setting("", LIMIT.format("requests of a person, or of an address without a token"))
+    limit_sends: str = setting("", LIMIT.format("messages of a person"))
+    limit_uploads: str = setting("", LIMIT.format("uploads of a person"))
+    limit_upload_bytes: str = setting("", LIMIT.format("uploaded bytes of a person"))
+    limit_registrations: str = setting("", LIMIT.format("registrations of an address"))
+    limit_logins: str = setting("", LIMIT.format("log-ins of an address"))
+    limit_connects: str = setting("", LIMIT.format("sockets that an address opens"))
+    limit_frames: str = setting("", LIMIT.format("frames of a socket"))
+    limit_mails: str = setting("", LIMIT.format("mails to one e-mail address"))
+    limit_wrong_passwords: str = setting("", LIMIT.format("wrong passwords of an account"))
+    sockets_of_user: int = setting(
+        0, "How many sockets a person may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
+    )
+    sockets_of_address: int = setting(
+        0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
+    )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
-    schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
@@ -62,6 +95,25 @@ class Settings:
     def master_key(self) -> Path:
         return self.home / "master.key" if self.master_key_file == Path("") else self.master_key_file
 
+    @property
+    def quotas(self) -> Quotas:
+        """The set that `limits` names, with the single limits that are given; `off` has none at all."""
+        given = {
+            name: _quota(name, text)
+            for name in Quotas.__struct_fields__
+            if self.limits != "off" and (text := getattr(self, f"limit_{name}"))
+        }
+        return replace(SETS[self.limits], **given)
+
+    @property
+    def seats(self) -> Seats:
+        of_set = SEATS[self.limits]
+        return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(text) for text in self.trusted_proxies)
+
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Read the settings; raise `SettingRefused` with one sentence for what is misspelt or no value of its kind."""
@@ -75,8 +127,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         for name, entry in known.items()
         if environment.get(name, "").strip()
     }
+    if values.get("env") == "production":
+        values.setdefault("limits", "strict")
     settings = Settings(**values)
     _check_urls(settings)
+    _check_limits(settings)
     _check_production(settings)
     return settings
 
@@ -131,6 +186,23 @@ def _check_production(settings: Settings) -> None:
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
+
+
+def _check_limits(settings: Settings) -> None:
+    assert settings.quotas, "what cannot be read is refused on the way"
+    try:
+        assert settings.proxies is not None
+    except ValueError as error:
+        raise SettingRefused(f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7.") from None
+
+
+def _quota(name: str, text: str) -> Quota:
+    found = QUOTA.fullmatch(text)
+    count, seconds, burst = map(int, found.groups()) if found else (0, 0, 0)
+    if not (count and seconds and burst):
+        variable = f"{PREFIX}LIMIT_{name.upper()}"
+        raise SettingRefused(f"{variable} is {text!r}; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.")
+    return Quota(name, count, seconds, burst)
 
 
 def _check_urls(settings: Settings) -> None:

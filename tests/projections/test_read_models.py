@@ -27,6 +27,12 @@ from tests.houses import ledger, running
 from workers.projector import Follower, Publisher
 from workers.rebuild import Rebuild
 
+SELECT_HTML = "SELECT position, version, html FROM read.message_html"
+
+
+def _row(*columns: object) -> tuple[object, ...]:
+    return columns
+
 
 async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
     """Let six people do what they like in four rooms; what is refused does not happen."""
@@ -169,6 +175,46 @@ async def test_the_loser_of_a_lease_writes_nothing(database_url: str) -> None:
         assert await one.step() == -1, "thawed, it finds another epoch"
         assert await db.value("SELECT count(*) FROM read.users") == before
         assert await two.step() > 0
+
+
+@pytest.mark.parametrize("talk_goes_on", [True, False])
+async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, talk_goes_on: bool) -> None:
+    """Rows and checkpoint do not wait for the disk: after a crash of Postgres both may stand where they stood before,
+    while the follower lives on and remembers more."""
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(MESSAGE_HTML, record, db, owner="one")
+        await make_history(desk, 1, 30)
+        assert await follower.step() > 0
+        assert follower.lease
+        before, rows = follower.lease, await db.all(_row, SELECT_HTML)
+        await make_history(desk, 2, 60)
+        assert await follower.step() > 0
+        # What a crash leaves: the rows and the checkpoint of the first batch.
+        async with db.transaction() as crash:
+            await crash.run("DELETE FROM read.message_html")
+            for row in rows:
+                await crash.run("INSERT INTO read.message_html (position, version, html) VALUES ($1, $2, $3)", *row)
+            await crash.run("UPDATE read.checkpoints SET position = $1", before.position)
+        if talk_goes_on:
+            await make_history(desk, 3, 20)
+        head = (await record.head()).position
+        async with asyncio.timeout(10):
+            while await checkpoints.position(db, MESSAGE_HTML.name) < head:
+                await follower.step()
+        (verdict,) = await Rebuild(MESSAGE_HTML, record, db, progress=lambda progress: None).run(swap=False)
+        assert verdict.is_equal, verdict.sentence()
+
+
+async def test_a_batch_whose_commit_was_not_heard_of_is_not_written_again(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(MESSAGE_HTML, record, db, owner="one")
+        await make_history(desk, 1, 60)
+        assert await follower.step() > 0
+        assert follower.lease
+        heard_of = checkpoints.Lease(follower.lease.epoch, 0, follower.lease.version)
+        follower.lease = heard_of
+        assert await follower.step() == 0
+        assert await checkpoints.position(db, MESSAGE_HTML.name) == (await record.head()).position
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from domain.quotas import OFF, RELAXED, STRICT, Quota
 from runtime.cli import dotenv
 from runtime.settings import SettingRefused, Settings, example, read
 
@@ -26,6 +28,19 @@ def test_production_has_nothing_embedded() -> None:
             read({name: value for name, value in {**given, "HANSARD_MASTER_KEY_FILE": "/k"}.items() if name != missing})
 
 
+def test_limits_are_a_set_with_single_ones_set_otherwise() -> None:
+    assert read({}).quotas == RELAXED
+    assert read({"HANSARD_LIMITS": "strict"}).quotas == STRICT
+    assert read({"HANSARD_LIMITS": "off", "HANSARD_LIMIT_SENDS": "1/1/1"}).quotas == OFF
+    assert read({"HANSARD_LIMIT_SENDS": "40/1/200"}).quotas == replace(RELAXED, sends=Quota("sends", 40, 1, 200))
+    given = {
+        "HANSARD_DATABASE_URL": "postgresql://x/y",
+        "HANSARD_REDIS_URL": "redis://x",
+        "HANSARD_MASTER_KEY_FILE": "/k",
+    }
+    assert read({"HANSARD_ENV": "production", **given}).quotas == STRICT, "the default in production"
+
+
 def test_values_are_parsed() -> None:
     settings = read(
         {"HANSARD_PORT": "9000", "HANSARD_ORIGINS": "https://a.example, http://b.example:8080/", "PATH": "x"}
@@ -41,6 +56,21 @@ def test_values_are_parsed() -> None:
         ("HANSARD_PORT", "70000", "HANSARD_PORT is 70000; it is a whole number from 1 to 65535."),
         ("HANSARD_PROT", "1", "HANSARD_PROT is no setting; did you mean HANSARD_PORT?"),
         ("HANSARD_LOG", "xml", "HANSARD_LOG is 'xml'; it can be text or json."),
+        (
+            "HANSARD_LIMIT_SENDS",
+            "20",
+            "HANSARD_LIMIT_SENDS is '20'; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.",
+        ),
+        (
+            "HANSARD_LIMIT_LOGINS",
+            "20/0/1",
+            "HANSARD_LIMIT_LOGINS is '20/0/1'; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.",
+        ),
+        (
+            "HANSARD_TRUSTED_PROXIES",
+            "10.0.0.1/8",
+            "HANSARD_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set; it is a list like 10.0.0.0/8, 192.0.2.7.",
+        ),
         ("HANSARD_DATABASE_URL", "mysql://x", "HANSARD_DATABASE_URL does not begin with postgresql:// or postgres://."),
         (
             "HANSARD_ORIGINS",

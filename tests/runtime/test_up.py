@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.houses import PASSWORD, free_port
+from tests.lines import Line
 
 UP = (sys.executable, "-m", "runtime.cli")
 
@@ -272,16 +273,17 @@ async def _send_all(house: System, token: str, room_id: str, ids: list[str], ack
     while missing := [message_id for message_id in ids if message_id not in acknowledged]:
         with suppress(OSError, WebSocketException, TimeoutError):
             headers = {"Authorization": f"Bearer {token}"}
-            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as line:
+            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as socket:
+                line = Line(socket)
                 for start in range(0, len(missing), 8):
                     some = dict(enumerate(missing[start : start + 8]))
                     for number, message_id in some.items():
                         frame = {"room_id": room_id, "message_id": message_id, "content": message_id}
-                        await line.send(json.dumps({"id": number, "type": "send", **frame}))
+                        await line.send("send", id=number, **frame)
                     waiting = set(some)
                     async with asyncio.timeout(5):
                         while waiting:
-                            reply = json.loads(await line.recv())
+                            reply = await line.frame()
                             if reply["type"] == "reply":
                                 waiting.discard(reply["id"])
                                 if reply["ok"]:
