@@ -7,13 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 from hansard_client import Backoff, Client, Closed, Event, Feed, Session, Wire
 from hansard_client.wire import dialer
 
-from domain.ids import SessionId, UserId
 from tests.houses import PASSWORD, Gateway
 
 SOON = Backoff(first_seconds=0.01, most_seconds=0.1)
@@ -36,9 +35,10 @@ def own_id(client: Client) -> str:
 
 def aged(house: Gateway, session: Session, seconds: float) -> Session:
     """The same session with an access token that was minted so long ago; it lives for 900 seconds."""
-    session_id = SessionId(UUID(session.refresh_token.partition(".")[0]))
-    then = house.house.now() - timedelta(seconds=seconds)
-    token = house.house.tokens.access(user_id=UserId(UUID(session.user.id)), session_id=session_id, now=then)
+    now, tokens = house.house.now(), house.house.tokens
+    access = tokens.read(session.access_token, now)
+    then = now - timedelta(seconds=seconds)
+    token = tokens.access(user_id=access.user_id, session_id=access.session_id, now=then)
     return replace(session, access_token=token)
 
 
