@@ -39,7 +39,12 @@ class Line:
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._refused = 0
         headers = [(b"authorization", f"Bearer {token}".encode()), (b"host", b"simulated")]
-        self.scope = {"headers": headers, "extensions": {EXTENSION: self}, "client": ("192.0.2.1", 1), "subprotocols": []}
+        self.scope = {
+            "headers": headers,
+            "extensions": {EXTENSION: self},
+            "client": ("192.0.2.1", 1),
+            "subprotocols": [],
+        }
 
     # What the gateway sees: ASGI
 

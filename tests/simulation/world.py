@@ -191,7 +191,8 @@ class World:
         deeds = [self._start(self._speak(person)) for person in self.people[:3]]
         deeds.append(self._start(self._moderate()))
         observers = [
-            self._start(self._observe(person, slow=i % 3 == 0)) for i, person in enumerate((*self.people, *self.people[1:]))
+            self._start(self._observe(person, slow=i % 3 == 0))
+            for i, person in enumerate((*self.people, *self.people[1:]))
         ]
         storm = self._start(self._storm())
         await asyncio.gather(storm, *deeds)
@@ -499,7 +500,9 @@ class World:
 
     def _judge_rows(self) -> None:
         """The read tables say of messages what the record says."""
-        rows = {key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"}
+        rows = {
+            key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"
+        }
         posted = {fact.position for fact in self.record.facts if isinstance(fact.event, MessagePosted)}
         if rows.keys() != posted:
             self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
