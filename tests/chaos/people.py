@@ -8,7 +8,7 @@ from what it holds or from far back. It reads frames raw: `websockets` is all th
 import asyncio
 import random
 import socket as sockets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -323,18 +323,14 @@ class Observer:
                 self._log.figures["reconnect asked"] += 1
 
     def _take(self, frame: dict[str, Any]) -> None:
-        room, data, event = frame["room_id"], frame["data"], frame["event"]
-        is_message = event.startswith("message.")
-        subject = data["user_id"] if event.startswith("member.") else data["id"]
-        content = data["content"] if event in ("message.posted", "message.edited") else ""
+        room, event = frame["room_id"], frame["event"]
         if room not in self._numbers:
             self._log.complaints["an event of a room that was not subscribed"] += 1
             return
-        self._log.told(
-            self._numbers[room], frame["position"], frame["prev"], event, subject, content,
-            deleted=is_message and event != "message.deleted" and data["deleted"],
-        )  # fmt: skip
-        self._hold(room, frame["position"])
+        subject, content, deleted = shown(event, frame["data"])
+        position, prev = frame["position"], frame["prev"]
+        self._log.told(self._numbers[room], position, prev, event, subject, content, deleted=deleted)
+        self._hold(room, position)
 
     def _hold(self, room: str, position: int) -> None:
         self.held[room] = max(self.held.get(room, 0), position)
@@ -348,3 +344,11 @@ class Observer:
         self._open.discard(room)
         if code not in ("room.not_found", "room.not_a_member", "server.unavailable"):
             self._log.complaints[f"subscribe {code}"] += 1
+
+
+def shown(event: str, data: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """Return what an event is about, the text that it tells, and whether that is a tombstone's."""
+    subject = data["user_id"] if event.startswith("member.") else data["id"]
+    if event not in ("message.posted", "message.edited"):
+        return subject, "", False
+    return subject, data["content"], data["deleted"]
