@@ -244,7 +244,9 @@ CLOSE_CODES = (
     CloseCode(TOO_MANY_FRAMES, "too many requests", "Frames came faster than a socket may say them.", True),
     CloseCode(UNAUTHENTICATED, "token missing or expired", "Come back with a fresh token.", True),
     CloseCode(DRAINING, "draining", "This server is replaced: another one takes over.", True),
-    CloseCode(TOO_MANY_SOCKETS, "too many connections", "This account or address has as many sockets as it may have.", True),
+    CloseCode(
+        TOO_MANY_SOCKETS, "too many connections", "This account or address has as many sockets as it may have.", True
+    ),
     CloseCode(BAD_PROTOCOL, "bad protocol", "A frame was no JSON object, or faulty and without a readable id.", False),
     CloseCode(SESSION_REVOKED, "session revoked", "The session has ended: log in again.", False),
     CloseCode(REMOVED, "removed from the room", "On `/ws/{room_id}`: the caller is no longer in it.", False),
