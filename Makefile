@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check bench format env clean
+.PHONY: help up test check chaos soak bench format env clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -25,6 +25,12 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house
+
+chaos: $(STAMP) ## Kill everything at random amid talk, and check every promise (SECONDS=600 SEED=…)
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+soak: $(STAMP) ## Talk steadily for an hour; nothing may grow (SECONDS=3600)
+	@$(BIN)/python -m tests.chaos.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure, and print a table (several minutes)
 	@$(BIN)/python -m bench $(ROWS)
