@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check bench format env clean
+.PHONY: help up test check bench fuzz format env clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -28,6 +28,9 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 
 bench: $(STAMP) ## Measure, and print a table (several minutes)
 	@$(BIN)/python -m bench $(ROWS)
+
+fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
+	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix .
