@@ -7,10 +7,10 @@ A failed file keeps none, unless it is harmful: that one is locked away, and not
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from domain.facts import Recorded
 from domain.file import (
@@ -94,6 +94,9 @@ ENDINGS = {
 PROGRESS: Mapping[FileStatus, float] = {"pending": 0.0, "processing": 0.5, "completed": 1.0, "failed": 1.0}
 
 
+_Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
+
+
 class VariantView(Struct, frozen=True):
     width: int
     height: int
@@ -124,8 +127,8 @@ class FileView(Struct, frozen=True):
     variants: dict[str, VariantView]
     pages: int | None
     error: FileError | None
-    created_at: datetime
-    processed_at: datetime | None
+    created_at: _Moment
+    processed_at: _Moment | None
 
 
 class StoredFile(Struct, frozen=True):

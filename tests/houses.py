@@ -169,6 +169,7 @@ async def gateway(
     sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
+    schema_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -198,7 +199,7 @@ async def gateway(
                 "test",
                 origins,
                 registration_open,
-                True,
+                schema_on,
                 True,
                 8,
                 quotas,
