@@ -4,7 +4,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from adapters.folder_blobs import FolderBlobs
-from adapters.s3_blobs import S3Blobs
 from domain.ports import Blobs
 
 
@@ -12,6 +11,8 @@ async def open_blobs(url: str, *, home: Path, endpoint: str = "", sse: str = "",
     """Open a store. `home` holds the folder where no URL is given, and what is gathered on its way to S3."""
     parts = urlsplit(url)
     if parts.scheme == "s3":
+        from adapters.s3_blobs import S3Blobs  # a quarter of the start of every command, where there is no S3
+
         staging = home / "incoming"
         prefix = parts.path.strip("/")
         return await S3Blobs.open(

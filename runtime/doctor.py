@@ -28,7 +28,7 @@ async def doctor(settings: Settings) -> int:
     print(f"home        {settings.home.resolve()}")
     print(f"postgres    {'given by HANSARD_DATABASE_URL' if settings.database_url else 'embedded'}")
     print(f"redis       {'given by HANSARD_REDIS_URL' if settings.redis_url else 'embedded'}")
-    print(f"blobs       {settings.blobs_url or settings.home.resolve() / 'blobs'}")
+    print(f"blobs       {settings.blobs_url or settings.home.resolve() / 'files'}")
     checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
         ("disk", _disk),
         ("master key", _master_key),
