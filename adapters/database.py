@@ -6,7 +6,7 @@ Whatever says that Postgres is away or does not answer is raised as `RecordUnava
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 import asyncpg
@@ -111,7 +111,8 @@ class Session:
         try:
             await self.connection.execute("ROLLBACK")
         except (*AWAY, asyncpg.PostgresError):
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # closed already: the pool has it back, and lets nobody touch it
+                self.connection.terminate()
 
 
 class Database:

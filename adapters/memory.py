@@ -197,4 +197,3 @@ class MemoryLanes:
 
 def _place(entry: Entry) -> str:
     return f"{entry.position}-0"
-

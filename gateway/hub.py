@@ -107,7 +107,8 @@ class Hub:
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
-            room = self._rooms[room_id] = Room(room_id, seen, stirred=self.presence.stirred)
+            # One that was forgotten meanwhile may be back with its feeds: they must not be left behind.
+            room = self._rooms.setdefault(room_id, Room(room_id, seen, stirred=self.presence.stirred))
             opening.set_result(room)
             return room
         except BaseException as error:

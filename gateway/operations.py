@@ -1,5 +1,6 @@
 """What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and its documents."""
 
+import asyncio
 from collections.abc import Iterable
 from html import escape
 from importlib.metadata import version
@@ -98,6 +99,7 @@ async def metrics(house: House) -> Response[str]:
         _metric("projection_lag_events", "gauge", [
             (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
         ]),
+        _metric("asyncio_tasks", "gauge", [("", len(asyncio.all_tasks()))]),
         _metric("sockets", "gauge", [("", house.hub.socket_count)]),
         _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
         _metric("http_answers_total", "counter", [

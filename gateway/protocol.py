@@ -154,11 +154,12 @@ def parse(text: str) -> Intent:
     try:
         intent: Intent = _intent(text)
     except msgspec.ValidationError as error:
-        raise _field_fault(_request_of(text), str(error)) from None
+        raise _field_fault(_request_of(text, error), str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        if (whole := HALF.sub(r"\\ufffd", text)) != text and (request := _request_of(whole)) is not None:
-            raise BadFrame(request, "field.invalid", "A text holds half of a surrogate pair.") from None
-        raise _no_json(error) from None
+        # JSON's grammar allows half of a surrogate pair (RFC 8259 8.2), and browsers send it: that much is answered.
+        request, is_deep = _request_of(text, error), isinstance(error, RecursionError)
+        what = "It is nested too deeply." if is_deep else "A text holds half of a surrogate pair."
+        raise BadFrame(request, "field.invalid", f"The frame: {what}") from None
     if len(KEY_MARK.findall(text)) != len(_keys(text)):
         _refuse_duplicates(text, intent)
     return intent
@@ -208,18 +209,15 @@ def _field_fault(request: int | None, said: str) -> BadFrame:
     return BadFrame(request, "field.invalid", f"{at or 'The frame'}: {fault['what'][:DETAIL_CHARS_MAX]}")
 
 
-def _no_json(error: Exception) -> BadFrame:
-    return BadFrame(None, "frame.not_json", f"The frame is no JSON: {error}")
-
-
-def _request_of(text: str) -> int | None:
+def _request_of(text: str, fault: Exception) -> int | None:
     """Return the frame's number, None where none can be read. Raises `BadFrame` for what is no JSON after all."""
     try:
-        return _id(text).id
+        return _id(HALF.sub(r"\\ufffd", text)).id
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _no_json(error) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        said = fault if type(fault) is msgspec.DecodeError else error
+        raise BadFrame(None, "frame.not_json", f"The frame is no JSON: {said}") from None
 
 
 def _refuse_duplicates(text: str, intent: Intent) -> None:
@@ -244,7 +242,9 @@ CLOSE_CODES = (
     CloseCode(TOO_MANY_FRAMES, "too many requests", "Frames came faster than a socket may say them.", True),
     CloseCode(UNAUTHENTICATED, "token missing or expired", "Come back with a fresh token.", True),
     CloseCode(DRAINING, "draining", "This server is replaced: another one takes over.", True),
-    CloseCode(TOO_MANY_SOCKETS, "too many connections", "This account or address has as many sockets as it may have.", True),
+    CloseCode(
+        TOO_MANY_SOCKETS, "too many connections", "This account or address has as many sockets as it may have.", True
+    ),
     CloseCode(BAD_PROTOCOL, "bad protocol", "A frame was no JSON object, or faulty and without a readable id.", False),
     CloseCode(SESSION_REVOKED, "session revoked", "The session has ended: log in again.", False),
     CloseCode(REMOVED, "removed from the room", "On `/ws/{room_id}`: the caller is no longer in it.", False),

@@ -148,5 +148,7 @@ async def line(
 ) -> AsyncIterator[Line]:
     headers = {"Authorization": f"Bearer {person.token}"} if person else {}
     path = f"/api/v1/ws/{room_id}" if room_id else "/api/v1/ws"
-    async with connect(f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **options) as socket:
+    async with connect(
+        f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **{"close_timeout": 1, **options}
+    ) as socket:
         yield Line(socket)

@@ -8,7 +8,8 @@ from what it holds or from far back. It reads frames raw: `websockets` is all th
 import asyncio
 import random
 import socket as sockets
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,8 @@ LIFE_SECONDS = (0.5, 12.0)
 SLOW_SECONDS = (0.5, 3.0)
 SLOW_RECEIVE_BYTES = 4_096
 LONG_TEXT_CHARS = 6_000
+SAID_KEPT = 1_000
+COME_BACK = (401, 503)  # a token that expired, a house that is not well
 REMOVED = 4502
 NOT_YOURS = 4505
 Broken = (OSError, WebSocketException, TimeoutError, httpx.HTTPError)
@@ -89,7 +92,9 @@ class Sender:
         self._account = account
         self._rooms = rooms
         self._chance = chance
-        self._said: list[tuple[str, str, str]] = []  # room, message id, content: what was acknowledged
+        self._said: deque[tuple[str, str, str]] = deque(
+            maxlen=SAID_KEPT
+        )  # room, message id, content: what was acknowledged
         self._count = 0
 
     async def run(self, *, by_rest: bool) -> None:
@@ -124,7 +129,7 @@ class Sender:
         if status < 300:
             self._log.acknowledged(sent, position)
             self._said.append(pending.pop())
-        elif status in (429, 500, 502, 503):
+        elif status in (401, 429, 500, 502, 503):
             self._unsettle(pending, sent, code)
         else:
             self._log.refused(sent, code)
@@ -151,7 +156,7 @@ class Sender:
                     raise
                 body = decode(answer.content)
                 self._settle(pending, sent, answer.status_code, body.get("code", ""), body.get("position", 0))
-                if answer.status_code == 503:
+                if answer.status_code in COME_BACK:
                     return
                 await self._change_something(http)
                 await asyncio.sleep(self._chance.expovariate(1 / PACE_SECONDS))
@@ -182,7 +187,7 @@ class Sender:
                     raise
                 error = reply.get("error", {"status": 200, "code": ""})
                 self._settle(pending, sent, error["status"], error["code"], reply.get("position", 0))
-                if error["status"] == 503 or self._chance.random() < 0.01:
+                if error["status"] in COME_BACK or self._chance.random() < 0.01:
                     return
                 await asyncio.sleep(self._chance.expovariate(1 / PACE_SECONDS))
 
@@ -323,18 +328,14 @@ class Observer:
                 self._log.figures["reconnect asked"] += 1
 
     def _take(self, frame: dict[str, Any]) -> None:
-        room, data, event = frame["room_id"], frame["data"], frame["event"]
-        is_message = event.startswith("message.")
-        subject = data["user_id"] if event.startswith("member.") else data["id"]
-        content = data["content"] if event in ("message.posted", "message.edited") else ""
+        room, event = frame["room_id"], frame["event"]
         if room not in self._numbers:
             self._log.complaints["an event of a room that was not subscribed"] += 1
             return
-        self._log.told(
-            self._numbers[room], frame["position"], frame["prev"], event, subject, content,
-            deleted=is_message and event != "message.deleted" and data["deleted"],
-        )  # fmt: skip
-        self._hold(room, frame["position"])
+        subject, content, deleted = shown(event, frame["data"])
+        position, prev = frame["position"], frame["prev"]
+        self._log.told(self._numbers[room], position, prev, event, subject, content, deleted=deleted)
+        self._hold(room, position)
 
     def _hold(self, room: str, position: int) -> None:
         self.held[room] = max(self.held.get(room, 0), position)
@@ -348,3 +349,11 @@ class Observer:
         self._open.discard(room)
         if code not in ("room.not_found", "room.not_a_member", "server.unavailable"):
             self._log.complaints[f"subscribe {code}"] += 1
+
+
+def shown(event: str, data: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """Return what an event is about, the text that it tells, and whether that is a tombstone's."""
+    subject = data["user_id"] if event.startswith("member.") else data["id"]
+    if event not in ("message.posted", "message.edited"):
+        return subject, "", False
+    return subject, data["content"], data["deleted"]

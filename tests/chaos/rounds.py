@@ -10,9 +10,10 @@ import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-import httpx
+from hansard_client import Client
 
 from adapters.database import Database
 from adapters.record import PostgresRecord
@@ -22,11 +23,13 @@ from tests.chaos.checker import Fact, Finding, History, Listed, check
 from tests.chaos.deployment import GATEWAYS, Deployment, End
 from tests.chaos.log import Log, mark
 from tests.chaos.nemesis import Members, Nemesis
-from tests.chaos.people import Account, Observer, Sender, decode
+from tests.chaos.people import Account, Observer, Sender
+from tests.chaos.regulars import Regular
 from tests.houses import PASSWORD, now
 
 SENDERS = 8
 OBSERVERS = 20
+REGULARS = 4
 ROOMS = 5
 ROOMS_OF_AN_OBSERVER = (2, 4)
 HEAL_SECONDS = 30.0
@@ -67,32 +70,30 @@ class Outcome:
 
 
 class People:
-    """The accounts of a deployment: an owner of all rooms, senders, observers."""
+    """The accounts of a deployment: an owner of all rooms, senders, observers, and regulars."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
+        self._base = deployment.base(GATEWAYS[0])
         self._accounts: list[Account] = []
 
-    async def gather(self, seed: str) -> tuple[Account, list[Account], list[Account]]:
-        """Log everybody in, registering them the first time; answers owner, senders and observers."""
-        base = f"{self._deployment.base(GATEWAYS[0])}/api/v1"
-        async with httpx.AsyncClient(base_url=base, timeout=HEAL_SECONDS) as http:
-            if not self._accounts:
-                names = [f"p{i}" for i in range(1 + SENDERS + OBSERVERS)]
-                self._accounts = list(await _at_once(self._register(http, name) for name in names))
-            await _at_once(self._log_in(http, account) for account in self._accounts)
-        return self._accounts[0], self._accounts[1 : 1 + SENDERS], self._accounts[1 + SENDERS :]
+    async def gather(self) -> tuple[Account, list[Account], list[Account], list[Account]]:
+        """Log everybody in, registering them the first time; answers owner, senders, observers and regulars."""
+        if not self._accounts:
+            names = [f"p{i}" for i in range(1 + SENDERS + OBSERVERS + REGULARS)]
+            self._accounts = list(await _at_once(self._register(name) for name in names))
+        await _at_once(self._log_in(account) for account in self._accounts)
+        others = iter(self._accounts[1:])
+        senders, observers = list(islice(others, SENDERS)), list(islice(others, OBSERVERS))
+        return self._accounts[0], senders, observers, list(others)
 
-    async def _register(self, http: httpx.AsyncClient, name: str) -> Account:
-        body = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
-        answer = await http.post("/auth/register", json=body)
-        assert answer.status_code == 201, answer.text
-        return Account(answer.json()["id"], body["email"], "")
+    async def _register(self, name: str) -> Account:
+        async with Client(self._base) as client:
+            profile = await client.register(f"{name}@example.com", name, PASSWORD)
+        return Account(profile.id, profile.email, "")
 
-    async def _log_in(self, http: httpx.AsyncClient, account: Account) -> None:
-        answer = await http.post("/auth/login", json={"email": account.email, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        account.token = answer.json()["access_token"]
+    async def _log_in(self, account: Account) -> None:
+        async with Client(self._base) as client:
+            account.token = (await client.login(account.email, PASSWORD)).access_token
 
 
 class Round:
@@ -109,6 +110,7 @@ class Round:
         self._rooms: list[str] = []
         self._senders: list[Sender] = []
         self._observers: list[Observer] = []
+        self._regulars: list[Regular] = []
         self._start = 0
 
     async def run(
@@ -150,30 +152,30 @@ class Round:
 
     async def _move_in(self) -> Nemesis:
         """Log in, open rooms, bring everybody in."""
-        owner, senders, observers = await self._people.gather(self.seed)
-        headers = {"Authorization": f"Bearer {owner.token}"}
-        base = f"{self._deployment.base(GATEWAYS[0])}/api/v1"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=HEAL_SECONDS) as http:
-            self._start = (await _asked(http, "GET", "/meta"))["position"]
+        owner, senders, observers, regulars = await self._people.gather()
+        async with Client(self._deployment.base(GATEWAYS[0])) as client:
+            await client.login(owner.email, PASSWORD)
+            self._start = (await client.meta()).position
             for i in range(ROOMS):
-                room = await _asked(http, "POST", "/rooms", {"name": f"Room {i}", "is_private": i % 2 == 1})
-                self._rooms.append(room["id"])
+                self._rooms.append((await client.open_room(f"Room {i}", is_private=i % 2 == 1)).id)
             self._joined = frozenset(self._rooms[-1:])
             for room_id in self._joined:
-                await _asked(http, "PATCH", f"/rooms/{room_id}", {"history": "joined"})
-            heard = {
-                account.user_id: self._chance.sample(self._rooms, self._chance.randint(*ROOMS_OF_AN_OBSERVER))
-                for account in observers
+                await client.change_room(room_id, history="joined")
+            rooms_of = {
+                each.user_id: self._chance.sample(self._rooms, self._chance.randint(*ROOMS_OF_AN_OBSERVER))
+                for each in (*observers, *regulars)
             }
             members = [(room, each.user_id) for room in self._rooms for each in senders]
-            members += [(room, user_id) for user_id, rooms in heard.items() for room in rooms]
-            await _at_once(
-                _asked(http, "PUT", f"/rooms/{room}/members/{user_id}", {"role": "member"}) for room, user_id in members
-            )
+            members += [(room, user_id) for user_id, rooms in rooms_of.items() for room in rooms]
+            await _at_once(client.put_member(room, user_id) for room, user_id in members)
         self._senders = [Sender(self._deployment, self.log, each, self._rooms, self._own()) for each in senders]
         self._observers = [
-            Observer(self._deployment, self.log, each, heard[each.user_id], self._own()) for each in observers
+            Observer(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in observers
         ]
+        self._regulars = [
+            Regular(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in regulars
+        ]
+        await _at_once(regular.log_in() for regular in self._regulars)
         nemesis = Nemesis(
             self._deployment, self.log, Members(self._deployment, self.log, owner, members, self._own()), self._own()
         )
@@ -186,6 +188,7 @@ class Round:
 
     def _begin(self) -> list["asyncio.Task[None]"]:
         loops: list[Coroutine[Any, Any, None]] = [observer.run() for observer in self._observers]
+        self._listening = [asyncio.create_task(regular.run()) for regular in self._regulars]
         loops += [sender.run(by_rest=i % 2 == 0) for i, sender in enumerate(self._senders)]
         return [asyncio.create_task(loop) for loop in loops]
 
@@ -194,9 +197,9 @@ class Round:
             person.stopping = True
         if loops:
             await asyncio.wait(loops, timeout=HEAL_SECONDS)
-        for loop in loops:
+        for loop in (*loops, *self._listening):
             loop.cancel()
-        for outcome in await asyncio.gather(*loops, return_exceptions=True):
+        for outcome in await asyncio.gather(*loops, *self._listening, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
 
@@ -209,19 +212,20 @@ class Round:
         """
         for observer in self._observers:
             observer.calm = True
-        for sender in self._senders:
-            sender.stopping = True
+        talking = (*self._senders, *self._regulars)
+        for each in talking:
+            each.stopping = True
         async with asyncio.timeout(CALM_SECONDS):
             await nemesis.heal()
             await self._deployment.ready()
-            while not all(sender.is_done for sender in self._senders):
+            while not all(each.is_done for each in talking):
                 await asyncio.sleep(LOOK_SECONDS)
         began = asyncio.get_running_loop().time()
         ends = await self._last_positions()
         while waited := asyncio.get_running_loop().time() - began:
             behind = [
                 (observer.user_id, room)
-                for observer in self._observers
+                for observer in (*self._observers, *self._regulars)
                 for room in observer.rooms
                 if observer.held.get(room, 0) < ends[room]
             ]
@@ -242,7 +246,8 @@ class Round:
         record = await self._truth()
         listed = await self._pages()
         code, said = await self._deployment.command("rebuild", "--all", "--shadow")
-        awaited = frozenset((observer.user_id, room) for observer in self._observers for room in observer.rooms)
+        everybody = (*self._observers, *self._regulars)
+        awaited = frozenset((observer.user_id, room) for observer in everybody for room in observer.rooms)
         history = History(self.log.entries, record, awaited, self._joined, listed)
         return history, [] if code == 0 else [f"exit code {code}: {said}"]
 
@@ -263,21 +268,14 @@ class Round:
 
     async def _pages(self) -> list[Listed]:
         """Read the messages of this round's rooms as a client does, by the other gateway."""
-        listed: list[Listed] = []
-        headers = {"Authorization": f"Bearer {self._owner.token}"}
-        base = f"{self._deployment.base(GATEWAYS[1])}/api/v1"
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=HEAL_SECONDS) as http:
-            for room in self._rooms:
-                query = "after=0"
-                while query:
-                    page = await _asked(http, "GET", f"/rooms/{room}/messages?limit=200&{query}")
-                    listed += [
-                        Listed(each["position"], room, each["id"], mark(each["content"]), each["deleted"])
-                        for each in page["items"]
-                        if each["message_type"] == "text"
-                    ]
-                    query = f"cursor={page['next_cursor']}" if page["next_cursor"] else ""
-        return listed
+        async with Client(self._deployment.base(GATEWAYS[1])) as client:
+            await client.login(self._owner.email, PASSWORD)
+            return [
+                Listed(each.position, room, each.id, mark(each.content), each.deleted)
+                for room in self._rooms
+                async for each in client.messages(room, newer_than=0, limit=200)
+                if each.message_type == "text"
+            ]
 
 
 def _fact(recorded: Recorded[Any]) -> Fact:
@@ -287,12 +285,6 @@ def _fact(recorded: Recorded[Any]) -> Fact:
     return Fact(
         recorded.position, str(event.audience()), event.topic, str(subject), content, str(recorded.meta.actor)
     )  # fmt: skip
-
-
-async def _asked(http: httpx.AsyncClient, method: str, path: str, body: object = None) -> Any:
-    answer = await http.request(method, path, json=body)
-    assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
-    return decode(answer.content)
 
 
 async def _at_once(work: Any) -> Sequence[Any]:

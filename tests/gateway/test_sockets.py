@@ -234,6 +234,9 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         ('{"id":7,"type":"unsubscribe","room_id":"%s","room_id":"%s"}' % (uuid4(), uuid4()), "body.duplicate_key"),
         ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % uuid4(), "field.invalid"),
         ('{"id":7,"type":"subscribe"}', "field.invalid"),
+        ('{"id":7,"type":"authenticate","token":"\\ud83d"}', "field.invalid"),
+        ('{"id":7,"type":"subscribe","rooms":{}}', "field.invalid"),
+        ('{"id":%s,"type":"ping"}' % 10**30, 4500),
     ],
 )
 async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str, outcome: int | str) -> None:
@@ -246,6 +249,20 @@ async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str,
         else:
             reply = await hers.until("reply", id=7)
             assert (reply["ok"], reply["error"]["code"]) == (False, outcome)
+
+
+async def test_what_a_text_may_not_hold_is_the_domains_to_say(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    async with line(house, ada, room_id) as hers:
+        for content in ("a\x00b", "\x1b[2J", "\x85"):
+            reply = await hers.ask("send", room_id=room_id, content=content)
+            assert (reply["error"]["code"], reply["error"]["status"]) == ("field.invalid", 422)
+            assert "U+00" in reply["error"]["detail"]
+        # A number that no client should use is answered nevertheless, and the socket lives on.
+        await hers.socket.send('{"id":9007199254740993,"type":"ping"}')
+        assert (await hers.until("reply"))["id"] == 9007199254740993
+        assert (await hers.ask("send", room_id=room_id, content="still here"))["ok"]
 
 
 async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(house: Gateway) -> None:

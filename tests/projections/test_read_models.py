@@ -286,6 +286,31 @@ async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_che
         await lanes.close()
 
 
+@pytest.mark.parametrize("other_told", [True, False])
+async def test_who_publishes_again_after_another_did_knows_what_rooms_heard_meanwhile(
+    database_url: str, redis_url: str, other_told: bool
+) -> None:
+    """A `prev` that skips what was told in between would hide it from every hub that missed it."""
+    async with ledger(database_url) as (db, record, desk):
+        lanes = Lanes.open(redis_url, (await record.head()).record, 4)
+        one, two = (Publisher(record, db, lanes, LIVE) for _ in range(2))
+        await one.step()
+        await two.step()
+        place = 0
+        for seed, publisher in ((5, one), (6, two if other_told else None), (7, one)):
+            await make_history(desk, seed, 40)
+            if publisher is not None:
+                publisher.hand_over(await record.after(place, limit=10_000))
+                await publisher.step()
+            place = (await record.head()).position
+        told = [entry for lane in range(4) for entry in await entries_of(lanes, lane)]
+        heard = [fact for fact in await record.after(0, limit=10_000) if fact.event.audience() is not None]
+        assert sorted(entry.position for entry in told) == [fact.position for fact in heard]
+        asked = [(entry.room_id, entry.position) for entry in told if entry.room_id is not None]
+        assert [entry.prev for entry in told] == list(await record.previous_in_rooms(asked))
+        await lanes.close()
+
+
 async def entries_of(lanes: Lanes, lane: int) -> list[Entry]:
     if await lanes.last(lane) == "0-0":
         return []

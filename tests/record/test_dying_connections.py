@@ -103,3 +103,14 @@ async def test_an_append_on_a_dying_connection_says_that_the_record_is_away(data
         proxy.let_go()
         answer = await record.append(post())
         assert isinstance(answer, Appended) and answer.facts[0].position == 2
+
+
+async def test_a_transaction_whose_connection_is_cut_says_that_the_record_is_away(database_url: str) -> None:
+    """Rolling back what is gone already is no error of its own."""
+    async with between(database_url) as proxy:
+        db = await Database.open(proxy.url, size=1)
+        with pytest.raises(RecordUnavailable):
+            async with db.transaction() as transaction:
+                proxy.let_go()
+                await transaction.run("SELECT 1")
+        db.pool.terminate()

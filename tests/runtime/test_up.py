@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import psutil
 import pytest
@@ -197,6 +198,33 @@ async def test_what_is_not_there_is_one_sentence(
     code, said = await alone.run(*command.split())
     assert code == 1
     assert says in said and said.startswith("hansard: ") and said.count("\n") == 1
+
+
+async def test_a_process_whose_loop_failed_says_so_by_its_exit_code(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    """A supervisor that starts again only what failed must hear of it."""
+    key = tmp_path / "master.key"
+    key.write_text("0f" * 32)
+    key.chmod(0o600)
+    alone = System(tmp_path / "home", free_port())
+    alone.environment |= {
+        "HANSARD_DATABASE_URL": database_url,
+        "HANSARD_REDIS_URL": redis_url,
+        "HANSARD_MASTER_KEY_FILE": str(key),
+    }
+    process = await alone.command("projector")
+    assert process.stdout
+    async with asyncio.timeout(30):
+        async for line in process.stdout:
+            if b"lease taken" in line:
+                break
+        postgres = await asyncpg.connect(database_url)
+        await postgres.execute("DROP TABLE read.checkpoints")
+        await postgres.close()
+        said = await process.stdout.read()
+        assert await process.wait() == 1
+    assert b"a loop ended" in said and b"live group" in said
 
 
 async def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:

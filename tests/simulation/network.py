@@ -39,7 +39,12 @@ class Line:
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._refused = 0
         headers = [(b"authorization", f"Bearer {token}".encode()), (b"host", b"simulated")]
-        self.scope = {"headers": headers, "extensions": {EXTENSION: self}, "client": ("192.0.2.1", 1), "subprotocols": []}
+        self.scope = {
+            "headers": headers,
+            "extensions": {EXTENSION: self},
+            "client": ("192.0.2.1", 1),
+            "subprotocols": [],
+        }
 
     # What the gateway sees: ASGI
 
@@ -91,6 +96,8 @@ class Line:
         except TimeoutError:
             self.cut()
             raise Closed(None, "nobody answers") from None
+        if self._refused:
+            self.cut()
         if self._refused == 401:
             raise Closed(4401, "refused")
         if self._refused in (403, 404):

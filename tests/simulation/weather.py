@@ -7,6 +7,7 @@ comes from one seed, so a run can be had again.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -225,7 +226,7 @@ class LanesLink(MemoryLanes):
         deadline = asyncio.get_running_loop().time() + LANE_BLOCK_MS / 1000
         while True:
             left = deadline - asyncio.get_running_loop().time()
-            found = await self._process.through("redis", "read", lambda: self._read_once(places, min(0.3, left)))
+            found = await self._process.through("redis", "read", partial(self._read_once, places, min(0.3, left)))
             if found or left <= 0 or self._interrupted:
                 self._interrupted = False
                 return found

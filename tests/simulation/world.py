@@ -7,13 +7,13 @@ held against the record.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from random import Random
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from hansard_client.backoff import Backoff
@@ -45,17 +45,17 @@ from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.sockets import Session
 from projections import LIVE
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire
 from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
 from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
 from workers.projector import Follower, Publisher
 
-T = TypeVar("T")
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LANES = 3
-CHAOS_SECONDS = 25.0
+CHAOS_SECONDS = 20.0
 HEALING_SECONDS = 120.0
-SESSION_CLOSED_SECONDS = 15.0
+SESSION_REVOKED = "auth.session_revoked"
 
 
 class Tokens:
@@ -113,7 +113,7 @@ class Gateway(Process):
         sessions, reads = Sessions(db, tokens, world.now), Reads(db)
         roster = cast(Any, NoRoster())
         seats = Seats(roster, quotas.Seats())
-        self.hub = Hub(record, db, cast(Any, lanes), roster, seats, sessions, reads)
+        self.hub = world.hub(record, db, cast(Any, lanes), roster, seats, sessions, reads)
         terms = SimpleNamespace(quotas=quotas.OFF, origins=())
         self.house = cast(
             House,
@@ -151,19 +151,23 @@ class Projector(Process):
     def __init__(self, name: str, world: "World") -> None:
         super().__init__(name, world.weather)
         record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
-        publisher = Publisher(record, db, cast(Any, LanesLink(self, world.streams, LANES)), LIVE)
+        publisher = world.publisher(record, db, cast(Any, LanesLink(self, world.streams, LANES)), LIVE)
         follower = Follower(LIVE, record, db, owner=name, committed=publisher.hand_over)
         self.start(publisher.run())
         self.start(follower.run())
 
 
 class World:
+    hub: type[Hub] = Hub
+    publisher: type[Publisher] = Publisher
+    store: type[MemoryRecord] = MemoryRecord
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.weather = Weather(seed)
         self.chance = Random(f"{seed} deeds")
         self.record_id = RecordId(UUID(int=seed, version=4))
-        self.record = MemoryRecord(self.record_id, now=self.now, chance=self.weather.chance.randbytes)
+        self.record = self.store(self.record_id, now=self.now, chance=self.weather.chance.randbytes)
         self.tables = MemoryTables()
         self.streams = MemoryStreams()
         self.people: list[Person] = []
@@ -191,7 +195,8 @@ class World:
         deeds = [self._start(self._speak(person)) for person in self.people[:3]]
         deeds.append(self._start(self._moderate()))
         observers = [
-            self._start(self._observe(person, slow=i % 3 == 0)) for i, person in enumerate((*self.people, *self.people[1:]))
+            self._start(self._observe(person, slow=i % 3 == 0))
+            for i, person in enumerate((*self.people, *self.people[1:]))
         ]
         storm = self._start(self._storm())
         await asyncio.gather(storm, *deeds)
@@ -204,6 +209,7 @@ class World:
                 self.faults.append(f"an observer failed: {outcome!r}")
         for process in (*self.gateways, *self.projectors):
             process.kill()
+        await asyncio.sleep(HEALING_SECONDS)  # what was cancelled may end
         self._judge()
         return self.faults
 
@@ -261,8 +267,6 @@ class World:
                     posted.append(message_id)
                 except Refused:
                     continue
-                except Closed:
-                    return
                 except HansardError:
                     self.unknown.add(message_id)
                 if posted and self.chance.random() < 0.2:
@@ -298,6 +302,8 @@ class World:
             return Wire(line)
 
         async def token(refused: str | None) -> str:
+            if refused is not None and person.is_logged_out:
+                raise Refused(SESSION_REVOKED, 401, "a session that has ended is not refreshed")
             return person.token
 
         seed = self.chance.getrandbits(64)
@@ -310,7 +316,7 @@ class World:
                     await asyncio.sleep(self.chance.choice((0.0, 1.0, 9.0)))
                     after = self.chance.choice((0, None, self.chance.randrange(len(self.record.facts))))
                     group.create_task(self._listen(chat, person, room_id, after, slow=slow))
-        except* Closed:
+        except* (Closed, Refused):
             assert person.is_logged_out, "only who logged out is sent away for good"
 
     async def _listen(self, chat: Chat, person: Person, room_id: RoomId, after: int | None, *, slow: bool) -> None:
@@ -326,9 +332,10 @@ class World:
                     heard.events.append(event)
                     if slow and not self._is_healed:
                         await asyncio.sleep(self.chance.choice((0.0, 0.02, 0.2)))
-            except Refused:
-                pass  # not a member just now
-            except Closed:
+            except (Closed, Refused) as error:
+                if isinstance(error, Refused) and error.code != SESSION_REVOKED:
+                    await asyncio.sleep(0.5)  # not a member just now
+                    continue
                 if heard is not None:
                     heard.is_over = True
                 raise
@@ -430,12 +437,19 @@ class World:
         to nobody later: of each earlier membership, as much as was heard from its beginning on.
         """
         memberships: list[list[int]] = [[]]
+        is_since_joining, is_member = heard.room_id == self.rooms[2], True
         for fact in self.record.facts:
-            if fact.event.audience() == heard.room_id and fact.position > heard.after:
-                if isinstance(fact.event, MemberJoined) and fact.event.user_id == heard.person.user_id:
-                    memberships.append([])
+            if fact.event.audience() != heard.room_id:
+                continue
+            is_own = getattr(fact.event, "user_id", None) == heard.person.user_id
+            if is_own and isinstance(fact.event, MemberJoined):
+                is_member = True
+                memberships.append([])
+            if fact.position > heard.after and (is_member or not is_since_joining):
                 memberships[-1].append(fact.position)
-        if heard.room_id == self.rooms[2]:
+            if is_own and isinstance(fact.event, (MemberLeft, MemberRemoved)):
+                is_member = False
+        if is_since_joining:
             told = {event.position for event in heard.events}
             earlier = [list(takewhile(told.__contains__, positions)) for positions in memberships[:-1]]
             memberships = [*earlier, memberships[-1]]
@@ -499,7 +513,9 @@ class World:
 
     def _judge_rows(self) -> None:
         """The read tables say of messages what the record says."""
-        rows = {key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"}
+        rows = {
+            key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"
+        }
         posted = {fact.position for fact in self.record.facts if isinstance(fact.event, MessagePosted)}
         if rows.keys() != posted:
             self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
@@ -509,18 +525,12 @@ def _held(heard: Heard) -> int:
     return heard.events[-1].position if heard.events else heard.after
 
 
-def live_through(seed: int) -> tuple[list[str], str]:
+def live_through(seed: int, world: type[World] = World) -> tuple[list[str], str]:
     """Run one seed; answers its faults, and the digest of everything that happened."""
-    from tests.simulation.loop import VirtualLoop
-
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        world = cast(World, runner.run(_made(seed)))
-        return runner.run(world.run()), world.weather.digest
 
+        async def made() -> World:
+            return world(seed)
 
-async def _made(seed: int) -> World:
-    return World(seed)
-
-
-def digests(seeds: Iterable[int]) -> list[str]:
-    return [live_through(seed)[1] for seed in seeds]
+        lived = runner.run(made())
+        return runner.run(lived.run()), lived.weather.digest
