@@ -151,16 +151,36 @@ class Access(Struct, frozen=True):
     expires_at: datetime
 
 
-class Tokens(Protocol):
-    """Access tokens: JWT (RFC 9068), signed with EdDSA by keys of our own table."""
+class Refreshing(Struct, frozen=True):
+    """A refresh token: whose session, and what the record keeps of it (SHA-256: the token is random enough)."""
 
-    def access(self, *, user_id: UserId, session_id: SessionId, now: datetime) -> str: ...
+    session_id: SessionId
+    token: str
+    hash: str
+
+
+class Tokens(Protocol):
+    """Access tokens: JWT (RFC 9068), signed with EdDSA by keys of our own table. Refresh tokens: opaque."""
+
+    def access(
+        self, *, user_id: UserId, session_id: SessionId, now: datetime, until: datetime | None = None
+    ) -> tuple[str, int]:
+        """Return a token and how many seconds it lives: `ACCESS_SECONDS`, and not beyond `until`."""
 
     def read(self, token: str, now: datetime) -> Access:
         """Raise `BadToken` for whatever is not a live access token of ours."""
 
-    def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The public keys (RFC 7517), the newest first."""
+    def refresh(self, session_id: SessionId, *, after: str = "", key: str | None = None) -> Refreshing:
+        """Return a refresh token. With `key` it is a function of the token that it comes `after`, and of the key."""
+
+    def read_refresh(self, token: str) -> Refreshing:
+        """Raise `BadRefreshToken` for whatever was never a refresh token of ours, spent or not."""
+
+    def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
+        """The public keys that sign, will sign or have signed what still lives (RFC 7517), the newest first."""
+
+    async def reload(self) -> None:
+        """Read the keys anew."""
 
 
 class Standing(Struct, frozen=True):

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
+from domain.limits import REFRESH_RETRY_SECONDS
 from domain.refusals import BadRefreshToken, SessionRevoked
 
 EndReason = Literal["logout", "reuse", "deactivated", "revoked"]
@@ -55,6 +56,7 @@ class Session(Struct, frozen=True):
     user_id: UserId
     token_hash: str
     expires_at: datetime
+    refreshed_at: datetime
     ended: bool
 
 
@@ -65,7 +67,11 @@ def open_session(
 
 
 def refresh(session: Session | None, *, presented_hash: str, next_hash: str, now: datetime) -> tuple[SessionEvent, ...]:
-    """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`."""
+    """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`.
+
+    Whoever asks again shortly after, and for the very token that was given, lost the answer: nothing changes. That is
+    possible only for who has the spent token and the Idempotency-Key of which the next one was made.
+    """
     if session is None:
         raise BadRefreshToken
     if session.ended:
@@ -73,6 +79,9 @@ def refresh(session: Session | None, *, presented_hash: str, next_hash: str, now
     if now >= session.expires_at:
         raise BadRefreshToken
     if presented_hash != session.token_hash:
+        since = (now - session.refreshed_at).total_seconds()
+        if next_hash == session.token_hash and since <= REFRESH_RETRY_SECONDS:
+            return ()
         return (SessionEnded(session.session_id, session.user_id, "reuse"),)
     return (SessionRefreshed(session.session_id, session.user_id, next_hash),)
 
@@ -86,11 +95,11 @@ def end(session: Session | None, *, reason: EndReason) -> tuple[SessionEvent, ..
 def evolve(session: Session | None, fact: Recorded[SessionEvent]) -> Session:
     event = fact.event
     if isinstance(event, SessionOpened):
-        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, False)
+        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, fact.at, False)
     assert session is not None, "a session is opened before anything else happens to it"
     match event:
         case SessionRefreshed():
-            return replace(session, token_hash=event.token_hash)
+            return replace(session, token_hash=event.token_hash, refreshed_at=fact.at)
         case SessionEnded():
             return replace(session, ended=True)
         case _:

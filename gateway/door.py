@@ -88,6 +88,7 @@ class Sessions:
         self._ended = await sessions.ended_since(self._db, self._now() - life)
         self._ended |= told if len(told) < 100_000 else set()
         self._shut = await users.inactive(self._db)
+        await self._tokens.reload()
 
 
 class Door:

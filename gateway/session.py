@@ -1,27 +1,27 @@
 """Logging in, refreshing, logging out."""
 
-import secrets
 from datetime import timedelta
-from hashlib import sha256
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from litestar import Request, Response, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
+from commands.desk import Outcome
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT, Account
 from domain.facts import Caller
 from domain.ids import SessionId
-from domain.limits import ACCESS_SECONDS, EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
-from domain.session import SESSION, SessionRefreshed
+from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked
+from domain.session import SESSION, SessionEnded
 from domain.text import fold
 from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
+from gateway.requests import idempotency_key
 from projections.users import Profile
 
 
@@ -59,31 +59,31 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
         raise BadCredentials
     await house.limits.give_back(whose, guesses)
     session_id = SessionId(house.desk.new_id())
-    secret = secrets.token_urlsafe(32)
-    command = OpenSession(
-        session_id, account.user_id, hash_of(secret), house.now() + timedelta(seconds=REFRESH_SECONDS)
-    )
+    token = house.tokens.refresh(session_id)
+    expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
     try:
-        outcome = await house.desk.do(command, caller)
+        outcome = await house.desk.do(OpenSession(session_id, account.user_id, token.hash, expires_at), caller)
     except AccountDeactivated:
         raise BadCredentials from None
-    return written(house, caller, outcome, await _tokens(house, account, session_id, secret))
+    return written(house, caller, outcome, await _tokens(house, outcome, token))
 
 
 @post("/auth/refresh", status_code=200)
-async def refresh(data: RefreshBody, house: House, caller: Caller) -> Response[TokensView]:
-    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session."""
-    session_id, secret = parts_of(data.refresh_token)
-    fresh = secrets.token_urlsafe(32)
-    outcome = await house.desk.do(RefreshSession(session_id, hash_of(secret), hash_of(fresh)), caller)
-    if outcome.fact(SessionRefreshed) is None:
-        house.sessions.end(session_id)
+async def refresh(
+    request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
+) -> Response[TokensView]:
+    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session.
+
+    Who sends an Idempotency-Key and loses the answer gets it again for ten seconds with the same key.
+    """
+    presented = house.tokens.read_refresh(data.refresh_token)
+    key = idempotency_key(request)
+    fresh = house.tokens.refresh(presented.session_id, after=presented.token, key=key)
+    outcome = await house.desk.do(RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
+    if outcome.fact(SessionEnded) is not None:
+        house.sessions.end(presented.session_id)
         raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
-    session = outcome.folded(SESSION, session_id).state
-    assert session is not None, "a refreshed session exists"
-    account = outcome.folded(ACCOUNT, session.user_id).state
-    assert account is not None, "a session belongs to an account"
-    return written(house, caller, outcome, await _tokens(house, account, session_id, fresh))
+    return written(house, caller, outcome, await _tokens(house, outcome, fresh))
 
 
 @post("/auth/logout", status_code=204)
@@ -101,24 +101,16 @@ async def account_of(house: House, email: str) -> Account | None:
     return (await house.desk.read({stream_id: ACCOUNT}))[stream_id].state
 
 
-def hash_of(secret: str) -> str:
-    """Return what the record keeps of a refresh token: SHA-256 of its secret, which is random enough."""
-    return sha256(secret.encode()).hexdigest()
-
-
-def parts_of(token: str) -> tuple[SessionId, str]:
-    """Return the session and the secret of a refresh token (`<session>.<secret>`)."""
-    name, _, secret = token.partition(".")
-    try:
-        return SessionId(UUID(hex=name)), secret
-    except ValueError:
-        raise BadRefreshToken from None
-
-
-async def _tokens(house: House, account: Account, session_id: SessionId, secret: str) -> TokensView:
-    access = house.tokens.access(user_id=account.user_id, session_id=session_id, now=house.now())
-    version = (await house.desk.see(ACCOUNT, account.user_id)).version
-    return TokensView(access, f"{session_id.hex}.{secret}", "bearer", ACCESS_SECONDS, profile_of(account, version))
+async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
+    """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
+    session = outcome.folded(SESSION, token.session_id).state
+    assert session is not None, "it was opened or refreshed"
+    access, seconds = house.tokens.access(
+        user_id=session.user_id, session_id=token.session_id, now=house.now(), until=session.expires_at
+    )
+    seen = await house.desk.see(ACCOUNT, session.user_id)
+    assert seen.state is not None, "a session belongs to an account"
+    return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
 
 
 def profile_of(account: Account, version: int) -> Profile:

@@ -75,6 +75,10 @@ def parser() -> argparse.ArgumentParser:
     account = add("account", _account, "Deactivate an account, or activate it again.")
     account.add_argument("action", choices=("deactivate", "activate"))
     account.add_argument("email")
+    keys = add("keys", _keys, "List the keys that sign access tokens, make a new one, or retire one.")
+    keys.add_argument("action", choices=("list", "rotate", "retire"))
+    keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
+    keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
 
@@ -151,6 +155,19 @@ async def _account(settings: Settings, asked: argparse.Namespace) -> int:
     return await set_active(settings, asked.email, active=asked.action == "activate")
 
 
+async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.keys import every, retire, rotate
+
+    if (asked.action == "retire") != (asked.kid is not None):
+        raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
+    match asked.action:
+        case "rotate":
+            return await rotate(settings, at_once=asked.now)
+        case "retire":
+            return await retire(settings, asked.kid)
+    return await every(settings)
+
+
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.doctor import doctor
 
@@ -160,6 +177,7 @@ async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
 def _is_sentence(error: Exception) -> bool:
     """Whether an exception was written for the person who reads it."""
     from adapters.lanes import LanesUnavailable
+    from adapters.tokens import KeyNotRetired
     from adapters.vault import MasterKeyWrong
     from domain.ports import RecordUnavailable
     from domain.refusals import Refused
@@ -170,7 +188,7 @@ def _is_sentence(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
+        (LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
          AccountUnknown, NotRunning),
     )  # fmt: skip
 
