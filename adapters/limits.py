@@ -139,6 +139,26 @@ class LocalLimits:
         return _allowance(given, ok, now, tats)
 
 
+class Meter:
+    """One quota of one thing of this process, such as a socket's frames. None: not limited."""
+
+    def __init__(self, quota: Quota | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quota = quota
+        self._clock = clock
+        self._tat = 0.0
+
+    def passes(self) -> bool:
+        """Take one, if there is one."""
+        if self._quota is None:
+            return True
+        now, interval = self._clock() * 1e6, _interval(self._quota)
+        tat = max(self._tat, now) + interval
+        if tat - interval * self._quota.burst > now:
+            return False
+        self._tat = tat
+        return True
+
+
 def _negative(quota: Quota) -> Quota:
     return Quota(quota.name, quota.count, quota.seconds, quota.burst, -quota.cost)
 

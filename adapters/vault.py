@@ -58,6 +58,7 @@ class Master:
         self._secret = secret
         self._wrapping = AESGCM(_derived(secret, b"hansard wrap"))
         self._claims = _derived(secret, b"hansard claims")
+        self._tickets = _derived(secret, b"hansard tickets")
 
     def wrap(self, key: bytes, *, name: bytes) -> bytes:
         """Encrypt a key; `name` is bound to it, so that wrapped keys cannot be exchanged."""
@@ -78,6 +79,10 @@ class Master:
     def claim(self, kind: str, value: str) -> bytes:
         """Return the keyed hash under which a claim is kept (HMAC-SHA-256)."""
         return digest(self._claims, f"{kind}\n{value}".encode(), "sha256")
+
+    def ticket_mark(self, ticket: bytes) -> bytes:
+        """Return what proves that a ticket is ours (HMAC-SHA-256)."""
+        return digest(self._tickets, ticket, "sha256")
 
 
 class Vault:

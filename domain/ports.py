@@ -183,6 +183,15 @@ class Tokens(Protocol):
         """Read the keys anew."""
 
 
+class Tickets(Protocol):
+    """What a socket may show in its address: good for one use, for half a minute, for one session and origin."""
+
+    def issue(self, access: Access, origin: str, now: datetime) -> str: ...
+
+    async def spend(self, ticket: str, origin: str, now: datetime) -> Access:
+        """Return the access it was issued for. Raises `BadToken` for any other ticket than a live unspent one."""
+
+
 class Standing(Struct, frozen=True):
     """How one quota stands after a request: what is left of it, and in how many seconds it will be full again."""
 

@@ -46,6 +46,7 @@ class Quotas(Struct, frozen=True):
     registrations: Quota | None  # an address's
     logins: Quota | None  # an address's
     connects: Quota | None  # sockets an address opens
+    frames: Quota | None  # a socket's, of any kind; more closes it
     mails: Quota | None  # what is sent to one e-mail address on a stranger's request
     wrong_passwords: Quota | None  # an account's: five in half an hour, then one every six minutes
 
@@ -58,6 +59,7 @@ STRICT = Quotas(
     registrations=Quota("registrations", 10, 60, 20),
     logins=Quota("logins", 30, 60, 30),
     connects=Quota("connects", 10, 1, 100),
+    frames=Quota("frames", 100, 1, 500),
     mails=Quota("mails", 5, 3600, 5),
     wrong_passwords=Quota("wrong_passwords", 5, 1800, 5),
 )
@@ -74,8 +76,16 @@ def _relaxed(strict: Quotas) -> Quotas:
     return Quotas(**(wider | {"wrong_passwords": strict.wrong_passwords}))
 
 
+class Seats(Struct, frozen=True):
+    """How many sockets a person, and an address, may hold at once; 0: any number."""
+
+    of_user: int = 0
+    of_address: int = 0
+
+
 RELAXED = _relaxed(STRICT)
 SETS: dict[QuotaSet, Quotas] = {"strict": STRICT, "relaxed": RELAXED, "off": OFF}
+SEATS: dict[QuotaSet, Seats] = {"strict": Seats(20, 100), "relaxed": Seats(200, 1_000), "off": Seats()}
 
 
 def of_user(user_id: UserId) -> str:

@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 
 from domain.facts import Caller
 from domain.limits import BODY_BYTES_MAX
-from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets
+from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets, tickets
 from gateway.door import Door
 from gateway.house import House
 from gateway.requests import caller_of, check, receipt_of, version_of
@@ -28,6 +28,7 @@ API: list[BaseRouteHandler] = [
     *message.ROUTES,
     *reading.ROUTES,
     *audit.ROUTES,
+    *tickets.ROUTES,
     *sockets.ROUTES,
 ]
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from domain.ids import RoomId, UserId
 from domain.limits import (
+    EPHEMERA_WAITING_FRAMES_MAX,
     OUTBOX_BYTES_MAX,
     OUTBOX_FRAMES_MAX,
     ROOM_RING_BYTES_MAX,
@@ -51,6 +52,7 @@ class Connection:
         self.access = access
         self.one_room = one_room
         self.closed = False
+        self.leaving = False  # it is drained: frames that it says now are not taken any more
         self.operations = 0  # frames taken and not answered yet
         self.feeds: dict[RoomId, Feed] = {}
         self.replaying = asyncio.Lock()  # one page of the record at a time, however many rooms it catches up with
@@ -84,6 +86,13 @@ class Connection:
         """Queue a frame for this socket alone; None says nothing."""
         if payload is not None:
             self.push(prepared(payload))
+
+    def whisper(self, frame: bytes) -> bool:
+        """Queue what may be dropped; answers False where the client is behind: that is dropped first."""
+        if self._way.is_paused or len(self._waiting) >= EPHEMERA_WAITING_FRAMES_MAX:
+            return False
+        self.push(frame)
+        return True
 
     def close(self, code: int, reason: str) -> None:
         """Hear and tell no more from this moment on; the close frame goes out behind what was queued before it."""
@@ -137,6 +146,7 @@ class Feed:
         self.joined = joined
         self.announced = False
         self.over = False
+        self.online: frozenset[UserId] = frozenset()  # whom it was told to be in the room (`gateway/presence.py`)
 
     @property
     def user_id(self) -> UserId:
@@ -156,6 +166,7 @@ class Feed:
         self.over = True
         self.room.live.discard(self)
         self.room.catching.discard(self)
+        self.room.stirred.add(self.room.room_id)
         if self.connection.feeds.get(self.room.room_id) is self:
             del self.connection.feeds[self.room.room_id]
 
@@ -163,9 +174,11 @@ class Feed:
 class Room:
     """A room that somebody of this process listens to."""
 
-    def __init__(self, room_id: RoomId, seen: int) -> None:
+    def __init__(self, room_id: RoomId, seen: int, *, stirred: set[RoomId]) -> None:
+        """`stirred` is told this room's id when somebody came or went."""
         self.room_id = room_id
         self.seen = seen
+        self.stirred = stirred
         self.live: set[Feed] = set()
         self.catching: set[Feed] = set()
         self.ring: deque[Told] = deque()
@@ -176,6 +189,10 @@ class Room:
     @property
     def is_idle(self) -> bool:
         return not self.live and not self.catching
+
+    def people(self) -> frozenset[UserId]:
+        """Return who listens, having heard all that was missed at least once."""
+        return frozenset(feed.user_id for feed in (*self.live, *self.catching) if feed.announced)
 
     def remember(self, told: Told) -> None:
         """Keep a frame for those who are a little behind, within bounds."""

@@ -6,12 +6,12 @@ has forgotten how far was told, the same is read from the record until both agre
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
 
+from adapters.clock import lapsed
 from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from domain.limits import LANE_MARK_SECONDS, LANE_READ_ENTRIES_MAX, LIVE_BATCH_EVENTS_MAX
 from domain.ports import Db, Record
@@ -59,8 +59,8 @@ class Following:
         if room_lane in self._places:
             return
         await self._place(room_lane)
-        deadline = time.monotonic() + LISTEN_SECONDS
-        while room_lane not in self._lanes_read and not self._is_away and time.monotonic() < deadline:
+        deadline = lapsed() + LISTEN_SECONDS
+        while room_lane not in self._lanes_read and not self._is_away and lapsed() < deadline:
             with suppress(LanesUnavailable):
                 await self._lanes.interrupt()
             await asyncio.sleep(0.001)
@@ -124,9 +124,9 @@ class Following:
 
     async def _mark(self) -> int | None:
         """Return, once in a while, how far was told: a read that begins after this brings all of it."""
-        if time.monotonic() - self._marked_at < LANE_MARK_SECONDS:
+        if lapsed() - self._marked_at < LANE_MARK_SECONDS:
             return None
-        self._marked_at = time.monotonic()
+        self._marked_at = lapsed()
         told = await self._lanes.told()
         if told is None:
             self.is_by_record = True  # Redis was emptied, or nothing was ever told

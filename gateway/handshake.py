@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from domain.ports import Access
-from domain.refusals import BadToken
+from domain.refusals import BadToken, SessionRevoked
 from gateway import problems
 from gateway.door import bearer
 from gateway.house import House
@@ -16,24 +16,25 @@ QUERY_OF_ROOM = frozenset({"after", "record"})
 POSITION = re.compile(r"[0-9]{1,18}")
 
 
-def credentials(house: House, scope: Any, *, is_room: bool) -> Access | None:
+async def credentials(house: House, scope: Any, *, is_room: bool) -> Access | None:
     """Return what the handshake shows; None: a first frame will. Raises what HTTP answers."""
     query = query_of(scope)
     if any(JWT_LIKE.search(part) for name, values in query.items() for part in (name, *values)):
         raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
-    if "ticket" in query:
-        raise BadToken("Tickets are not given out here.")
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    _check_origin(headers, house.terms.origins)
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), house.terms.origins)
     if house.hub.draining:
         raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
     access = house.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
     for name, values in query.items():
-        if not is_room or name not in QUERY_OF_ROOM:
+        if name != "ticket" and not (is_room and name in QUERY_OF_ROOM):
             raise _query_problem(name, "query.unknown", "This query parameter is not known here.")
         if len(values) > 1:
             raise _query_problem(name, "query.duplicate", "This query parameter stands twice.")
     place_of(query)
+    if "ticket" in query:
+        access = await _spend(house, query["ticket"][0], origin, access)
     return access
 
 
@@ -67,9 +68,18 @@ def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
     return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
-def _check_origin(headers: dict[bytes, bytes], allowed: tuple[str, ...]) -> None:
+async def _spend(house: House, ticket: str, origin: str, shown: Access | None) -> Access:
+    """Return whom a ticket lets in. Beside a token it must be of the same session."""
+    now = house.now()
+    access = await house.tickets.spend(ticket, origin, now)
+    if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
+        raise BadToken
+    if house.sessions.is_over(access):
+        raise SessionRevoked
+    return access
+
+
+def _check_origin(origin: str, host: str, allowed: tuple[str, ...]) -> None:
     """Browsers send Origin: it must be the server's own or on the list, or any page could use a person's socket."""
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    host = headers.get(b"host", b"").decode("latin-1")
     if origin and origin not in (f"http://{host}", f"https://{host}") and origin not in allowed:
         raise problems.Problem(403, "origin.refused", "Pages of this origin may not connect.")

@@ -6,12 +6,13 @@ from adapters.audit import AuditReader
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Limits, Passwords, Record, Tokens
+from domain.ports import Clock, Db, Limits, Passwords, Record, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.reads import Reads
+from gateway.seats import Seats
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class House:
     reads: Reads
     sessions: Sessions
     tokens: Tokens
+    tickets: Tickets
     passwords: Passwords
     limits: Limits
     audit: AuditReader
     lanes: Lanes
     hub: Hub
+    seats: Seats
     now: Clock
     answered: Answered = field(default_factory=Answered)

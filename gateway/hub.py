@@ -11,18 +11,20 @@ read tables.
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
 
+from adapters.clock import lapsed
 from adapters.lanes import Entry, Lanes
+from adapters.roster import Roster
 from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, UserId
 from domain.limits import (
     DRAIN_REPLIES_SECONDS,
     DRAIN_SECONDS,
+    DRAIN_SOCKETS_A_SECOND,
     REPLAY_PAGE_EVENTS,
     REPLAY_PAGE_EVENTS_MIN,
     REPLAYS_AT_ONCE_MAX,
@@ -33,7 +35,9 @@ from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
 from gateway.outlet import prepared
+from gateway.presence import Presence
 from gateway.reads import Reads
+from gateway.seats import Seats
 from projections import checkpoints, frames, messages, rooms
 
 log = structlog.get_logger()
@@ -47,7 +51,9 @@ LEFT_MARK = b'"event":"member.left"'
 class Hub:
     """All rooms and sockets of one gateway process."""
 
-    def __init__(self, record: Record, db: Db, lanes: Lanes, sessions: Sessions, reads: Reads) -> None:
+    def __init__(
+        self, record: Record, db: Db, lanes: Lanes, roster: Roster, seats: Seats, sessions: Sessions, reads: Reads
+    ) -> None:
         self.draining = False
         self.delivered = 0
         self._record = record
@@ -56,6 +62,7 @@ class Hub:
         self._sessions = sessions
         self._reads = reads
         self._rooms: dict[RoomId, Room] = {}
+        self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
         self._opening: dict[RoomId, asyncio.Future[Room]] = {}
         self._connections: set[Connection] = set()
         self._by_user: dict[UserId, set[Connection]] = {}
@@ -99,7 +106,7 @@ class Hub:
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
-            room = self._rooms[room_id] = Room(room_id, seen)
+            room = self._rooms[room_id] = Room(room_id, seen, stirred=self.presence.stirred)
             opening.set_result(room)
             return room
         except BaseException as error:
@@ -128,15 +135,22 @@ class Hub:
         self._dirty.append(connection)
 
     async def drain(self) -> None:
-        """Send everybody elsewhere, spread over some seconds, and close when the replies in flight are said."""
+        """Send everybody elsewhere, spread over some seconds; each is served until its time has come."""
         self.draining = True
-        for connection in self._connections:
-            connection.say(protocol.frame("reconnect", after_ms=random.randrange(int(DRAIN_SECONDS * 1000))))
-        deadline = time.monotonic() + DRAIN_REPLIES_SECONDS
-        while any(connection.operations for connection in self._connections) and time.monotonic() < deadline:
+        spread = min(DRAIN_SECONDS, len(self._connections) / DRAIN_SOCKETS_A_SECOND)
+        async with asyncio.TaskGroup() as group:
+            for connection in self._connections:
+                seconds = random.uniform(0, spread)
+                connection.say(protocol.frame("reconnect", after_ms=int(seconds * 1000)))
+                group.create_task(self._send_away(connection, seconds))
+
+    async def _send_away(self, connection: Connection, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        connection.leaving = True
+        deadline = lapsed() + DRAIN_REPLIES_SECONDS
+        while connection.operations and not connection.closed and lapsed() < deadline:
             await asyncio.sleep(0.01)
-        for connection in list(self._connections):
-            connection.close(protocol.DRAINING, "this server is going away")
+        connection.close(protocol.DRAINING, "this server is going away")
 
     # Running
 
@@ -148,6 +162,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._following.run())
+                group.create_task(self.presence.run())
                 group.create_task(self._repeat(self._sweep, self._sweep_pause))
                 group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
                 group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
@@ -186,7 +201,7 @@ class Hub:
             connection.close(protocol.SESSION_REVOKED, "the session has ended")
 
     async def _cut_stalled(self) -> None:
-        now = time.monotonic()
+        now = lapsed()
         for connection in list(self._connections):
             if connection.has_stalled(now):
                 connection.close(protocol.TOO_SLOW, "nothing was read for too long")
@@ -321,6 +336,7 @@ class Hub:
             room.catching.discard(feed)
             room.live.add(feed)
             self._announce(feed)
+            room.stirred.add(room.room_id)
         return True
 
     async def _replay(self, feed: Feed, limit: int) -> int:

@@ -5,9 +5,9 @@ gateway, shortly and without an error: a client that never heard of positions se
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 
+from adapters.clock import lapsed
 from domain.ids import UserId
 from domain.limits import READ_YOUR_WRITE_SECONDS
 from domain.ports import Db
@@ -38,13 +38,13 @@ class Reads:
 
     async def wait(self, position: int, *, group: str = "live", seconds: float = READ_YOUR_WRITE_SECONDS) -> bool:
         """Wait until a group has passed a position; answers whether it has."""
-        deadline = time.monotonic() + seconds
+        deadline = lapsed() + seconds
         tries = 0
         while self._positions.get(group, 0) < position:
             self.passed(await checkpoints.position(self._db, group), group=group)
             if self._positions.get(group, 0) >= position:
                 break
-            if time.monotonic() > deadline:
+            if lapsed() > deadline:
                 return False
             await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
             tries += 1

@@ -55,7 +55,7 @@ AFTER = ("Hansard-After", "Wait, at most 2 s, until this route's tables have pas
 IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.")
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.")
 # Routes that answer with tokens keep no answer.
-KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"})
+KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
 REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.")
 VERSIONED = ("/api/v1/users/me", "/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}")
 

@@ -14,7 +14,9 @@ import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
 
+from adapters.clock import lapsed
 from adapters.lanes import LanesUnavailable
+from adapters.limits import Meter
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from domain.facts import Caller, Stream
@@ -32,11 +34,12 @@ from domain.limits import (
 )
 from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
-from domain.ports import Access, Head, RecordUnavailable
+from domain.ports import Access, Allowance, Head, RecordUnavailable
+from domain.quotas import of_user
 from domain.refusals import BadToken, Refused, RoomNotFound, SessionRevoked
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
-from gateway import problems, protocol
+from gateway import problems, protocol, throttling
 from gateway.feeds import Connection, Feed
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
@@ -95,6 +98,7 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
         self._subscribing = asyncio.Lock()
+        self._meter = Meter(house.terms.quotas.frames, lapsed)
         self._timers: list[asyncio.TimerHandle] = []
 
     async def live(self) -> None:
@@ -102,7 +106,7 @@ class Session:
         if (await self._receive())["type"] != "websocket.connect":
             return
         try:
-            access = credentials(self._house, self._scope, is_room=self._room_id is not None)
+            access = await credentials(self._house, self._scope, is_room=self._room_id is not None)
         except (Refused, problems.Problem) as refusal:
             await refuse(self._send, refusal)
             return
@@ -129,6 +133,16 @@ class Session:
         request = None
         if access is None:
             access, request = await self._first_authenticate()
+        address = self._scope["client"][0] if self._scope.get("client") else None
+        if not await self._house.seats.take(access.user_id, address):
+            self._close(protocol.TOO_MANY_SOCKETS, "too many sockets of this account or address")
+            raise SocketGone
+        try:
+            await self._serve(access, request)
+        finally:
+            await self._house.seats.leave(access.user_id, address)
+
+    async def _serve(self, access: Access, request: int | None) -> None:
         hub, head = self._house.hub, await self._house.record.head()
         self._connection = Connection(self._way, access, write_soon=hub.write_soon, one_room=self._room_id is not None)
         hub.enter(self._connection)
@@ -142,7 +156,7 @@ class Session:
                 text = await self._next()
                 if self._connection.closed:
                     raise SocketGone
-                if not hub.draining:
+                if not self._connection.leaving:
                     await self._take(text)
                 if self._connection.is_full:
                     await self._connection.drained()  # who does not read is not read from
@@ -209,6 +223,9 @@ class Session:
         return str(text)
 
     async def _take(self, text: str) -> None:
+        if not self._meter.passes():
+            self._close(protocol.TOO_MANY_FRAMES, "too many frames in too short a time")
+            raise SocketGone
         try:
             intent = protocol.parse(text)
         except BadFrame as bad:
@@ -222,7 +239,7 @@ class Session:
                 self._connection.say(protocol.frame("pong"))
                 self._connection.say(protocol.reply(intent.id))
             case Typing():
-                self._connection.say(protocol.reply(intent.id))  # taken, and told to nobody yet
+                self._type(intent)
             case Authenticate():
                 self._renew(intent)
             case _:
@@ -240,6 +257,7 @@ class Session:
     async def _answer(self, intent: Intent) -> None:
         """Do what a frame asks, and reply."""
         try:
+            throttling.require(await self._allowance(intent))
             match intent:
                 case Subscribe():
                     async with self._subscribing:
@@ -269,6 +287,12 @@ class Session:
         finally:
             self._connection.operations -= 1
             self._free.release()
+
+    async def _allowance(self, intent: Intent) -> Allowance:
+        """Take what an operation costs: the same quotas that the same thing costs by HTTP."""
+        quotas = self._house.terms.quotas
+        quota = quotas.sends if isinstance(intent, Send) else quotas.requests
+        return await self._house.limits.take(of_user(self._connection.access.user_id), quota)
 
     async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
         outcome = await self._house.desk.do(command, self._caller(reason))
@@ -329,6 +353,15 @@ class Session:
     def _unsubscribe(self, intent: Unsubscribe) -> None:
         if (feed := self._connection.feeds.get(RoomId(intent.room_id))) is not None:
             feed.drop()
+        self._connection.say(protocol.reply(intent.id))
+
+    def _type(self, intent: Typing) -> None:
+        feed = self._connection.feeds.get(RoomId(intent.room_id))
+        if feed is None:
+            detail = "Subscribe to the room first."
+            self._connection.say(protocol.refusal(intent.id, "room.not_subscribed", detail, 409))
+            return
+        self._house.hub.presence.typing(feed.room, feed.user_id)
         self._connection.say(protocol.reply(intent.id))
 
     async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from domain.quotas import SETS, Quota, Quotas, QuotaSet
+from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 
 PREFIX = "HANSARD_"
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
@@ -64,8 +64,15 @@ class Settings:
     limit_registrations: str = setting("", LIMIT.format("registrations of an address"))
     limit_logins: str = setting("", LIMIT.format("log-ins of an address"))
     limit_connects: str = setting("", LIMIT.format("sockets that an address opens"))
+    limit_frames: str = setting("", LIMIT.format("frames of a socket"))
     limit_mails: str = setting("", LIMIT.format("mails to one e-mail address"))
     limit_wrong_passwords: str = setting("", LIMIT.format("wrong passwords of an account"))
+    sockets_of_user: int = setting(
+        0, "How many sockets a person may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
+    )
+    sockets_of_address: int = setting(
+        0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
+    )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
@@ -97,6 +104,11 @@ class Settings:
             if self.limits != "off" and (text := getattr(self, f"limit_{name}"))
         }
         return replace(SETS[self.limits], **given)
+
+    @property
+    def seats(self) -> Seats:
+        of_set = SEATS[self.limits]
+        return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:

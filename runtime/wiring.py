@@ -11,16 +11,19 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from uuid import uuid4
 
 import structlog
 
 from adapters.audit import AuditReader
+from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
+from adapters.roster import Roster
+from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Vault, load_master
 from commands import HANDLERS
@@ -38,6 +41,7 @@ from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.operations import our_version
 from gateway.reads import Reads
+from gateway.seats import Seats
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from runtime.embedded import answers, locate
@@ -71,10 +75,6 @@ class Ground:
     record: PostgresRecord
     record_id: RecordId
     desk: Desk
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 def database_url(settings: Settings) -> str:
@@ -140,7 +140,10 @@ async def run_gateway(settings: Settings) -> int:
         stack.push_async_callback(limits.close)
         sessions = Sessions(base.db, tokens, now)
         reads = Reads(base.db)
-        hub = Hub(base.record, base.db, lanes, sessions, reads)
+        roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
+        stack.push_async_callback(roster.close)
+        seats = Seats(roster, settings.seats)
+        hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
         house = House(
             terms=_terms(settings),
             record_id=base.record_id,
@@ -150,11 +153,13 @@ async def run_gateway(settings: Settings) -> int:
             reads=reads,
             sessions=sessions,
             tokens=tokens,
+            tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
             passwords=passwords,
             limits=limits,
             audit=AuditReader(base.db, base.vault),
             lanes=lanes,
             hub=hub,
+            seats=seats,
             now=now,
         )
         writer = asyncio.create_task(base.record.run(), name="writer")

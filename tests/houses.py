@@ -5,39 +5,39 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from adapters.audit import AuditReader
+from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
+from adapters.roster import Roster
+from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
 from commands import HANDLERS
 from commands.desk import Desk
 from domain.quotas import OFF, Quotas
+from domain.quotas import Seats as SeatLimits
 from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.reads import Reads
+from gateway.seats import Seats
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from workers.projector import Follower, Publisher
 
 MASTER = Master(b"a master key for tests, 32 bytes")
 PASSWORD = "correct horse battery"
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @asynccontextmanager
@@ -150,6 +150,7 @@ async def gateway(
     *,
     origins: tuple[str, ...] = (),
     registration_open: bool = True,
+    sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
 ) -> AsyncIterator[Gateway]:
@@ -163,7 +164,10 @@ async def gateway(
         stack.push_async_callback(limits.close)
         tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
         sessions, reads = Sessions(db, tokens, now), Reads(db)
-        hub = Hub(record, db, lanes, sessions, reads)
+        roster = Roster.open(redis_url, head.record, uuid4().hex)
+        stack.push_async_callback(roster.close)
+        seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
+        hub = Hub(record, db, lanes, roster, seats, sessions, reads)
         house = House(
             terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies),
             record_id=head.record,
@@ -173,11 +177,13 @@ async def gateway(
             reads=reads,
             sessions=sessions,
             tokens=tokens,
+            tickets=SignedTickets(MASTER, roster, chance=os.urandom),
             passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
             limits=limits,
             audit=AuditReader(db, Vault(db, MASTER)),
             lanes=lanes,
             hub=hub,
+            seats=seats,
             now=now,
         )
         port = free_port()

@@ -6,13 +6,13 @@ never holds the rows up.
 """
 
 import asyncio
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
+from adapters.clock import lapsed
 from adapters.lanes import Entry, Lanes, LanesUnavailable
 from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import RoomId
@@ -63,9 +63,9 @@ class Follower:
             facts = await self._record.after(self.lease.position, limit=LIVE_BATCH_EVENTS_MAX)
             if facts:
                 await self._write(facts)
-            elif time.monotonic() - self._renewed > LEASE_SECONDS / 3:
+            elif lapsed() - self._renewed > LEASE_SECONDS / 3:
                 await checkpoints.renew(self._db, self.group.name, self.lease.epoch, LEASE_SECONDS)
-                self._renewed = time.monotonic()
+                self._renewed = lapsed()
         except LeaseLost:
             log.warning("lease lost", group=self.group.name, owner=self._owner)
             self.lease = None
@@ -94,7 +94,7 @@ class Follower:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, LEASE_SECONDS)
         if self.lease is not None:
             log.info("lease taken", group=self.group.name, epoch=self.lease.epoch, position=self.lease.position)
-            self._renewed = time.monotonic()
+            self._renewed = lapsed()
         return self.lease is not None
 
     async def _write(self, facts: Sequence[Recorded[Event]]) -> None:
@@ -110,7 +110,7 @@ class Follower:
             await checkpoints.move(transaction, self.group.name, self.lease.epoch, position, LEASE_SECONDS)
             await batch.write(transaction)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
-        self._renewed = time.monotonic()
+        self._renewed = lapsed()
 
 
 class Publisher:

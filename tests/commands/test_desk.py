@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.clock import now
 from adapters.record import PostgresRecord
 from commands import HANDLERS
 from commands.account import ChangeProfile, Deactivate, GrantRole, RegisterAccount
@@ -38,7 +39,7 @@ from domain.refusals import (
 )
 from domain.room import ROOM
 from domain.session import SessionEnded, SessionRefreshed
-from tests.houses import ledger, now
+from tests.houses import ledger
 
 
 async def person(desk: Desk, name: str | None = None) -> Caller:

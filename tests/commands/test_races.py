@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.clock import now
 from adapters.record import PostgresRecord
 from commands import HANDLERS
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
@@ -41,7 +42,7 @@ from domain.refusals import (
 from domain.room import ROOM
 from domain.session import SESSION
 from tests.commands.test_desk import person, post, room_of
-from tests.houses import ledger, now, running
+from tests.houses import ledger, running
 
 
 class Elsewhere:

@@ -199,8 +199,8 @@ async def test_tokens_that_are_not_ours_get_one_answer(house: Gateway) -> None:
     import jwt
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from adapters.clock import now
     from domain.ids import SessionId, UserId
-    from tests.houses import now
 
     ada = await house.person()
     head, claims, signature = ada.token.split(".")

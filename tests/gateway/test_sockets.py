@@ -25,18 +25,18 @@ class Line:
         async with asyncio.timeout(seconds):
             return dict(json.loads(await self.socket.recv()))
 
-    async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
+    async def until(self, kind: str, *, seconds: float = 5, **fields: Any) -> dict[str, Any]:
         """Read frames until one of this type with these fields; answers it."""
         while True:
-            frame = await self.frame()
+            frame = await self.frame(seconds=seconds)
             if frame["type"] == kind and fields.items() <= frame.items():
                 return frame
 
-    async def events(self, count: int) -> list[dict[str, Any]]:
+    async def events(self, count: int, *, seconds: float = 5) -> list[dict[str, Any]]:
         """Read the next events of rooms."""
         found = []
         while len(found) < count:
-            frame = await self.frame()
+            frame = await self.frame(seconds=seconds)
             if frame["type"] == "event" and frame["room_id"] is not None:
                 found.append(frame)
         return found

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from adapters.clock import now
 from adapters.codec import decode_all
 from adapters.database import Database
 from adapters.record import PostgresRecord
@@ -29,7 +30,7 @@ from domain.ports import (
     RecordUnavailable,
     Write,
 )
-from tests.houses import MASTER, ledger, now, running
+from tests.houses import MASTER, ledger, running
 
 ROOM, SENDER = RoomId(uuid4()), UserId(uuid4())
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.clock import now
 from adapters.database import Database
 from adapters.record import PostgresRecord
 from adapters.vault import Vault
@@ -34,7 +35,7 @@ from domain.ports import (
     Write,
 )
 from domain.refusals import Busy
-from tests.houses import MASTER, ledger, now, running
+from tests.houses import MASTER, ledger, running
 from tests.record.test_record import ROOM, SENDER, post
 
 REPOSITORY = Path(__file__).parents[2]
