@@ -19,6 +19,7 @@ ACCESS_SECONDS = 900
 REFRESH_SECONDS = 7 * 24 * 3600
 REFRESH_RETRY_SECONDS = 10
 CLOCK_LEEWAY_SECONDS = 30
+SESSIONS_LIVE_MAX = 100
 KEY_LEAD_SECONDS = 360  # a JWKS may be kept for five minutes
 KEY_LEAD_AT_ONCE_SECONDS = 15  # until every process has read its keys anew
 

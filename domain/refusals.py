@@ -98,6 +98,14 @@ class SessionRevoked(Unauthenticated, code="auth.session_revoked"):
     """This session has ended; log in again."""
 
 
+class SessionNotFound(Unknown, code="session.not_found"):
+    """There is no such session, or it is not yours."""
+
+
+class WrongPassword(Forbidden, code="auth.wrong_password"):
+    """This is not your present password."""
+
+
 class RoleNeeded(Forbidden, code="auth.role_needed"):
     """This needs a role that you do not have."""
 

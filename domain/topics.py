@@ -8,6 +8,7 @@ from domain.facts import Event, Stream
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (account.ACCOUNT, account.EVENTS),
     (session.SESSION, session.EVENTS),
+    (session.SESSIONS, session.LISTING),
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),

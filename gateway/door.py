@@ -75,6 +75,9 @@ class Sessions:
     def end(self, session_id: SessionId) -> None:
         self._ended.add(session_id)
 
+    def is_shut(self, user_id: UserId) -> bool:
+        return user_id in self._shut
+
     def shut(self, user_id: UserId) -> None:
         self._shut.add(user_id)
 

@@ -1,27 +1,32 @@
-"""Logging in, refreshing, logging out."""
+"""Logging in, refreshing, logging out, one's own sessions, one's password."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from litestar import Request, Response, post
+from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
+from commands.account import ChangePassword
 from commands.desk import Outcome
 from commands.session import EndSession, OpenSession, RefreshSession
-from domain.account import ACCOUNT, Account
+from domain.account import ACCOUNT, Account, require_active
 from domain.facts import Caller
 from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked
+from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
 from domain.session import SESSION, SessionEnded
-from domain.text import fold
+from domain.text import check_password, fold
 from gateway import throttling
-from gateway.answers import written
+from gateway.answers import shown, written
 from gateway.house import House
+from gateway.pages import Page
 from gateway.requests import idempotency_key
+from projections import sessions
+from projections.sessions import SessionRow
 from projections.users import Profile
 
 
@@ -32,6 +37,23 @@ class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Annotated[str, Meta(max_length=512)]
+
+
+class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
+    current_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    new_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+
+
+class SessionView(Struct, frozen=True):
+    """`address` and `agent` are those of its last refresh; `is_current`: it is the session that asks."""
+
+    id: SessionId
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    address: str | None
+    agent: str | None
+    is_current: bool
 
 
 class TokensView(Struct, frozen=True):
@@ -62,7 +84,8 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     token = house.tokens.refresh(session_id)
     expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
     try:
-        outcome = await house.desk.do(OpenSession(session_id, account.user_id, token.hash, expires_at), caller)
+        command = OpenSession(session_id, account.user_id, token.hash, expires_at, account.password_hash)
+        outcome = await house.desk.do(command, caller)
     except AccountDeactivated:
         raise BadCredentials from None
     return written(house, caller, outcome, await _tokens(house, outcome, token))
@@ -95,6 +118,43 @@ async def logout(house: House, caller: Caller) -> Response[None]:
     return written(house, caller, outcome, None, status=204)
 
 
+@get("/auth/sessions")
+async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
+    """List one's own live sessions, the newest first. There are never more than fit on a page."""
+    assert caller.user_id, "the door lets no stranger here"
+    found = await sessions.live(house.db, caller.user_id, house.now())
+    return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
+
+
+@delete("/auth/sessions/{session_id:uuid}", status_code=204)
+async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
+    """End one of one's own sessions; one that has ended already stays so."""
+    outcome = await house.desk.do(EndSession(SessionId(session_id), "revoked"), caller)
+    house.sessions.end(SessionId(session_id))
+    return written(house, caller, outcome, None, status=204)
+
+
+@put("/auth/password", status_code=204)
+async def change_password(
+    request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
+) -> Response[None]:
+    """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do."""
+    assert caller.user_id, "the door lets no stranger here"
+    check_password(data.new_password, chars_min=house.terms.password_chars_min, field="new_password")
+    account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
+    whose, guesses = of_email(fold(account.email)), house.terms.quotas.wrong_passwords
+    await throttling.take(house.limits, request.scope, whose, guesses)
+    if not await house.passwords.verify(data.current_password, account.password_hash):
+        raise WrongPassword(pointer="/current_password")
+    await house.limits.give_back(whose, guesses)
+    hashed = await house.passwords.hash(data.new_password)
+    outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
+    for fact in outcome.facts:
+        if isinstance(fact.event, SessionEnded):
+            house.sessions.end(fact.event.session_id)
+    return written(house, caller, outcome, None, status=204)
+
+
 async def account_of(house: House, email: str) -> Account | None:
     """Return who registered with this e-mail; a stream is read where nobody did too, for the same time."""
     stream_id = await house.record.claimant("email", fold(email)) or ACCOUNT.id(house.desk.new_id())
@@ -105,12 +165,17 @@ async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensVi
     """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
     assert session is not None, "it was opened or refreshed"
+    house.reads.wrote(session.user_id, outcome.position)
     access, seconds = house.tokens.access(
         user_id=session.user_id, session_id=token.session_id, now=house.now(), until=session.expires_at
     )
     seen = await house.desk.see(ACCOUNT, session.user_id)
     assert seen.state is not None, "a session belongs to an account"
     return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
+
+
+def _view(row: SessionRow, is_current: bool) -> SessionView:
+    return SessionView(row.id, row.created_at, row.last_used_at, row.expires_at, row.address, row.agent, is_current)
 
 
 def profile_of(account: Account, version: int) -> Profile:
@@ -121,4 +186,4 @@ def profile_of(account: Account, version: int) -> Profile:
     )  # fmt: skip
 
 
-ROUTES: list[BaseRouteHandler] = [login, refresh, logout]
+ROUTES: list[BaseRouteHandler] = [login, refresh, logout, list_sessions, end_session, change_password]

@@ -12,6 +12,8 @@ from domain.account import (
     AccountActivated,
     AccountDeactivatedEvent,
     AccountRegistered,
+    PasswordChanged,
+    PasswordRehashed,
     ProfileChanged,
     RoleGranted,
     RoleRevoked,
@@ -118,6 +120,15 @@ def changed(fact: Recorded[ProfileChanged]) -> Iterable[Change]:
     )  # fmt: skip
 
 
+def password_changed(fact: Recorded[PasswordChanged]) -> Iterable[Change]:
+    e = fact.event
+    yield USERS.set(e.user_id, hashed_password=e.password_hash, updated_at=fact.at, version=fact.version)
+
+
+def password_rehashed(fact: Recorded[PasswordRehashed]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, hashed_password=fact.event.password_hash, version=fact.version)
+
+
 def deactivated(fact: Recorded[AccountDeactivatedEvent]) -> Iterable[Change]:
     yield USERS.set(fact.event.user_id, is_active=False, updated_at=fact.at, version=fact.version)
 
@@ -135,6 +146,8 @@ PROJECTION = Projection(
     handlers={
         AccountRegistered: registered,
         ProfileChanged: changed,
+        PasswordChanged: password_changed,
+        PasswordRehashed: password_rehashed,
         AccountDeactivatedEvent: deactivated,
         AccountActivated: activated,
         RoleGranted: role_changed,

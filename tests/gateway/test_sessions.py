@@ -3,14 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from commands.account import Activate, ChangePassword, Deactivate, RehashPassword
+from commands.session import OpenSession
+from domain.account import ACCOUNT
+from domain.facts import Caller
+from domain.ids import SessionId, UserId
+from domain.limits import SESSIONS_LIVE_MAX
+from domain.refusals import BadCredentials, WrongPassword
+from domain.session import SessionEnded
 from gateway import protocol
+from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sockets import line
-from tests.houses import Gateway, Person, deployment, gateway
+from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger, now
 
 
 @pytest.fixture
@@ -103,3 +114,107 @@ async def test_a_made_up_token_ends_nobodys_session(house: Gateway) -> None:
     for made_up in (f"{name}.{'A' * 43}.{proof}", f"{name}.{secret}.{'A' * 22}", name, ada.token, "x" * 512):
         assert_problem(await refreshed(house, made_up), 401, "auth.refresh_invalid")
     assert (await refreshed(house, ada.tokens["refresh_token"])).status_code == 200
+
+
+async def logged_in(house: Gateway, person: Person, *, agent: str = "second device") -> Person:
+    """The same person on another device."""
+    async with house.client(**{"User-Agent": agent}) as http:
+        answer = await http.post("/auth/login", json={"email": person.email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+    return Person(house.client(answer.json()["access_token"]), answer.json())
+
+
+async def test_a_person_sees_their_sessions_and_nobody_elses(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    phone = await logged_in(house, ada, agent="a phone")
+    await refreshed(house, phone.tokens["refresh_token"], **{"User-Agent": "a newer phone"})
+    head = (await ada.http.get("/meta")).json()["position"]
+    listed = await ada.ask("GET", "/auth/sessions", 200, headers={"Hansard-After": str(head)})
+    assert listed["next_cursor"] is None
+    newest, first = listed["items"]
+    assert (newest["agent"], newest["address"], newest["is_current"]) == ("a newer phone", "127.0.0.1", False)
+    assert newest["last_used_at"] > newest["created_at"] > first["created_at"]
+    assert first["is_current"] and first["last_used_at"] == first["created_at"]
+    assert len((await ben.ask("GET", "/auth/sessions", 200))["items"]) == 1
+    assert_problem(await ben.http.delete(f"/auth/sessions/{first['id']}"), 404, "session.not_found")
+    assert_problem(await ben.http.delete(f"/auth/sessions/{uuid4()}"), 404, "session.not_found")
+    await ada.ask("GET", "/users/me", 200)
+
+
+async def test_a_session_ended_from_another_device_is_ended_everywhere(house: Gateway, other: Gateway) -> None:
+    ada = await house.person()
+    phone = await logged_in(house, ada)
+    (session,) = [s for s in (await ada.ask("GET", "/auth/sessions", 200))["items"] if not s["is_current"]]
+    async with ended_within_a_second(other, phone):
+        await ada.ask("DELETE", f"/auth/sessions/{session['id']}", 204)
+    await ada.ask("DELETE", f"/auth/sessions/{session['id']}", 204)
+    assert len((await ada.ask("GET", "/auth/sessions", 200))["items"]) == 1
+    assert_problem(await refreshed(other, phone.tokens["refresh_token"]), 401, "auth.session_revoked")
+
+
+async def test_a_new_password_ends_all_other_sessions(house: Gateway, other: Gateway) -> None:
+    ada = await house.person()
+    phone, tablet = await logged_in(house, ada), await logged_in(other, ada)
+    change = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    answer = await ada.http.put("/auth/password", json=change | {"current_password": "not it at all"})
+    assert_problem(answer, 403, "auth.wrong_password", "/current_password")
+    answer = await ada.http.put("/auth/password", json=change | {"new_password": "short"})
+    assert_problem(answer, 422, "field.invalid", "/new_password")
+    await phone.ask("GET", "/users/me", 200)
+    async with ended_within_a_second(other, phone, tablet):
+        await ada.ask("PUT", "/auth/password", 204, json=change)
+    await ada.ask("GET", "/users/me", 200)
+    async with house.client() as http:
+        old = await http.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+        assert_problem(old, 401, "auth.bad_credentials")
+        new = await http.post("/auth/login", json={"email": ada.email, "password": "another horse battery"})
+        assert new.status_code == 200
+
+
+async def test_deactivation_ends_all_sessions_for_good(house: Gateway, other: Gateway) -> None:
+    ada = await house.person()
+    phone = await logged_in(other, ada)
+    user_id = UserId(UUID(ada.id))
+    async with ended_within_a_second(other, ada, phone):
+        outcome = await house.house.desk.do(Deactivate(user_id), Caller())
+        ended = [fact.event.reason for fact in outcome.facts if isinstance(fact.event, SessionEnded)]
+        assert ended == ["deactivated", "deactivated"], "on the record, together with it"
+    outcome = await house.house.desk.do(Activate(user_id), Caller())
+    await other.house.reads.wait(outcome.position)
+    while other.house.sessions.is_shut(user_id):
+        await asyncio.sleep(0.01)
+    for person in (ada, phone):
+        assert_problem(await other.client(person.token).get("/users/me"), 401, "auth.session_revoked")
+        assert_problem(await refreshed(other, person.tokens["refresh_token"]), 401, "auth.session_revoked")
+    again = await logged_in(other, ada)
+    await again.ask("GET", "/users/me", 200)
+
+
+async def test_of_too_many_sessions_the_oldest_ends(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, desk):
+        ada = await person_of(desk)
+        assert ada.user_id
+        opened = [SessionId(uuid4()) for _ in range(SESSIONS_LIVE_MAX + 1)]
+        for i, session_id in enumerate(opened):
+            # The first is of the past by now: it takes nobody's place.
+            life = timedelta(days=7) if i else timedelta(seconds=-1)
+            await desk.do(OpenSession(session_id, ada.user_id, "token", now() + life), Caller())
+        outcome = await desk.do(OpenSession(SessionId(uuid4()), ada.user_id, "x", now() + timedelta(days=7)), Caller())
+        ended = [fact.event for fact in outcome.facts if isinstance(fact.event, SessionEnded)]
+        assert ended == [SessionEnded(opened[1], ada.user_id, "too_many")]
+
+
+async def test_a_password_that_changed_meanwhile_opens_nothing(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, desk):
+        ada = await person_of(desk)
+        assert ada.user_id
+        account = (await desk.see(ACCOUNT, ada.user_id)).state
+        assert account is not None
+        seen = account.password_hash
+        await desk.do(RehashPassword(ada.user_id, seen, "rehashed"), Caller())
+        assert not (await desk.do(RehashPassword(ada.user_id, seen, "late"), Caller())).facts
+        with pytest.raises(WrongPassword):
+            await desk.do(ChangePassword(seen, "changed"), ada)
+        await desk.do(ChangePassword("rehashed", "changed"), ada)
+        with pytest.raises(BadCredentials):
+            await desk.do(OpenSession(SessionId(uuid4()), ada.user_id, "t", now() + timedelta(days=7), seen), Caller())
