@@ -142,6 +142,12 @@ class Passwords(Protocol):
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Take the same time whether the hash is known (given) or not (None: always False)."""
 
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash was made with other parameters than those of today."""
+
+    def is_common(self, password: str) -> bool:
+        """Whether it stands on the list of common and breached passwords."""
+
 
 class Access(Struct, frozen=True):
     """What a valid access token says."""

@@ -102,6 +102,10 @@ class SessionNotFound(Unknown, code="session.not_found"):
     """There is no such session, or it is not yours."""
 
 
+class PasswordTooCommon(Invalid, code="password.too_common"):
+    """This password is one of those that are guessed first; choose another."""
+
+
 class WrongPassword(Forbidden, code="auth.wrong_password"):
     """This is not your present password."""
 

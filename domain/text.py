@@ -70,6 +70,13 @@ def check_password(password: str, *, chars_min: int, field: str = "password") ->
         raise Invalid(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer=pointer)
 
 
+def is_about(password: str, *names: str) -> bool:
+    """Whether a password is the name of the house or one of these, or a name but for digits and signs around it."""
+    bare = fold(password).strip("0123456789!?.-_*#$ ")
+    parts = {part for name in names for part in (fold(name), fold(name).partition("@")[0])}
+    return fold(password) in parts or bare in parts | {"hansard", "password", ""}
+
+
 def check_avatar_url(url: str) -> None:
     _check_length(url, "avatar_url", 1, AVATAR_URL_CHARS_MAX)
     if not AVATAR_URL.fullmatch(url) or LINE_BREAKING.search(url):

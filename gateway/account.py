@@ -21,13 +21,13 @@ from domain.limits import (
 )
 from domain.ports import Receipt
 from domain.refusals import AccountNotFound, RegistrationClosed
-from domain.text import check_email, check_password, check_username
+from domain.text import check_email, check_username
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.pages import Page
 from gateway.problems import FieldError, Problem
 from gateway.requests import uuid_of
-from gateway.session import profile_of
+from gateway.session import profile_of, require_good
 from projections import users
 from projections.users import Profile, PublicUser
 
@@ -59,7 +59,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     await admit_strangers(house, caller, {})
     check_email(data.email)
     check_username(data.username)
-    check_password(data.password, chars_min=house.terms.password_chars_min)
+    require_good(house, data.password, data.email, data.username)
     user_id = UserId(house.desk.new_id())
     hashed = await house.passwords.hash(data.password)
     outcome = await house.desk.do(RegisterAccount(user_id, data.email, data.username, hashed), caller, receipt)

@@ -8,7 +8,7 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
-from commands.account import ChangePassword
+from commands.account import ChangePassword, RehashPassword
 from commands.desk import Outcome
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT, Account, require_active
@@ -17,9 +17,9 @@ from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
+from domain.refusals import AccountDeactivated, BadCredentials, PasswordTooCommon, SessionRevoked, WrongPassword
 from domain.session import SESSION, SessionEnded
-from domain.text import check_password, fold
+from domain.text import check_password, fold, is_about
 from gateway import throttling
 from gateway.answers import shown, written
 from gateway.house import House
@@ -80,6 +80,7 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     if account is None or not right or not account.is_active:
         raise BadCredentials
     await house.limits.give_back(whose, guesses)
+    account = await _rehashed(house, account, data.password, caller)
     session_id = SessionId(house.desk.new_id())
     token = house.tokens.refresh(session_id)
     expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
@@ -140,8 +141,8 @@ async def change_password(
 ) -> Response[None]:
     """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do."""
     assert caller.user_id, "the door lets no stranger here"
-    check_password(data.new_password, chars_min=house.terms.password_chars_min, field="new_password")
     account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
+    require_good(house, data.new_password, account.email, account.username, field="new_password")
     whose, guesses = of_email(fold(account.email)), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
     if not await house.passwords.verify(data.current_password, account.password_hash):
@@ -172,6 +173,22 @@ async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensVi
     seen = await house.desk.see(ACCOUNT, session.user_id)
     assert seen.state is not None, "a session belongs to an account"
     return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
+
+
+def require_good(house: House, password: str, *names: str, field: str = "password") -> None:
+    """Refuse a new password that is too short, too long, common, or about its owner."""
+    check_password(password, chars_min=house.terms.password_chars_min, field=field)
+    if house.passwords.is_common(password) or is_about(password, *names):
+        raise PasswordTooCommon(pointer=f"/{field}")
+
+
+async def _rehashed(house: House, account: Account, password: str, caller: Caller) -> Account:
+    """Return the account with its password hashed by the parameters of today, which is now known to be right."""
+    if not house.passwords.is_outdated(account.password_hash):
+        return account
+    hashed = await house.passwords.hash(password)
+    outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)
+    return outcome.folded(ACCOUNT, account.user_id).state or account
 
 
 def _view(row: SessionRow, is_current: bool) -> SessionView:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.passwords import Argon2Passwords
 from commands.account import Activate, ChangePassword, Deactivate, RehashPassword
 from commands.session import OpenSession
 from domain.account import ACCOUNT
@@ -218,3 +219,69 @@ async def test_a_password_that_changed_meanwhile_opens_nothing(database_url: str
         await desk.do(ChangePassword("rehashed", "changed"), ada)
         with pytest.raises(BadCredentials):
             await desk.do(OpenSession(SessionId(uuid4()), ada.user_id, "t", now() + timedelta(days=7), seen), Caller())
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1",
+        "PassWord1",
+        "qwertyuiop",
+        "iloveyou1",
+        "grace.hopper",
+        "Grace.Hopper1!",
+        "hansard2026",
+        "12345678901",
+    ],
+)
+async def test_a_password_that_is_guessed_first_is_refused(house: Gateway, password: str) -> None:
+    body = {"email": "grace.hopper@example.com", "username": "gracie", "password": password}
+    async with house.client() as http:
+        assert_problem(await http.post("/auth/register", json=body), 422, "password.too_common", "/password")
+    ada = await house.person("grace.hopper")
+    answer = await ada.http.put("/auth/password", json={"current_password": PASSWORD, "new_password": password})
+    assert_problem(answer, 422, "password.too_common", "/new_password")
+
+
+async def test_a_log_in_hashes_anew_when_the_parameters_changed(house: Gateway) -> None:
+    ada = await house.person()
+    before = (await house.house.desk.see(ACCOUNT, UserId(UUID(ada.id)))).state
+    with Argon2Passwords(memory_kib=16, time_cost=2, parallelism=1) as dearer:
+        object.__setattr__(house.house, "passwords", dearer)
+        assert before is not None and dearer.is_outdated(before.password_hash)
+        await logged_in(house, ada)
+        after = (await house.house.desk.see(ACCOUNT, UserId(UUID(ada.id)))).state
+        assert after is not None and "m=16,t=2" in after.password_hash and not dearer.is_outdated(after.password_hash)
+        await logged_in(house, ada)
+        assert (await house.house.desk.see(ACCOUNT, UserId(UUID(ada.id)))).state == after, "once"
+
+
+async def test_too_many_log_ins_at_once_are_sent_away_soon(house: Gateway) -> None:
+    with Argon2Passwords(memory_kib=32_768, time_cost=2, parallelism=1) as dear:
+        object.__setattr__(house.house, "passwords", dear)
+        ada = await house.person()
+        async with house.client() as http:
+            wrong = {"email": ada.email, "password": "wrong wrong"}
+            answers = await asyncio.gather(*(http.post("/auth/login", json=wrong) for _ in range(99)))
+    busy = [answer for answer in answers if answer.status_code == 503]
+    assert busy and {answer.status_code for answer in answers} == {401, 503}
+    for answer in busy:
+        assert_problem(answer, 503, "server.busy")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_known_and_unknown_take_the_same_time(house: Gateway) -> None:
+    """Within the noise of a busy machine: without the decoy hash the unknown is answered in a tenth of the time."""
+    with Argon2Passwords(memory_kib=32_768, time_cost=2, parallelism=1) as dear:
+        object.__setattr__(house.house, "passwords", dear)
+        ada = await house.person()
+        times: dict[str, list[float]] = {ada.email: [], "nobody@example.com": []}
+        clock = asyncio.get_running_loop().time
+        async with house.client() as http:
+            for _ in range(15):
+                for email, taken in times.items():
+                    started = clock()
+                    await http.post("/auth/login", json={"email": email, "password": "wrong wrong"})
+                    taken.append(clock() - started)
+        known, unknown = (min(taken) for taken in times.values())
+        assert 0.6 < known / unknown < 1.6
