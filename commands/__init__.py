@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, membership, message, reading, room, session
+from commands import account, audit, letter, membership, message, reading, room, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
     **account.HANDLERS,
     **session.HANDLERS,
+    **letter.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
     **message.HANDLERS,

@@ -12,7 +12,7 @@ from domain.text import check_avatar_url, check_email, check_username, fold
 
 
 class RegisterAccount(Struct, frozen=True):
-    """The password comes hashed."""
+    """The password comes hashed. An empty e-mail claims nothing: such an account holds its name and opens to nobody."""
 
     user_id: UserId
     email: str
@@ -62,7 +62,8 @@ class RevokeRole(Struct, frozen=True):
 
 
 async def register(command: RegisterAccount, work: Work) -> None:
-    check_email(command.email)
+    if command.email:
+        check_email(command.email)
     check_username(command.username)
     existing = await work.load_new(ACCOUNT, command.user_id)
     assert existing is None, "an account's id is minted for it"
@@ -77,7 +78,8 @@ async def register(command: RegisterAccount, work: Work) -> None:
             password_hash=command.password_hash,
         ),
     )
-    work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
+    if command.email:
+        work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
     work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
 
 

@@ -42,6 +42,10 @@ class ProfileChanged(_Personal, frozen=True):
     avatar_url: str | None
 
 
+class EmailVerified(_Personal, frozen=True):
+    topic: ClassVar = "account.email_verified"
+
+
 class PasswordChanged(_Personal, frozen=True):
     """`by_reset`: by who could read the account's mail, not by who knew the password until then."""
 
@@ -84,6 +88,7 @@ class RoleRevoked(_Personal, frozen=True):
 AccountEvent = (
     AccountRegistered
     | ProfileChanged
+    | EmailVerified
     | PasswordChanged
     | PasswordRehashed
     | AccountDeactivatedEvent
@@ -106,6 +111,7 @@ class Account(Struct, frozen=True):
     roles: frozenset[AccountRole]
     created_at: datetime
     updated_at: datetime
+    password_position: int
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -131,6 +137,16 @@ def change_password(account: Account | None, *, seen_hash: str, password_hash: s
     if account.password_hash != seen_hash:
         raise WrongPassword
     return (PasswordChanged(account.user_id, password_hash),)
+
+
+def reset_password(account: Account | None, *, password_hash: str) -> tuple[AccountEvent, ...]:
+    """Set the password of who can read the account's mail; that also shows that the address is theirs."""
+    return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True),)
+
+
+def verify_email(account: Account | None) -> tuple[AccountEvent, ...]:
+    account = require_active(account)
+    return () if account.is_verified else (EmailVerified(account.user_id),)
 
 
 def rehash_password(account: Account | None, *, seen_hash: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -183,14 +199,22 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
     if isinstance(event, AccountRegistered):
         return Account(
             event.user_id, event.email, event.username, event.password_hash, None, True, event.is_verified,
-            frozenset(), fact.at, fact.at,
+            frozenset(), fact.at, fact.at, fact.position,
         )  # fmt: skip
     assert account is not None, "an account is registered before anything else happens to it"
     match event:
         case ProfileChanged():
             return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=fact.at)
+        case EmailVerified():
+            return replace(account, is_verified=True, updated_at=fact.at)
         case PasswordChanged():
-            return replace(account, password_hash=event.password_hash, updated_at=fact.at)
+            return replace(
+                account,
+                password_hash=event.password_hash,
+                password_position=fact.position,
+                is_verified=account.is_verified or event.by_reset,
+                updated_at=fact.at,
+            )
         case PasswordRehashed():
             return replace(account, password_hash=event.password_hash)
         case AccountDeactivatedEvent():
@@ -207,6 +231,6 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
 
 ACCOUNT: Stream[Account] = Stream("account", evolve)
 EVENTS: tuple[type[Event], ...] = (
-    AccountRegistered, ProfileChanged, PasswordChanged, PasswordRehashed, AccountDeactivatedEvent, AccountActivated,
+    AccountRegistered, ProfileChanged, EmailVerified, PasswordChanged, PasswordRehashed, AccountDeactivatedEvent, AccountActivated,
     RoleGranted, RoleRevoked,
 )  # fmt: skip

@@ -198,6 +198,23 @@ class Tickets(Protocol):
         """Return the access it was issued for. Raises `BadToken` for any other ticket than a live unspent one."""
 
 
+class Mail(Struct, frozen=True):
+    """A mail in plain text."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class MailUnavailable(Exception):
+    """The mail server did not take a mail."""
+
+
+class Mails(Protocol):
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail over; raises `MailUnavailable`."""
+
+
 class Standing(Struct, frozen=True):
     """How one quota stands after a request: what is left of it, and in how many seconds it will be full again."""
 

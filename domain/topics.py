@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from domain import account, audit, membership, message, reading, room, session
+from domain import account, audit, letter, membership, message, reading, room, session
 from domain.facts import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (account.ACCOUNT, account.EVENTS),
     (session.SESSION, session.EVENTS),
     (session.SESSIONS, session.LISTING),
+    (letter.LETTER, letter.EVENTS),
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),

@@ -1,6 +1,7 @@
 """Logging in, refreshing, logging out, one's own sessions, one's password."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,13 +18,15 @@ from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, PasswordTooCommon, SessionRevoked, WrongPassword
+from domain.refusals import AccountDeactivated, BadCredentials, NotVerified, SessionRevoked, WrongPassword
 from domain.session import SESSION, SessionEnded
-from domain.text import check_password, fold, is_about
+from domain.text import fold
 from gateway import throttling
 from gateway.answers import shown, written
 from gateway.house import House
+from gateway.letter import verify_again
 from gateway.pages import Page
+from gateway.passwords import account_of, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -80,6 +83,9 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     if account is None or not right or not account.is_active:
         raise BadCredentials
     await house.limits.give_back(whose, guesses)
+    if house.terms.verify_email and not account.is_verified:
+        house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
+        raise NotVerified
     account = await _rehashed(house, account, data.password, caller)
     session_id = SessionId(house.desk.new_id())
     token = house.tokens.refresh(session_id)
@@ -156,12 +162,6 @@ async def change_password(
     return written(house, caller, outcome, None, status=204)
 
 
-async def account_of(house: House, email: str) -> Account | None:
-    """Return who registered with this e-mail; a stream is read where nobody did too, for the same time."""
-    stream_id = await house.record.claimant("email", fold(email)) or ACCOUNT.id(house.desk.new_id())
-    return (await house.desk.read({stream_id: ACCOUNT}))[stream_id].state
-
-
 async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
     """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
@@ -173,13 +173,6 @@ async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensVi
     seen = await house.desk.see(ACCOUNT, session.user_id)
     assert seen.state is not None, "a session belongs to an account"
     return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
-
-
-def require_good(house: House, password: str, *names: str, field: str = "password") -> None:
-    """Refuse a new password that is too short, too long, common, or about its owner."""
-    check_password(password, chars_min=house.terms.password_chars_min, field=field)
-    if house.passwords.is_common(password) or is_about(password, *names):
-        raise PasswordTooCommon(pointer=f"/{field}")
 
 
 async def _rehashed(house: House, account: Account, password: str, caller: Caller) -> Account:

@@ -74,6 +74,14 @@ class Settings:
         0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
     )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
+    verify_email: Literal["off", "required"] = setting(
+        "off", "Whether an e-mail address must be confirmed before its account can be used."
+    )
+    mail_url: str = setting(
+        "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
+    )
+    mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
@@ -210,6 +218,8 @@ def _check_urls(settings: Settings) -> None:
         ("HANSARD_DATABASE_URL", settings.database_url, ("postgresql", "postgres")),
         ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
         ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
+        ("HANSARD_MAIL_URL", settings.mail_url, ("smtp", "smtps", "smtp+plain", "file")),
+        ("HANSARD_LINKS_URL", settings.links_url, ("https", "http")),
     ):
         if url and urlsplit(url).scheme not in schemes:
             raise SettingRefused(f"{name} does not begin with {' or '.join(s + '://' for s in schemes)}.")
