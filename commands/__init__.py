@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, letter, membership, message, reading, room, session
+from commands import account, audit, letter, membership, message, reading, room, security, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -16,4 +16,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **message.HANDLERS,
     **reading.HANDLERS,
     **audit.HANDLERS,
+    **security.HANDLERS,
 }

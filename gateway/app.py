@@ -66,7 +66,7 @@ def create_app(house: House) -> ASGIApp:
     )
     app.state.house = house
     throttle = Throttle(house.limits, house.terms.quotas)
-    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies)
+    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -14,6 +14,7 @@ from gateway.hub import Hub
 from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,5 @@ class House:
     seats: Seats
     now: Clock
     post: Post
+    refusals: Refusals
     answered: Answered = field(default_factory=Answered)

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 
 PREFIX = "HANSARD_"
+DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
@@ -194,6 +196,20 @@ def _check_production(settings: Settings) -> None:
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
+    for name, url in (("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_REDIS_URL", settings.redis_url)):
+        if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
+            raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
+    if settings.limits == "off":
+        raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
+    for origin in settings.origins:
+        if not origin.startswith("https://"):
+            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; when HANSARD_ENV is production origins are https.")
+    if urlsplit(settings.mail_url).scheme == "smtp+plain" and urlsplit(settings.mail_url).hostname not in LOOPBACK:
+        raise SettingRefused(
+            "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
+        )
+    if settings.links_url and not settings.links_url.startswith("https://"):
+        raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
 
 
 def _check_limits(settings: Settings) -> None:

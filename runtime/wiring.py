@@ -44,6 +44,7 @@ from gateway.operations import our_version
 from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from runtime.embedded import answers, locate
@@ -164,13 +165,15 @@ async def run_gateway(settings: Settings) -> int:
             seats=seats,
             now=now,
             post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+            refusals=Refusals(base.desk),
         )
         writer = asyncio.create_task(base.record.run(), name="writer")
         postponed = asyncio.create_task(base.desk.run(), name="postponed commands")
         following = asyncio.create_task(hub.run(), name="hub")
         posting = asyncio.create_task(house.post.run(), name="post")
-        _end_with(stop, writer, postponed, following, posting)
-        async with background(posting, following, postponed, writer):
+        counting = asyncio.create_task(house.refusals.run(), name="refusals")
+        _end_with(stop, writer, postponed, following, posting, counting)
+        async with background(counting, posting, following, postponed, writer):
             log.info("listening", address=f"http://{settings.host}:{settings.port}")
             await serve(create_app(house), listener, stop, drain=hub.drain)
     return 0

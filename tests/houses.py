@@ -34,6 +34,7 @@ from gateway.hub import Hub
 from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from workers.projector import Follower, Publisher
@@ -197,6 +198,7 @@ async def gateway(
             seats=seats,
             now=now,
             post=Post(mails or NoMails()),
+            refusals=Refusals(desk),
         )
         port = free_port()
         stop = asyncio.Event()
