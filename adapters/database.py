@@ -6,7 +6,7 @@ Whatever says that Postgres is away or does not answer is raised as `RecordUnava
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 import asyncpg
@@ -32,6 +32,7 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query on a connection whose end was announced and has not come yet
     asyncpg.PostgresConnectionError,
     asyncpg.QueryCanceledError,
     asyncpg.CannotConnectNowError,
@@ -110,7 +111,8 @@ class Session:
         try:
             await self.connection.execute("ROLLBACK")
         except (*AWAY, asyncpg.PostgresError):
-            self.connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # closed already: the pool has it back, and lets nobody touch it
+                self.connection.terminate()
 
 
 class Database:
@@ -153,7 +155,8 @@ class Database:
         try:
             yield Session(connection)
         finally:
-            await self.pool.release(connection)
+            with translated():
+                await self.pool.release(connection)
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
         async with self.session() as session:

@@ -95,11 +95,11 @@ class Lanes:
         for entry in entries:
             lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
             by_lane.setdefault(lane, [LANE_ENTRIES_MAX, LANE_AGE_SECONDS]).extend(_arguments(entry))
-        pipe = self._redis.pipeline(transaction=False)
-        for lane, arguments in by_lane.items():
-            await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
-        pipe.set(self._told_key(), told)
-        await _asked(pipe.execute())
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane, arguments in by_lane.items():
+                await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
+            pipe.set(self._told_key(), told)
+            await _asked(pipe.execute())
 
     async def told(self) -> int | None:
         """Return up to which position everything was told; None when Redis has forgotten."""

@@ -1,4 +1,4 @@
-"""Load: an HTTP caller and a WebSocket client that cost so little that the server is what is measured.
+"""Load: people, and a WebSocket client that costs so little that the server is what is measured.
 
 The socket client speaks just enough of RFC 6455 for a server that does not fragment: it masks with the zero key, which
 is valid, and steps over the payloads that nobody asked to read.
@@ -11,32 +11,17 @@ import os
 from collections.abc import Callable
 from typing import Any, Self, cast
 
-import httpx
+from hansard_client import Client
+
+PASSWORD = "correct horse battery"
 
 
-class Api:
-    """One person's REST calls."""
-
-    def __init__(self, base: str, token: str | None = None) -> None:
-        self.base = base
-        self.token = token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.AsyncClient(base_url=base + "/api/v1", headers=headers, timeout=30)
-
-    async def call(self, method: str, path: str, **options: Any) -> Any:
-        answer = await self.http.request(method, path, **options)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
-
-    @classmethod
-    async def register(cls, base: str, name: str) -> Self:
-        """Register and log in; answers somebody who may call everything that a person may."""
-        person = {"email": f"{name}@example.com", "username": name, "password": "correct horse battery"}
-        stranger = cls(base)
-        await stranger.call("POST", "/auth/register", json=person)
-        tokens = await stranger.call("POST", "/auth/login", json={k: person[k] for k in ("email", "password")})
-        await stranger.http.aclose()
-        return cls(base, tokens["access_token"])
+async def somebody(base: str, name: str) -> Client:
+    """Register and log in; answers somebody who may call everything that a person may."""
+    client = Client(base)
+    await client.register(f"{name}@example.com", name, PASSWORD)
+    await client.login(f"{name}@example.com", PASSWORD)
+    return client
 
 
 class Socket(asyncio.Protocol):

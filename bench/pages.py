@@ -15,9 +15,9 @@ WINDOW = 512
 async def newest(deployment: Deployment, *, seconds: float = 6) -> Measured:
     (ada,) = await people(deployment.base, 1)
     room = await room_of(ada, [], "S5")
-    await _fill(deployment, ada.token or "", room)
+    await _fill(deployment, await ada.token(), room)
     path = f"/api/v1/rooms/{room}/messages"
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {ada.token}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {await ada.token()}\r\n\r\n".encode()
     cpu, started = deployment.cpu_seconds(), time.perf_counter()
     counts = await asyncio.gather(*(_ask(deployment.port, request, started + seconds) for _ in range(CONNECTIONS)))
     elapsed, cpu = time.perf_counter() - started, deployment.cpu_seconds() - cpu

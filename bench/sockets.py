@@ -11,10 +11,11 @@ from collections.abc import Callable
 from statistics import median
 from uuid import uuid4
 
+from hansard_client import Client
 from msgspec import Struct
 
 from bench.deployment import Deployment
-from bench.load import Api, Socket
+from bench.load import Socket, somebody
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it says so to everybody."
 
@@ -27,17 +28,17 @@ class Measured(Struct):
     cpu_ms_a_message: float | None = None
 
 
-async def people(base: str, count: int) -> list[Api]:
+async def people(base: str, count: int) -> list[Client]:
     tag = uuid4().hex[:10]
-    return [await Api.register(base, f"bench-{tag}-{i}") for i in range(count)]
+    return [await somebody(base, f"bench-{tag}-{i}") for i in range(count)]
 
 
-async def room_of(owner: Api, others: list[Api], name: str) -> str:
+async def room_of(owner: Client, others: list[Client], name: str) -> str:
     """Open a public room and have the others join; answers its id."""
-    room = (await owner.call("POST", "/rooms", json={"name": name}))["id"]
+    room = await owner.open_room(name)
     for other in others:
-        await other.call("POST", f"/rooms/{room}/join")
-    return str(room)
+        await other.join(room.id)
+    return room.id
 
 
 async def deliveries(
@@ -47,7 +48,7 @@ async def deliveries(
     crowd = await people(deployment.base, 5)
     room = await room_of(crowd[0], crowd[1:], "S1")
     lines = [
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[i % 5].token or "", None)
+        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[i % 5].token(), None)
         for i in range(sockets)
     ]
     sending = [Sender(deployment, crowd[i % 5], room, window=window) for i in range(senders)]
@@ -110,11 +111,11 @@ async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, se
                 taken.append((arrived - started) * 1000)
 
     speakers = [
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[0].token or "", None)
+        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[0].token(), None)
         for room in names
     ]
     for room in names:
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", crowd[1].token or "", heard)
+        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[1].token(), heard)
     await asyncio.sleep(1)
     started = time.perf_counter()
     for i in range(int(rate * seconds)):
@@ -138,9 +139,9 @@ async def idle(deployment: Deployment, *, sockets: int = 500) -> Measured:
     before, started = deployment.memory_kib(), time.perf_counter()
     opened = []
     for _ in range(sockets // 10):
-        path = "/api/v1/ws"
+        path, token = "/api/v1/ws", await ada.token()
         opened += await asyncio.gather(
-            *(Socket.open("127.0.0.1", deployment.port, path, ada.token or "", None) for _ in range(10))
+            *(Socket.open("127.0.0.1", deployment.port, path, token, None) for _ in range(10))
         )
     rate = sockets / (time.perf_counter() - started)
     await settled(lambda: sum(line.count for line in opened))
@@ -153,7 +154,7 @@ async def idle(deployment: Deployment, *, sockets: int = 500) -> Measured:
 class Sender:
     """Keeps `window` sends outstanding on one socket."""
 
-    def __init__(self, deployment: Deployment, person: Api, room: str, *, window: int) -> None:
+    def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
         self.acknowledged = 0
         self._deployment = deployment
         self._person = person
@@ -164,7 +165,7 @@ class Sender:
 
     async def open(self) -> None:
         self.socket = await Socket.open(
-            "127.0.0.1", self._deployment.port, f"/api/v1/ws/{self._room}", self._person.token or "", self._heard
+            "127.0.0.1", self._deployment.port, f"/api/v1/ws/{self._room}", await self._person.token(), self._heard
         )
 
     def start(self) -> None:

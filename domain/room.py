@@ -53,9 +53,16 @@ class RoomChanged(_OfRoom, frozen=True):
 
 
 class RoomArchivedEvent(_OfRoom, frozen=True):
+    """The whole room as it stays; its earliest events say only by whom."""
+
     topic: ClassVar = "room.archived"
+    sealed: ClassVar = ("name", "description")
 
     by: UserId
+    name: str = ""
+    description: str | None = None
+    is_private: bool = False
+    history: History = "shared"
 
 
 class OwnersChanged(_OfRoom, frozen=True):
@@ -113,7 +120,9 @@ def change(
 
 def archive(room: Room | None, *, by: UserId) -> tuple[RoomEvent, ...]:
     room = require_known(room)
-    return () if room.is_archived else (RoomArchivedEvent(room.room_id, by),)
+    if room.is_archived:
+        return ()
+    return (RoomArchivedEvent(room.room_id, by, room.name, room.description, room.is_private, room.history),)
 
 
 def add_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:

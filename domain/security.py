@@ -6,6 +6,8 @@ What was done (log-ins, refreshes, ends of sessions, passwords, roles, reads of 
 from typing import ClassVar
 from uuid import UUID
 
+from msgspec import Struct
+
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 
@@ -28,9 +30,15 @@ class RefusalsCounted(Event, frozen=True):
         return self.user_id or NOBODY, None
 
 
-def evolve(counted: int | None, fact: Recorded[RefusalsCounted]) -> int:
-    return (counted or 0) + fact.event.count
+class Counted(Struct, frozen=True):
+    """All refusals of a sheet, whatever their kind."""
+
+    total: int
 
 
-SECURITY: Stream[int] = Stream("security", evolve)
+def evolve(counted: Counted | None, fact: Recorded[RefusalsCounted]) -> Counted:
+    return Counted((counted.total if counted else 0) + fact.event.count)
+
+
+SECURITY: Stream[Counted] = Stream("security", evolve)
 EVENTS: tuple[type[Event], ...] = (RefusalsCounted,)

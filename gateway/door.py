@@ -38,6 +38,7 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("GET", "/metrics"),
         ("GET", "/schema"),
         ("GET", "/schema/openapi.json"),
+        ("GET", "/asyncapi.json"),
     }
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -7,7 +7,7 @@ the record at the client's own pace, until nothing lies between). The hub moves 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from domain.ids import RoomId, UserId
@@ -20,7 +20,7 @@ from domain.limits import (
     WRITE_STALL_SECONDS,
 )
 from domain.ports import Access
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.outlet import prepared
 
 
@@ -152,20 +152,20 @@ class Feed:
     def user_id(self) -> UserId:
         return self.connection.access.user_id
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: Literal["left", "removed"]) -> None:
         """Stop: after the member's own leaving or removal nothing more is told."""
         connection = self.connection
         self.drop()
         if connection.one_room:
             connection.close(protocol.REMOVED, "no longer in this room")
         else:
-            connection.say(protocol.frame("unsubscribed", room_id=self.room.room_id, reason=reason))
+            connection.say(protocol.frame(spoken.Unsubscribed(self.room.room_id, reason)))
 
     def drop(self) -> None:
         """Forget this feed without a word."""
         self.over = True
-        self.room.live.discard(self)
-        self.room.catching.discard(self)
+        self.room.live.pop(self, None)
+        self.room.catching.pop(self, None)
         self.room.stirred.add(self.room.room_id)
         if self.connection.feeds.get(self.room.room_id) is self:
             del self.connection.feeds[self.room.room_id]
@@ -179,8 +179,8 @@ class Room:
         self.room_id = room_id
         self.seen = seen
         self.stirred = stirred
-        self.live: set[Feed] = set()
-        self.catching: set[Feed] = set()
+        self.live: dict[Feed, None] = {}
+        self.catching: dict[Feed, None] = {}
         self.ring: deque[Told] = deque()
         self.ring_bytes = 0
         self.wanted = 0

@@ -12,7 +12,7 @@ read tables.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -30,7 +30,7 @@ from domain.limits import (
     REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
@@ -64,8 +64,9 @@ class Hub:
         self._rooms: dict[RoomId, Room] = {}
         self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
         self._opening: dict[RoomId, asyncio.Future[Room]] = {}
-        self._connections: set[Connection] = set()
-        self._by_user: dict[UserId, set[Connection]] = {}
+        # Dictionaries where sets would do: in the order of coming, so that a simulated run can be had again.
+        self._connections: dict[Connection, None] = {}
+        self._by_user: dict[UserId, dict[Connection, None]] = {}
         self._dirty: list[Connection] = []
         self._last_heard = 0
         self._following = Following(record, db, lanes, hear=self.hear, obey=self._obey)
@@ -80,17 +81,17 @@ class Hub:
 
     def enter(self, connection: Connection) -> None:
         """Take a socket in: from now on it hears of itself. One whose session ended on the way here is closed."""
-        self._connections.add(connection)
-        self._by_user.setdefault(connection.access.user_id, set()).add(connection)
+        self._connections[connection] = None
+        self._by_user.setdefault(connection.access.user_id, {})[connection] = None
         self._close_if_over(connection)
 
     def leave(self, connection: Connection) -> None:
         for feed in list(connection.feeds.values()):
             feed.drop()
         connection.closed = True
-        self._connections.discard(connection)
-        of_user = self._by_user.get(connection.access.user_id, set())
-        of_user.discard(connection)
+        self._connections.pop(connection, None)
+        of_user = self._by_user.get(connection.access.user_id, {})
+        of_user.pop(connection, None)
         if not of_user:
             self._by_user.pop(connection.access.user_id, None)
 
@@ -106,7 +107,8 @@ class Hub:
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
-            room = self._rooms[room_id] = Room(room_id, seen, stirred=self.presence.stirred)
+            # One that was forgotten meanwhile may be back with its feeds: they must not be left behind.
+            room = self._rooms.setdefault(room_id, Room(room_id, seen, stirred=self.presence.stirred))
             opening.set_result(room)
             return room
         except BaseException as error:
@@ -141,7 +143,7 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             for connection in self._connections:
                 seconds = random.uniform(0, spread)
-                connection.say(protocol.frame("reconnect", after_ms=int(seconds * 1000)))
+                connection.say(protocol.frame(spoken.Reconnect(int(seconds * 1000))))
                 group.create_task(self._send_away(connection, seconds))
 
     async def _send_away(self, connection: Connection, seconds: float) -> None:
@@ -304,8 +306,8 @@ class Hub:
             room.is_healing = False
 
     def _catch_up_soon(self, feed: Feed) -> None:
-        feed.room.live.discard(feed)
-        feed.room.catching.add(feed)
+        feed.room.live.pop(feed, None)
+        feed.room.catching[feed] = None
         self._start(self._catch_up(feed))
 
     async def _catch_up(self, feed: Feed) -> None:
@@ -333,8 +335,8 @@ class Hub:
             return False
         self._give(feed, missed)
         if not feed.over:
-            room.catching.discard(feed)
-            room.live.add(feed)
+            room.catching.pop(feed, None)
+            room.live[feed] = None
             self._announce(feed)
             room.stirred.add(room.room_id)
         return True
@@ -372,7 +374,7 @@ class Hub:
         if not feed.announced:
             feed.announced = True
             position = max(feed.place, feed.room.seen)
-            feed.connection.say(protocol.frame("live", room_id=feed.room.room_id, position=position))
+            feed.connection.say(protocol.frame(spoken.Live(feed.room.room_id, position)))
 
     async def _page(
         self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
@@ -398,5 +400,5 @@ def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
     return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
 
 
-def _reason(frame: bytes) -> str:
+def _reason(frame: bytes) -> Literal["left", "removed"]:
     return "left" if LEFT_MARK in frame else "removed"

@@ -1,5 +1,6 @@
-"""What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and the OpenAPI document."""
+"""What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and its documents."""
 
+import asyncio
 from collections.abc import Iterable
 from html import escape
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from adapters.lanes import LanesUnavailable
 from domain import limits
 from domain.ids import RecordId
 from domain.ports import RecordUnavailable
+from gateway import asyncapi
 from gateway.answers import shown
 from gateway.house import House
 from gateway.problems import Problem
@@ -97,6 +99,7 @@ async def metrics(house: House) -> Response[str]:
         _metric("projection_lag_events", "gauge", [
             (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
         ]),
+        _metric("asyncio_tasks", "gauge", [("", len(asyncio.all_tasks()))]),
         _metric("sockets", "gauge", [("", house.hub.socket_count)]),
         _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
         _metric("http_answers_total", "counter", [
@@ -111,6 +114,13 @@ async def metrics(house: House) -> Response[str]:
 async def openapi(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
     """Return the OpenAPI 3.1 document of this API."""
     return Response(msgspec.json.encode(_schema(request, house)), media_type="application/json")
+
+
+@get("/asyncapi.json", include_in_schema=False)
+async def read_asyncapi(house: House) -> Response[bytes]:
+    """Return the AsyncAPI 3 document of the sockets."""
+    _require_schema(house)
+    return Response(msgspec.json.encode(asyncapi.documented(house.terms.version)), media_type="application/json")
 
 
 @get("/schema", include_in_schema=False)
@@ -129,9 +139,13 @@ def our_version() -> str:
 
 
 def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
+    _require_schema(house)
+    return documented(request.app)
+
+
+def _require_schema(house: House) -> None:
     if not house.terms.schema_on:
         raise Problem(404, "route.not_found", "There is nothing at this address.")
-    return documented(request.app)
 
 
 def _metric(name: str, kind: str, samples: Iterable[tuple[str, int]]) -> str:
@@ -155,11 +169,12 @@ def _page(schema: dict[str, Any]) -> str:
         "<style>body{font:16px/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}"
         "td{padding:.3rem .8rem;border-top:1px solid #ccc;vertical-align:top}</style>"
         f"<h1>Hansard API</h1><p>The machine's form: <a href=/schema/openapi.json>openapi.json</a>. "
-        "Sockets: <code>/api/v1/ws</code> and <code>/api/v1/ws/{room_id}</code>.</p>"
+        "Sockets, <code>/api/v1/ws</code> and <code>/api/v1/ws/{room_id}</code>: "
+        "<a href=/asyncapi.json>asyncapi.json</a>.</p>"
         f"<table>{''.join(rows)}</table></html>"
     )
 
 
 ROUTES: list[BaseRouteHandler] = [
-    read_meta, read_jwks, live, ready, metrics, openapi, schema_page,
+    read_meta, read_jwks, live, ready, metrics, openapi, read_asyncapi, schema_page,
 ]  # fmt: skip

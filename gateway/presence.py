@@ -29,7 +29,7 @@ from domain.limits import (
     TYPING_SECONDS,
     TYPISTS_REMEMBERED_MAX,
 )
-from gateway import protocol
+from gateway import protocol, spoken
 from gateway.feeds import Feed, Room
 from gateway.outlet import prepared
 from gateway.seats import Seats
@@ -66,7 +66,7 @@ class Presence:
         self._unread: set[RoomId] = set()
         self._lanes: set[int] = set()
         self._typed: OrderedDict[tuple[RoomId, UserId], float] = OrderedDict()
-        self._untold: set[Feed] = set()
+        self._untold: dict[Feed, None] = {}
         self._is_lost = False
         self._beaten_at = self._read_at = -math.inf
 
@@ -120,7 +120,7 @@ class Presence:
                 self.stirred.add(room_id)
             elif not here:
                 del self._crowds[room_id]
-        untold, self._untold = self._untold, set()
+        untold, self._untold = self._untold, {}
         for feed in untold:
             if not feed.over and (kept := self._crowds.get(feed.room.room_id)) is not None:
                 self._tell(feed, kept.online)
@@ -252,14 +252,14 @@ class Presence:
             frame = _presence_frame(feed.room.room_id, user_id, user_id in come)
             if user_id != feed.user_id and not feed.connection.whisper(frame):
                 feed.online = feed.online ^ told
-                self._untold.add(feed)
+                self._untold[feed] = None
                 return
             told.add(user_id)
         feed.online = online
 
     @staticmethod
     def _tell_typing(room: Room, user_id: UserId) -> None:
-        frame = prepared(protocol.frame("typing", room_id=room.room_id, user_id=user_id))
+        frame = prepared(protocol.frame(spoken.IsTyping(room.room_id, user_id)))
         for feed in room.live:
             if feed.user_id != user_id:
                 feed.connection.whisper(frame)
@@ -267,8 +267,7 @@ class Presence:
 
 @lru_cache(maxsize=4_096)
 def _presence_frame(room_id: RoomId, user_id: UserId, is_online: bool) -> bytes:
-    state = "online" if is_online else "offline"
-    return prepared(protocol.frame("presence", room_id=room_id, user_id=user_id, state=state))
+    return prepared(protocol.frame(spoken.Presence(room_id, user_id, "online" if is_online else "offline")))
 
 
 def _most(people: frozenset[UserId], first: frozenset[UserId]) -> frozenset[UserId]:

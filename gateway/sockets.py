@@ -7,12 +7,14 @@ side, a bounded number of them; subscribing and unsubscribing happen in the orde
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from itertools import islice
+from math import ceil
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
+from msgspec import UNSET
 
 from adapters.clock import lapsed
 from adapters.lanes import LanesUnavailable
@@ -36,10 +38,10 @@ from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
 from domain.ports import Access, Allowance, Head, RecordUnavailable
 from domain.quotas import of_user
-from domain.refusals import BadToken, Refused, RoomNotFound, SessionRevoked
+from domain.refusals import BadToken, Limited, Refused, RoomNotFound, SessionRevoked
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
-from gateway import problems, protocol, throttling
+from gateway import problems, protocol, spoken, throttling
 from gateway.feeds import Connection, Feed
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
@@ -189,12 +191,13 @@ class Session:
     def _greet(self, head: Head) -> None:
         self._connection.say(
             protocol.frame(
-                "hello",
-                connection=self._id,
-                record=head.record,
-                position=head.position,
-                heartbeat_seconds=int(HEARTBEAT_SECONDS),
-                session_expires_in=self._watch_expiry(),
+                spoken.Hello(
+                    connection=self._id,
+                    record=head.record,
+                    position=head.position,
+                    heartbeat_seconds=int(HEARTBEAT_SECONDS),
+                    session_expires_in=self._watch_expiry(),
+                )
             )
         )
 
@@ -236,7 +239,7 @@ class Session:
             return
         match intent:
             case Ping():
-                self._connection.say(protocol.frame("pong"))
+                self._connection.say(protocol.frame(spoken.Pong()))
                 self._connection.say(protocol.reply(intent.id))
             case Typing():
                 self._type(intent)
@@ -277,7 +280,9 @@ class Session:
                     await self._command(intent, MarkRead(RoomId(intent.room_id), intent.position))
         except Refused as refused:
             status = problems.status_of(refused)
-            self._connection.say(protocol.refusal(intent.id, refused.code, refused.detail, status))
+            wait = ceil(refused.retry_after_seconds) if isinstance(refused, Limited) else UNSET
+            said = protocol.refusal(intent.id, refused.code, refused.detail, status, retry_after_seconds=wait)
+            self._connection.say(said)
         except (RecordUnavailable, LanesUnavailable):
             detail = "A server behind this one does not answer; try again with the same ids."
             self._connection.say(protocol.refusal(intent.id, "server.unavailable", detail, 503))
@@ -336,9 +341,9 @@ class Session:
         refused = {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}
         if refused:
             first = next(iter(refused.values()))
-            rooms = {"rooms": {room_id: each.code for room_id, each in refused.items()}} if intent.rooms else {}
+            rooms = {room_id: each.code for room_id, each in refused.items()} if intent.rooms else UNSET
             status = problems.status_of(first)
-            self._connection.say(protocol.refusal(intent.id, first.code, first.detail, status, **rooms))
+            self._connection.say(protocol.refusal(intent.id, first.code, first.detail, status, rooms=rooms))
             return
         # Feeds first, all of them: the reply comes before the first frame, and after the last one of an old feed.
         feeds = {
@@ -399,7 +404,7 @@ class Session:
             return
         if (earlier := self._connection.feeds.get(room_id)) is not None:
             earlier.drop()
-        self._connection.say(protocol.frame("reset", room_id=room_id, reason="record_changed"))
+        self._connection.say(protocol.frame(spoken.Reset(room_id, "record_changed")))
 
     # Sessions
 
@@ -424,7 +429,7 @@ class Session:
             timer.cancel()
         left = (self._connection.access.expires_at - self._house.now()).total_seconds()
         loop = asyncio.get_running_loop()
-        notice = protocol.frame("expiring", in_seconds=int(min(left, EXPIRY_NOTICE_SECONDS)))
+        notice = protocol.frame(spoken.Expiring(int(min(left, EXPIRY_NOTICE_SECONDS))))
         self._timers = [
             loop.call_later(max(0.0, left - EXPIRY_NOTICE_SECONDS), self._connection.say, notice),
             loop.call_later(max(0.0, left), self._close, protocol.UNAUTHENTICATED, "the token has expired"),

@@ -2,6 +2,9 @@
 
 An owner holds a lease and an epoch. It commits a batch only together with moving its own epoch's checkpoint: whoever
 was taken for dead and wakes up again finds another epoch, and its batch is rolled back.
+
+Nor does an owner trust its memory of the place. Commits here do not wait for the disk, so a crash of Postgres may take
+the last ones back; and a commit whose answer was lost may have happened. Whoever moves a checkpoint says from where.
 """
 
 from msgspec import Struct
@@ -15,12 +18,14 @@ TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
     WHERE name = $1 AND leased_to < clock_timestamp() RETURNING epoch, position, version
 """
+SELECT_HELD = "SELECT epoch, position, version FROM read.checkpoints WHERE name = $1 AND epoch = $2"
 RENEW = """
-    UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $3) WHERE name = $1 AND epoch = $2
+    UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND epoch = $2 AND position = $3
 """
 MOVE = """
-    UPDATE read.checkpoints SET position = $3, leased_to = clock_timestamp() + make_interval(secs => $4)
-    WHERE name = $1 AND epoch = $2
+    UPDATE read.checkpoints SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5)
+    WHERE name = $1 AND epoch = $2 AND position = $3
 """
 LET_GO = "UPDATE read.checkpoints SET leased_to = '-infinity' WHERE name = $1 AND epoch = $2"
 
@@ -38,7 +43,7 @@ class Checkpoint(Struct, frozen=True):
 
 
 class LeaseLost(Exception):
-    """Somebody else owns this group by now; what was to be written was not."""
+    """The group is not where this owner left it, or not its own any more; what was to be written was not."""
 
 
 async def position(db: Db, name: str) -> int:
@@ -56,15 +61,23 @@ async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> L
     return await db.one(Lease, TAKE, name, owner, seconds)
 
 
-async def renew(db: Db, name: str, epoch: int, seconds: float) -> None:
+async def held(db: Db, name: str, epoch: int) -> Lease | None:
+    """Return where a group stands for the owner of this epoch; None when it is somebody else's by now."""
+    return await db.one(Lease, SELECT_HELD, name, epoch)
+
+
+async def renew(db: Db, name: str, lease: Lease, seconds: float) -> None:
     """Stay its owner; raises `LeaseLost`."""
-    if await db.run(RENEW, name, epoch, seconds) != "UPDATE 1":
+    if await db.run(RENEW, name, lease.epoch, lease.position, seconds) != "UPDATE 1":
         raise LeaseLost
 
 
-async def move(db: Db, name: str, epoch: int, position: int, seconds: float) -> None:
-    """Move the checkpoint, in the transaction that wrote the rows up to it; raises `LeaseLost`."""
-    if await db.run(MOVE, name, epoch, position, seconds) != "UPDATE 1":
+async def move(db: Db, name: str, lease: Lease, position: int, seconds: float) -> None:
+    """Move the checkpoint from the lease's place, in the transaction that writes the rows up to it.
+
+    Raises `LeaseLost`.
+    """
+    if await db.run(MOVE, name, lease.epoch, lease.position, position, seconds) != "UPDATE 1":
         raise LeaseLost
 
 

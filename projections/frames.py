@@ -1,12 +1,12 @@
 """Frames: what sockets are told of an event. A frame is a function of the record: same event, same bytes.
 
-A room's frame names `prev`, the position of the event that the room heard before. The control lane carries what single
+`TELLS_ROOM` and `TELLS_OWN` say which events are told, and what of each: one type of `data` per event, the whole
+after-image. They encode the bytes and make the AsyncAPI document, so a new event that is told is a line here. A room's frame names `prev`, the position of the event that the room heard before. The control lane carries what single
 people or all gateways hear: sessions that ended, accounts shut, and everybody's own feed (`room_id` and `prev` null).
 """
 
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -17,19 +17,52 @@ from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
-from domain.room import RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
-from projections.messages import tombstone, view_of
+from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
 
 
-class EventFrame(Struct, frozen=True, tag_field="type", tag="event"):
+class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
+    """What happened in a room. Who holds `prev`, the room's event before it, has missed nothing."""
+
     event: str
     position: int
-    prev: int | None
-    room_id: RoomId | None
-    at: datetime
+    prev: int
+    room_id: RoomId
+    at: Moment
     actor_id: UserId | None
     data: Any
+
+
+class OwnEvent(Struct, frozen=True, tag_field="type", tag="event"):
+    """What happened to the caller, told to all their sockets; not replayed."""
+
+    event: str
+    position: int
+    prev: None
+    room_id: None
+    at: Moment
+    actor_id: UserId | None
+    data: Any
+
+
+class RoomAfter(Struct, frozen=True):
+    """A room after the event; `by` is who did it."""
+
+    id: RoomId
+    name: str
+    description: str | None
+    is_private: bool
+    history: History
+    is_archived: bool
+    by: UserId
+
+
+class Telling(NamedTuple):
+    """What is told of an event: the type of its frame's `data`, and how that is made of the recorded event."""
+
+    kind: type[Struct]
+    of: Callable[[Recorded[Any]], Struct]
 
 
 class Own(Struct, frozen=True):
@@ -57,15 +90,15 @@ decode_control = msgspec.json.Decoder(Control).decode
 def room_frame(fact: Recorded[Any], prev: int) -> bytes:
     """Return the frame of an event that its room hears."""
     event = fact.event
-    frame = EventFrame(event.topic, fact.position, prev, event.audience(), fact.at, fact.meta.actor, _data(fact))
-    return _encode(frame)
+    data = TELLS_ROOM[type(event)].of(fact)
+    return _encode(RoomEvent(event.topic, fact.position, prev, event.audience(), fact.at, fact.meta.actor, data))
 
 
 def tombstone_frame(fact: Recorded[Any], prev: int) -> bytes:
     """Return the frame of a post or edit of a message deleted since: everything but the text."""
     event = fact.event
     data = tombstone(view_of(fact))
-    return _encode(EventFrame(event.topic, fact.position, prev, event.room_id, fact.at, fact.meta.actor, data))
+    return _encode(RoomEvent(event.topic, fact.position, prev, event.room_id, fact.at, fact.meta.actor, data))
 
 
 def posting_of(fact: Recorded[Any]) -> int | None:
@@ -93,35 +126,45 @@ def control(fact: Recorded[Any]) -> Control | None:
             return Control(fact.position, deactivated=event.user_id)
         case AccountActivated():
             return Control(fact.position, activated=event.user_id)
-        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
-            frame = EventFrame(event.topic, fact.position, None, None, fact.at, fact.meta.actor, _data(fact))
-            return Control(fact.position, own=[Own(event.user_id, _encode(frame).decode())])
-    return None
+    if (telling := TELLS_OWN.get(type(event))) is None:
+        return None
+    frame = OwnEvent(event.topic, fact.position, None, None, fact.at, fact.meta.actor, telling.of(fact))
+    return Control(fact.position, own=[Own(event.user_id, _encode(frame).decode())])
 
 
-def _data(fact: Recorded[Any]) -> Any:
-    event = fact.event
-    match event:
-        case MessagePosted() | MessageEdited() | MessageDeleted():
-            return view_of(fact)
-        case RoomOpened():
-            return _room(event.room_id, event.name, event.description, event.is_private, event.history, event.owner_id)
-        case RoomChanged():
-            return _room(event.room_id, event.name, event.description, event.is_private, event.history, event.by)
-        case RoomArchivedEvent():
-            return {"id": event.room_id, "is_archived": True, "by": event.by}
+def _room(fact: Recorded[RoomChanged | RoomArchivedEvent]) -> RoomAfter:
+    e = fact.event
+    is_archived = isinstance(e, RoomArchivedEvent)
+    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by)
+
+
+def _opened(fact: Recorded[RoomOpened]) -> RoomAfter:
+    e = fact.event
+    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id)
+
+
+def _itself(fact: Recorded[Any]) -> Event:
+    event: Event = fact.event
     return event
 
 
-def _room(
-    room_id: UUID, name: str, description: str | None, is_private: bool, history: str, by: UUID
-) -> dict[str, Any]:
-    return {
-        "id": room_id,
-        "name": name,
-        "description": description or None,
-        "is_private": is_private,
-        "history": history,
-        "is_archived": False,
-        "by": by,
-    }
+_OF_MEMBERS: dict[type[Event], Telling] = {
+    MemberJoined: Telling(MemberJoined, _itself),
+    MemberLeft: Telling(MemberLeft, _itself),
+    MemberRemoved: Telling(MemberRemoved, _itself),
+    MemberRoleChanged: Telling(MemberRoleChanged, _itself),
+}
+TELLS_ROOM: dict[type[Event], Telling] = {
+    MessagePosted: Telling(MessageView, posted_view),
+    MessageEdited: Telling(MessageView, edited_view),
+    MessageDeleted: Telling(MessageView, deleted_view),
+    **_OF_MEMBERS,
+    RoomOpened: Telling(RoomAfter, _opened),
+    RoomChanged: Telling(RoomAfter, _room),
+    RoomArchivedEvent: Telling(RoomAfter, _room),
+}
+TELLS_OWN: dict[type[Event], Telling] = {
+    **_OF_MEMBERS,
+    ReadMarked: Telling(ReadMarked, _itself),
+    ProfileChanged: Telling(ProfileChanged, _itself),
+}

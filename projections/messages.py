@@ -7,9 +7,9 @@ An access check and the page that it guards are one statement.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from domain.facts import Event, Recorded
@@ -98,6 +98,9 @@ MESSAGES = Table(
 )
 
 
+Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
+
+
 class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for."""
 
@@ -109,8 +112,8 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     file_id: FileId | None
     reply_to: MessageId | None
     is_edited: bool
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     position: int
     version: int
     deleted: bool

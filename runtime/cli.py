@@ -8,10 +8,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from domain.account import ACCOUNT_ROLES
 from projections import PROJECTIONS
-from runtime.settings import SettingRefused, Settings, read
+from runtime.settings import SettingRefused, Settings, address, read
 
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 
@@ -79,6 +80,20 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+    saying = add("say", _say, "Post a message as a member of a room; prints its position.")
+    saying.add_argument("room", metavar="ROOM", help="its id, or its name")
+    saying.add_argument("text", metavar="TEXT", help="what to say")
+    listening = add("listen", _listen, "Print what happens in a room, whatever becomes of the connection.")
+    listening.add_argument("room", metavar="ROOM", help="its id, or its name")
+    listening.add_argument(
+        "--after", type=_position, metavar="N", help="everything after this position; else from now on"
+    )
+    listening.add_argument("--json", action="store_true", help="print JSON, an event a line")
+    for talking in (saying, listening):
+        talking.add_argument("--email", required=True, help="who it is; the password is asked for, or HANSARD_PASSWORD")
+        talking.add_argument(
+            "--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT"
+        )
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
 
@@ -168,6 +183,37 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
     return await every(settings)
 
 
+def _say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from runtime.talk import password_of, say
+
+    # The password is asked for before there is a loop, so that Ctrl-C answers too.
+    return say(_server(settings, asked), asked.email, password_of(settings, asked.email), asked.room, asked.text)
+
+
+def _listen(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from runtime.talk import listen, password_of
+
+    who = _server(settings, asked), asked.email, password_of(settings, asked.email)
+    return listen(*who, asked.room, after=asked.after, as_json=asked.json)
+
+
+def _server(settings: Settings, asked: argparse.Namespace) -> str:
+    return str(asked.url or address(settings))
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address like https://chat.example.com")
+    return text
+
+
+def _position(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no position: a whole number, from 0")
+    return int(text)
+
+
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.doctor import doctor
 
@@ -176,6 +222,8 @@ async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
 
 def _is_sentence(error: Exception) -> bool:
     """Whether an exception was written for the person who reads it."""
+    from hansard_client import HansardError
+
     from adapters.lanes import LanesUnavailable
     from adapters.tokens import KeyNotRetired
     from adapters.vault import MasterKeyWrong
@@ -184,12 +232,13 @@ def _is_sentence(error: Exception) -> bool:
     from gateway.server import PortTaken
     from runtime.embedded import EmbeddedFailed
     from runtime.migrate import MigrationRefused
+    from runtime.talk import CannotTalk
     from runtime.wiring import AccountUnknown, NotRunning
 
     return isinstance(
         error,
-        (LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
-         AccountUnknown, NotRunning),
+        (LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
     )  # fmt: skip
 
 

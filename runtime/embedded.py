@@ -46,6 +46,9 @@ POSTGRES_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+if sys.platform == "linux":
+    # After a crash all files are synced first: one by one that took 2 to 6 s on a busy disk, at once 0.15 s.
+    POSTGRES_SETTINGS["recovery_init_sync_method"] = "syncfs"
 VALKEY_SETTINGS = ("--port", "0", "--unixsocketperm", "700", "--appendonly", "yes", "--appendfsync", "everysec",
                    "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no")  # fmt: skip
 

@@ -28,8 +28,10 @@ class SettingRefused(Exception):
     """A variable of the environment cannot be what it is; the sentence names it."""
 
 
-def setting(default: Any, sentence: str, *, low: int | None = None, high: int | None = None) -> Any:
-    return field(default=default, metadata={"sentence": sentence, "low": low, "high": high})
+def setting(
+    default: Any, sentence: str, *, low: int | None = None, high: int | None = None, secret: bool = False
+) -> Any:
+    return field(default=default, repr=not secret, metadata={"sentence": sentence, "low": low, "high": high})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class Settings:
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
-    schema: Literal["on", "off"] = setting("on", "Whether /schema is served.")
+    schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
@@ -98,6 +100,11 @@ class Settings:
     argon2_parallelism: int = setting(1, "Lanes of one password hash.", low=1, high=64)
     master_key_file: Path = setting(
         Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home."
+    )
+    password: str = setting(
+        "",
+        "The password of 'hansard say' and 'listen', where nobody can be asked for it. Servers need none.",
+        secret=True,
     )
     issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
 
@@ -144,6 +151,12 @@ def read(environment: Mapping[str, str]) -> Settings:
     _check_limits(settings)
     _check_production(settings)
     return settings
+
+
+def address(settings: Settings) -> str:
+    """Return where a gateway of these settings is reached from its own machine."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def example() -> str:

@@ -14,7 +14,7 @@ import urllib.request
 from gateway.server import listen
 from runtime.embedded import Embedded, tied_to_parent
 from runtime.migrate import create_database, migrate
-from runtime.settings import Settings
+from runtime.settings import Settings, address
 
 PROCESSES = ("gateway", "projector", "worker")
 STOP_SECONDS = 25.0
@@ -114,7 +114,7 @@ class _House:
 
     async def _becomes_ready(self) -> bool:
         """Wait until requests can be served; False when told to stop before."""
-        url = f"http://{_reachable(self._settings.host)}:{self._settings.port}/readyz"
+        url = f"{address(self._settings)}/readyz"
         deadline = time.monotonic() + READY_SECONDS
         while not self._stop.is_set() and time.monotonic() < deadline:
             if await asyncio.to_thread(_answers, url):
@@ -127,7 +127,7 @@ class _House:
 
 def welcome(settings: Settings) -> str:
     """Return what a newcomer reads: the address, and three lines to type."""
-    base = f"http://{_reachable(settings.host)}:{settings.port}"
+    base = address(settings)
     api = f"{base}/api/v1"
     person = '{"email":"ada@example.com","username":"ada","password":"correct horse battery"}'
     login = '{"email":"ada@example.com","password":"correct horse battery"}'
@@ -148,10 +148,6 @@ The API: {base}/schema
 
 def say(sentence: str) -> None:
     print(sentence, flush=True)
-
-
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 def _answers(url: str) -> bool:

@@ -172,11 +172,11 @@ async def run_gateway(settings: Settings) -> int:
         following = asyncio.create_task(hub.run(), name="hub")
         posting = asyncio.create_task(house.post.run(), name="post")
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
-        _end_with(stop, writer, postponed, following, posting, counting)
+        failed = _end_with(stop, writer, postponed, following, posting, counting)
         async with background(counting, posting, following, postponed, writer):
             log.info("listening", address=f"http://{settings.host}:{settings.port}")
             await serve(create_app(house), listener, stop, drain=hub.drain)
-    return 0
+    return 1 if failed else 0
 
 
 async def run_projector(settings: Settings) -> int:
@@ -188,11 +188,11 @@ async def run_projector(settings: Settings) -> int:
         follower = Follower(LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over)
         following = asyncio.create_task(follower.run(), name="live group")
         telling = asyncio.create_task(publisher.run(), name="publisher")
-        _end_with(stop, following, telling)
+        failed = _end_with(stop, following, telling)
         async with background(following, telling):
             await stop.wait()
         await lanes.close()
-    return 0
+    return 1 if failed else 0
 
 
 async def run_worker(settings: Settings) -> int:
@@ -204,10 +204,10 @@ async def run_worker(settings: Settings) -> int:
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(Janitor(base.record).run(), name="janitor"),
         ]
-        _end_with(stop, *loops)
+        failed = _end_with(stop, *loops)
         async with background(*loops):
             await stop.wait()
-    return 0
+    return 1 if failed else 0
 
 
 async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_only: bool) -> int:
@@ -293,16 +293,20 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-def _end_with(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> None:
-    """Stop the process when one of its loops fails: a supervisor starts it afresh."""
+def _end_with(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> list[str]:
+    """Stop the process when one of its loops fails: a supervisor starts it afresh. Answers those that failed so far,
+    so that the exit code can say so."""
+    failed: list[str] = []
 
     def ended(loop: "asyncio.Task[None]") -> None:
         if not loop.cancelled():
             log.error("a loop ended", loop=loop.get_name(), exc_info=loop.exception())
+            failed.append(loop.get_name())
             stop.set()
 
     for loop in loops:
         loop.add_done_callback(ended)
+    return failed
 
 
 def _name() -> str:

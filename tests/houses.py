@@ -165,6 +165,7 @@ async def gateway(
     proxies: Proxies = Proxies(),  # noqa: B008
     verify_email: bool = False,
     mails: Mails | None = None,
+    schema_on: bool = True,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
@@ -181,7 +182,7 @@ async def gateway(
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, True, True, 8, quotas, proxies, verify_email),
+            terms=Terms("test", origins, registration_open, schema_on, True, 8, quotas, proxies, verify_email),
             record_id=head.record,
             record=record,
             db=db,

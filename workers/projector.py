@@ -8,6 +8,7 @@ never holds the rows up.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -64,12 +65,10 @@ class Follower:
             if facts:
                 await self._write(facts)
             elif lapsed() - self._renewed > LEASE_SECONDS / 3:
-                await checkpoints.renew(self._db, self.group.name, self.lease.epoch, LEASE_SECONDS)
+                await checkpoints.renew(self._db, self.group.name, self.lease, LEASE_SECONDS)
                 self._renewed = lapsed()
         except LeaseLost:
-            log.warning("lease lost", group=self.group.name, owner=self._owner)
-            self.lease = None
-            return -1
+            return await self.step() if await self._is_still_ours(self.lease) else -1
         if facts and self._committed:
             self._committed(facts)
         return len(facts)
@@ -87,8 +86,10 @@ class Follower:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
             if self.lease is not None:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+                # Without Postgres it ends by itself; what this loop failed with must not be hidden by that.
+                with suppress(RecordUnavailable, TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
 
     async def _take(self) -> bool:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, LEASE_SECONDS)
@@ -96,6 +97,15 @@ class Follower:
             log.info("lease taken", group=self.group.name, epoch=self.lease.epoch, position=self.lease.position)
             self._renewed = lapsed()
         return self.lease is not None
+
+    async def _is_still_ours(self, lease: Lease) -> bool:
+        """Find out where the group stands: a crash of Postgres may have taken commits back, or hidden that one came."""
+        self.lease = await checkpoints.held(self._db, self.group.name, lease.epoch)
+        if self.lease is None:
+            log.warning("lease lost", group=self.group.name, owner=self._owner)
+            return False
+        log.warning("place corrected", group=self.group.name, position=self.lease.position, instead_of=lease.position)
+        return True
 
     async def _write(self, facts: Sequence[Recorded[Event]]) -> None:
         assert self.lease is not None
@@ -107,7 +117,7 @@ class Follower:
         position = facts[-1].position
         # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
-            await checkpoints.move(transaction, self.group.name, self.lease.epoch, position, LEASE_SECONDS)
+            await checkpoints.move(transaction, self.group.name, self.lease, position, LEASE_SECONDS)
             await batch.write(transaction)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = lapsed()
@@ -173,12 +183,20 @@ class Publisher:
         facts = [fact for fact in facts if fact.position > (self._place or 0)]
         if not facts:
             return
+        if facts[0].position > self._place + 1:
+            await self._tell_between(facts[0].position)
         await self._learn_previous(facts)
         entries: list[Entry] = []
         for fact in facts:
             entries += self._entries(fact)
         await self._lanes.publish(entries, told=facts[-1].position)
         self._place = facts[-1].position
+
+    async def _tell_between(self, position: int) -> None:
+        """Tell what was committed and never handed over: the answer to its commit was lost."""
+        assert self._place is not None
+        while self._place < position - 1:
+            await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
 
     def _entries(self, fact: Recorded[Any]) -> list[Entry]:
         entries = []

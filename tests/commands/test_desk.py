@@ -291,3 +291,22 @@ async def test_an_audit_read_is_recorded_once_a_session_filter_and_minute(databa
         clock[0] += timedelta(minutes=1)
         written.append(bool((await desk.do(NoteAuditRead("/x"), ada)).facts))
         assert written == [True, False, True, False, True]
+
+
+async def test_a_send_that_was_posted_is_a_duplicate_even_for_who_was_removed_since(database_url: str) -> None:
+    """The answer to the first send may be lost, and the removal come before the second: it must not be called refused."""
+    async with ledger(database_url) as (_, _, desk):
+        ada, ben, room_id, message_id = UserId(uuid4()), UserId(uuid4()), RoomId(uuid4()), MessageId(uuid4())
+        for user_id in (ada, ben):
+            await desk.do(RegisterAccount(user_id, f"{user_id}@example.com", f"{user_id.hex[:9]}", "no hash"), Caller())
+        await desk.do(OpenRoom(room_id, "Lobby"), Caller(user_id=ada))
+        await desk.do(PutMember(room_id, ben, "member"), Caller(user_id=ada))
+        send = PostMessage(room_id, message_id, "once")
+        posted = await desk.do(send, Caller(user_id=ben))
+        await desk.do(RemoveMember(room_id, ben), Caller(user_id=ada))
+        async with ledger(database_url) as (_, _, elsewhere):
+            for at in (desk, elsewhere):
+                again = await at.do(send, Caller(user_id=ben))
+                assert (again.facts, again.position) == ((), posted.position)
+                with pytest.raises(NotAMember):
+                    await at.do(PostMessage(room_id, MessageId(uuid4()), "again"), Caller(user_id=ben))

@@ -153,6 +153,11 @@ class TestRoom:
         with pytest.raises(RoomNotFound):
             room.archive(None, by=ADA)
 
+    def test_archiving_says_what_the_room_stays(self) -> None:
+        changed = RoomChanged(LOBBY, "Hall", "Where we meet", True, "joined", ADA)
+        (archived,) = room.archive(given_facts(room.ROOM, OPENED, changed), by=ADA)
+        assert archived == RoomArchivedEvent(LOBBY, ADA, "Hall", "Where we meet", True, "joined")
+
     @given(st.lists(st.tuples(st.booleans(), st.sampled_from([ADA, BEN, EVE]))))
     def test_a_room_never_loses_its_last_owner(self, steps: list[tuple[bool, UserId]]) -> None:
         events: list[Event] = [OPENED]

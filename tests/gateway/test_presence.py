@@ -12,8 +12,8 @@ from adapters.roster import People, Roster, RosterUnavailable, Seat, Whisper
 from domain.ids import RecordId, RoomId, UserId, uuid7
 from domain.limits import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX
 from gateway.presence import _most
-from tests.gateway.test_sockets import line
 from tests.houses import Gateway, deployment, gateway
+from tests.lines import line
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gateway import protocol
 from gateway.protocol import BadFrame, Ping, Send, Subscribe
+from tests.fuzz.making import Case
+from tests.fuzz.promises import hold
 
 ROOM = str(uuid4())
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(ROOM)
@@ -34,23 +36,20 @@ def parse(text: str) -> Any:
 @settings(max_examples=400)
 @given(kinds, st.dictionaries(names, values, max_size=6))
 def test_frames_of_every_shape(kind: str, fields: dict[str, Any]) -> None:
-    asked = parse(json.dumps({**fields, "type": kind}))
-    if isinstance(asked, BadFrame):
-        number = fields.get("id")
-        assert asked.request is None or asked.request == number
+    hold(Case(json.dumps({**fields, "type": kind})))
 
 
 @settings(max_examples=300)
 @given(st.text(max_size=200))
 def test_any_text(text: str) -> None:
-    parse(text)
+    hold(Case(text))
 
 
 @settings(max_examples=300)
 @given(st.integers(0, 120), st.text(max_size=3))
 def test_mutated_frames(at: int, inserted: str) -> None:
     good = json.dumps({"id": 1, "type": "send", "room_id": ROOM, "content": "hello"})
-    parse(good[:at] + inserted + good[at + len(inserted) :])
+    hold(Case(good[:at] + inserted + good[at + len(inserted) :]))
 
 
 def test_intents() -> None:
@@ -72,12 +71,62 @@ def test_intents() -> None:
         ('{"id":"7","type":"ping"}', None, "field.invalid"),
         ('{"id":7,"type":"read","room_id":"%s","position":-1}' % ROOM, 7, "field.invalid"),
         ('{"id":7,"type":"read","room_id":"%s","position":9223372036854775808}' % ROOM, 7, "field.invalid"),
+        # What can be said back is answered, though no client's numbers hold it exactly.
+        ('{"id":9007199254740992,"type":"ping"}', 9007199254740992, "field.invalid"),
+        ('{"id":-1,"type":"ping"}', -1, "field.invalid"),
+        ('{"id":9223372036854775808,"type":"ping"}', None, "field.invalid"),
+        ('{"id":%s,"type":"ping"}' % ("1" * 5000), None, "field.invalid"),
+        ('{"id":7.0,"type":"ping"}', None, "field.invalid"),
+        ('{"id":true,"type":"ping"}', None, "field.invalid"),
+        ('{"id":7,"type":"edit","message_id":"%s","content":"","version":2147483648}' % ROOM, 7, "field.invalid"),
+        ('{"id":7,"type":"edit","message_id":"%s","content":"","version":-1}' % ROOM, 7, "field.invalid"),
+        ('{"id":7,"type":"delete","message_id":"%s","reason":"%s"}' % (ROOM, "x" * 501), 7, "field.invalid"),
+        ('{"id":7,"type":"subscribe","rooms":{}}', 7, "field.invalid"),
+        ('{"id":7,"type":"subscribe","rooms":{"%s":1,"%s":1}}' % (ROOM, ROOM), 7, "body.duplicate_key"),
+        ('{"id":7,"type":"subscribe","rooms":{"%s":1,"%s":2}}' % (ROOM, ROOM.upper()), 7, "body.duplicate_key"),
+        ('{"id":7,"type":"ping","\\u0069d":8}', 8, "body.duplicate_key"),
+        ('{"id":7,"type":"ping","extra":1', None, "frame.not_json"),
+        ('{"id":7,"type":"authenticate","token":"\\ud83d"}', 7, "field.invalid"),
+        ('{"id":7,"type":"authenticate","token":"\\ud83d"', None, "frame.not_json"),
+        ('{"id":7,"type":"ping"}x', None, "frame.not_json"),
+        ('\ufeff{"id":7,"type":"ping"}', None, "frame.not_json"),
     ],
 )
 def test_bad_frames(text: str, request_id: int | None, code: str) -> None:
     bad = parse(text)
     assert isinstance(bad, BadFrame)
     assert (bad.request, bad.code) == (request_id, code)
+
+
+def test_many_rooms_are_as_many_as_a_socket_may_hear() -> None:
+    rooms = {str(uuid4()): None for _ in range(1_001)}
+    assert parse(json.dumps({"id": 1, "type": "subscribe", "rooms": rooms})).code == "field.invalid"
+    rooms.popitem()
+    assert len(parse(json.dumps({"id": 1, "type": "subscribe", "rooms": rooms})).rooms) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        # What the client wrote never passes for the server's own words about where the fault is.
+        ('{"id":7,"type":"ping","a` - at `$.b":1}', "/a` - at `$.b: This field is not known here."),
+        ('{"id":7,"type":"pi - at `$.b`"}', "/type: Invalid value 'pi - at `$.b`'"),
+        ('{"id":7,"type":"subscribe","rooms":{"x":1}}', "/rooms: Invalid UUID"),
+        ('{"id":7,"type":"read","room_id":"%s","position":"1"}' % ROOM, "/position: Expected `int`, got `str`"),
+    ],
+)
+def test_a_fault_names_its_field(text: str, detail: str) -> None:
+    assert parse(text).detail == detail
+
+
+def test_a_fault_does_not_repeat_a_whole_frame() -> None:
+    for text in ('{"id":7,"type":"ping","%s":1}', '{"id":7,"type":"%s"}'):
+        assert len(parse(text % ("x" * 100_000)).detail) < 400
+
+
+def test_what_is_no_number_of_a_client_is_still_answered() -> None:
+    bad = parse('{"id":-9223372036854775808,"type":"ping"}')
+    assert json.loads(protocol.refusal(bad.request, bad.code, bad.detail, 422) or b"")["id"] == -(2**63)
 
 
 def test_replies() -> None:

@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from runtime.embedded import Embedded
-from tests.gateway.test_sockets import line
 from tests.houses import Gateway, deployment
+from tests.lines import line
 
 
 @pytest.fixture

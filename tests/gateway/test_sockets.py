@@ -3,68 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.houses import Gateway, Person, deployment, gateway
-
-
-class Line:
-    """One socket of a test: frames by kind, in the order they came."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self._next = 0
-
-    async def frame(self, *, seconds: float = 5) -> dict[str, Any]:
-        async with asyncio.timeout(seconds):
-            return dict(json.loads(await self.socket.recv()))
-
-    async def until(self, kind: str, *, seconds: float = 5, **fields: Any) -> dict[str, Any]:
-        """Read frames until one of this type with these fields; answers it."""
-        while True:
-            frame = await self.frame(seconds=seconds)
-            if frame["type"] == kind and fields.items() <= frame.items():
-                return frame
-
-    async def events(self, count: int, *, seconds: float = 5) -> list[dict[str, Any]]:
-        """Read the next events of rooms."""
-        found = []
-        while len(found) < count:
-            frame = await self.frame(seconds=seconds)
-            if frame["type"] == "event" and frame["room_id"] is not None:
-                found.append(frame)
-        return found
-
-    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Send a request and return its reply; frames before it are passed over."""
-        self._next += 1
-        await self.socket.send(json.dumps({"id": self._next, "type": kind, **fields}))
-        return await self.until("reply", id=self._next)
-
-    async def closed(self) -> int:
-        """Read on until the socket is closed; answers the code."""
-        try:
-            while True:
-                await self.frame()
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, "the server said why"
-            return closed.rcvd.code
-
-
-@asynccontextmanager
-async def line(
-    to: Gateway, person: Person | None, room_id: str | None = None, query: str = "", **options: Any
-) -> AsyncIterator[Line]:
-    headers = {"Authorization": f"Bearer {person.token}"} if person else {}
-    path = f"/api/v1/ws/{room_id}" if room_id else "/api/v1/ws"
-    async with connect(f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **options) as socket:
-        yield Line(socket)
+from tests.lines import line
 
 
 @pytest.fixture
@@ -172,7 +118,7 @@ async def test_a_long_resume_comes_in_pages_and_ends_live(house: Gateway) -> Non
     room_id = await ada.room()
     async with line(house, ada, room_id) as hers:
         for i in range(1_300):
-            await hers.socket.send(json.dumps({"id": i, "type": "send", "room_id": room_id, "content": str(i)}))
+            await hers.send("send", id=i, room_id=room_id, content=str(i))
         replies = 0
         while replies < 1_300:
             replies += (await hers.frame())["type"] == "reply"
@@ -270,7 +216,7 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         assert (await hers.ask("authenticate", token=ada.token))["ok"]
         assert (await hers.frame())["type"] == "hello"
     async with line(house, None) as hers:
-        await hers.socket.send(json.dumps({"id": 1, "type": "ping"}))
+        await hers.send("ping", id=1)
         assert await hers.closed() == 4401
 
 
@@ -288,6 +234,9 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         ('{"id":7,"type":"unsubscribe","room_id":"%s","room_id":"%s"}' % (uuid4(), uuid4()), "body.duplicate_key"),
         ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % uuid4(), "field.invalid"),
         ('{"id":7,"type":"subscribe"}', "field.invalid"),
+        ('{"id":7,"type":"authenticate","token":"\\ud83d"}', "field.invalid"),
+        ('{"id":7,"type":"subscribe","rooms":{}}', "field.invalid"),
+        ('{"id":%s,"type":"ping"}' % 10**30, 4500),
     ],
 )
 async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str, outcome: int | str) -> None:
@@ -300,6 +249,20 @@ async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str,
         else:
             reply = await hers.until("reply", id=7)
             assert (reply["ok"], reply["error"]["code"]) == (False, outcome)
+
+
+async def test_what_a_text_may_not_hold_is_the_domains_to_say(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    async with line(house, ada, room_id) as hers:
+        for content in ("a\x00b", "\x1b[2J", "\x85"):
+            reply = await hers.ask("send", room_id=room_id, content=content)
+            assert (reply["error"]["code"], reply["error"]["status"]) == ("field.invalid", 422)
+            assert "U+00" in reply["error"]["detail"]
+        # A number that no client should use is answered nevertheless, and the socket lives on.
+        await hers.socket.send('{"id":9007199254740993,"type":"ping"}')
+        assert (await hers.until("reply"))["id"] == 9007199254740993
+        assert (await hers.ask("send", room_id=room_id, content="still here"))["ok"]
 
 
 async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(house: Gateway) -> None:

@@ -17,8 +17,8 @@ from adapters.vault import Master
 from domain.ids import RecordId, SessionId, UserId
 from domain.ports import Access
 from domain.refusals import BadToken
-from tests.gateway.test_sockets import line
 from tests.houses import MASTER, Gateway, Person, deployment, gateway
+from tests.lines import line
 
 ORIGIN = "https://chat.example.com"
 

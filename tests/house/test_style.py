@@ -15,7 +15,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("domain", "commands", "projections", "adapters", "gateway", "workers", "runtime")
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).glob("*.py") if path.read_text().strip())
+FOLDERS = [*(ROOT / room for room in ROOMS), ROOT / "clients" / "python" / "hansard_client"]
+MODULES = sorted(path for folder in FOLDERS for path in folder.glob("*.py") if path.read_text().strip())
 EVERYTHING = MODULES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
 # Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.
 TREES = {path: ast.parse(path.read_text()) for path in EVERYTHING}

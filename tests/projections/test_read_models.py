@@ -27,6 +27,12 @@ from tests.houses import ledger, running
 from workers.projector import Follower, Publisher
 from workers.rebuild import Rebuild
 
+SELECT_HTML = "SELECT position, version, html FROM read.message_html"
+
+
+def _row(*columns: object) -> tuple[object, ...]:
+    return columns
+
 
 async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
     """Let six people do what they like in four rooms; what is refused does not happen."""
@@ -171,6 +177,46 @@ async def test_the_loser_of_a_lease_writes_nothing(database_url: str) -> None:
         assert await two.step() > 0
 
 
+@pytest.mark.parametrize("talk_goes_on", [True, False])
+async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, talk_goes_on: bool) -> None:
+    """Rows and checkpoint do not wait for the disk: after a crash of Postgres both may stand where they stood before,
+    while the follower lives on and remembers more."""
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(MESSAGE_HTML, record, db, owner="one")
+        await make_history(desk, 1, 30)
+        assert await follower.step() > 0
+        assert follower.lease
+        before, rows = follower.lease, await db.all(_row, SELECT_HTML)
+        await make_history(desk, 2, 60)
+        assert await follower.step() > 0
+        # What a crash leaves: the rows and the checkpoint of the first batch.
+        async with db.transaction() as crash:
+            await crash.run("DELETE FROM read.message_html")
+            for row in rows:
+                await crash.run("INSERT INTO read.message_html (position, version, html) VALUES ($1, $2, $3)", *row)
+            await crash.run("UPDATE read.checkpoints SET position = $1", before.position)
+        if talk_goes_on:
+            await make_history(desk, 3, 20)
+        head = (await record.head()).position
+        async with asyncio.timeout(10):
+            while await checkpoints.position(db, MESSAGE_HTML.name) < head:
+                await follower.step()
+        (verdict,) = await Rebuild(MESSAGE_HTML, record, db, progress=lambda progress: None).run(swap=False)
+        assert verdict.is_equal, verdict.sentence()
+
+
+async def test_a_batch_whose_commit_was_not_heard_of_is_not_written_again(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(MESSAGE_HTML, record, db, owner="one")
+        await make_history(desk, 1, 60)
+        assert await follower.step() > 0
+        assert follower.lease
+        heard_of = checkpoints.Lease(follower.lease.epoch, 0, follower.lease.version)
+        follower.lease = heard_of
+        assert await follower.step() == 0
+        assert await checkpoints.position(db, MESSAGE_HTML.name) == (await record.head()).position
+
+
 @pytest.fixture
 async def lanes(redis_url: str) -> AsyncIterator[Lanes]:
     made = Lanes.open(redis_url, RecordId(uuid4()), 4)
@@ -237,6 +283,31 @@ async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_che
         await redis.delete(*[key async for key in redis.scan_iter(match=f"hansard:{(await record.head()).record}:*")])
         await redis.aclose()
         await Publisher(record, db, lanes, LIVE).step()
+        await lanes.close()
+
+
+@pytest.mark.parametrize("other_told", [True, False])
+async def test_who_publishes_again_after_another_did_knows_what_rooms_heard_meanwhile(
+    database_url: str, redis_url: str, other_told: bool
+) -> None:
+    """A `prev` that skips what was told in between would hide it from every hub that missed it."""
+    async with ledger(database_url) as (db, record, desk):
+        lanes = Lanes.open(redis_url, (await record.head()).record, 4)
+        one, two = (Publisher(record, db, lanes, LIVE) for _ in range(2))
+        await one.step()
+        await two.step()
+        place = 0
+        for seed, publisher in ((5, one), (6, two if other_told else None), (7, one)):
+            await make_history(desk, seed, 40)
+            if publisher is not None:
+                publisher.hand_over(await record.after(place, limit=10_000))
+                await publisher.step()
+            place = (await record.head()).position
+        told = [entry for lane in range(4) for entry in await entries_of(lanes, lane)]
+        heard = [fact for fact in await record.after(0, limit=10_000) if fact.event.audience() is not None]
+        assert sorted(entry.position for entry in told) == [fact.position for fact in heard]
+        asked = [(entry.room_id, entry.position) for entry in told if entry.room_id is not None]
+        assert [entry.prev for entry in told] == list(await record.previous_in_rooms(asked))
         await lanes.close()
 
 

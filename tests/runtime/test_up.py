@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.houses import PASSWORD, free_port
+from tests.lines import Line
 
 UP = (sys.executable, "-m", "runtime.cli")
 
@@ -207,6 +209,33 @@ async def test_what_is_not_there_is_one_sentence(
     assert says in said and said.startswith("hansard: ") and said.count("\n") == 1
 
 
+async def test_a_process_whose_loop_failed_says_so_by_its_exit_code(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    """A supervisor that starts again only what failed must hear of it."""
+    key = tmp_path / "master.key"
+    key.write_text("0f" * 32)
+    key.chmod(0o600)
+    alone = System(tmp_path / "home", free_port())
+    alone.environment |= {
+        "HANSARD_DATABASE_URL": database_url,
+        "HANSARD_REDIS_URL": redis_url,
+        "HANSARD_MASTER_KEY_FILE": str(key),
+    }
+    process = await alone.command("projector")
+    assert process.stdout
+    async with asyncio.timeout(30):
+        async for line in process.stdout:
+            if b"lease taken" in line:
+                break
+        postgres = await asyncpg.connect(database_url)
+        await postgres.execute("DROP TABLE read.checkpoints")
+        await postgres.close()
+        said = await process.stdout.read()
+        assert await process.wait() == 1
+    assert b"a loop ended" in said and b"live group" in said
+
+
 async def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     mounted = await asyncio.create_subprocess_exec(
         *("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)), stderr=asyncio.subprocess.DEVNULL
@@ -281,16 +310,17 @@ async def _send_all(house: System, token: str, room_id: str, ids: list[str], ack
     while missing := [message_id for message_id in ids if message_id not in acknowledged]:
         with suppress(OSError, WebSocketException, TimeoutError):
             headers = {"Authorization": f"Bearer {token}"}
-            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as line:
+            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as socket:
+                line = Line(socket)
                 for start in range(0, len(missing), 8):
                     some = dict(enumerate(missing[start : start + 8]))
                     for number, message_id in some.items():
                         frame = {"room_id": room_id, "message_id": message_id, "content": message_id}
-                        await line.send(json.dumps({"id": number, "type": "send", **frame}))
+                        await line.send("send", id=number, **frame)
                     waiting = set(some)
                     async with asyncio.timeout(5):
                         while waiting:
-                            reply = json.loads(await line.recv())
+                            reply = await line.frame()
                             if reply["type"] == "reply":
                                 waiting.discard(reply["id"])
                                 if reply["ok"]:

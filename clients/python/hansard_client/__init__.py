@@ -1,0 +1,49 @@
+"""An async client of Hansard. `Client` calls its HTTP API, `Client.chat()` keeps up a connection that loses nothing."""
+
+from hansard_client.backoff import Backoff
+from hansard_client.chat import Chat
+from hansard_client.client import Client
+from hansard_client.conversation import Conversation
+from hansard_client.errors import (
+    Closed,
+    FieldError,
+    HansardError,
+    NotLoggedIn,
+    RecordChanged,
+    Refused,
+    Unacknowledged,
+    Unreachable,
+)
+from hansard_client.feeds import Feed, Notices
+from hansard_client.models import Event, Member, Message, Meta, Notice, Profile, Room, Sent, Session, User, Version
+from hansard_client.wire import Dial, Wire
+
+__all__ = [
+    "Backoff",
+    "Chat",
+    "Client",
+    "Closed",
+    "Conversation",
+    "Dial",
+    "Event",
+    "Feed",
+    "FieldError",
+    "HansardError",
+    "Member",
+    "Message",
+    "Meta",
+    "NotLoggedIn",
+    "Notice",
+    "Notices",
+    "Profile",
+    "RecordChanged",
+    "Refused",
+    "Room",
+    "Sent",
+    "Session",
+    "Unacknowledged",
+    "Unreachable",
+    "User",
+    "Version",
+    "Wire",
+]

@@ -1,0 +1,188 @@
+"""What the server says, as values. Ids are strings, times are aware datetimes; fields not known here are passed over."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal, Self, TypedDict
+
+Role = Literal["owner", "admin", "member"]
+Json = Mapping[str, Any]
+
+
+def _read_by(read: Callable[[Any], Any]) -> Any:
+    return field(metadata={"read": read})
+
+
+def _time() -> Any:
+    return _read_by(datetime.fromisoformat)
+
+
+@dataclass(frozen=True)
+class _Said:
+    @classmethod
+    def of(cls, said: Json) -> Self:
+        """Return what a JSON object says. A field that it lacks is None: servers may be older or newer."""
+        found = {}
+        for each in fields(cls):
+            value, read = said.get(each.name), each.metadata.get("read")
+            found[each.name] = value if value is None or read is None else read(value)
+        return cls(**found)
+
+
+@dataclass(frozen=True)
+class User(_Said):
+    """What everybody may see of somebody."""
+
+    id: str
+    username: str
+    avatar_url: str | None
+    created_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Profile(_Said):
+    """What a person sees of themselves."""
+
+    id: str
+    email: str
+    username: str
+    avatar_url: str | None
+    is_active: bool
+    is_verified: bool
+    version: int
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Session(_Said):
+    """What logging in answers. The refresh token is good for one use: whoever keeps it keeps the newest."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    user: Profile = _read_by(Profile.of)
+
+
+@dataclass(frozen=True)
+class Message(_Said):
+    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty."""
+
+    id: str
+    room_id: str
+    sender_id: str | None
+    message_type: str
+    content: str
+    file_id: str | None
+    reply_to: str | None
+    is_edited: bool
+    deleted: bool
+    position: int
+    version: int
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Version(_Said):
+    """One version of a message."""
+
+    version: int
+    position: int
+    actor_id: str | None
+    content: str
+    deleted: bool
+    at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Room(_Said):
+    """A room as the caller sees it. Who is no member has no role, and neither `unread` nor `read_position`."""
+
+    id: str
+    name: str
+    description: str | None
+    is_private: bool
+    is_archived: bool
+    history: str
+    owner_id: str
+    my_role: Role | None
+    member_count: int
+    unread: int | None
+    read_position: int | None
+    version: int
+    last_message: Message | None = _read_by(Message.of)
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Member(_Said):
+    user_id: str
+    role: Role
+    joined_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Meta(_Said):
+    """What a deployment is, and how long its record is."""
+
+    record: str
+    position: int
+    feature_level: int
+    version: str
+    limits: Json
+
+
+class RoomChanges(TypedDict, total=False):
+    """What may be changed of a room. Absent means unchanged; None clears the description."""
+
+    name: str
+    description: str | None
+    is_private: bool
+    history: Literal["shared", "joined"]
+
+
+class ProfileChanges(TypedDict, total=False):
+    """What may be changed of one's profile. Absent means unchanged; None clears the avatar."""
+
+    username: str
+    avatar_url: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `kind` says what (`message.posted`), `data` is the whole of it as it was then.
+
+    `room_id` and `prev` are None for what one hears of oneself. Kinds not known to a program are to be passed over.
+    """
+
+    kind: str
+    position: int
+    prev: int | None
+    room_id: str | None
+    at: datetime
+    actor_id: str | None
+    data: Json
+
+    @property
+    def message(self) -> Message | None:
+        """The message that this event is about, if it is about one."""
+        return Message.of(self.data) if self.kind.startswith("message.") else None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A frame that is no room's event: `hello`, `typing`, `presence`, or one not known here. Not told again if missed."""
+
+    type: str
+    frame: Json
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message is on the server's disk, at this position for ever. `duplicate`: it was already, before this send."""
+
+    message_id: str
+    position: int
+    duplicate: bool

@@ -1,0 +1,106 @@
+"""What the server says on a socket: a type for every frame but events (`projections/frames.py`).
+
+The docstrings go into the AsyncAPI document. A frame grows by optional fields only: clients ignore what they do not know.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from domain.ids import RoomId
+
+
+class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
+    """The socket is authenticated. `position` is the record's head at that moment."""
+
+    connection: UUID
+    record: UUID
+    position: int
+    heartbeat_seconds: int
+    session_expires_in: int
+
+
+class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
+    """Yes. What was written names its position; a send its message, and whether it was said before."""
+
+    id: int
+    ok: Literal[True]
+    position: int | UnsetType = UNSET
+    message_id: UUID | UnsetType = UNSET
+    duplicate: bool | UnsetType = UNSET
+    session_expires_in: int | UnsetType = UNSET
+
+
+class Error(Struct, frozen=True):
+    """Why not. `code` is stable, `status` is HTTP's number for it; `retryable`: the very same frame may succeed later."""
+
+    code: str
+    detail: str
+    status: int
+    retryable: bool
+    retry_after_seconds: int | UnsetType = UNSET
+    rooms: dict[RoomId, str] | UnsetType = UNSET
+
+
+class Refusal(Struct, frozen=True, tag_field="type", tag="reply"):
+    """No. Of a subscription to many rooms, `rooms` of the error says which were refused why: of many all or none."""
+
+    id: int
+    ok: Literal[False]
+    error: Error
+
+
+class Live(Struct, frozen=True, tag_field="type", tag="live"):
+    """The replay is over; nothing at or below `position` follows."""
+
+    room_id: UUID
+    position: int
+
+
+class IsTyping(Struct, frozen=True, tag_field="type", tag="typing"):
+    """Somebody of the room is typing; forget it after some seconds. Dropped first where there is too much."""
+
+    room_id: UUID
+    user_id: UUID
+
+
+class Presence(Struct, frozen=True, tag_field="type", tag="presence"):
+    """Somebody of the room came or went. Dropped first where there is too much."""
+
+    room_id: UUID
+    user_id: UUID
+    state: Literal["online", "offline"]
+
+
+class Expiring(Struct, frozen=True, tag_field="type", tag="expiring"):
+    """The token ends soon: authenticate with a fresh one, or the socket is closed with 4401."""
+
+    in_seconds: int
+
+
+class Reconnect(Struct, frozen=True, tag_field="type", tag="reconnect"):
+    """This server goes away: connect anew after so long, and resume."""
+
+    after_ms: int
+
+
+class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
+    """The answer to a ping."""
+
+
+class Reset(Struct, frozen=True, tag_field="type", tag="reset"):
+    """This record never gave the position asked for: the room is not subscribed. Read it again, and start afresh."""
+
+    room_id: UUID
+    reason: Literal["record_changed"]
+
+
+class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    """The caller is no longer in this room; its feed has ended with the event that says so."""
+
+    room_id: UUID
+    reason: Literal["left", "removed"]
+
+
+Frame = Hello | Reply | Refusal | Live | IsTyping | Presence | Expiring | Reconnect | Pong | Reset | Unsubscribed

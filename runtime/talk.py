@@ -1,0 +1,122 @@
+"""Talking from the command line: `hansard say` and `hansard listen`, as any client does, over the API of any server."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from hansard_client import Client, Event, HansardError, Room
+
+from runtime.settings import Settings
+
+PATIENCE_SECONDS = 5.0  # of a person at a terminal; what was lost later is come back to without an end
+
+
+class CannotTalk(Exception):
+    """Why it cannot; the sentence says what to do."""
+
+
+def password_of(settings: Settings, email: str) -> str:
+    """Return the password: the setting, or what the person at the terminal answers."""
+    if settings.password:
+        return settings.password
+    if not sys.stdin.isatty():
+        raise CannotTalk("There is nobody to ask for the password: set HANSARD_PASSWORD.")
+    return getpass.getpass(f"Password of {email}: ")
+
+
+async def say(url: str, email: str, password: str, room: str, text: str) -> int:
+    """Post a message, and print its position: it is then on the server's disk."""
+    async with _logged_in(url, email, password) as client:
+        message = await client.send((await _room(client, room)).id, text)
+    print(message.position)
+    return 0
+
+
+async def listen(url: str, email: str, password: str, room: str, *, after: int | None, as_json: bool) -> int:
+    """Print a room's events until told to stop; on standard error, from where to go on."""
+    async with _logged_in(url, email, password) as client, client.chat() as chat:
+        found = await _room(client, room)
+        feed = await chat.subscribe(found.id, after=after)
+        tell(f"Listening to {visible(found.name)}; Ctrl-C ends it.")
+        names: dict[str, str] = {}
+        try:
+            async for event in feed:
+                print(_line_of_json(event) if as_json else await _line(event, client, names), flush=True)
+        except BrokenPipeError:  # whoever read this has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        finally:
+            tell(f"To go on from here: --after {feed.position}")
+    raise CannotTalk(f"You are no longer in {visible(found.name)}: {feed.reason}.")
+
+
+def tell(sentence: str) -> None:
+    """Say something to the person, beside what is printed for whatever reads it."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Return text of others as a terminal may show it: what could steer it is replaced, further lines are indented."""
+    return "".join(c if c.isprintable() else "\n    " if c == "\n" else " " if c == "\t" else "�" for c in text)
+
+
+@asynccontextmanager
+async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
+    async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
+        await client.login(email, password)
+        try:
+            yield client
+        finally:
+            with suppress(HansardError):  # then the session ends by itself, in seven days
+                await client.logout()
+
+
+async def _room(client: Client, name: str) -> Room:
+    """Return the room of this id, or the one of this name that the caller is in."""
+    with suppress(ValueError):
+        return await client.room(UUID(name))
+    found = [room async for room in client.rooms(q=name, joined=True) if room.name == name]
+    if not found:
+        raise CannotTalk(f"You are in no room named {name}: join it first, or give its id.")
+    if len(found) > 1:
+        raise CannotTalk(f"Several rooms are named {name}; give an id: {', '.join(room.id for room in found)}.")
+    return found[0]
+
+
+def _line_of_json(event: Event) -> str:
+    said = {
+        "event": event.kind, "position": event.position, "prev": event.prev, "room_id": event.room_id,
+        "at": event.at.isoformat(), "actor_id": event.actor_id, "data": event.data,
+    }  # fmt: skip
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _line(event: Event, client: Client, names: dict[str, str]) -> str:
+    who = await _name(event.actor_id, client, names)
+    message = event.message
+    if message is None:
+        whom = await _name(event.data.get("user_id"), client, names)
+        return f"[{event.position}] {who}: {visible(event.kind)} {whom}".rstrip()
+    text = "(deleted)" if message.deleted else visible(message.content)
+    match event.kind:
+        case "message.posted":
+            return f"[{event.position}] {who}: {text}"
+        case "message.deleted":
+            return f"[{event.position}] {who} deleted [{message.position}]"
+    return f"[{event.position}] {who} {visible(event.kind.removeprefix('message.'))} [{message.position}]: {text}"
+
+
+async def _name(user_id: Any, client: Client, names: dict[str, str]) -> str:
+    """Return somebody's name, asked for once; their id where there is none."""
+    if not isinstance(user_id, str):
+        return ""
+    if user_id not in names:
+        names[user_id] = user_id
+        with suppress(HansardError):
+            names[user_id] = visible((await client.user(user_id)).username)
+    return names[user_id]

@@ -1,0 +1,298 @@
+"""Rounds: people talk and listen while the nemesis harms; then it ends, and what is left is held to the promises.
+
+A round has rooms and subscriptions of its own, so that memory is bounded however long the whole runs; the deployment,
+its record and its people go on. Nothing is judged by a clock but this: when everything runs again, everybody has
+everything within 30 s.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from hansard_client import Client
+
+from adapters.database import Database
+from adapters.record import PostgresRecord
+from adapters.vault import Vault, load_master
+from domain.facts import Recorded
+from tests.chaos.checker import Fact, Finding, History, Listed, check
+from tests.chaos.deployment import GATEWAYS, Deployment, End
+from tests.chaos.log import Log, mark
+from tests.chaos.nemesis import Members, Nemesis
+from tests.chaos.people import Account, Observer, Sender
+from tests.chaos.regulars import Regular
+from tests.houses import PASSWORD, now
+
+SENDERS = 8
+OBSERVERS = 20
+REGULARS = 4
+ROOMS = 5
+ROOMS_OF_AN_OBSERVER = (2, 4)
+HEAL_SECONDS = 30.0
+CALM_SECONDS = 45.0
+LOOK_SECONDS = 0.05
+PAGE_EVENTS = 2_000
+LOGINS_AT_ONCE = 4
+
+
+@dataclass
+class Outcome:
+    """What a round, or all of them, came to."""
+
+    figures: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    complaints: Counter[str] = field(default_factory=Counter)
+    ends: list[End] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    rebuilds_unequal: list[str] = field(default_factory=list)
+    not_healed: list[str] = field(default_factory=list)
+    healed_seconds: list[float] = field(default_factory=list)
+    seeds: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.findings or self.rebuilds_unequal or self.not_healed)
+
+    def add(self, other: "Outcome") -> None:
+        self.figures += other.figures
+        self.kinds += other.kinds
+        self.complaints += other.complaints
+        self.ends += other.ends
+        self.findings += other.findings
+        self.rebuilds_unequal += other.rebuilds_unequal
+        self.not_healed += other.not_healed
+        self.healed_seconds += other.healed_seconds
+        self.seeds += other.seeds
+
+
+class People:
+    """The accounts of a deployment: an owner of all rooms, senders, observers, and regulars."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._base = deployment.base(GATEWAYS[0])
+        self._accounts: list[Account] = []
+
+    async def gather(self) -> tuple[Account, list[Account], list[Account], list[Account]]:
+        """Log everybody in, registering them the first time; answers owner, senders, observers and regulars."""
+        if not self._accounts:
+            names = [f"p{i}" for i in range(1 + SENDERS + OBSERVERS + REGULARS)]
+            self._accounts = list(await _at_once(self._register(name) for name in names))
+        await _at_once(self._log_in(account) for account in self._accounts)
+        others = iter(self._accounts[1:])
+        senders, observers = list(islice(others, SENDERS)), list(islice(others, OBSERVERS))
+        return self._accounts[0], senders, observers, list(others)
+
+    async def _register(self, name: str) -> Account:
+        async with Client(self._base) as client:
+            profile = await client.register(f"{name}@example.com", name, PASSWORD)
+        return Account(profile.id, profile.email, "")
+
+    async def _log_in(self, account: Account) -> None:
+        async with Client(self._base) as client:
+            account.token = (await client.login(account.email, PASSWORD)).access_token
+
+
+class Round:
+    """One round. `log` may be looked at while it runs."""
+
+    def __init__(self, deployment: Deployment, people: People, seed: str) -> None:
+        self.log = Log()
+        self.seed = seed
+        self.kinds: Counter[str] = Counter()
+        self._deployment = deployment
+        self._people = people
+        self._chance = random.Random(seed)
+        self._joined: frozenset[str] = frozenset()
+        self._rooms: list[str] = []
+        self._senders: list[Sender] = []
+        self._observers: list[Observer] = []
+        self._regulars: list[Regular] = []
+        self._start = 0
+
+    async def run(
+        self,
+        stopped: asyncio.Event | None = None,
+        *,
+        seconds: float | None,
+        pause_seconds: tuple[float, float] = (0.2, 2.0),
+    ) -> Outcome:
+        """Harm for so many seconds, or until told to stop (None: every kind of harm once), then heal and check."""
+        ends = len(self._deployment.ends)
+        nemesis = await self._move_in()
+        loops = self._begin()
+        try:
+            try:
+                async with asyncio.timeout(seconds):
+                    if seconds is None:
+                        await nemesis.once_each()
+                    else:
+                        await nemesis.run(stopped or asyncio.Event(), pause_seconds=pause_seconds)
+            except TimeoutError:
+                pass
+            outcome = Outcome(self.log.figures, nemesis.kinds, self.log.complaints, seeds=[self.seed])
+            try:
+                outcome.healed_seconds = [await self._heal(nemesis)]
+            except TimeoutError:
+                outcome.not_healed = [f"Round {self.seed}: not everything ran again within {CALM_SECONDS:.0f} s."]
+                return outcome
+            finally:
+                outcome.ends = self._deployment.ends[ends:]
+            history, rebuilt = await self._gather()
+        finally:
+            await self._end(loops)
+        outcome.findings = await asyncio.to_thread(check, history)
+        outcome.rebuilds_unequal = rebuilt
+        return outcome
+
+    # Before
+
+    async def _move_in(self) -> Nemesis:
+        """Log in, open rooms, bring everybody in."""
+        owner, senders, observers, regulars = await self._people.gather()
+        async with Client(self._deployment.base(GATEWAYS[0])) as client:
+            await client.login(owner.email, PASSWORD)
+            self._start = (await client.meta()).position
+            for i in range(ROOMS):
+                self._rooms.append((await client.open_room(f"Room {i}", is_private=i % 2 == 1)).id)
+            self._joined = frozenset(self._rooms[-1:])
+            for room_id in self._joined:
+                await client.change_room(room_id, history="joined")
+            rooms_of = {
+                each.user_id: self._chance.sample(self._rooms, self._chance.randint(*ROOMS_OF_AN_OBSERVER))
+                for each in (*observers, *regulars)
+            }
+            members = [(room, each.user_id) for room in self._rooms for each in senders]
+            members += [(room, user_id) for user_id, rooms in rooms_of.items() for room in rooms]
+            await _at_once(client.put_member(room, user_id) for room, user_id in members)
+        self._senders = [Sender(self._deployment, self.log, each, self._rooms, self._own()) for each in senders]
+        self._observers = [
+            Observer(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in observers
+        ]
+        self._regulars = [
+            Regular(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in regulars
+        ]
+        await _at_once(regular.log_in() for regular in self._regulars)
+        nemesis = Nemesis(
+            self._deployment, self.log, Members(self._deployment, self.log, owner, members, self._own()), self._own()
+        )
+        self.kinds = nemesis.kinds
+        self._owner = owner
+        return nemesis
+
+    def _own(self) -> random.Random:
+        return random.Random(self._chance.getrandbits(64))
+
+    def _begin(self) -> list["asyncio.Task[None]"]:
+        loops: list[Coroutine[Any, Any, None]] = [observer.run() for observer in self._observers]
+        self._listening = [asyncio.create_task(regular.run()) for regular in self._regulars]
+        loops += [sender.run(by_rest=i % 2 == 0) for i, sender in enumerate(self._senders)]
+        return [asyncio.create_task(loop) for loop in loops]
+
+    async def _end(self, loops: Sequence["asyncio.Task[None]"]) -> None:
+        for person in (*self._senders, *self._observers):
+            person.stopping = True
+        if loops:
+            await asyncio.wait(loops, timeout=HEAL_SECONDS)
+        for loop in (*loops, *self._listening):
+            loop.cancel()
+        for outcome in await asyncio.gather(*loops, *self._listening, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    # After
+
+    async def _heal(self, nemesis: Nemesis) -> float:
+        """End all harm and wait until everybody has everything; answers how long that took once everything ran.
+
+        Who has not everything by then is found by the checker: what they were never told is lost.
+        """
+        for observer in self._observers:
+            observer.calm = True
+        talking = (*self._senders, *self._regulars)
+        for each in talking:
+            each.stopping = True
+        async with asyncio.timeout(CALM_SECONDS):
+            await nemesis.heal()
+            await self._deployment.ready()
+            while not all(each.is_done for each in talking):
+                await asyncio.sleep(LOOK_SECONDS)
+        began = asyncio.get_running_loop().time()
+        ends = await self._last_positions()
+        while waited := asyncio.get_running_loop().time() - began:
+            behind = [
+                (observer.user_id, room)
+                for observer in (*self._observers, *self._regulars)
+                for room in observer.rooms
+                if observer.held.get(room, 0) < ends[room]
+            ]
+            if not behind or waited > HEAL_SECONDS:
+                break
+            self._deployment.check_keepers()
+            await asyncio.sleep(LOOK_SECONDS)
+        return waited
+
+    async def _last_positions(self) -> dict[str, int]:
+        ends = dict.fromkeys(self._rooms, 0)
+        for fact in await self._truth():
+            ends[fact.room] = fact.position
+        return ends
+
+    async def _gather(self) -> tuple[History, list[str]]:
+        """Return the history with the record's truth, and what a rebuild found different."""
+        record = await self._truth()
+        listed = await self._pages()
+        code, said = await self._deployment.command("rebuild", "--all", "--shadow")
+        everybody = (*self._observers, *self._regulars)
+        awaited = frozenset((observer.user_id, room) for observer in everybody for room in observer.rooms)
+        history = History(self.log.entries, record, awaited, self._joined, listed)
+        return history, [] if code == 0 else [f"exit code {code}: {said}"]
+
+    async def _truth(self) -> list[Fact]:
+        """Read the events of this round's rooms straight from the record."""
+        db = await Database.open(self._deployment.database_url, size=2)
+        try:
+            master = load_master(self._deployment.home / "master.key", create=False)
+            record = PostgresRecord(db, Vault(db, master), now=now, chance=random.randbytes)
+            facts: list[Fact] = []
+            position, rooms = self._start, set(self._rooms)
+            while page := await record.after(position, limit=PAGE_EVENTS):
+                facts += [_fact(each) for each in page if str(each.event.audience()) in rooms]
+                position = page[-1].position
+            return facts
+        finally:
+            await db.close()
+
+    async def _pages(self) -> list[Listed]:
+        """Read the messages of this round's rooms as a client does, by the other gateway."""
+        async with Client(self._deployment.base(GATEWAYS[1])) as client:
+            await client.login(self._owner.email, PASSWORD)
+            return [
+                Listed(each.position, room, each.id, mark(each.content), each.deleted)
+                for room in self._rooms
+                async for each in client.messages(room, newer_than=0, limit=200)
+                if each.message_type == "text"
+            ]
+
+
+def _fact(recorded: Recorded[Any]) -> Fact:
+    event = recorded.event
+    subject = getattr(event, "message_id", None) or getattr(event, "user_id", None) or event.room_id
+    content = mark(getattr(event, "content", ""))
+    return Fact(
+        recorded.position, str(event.audience()), event.topic, str(subject), content, str(recorded.meta.actor)
+    )  # fmt: skip
+
+
+async def _at_once(work: Any) -> Sequence[Any]:
+    """Do all of it, a few at once."""
+    free = asyncio.Semaphore(LOGINS_AT_ONCE)
+
+    async def one(each: Coroutine[Any, Any, Any]) -> Any:
+        async with free:
+            return await each
+
+    return await asyncio.gather(*(one(each) for each in work))

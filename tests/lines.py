@@ -1,0 +1,154 @@
+"""Lines: sockets as tests hold them. Every frame that comes in is held to the AsyncAPI document, strictly: a client
+ignores fields that it does not know, a test does not. So is every frame that goes out and is meant to be good.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, get_args
+
+import fastjsonschema
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.asyncapi import ANSWERED_WITH, documented
+from gateway.protocol import Authenticate, Intent
+from tests.houses import Gateway, Person
+
+Frame = dict[str, Any]
+DOCUMENT = documented("test")
+FORMATS = {
+    "uuid": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+    "date-time": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$",
+}
+INTENTS = {str(kind.__struct_config__.tag): kind for kind in get_args(Intent)}
+
+
+class Undocumented(AssertionError):
+    """A frame that the AsyncAPI document does not know."""
+
+
+def check_told(frame: Frame) -> None:
+    """Hold a frame of the server to the document. Raises `Undocumented`."""
+    name = _name_of(frame)
+    if name not in DOCUMENT["components"]["messages"]:
+        raise Undocumented(f"no message {name}: {frame}")
+    _check(name, frame)
+
+
+def check_asked(frame: Frame) -> None:
+    """Hold a frame of a client to the document. Raises `Undocumented`."""
+    _check(INTENTS[frame["type"]].__name__, frame)
+
+
+def check_answer(kind: str, reply: Frame) -> None:
+    """Hold a reply that says yes to what the document says of this request."""
+    if reply["ok"]:
+        found, expected = reply.keys() - {"type", "id", "ok"}, set(ANSWERED_WITH.get(INTENTS[kind], ()))
+        if found != expected and not (INTENTS[kind] is Authenticate and not found):
+            raise Undocumented(f"{kind} is answered with {found}, not {expected}")
+
+
+def _name_of(frame: Frame) -> str:
+    match frame:
+        case {"type": "event", "event": event, "room_id": None}:
+            return f"own.{event}"
+        case {"type": "event", "event": event}:
+            return str(event)
+        case {"type": "reply", "ok": ok}:
+            return "Reply" if ok else "Refusal"
+        case {"type": "typing"}:
+            return "IsTyping"
+    return str(frame["type"]).capitalize()
+
+
+def _check(name: str, frame: Frame) -> None:
+    try:
+        validator(name)(frame)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise Undocumented(f"{name}: {error.message}: {frame}") from None
+
+
+@lru_cache
+def validator(name: str) -> Callable[[Frame], None]:
+    """Return what holds a value to one schema of the document, compiled once."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": _strict(DOCUMENT["components"])}
+    validate: Callable[[Frame], None] = fastjsonschema.compile(schema, use_default=False, formats=FORMATS)
+    return validate
+
+
+def _strict(schema: Any) -> Any:
+    """Return a schema that allows no field but those it names."""
+    if isinstance(schema, list):
+        return [_strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {name: _strict(part) for name, part in schema.items()}
+    return {"additionalProperties": False, **strict} if schema.get("type") == "object" else strict
+
+
+class Line:
+    """One socket of a test: frames by kind, in the order they came."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self._next = 0
+
+    async def frame(self, *, seconds: float = 5) -> Frame:
+        async with asyncio.timeout(seconds):
+            frame = dict(json.loads(await self.socket.recv()))
+        check_told(frame)
+        return frame
+
+    async def until(self, kind: str, *, seconds: float = 5, **fields: Any) -> Frame:
+        """Read frames until one of this type with these fields; answers it."""
+        while True:
+            frame = await self.frame(seconds=seconds)
+            if frame["type"] == kind and fields.items() <= frame.items():
+                return frame
+
+    async def events(self, count: int, *, seconds: float = 5) -> list[Frame]:
+        """Read the next events of rooms."""
+        found = []
+        while len(found) < count:
+            frame = await self.frame(seconds=seconds)
+            if frame["type"] == "event" and frame["room_id"] is not None:
+                found.append(frame)
+        return found
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send a frame that is meant to be good."""
+        frame = {**fields, "type": kind}
+        check_asked(frame)
+        await self.socket.send(json.dumps(frame))
+
+    async def ask(self, kind: str, **fields: Any) -> Frame:
+        """Send a request and return its reply; frames before it are passed over."""
+        self._next += 1
+        await self.send(kind, id=self._next, **fields)
+        reply = await self.until("reply", id=self._next)
+        check_answer(kind, reply)
+        return reply
+
+    async def closed(self) -> int:
+        """Read on until the socket is closed; answers the code."""
+        try:
+            while True:
+                await self.frame()
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None, "the server said why"
+            return closed.rcvd.code
+
+
+@asynccontextmanager
+async def line(
+    to: Gateway, person: Person | None, room_id: str | None = None, query: str = "", **options: Any
+) -> AsyncIterator[Line]:
+    headers = {"Authorization": f"Bearer {person.token}"} if person else {}
+    path = f"/api/v1/ws/{room_id}" if room_id else "/api/v1/ws"
+    async with connect(
+        f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **{"close_timeout": 1, **options}
+    ) as socket:
+        yield Line(socket)

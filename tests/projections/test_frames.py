@@ -1,0 +1,96 @@
+"""Frames: what is told of each event, to a room and to oneself. A new event that a room hears without a line fails."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from domain.facts import Event, Meta, Recorded
+from domain.ids import EventId, StreamId, UserId
+from domain.topics import TOPICS
+from projections import frames
+from projections.frames import TELLS_OWN, TELLS_ROOM
+
+GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "topics.jsonl"
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MESSAGE = {
+    "id", "room_id", "sender_id", "message_type", "content", "file_id", "reply_to", "is_edited", "created_at",
+    "updated_at", "position", "version", "deleted",
+}  # fmt: skip
+ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by"}
+# The names that clients know. What is added to an event of the record is told only when it is added here too.
+DATA = {
+    "message.posted": MESSAGE,
+    "message.edited": MESSAGE,
+    "message.deleted": MESSAGE,
+    "member.joined": {"room_id", "user_id", "role", "by"},
+    "member.left": {"room_id", "user_id"},
+    "member.removed": {"room_id", "user_id", "by", "banned"},
+    "member.role_changed": {"room_id", "user_id", "role", "by"},
+    "room.opened": ROOM,
+    "room.changed": ROOM,
+    "room.archived": ROOM,
+    "reading.marked": {"room_id", "user_id", "position"},
+    "account.profile_changed": {"user_id", "username", "avatar_url"},
+}
+
+
+def recorded_of_every_topic() -> list[Recorded[Any]]:
+    """Return a recorded event of every line of the golden file."""
+    meta = Meta(EventId(UUID(int=30)), "Test", actor=UserId(UUID(int=7)))
+    found = []
+    for line in map(json.loads, GOLDEN.read_text().splitlines()):
+        event = msgspec.convert(line["data"], TOPICS[line["topic"]])
+        found.append(Recorded(1050, StreamId(UUID(int=40)), 3, NOON, event, meta))
+    return found
+
+
+FACTS = recorded_of_every_topic()
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.event.topic)
+def test_what_a_room_hears_is_told_whole(fact: Recorded[Event]) -> None:
+    if fact.event.audience() is None:
+        assert type(fact.event) not in TELLS_ROOM
+        return
+    told = json.loads(frames.room_frame(fact, 1042))
+    assert type(TELLS_ROOM[type(fact.event)].of(fact)) is TELLS_ROOM[type(fact.event)].kind
+    assert told.pop("data").keys() == DATA[fact.event.topic]
+    assert told == {
+        "type": "event",
+        "event": fact.event.topic,
+        "position": 1050,
+        "prev": 1042,
+        "room_id": str(fact.event.audience()),
+        "at": "2026-11-24T12:00:00Z",
+        "actor_id": "00000000-0000-0000-0000-000000000007",
+    }
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.event.topic)
+def test_ones_own_feed_has_neither_room_nor_prev(fact: Recorded[Any]) -> None:
+    told = frames.control(fact)
+    if type(fact.event) not in TELLS_OWN:
+        assert told is None or told.own == []
+        return
+    assert told is not None
+    (own,) = told.own
+    assert own.user_id == fact.event.user_id
+    frame = json.loads(own.frame)
+    assert (frame["room_id"], frame["prev"], frame["event"]) == (None, None, fact.event.topic)
+    assert frame["data"].keys() == DATA[fact.event.topic]
+
+
+def test_an_archived_room_is_told_as_it_stays() -> None:
+    at_first, since = (json.loads(frames.room_frame(f, 0))["data"] for f in FACTS if f.event.topic == "room.archived")
+    assert (since["name"], since["is_private"], since["history"], since["is_archived"]) == (
+        "Lobby",
+        True,
+        "joined",
+        True,
+    )
+    assert (at_first["name"], at_first["is_archived"]) == ("", True)  # the earliest ones said only by whom

@@ -1,0 +1,116 @@
+"""A connection whose end Postgres has announced, and that is not closed yet: what a kill of the postmaster leaves."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from adapters.database import Database, connect
+from domain.ports import Appended, RecordUnavailable
+from tests.houses import ledger
+from tests.record.test_record import post
+
+FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
+LAST_WORDS = b"E" + (4 + len(FIELDS)).to_bytes(4, "big") + FIELDS
+
+
+class Between:
+    """What stands between clients and Postgres, and may say Postgres' last words for it."""
+
+    def __init__(self, url: str, folder: str) -> None:
+        parts = urlsplit(url)
+        at = parse_qs(parts.query)
+        self._real = f"{at['host'][0]}/.s.PGSQL.{at['port'][0]}"
+        self._own = Path(folder) / f".s.PGSQL.{at['port'][0]}"
+        self.url = parts._replace(query=f"host={quote(folder, safe='')}&port={at['port'][0]}").geturl()
+        self._clients: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> asyncio.Server:
+        return await asyncio.start_unix_server(self._meet, self._own)
+
+    async def say_last_words(self) -> None:
+        """Announce the end to every client; nobody hears more from the server, and no connection is closed."""
+        for task in self._tasks:
+            task.cancel()
+        for client in self._clients:
+            client.write(LAST_WORDS)
+            await client.drain()
+
+    def let_go(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(self._real)
+        self._clients.append(writer)
+        for one, other in ((reader, to_server), (from_server, writer)):
+            task = asyncio.create_task(_carry(one, other))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+async def _carry(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while some := await one.read(65_536):
+            other.write(some)
+            await other.drain()
+    other.close()
+
+
+@asynccontextmanager
+async def between(url: str) -> AsyncIterator[Between]:
+    with tempfile.TemporaryDirectory(prefix="hansard-between-") as folder:
+        made = Between(url, folder)
+        async with await made.listen():
+            yield made
+            made.let_go()
+
+
+async def turns() -> None:
+    """Let everything that was said arrive."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_query_on_a_dying_connection_says_that_the_record_is_away(database_url: str) -> None:
+    async with between(database_url) as proxy:
+        connection = await connect(proxy.url)
+        db = await Database.open(proxy.url, size=1)
+        assert await db.value("SELECT 1") == 1
+        await proxy.say_last_words()
+        await turns()
+        with pytest.raises(RecordUnavailable):
+            await db.value("SELECT 1")
+        proxy.let_go()
+        connection.terminate()
+        db.pool.terminate()
+
+
+async def test_an_append_on_a_dying_connection_says_that_the_record_is_away(database_url: str) -> None:
+    """And the next one works: whoever is answered so may repeat the command with its ids."""
+    async with between(database_url) as proxy, ledger(proxy.url, size=2) as (_, record, _):
+        assert isinstance(await record.append(post()), Appended)
+        await proxy.say_last_words()
+        await turns()
+        with pytest.raises(RecordUnavailable):
+            await record.append(post())
+        proxy.let_go()
+        answer = await record.append(post())
+        assert isinstance(answer, Appended) and answer.facts[0].position == 2
+
+
+async def test_a_transaction_whose_connection_is_cut_says_that_the_record_is_away(database_url: str) -> None:
+    """Rolling back what is gone already is no error of its own."""
+    async with between(database_url) as proxy:
+        db = await Database.open(proxy.url, size=1)
+        with pytest.raises(RecordUnavailable):
+            async with db.transaction() as transaction:
+                proxy.let_go()
+                await transaction.run("SELECT 1")
+        db.pool.terminate()

@@ -1,0 +1,147 @@
+"""The read tables in memory, behind the port `Db`: just the statements of live following.
+
+What projections write is understood from the statements that `projections/tables.py` makes of its declarations; what is
+read is answered by the statement's own constant. `test_fakes.py` holds both to Postgres.
+"""
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from adapters.clock import lapsed
+from domain.ports import Db
+from projections import LIVE, checkpoints, messages, rooms, sessions, users
+
+Row = TypeVar("Row")
+Values = dict[str, Any]
+INSERT = re.compile(r"INSERT INTO (?P<table>[a-z_.]+) \((?P<columns>[a-z_, ]+)\) SELECT")
+CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)$")
+UPDATE = re.compile(r"UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?) FROM unnest.*given \((?P<columns>[a-z_, ]+)\)")
+COMMITS_LOST_MAX = 4
+KEYS = {table.name: table.key for table in LIVE.tables}
+
+
+class MemoryTables:
+    """The port `domain.ports.Db`. A transaction works on a copy, which takes the place of the tables when it commits."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
+        self.checkpoints: dict[str, Values] = {}
+        self._earlier: deque[tuple[Any, Any]] = deque(maxlen=COMMITS_LOST_MAX)
+
+    async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
+        return [row(*values) for values in self._select(sql, args)]
+
+    async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None:
+        found = self._select(sql, args)
+        return row(*found[0]) if found else None
+
+    async def value(self, sql: str, *args: object) -> Any:
+        found = self._select(sql, args)
+        return found[0][0] if found else None
+
+    async def run(self, sql: str, *args: Any) -> str:
+        if sql == checkpoints.ENSURE:
+            name, version = args
+            new = {"version": version, "position": 0, "epoch": 0, "leased_to": -1.0}
+            return f"INSERT 0 {int(self.checkpoints.setdefault(name, new) is new)}"
+        if sql in (checkpoints.RENEW, checkpoints.MOVE, checkpoints.LET_GO):
+            return self._lease(sql, args)
+        if found := INSERT.match(sql):
+            return self._insert(found, CONFLICT.search(sql), args)
+        found = UPDATE.match(sql)
+        assert found is not None, sql
+        return self._update(found, args)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        raise AssertionError("only rebuilds copy")
+
+    def transaction(self, *, durable: bool = True) -> AbstractAsyncContextManager[Db]:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Db]:
+        draft = MemoryTables()
+        draft.rows = {name: {key: dict(row) for key, row in rows.items()} for name, rows in self.rows.items()}
+        draft.checkpoints = {name: dict(kept) for name, kept in self.checkpoints.items()}
+        before = {name: dict(kept) for name, kept in self.checkpoints.items()}
+        yield draft
+        # Another transaction of the same group would have waited for the row's lock and then found another epoch.
+        for name, kept in before.items():
+            if kept["epoch"] != self.checkpoints[name]["epoch"]:
+                raise checkpoints.LeaseLost
+        self._earlier.append((self.rows, self.checkpoints))
+        self.rows, self.checkpoints = draft.rows, draft.checkpoints
+
+    def crash(self, commits: int) -> None:
+        """Lose the newest commits, as a crash does with what need not wait for the disk."""
+        while commits and self._earlier:
+            self.rows, self.checkpoints = self._earlier.pop()
+            commits -= 1
+
+    def _select(self, sql: str, args: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        match sql:
+            case checkpoints.SELECT_POSITION:
+                kept = self.checkpoints.get(args[0])
+                return [] if kept is None else [(kept["position"],)]
+            case checkpoints.TAKE:
+                name, _, seconds = args
+                kept = self.checkpoints[name]
+                if kept["leased_to"] >= lapsed():
+                    return []
+                kept |= {"epoch": kept["epoch"] + 1, "leased_to": lapsed() + seconds}
+                return [(kept["epoch"], kept["position"], kept["version"])]
+            case checkpoints.SELECT_HELD:
+                kept = self.checkpoints[args[0]]
+                return [(kept["epoch"], kept["position"], kept["version"])] if kept["epoch"] == args[1] else []
+            case rooms.SELECT_ACTIVITY:
+                return [(key[0], row["activity"]) for key, row in self.rows["read.rooms"].items() if key[0] in args[0]]
+            case messages.SELECT_DELETED:
+                found = self.rows["read.messages"]
+                return [(at,) for at in args[0] if (at,) in found and found[at,]["deleted"]]
+            case sessions.SELECT_ENDED:
+                found = self.rows["read.sessions"]
+                return [(key[0],) for key, row in found.items() if row["ended_at"] and row["ended_at"] > args[0]]
+            case users.SELECT_INACTIVE:
+                return [(key[0],) for key, row in self.rows["read.users"].items() if not row["is_active"]]
+        raise AssertionError(sql)
+
+    def _lease(self, sql: str, args: tuple[Any, ...]) -> str:
+        name, epoch, *more = args
+        kept = self.checkpoints[name]
+        if kept["epoch"] != epoch or (sql != checkpoints.LET_GO and kept["position"] != more[0]):
+            return "UPDATE 0"
+        match sql:
+            case checkpoints.LET_GO:
+                kept["leased_to"] = -1.0
+            case checkpoints.RENEW:
+                kept["leased_to"] = lapsed() + more[1]
+            case checkpoints.MOVE:
+                kept |= {"position": more[1], "leased_to": lapsed() + more[2]}
+        return "UPDATE 1"
+
+    def _insert(self, found: re.Match[str], conflict: re.Match[str] | None, args: tuple[Any, ...]) -> str:
+        table, columns = self.rows[found["table"]], found["columns"].split(", ")
+        replaced = [part.split(" = ")[0] for part in conflict["replaced"].split(", ")] if conflict else []
+        for values in zip(*args, strict=True):
+            row = dict(zip(columns, values, strict=True))
+            key = tuple(row.pop(name) for name in KEYS[found["table"]])
+            if key in table and not conflict:
+                raise AssertionError(f"{found['table']} has {key} already")
+            if key in table:
+                table[key] |= {name: row[name] for name in replaced}
+            else:
+                table[key] = row
+        return f"INSERT 0 {len(args[0])}"
+
+    def _update(self, found: re.Match[str], args: tuple[Any, ...]) -> str:
+        table, columns = self.rows[found["table"]], found["columns"].split(", ")
+        is_adding = "kept." in found["set"]
+        for values in zip(*args, strict=True):
+            given = dict(zip(columns, values, strict=True))
+            row = table.get(tuple(given.pop(name) for name in KEYS[found["table"]]))
+            for name, value in given.items() if row is not None else ():
+                row[name] = row[name] + value if is_adding else value
+        return "UPDATE"

@@ -1,0 +1,123 @@
+"""Whatever breaks between any two steps: after healing, everybody has heard exactly what they may."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from msgspec.structs import replace
+
+from adapters.lanes import Entry
+from adapters.memory import MemoryRecord
+from domain.facts import Recorded
+from domain.ports import Answer, Append
+from gateway.feeds import Feed, Room, Told
+from gateway.hub import Hub
+from tests.simulation.__main__ import hush
+from tests.simulation.world import World, live_through
+from workers.projector import Publisher
+
+SEEDS = 200
+CHUNK = 20
+PLANTED_SEEDS = 40
+
+
+@pytest.fixture(autouse=True)
+def hushed() -> Iterator[None]:
+    before = structlog.get_config()
+    hush()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
+def test_everybody_hears_exactly_what_they_may(first: int) -> None:
+    failed = {seed: faults for seed in range(first, first + CHUNK) if (faults := live_through(seed)[0])}
+    assert not failed, f"run it again with: make simulate SEED={next(iter(failed))}"
+
+
+def test_a_seed_is_the_same_run_whatever_the_process() -> None:
+    program = "from tests.simulation.__main__ import *; hush(); print(live_through(7)[1])"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert live_through(8)[1] not in digests
+
+
+class DeafHub(Hub):
+    """Does not look at `prev`: what a lane lost stays lost."""
+
+    def hear(self, entry: Entry) -> None:
+        room = None if entry.room_id is None else self._rooms.get(entry.room_id)
+        super().hear(entry if room is None else entry._replace(prev=min(entry.prev, room.seen)))
+
+
+class ForgetfulHub(Hub):
+    """Goes live without giving what came between the last page and that moment."""
+
+    def _went_live(self, feed: Feed) -> bool:
+        feed.place = max(feed.place, feed.room.seen)
+        return super()._went_live(feed)
+
+
+class RepeatingHub(Hub):
+    """Tells what was told already: who resumes hears it again."""
+
+    def _tell(self, room: Room, told: Told) -> None:
+        for feed in room.live:
+            feed.place = min(feed.place, told.position - 1)
+        super()._tell(room, told)
+        for feed in list(room.live):
+            if feed.place == told.position and told.position % 7 == 0:
+                feed.connection.push(told.frame)
+
+
+class EndlessHub(Hub):
+    """Goes on telling those whose membership ended."""
+
+    def _tell(self, room: Room, told: Told) -> None:
+        super()._tell(room, told._replace(ended=None))
+
+
+class ForgetfulPublisher(Publisher):
+    """Takes everything up to the checkpoint for told when it finds its place."""
+
+    def _entries(self, fact: Recorded[object]) -> list[Entry]:
+        entries = super()._entries(fact)
+        return [] if fact.position % 11 == 0 else [entry._replace(prev=0) for entry in entries]
+
+
+class TrustingRecord(MemoryRecord):
+    """Checks no guards: a decision on a state since gone is recorded."""
+
+    async def append(self, append: Append) -> Answer:
+        return await super().append(replace(append, guards=()))
+
+
+@pytest.mark.parametrize(
+    ("part", "planted"),
+    [
+        ("hub", DeafHub),
+        ("hub", ForgetfulHub),
+        ("hub", EndlessHub),
+        ("publisher", ForgetfulPublisher),
+        ("store", TrustingRecord),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_planted_fault_is_found(part: str, planted: type) -> None:
+    class Faulty(World):
+        pass
+
+    setattr(Faulty, part, planted)
+    assert any(live_through(seed, Faulty)[0] for seed in range(1, PLANTED_SEEDS + 1))

@@ -1,0 +1,270 @@
+"""Processes that can be killed or frozen, and links on which anything may be late, lost, or done without an answer.
+
+Every link asks its process before and after each call: a killed one does nothing any more, a frozen one waits. All chance
+comes from one seed, so a run can be had again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from hashlib import blake2b
+from random import Random
+from typing import Any, Literal, TypeVar
+
+from adapters.lanes import CONTROL, Entry, LanesUnavailable
+from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
+from adapters.roster import People, RosterUnavailable, Seat, Whisper
+from domain.facts import Event, Recorded
+from domain.ids import RoomId, StreamId
+from domain.limits import LANE_BLOCK_MS, REDIS_SECONDS
+from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
+from tests.simulation.tables import MemoryTables
+
+T = TypeVar("T")
+Server = Literal["postgres", "redis"]
+ERRORS: dict[Server, type[Exception]] = {"postgres": RecordUnavailable, "redis": LanesUnavailable}
+PAUSES = (0.0, 0.0, 0.0001, 0.0003, 0.001, 0.003, 0.02)
+
+
+class Weather:
+    """How the servers are, and all chance of a run."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.away: set[Server] = set()
+        self.is_frozen = False
+        self.lost_answers = 0.0
+        self._trace = blake2b(digest_size=8)
+
+    @property
+    def digest(self) -> str:
+        """What happened so far, in what order: equal for equal runs."""
+        return self._trace.hexdigest()
+
+    def note(self, what: str) -> None:
+        self._trace.update(f"{asyncio.get_running_loop().time():.6f} {what}\n".encode())
+
+    def clear_up(self) -> None:
+        self.away.clear()
+        self.is_frozen = False
+        self.lost_answers = 0.0
+
+
+class Process:
+    """Some tasks that live and die together."""
+
+    def __init__(self, name: str, weather: Weather) -> None:
+        self.name = name
+        self.weather = weather
+        self.is_killed = False
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def kill(self) -> None:
+        """As by -9: from this moment on nothing that it does has any effect."""
+        self.is_killed = True
+        self._thawed.set()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.remove(task)
+        if self.is_killed and not task.cancelled():
+            task.exception()  # whatever a dying process says, nobody hears
+
+    def freeze(self) -> None:
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        self._thawed.set()
+
+    async def pause(self) -> None:
+        """Let some time pass between two steps; a killed process never comes back from it."""
+        await asyncio.sleep(self.weather.chance.choice(PAUSES))
+        await self._thawed.wait()
+        if self.is_killed:
+            await asyncio.get_running_loop().create_future()
+
+    async def through(self, server: Server, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask a server: it may be away, or do what is asked and its answer be lost."""
+        weather = self.weather
+        await self.pause()
+        weather.note(f"{self.name} {what}")
+        if server == "redis" and weather.is_frozen:
+            await asyncio.sleep(REDIS_SECONDS)
+            raise LanesUnavailable("frozen")
+        if server in weather.away:
+            raise ERRORS[server](f"{server} is away")
+        answer = await call()
+        await self.pause()
+        if weather.chance.random() < weather.lost_answers:
+            raise ERRORS[server]("the answer was lost")
+        return answer
+
+
+class RecordLink:
+    """The record as one process has it."""
+
+    def __init__(self, process: Process, record: MemoryRecord) -> None:
+        self._process = process
+        self._record = record
+
+    async def append(self, append: Append) -> Answer:
+        return await self._process.through("postgres", "append", lambda: self._record.append(append))
+
+    async def head(self) -> Head:
+        return await self._process.through("postgres", "head", self._record.head)
+
+    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        return await self._process.through("postgres", "streams", lambda: self._record.streams(ids))
+
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
+        return await self._process.through(
+            "postgres", "after", lambda: self._record.after(position, until=until, limit=limit)
+        )
+
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._process.through(
+            "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
+        )
+
+    async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
+        return await self._process.through("postgres", "previous", lambda: self._record.previous_in_rooms(rooms))
+
+    async def claimant(self, kind: ClaimKind, value: str) -> StreamId | None:
+        return await self._process.through("postgres", "claimant", lambda: self._record.claimant(kind, value))
+
+    async def receipt(self, digest: bytes) -> ReceiptFound | None:
+        return await self._process.through("postgres", "receipt", lambda: self._record.receipt(digest))
+
+    @asynccontextmanager
+    async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
+        async with self._record.wakes() as wakes:
+            yield self._wakes(wakes)
+
+    async def _wakes(self, wakes: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for position in wakes:
+            await self._process.pause()
+            yield position
+
+
+class TablesLink:
+    """The read tables as one process has them."""
+
+    def __init__(self, process: Process, tables: MemoryTables) -> None:
+        self._process = process
+        self._tables = tables
+
+    async def all(self, row: Any, sql: str, *args: object) -> list[Any]:
+        return await self._process.through("postgres", "rows", lambda: self._tables.all(row, sql, *args))
+
+    async def one(self, row: Any, sql: str, *args: object) -> Any:
+        return await self._process.through("postgres", "row", lambda: self._tables.one(row, sql, *args))
+
+    async def value(self, sql: str, *args: object) -> Any:
+        return await self._process.through("postgres", "value", lambda: self._tables.value(sql, *args))
+
+    async def run(self, sql: str, *args: object) -> str:
+        return await self._process.through("postgres", "run", lambda: self._tables.run(sql, *args))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        await self._tables.copy(table, columns, rows)
+
+    def transaction(self, *, durable: bool = True) -> AbstractAsyncContextManager[Db]:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Db]:
+        await self._process.through("postgres", "begin", _nothing)
+        async with self._tables.transaction() as draft:
+            yield draft
+            await self._process.through("postgres", "before commit", _nothing)
+        await self._process.through("postgres", "commit", _nothing)
+
+
+class LanesLink(MemoryLanes):
+    """The lanes as one process has them. A batch may be cut off between two lanes."""
+
+    def __init__(self, process: Process, streams: MemoryStreams, count: int) -> None:
+        super().__init__(streams, count)
+        self._process = process
+
+    async def ping(self) -> None:
+        await self._process.through("redis", "ping", super().ping)
+
+    async def publish(self, entries: Sequence[Entry], *, told: int) -> None:
+        weather = self._process.weather
+        if entries and weather.chance.random() < weather.lost_answers:
+            lanes = {CONTROL if entry.room_id is None else self.lane_of(entry.room_id) for entry in entries}
+            cut = weather.chance.choice(sorted(lanes))
+            some = [e for e in entries if (CONTROL if e.room_id is None else self.lane_of(e.room_id)) != cut]
+            before = self._streams.told
+            publish = super().publish
+            await self._process.through("redis", "publish some", lambda: publish(some, told=told))
+            self._streams.told = before
+            raise LanesUnavailable("cut off between two lanes")
+        publish = super().publish
+        await self._process.through("redis", "publish", lambda: publish(entries, told=told))
+
+    async def told(self) -> int | None:
+        return await self._process.through("redis", "told", super().told)
+
+    async def last(self, lane: int) -> str:
+        last = super().last
+        return await self._process.through("redis", "last", lambda: last(lane))
+
+    async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
+        deadline = asyncio.get_running_loop().time() + LANE_BLOCK_MS / 1000
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            found = await self._process.through("redis", "read", partial(self._read_once, places, min(0.3, left)))
+            if found or left <= 0 or self._interrupted:
+                self._interrupted = False
+                return found
+
+    async def interrupt(self) -> None:
+        await self._process.through("redis", "interrupt", super().interrupt)
+
+    async def _read_once(self, places: Mapping[int, str], seconds: float) -> dict[int, tuple[str, list[Entry]]]:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                while not (found := self._after(places)) and not self._interrupted:
+                    async with self._streams.added:
+                        await self._streams.added.wait()
+                return found
+        except TimeoutError:
+            return {}
+
+
+class NoRoster:
+    """A roster that nobody answers for: presence is not what is simulated."""
+
+    gateway = "alone"
+
+    async def beat(self) -> tuple[bool, frozenset[str]]:
+        raise RosterUnavailable("not simulated")
+
+    async def seat(self, *seats: Seat) -> str | None:
+        raise RosterUnavailable("not simulated")
+
+    async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
+        raise RosterUnavailable("not simulated")
+
+    async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
+        raise RosterUnavailable("not simulated")
+
+    async def listen(self, lanes: Iterable[int]) -> None:
+        raise RosterUnavailable("not simulated")
+
+
+async def _nothing() -> None:
+    pass

@@ -1,0 +1,536 @@
+"""The whole system in one made-up time: writers, projectors, lanes, hubs, sockets and clients, all of them the real ones.
+
+Only what they stand on is made up: the record, the tables, Redis and the network in memory. From a seed come who says
+what when, how long every step takes, and what breaks: processes killed and frozen, servers away, answers lost, Redis
+emptied or robbed of its newest entries, sockets cut, readers slow. Then everything heals, and what every client heard is
+held against the record.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from random import Random
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+from hansard_client.backoff import Backoff
+from hansard_client.chat import Chat
+from hansard_client.errors import Closed, HansardError, Refused
+from hansard_client.models import Event
+
+from adapters.limits import LocalLimits
+from adapters.memory import MemoryRecord, MemoryStreams
+from commands import HANDLERS
+from commands.account import RegisterAccount
+from commands.desk import Desk
+from commands.membership import LeaveRoom, PutMember, RemoveMember
+from commands.message import DeleteMessage, EditMessage
+from commands.room import ChangeRoom, OpenRoom
+from commands.session import EndSession, OpenSession
+from domain import quotas
+from domain.facts import Caller, Recorded
+from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.ports import Access, RecordUnavailable
+from domain.refusals import BadToken
+from domain.refusals import Refused as DomainRefused
+from gateway.door import Sessions
+from gateway.house import House
+from gateway.hub import Hub
+from gateway.reads import Reads
+from gateway.seats import Seats
+from gateway.sockets import Session
+from projections import LIVE
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import Line, Wire
+from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
+from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
+from workers.projector import Follower, Publisher
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+LANES = 3
+CHAOS_SECONDS = 20.0
+HEALING_SECONDS = 120.0
+SESSION_REVOKED = "auth.session_revoked"
+
+
+class Tokens:
+    """The port `domain.ports.Tokens`, unsigned: `<user>.<session>`."""
+
+    def access(self, *, user_id: UserId, session_id: SessionId, now: datetime) -> str:
+        return f"{user_id}.{session_id}"
+
+    def read(self, token: str, now: datetime) -> Access:
+        user_id, _, session_id = token.partition(".")
+        if not session_id:
+            raise BadToken
+        return Access(UserId(UUID(user_id)), SessionId(UUID(session_id)), now + timedelta(hours=1))
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        return {"keys": []}
+
+
+@dataclass
+class Person:
+    user_id: UserId
+    session_id: SessionId
+    is_logged_out: bool = False
+
+    @property
+    def token(self) -> str:
+        return f"{self.user_id}.{self.session_id}"
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(user_id=self.user_id, session_id=self.session_id)
+
+
+@dataclass
+class Heard:
+    """What one observer was told of one room; several feeds, where its membership ended and began again."""
+
+    person: Person
+    room_id: RoomId
+    after: int
+    events: list[Event] = field(default_factory=list)
+    is_over: bool = False
+
+
+class Gateway(Process):
+    """One gateway process, with the sockets of those that are connected to it."""
+
+    def __init__(self, name: str, world: "World") -> None:
+        super().__init__(name, world.weather)
+        self.lines: list[Line] = []
+        record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
+        lanes = LanesLink(self, world.streams, LANES)
+        self.desk = Desk(record, HANDLERS, now=world.now, chance=world.weather.chance.randbytes)
+        tokens = Tokens()
+        sessions, reads = Sessions(db, tokens, world.now), Reads(db)
+        roster = cast(Any, NoRoster())
+        seats = Seats(roster, quotas.Seats())
+        self.hub = world.hub(record, db, cast(Any, lanes), roster, seats, sessions, reads)
+        terms = SimpleNamespace(quotas=quotas.OFF, origins=())
+        self.house = cast(
+            House,
+            SimpleNamespace(
+                terms=terms, record_id=world.record_id, record=record, db=db, desk=self.desk, reads=reads,
+                sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
+                seats=seats, now=world.now,
+            ),
+        )  # fmt: skip
+        self.start(self.desk.run())
+        self.start(self._run_hub())
+
+    async def _run_hub(self) -> None:
+        while True:  # a supervisor starts a gateway again that cannot begin without Postgres
+            try:
+                await self.hub.run()
+            except RecordUnavailable:
+                await asyncio.sleep(0.2)
+
+    def connect(self, token: str) -> Line:
+        line = Line(self, token, self.weather)
+        self.lines = [kept for kept in self.lines if not kept.is_over]
+        self.lines.append(line)
+        socket = cast(Any, SimpleNamespace(scope=line.scope, receive=line.receive, send=line.asgi_send))
+        self.start(Session(self.house, socket, None).live())
+        return line
+
+    def kill(self) -> None:
+        super().kill()
+        for line in self.lines:
+            line.cut()
+
+
+class Projector(Process):
+    def __init__(self, name: str, world: "World") -> None:
+        super().__init__(name, world.weather)
+        record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
+        publisher = world.publisher(record, db, cast(Any, LanesLink(self, world.streams, LANES)), LIVE)
+        follower = Follower(LIVE, record, db, owner=name, committed=publisher.hand_over)
+        self.start(publisher.run())
+        self.start(follower.run())
+
+
+class World:
+    hub: type[Hub] = Hub
+    publisher: type[Publisher] = Publisher
+    store: type[MemoryRecord] = MemoryRecord
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.weather = Weather(seed)
+        self.chance = Random(f"{seed} deeds")
+        self.record_id = RecordId(UUID(int=seed, version=4))
+        self.record = self.store(self.record_id, now=self.now, chance=self.weather.chance.randbytes)
+        self.tables = MemoryTables()
+        self.streams = MemoryStreams()
+        self.people: list[Person] = []
+        self.rooms: list[RoomId] = []
+        self.heard: list[Heard] = []
+        self.acknowledged: dict[str, tuple[int, str]] = {}
+        self.unknown: set[str] = set()
+        self.faults: list[str] = []
+        self._names = 0
+        self._is_healed = False
+
+    def lapsed(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> datetime:
+        return BEGAN + timedelta(seconds=self.lapsed())
+
+    # Setting the scene
+
+    async def run(self) -> list[str]:
+        """Live through it all; answers what was found wrong."""
+        self.gateways = [self._gateway(), self._gateway()]
+        self.projectors = [Projector("p1", self), Projector("p2", self)]
+        await self._settle()
+        deeds = [self._start(self._speak(person)) for person in self.people[:3]]
+        deeds.append(self._start(self._moderate()))
+        observers = [
+            self._start(self._observe(person, slow=i % 3 == 0))
+            for i, person in enumerate((*self.people, *self.people[1:]))
+        ]
+        storm = self._start(self._storm())
+        await asyncio.gather(storm, *deeds)
+        self._heal()
+        await self._converge()
+        for task in observers:
+            task.cancel()
+        for outcome in await asyncio.gather(*observers, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self.faults.append(f"an observer failed: {outcome!r}")
+        for process in (*self.gateways, *self.projectors):
+            process.kill()
+        await asyncio.sleep(HEALING_SECONDS)  # what was cancelled may end
+        self._judge()
+        return self.faults
+
+    def _start(self, work: Any) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(work)
+
+    def _gateway(self) -> Gateway:
+        self._names += 1
+        return Gateway(f"g{self._names}", self)
+
+    async def _settle(self) -> None:
+        desk = Desk(self.record, HANDLERS, now=self.now, chance=self.weather.chance.randbytes)
+        for i in range(5):
+            user_id, session_id = UserId(desk.new_id()), SessionId(desk.new_id())
+            await desk.do(RegisterAccount(user_id, f"p{i}@example.com", f"p{i}", "no hash"), Caller())
+            await desk.do(OpenSession(session_id, user_id, "no hash", self.now() + timedelta(days=7)), Caller())
+            self.people.append(Person(user_id, session_id))
+        ada = self.people[0].caller
+        for i in range(3):
+            room_id = RoomId(desk.new_id())
+            self.rooms.append(room_id)
+            await desk.do(OpenRoom(room_id, f"room {i}"), ada)
+            for person in self.people[1:]:
+                await desk.do(PutMember(room_id, person.user_id, "member"), ada)
+        await desk.do(ChangeRoom(self.rooms[2], history="joined"), ada)
+
+    # Deeds
+
+    async def _do(self, command: Any, caller: Caller) -> Any:
+        """Do a command on any gateway, again until its outcome is known; None where it is refused."""
+        while True:
+            gateway = self.chance.choice(self.gateways)
+            try:
+                async with asyncio.timeout(8):
+                    return await asyncio.shield(gateway.start(gateway.desk.do(command, caller)))
+            except (RecordUnavailable, TimeoutError, asyncio.CancelledError):
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                await asyncio.sleep(0.5)
+            except DomainRefused:
+                return None
+
+    async def _speak(self, person: Person) -> None:
+        async with self._chat(person) as chat:
+            posted: list[str] = []
+            until = self.lapsed() + CHAOS_SECONDS
+            while self.lapsed() < until:
+                await asyncio.sleep(self.chance.choice((0.0, 0.05, 0.3, 1.5)))
+                message_id = str(UUID(int=self.chance.getrandbits(128), version=4))
+                content = f"{self.chance.getrandbits(32):x} " + "x" * self.chance.choice((1, 1, 1, 400))
+                try:
+                    sent = await chat.send(self.chance.choice(self.rooms), content, message_id=message_id, timeout=20)
+                    self.acknowledged[message_id] = (sent.position, content)
+                    posted.append(message_id)
+                except Refused:
+                    continue
+                except HansardError:
+                    self.unknown.add(message_id)
+                if posted and self.chance.random() < 0.2:
+                    edit = EditMessage(MessageId(UUID(self.chance.choice(posted))), f"edited {self.chance.random()}")
+                    await self._do(edit, person.caller)
+                if posted and self.chance.random() < 0.1:
+                    await self._do(DeleteMessage(MessageId(UUID(self.chance.choice(posted)))), person.caller)
+
+    async def _moderate(self) -> None:
+        """Remove people and take them back; have one leave, and one log out."""
+        ada, until = self.people[0], self.lapsed() + CHAOS_SECONDS
+        while self.lapsed() < until:
+            await asyncio.sleep(self.chance.uniform(0.5, 6))
+            person, room_id = self.chance.choice(self.people[1:4]), self.chance.choice(self.rooms)
+            if self.chance.random() < 0.3:
+                await self._do(LeaveRoom(room_id), person.caller)
+            else:
+                await self._do(RemoveMember(room_id, person.user_id, False), ada.caller)
+            await asyncio.sleep(self.chance.uniform(0, 3))
+            await self._do(PutMember(room_id, person.user_id, "member"), ada.caller)
+        leaver = self.people[4]
+        leaver.is_logged_out = True
+        await self._do(EndSession(leaver.session_id, "logout"), leaver.caller)
+
+    def _chat(self, person: Person) -> Chat:
+        async def dial(token: str) -> Wire:
+            gateway = self.chance.choice(self.gateways)
+            await asyncio.sleep(self.chance.choice((0.001, 0.01, 0.1)))
+            if gateway.is_killed:
+                raise Closed(None, "nobody listens there")
+            line = gateway.connect(token)
+            await line.opened()
+            return Wire(line)
+
+        async def token(refused: str | None) -> str:
+            if refused is not None and person.is_logged_out:
+                raise Refused(SESSION_REVOKED, 401, "a session that has ended is not refreshed")
+            return person.token
+
+        seed = self.chance.getrandbits(64)
+        return Chat(dial, token, user_id=str(person.user_id), backoff=Backoff(0.1, 2.0), chance=Random(seed))
+
+    async def _observe(self, person: Person, *, slow: bool) -> None:
+        try:
+            async with self._chat(person) as chat, asyncio.TaskGroup() as group:
+                for room_id in self.rooms:
+                    await asyncio.sleep(self.chance.choice((0.0, 1.0, 9.0)))
+                    after = self.chance.choice((0, None, self.chance.randrange(len(self.record.facts))))
+                    group.create_task(self._listen(chat, person, room_id, after, slow=slow))
+        except* (Closed, Refused):
+            assert person.is_logged_out, "only who logged out is sent away for good"
+
+    async def _listen(self, chat: Chat, person: Person, room_id: RoomId, after: int | None, *, slow: bool) -> None:
+        """Hear a room for ever: where the membership ends, ask again from there until it begins anew."""
+        heard: Heard | None = None
+        while True:
+            try:
+                feed = await chat.subscribe(room_id, after=after if heard is None else _held(heard), timeout=60)
+                if heard is None:
+                    heard = Heard(person, room_id, feed.position or 0)
+                    self.heard.append(heard)
+                async for event in feed:
+                    heard.events.append(event)
+                    if slow and not self._is_healed:
+                        await asyncio.sleep(self.chance.choice((0.0, 0.02, 0.2)))
+            except (Closed, Refused) as error:
+                if isinstance(error, Refused) and error.code != SESSION_REVOKED:
+                    await asyncio.sleep(0.5)  # not a member just now
+                    continue
+                if heard is not None:
+                    heard.is_over = True
+                raise
+            await asyncio.sleep(0.5)
+
+    # Breaking things
+
+    async def _storm(self) -> None:
+        until = self.lapsed() + CHAOS_SECONDS
+        deeds: list[Callable[[], Awaitable[None]]] = [
+            self._kill_gateway, self._kill_projector, self._freeze, self._empty_redis, self._rob_redis, self._redis_away,
+            self._redis_hangs, self._postgres_away, self._cut, self._cut, self._lose_answers,
+        ]  # fmt: skip
+        while self.lapsed() < until:
+            await asyncio.sleep(self.chance.uniform(0, 2.5))
+            deed = self.chance.choice(deeds)
+            self.weather.note(deed.__name__)
+            await deed()
+
+    async def _kill_gateway(self) -> None:
+        i = self.chance.randrange(2)
+        self.gateways[i].kill()
+        await asyncio.sleep(self.chance.uniform(0, 1))
+        self.gateways[i] = self._gateway()
+
+    async def _kill_projector(self) -> None:
+        i = self.chance.randrange(2)
+        self.projectors[i].kill()
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        self._names += 1
+        self.projectors[i] = Projector(f"p{self._names}", self)
+
+    async def _freeze(self) -> None:
+        process = self.chance.choice((*self.gateways, *self.projectors))
+        process.freeze()
+        await asyncio.sleep(self.chance.uniform(0, 6))
+        process.thaw()
+
+    async def _empty_redis(self) -> None:
+        self.streams.forget()
+
+    async def _rob_redis(self) -> None:
+        """A failover to a replica that was behind: the newest entries are gone, and perhaps the note of them."""
+        for entries in self.streams.entries.values():
+            del entries[len(entries) - self.chance.randrange(3) :]
+        if self.chance.random() < 0.5 and self.streams.told is not None:
+            self.streams.told = max(0, self.streams.told - self.chance.randrange(5))
+
+    async def _redis_away(self) -> None:
+        self.weather.away.add("redis")
+        await asyncio.sleep(self.chance.uniform(0, 5))
+        self.weather.away.discard("redis")
+
+    async def _redis_hangs(self) -> None:
+        self.weather.is_frozen = True
+        await asyncio.sleep(self.chance.uniform(0, 8))
+        self.weather.is_frozen = False
+
+    async def _postgres_away(self) -> None:
+        """Gone for a while; where it crashed, what need not wait for the disk may have been lost."""
+        self.weather.away.add("postgres")
+        if self.chance.random() < 0.5:
+            self.tables.crash(self.chance.randrange(COMMITS_LOST_MAX + 1))
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        self.weather.away.discard("postgres")
+
+    async def _cut(self) -> None:
+        for gateway in self.gateways:
+            for line in gateway.lines:
+                if self.chance.random() < 0.4:
+                    line.cut()
+
+    async def _lose_answers(self) -> None:
+        self.weather.lost_answers = 0.2
+        await asyncio.sleep(self.chance.uniform(0, 2))
+        self.weather.lost_answers = 0.0
+
+    # Healing and judging
+
+    def _heal(self) -> None:
+        self.weather.clear_up()
+        self._is_healed = True
+        for process in (*self.gateways, *self.projectors):
+            process.thaw()
+
+    async def _converge(self) -> None:
+        """Wait until everybody has everything, a bounded time."""
+        deadline = self.lapsed() + HEALING_SECONDS
+        while self.lapsed() < deadline and any(self._missing(heard) for heard in self.heard):
+            await asyncio.sleep(0.5)
+
+    def _missing(self, heard: Heard) -> bool:
+        return not heard.is_over and [event.position for event in heard.events] != self._expected(heard)
+
+    def _expected(self, heard: Heard) -> list[int]:
+        """Return what somebody hears of a room after a position: everything, for in the end everybody is a member.
+
+        Of a room that is seen since joining, what was before the latest joining is told to those who hear it then, and
+        to nobody later: of each earlier membership, as much as was heard from its beginning on.
+        """
+        memberships: list[list[int]] = [[]]
+        is_since_joining, is_member = heard.room_id == self.rooms[2], True
+        for fact in self.record.facts:
+            if fact.event.audience() != heard.room_id:
+                continue
+            is_own = getattr(fact.event, "user_id", None) == heard.person.user_id
+            if is_own and isinstance(fact.event, MemberJoined):
+                is_member = True
+                memberships.append([])
+            if fact.position > heard.after and (is_member or not is_since_joining):
+                memberships[-1].append(fact.position)
+            if is_own and isinstance(fact.event, (MemberLeft, MemberRemoved)):
+                is_member = False
+        if is_since_joining:
+            told = {event.position for event in heard.events}
+            earlier = [list(takewhile(told.__contains__, positions)) for positions in memberships[:-1]]
+            memberships = [*earlier, memberships[-1]]
+        return [position for positions in memberships for position in positions]
+
+    def _judge(self) -> None:
+        facts = {fact.position: fact for fact in self.record.facts}
+        for heard in self.heard:
+            self._judge_feed(heard, facts)
+        posted = [fact for fact in self.record.facts if isinstance(fact.event, MessagePosted)]
+        by_id = {str(fact.event.message_id): fact for fact in posted}
+        if len(by_id) != len(posted):
+            self.faults.append("a message was posted twice")
+        for message_id, (position, content) in self.acknowledged.items():
+            fact = by_id.get(message_id)
+            if fact is None or fact.position != position or fact.event.content != content:
+                self.faults.append(f"lost: {message_id} was acknowledged at {position}")
+        if strangers := set(by_id) - set(self.acknowledged) - self.unknown:
+            self.faults.append(f"nobody sent {sorted(strangers)}")
+        self._judge_guards()
+        self._judge_rows()
+
+    def _judge_feed(self, heard: Heard, facts: dict[int, Recorded[Any]]) -> None:
+        expected = self._expected(heard)
+        positions = [event.position for event in heard.events]
+        who = f"{heard.person.user_id} in {heard.room_id} after {heard.after}"
+        if heard.is_over:
+            expected = expected[: len(positions)]
+        if positions != expected:
+            missing = [at for at in expected if at not in positions]
+            surplus = [at for at in positions if at not in expected]
+            self.faults.append(f"{who} heard {positions}; missing {missing}, surplus {surplus}")
+        deleted: set[str] = set()
+        for event in heard.events:
+            fact = facts[event.position].event
+            if isinstance(fact, MessageDeleted):
+                deleted.add(str(fact.message_id))
+            if isinstance(fact, (MessagePosted, MessageEdited)):
+                told = event.data["content"]
+                if told not in ("", fact.content) or (told and str(fact.message_id) in deleted):
+                    self.faults.append(f"{who} heard {told!r} at {event.position}, not {fact.content!r}")
+                if told == "" and not self._is_deleted(fact.message_id):
+                    self.faults.append(f"{who} heard a tombstone at {event.position} of what is not deleted")
+
+    def _is_deleted(self, message_id: MessageId) -> bool:
+        return any(
+            isinstance(fact.event, MessageDeleted) and fact.event.message_id == message_id for fact in self.record.facts
+        )
+
+    def _judge_guards(self) -> None:
+        """Nothing is recorded of somebody who was no member at that position."""
+        members: set[tuple[RoomId, UserId]] = set()
+        for fact in self.record.facts:
+            match fact.event:
+                case MemberJoined():
+                    members.add((fact.event.room_id, fact.event.user_id))
+                case MemberLeft() | MemberRemoved():
+                    members.discard((fact.event.room_id, fact.event.user_id))
+                case MessagePosted() if (fact.event.room_id, fact.event.sender_id) not in members:
+                    self.faults.append(f"{fact.position} is of somebody who was no member")
+
+    def _judge_rows(self) -> None:
+        """The read tables say of messages what the record says."""
+        rows = {
+            key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"
+        }
+        posted = {fact.position for fact in self.record.facts if isinstance(fact.event, MessagePosted)}
+        if rows.keys() != posted:
+            self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
+
+
+def _held(heard: Heard) -> int:
+    return heard.events[-1].position if heard.events else heard.after
+
+
+def live_through(seed: int, world: type[World] = World) -> tuple[list[str], str]:
+    """Run one seed; answers its faults, and the digest of everything that happened."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+
+        async def made() -> World:
+            return world(seed)
+
+        lived = runner.run(made())
+        return runner.run(lived.run()), lived.weather.digest
