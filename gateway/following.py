@@ -36,7 +36,7 @@ class Following:
         obey: Callable[[frames.Control], None],
     ) -> None:
         """`hear` gets every entry of a room's lane, `obey` everything that the control lane says, once and in order."""
-        self.is_by_record = False
+        self.left_lanes = asyncio.Event()  # set while the record is followed instead
         self._record = record
         self._db = db
         self._lanes = lanes
@@ -73,7 +73,8 @@ class Following:
             except LanesUnavailable as error:
                 if not self._is_away:
                     log.warning("the hub follows the record", reason=str(error))
-                self._is_away = self.is_by_record = True
+                self._is_away = True
+                self.left_lanes.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def step(self) -> None:
@@ -94,12 +95,12 @@ class Following:
                 for entry in entries:
                     self._hear(entry)
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
-        if told is not None and is_all and not self.is_by_record:
+        if told is not None and is_all and not self.left_lanes.is_set():
             self._obeyed = max(self._obeyed, told)
 
     async def follow_record(self) -> None:
         """Obey what the control lane may have lost; nothing to do while it is whole. Raises `RecordUnavailable`."""
-        if not self.is_by_record:
+        if not self.left_lanes.is_set():
             return
         # How far was told comes first, the tables' position after it: from there on the lane has everything.
         told = await self._told()
@@ -113,13 +114,14 @@ class Following:
             if len(facts) < LIVE_BATCH_EVENTS_MAX:
                 self._obeyed = until
         if told is not None and self._passed_over <= self._obeyed:
-            self.is_by_record = False
+            self.left_lanes.clear()
 
     async def _place(self, lane: int) -> None:
         try:
             place = await self._lanes.last(lane)
         except LanesUnavailable:
-            place, self._is_away, self.is_by_record = "0-0", True, True
+            place, self._is_away = "0-0", True
+            self.left_lanes.set()
         self._places.setdefault(lane, place)
 
     async def _mark(self) -> int | None:
@@ -129,7 +131,7 @@ class Following:
         self._marked_at = lapsed()
         told = await self._lanes.told()
         if told is None:
-            self.is_by_record = True  # Redis was emptied, or nothing was ever told
+            self.left_lanes.set()  # Redis was emptied, or nothing was ever told
         return told
 
     async def _told(self) -> int | None:
@@ -142,7 +144,7 @@ class Following:
 
     def _take_control(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            if self.is_by_record:
+            if self.left_lanes.is_set():
                 self._passed_over = max(self._passed_over, entry.position)
             elif entry.position > self._obeyed:
                 self._obeyed = entry.position

@@ -12,6 +12,7 @@ read tables.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
@@ -165,23 +166,29 @@ class Hub:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._following.run())
                 group.create_task(self.presence.run())
-                group.create_task(self._repeat(self._sweep, self._sweep_pause))
-                group.create_task(self._repeat(self._reload_sessions, lambda: RELOAD_SECONDS))
-                group.create_task(self._repeat(self._cut_stalled, lambda: SWEEP_SECONDS))
+                group.create_task(self._repeat(self._sweep, self._pause_of_sweeps))
+                group.create_task(self._repeat(self._reload_sessions, lambda: asyncio.sleep(RELOAD_SECONDS)))
+                group.create_task(self._repeat(self._cut_stalled, lambda: asyncio.sleep(SWEEP_SECONDS)))
         finally:
             for task in self._tasks:
                 task.cancel()
 
-    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(pause())
+            await pause()
             try:
                 await step()
             except RecordUnavailable as error:
                 log.warning("the hub waits for Postgres", reason=str(error))
 
-    def _sweep_pause(self) -> float:
-        return SWEEP_WITHOUT_REDIS_SECONDS if self._following.is_by_record else SWEEP_SECONDS
+    async def _pause_of_sweeps(self) -> None:
+        """Wait until it is time to compare again: at once when the lanes fail, often while they are away."""
+        if self._following.left_lanes.is_set():
+            await asyncio.sleep(SWEEP_WITHOUT_REDIS_SECONDS)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await self._following.left_lanes.wait()
 
     async def _sweep(self) -> None:
         """Compare the rooms with the read tables, heal those that missed something, forget those nobody hears."""
