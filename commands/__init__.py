@@ -4,15 +4,17 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, membership, message, reading, room, session
+from commands import account, audit, letter, membership, message, reading, room, security, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
     **account.HANDLERS,
     **session.HANDLERS,
+    **letter.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
     **message.HANDLERS,
     **reading.HANDLERS,
     **audit.HANDLERS,
+    **security.HANDLERS,
 }

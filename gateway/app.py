@@ -14,7 +14,20 @@ from litestar.types import ASGIApp
 
 from domain.facts import Caller
 from domain.limits import BODY_BYTES_MAX
-from gateway import account, audit, membership, message, operations, problems, reading, room, session, sockets, tickets
+from gateway import (
+    account,
+    audit,
+    letter,
+    membership,
+    message,
+    operations,
+    problems,
+    reading,
+    room,
+    session,
+    sockets,
+    tickets,
+)
 from gateway.door import Door
 from gateway.house import House
 from gateway.requests import caller_of, check, receipt_of, version_of
@@ -22,6 +35,7 @@ from gateway.throttling import Throttle
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
+    *letter.ROUTES,
     *account.ROUTES,
     *room.ROUTES,
     *membership.ROUTES,
@@ -52,7 +66,7 @@ def create_app(house: House) -> ASGIApp:
     )
     app.state.house = house
     throttle = Throttle(house.limits, house.terms.quotas)
-    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies)
+    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -11,8 +11,10 @@ from domain.quotas import Quotas
 from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
+from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Terms:
     password_chars_min: int
     quotas: Quotas
     proxies: Proxies
+    verify_email: bool = False
+    links_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,4 +51,6 @@ class House:
     hub: Hub
     seats: Seats
     now: Clock
+    post: Post
+    refusals: Refusals
     answered: Answered = field(default_factory=Answered)

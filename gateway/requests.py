@@ -59,13 +59,21 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address."""
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     if key is None:
         return None
     caller = _who(request)
     whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
     scope = "\n".join((whose, request.method, request.url.path, key))
     return Receipt(sha256(scope.encode()).digest(), sha256(await request.body()).digest())
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
+    """Return the Idempotency-Key; None where there is none."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
+        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
 
 
 def version_of(request: Request[Any, Any, Any]) -> int | None:
@@ -123,7 +131,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
     if "caller" in asked:
         _reason(request)
     if "receipt" in asked:
-        _idempotency_key(request)
+        idempotency_key(request)
     if "if_match" in asked:
         version_of(request)
 
@@ -201,13 +209,6 @@ def _who(request: Request[Any, Any, Any]) -> Caller:
         address=request.client.host if request.client else None,
         agent=LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None,
     )
-
-
-def _idempotency_key(request: Request[Any, Any, Any]) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
-        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
-    return key
 
 
 def _reason(request: Request[Any, Any, Any]) -> str | None:

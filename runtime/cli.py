@@ -76,6 +76,10 @@ def parser() -> argparse.ArgumentParser:
     account = add("account", _account, "Deactivate an account, or activate it again.")
     account.add_argument("action", choices=("deactivate", "activate"))
     account.add_argument("email")
+    keys = add("keys", _keys, "List the keys that sign access tokens, make a new one, or retire one.")
+    keys.add_argument("action", choices=("list", "rotate", "retire"))
+    keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
+    keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     saying = add("say", _say, "Post a message as a member of a room; prints its position.")
     saying.add_argument("room", metavar="ROOM", help="its id, or its name")
     saying.add_argument("text", metavar="TEXT", help="what to say")
@@ -166,6 +170,19 @@ async def _account(settings: Settings, asked: argparse.Namespace) -> int:
     return await set_active(settings, asked.email, active=asked.action == "activate")
 
 
+async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.keys import every, retire, rotate
+
+    if (asked.action == "retire") != (asked.kid is not None):
+        raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
+    match asked.action:
+        case "rotate":
+            return await rotate(settings, at_once=asked.now)
+        case "retire":
+            return await retire(settings, asked.kid)
+    return await every(settings)
+
+
 def _say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from runtime.talk import password_of, say
 
@@ -208,6 +225,7 @@ def _is_sentence(error: Exception) -> bool:
     from hansard_client import HansardError
 
     from adapters.lanes import LanesUnavailable
+    from adapters.tokens import KeyNotRetired
     from adapters.vault import MasterKeyWrong
     from domain.ports import RecordUnavailable
     from domain.refusals import Refused
@@ -219,8 +237,8 @@ def _is_sentence(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
-         AccountUnknown, NotRunning, CannotTalk, HansardError),
+        (LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
 from commands import HANDLERS
 from commands.desk import Desk
+from domain.ports import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import Seats as SeatLimits
 from gateway.address import Proxies
@@ -30,8 +31,10 @@ from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
+from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from workers.projector import Follower, Publisher
@@ -80,6 +83,13 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
         yield live
     await lanes.close()
     await db.close()
+
+
+class NoMails:
+    """Mails of tests that read none."""
+
+    async def send(self, mail: Mail) -> None:
+        assert mail.to, "a mail is for somebody"
 
 
 class Gateway:
@@ -153,6 +163,8 @@ async def gateway(
     sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
+    verify_email: bool = False,
+    mails: Mails | None = None,
     schema_on: bool = True,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
@@ -170,7 +182,7 @@ async def gateway(
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
         house = House(
-            terms=Terms("test", origins, registration_open, schema_on, True, 8, quotas, proxies),
+            terms=Terms("test", origins, registration_open, schema_on, True, 8, quotas, proxies, verify_email),
             record_id=head.record,
             record=record,
             db=db,
@@ -186,12 +198,14 @@ async def gateway(
             hub=hub,
             seats=seats,
             now=now,
+            post=Post(mails or NoMails()),
+            refusals=Refusals(desk),
         )
         port = free_port()
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain))
         try:
-            async with running(hub.run()):
+            async with running(hub.run(), house.post.run()):
                 made = Gateway(house, port)
                 yield made
                 await made.close()
