@@ -436,8 +436,11 @@ class World:
     async def _converge(self) -> None:
         """Wait until everybody has everything, a bounded time."""
         deadline = self.lapsed() + HEALING_SECONDS
-        while self.lapsed() < deadline and any(self._missing(heard) for heard in self.heard):
+        while self.lapsed() < deadline and (self._is_behind() or any(map(self._missing, self.heard))):
             await asyncio.sleep(0.5)
+
+    def _is_behind(self) -> bool:
+        return bool(self.tables.checkpoints["live"]["position"] < len(self.record.facts))
 
     def _missing(self, heard: Heard) -> bool:
         return not heard.is_over and [event.position for event in heard.events] != self._expected(heard)
