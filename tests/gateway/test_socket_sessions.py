@@ -33,7 +33,9 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 def token_for(house: Gateway, person: Person, *, seconds: float) -> str:
     """Return a token of this person's session that ends in so many seconds."""
     issued = now() + timedelta(seconds=seconds - ACCESS_SECONDS)
-    return house.house.tokens.access(user_id=UserId(UUID(person.id)), session_id=session_of(house, person), now=issued)
+    return house.house.tokens.access(user_id=UserId(UUID(person.id)), session_id=session_of(house, person), now=issued)[
+        0
+    ]
 
 
 def session_of(house: Gateway, person: Person) -> SessionId:
