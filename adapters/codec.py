@@ -8,6 +8,7 @@ Both are JSON objects, so that they can be read torn out of the book. What is pe
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -97,9 +98,16 @@ def _decode_row(row: StoredRow, plain: dict[str, Any], vault: Vault, whole_meta:
     if sealed := plain.pop("sealed", None):
         private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
         erased = private is None
-        plain |= dict.fromkeys(kind.sealed, "") if private is None else private
+        plain |= _blanks(kind) if private is None else private
     event = msgspec.convert(plain, kind)
     return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
+
+
+@lru_cache(maxsize=256)
+def _blanks(kind: type[Event]) -> dict[str, Any]:
+    """Return what is left of sealed fields when their key is destroyed: the field's default, else an empty text."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if not field.required}
+    return {name: defaults.get(name, "") for name in kind.sealed}
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.vault import load_master
-from bench import pages, record, sockets
+from bench import files, pages, record, sockets
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
@@ -48,6 +48,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
     "S8": lambda: with_deployment(sockets.slow_readers),
+    "F1": files.pictures,
+    "F2": files.large_upload,
 }
 
 

@@ -67,6 +67,11 @@ class Deployment:
             total += times.user + times.system
         return total
 
+    def process(self, command: str) -> psutil.Process:
+        """Return the process that runs this command of `hansard`."""
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        return next(child for child in children if child.cmdline()[-1:] == [command])
+
     def memory_kib(self) -> int:
         """Return what all processes hold that nobody else does (unique set size)."""
         total = 0

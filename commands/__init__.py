@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, letter, membership, message, reading, room, security, session
+from commands import account, audit, file, letter, membership, message, reading, room, security, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -15,6 +15,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **membership.HANDLERS,
     **message.HANDLERS,
     **reading.HANDLERS,
+    **file.HANDLERS,
     **audit.HANDLERS,
     **security.HANDLERS,
 }

@@ -1,15 +1,19 @@
-"""Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account."""
+"""Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
+
+A post that shows a file writes the file's stream too, in the same append: `file.shared`.
+"""
 
 from msgspec import Struct
 
 from commands.desk import Handler, Work
 from commands.room import enter, enter_as_member
 from domain import message as decide
+from domain.file import FILE, share
 from domain.ids import FileId, MessageId, RoomId
 from domain.kinds import MessageType
 from domain.membership import require_member
 from domain.message import MESSAGE
-from domain.refusals import FileNotFound, MessageNotFound, ReplyTargetUnknown, RoomNotFound
+from domain.refusals import MessageNotFound, ReplyTargetUnknown, RoomNotFound
 from domain.room import require_open
 
 
@@ -42,8 +46,6 @@ async def post(command: PostMessage, work: Work) -> None:
     message = await work.load_new(MESSAGE, command.message_id)
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         await enter_as_member(work, command.room_id)
-    if command.file_id is not None:
-        raise FileNotFound(pointer="/file_id")
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -59,6 +61,15 @@ async def post(command: PostMessage, work: Work) -> None:
         if target is None or target.room_id != command.room_id:
             raise ReplyTargetUnknown(pointer="/reply_to")
     work.write(MESSAGE, command.message_id, events=events)
+    if command.file_id is not None and events:
+        shared = share(
+            await work.load(FILE, command.file_id),
+            by=user_id,
+            room_id=command.room_id,
+            message_id=command.message_id,
+            message_type=command.message_type,
+        )
+        work.write(FILE, command.file_id, events=shared)
 
 
 async def edit(command: EditMessage, work: Work) -> None:

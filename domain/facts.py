@@ -1,7 +1,7 @@
 """The record's vocabulary: what an event is, what surrounds it, and how streams fold into states.
 
 An `Event` is plain data with a topic that is for ever. Fields named in `sealed` are encrypted in the record, under a key
-of `key_subject` and room and day; when the key is destroyed they come back as their empty value and
+of `key_subject` and room and day; when the key is destroyed they come back as their default (else an empty text) and
 `Recorded.erased` is true. `room_id` of the record is the audience: the event is told in that room, and only those
 events carry one, so that a frame's `prev` is a function of the record.
 """

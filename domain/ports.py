@@ -6,13 +6,16 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
 from domain.facts import Caller, Event, Recorded
+from domain.file import Scan
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
 from domain.quotas import Quota
+from domain.tasks import Task
 
 Row = TypeVar("Row")
 ClaimKind = Literal["email", "username"]
@@ -132,6 +135,94 @@ class Record(Protocol):
 
 class RecordUnavailable(Exception):
     """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
+
+
+# Blobs
+
+
+class StoredBlob(Struct, frozen=True):
+    blob: str
+    size_bytes: int
+    stored_at: datetime
+
+
+class Blobs(Protocol):
+    """Bytes, each under the SHA-256 of themselves in hex. Raises `BlobsUnavailable` when the store does not answer."""
+
+    def staging(self) -> Path:
+        """Return the folder of this machine in which bytes are gathered before they are put; it exists."""
+
+    async def put(self, blob: str, file: Path) -> None:
+        """Take a file of the staging folder; durable when this returns. What is there already is put again, as before.
+        The file is gone afterwards, also when this fails."""
+
+    def read(self, blob: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Return the bytes from `start` on (at most `length`), piece by piece. Raises `BlobMissing`."""
+
+    def local(self, blob: str) -> AbstractAsyncContextManager[Path]:
+        """A file of this machine with these bytes, to be read within the block. Raises `BlobMissing`."""
+
+    async def delete(self, blob: str) -> None:
+        """Remove bytes; those that are not there are removed already."""
+
+    def every(self) -> AsyncIterator[Sequence[StoredBlob]]:
+        """Return everything that is stored, a page at a time."""
+
+    async def clear(self, before: datetime) -> int:
+        """Remove what was begun before a moment and never finished; answers how many."""
+
+    async def address(self, blob: str, *, disposition: str, mime_type: str) -> str | None:
+        """Return an address under which whoever has it may read the bytes for a short while; None: there is none."""
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class BlobMissing(Exception):
+    """There are no such bytes in the store."""
+
+
+class BlobsUnavailable(Exception):
+    """The blob store does not answer, or refuses; whether something was stored is unknown: put it again."""
+
+
+# The saga's helpers
+
+
+class Verdict(Struct, frozen=True):
+    """What a scanner says; `signature` None: clean."""
+
+    scan: Scan
+    signature: str | None = None
+
+
+class Scanner(Protocol):
+    """Judges bytes. Whatever goes wrong raises `ScannerUnavailable`, and nothing that was not judged is clean."""
+
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
+        """Raises `Unscannable` where no further try will help: the file is too large for the scanner."""
+
+    async def ping(self) -> None: ...
+
+
+class ScannerUnavailable(Exception):
+    """The scanner does not answer, or not in a way that could be believed."""
+
+
+class Unscannable(Exception):
+    """The scanner will never judge this file."""
+
+
+class Tasks(Protocol):
+    """The queue of what is to be done with files. It may forget everything: the record remembers."""
+
+    async def add(self, *tasks: Task) -> int:
+        """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailable`."""
+
+
+class TasksUnavailable(Exception):
+    """The queue does not answer."""
 
 
 # The door

@@ -185,7 +185,27 @@ class ReplyTargetUnknown(Invalid, code="message.reply_unknown"):
 
 
 class FileNotFound(Unknown, code="file.not_found"):
-    """There is no such file, or it is not yours to show."""
+    """There is no such file, or it is not yours to see."""
+
+
+class FilePending(Contradicted, code="file.pending"):
+    """This file is still being looked at: until then it can be shown in one room, and downloaded by nobody."""
+
+
+class FileEnded(Contradicted, code="file.failed"):
+    """This file could not be taken in; it cannot be shown."""
+
+
+class FileNotRetryable(Contradicted, code="file.not_retryable"):
+    """Only a file that was given up can be tried again."""
+
+
+class FileTooLarge(Contradicted, code="file.too_large"):
+    """This file is larger than may be uploaded here."""
+
+
+class QuotaExceeded(Contradicted, code="file.quota_exceeded"):
+    """With this file you would store more than you may here; ask an operator for more room."""
 
 
 # Requests

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import account, audit, letter, membership, message, reading, room, security, session
+from domain import account, audit, file, letter, membership, message, reading, room, security, session
 from domain.facts import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
@@ -14,6 +14,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
     (reading.READING, reading.EVENTS),
+    (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
     (security.SECURITY, security.EVENTS),
 )

@@ -17,6 +17,7 @@ from domain.limits import BODY_BYTES_MAX
 from gateway import (
     account,
     audit,
+    file,
     letter,
     membership,
     message,
@@ -41,6 +42,7 @@ API: list[BaseRouteHandler] = [
     *membership.ROUTES,
     *message.ROUTES,
     *reading.ROUTES,
+    *file.ROUTES,
     *audit.ROUTES,
     *tickets.ROUTES,
     *sockets.ROUTES,

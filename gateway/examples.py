@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from domain.account import ProfileChanged
 from domain.facts import Event, Meta, Recorded
-from domain.ids import EventId, MessageId, RoomId, StreamId, UserId
+from domain.file import FileCompleted, FileFailed, Variant
+from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
@@ -38,6 +39,7 @@ RECORD = UUID("6f1c2a52-7c0b-4a51-9f0e-3d1f6f6f8a10")
 ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a1"))
 OTHER_ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a2"))
 MESSAGE = MessageId(UUID("01931f40-1d2e-7b33-9000-0000000000b1"))
+FILE = FileId(UUID("01931f40-1d2e-7b33-9000-0000000000d1"))
 GRACE = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c1"))
 ALAN = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c2"))
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
@@ -87,7 +89,13 @@ EVENTS: tuple[Event, ...] = (
     RoomArchivedEvent(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
     ReadMarked(ROOM, ALAN, 1050),
     ProfileChanged(ALAN, "alan", None),
-)
+    FileCompleted(
+        FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "ab" * 32,
+        (Variant("thumbnail", 256, 192, "image/webp", 7_204, "cd" * 32),
+         Variant("original", 4_000, 3_000, "image/jpeg", 482_113, "ab" * 32)),
+    ),
+    FileFailed(FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "unreadable"),
+)  # fmt: skip
 
 
 def asked(kind: type[Struct]) -> list[dict[str, Any]]:

@@ -1,12 +1,15 @@
 """The house: all that a gateway process stands on, built once by `runtime/wiring.py` and handed to every route."""
 
+from asyncio import Semaphore
 from dataclasses import dataclass, field
 
 from adapters.audit import AuditReader
+from adapters.holds import Holds
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.ports import Clock, Db, Limits, Passwords, Record, Tickets, Tokens
+from domain.limits import UPLOADS_AT_ONCE_MAX
+from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
 from gateway.door import Answered, Sessions
@@ -29,6 +32,8 @@ class Terms:
     password_chars_min: int
     quotas: Quotas
     proxies: Proxies
+    upload_bytes_max: int
+    storage_bytes_of_user: int
     verify_email: bool = False
     links_url: str = ""
 
@@ -50,7 +55,11 @@ class House:
     lanes: Lanes
     hub: Hub
     seats: Seats
+    blobs: Blobs
+    holds: Holds
+    tasks: Tasks
     now: Clock
     post: Post
     refusals: Refusals
+    uploads: Semaphore = field(default_factory=lambda: Semaphore(UPLOADS_AT_ONCE_MAX))
     answered: Answered = field(default_factory=Answered)

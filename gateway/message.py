@@ -130,7 +130,7 @@ async def list_messages(
     if len(found) == limit and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(house.record_id, "messages", direction, found[-1].position)
-    return shown(Page(found, following))
+    return shown(Page(await messages.with_files(house.db, found), following))
 
 
 @post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_senders})
@@ -166,6 +166,7 @@ async def read_message(
     message = await messages.seen(house.db, me(caller), MessageId(message_id), html=render == "html")
     if message is None:
         raise MessageNotFound
+    [message] = await messages.with_files(house.db, [message])
     return shown(message, version=message.version)
 
 

@@ -49,7 +49,8 @@ LIMITS = {
 async def read_meta(house: House) -> Response[MetaView]:
     """Return what this deployment is and where its record stands."""
     head = await house.record.head()
-    return shown(MetaView(head.record, head.position, FEATURE_LEVEL, house.terms.version, LIMITS))
+    bounds = {**LIMITS, "upload_bytes_max": house.terms.upload_bytes_max}
+    return shown(MetaView(head.record, head.position, FEATURE_LEVEL, house.terms.version, bounds))
 
 
 @get("/.well-known/jwks.json")

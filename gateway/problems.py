@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from adapters.lanes import LanesUnavailable
-from domain.ports import RecordUnavailable
+from domain.ports import BlobsUnavailable, RecordUnavailable
 from domain.refusals import (
     Busy,
     Contradicted,
@@ -44,10 +44,12 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
     412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
+    416: "Range not satisfiable",
     422: "Not valid",
     429: "Too many requests",
     500: "Internal error",
@@ -110,7 +112,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Refused():
             return _refusal(error)
-        case RecordUnavailable() | LanesUnavailable():
+        case RecordUnavailable() | LanesUnavailable() | BlobsUnavailable():
             log.warning("unavailable", reason=str(error))
             return Problem(
                 503,

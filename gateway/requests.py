@@ -45,7 +45,7 @@ async def check(request: Request[Any, Any, Any]) -> None:
         _check_headers(request, handler)
         if handler.parsed_data_field is not None:
             request._json = await body_of(request, handler.parsed_data_field.annotation)
-        if request.method == "GET" and "access" in request.scope["state"]:
+        if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)
     except (Problem, Invalid):
         await _admit(request, handler)
@@ -59,13 +59,25 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address."""
+    if idempotency_key(request) is None:
+        return None
+    return receipt_for(request, sha256(await request.body()).digest())
+
+
+def receipt_for(request: Request[Any, Any, Any], said: bytes) -> Receipt | None:
+    """Return the same for a request whose body is not kept; `said` is the digest of what it said."""
     key = idempotency_key(request)
     if key is None:
         return None
     caller = _who(request)
     whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
     scope = "\n".join((whose, request.method, request.url.path, key))
-    return Receipt(sha256(scope.encode()).digest(), sha256(await request.body()).digest())
+    return Receipt(sha256(scope.encode()).digest(), said)
+
+
+def require_key(request: Request[Any, Any, Any]) -> None:
+    """Refuse an Idempotency-Key that cannot be one, before a long body is read."""
+    idempotency_key(request)
 
 
 def idempotency_key(request: Request[Any, Any, Any]) -> str | None:

@@ -57,6 +57,20 @@ KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hou
 # Routes that answer with tokens keep no answer.
 KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
 REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.")
+UPLOAD = "/api/v1/files/upload"
+UPLOAD_BODY: Json = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "additionalProperties": False,
+            }
+        }
+    },
+}
 VERSIONED = ("/api/v1/users/me", "/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}")
 
 
@@ -78,6 +92,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
     is_public = (method, path) in PUBLIC
     if is_public:
         operation["security"] = []
+    if path == UPLOAD:
+        operation["requestBody"] = UPLOAD_BODY
     operation.setdefault("parameters", []).extend(_header(*header) for header in _headers(path, method, is_public))
     if path not in UNLIMITED:
         for response in responses.values():

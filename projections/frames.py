@@ -13,12 +13,14 @@ from msgspec import Struct
 
 from domain.account import AccountActivated, AccountDeactivatedEvent, ProfileChanged
 from domain.facts import Event, Recorded
+from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
+from projections.files import FileView, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
 
 
@@ -129,7 +131,20 @@ def control(fact: Recorded[Any]) -> Control | None:
     if (telling := TELLS_OWN.get(type(event))) is None:
         return None
     frame = OwnEvent(event.topic, fact.position, None, None, fact.at, fact.meta.actor, telling.of(fact))
-    return Control(fact.position, own=[Own(event.user_id, _encode(frame).decode())])
+    said = _encode(frame).decode()
+    return Control(fact.position, own=[Own(user_id, said) for user_id in dict.fromkeys(_own(event))])
+
+
+def _own(event: Event) -> tuple[UserId, ...]:
+    """Return to whom an event is told on their own feed."""
+    match event:
+        case FileCompleted():
+            return (event.uploader_id,)
+        case FileFailed():
+            return (event.uploader_id, *event.moderator_ids)
+        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
+            return (event.user_id,)
+    raise AssertionError(f"{event.topic} is told to nobody alone")
 
 
 def _room(fact: Recorded[RoomChanged | RoomArchivedEvent]) -> RoomAfter:
@@ -154,6 +169,10 @@ _OF_MEMBERS: dict[type[Event], Telling] = {
     MemberRemoved: Telling(MemberRemoved, _itself),
     MemberRoleChanged: Telling(MemberRoleChanged, _itself),
 }
+_OF_FILES: dict[type[Event], Telling] = {
+    FileCompleted: Telling(FileView, completed_view),
+    FileFailed: Telling(FileView, failed_view),
+}
 TELLS_ROOM: dict[type[Event], Telling] = {
     MessagePosted: Telling(MessageView, posted_view),
     MessageEdited: Telling(MessageView, edited_view),
@@ -162,9 +181,11 @@ TELLS_ROOM: dict[type[Event], Telling] = {
     RoomOpened: Telling(RoomAfter, _opened),
     RoomChanged: Telling(RoomAfter, _room),
     RoomArchivedEvent: Telling(RoomAfter, _room),
+    **_OF_FILES,
 }
 TELLS_OWN: dict[type[Event], Telling] = {
     **_OF_MEMBERS,
     ReadMarked: Telling(ReadMarked, _itself),
     ProfileChanged: Telling(ProfileChanged, _itself),
+    **_OF_FILES,
 }

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from domain.facts import Recorded
 from domain.ids import RoomId, UserId
+from domain.limits import ROOM_OWNERS_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.ports import Db
 from domain.reading import ReadMarked
@@ -33,6 +34,11 @@ SELECT_ACCESS = """
     SELECT r.is_private, r.history, r.is_archived, m.role, coalesce(m.is_banned, false), coalesce(m.joined_position, 0),
         (SELECT c.position FROM read.checkpoints c WHERE c.name = 'live')
     FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
+"""
+
+SELECT_MODERATORS = """
+    SELECT user_id FROM read.room_members WHERE room_id = $1 AND role IN ('owner', 'admin')
+    ORDER BY joined_position, user_id LIMIT $2
 """
 
 MEMBERS = Table(
@@ -83,6 +89,11 @@ async def page(
 async def access(db: Db, user_id: UserId, room_id: RoomId) -> Access | None:
     """Return what a person is to a room; None: there is no such room."""
     return await db.one(Access, SELECT_ACCESS, user_id, room_id)
+
+
+async def moderators(db: Db, room_id: RoomId) -> list[UserId]:
+    """Return a room's owners and admins, at most as many as a room may have owners, the eldest first."""
+    return await db.all(UserId, SELECT_MODERATORS, room_id, ROOM_OWNERS_MAX)
 
 
 def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:

@@ -5,7 +5,7 @@ event that a room hears of its members and of itself; their id comes from the po
 An access check and the page that it guards are one statement.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -20,6 +20,8 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
 from domain.refusals import Banned
 from domain.room import RoomArchivedEvent, RoomChanged
+from projections import files
+from projections.files import FileView
 from projections.tables import Change, Projection, Table
 
 # A room as this person may see it: `since` is the first position they may read. No row: they may not know of it.
@@ -102,7 +104,8 @@ Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 
 
 class MessageView(Struct, frozen=True, omit_defaults=True):
-    """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for."""
+    """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for,
+    `file` on those that show one, where messages are read (a frame is a function of its own event alone)."""
 
     id: MessageId
     room_id: RoomId
@@ -118,6 +121,7 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     version: int
     deleted: bool
     subjects: list[UserId] | None = None
+    file: FileView | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -162,6 +166,16 @@ async def seen(db: Db, user_id: UserId, message_id: MessageId, *, html: bool = F
     if row[0]:
         raise Banned
     return _view(row, html)
+
+
+async def with_files(db: Db, found: Sequence[MessageView]) -> list[MessageView]:
+    """Return these messages, each that shows a file with it; asked only where there is one."""
+    wanted = [message.file_id for message in found if message.file_id is not None and not message.deleted]
+    views = await files.shown(db, wanted) if wanted else {}
+    return [
+        message if message.deleted or message.file_id not in views else replace(message, file=views[message.file_id])
+        for message in found
+    ]
 
 
 async def deleted_among(db: Db, positions: Collection[int]) -> set[int]:
@@ -260,7 +274,7 @@ def _view(row: tuple[Any, ...], html: bool) -> MessageView:
     subject, by = row[14], row[15]
     subjects = None if subject is None else [subject] if by is None else [subject, by]
     if html:
-        return RenderedMessageView(*(*row[1:14], subjects, row[16]))
+        return RenderedMessageView(*(*row[1:14], subjects, None, row[16]))
     return MessageView(*(*row[1:14], subjects))
 
 

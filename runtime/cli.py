@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
 from projections import PROJECTIONS
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("up", _up, "Run everything on this machine: embedded servers, gateway, projector and worker.")
     add("gateway", _gateway, "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run.")
     add("projector", _projector, "Keep the read tables up to the record and tell frames; further ones stand by.")
-    add("worker", _worker, "Do what is slower than a frame: render HTML, sweep.")
+    add("worker", _worker, "Do what is slower than a frame: scan and process files, render HTML, sweep.")
     add("migrate", _migrate, "Bring the database to this version.")
     rebuilding = add("rebuild", _rebuild, "Rebuild read tables from the record while everything serves, and compare.")
     which = rebuilding.add_mutually_exclusive_group(required=True)
@@ -80,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+    tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
+    tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
+    tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
     saying = add("say", _say, "Post a message as a member of a room; prints its position.")
     saying.add_argument("room", metavar="ROOM", help="its id, or its name")
     saying.add_argument("text", metavar="TEXT", help="what to say")
@@ -183,6 +187,16 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
     return await every(settings)
 
 
+async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import list_tasks, retry_task
+
+    if asked.action == "list":
+        return await list_tasks(settings)
+    if asked.file is None:
+        return _fail("Say which file: hansard tasks retry FILE_ID")
+    return await retry_task(settings, asked.file)
+
+
 def _say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from runtime.talk import password_of, say
 
@@ -227,7 +241,7 @@ def _is_sentence(error: Exception) -> bool:
     from adapters.lanes import LanesUnavailable
     from adapters.tokens import KeyNotRetired
     from adapters.vault import MasterKeyWrong
-    from domain.ports import RecordUnavailable
+    from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
     from gateway.server import PortTaken
     from runtime.embedded import EmbeddedFailed
@@ -237,7 +251,7 @@ def _is_sentence(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
+        (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
          EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
     )  # fmt: skip
 

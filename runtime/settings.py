@@ -44,7 +44,24 @@ class Settings:
         "", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one."
     )
     blobs_url: str = setting(
-        "", "Where files will be kept (file:///…), once there are files. Empty: a folder below the home."
+        "", "Where files are kept (file:///…, s3://bucket/prefix). Empty: a folder below the home."
+    )
+    s3_endpoint: str = setting("", "The address of an S3 that is not Amazon's (https://…). Keys come from AWS_….")
+    s3_encryption: Literal["off", "AES256", "aws:kms"] = setting(
+        "off", "The encryption that S3 is asked for with every file; off: as the bucket says."
+    )
+    signed_urls: Literal["on", "off"] = setting(
+        "off", "Whether downloads are sent to S3 itself, by addresses that are good for a minute."
+    )
+    scanner_url: str = setting(
+        "", "clamd (tcp://host:3310, unix:///path). Empty: a check that knows the EICAR test file and nothing else."
+    )
+    scans: int = setting(4, "How many files a worker scans at once.", low=1, high=1000)
+    images: int = setting(2, "How many pictures a worker processes at once: one a core.", low=1, high=1000)
+    documents: int = setting(1, "How many documents a worker processes at once.", low=1, high=1000)
+    upload_bytes_max: int = setting(25 * 1024**2, "How many bytes an upload has at most.", low=1, high=1024**4)
+    storage_bytes_of_user: int = setting(
+        10 * 1024**3, "How many bytes of files a person may keep.", low=1, high=1024**5
     )
     env: Literal["development", "production"] = setting(
         "development", "production refuses embedded servers and a key of its own making."
@@ -206,6 +223,7 @@ def _check_production(settings: Settings) -> None:
         ("HANSARD_DATABASE_URL", settings.database_url),
         ("HANSARD_REDIS_URL", settings.redis_url),
         ("HANSARD_MASTER_KEY_FILE", settings.master_key_file != Path("")),
+        ("HANSARD_SCANNER_URL", settings.scanner_url),
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
@@ -249,6 +267,8 @@ def _check_urls(settings: Settings) -> None:
         ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
         ("HANSARD_MAIL_URL", settings.mail_url, ("smtp", "smtps", "smtp+plain", "file")),
         ("HANSARD_LINKS_URL", settings.links_url, ("https", "http")),
+        ("HANSARD_S3_ENDPOINT", settings.s3_endpoint, ("http", "https")),
+        ("HANSARD_SCANNER_URL", settings.scanner_url, ("tcp", "unix")),
     ):
         if url and urlsplit(url).scheme not in schemes:
             raise SettingRefused(f"{name} does not begin with {' or '.join(s + '://' for s in schemes)}.")

@@ -6,34 +6,44 @@ Each process runs until it is told to stop (SIGTERM, SIGINT), then finishes what
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
 from adapters.audit import AuditReader
+from adapters.blobs import open_blobs
 from adapters.clock import now
 from adapters.database import Database
+from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.mail import open_mail
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
+from adapters.sandbox import Sandbox
+from adapters.scanner import open_scanner
+from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Vault, load_master
 from commands import HANDLERS
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
 from commands.desk import Desk
+from commands.file import RetryFile
 from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
 from domain.facts import Caller
-from domain.ids import RecordId, UserId
-from domain.ports import RecordUnavailable
+from domain.file import FILE
+from domain.ids import FileId, RecordId, UserId
+from domain.limits import PAGE_ITEMS_DEFAULT
+from domain.ports import Blobs, RecordUnavailable
+from domain.tasks import next_task
 from domain.text import fold
 from gateway.address import Proxies
 from gateway.app import create_app
@@ -46,12 +56,15 @@ from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.embedded import answers, locate
 from runtime.settings import Settings
+from workers.files import Saga
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
 from workers.rebuild import Progress, Rebuild, Verdict
+from workers.sweeper import Sweeper
+from workers.tasks import Dispatcher, crew
 
 log = structlog.get_logger()
 
@@ -113,6 +126,26 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
         yield Ground(settings, db, vault, record, head.record, desk)
 
 
+def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
+    """Open the task queue for as long as the stack is."""
+    tasks = RedisTasks.open(redis_url(base.settings), base.record_id, _name())
+    stack.push_async_callback(tasks.close)
+    return tasks
+
+
+async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
+    """Open the blob store for as long as the stack is."""
+    blobs = await open_blobs(
+        settings.blobs_url,
+        home=settings.home,
+        endpoint=settings.s3_endpoint,
+        sse="" if settings.s3_encryption == "off" else settings.s3_encryption,
+        signed=settings.signed_urls == "on",
+    )
+    stack.push_async_callback(blobs.close)
+    return blobs
+
+
 @asynccontextmanager
 async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
     """Keep loops running around a block; they end in the order given. A loop that fails ends the process."""
@@ -163,6 +196,9 @@ async def run_gateway(settings: Settings) -> int:
             lanes=lanes,
             hub=hub,
             seats=seats,
+            blobs=await opened_blobs(settings, stack),
+            holds=Holds(base.db),
+            tasks=opened_tasks(base, stack),
             now=now,
             post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
             refusals=Refusals(base.desk),
@@ -196,18 +232,62 @@ async def run_projector(settings: Settings) -> int:
 
 
 async def run_worker(settings: Settings) -> int:
-    """Do what is slower than a frame: render HTML, sweep."""
+    """Do what is slower than a frame: scan and process files, render HTML, sweep."""
     stop = _stop_signal()
-    async with ground(settings) as base:
+    async with ground(settings) as base, AsyncExitStack() as stack:
+        blobs, tasks, holds = await opened_blobs(settings, stack), opened_tasks(base, stack), Holds(base.db)
+        size = settings.images + settings.documents
+        sandbox = stack.enter_context(Sandbox(module="workers.child", size=size, strict=settings.env == "production"))
+        saga = Saga(base.desk, blobs, holds, open_scanner(settings.scanner_url), sandbox, base.db)
+        hands = crew(
+            {"scan": settings.scans, "image": settings.images, "document": settings.documents},
+            tasks,
+            saga,
+            chance=random.random,
+        )
+        sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(Janitor(base.record).run(), name="janitor"),
+            asyncio.create_task(sweeper.run(), name="sweeper"),
+            asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
+            *(asyncio.create_task(hand.run(), name="hand") for hand in hands),
+            asyncio.create_task(base.record.run(), name="writer"),
         ]
         failed = _end_with(stop, *loops)
         async with background(*loops):
             await stop.wait()
     return 1 if failed else 0
+
+
+async def list_tasks(settings: Settings) -> int:
+    """Show what is queued, and which files failed lately."""
+    async with ground(settings) as base, AsyncExitStack() as stack:
+        for task in await opened_tasks(base, stack).listed():
+            waits = f"since {task.envelope.added_at:%Y-%m-%d %H:%M:%S} UTC"
+            said = f"{task.state} {task.detail}".strip()
+            print(f"{task.envelope.name}: {said} (try {task.envelope.attempt}, {waits})")
+        for failed in await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT):
+            print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
+    return 0
+
+
+async def retry_task(settings: Settings, file_id: UUID) -> int:
+    """Have one file that was given up tried again, and what waits for its next try be tried now."""
+    async with _operator(settings) as base, AsyncExitStack() as stack:
+        outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
+        file = outcome.folded(FILE, file_id).state
+        tasks = opened_tasks(base, stack)
+        due = None if file is None else next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
+        if due is not None:
+            await tasks.add(due)
+        await tasks.hurry()
+    if outcome.facts:
+        print(f"{file_id} is tried again.")
+    else:
+        print(f"{file_id} is under way." if due else f"{file_id} is completed already.")
+    return 0
 
 
 async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_only: bool) -> int:
@@ -283,6 +363,8 @@ def _terms(settings: Settings) -> Terms:
         proxies=Proxies(settings.proxies, settings.forwarded_header),
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
+        upload_bytes_max=settings.upload_bytes_max,
+        storage_bytes_of_user=settings.storage_bytes_of_user,
     )
 
 

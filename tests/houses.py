@@ -3,21 +3,26 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from adapters.audit import AuditReader
+from adapters.blobs import open_blobs
 from adapters.clock import now
 from adapters.database import Database
+from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
+from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
@@ -47,6 +52,8 @@ PASSWORD = "correct horse battery"
 async def running(*loops: Any) -> AsyncIterator[None]:
     """Run coroutines beside a block, and end them with it; one that fails fails the block's end."""
     tasks = [asyncio.create_task(loop) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_say_what_ended_it)
     try:
         yield
     finally:
@@ -55,6 +62,11 @@ async def running(*loops: Any) -> AsyncIterator[None]:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        print(f"a loop ended: {task.get_coro()}: {task.exception()!r}")
 
 
 @asynccontextmanager
@@ -149,6 +161,10 @@ class Person:
             await self.ask("PUT", f"/rooms/{room_id}/members/{other.id}", 200, json={"role": "member"})
         return str(room_id)
 
+    async def upload(self, content: bytes, name: str = "file.bin", status: int = 202, **options: Any) -> Any:
+        """Upload a file; answers the answer's body."""
+        return await self.ask("POST", "/files/upload", status, files={"file": (name, content)}, **options)
+
     async def say(self, room_id: str, content: str, **fields: Any) -> dict[str, Any]:
         return dict(await self.ask("POST", f"/rooms/{room_id}/messages", 201, json={"content": content, **fields}))
 
@@ -166,6 +182,10 @@ async def gateway(
     verify_email: bool = False,
     mails: Mails | None = None,
     schema_on: bool = True,
+    blobs_url: str = "",
+    upload_bytes_max: int = 8 * 1024**2,
+    storage_bytes_of_user: int = 1024**4,
+    **store: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
@@ -181,8 +201,25 @@ async def gateway(
         stack.push_async_callback(roster.close)
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="hansard-files-")))
+        blobs = await open_blobs(blobs_url, home=home, **store)
+        stack.push_async_callback(blobs.close)
+        tasks = RedisTasks.open(redis_url, head.record, "gateway")
+        stack.push_async_callback(tasks.close)
         house = House(
-            terms=Terms("test", origins, registration_open, schema_on, True, 8, quotas, proxies, verify_email),
+            terms=Terms(
+                "test",
+                origins,
+                registration_open,
+                schema_on,
+                True,
+                8,
+                quotas,
+                proxies,
+                upload_bytes_max,
+                storage_bytes_of_user,
+                verify_email,
+            ),
             record_id=head.record,
             record=record,
             db=db,
@@ -197,6 +234,9 @@ async def gateway(
             lanes=lanes,
             hub=hub,
             seats=seats,
+            blobs=blobs,
+            holds=Holds(db),
+            tasks=tasks,
             now=now,
             post=Post(mails or NoMails()),
             refusals=Refusals(desk),
@@ -217,9 +257,9 @@ async def gateway(
 
 
 @asynccontextmanager
-async def deployment(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def deployment(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
     """A projector and one gateway."""
-    async with projector(database_url, redis_url), gateway(database_url, redis_url) as made:
+    async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
         yield made
 
 
@@ -227,3 +267,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Ask again and again until a condition holds; fails when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.01)

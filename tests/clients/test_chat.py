@@ -219,7 +219,6 @@ async def test_a_session_that_ends_reaches_everybody_who_waits(house: Gateway) -
             ada.chat()
 
 
-@pytest.mark.xfail(strict=False, reason="the control lane of a fresh record is passed over until the hub's first sweep")
 async def test_the_first_log_out_of_a_record_closes_its_sockets_within_a_second(house: Gateway) -> None:
     async with person(house) as ada, ada.chat() as chat:
         notices = chat.notices()

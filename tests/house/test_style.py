@@ -32,6 +32,8 @@ FLOORS = {
     "multipart": (1, 3, 1),
     "pyjwt": (2, 14),
     "eventsourcing": (9, 5, 6),
+    "pillow": (13, 0, 0),
+    "aiohttp": (3, 13, 3),
 }
 
 

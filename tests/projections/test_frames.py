@@ -22,6 +22,10 @@ MESSAGE = {
     "updated_at", "position", "version", "deleted",
 }  # fmt: skip
 ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by"}
+FILE = {
+    "id", "filename", "original_name", "mime_type", "size_bytes", "uploader_id", "status", "progress", "scan", "variants",
+    "pages", "error", "created_at", "processed_at",
+}  # fmt: skip
 # The names that clients know. What is added to an event of the record is told only when it is added here too.
 DATA = {
     "message.posted": MESSAGE,
@@ -36,6 +40,8 @@ DATA = {
     "room.archived": ROOM,
     "reading.marked": {"room_id", "user_id", "position"},
     "account.profile_changed": {"user_id", "username", "avatar_url"},
+    "file.completed": FILE,
+    "file.failed": FILE,
 }
 
 
@@ -78,8 +84,9 @@ def test_ones_own_feed_has_neither_room_nor_prev(fact: Recorded[Any]) -> None:
         assert told is None or told.own == []
         return
     assert told is not None
-    (own,) = told.own
-    assert own.user_id == fact.event.user_id
+    own, *others = told.own
+    assert own.user_id == getattr(fact.event, "user_id", None) or own.user_id == fact.event.uploader_id
+    assert tuple(other.user_id for other in others) == getattr(fact.event, "moderator_ids", ())
     frame = json.loads(own.frame)
     assert (frame["room_id"], frame["prev"], frame["event"]) == (None, None, fact.event.topic)
     assert frame["data"].keys() == DATA[fact.event.topic]

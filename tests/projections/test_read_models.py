@@ -13,12 +13,14 @@ from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from adapters.record import PostgresRecord
 from commands.account import ChangeProfile, RegisterAccount
 from commands.desk import Desk
+from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.facts import Caller
-from domain.ids import MessageId, RecordId, RoomId, UserId
+from domain.file import Variant
+from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.ports import RecordUnavailable
 from domain.refusals import Refused
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
@@ -43,6 +45,7 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
         await desk.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
     rooms: list[RoomId] = []
     messages: list[MessageId] = []
+    files = [FileId(uuid4())]
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
         await desk.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
@@ -50,7 +53,7 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
         who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
         assert other.user_id
         message_id = chance.choice(messages) if messages else MessageId(uuid4())
-        new_id = MessageId(uuid4())
+        new_id, file_id = MessageId(uuid4()), FileId(uuid4())
         command = chance.choice(
             [
                 PostMessage(room_id, new_id, f"**text** {step}"),
@@ -65,6 +68,12 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
                 ChangeRoom(room_id, name=f"Room {step}", history=chance.choice(["shared", "joined"])),
                 ChangeProfile(username=f"q{seed}-{step}"),
                 MarkRead(room_id, step),
+                ReceiveFile(file_id, f"{step}.png", chance.choice(["image/png", "text/plain"]), 10, "ab" * 32),
+                NoteScan(chance.choice(files), "basic", chance.choice([None, None, "Eicar"])),
+                NoteProcessing(chance.choice(files), (Variant("original", 1, 1, "image/webp", 9, "cd" * 32),)),
+                FailFile(chance.choice(files), chance.choice(["gave_up", "unreadable"])),
+                RetryFile(chance.choice(files)),
+                PostMessage(room_id, new_id, "", "file", chance.choice(files)),
                 *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
             ]
         )
@@ -74,6 +83,8 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
             continue
         if isinstance(command, PostMessage):
             messages.append(new_id)
+        if isinstance(command, ReceiveFile):
+            files.append(file_id)
 
 
 async def project(record: PostgresRecord, db: Database) -> None:
@@ -342,3 +353,24 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
 )
 def test_html_of_a_message(content: str, html: str) -> None:
     assert render(content) == html
+
+
+async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(database_url: str) -> None:
+    """Commits of rows need not wait for the disk: a crash may lose the last ones, while their owner lives on."""
+    async with ledger(database_url) as (db, record, desk):
+        follower = Follower(LIVE, record, db, owner="one")
+        people = [UserId(uuid4()) for _ in range(4)]
+        kept = 0
+        for i, user_id in enumerate(people):
+            await desk.do(RegisterAccount(user_id, f"{user_id}@example.com", f"u{user_id.hex[:9]}", "x"), Caller())
+            assert await follower.step() == 1
+            kept = (await record.head()).position if i == 1 else kept
+        # What is left after the crash: the tables and the checkpoint of an earlier commit.
+        await db.run("DELETE FROM read.users WHERE id = ANY ($1::uuid[])", people[2:])
+        await db.run("UPDATE read.checkpoints SET position = $1 WHERE name = 'live'", kept)
+        last = UserId(uuid4())
+        await desk.do(RegisterAccount(last, f"{last}@example.com", f"u{last.hex[:9]}", "x"), Caller())
+        # Its owner sees that this is not where it was.
+        while await follower.step() != 0:
+            pass
+        assert set(await db.all(UserId, "SELECT id FROM read.users")) == {*people, last}

@@ -22,8 +22,9 @@ def test_the_example_file_changes_nothing() -> None:
 
 def test_production_has_nothing_embedded() -> None:
     given = {"HANSARD_ENV": "production", "HANSARD_DATABASE_URL": "postgresql://x/y", "HANSARD_REDIS_URL": "redis://x"}
+    given["HANSARD_SCANNER_URL"] = "tcp://clamav:3310"
     assert read({**given, "HANSARD_MASTER_KEY_FILE": "/keys/master.key"}).env == "production"
-    for missing in ("HANSARD_DATABASE_URL", "HANSARD_REDIS_URL", "HANSARD_MASTER_KEY_FILE"):
+    for missing in ("HANSARD_DATABASE_URL", "HANSARD_REDIS_URL", "HANSARD_MASTER_KEY_FILE", "HANSARD_SCANNER_URL"):
         with pytest.raises(SettingRefused, match=f"{missing} must be set when HANSARD_ENV is production"):
             read({name: value for name, value in {**given, "HANSARD_MASTER_KEY_FILE": "/k"}.items() if name != missing})
 
@@ -41,7 +42,7 @@ def test_production_has_nothing_embedded() -> None:
 )
 def test_production_refuses_what_is_not_safe_with_a_sentence(name: str, value: str, says: str) -> None:
     given = {"HANSARD_DATABASE_URL": "postgresql://x:zfd83k@y/z", "HANSARD_REDIS_URL": "redis://x"}
-    given |= {"HANSARD_MASTER_KEY_FILE": "/k", "HANSARD_ENV": "production"}
+    given |= {"HANSARD_MASTER_KEY_FILE": "/k", "HANSARD_ENV": "production", "HANSARD_SCANNER_URL": "tcp://clamd:3310"}
     assert read(given).env == "production"
     with pytest.raises(SettingRefused, match=says):
         read(given | {name: value})
@@ -56,6 +57,7 @@ def test_limits_are_a_set_with_single_ones_set_otherwise() -> None:
         "HANSARD_DATABASE_URL": "postgresql://x/y",
         "HANSARD_REDIS_URL": "redis://x",
         "HANSARD_MASTER_KEY_FILE": "/k",
+        "HANSARD_SCANNER_URL": "unix:///run/clamd.sock",
     }
     assert read({"HANSARD_ENV": "production", **given}).quotas == STRICT, "the default in production"
 

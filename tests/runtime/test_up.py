@@ -152,7 +152,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert code == 0, said
         code, said = await house.run("rebuild", "--all")
         assert code == 0, said
-        assert said.count("equals what was served") == 6
+        assert said.count("equals what was served") == 8
         assert await house.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
         family = house.family()
         assert await house.stop() == 0

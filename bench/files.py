@@ -1,0 +1,139 @@
+"""Files: pictures a second through the sandbox beside what Pillow alone reaches, and what a large upload costs in memory."""
+
+import asyncio
+import io
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+from PIL import Image
+
+from adapters.sandbox import Sandbox
+from bench.deployment import Deployment
+from bench.sockets import Measured
+
+CORES = 2
+PICTURES = 24
+UPLOAD_BYTES = 1024**3
+PIECE_BYTES = 256 * 1024
+PASSWORD = "correct horse battery"
+OPERATIONS = ("thumbnail", "resize", "compress")
+
+
+def photograph() -> bytes:
+    """Return a JPEG of 12 megapixels with about as much in it as a photograph has."""
+    noise = Image.effect_noise((1000, 750), 60).resize((4000, 3000), Image.Resampling.BICUBIC)
+    bands = [noise, Image.linear_gradient("L").resize(noise.size), Image.radial_gradient("L").resize(noise.size)]
+    out = io.BytesIO()
+    Image.merge("RGB", bands).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def draft_alone(content: bytes) -> int:
+    """What Pillow reaches when nothing is asked but two small pictures: draft-mode decoding, chained resizing."""
+    image = Image.open(io.BytesIO(content))
+    image.draft("RGB", (1280, 1280))
+    image.thumbnail((1280, 1280))
+    size = 0
+    for pixels in (1280, 256):
+        image.thumbnail((pixels, pixels))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=80)
+        size += out.tell()
+    return size
+
+
+def whole_alone(content: bytes) -> int:
+    """The same with a whole decoding and a re-encoded original, as JPEG, without a sandbox."""
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    size = 0
+    for pixels in (4000, 1280, 256):
+        image.thumbnail((pixels, pixels))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=84)
+        size += out.tell()
+    return size
+
+
+async def pictures() -> list[Measured]:
+    """Return files a second on two cores, three ways."""
+    content = photograph()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="hansard-bench-") as folder:
+        file = Path(folder) / "photograph.jpg"
+        file.write_bytes(content)
+        with Sandbox(module="workers.child", size=CORES, strict=False) as sandbox:
+
+            async def process() -> None:
+                result = await sandbox.run("image", file, mime_type="image/jpeg", operations=OPERATIONS)
+                assert len(result.made) == 3, result.reason
+
+            await asyncio.gather(*(process() for _ in range(CORES)))
+            started = time.perf_counter()
+            await asyncio.gather(*(process() for _ in range(PICTURES)))
+            seconds = time.perf_counter() - started
+        rows.append(_row("12-megapixel JPEGs: sandbox, original + preview + thumbnail", seconds))
+    for name, call in (
+        ("the same by Pillow alone, all JPEG, no sandbox", whole_alone),
+        ("Pillow alone, draft mode: preview + thumbnail, no original", draft_alone),
+    ):
+        with ProcessPoolExecutor(CORES) as pool:
+            list(pool.map(call, [content] * CORES))
+            started = time.perf_counter()
+            list(pool.map(call, [content] * PICTURES))
+            rows.append(_row(name, time.perf_counter() - started))
+    return rows
+
+
+async def large_upload() -> list[Measured]:
+    """Upload 1 GiB to a deployment that allows it; how far the gateway's memory moved at most."""
+    deployment = Deployment()
+    deployment.environment["HANSARD_UPLOAD_BYTES_MAX"] = str(2 * UPLOAD_BYTES)
+    async with deployment, httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=600) as http:
+        person = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
+        await http.post("/auth/register", json=person)
+        login = await http.post("/auth/login", json={"email": person["email"], "password": PASSWORD})
+        http.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+        await http.post("/files/upload", files={"file": ("warm", os.urandom(4 * 1024**2))})
+        gateway = deployment.process("gateway")
+        before = gateway.memory_info().rss
+        seen = [before]
+        watching = asyncio.create_task(_watch(gateway, seen))
+        started = time.perf_counter()
+        answer = await http.post(
+            "/files/upload", content=_body(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+        seconds = time.perf_counter() - started
+        watching.cancel()
+        answer.raise_for_status()
+    moved = (max(seen) - before) / 1024**2
+    rate = UPLOAD_BYTES / 1024**2 / seconds
+    return [
+        Measured(
+            "upload of 1 GiB: memory of the gateway moved by, and MiB a second", f"{moved:.1f} MiB, {rate:,.0f}/s", None
+        )
+    ]
+
+
+async def _watch(process: psutil.Process, seen: list[int]) -> None:
+    while True:
+        seen.append(process.memory_info().rss)
+        await asyncio.sleep(0.02)
+
+
+async def _body() -> AsyncIterator[bytes]:
+    yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="large.bin"\r\n\r\n'
+    piece = os.urandom(PIECE_BYTES)
+    for number in range(UPLOAD_BYTES // PIECE_BYTES):
+        yield number.to_bytes(8, "big") + piece[8:]
+    yield b"\r\n--b--\r\n"
+
+
+def _row(name: str, seconds: float) -> Measured:
+    return Measured(name, f"{PICTURES / seconds:.1f} files/s", None)

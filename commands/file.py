@@ -1,0 +1,102 @@
+"""Files: receiving one, and what the saga found out about it. The saga acts as nobody: no person decides a verdict."""
+
+from msgspec import Struct
+
+from commands.desk import Handler, Work
+from commands.room import enter_as_member
+from domain import file as decide
+from domain.account import ACCOUNT, require_active
+from domain.file import FILE, Reason, Scan, Variant
+from domain.ids import FileId, RoomId, UserId
+
+
+class ReceiveFile(Struct, frozen=True):
+    """The bytes are in the blob store already, under `blob`. `for_room`: where it is going to be shown."""
+
+    file_id: FileId
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    blob: str
+    for_room: RoomId | None = None
+
+
+class NoteScan(Struct, frozen=True):
+    """`signature` None: clean. `moderator_ids`: who is told beside the uploader when it is not."""
+
+    file_id: FileId
+    scan: Scan
+    signature: str | None = None
+    moderator_ids: tuple[UserId, ...] = ()
+
+
+class NoteProcessing(Struct, frozen=True):
+    """The variants' bytes are in the blob store already."""
+
+    file_id: FileId
+    variants: tuple[Variant, ...]
+    pages: int | None = None
+
+
+class FailFile(Struct, frozen=True):
+    file_id: FileId
+    reason: Reason
+
+
+class RetryFile(Struct, frozen=True):
+    file_id: FileId
+
+
+async def may_receive(work: Work, for_room: RoomId | None) -> UserId:
+    """Refuse who may not upload, or not for that room."""
+    user_id = work.caller.user_id
+    assert user_id, "the door lets no stranger here"
+    if for_room is None:
+        require_active(await work.load(ACCOUNT, user_id))
+    else:
+        await enter_as_member(work, for_room)
+    return user_id
+
+
+async def receive(command: ReceiveFile, work: Work) -> None:
+    uploader_id = await may_receive(work, command.for_room)
+    events = decide.receive(
+        await work.load_new(FILE, command.file_id),
+        file_id=command.file_id,
+        uploader_id=uploader_id,
+        original_name=command.original_name,
+        mime_type=command.mime_type,
+        size_bytes=command.size_bytes,
+        blob=command.blob,
+        for_room=command.for_room,
+    )
+    work.write(FILE, command.file_id, events=events)
+
+
+async def note_scan(command: NoteScan, work: Work) -> None:
+    file = await work.load(FILE, command.file_id)
+    events = decide.note_scan(file, scan=command.scan, signature=command.signature, moderator_ids=command.moderator_ids)
+    work.write(FILE, command.file_id, events=events)
+
+
+async def note_processing(command: NoteProcessing, work: Work) -> None:
+    file = await work.load(FILE, command.file_id)
+    events = decide.note_processing(file, variants=command.variants, pages=command.pages)
+    work.write(FILE, command.file_id, events=events)
+
+
+async def fail(command: FailFile, work: Work) -> None:
+    work.write(FILE, command.file_id, events=decide.fail(await work.load(FILE, command.file_id), reason=command.reason))
+
+
+async def retry(command: RetryFile, work: Work) -> None:
+    work.write(FILE, command.file_id, events=decide.retry(await work.load(FILE, command.file_id)))
+
+
+HANDLERS: dict[type[Struct], Handler] = {
+    ReceiveFile: receive,
+    NoteScan: note_scan,
+    NoteProcessing: note_processing,
+    FailFile: fail,
+    RetryFile: retry,
+}

@@ -1,0 +1,325 @@
+"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why not.
+
+The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker forgot. Every
+decision may be asked twice; the second answer is silence. So each step may run twice, and a file ends once.
+
+No room hears that a file was received, shared, scanned or processed. Its end is told in the room that it was shown in
+first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: erased, they leave a file
+without a name whose blobs nobody refers to any more.
+"""
+
+import unicodedata
+from datetime import datetime
+from typing import ClassVar, Literal, assert_never
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.facts import Event, Recorded, Stream
+from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.kinds import MessageType
+from domain.limits import FILE_NAME_CHARS_MAX
+from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.text import INVISIBLE, LINE_BREAKING
+
+FileStatus = Literal["pending", "processing", "completed", "failed"]
+Scan = Literal["clamav", "basic"]
+Processing = Literal["image", "document"]
+Reason = Literal["infected", "unscannable", "unreadable", "too_large", "too_slow", "encrypted", "gave_up"]
+
+PROCESSED: dict[str, Processing] = {
+    "image/jpeg": "image",
+    "image/png": "image",
+    "image/gif": "image",
+    "image/webp": "image",
+    "application/pdf": "document",
+}
+# What a person is told of a file that failed.
+SENTENCES: dict[Reason, str] = {
+    "infected": "The virus scanner found something harmful in this file; it was locked away.",
+    "unscannable": "The virus scanner cannot read this file, so it cannot be shown.",
+    "unreadable": "This file is damaged, or it is not what it seems to be.",
+    "too_large": "This picture has more pixels or frames than can be processed here.",
+    "too_slow": "Processing this file takes more time or memory than it may.",
+    "encrypted": "This document is protected by a password; upload it without one.",
+    "gave_up": "This file could not be processed after several tries; an operator can have it tried again.",
+}
+
+
+class Variant(Struct, frozen=True):
+    """A form of a file that was made here; `blob` is the SHA-256 of its bytes, in hex."""
+
+    name: str
+    width: int
+    height: int
+    mime_type: str
+    size_bytes: int
+    blob: str
+
+
+class _OfFile(Event, frozen=True):
+    file_id: FileId
+    uploader_id: UserId
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.uploader_id, None
+
+
+class FileReceived(_OfFile, frozen=True):
+    """The bytes are stored under `blob`. `for_room`: the only room in which it can be shown before it is completed."""
+
+    topic: ClassVar = "file.received"
+    sealed: ClassVar = ("original_name", "blob")
+
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    blob: str
+    for_room: RoomId | None = None
+
+
+class FileShared(_OfFile, frozen=True):
+    """A message shows it in a room, for the first time there."""
+
+    topic: ClassVar = "file.shared"
+
+    room_id: RoomId
+    message_id: MessageId
+
+
+class FileScanned(_OfFile, frozen=True):
+    """`signature`: what was found; None: clean."""
+
+    topic: ClassVar = "file.scanned"
+
+    scan: Scan
+    signature: str | None = None
+
+
+class FileProcessed(_OfFile, frozen=True):
+    topic: ClassVar = "file.processed"
+    sealed: ClassVar = ("variants",)
+
+    variants: tuple[Variant, ...] = ()
+    pages: int | None = None
+
+
+class FileCompleted(_OfFile, frozen=True):
+    """The whole file: from now on `mime_type`, `size_bytes` and `blob` are those of what is downloaded."""
+
+    topic: ClassVar = "file.completed"
+    sealed: ClassVar = ("original_name", "blob", "variants")
+
+    room_id: RoomId | None
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    scan: Scan
+    received_at: datetime
+    blob: str
+    variants: tuple[Variant, ...] = ()
+    pages: int | None = None
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+
+class FileFailed(_OfFile, frozen=True):
+    """The end of a file that cannot be shown. `moderator_ids`: whom it is told beside the uploader, where it is harmful."""
+
+    topic: ClassVar = "file.failed"
+    sealed: ClassVar = ("original_name",)
+
+    room_id: RoomId | None
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    scan: Scan | None
+    received_at: datetime
+    reason: Reason
+    moderator_ids: tuple[UserId, ...] = ()
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+
+class FileRetried(_OfFile, frozen=True):
+    """An operator has a file tried again that was given up; it goes on where it was: `status`."""
+
+    topic: ClassVar = "file.retried"
+
+    status: FileStatus
+
+
+FileEvent = FileReceived | FileShared | FileScanned | FileProcessed | FileCompleted | FileFailed | FileRetried
+
+
+class File(Struct, frozen=True):
+    """As much of a file as decisions and the saga need. `rooms`: where messages show it, the first first."""
+
+    file_id: FileId
+    uploader_id: UserId
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    blob: str
+    for_room: RoomId | None
+    received_at: datetime
+    status: FileStatus = "pending"
+    scan: Scan | None = None
+    rooms: tuple[RoomId, ...] = ()
+    reason: Reason | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in ("completed", "failed")
+
+    @property
+    def room_id(self) -> RoomId | None:
+        """The room that hears of it."""
+        return self.rooms[0] if self.rooms else None
+
+
+def receive(
+    file: File | None,
+    *,
+    file_id: FileId,
+    uploader_id: UserId,
+    original_name: str,
+    mime_type: str,
+    size_bytes: int,
+    blob: str,
+    for_room: RoomId | None,
+) -> tuple[FileEvent, ...]:
+    assert file is None, "a file's id is minted for it"
+    return (FileReceived(file_id, uploader_id, original_name, mime_type, size_bytes, blob, for_room),)
+
+
+def share(
+    file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
+) -> tuple[FileEvent, ...]:
+    """Have a message show it: only the uploader may; before it is completed in one room, afterwards in any."""
+    if file is None or file.uploader_id != by:
+        raise FileNotFound(pointer="/file_id")
+    if message_type == "image" and not file.mime_type.startswith("image/"):
+        raise Invalid("This file is no picture; its message is of type file.", pointer="/message_type")
+    if file.status == "failed":
+        raise FileEnded(pointer="/file_id")
+    if room_id in file.rooms:
+        return ()
+    if file.status != "completed" and (file.rooms or file.for_room not in (None, room_id)):
+        raise FilePending(pointer="/file_id")
+    return (FileShared(file.file_id, file.uploader_id, room_id, message_id),)
+
+
+def note_scan(
+    file: File | None, *, scan: Scan, signature: str | None, moderator_ids: tuple[UserId, ...] = ()
+) -> tuple[FileEvent, ...]:
+    """Take the scanner's word. What is harmful fails at once; what needs no processing is completed at once."""
+    if file is None or file.status != "pending":
+        return ()
+    scanned = FileScanned(file.file_id, file.uploader_id, scan, signature)
+    if signature is not None:
+        return scanned, _failed(replace(file, scan=scan), "infected", moderator_ids)
+    if file.mime_type not in PROCESSED:
+        return scanned, _completed(replace(file, scan=scan), file.mime_type, file.size_bytes, file.blob, (), None)
+    return (scanned,)
+
+
+def note_processing(
+    file: File | None, *, variants: tuple[Variant, ...], pages: int | None = None
+) -> tuple[FileEvent, ...]:
+    """Take what was made of it: it is completed. A variant `original` is downloaded in place of what was uploaded."""
+    if file is None or file.status != "processing":
+        return ()
+    processed = FileProcessed(file.file_id, file.uploader_id, variants, pages)
+    for variant in variants:
+        if variant.name == "original":
+            whole = (variant.mime_type, variant.size_bytes, variant.blob)
+            return processed, _completed(file, *whole, variants, pages)
+    return processed, _completed(file, file.mime_type, file.size_bytes, file.blob, variants, pages)
+
+
+def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
+    """End it; what is over stays as it is."""
+    if file is None or file.is_over:
+        return ()
+    return (_failed(file, reason, ()),)
+
+
+def retry(file: File | None) -> tuple[FileEvent, ...]:
+    """Have a file tried again that was given up; one that is under way changes nothing."""
+    if file is None:
+        raise FileNotFound
+    if not file.is_over:
+        return ()
+    if file.reason != "gave_up":
+        raise FileNotRetryable
+    return (FileRetried(file.file_id, file.uploader_id, "processing" if file.scan else "pending"),)
+
+
+def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
+    event = fact.event
+    if isinstance(event, FileReceived):
+        return File(
+            event.file_id, event.uploader_id, event.original_name, event.mime_type, event.size_bytes, event.blob,
+            event.for_room, fact.at,
+        )  # fmt: skip
+    assert file is not None, "a file is received before anything else happens to it"
+    match event:
+        case FileShared():
+            return replace(file, rooms=(*file.rooms, event.room_id))
+        case FileScanned():
+            return replace(file, status="processing", scan=event.scan)
+        case FileProcessed():
+            return file
+        case FileCompleted():
+            return replace(file, status="completed")
+        case FileFailed():
+            return replace(file, status="failed", reason=event.reason)
+        case FileRetried():
+            return replace(file, status=event.status, reason=None)
+        case _:
+            assert_never(event)
+
+
+def file_name(given: str) -> str:
+    """Return the name under which an upload is shown: the last part of a path, one visible line, at most 255 characters.
+
+    Nothing is ever stored under it. The ending is kept when a name is cut.
+    """
+    last = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()).replace("\\", "/").rpartition("/")[2]
+    name = INVISIBLE.sub("", LINE_BREAKING.sub("", last)).strip(" .") or "file"
+    stem, dot, ending = name.rpartition(".")
+    if len(name) <= FILE_NAME_CHARS_MAX or not dot or len(ending) > 20:
+        return name[:FILE_NAME_CHARS_MAX]
+    return f"{stem[: FILE_NAME_CHARS_MAX - len(ending) - 1]}.{ending}"
+
+
+def storage_path(blob: str) -> str:
+    """Return where a blob stands in a store, "" for none: named by its hash, never by what people call it."""
+    return f"blobs/{blob[:2]}/{blob}" if blob else ""
+
+
+def _completed(
+    file: File, mime_type: str, size_bytes: int, blob: str, variants: tuple[Variant, ...], pages: int | None
+) -> FileCompleted:
+    assert file.scan is not None, "nothing is completed that was not scanned"
+    return FileCompleted(
+        file.file_id, file.uploader_id, file.room_id, file.original_name, mime_type, size_bytes, file.scan,
+        file.received_at, blob, variants, pages,
+    )  # fmt: skip
+
+
+def _failed(file: File, reason: Reason, moderator_ids: tuple[UserId, ...]) -> FileFailed:
+    return FileFailed(
+        file.file_id, file.uploader_id, file.room_id, file.original_name, file.mime_type, file.size_bytes, file.scan,
+        file.received_at, reason, moderator_ids,
+    )  # fmt: skip
+
+
+FILE: Stream[File] = Stream("file", evolve)
+EVENTS: tuple[type[Event], ...] = (
+    FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried,
+)  # fmt: skip

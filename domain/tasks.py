@@ -1,0 +1,53 @@
+"""Tasks: what is to be done with a file next, as small structs that a person can read in the queue.
+
+A task is a hint, not a fact: whether it is still to be done the file itself says, and doing it twice changes nothing.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from domain.file import PROCESSED, FileStatus
+from domain.ids import FileId, UserId
+
+Kind = Literal["scan", "image", "document"]
+KINDS: tuple[Kind, ...] = ("scan", "image", "document")
+ImageOperation = Literal["thumbnail", "resize", "compress"]
+DocumentOperation = Literal["count_pages", "preview"]
+
+
+class ScanFile(Struct, frozen=True, tag=True):
+    file_id: FileId
+    user_id: UserId
+
+
+class ProcessImage(Struct, frozen=True, tag=True):
+    """`thumbnail` and `resize` make the variants `thumbnail` and `preview`, `compress` the `original`."""
+
+    file_id: FileId
+    user_id: UserId
+    operations: tuple[ImageOperation, ...] = ("thumbnail", "resize", "compress")
+
+
+class ProcessDocument(Struct, frozen=True, tag=True):
+    file_id: FileId
+    user_id: UserId
+    operations: tuple[DocumentOperation, ...] = ("count_pages", "preview")
+
+
+Task = ScanFile | ProcessImage | ProcessDocument
+KIND_OF: dict[type[Struct], Kind] = {ScanFile: "scan", ProcessImage: "image", ProcessDocument: "document"}
+
+
+def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> Task | None:
+    """Return what is to be done with a file of this status; None: nothing any more."""
+    if status == "pending":
+        return ScanFile(file_id, user_id)
+    if status != "processing":
+        return None
+    match PROCESSED.get(mime_type):
+        case "image":
+            return ProcessImage(file_id, user_id)
+        case "document":
+            return ProcessDocument(file_id, user_id)
+    return None

@@ -1,0 +1,181 @@
+"""Uploads: one multipart body, taken piece by piece to the disk, hashed on the way, and refused the moment it is too much.
+
+Nothing is kept in memory but the piece at hand. Whatever ends an upload before its end (a fault in it, a limit, a client
+that goes away or falls silent) takes what was gathered with it.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any, BinaryIO
+
+from litestar import Request
+from litestar.exceptions import HTTPException
+from msgspec import Struct
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
+
+from adapters.content_types import HEAD_BYTES, kind_of
+from domain.file import file_name
+from domain.limits import (
+    UPLOAD_CHUNK_BYTES,
+    UPLOAD_HEADER_BYTES_MAX,
+    UPLOAD_IDLE_SECONDS,
+    UPLOAD_OVERHEAD_BYTES_MAX,
+)
+from domain.ports import BlobsUnavailable
+from gateway.problems import FieldError, Problem
+
+FIELD = "file"
+
+
+class Received(Struct, frozen=True):
+    """An upload that is whole, on the disk. `path` is gone when its block ends, if it was not taken before."""
+
+    path: Path
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    blob: str
+
+
+@asynccontextmanager
+async def receiving(request: Request[Any, Any, Any], staging: Path, *, bytes_max: int) -> AsyncIterator[Received]:
+    """Take the request's one file. Raises `Problem`: 400 no multipart, 408, 413, 415, 422."""
+    boundary = _boundary(request)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > bytes_max + UPLOAD_OVERHEAD_BYTES_MAX:
+        raise too_large(bytes_max)
+    handle, name = await _make(staging)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            intake = _Intake(file, bytes_max)
+            await _take(request, boundary, intake)
+        if intake.size_bytes == 0:
+            raise _field("/file", "file.empty", "This file is empty.")
+        yield Received(
+            Path(name), file_name(intake.name), kind_of(intake.head), intake.size_bytes, intake.digest.hexdigest()
+        )
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def too_large(bytes_max: int) -> Problem:
+    return Problem(
+        413, "file.too_large", f"A file has at most {bytes_max:,} bytes here.", headers={"Connection": "close"}
+    )
+
+
+class _Intake:
+    """The file of one upload, as far as it has come."""
+
+    def __init__(self, file: BinaryIO, bytes_max: int) -> None:
+        self.name = ""
+        self.size_bytes = 0
+        self.head = b""
+        self.digest = sha256()
+        self.begun = self.ended = False
+        self._file = file
+        self._bytes_max = bytes_max
+        self._gathered = bytearray()
+
+    def begin(self, segment: MultipartSegment) -> None:
+        if segment.name != FIELD:
+            name = (segment.name or "").replace("~", "~0").replace("/", "~1")[:100]
+            raise _field(f"/{name}", "field.unknown", "This field is not known here.")
+        if self.begun:
+            raise _field("/file", "field.duplicate", "One file is taken at a time.")
+        if segment.filename is None:
+            raise _field("/file", "field.invalid", "This field must be a file, with a filename.")
+        self.begun = True
+        self.name = segment.filename
+
+    async def add(self, piece: bytes) -> None:
+        self.size_bytes += len(piece)
+        if self.size_bytes > self._bytes_max:
+            raise too_large(self._bytes_max)
+        self._gathered += piece
+        if len(self._gathered) >= UPLOAD_CHUNK_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        chunk, self._gathered = bytes(self._gathered), bytearray()
+        if len(self.head) < HEAD_BYTES:
+            self.head += chunk[: HEAD_BYTES - len(self.head)]
+        try:
+            await asyncio.to_thread(self._write, chunk)
+        except OSError as error:
+            raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
+
+    def _write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self.digest.update(chunk)
+
+
+async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake) -> None:
+    parser = PushMultipartParser(
+        boundary, max_header_size=UPLOAD_HEADER_BYTES_MAX, max_header_count=8, max_segment_count=2
+    )
+    overhead = 0
+    chunks = aiter(request.stream())
+    try:
+        while not parser.closed:
+            chunk = await _next(chunks)
+            before = intake.size_bytes
+            for event in parser.parse(chunk):
+                match event:
+                    case MultipartSegment():
+                        intake.begin(event)
+                    case None:
+                        intake.ended = True
+                    case piece:
+                        await intake.add(bytes(piece))
+            overhead += len(chunk) - (intake.size_bytes - before)
+            if overhead > UPLOAD_OVERHEAD_BYTES_MAX:
+                raise Problem(413, "body.too_large", "There is more around the file than in a form.")
+    except ParserLimitReached:
+        raise Problem(413, "body.too_large", "A part's headers are too long, or there are too many parts.") from None
+    except MultipartError as error:
+        raise Problem(400, "body.not_multipart", f"The body is no multipart form: {error}.") from None
+    if not intake.begun:
+        raise _field("/file", "field.missing", "This field is needed.")
+    await intake.flush()
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes:
+    """Return the next piece of the body, b"" at its end. Raises `Problem` for clients that go away or fall silent."""
+    try:
+        async with asyncio.timeout(UPLOAD_IDLE_SECONDS):
+            return await anext(chunks, b"")
+    except TimeoutError:
+        detail = f"Nothing came for {UPLOAD_IDLE_SECONDS:.0f} seconds."
+        raise Problem(408, "body.timeout", detail, headers={"Connection": "close"}) from None
+    except HTTPException:
+        raise Problem(400, "body.broken_off", "The upload was broken off.") from None
+
+
+def _boundary(request: Request[Any, Any, Any]) -> str:
+    media_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if media_type != "multipart/form-data":
+        raise Problem(
+            415, "body.media_type", "The body must be multipart/form-data, with the file in the field 'file'."
+        )
+    boundary = options.get("boundary", "")
+    if not 1 <= len(boundary) <= 200 or not boundary.isascii() or not boundary.isprintable():
+        raise Problem(400, "body.not_multipart", "The body's boundary is missing or cannot be one.")
+    return str(boundary)
+
+
+async def _make(staging: Path) -> tuple[int, str]:
+    try:
+        return await asyncio.to_thread(mkstemp, dir=staging)
+    except OSError as error:
+        raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
+
+
+def _field(pointer: str, code: str, detail: str) -> Problem:
+    return Problem(422, code, f"{pointer}: {detail}", errors=[FieldError(pointer, code, detail)])

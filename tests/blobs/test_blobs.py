@@ -1,0 +1,216 @@
+"""The contract of blob stores, held to a folder, to moto and to a real small S3 server."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aioboto3
+import httpx
+import pytest
+
+from adapters import s3_blobs
+from adapters.s3_blobs import S3Blobs
+from domain.ports import BlobMissing, Blobs, BlobsUnavailable
+from tests.blobs.stores import (
+    BUCKET,
+    KEY,
+    SECRET,
+    STORES,
+    credentials,
+    make_bucket,
+    moto,
+    names,
+    nanio,
+    opened,
+    put,
+    staged,
+    whole,
+)
+
+LARGE = os.urandom(1024) * (13 * 1024) + b"the last piece"  # three parts
+
+
+@pytest.fixture(scope="module")
+def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        moto() as of_moto,
+        nanio(tmp_path_factory.mktemp("nanio")) as of_nanio,
+    ):
+        for name, value in credentials().items():
+            patched.setenv(name, value)
+        asyncio.run(make_bucket(of_moto))
+        asyncio.run(make_bucket(of_nanio))
+        yield {"moto": of_moto, "nanio": of_nanio}
+
+
+@pytest.fixture(params=STORES)
+async def blobs(request: pytest.FixtureRequest, endpoints: dict[str, str], tmp_path: Path) -> AsyncIterator[Blobs]:
+    if request.param == "folder":
+        async with opened("", tmp_path) as store:
+            yield store
+        return
+    url = f"s3://{BUCKET}/{tmp_path.name}"
+    async with opened(url, tmp_path, endpoint=endpoints[request.param], signed=True) as store:
+        yield store
+
+
+async def test_what_is_put_is_read_again(blobs: Blobs) -> None:
+    for content in (b"", b"small", LARGE):
+        blob = await put(blobs, content)
+        assert await whole(blobs, blob) == content
+        async with blobs.local(blob) as file:
+            assert file.read_bytes() == content
+    assert len(await names(blobs)) == 3
+    assert os.listdir(blobs.staging()) == []
+
+
+async def test_a_part_is_read_exactly(blobs: Blobs) -> None:
+    blob = await put(blobs, LARGE)
+    for start, length in ((0, 1), (5, 100), (1_000_000, 300_000), (len(LARGE) - 3, 3), (0, len(LARGE))):
+        assert await whole(blobs, blob, start=start, length=length) == LARGE[start : start + length]
+    assert await whole(blobs, blob, start=len(LARGE) - 4) == LARGE[-4:]
+    assert await whole(blobs, blob, start=7, length=0) == b""
+
+
+async def test_the_same_bytes_are_one_blob(blobs: Blobs) -> None:
+    assert await asyncio.gather(*(put(blobs, b"the same") for _ in range(5)))
+    assert len(await names(blobs)) == 1
+
+
+async def test_what_is_not_there_is_missing(blobs: Blobs) -> None:
+    for blob in ("00" * 32, "../../../etc/passwd", "", "AB" * 32, "ab" * 32 + "\n", "ab" * 32 + "/x"):
+        with pytest.raises(BlobMissing):
+            await whole(blobs, blob)
+        with pytest.raises(BlobMissing):
+            async with blobs.local(blob):
+                pass
+    assert os.listdir(blobs.staging()) == []
+
+
+async def test_a_name_that_is_no_hash_is_never_stored(blobs: Blobs) -> None:
+    for name in ("../outside", "ab" * 31, "ab" * 32 + ".jpg"):
+        _, file = staged(blobs, b"x")
+        with pytest.raises(BlobMissing):
+            await blobs.put(name, file)
+    assert await names(blobs) == set()
+    assert os.listdir(blobs.staging()) == []
+
+
+async def test_what_is_removed_is_gone_and_may_be_removed_again(blobs: Blobs) -> None:
+    blob, other = await put(blobs, b"going"), await put(blobs, b"staying")
+    await blobs.delete(blob)
+    await blobs.delete(blob)
+    assert await names(blobs) == {other}
+
+
+async def test_everything_is_listed_with_size_and_time(blobs: Blobs) -> None:
+    blob = await put(blobs, b"12345")
+    [[stored]] = [page async for page in blobs.every()]
+    assert (stored.blob, stored.size_bytes) == (blob, 5)
+    assert abs(datetime.now(UTC) - stored.stored_at) < timedelta(minutes=2)
+
+
+async def test_what_was_begun_long_ago_is_cleared_and_what_is_stored_is_not(blobs: Blobs) -> None:
+    blob = await put(blobs, b"stored")
+    staged(blobs, b"left by a process that was killed")
+    assert await blobs.clear(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert await blobs.clear(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert os.listdir(blobs.staging()) == [] and await names(blobs) == {blob}
+
+
+async def test_a_signed_address_is_good_for_whoever_has_it_and_says_what_it_is(blobs: Blobs) -> None:
+    blob = await put(blobs, b"signed")
+    address = await blobs.address(blob, disposition='attachment; filename="a.txt"', mime_type="text/plain")
+    if not isinstance(blobs, S3Blobs):
+        assert address is None
+        return
+    assert address
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(address)
+    assert (answer.status_code, answer.content) == (200, b"signed")
+    if answer.headers.get("server") != "uvicorn":  # nanio passes over what an answer is to look like
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert answer.headers["content-disposition"] == 'attachment; filename="a.txt"'
+
+
+# What only a folder, or only S3, can get wrong
+
+
+async def test_a_folder_is_whole_after_any_crash_of_a_put(tmp_path: Path) -> None:
+    """Until the rename nothing stands under the hash; a half-written file never does."""
+    async with opened("", tmp_path) as blobs:
+        blob, file = staged(blobs, b"half")
+        assert await names(blobs) == set()
+        await blobs.put(blob, file)
+        assert await names(blobs) == {blob} and not file.exists()
+
+
+async def test_a_full_or_missing_folder_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    async with opened("", tmp_path) as blobs:
+        blob, file = staged(blobs, b"x")
+        (tmp_path / "files" / "blobs").rename(tmp_path / "away")
+        (tmp_path / "files" / "blobs").write_text("in the way")
+        with pytest.raises(BlobsUnavailable):
+            await blobs.put(blob, file)
+        assert os.listdir(blobs.staging()) == []
+
+
+async def test_parts_of_an_upload_that_fails_are_taken_back(endpoints: dict[str, str], tmp_path: Path) -> None:
+    async with opened(f"s3://{BUCKET}/broken", tmp_path, endpoint=endpoints["moto"]) as blobs:
+        assert isinstance(blobs, S3Blobs)
+        client, sent = blobs._client, 0
+        upload_part = client.upload_part
+
+        async def fails_at_the_second(**asked: object) -> object:
+            nonlocal sent
+            sent += 1
+            if sent == 2:
+                raise OSError("the line broke")
+            return await upload_part(**asked)
+
+        client.upload_part = fails_at_the_second
+        blob, file = staged(blobs, LARGE)
+        with pytest.raises(BlobsUnavailable):
+            await blobs.put(blob, file)
+        session = aioboto3.Session(aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
+        async with session.client("s3", endpoint_url=endpoints["moto"]) as other:
+            assert "Uploads" not in await other.list_multipart_uploads(Bucket=BUCKET)
+        assert await names(blobs) == set() and os.listdir(blobs.staging()) == []
+
+
+async def test_encryption_is_asked_for_where_it_is_switched_on(endpoints: dict[str, str], tmp_path: Path) -> None:
+    async with opened(f"s3://{BUCKET}/sse", tmp_path, endpoint=endpoints["moto"], sse="AES256") as blobs:
+        assert isinstance(blobs, S3Blobs)
+        for content in (b"small", LARGE):
+            blob = await put(blobs, content)
+            head = await blobs._client.head_object(Bucket=BUCKET, Key=blobs._key(blob))
+            assert head["ServerSideEncryption"] == "AES256"
+
+
+async def test_wrong_credentials_are_a_store_that_refuses(
+    endpoints: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    async with opened(f"s3://{BUCKET}/x", tmp_path, endpoint=endpoints["nanio"]) as blobs:
+        with pytest.raises(BlobsUnavailable):
+            await put(blobs, b"x")
+
+
+async def test_a_black_hole_is_given_up_in_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str]
+) -> None:
+    """A server that takes the connection and never answers."""
+    monkeypatch.setattr(s3_blobs, "BLOB_ANSWER_SECONDS", 0.2)
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(16)
+        endpoint = f"http://127.0.0.1:{hole.getsockname()[1]}"
+        async with opened(f"s3://{BUCKET}", tmp_path, endpoint=endpoint) as blobs, asyncio.timeout(20):
+            with pytest.raises(BlobsUnavailable):
+                await put(blobs, b"x")
+            with pytest.raises(BlobsUnavailable):
+                await blobs.ping()

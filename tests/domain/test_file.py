@@ -1,0 +1,162 @@
+"""A file's decisions: given facts, when somebody decides, then facts, silence or a refusal."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import file
+from domain.file import (
+    FILE,
+    FileCompleted,
+    FileFailed,
+    FileProcessed,
+    FileReceived,
+    FileRetried,
+    FileScanned,
+    FileShared,
+    Variant,
+    file_name,
+    storage_path,
+)
+from domain.ids import FileId, MessageId, RoomId
+from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from tests.domain.test_decisions import ADA, BEN, DAY, LOBBY, given_facts
+
+F, M, ATTIC = FileId(UUID(int=30)), MessageId(UUID(int=20)), RoomId(UUID(int=11))
+RECEIVED = FileReceived(F, ADA, "cat.png", "image/png", 100, "ab" * 32)
+TEXT = FileReceived(F, ADA, "notes.txt", "text/plain", 100, "ab" * 32)
+CLEAN = FileScanned(F, ADA, "basic")
+ORIGINAL = Variant("original", 4, 3, "image/webp", 90, "cd" * 32)
+SHARED = FileShared(F, ADA, LOBBY, M)
+AT = DAY.replace(minute=1)
+FAILED = FileFailed(F, ADA, None, "cat.png", "image/png", 100, "basic", AT, "gave_up")
+
+
+def show(state: Any, room_id: RoomId = LOBBY, **changed: Any) -> Any:
+    return file.share(state, **{"by": ADA, "room_id": room_id, "message_id": M, "message_type": "file", **changed})
+
+
+class TestShowing:
+    def test_only_its_uploader_shows_a_file(self) -> None:
+        state = given_facts(FILE, RECEIVED)
+        assert show(state) == (SHARED,)
+        with pytest.raises(FileNotFound):
+            show(state, by=BEN)
+        with pytest.raises(FileNotFound):
+            show(None)
+
+    def test_a_pending_file_is_shown_in_one_room_and_a_completed_one_in_any(self) -> None:
+        state = given_facts(FILE, RECEIVED, SHARED)
+        assert show(state) == ()
+        with pytest.raises(FilePending):
+            show(state, ATTIC)
+        done = given_facts(FILE, TEXT, SHARED, *file.note_scan(given_facts(FILE, TEXT), scan="basic", signature=None))
+        assert show(done, ATTIC) == (FileShared(F, ADA, ATTIC, M),)
+
+    def test_a_pending_file_received_for_a_room_is_shown_in_that_room_only(self) -> None:
+        meant = FileReceived(F, ADA, "cat.png", "image/png", 100, "ab" * 32, for_room=ATTIC)
+        with pytest.raises(FilePending):
+            show(given_facts(FILE, meant))
+        assert show(given_facts(FILE, meant), ATTIC) == (FileShared(F, ADA, ATTIC, M),)
+
+    def test_a_failed_file_is_shown_nowhere(self) -> None:
+        with pytest.raises(FileEnded):
+            show(given_facts(FILE, RECEIVED, FAILED))
+
+    def test_an_image_message_shows_a_picture(self) -> None:
+        assert show(given_facts(FILE, RECEIVED), message_type="image") == (SHARED,)
+        with pytest.raises(Invalid):
+            show(given_facts(FILE, TEXT), message_type="image")
+
+
+class TestSaga:
+    def test_a_clean_picture_is_processed_and_then_completed_in_the_room_that_heard_of_it_first(self) -> None:
+        state = given_facts(FILE, RECEIVED, SHARED)
+        assert file.note_scan(state, scan="basic", signature=None) == (CLEAN,)
+        state = given_facts(FILE, RECEIVED, SHARED, CLEAN)
+        assert file.note_processing(state, variants=(ORIGINAL,)) == (
+            FileProcessed(F, ADA, (ORIGINAL,)),
+            FileCompleted(F, ADA, LOBBY, "cat.png", "image/webp", 90, "basic", AT, "cd" * 32, (ORIGINAL,)),
+        )
+
+    def test_what_needs_no_processing_is_completed_by_the_scan(self) -> None:
+        assert file.note_scan(given_facts(FILE, TEXT), scan="clamav", signature=None) == (
+            FileScanned(F, ADA, "clamav"),
+            FileCompleted(F, ADA, None, "notes.txt", "text/plain", 100, "clamav", AT, "ab" * 32),
+        )
+
+    def test_what_is_harmful_fails_at_once_and_moderators_are_told(self) -> None:
+        scanned, failed = file.note_scan(
+            given_facts(FILE, RECEIVED), scan="clamav", signature="Eicar", moderator_ids=(BEN,)
+        )
+        assert scanned == FileScanned(F, ADA, "clamav", "Eicar")
+        assert isinstance(failed, FileFailed)
+        assert (failed.reason, failed.moderator_ids, failed.scan) == ("infected", (BEN,), "clamav")
+
+    def test_nothing_is_processed_before_it_was_scanned(self) -> None:
+        assert file.note_processing(given_facts(FILE, RECEIVED), variants=(ORIGINAL,)) == ()
+
+    def test_an_operator_has_only_what_was_given_up_tried_again(self) -> None:
+        assert file.retry(given_facts(FILE, RECEIVED, FAILED)) == (FileRetried(F, ADA, "pending"),)
+        again = given_facts(FILE, RECEIVED, CLEAN, FAILED)
+        assert file.retry(again) == (FileRetried(F, ADA, "processing"),)
+        assert file.retry(given_facts(FILE, RECEIVED)) == ()
+        infected = file.note_scan(given_facts(FILE, RECEIVED), scan="basic", signature="Eicar")
+        with pytest.raises(FileNotRetryable):
+            file.retry(given_facts(FILE, RECEIVED, *infected))
+        with pytest.raises(FileNotFound):
+            file.retry(None)
+
+    @given(st.lists(st.sampled_from(["clean", "infected", "processed", "slow", "gave_up"]), max_size=12))
+    def test_whatever_is_said_and_however_often_a_file_ends_at_most_once(self, said: list[str]) -> None:
+        for received in (RECEIVED, TEXT):
+            facts: list[Any] = [received]
+            for word in said:
+                state = given_facts(FILE, *facts)
+                match word:
+                    case "clean" | "infected":
+                        signature = None if word == "clean" else "Eicar"
+                        facts += file.note_scan(state, scan="basic", signature=signature)
+                    case "processed":
+                        facts += file.note_processing(state, variants=(ORIGINAL,))
+                    case _:
+                        facts += file.fail(state, reason="too_slow" if word == "slow" else "gave_up")
+            ends = [fact for fact in facts if isinstance(fact, (FileCompleted, FileFailed))]
+            assert len(ends) <= 1
+            assert not ends or facts[-1] is ends[0]
+
+
+@pytest.mark.parametrize(
+    ("given_name", "kept"),
+    [
+        ("cat.png", "cat.png"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\ada\\cat.png", "cat.png"),
+        ("a\x00b\r\nSet-Cookie: x.png", "abSet-Cookie: x.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("evil\u202egnp.exe", "evilgnp.exe"),
+        ("x" * 10_240 + ".jpeg", "x" * 250 + ".jpeg"),
+        ("y" * 300, "y" * 255),
+        ("\ud800.txt", "?.txt"),
+    ],
+)
+def test_a_name_is_one_visible_line_and_no_path(given_name: str, kept: str) -> None:
+    assert file_name(given_name) == kept
+
+
+@given(st.text(max_size=400))
+def test_no_name_whatever_leads_anywhere(given_name: str) -> None:
+    name = file_name(given_name)
+    assert 1 <= len(name) <= 255
+    assert "/" not in name and "\\" not in name
+    assert not set(name) & set("\r\n\x00") and name not in (".", "..")
+    name.encode()
+
+
+def test_a_blob_stands_under_its_hash() -> None:
+    assert storage_path("ab" * 32) == "blobs/ab/" + "ab" * 32
+    assert storage_path("") == ""

@@ -1,0 +1,84 @@
+"""A house with the whole pipeline: gateway, projector, and a worker's loops in this process."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from adapters.sandbox import Sandbox
+from adapters.scanner import BasicScanner
+from adapters.tasks import RedisTasks
+from domain.ports import Scanner
+from domain.tasks import KINDS
+from tests.houses import Gateway, Person, deployment, ledger, running, until
+from workers.files import Saga
+from workers.tasks import Dispatcher, Hand
+
+
+class Works:
+    """A worker on a gateway's house; its loops run inside `working`."""
+
+    def __init__(self, house: Gateway, tasks: RedisTasks, saga: Saga, sandbox: Sandbox, db: Any) -> None:
+        self.house = house
+        self.tasks = tasks
+        self.saga = saga
+        self.sandbox = sandbox
+        self.dispatcher = Dispatcher(tasks, db)
+
+    def hand(self, kind: Any, **options: Any) -> Hand:
+        options = {"chance": random.random, "backoff_seconds": 0.02, "beat_seconds": 0.1, **options}
+        return Hand(kind, self.tasks, self.saga, **options)
+
+
+@asynccontextmanager
+async def worker(
+    house: Gateway, database_url: str, redis_url: str, *, scanner: Scanner | None = None,
+    claim_seconds: float = 2.0, wall_seconds: float = 20.0, blobs: Any = None,
+) -> AsyncIterator[Works]:  # fmt: skip
+    async with ledger(database_url, size=4) as (db, _, desk):
+        with ExitStack() as stack:
+            sandbox = stack.enter_context(
+                Sandbox(module="workers.child", size=2, strict=True, wall_seconds=wall_seconds)
+            )
+            tasks = RedisTasks.open(redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds)
+            store = blobs or house.house.blobs
+            saga = Saga(desk, store, house.house.holds, scanner or BasicScanner(), sandbox, db)
+            yield Works(house, tasks, saga, sandbox, db)
+            await tasks.close()
+
+
+@asynccontextmanager
+async def working(works: Works, *, each: int = 1, **options: Any) -> AsyncIterator[None]:
+    """Run hands of every kind, and the dispatcher, beside a block."""
+    hands = [works.hand(kind, **options).run() for kind in KINDS for _ in range(each)]
+    async with running(*hands, works.dispatcher.run()):
+        yield
+
+
+@asynccontextmanager
+async def pipeline(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Works]:
+    """Everything, running."""
+    async with (
+        deployment(database_url, redis_url, upload_bytes_max=32 * 1024**2) as house,
+        worker(house, database_url, redis_url, **options) as works,
+        working(works),
+    ):
+        yield works
+
+
+async def ended(who: Person, file_id: str, seconds: float = 30.0) -> dict[str, Any]:
+    """Wait until a file has ended; answers its status."""
+    status: dict[str, Any] = {}
+
+    async def over() -> bool:
+        nonlocal status
+        answer = await who.http.get(f"/files/{file_id}/status")
+        if answer.status_code != 200:  # a server is away, or the tables have not caught up after it was
+            assert answer.status_code in (404, 503), answer.text
+            return False
+        status = answer.json()
+        return status["status"] in ("completed", "failed")
+
+    await until(over, seconds)
+    return status

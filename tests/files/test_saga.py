@@ -1,0 +1,342 @@
+"""The saga from upload to variants: what is made, what is told, and what becomes of what is harmful or broken."""
+
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from PIL import Image
+from websockets.asyncio.client import connect
+
+from adapters.tasks import RedisTasks
+from commands.file import FailFile
+from domain.file import FILE, FileCompleted, FileFailed
+from domain.ids import FileId
+from domain.ports import BlobsUnavailable, ScannerUnavailable
+from domain.tasks import ProcessImage, ScanFile
+from tests.blobs.stores import names
+from tests.files import pictures
+from tests.files.houses import Works, ended, pipeline, worker, working
+from tests.files.test_downloads import SAGA
+from tests.houses import Person, deployment, until
+
+
+@pytest.fixture
+async def works(database_url: str, redis_url: str) -> AsyncIterator[Works]:
+    async with pipeline(database_url, redis_url) as made:
+        yield made
+
+
+async def picture(who: Person, file_id: str, name: str) -> Image.Image:
+    answer = await who.http.get(f"/files/{file_id}/variants/{name}")
+    assert answer.status_code == 200
+    return Image.open(io.BytesIO(answer.content))
+
+
+async def ends(works: Works, file_id: str) -> list[Any]:
+    stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
+    facts = (await works.house.house.record.streams([stream]))[stream]
+    return [fact.event for fact in facts if isinstance(fact.event, (FileCompleted, FileFailed))]
+
+
+async def test_a_photograph_becomes_three_upright_pictures_that_tell_nothing_of_where_it_was_taken(
+    works: Works,
+) -> None:
+    ada = await works.house.person()
+    file_id = (await ada.upload(pictures.with_place(2000, 1500), "beach.jpg"))["id"]
+    status = await ended(ada, file_id)
+    assert (status["status"], status["scan"], status["progress"]) == ("completed", "basic", 1.0)
+    sizes = {name: (v["width"], v["height"]) for name, v in status["variants"].items()}
+    assert sizes == {"thumbnail": (192, 256), "preview": (960, 1280), "original": (1500, 2000)}
+    for name, variant in status["variants"].items():
+        answer = await ada.http.get(f"/files/{file_id}/variants/{name}")
+        assert len(answer.content) == variant["size_bytes"]
+        assert b"Secret" not in answer.content and b"Exif" not in answer.content
+        image = Image.open(io.BytesIO(answer.content))
+        assert dict(image.getexif()) == {} and not {"comment", "exif", "xmp", "icc_profile"} & set(image.info)
+        assert image.size == sizes[name]
+    content = await ada.http.get(f"/files/{file_id}/content")
+    assert content.content == (await ada.http.get(f"/files/{file_id}/variants/original")).content
+    view = await ada.ask("GET", f"/files/{file_id}", 200)
+    assert view["size_bytes"] == len(content.content)
+
+
+async def test_an_animation_stays_one_and_what_is_transparent_stays_so(works: Works) -> None:
+    ada = await works.house.person()
+    moving = (await ada.upload(pictures.animation(6)))["id"]
+    clear = Image.new("RGBA", (300, 300), (255, 0, 0, 0))
+    clear.paste((0, 255, 0, 255), (0, 0, 150, 300))
+    still = (await ada.upload(pictures.saved(clear, "PNG")))["id"]
+    assert (await ended(ada, moving))["status"] == (await ended(ada, still))["status"] == "completed"
+    for name in ("preview", "original"):
+        image = await picture(ada, moving, name)
+        image.load()
+        assert (getattr(image, "n_frames", 1), image.info["duration"], image.info.get("loop")) == (6, 80, 0)
+        image = await picture(ada, still, name)
+        alpha = image.convert("RGBA").getchannel("A")
+        assert (alpha.getpixel((10, 10)), alpha.getpixel((290, 10))) == (255, 0)
+    assert getattr(await picture(ada, moving, "thumbnail"), "n_frames", 1) == 1
+
+
+async def test_colours_are_kept_when_a_profile_is_dropped(works: Works) -> None:
+    from PIL import ImageCms
+
+    ada = await works.house.person()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"sRGB", b"xxxx")
+    file_id = (await ada.upload(pictures.saved(Image.new("RGB", (50, 50), (200, 30, 60)), "PNG", icc_profile=profile)))[
+        "id"
+    ]
+    assert (await ended(ada, file_id))["status"] == "completed"
+    image = await picture(ada, file_id, "original")
+    pixel = image.convert("RGB").getpixel((20, 20))
+    assert "icc_profile" not in image.info
+    assert all(abs(a - b) <= 2 for a, b in zip(pixel, (200, 30, 60), strict=True))  # type: ignore[arg-type]
+
+
+async def test_a_document_shows_its_first_page_and_how_many_there_are(works: Works) -> None:
+    ada = await works.house.person()
+    content = pictures.pdf(pages=7)
+    file_id = (await ada.upload(content, "plan.pdf"))["id"]
+    status = await ended(ada, file_id)
+    assert (status["status"], status["pages"], set(status["variants"])) == ("completed", 7, {"thumbnail", "preview"})
+    assert (await picture(ada, file_id, "preview")).size == (905, 1280)
+    answer = await ada.http.get(f"/files/{file_id}/content")
+    assert answer.content == content and answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+
+
+async def test_the_room_hears_of_the_end_and_so_does_the_uploader(works: Works) -> None:
+    ada, ben = await works.house.person(), await works.house.person()
+    room_id = await ada.room(ben)
+    url = f"ws://127.0.0.1:{works.house.port}/api/v1/ws"
+
+    async def heard(line: Any, event: str) -> dict[str, Any]:
+        while True:
+            frame = json.loads(await line.recv())
+            if frame.get("event") == event:
+                return dict(frame)
+
+    async with (
+        connect(f"{url}/{room_id}", additional_headers={"Authorization": f"Bearer {ben.token}"}) as bens,
+        connect(url, additional_headers={"Authorization": f"Bearer {ada.token}"}) as adas,
+    ):
+        file_id = (await ada.upload(pictures.jpeg(), params={"room_id": room_id}))["id"]
+        await ada.say(room_id, "", message_type="image", file_id=file_id)
+        frame, own = await heard(bens, "file.completed"), await heard(adas, "file.completed")
+    assert (frame["room_id"], own["room_id"], own["prev"]) == (room_id, None, None)
+    assert frame["prev"] > 0 and frame["position"] == own["position"]
+    assert frame["data"] == own["data"] == await ben.ask("GET", f"/files/{file_id}", 200)
+    assert set(frame["data"]["variants"]) == {"thumbnail", "preview", "original"}
+
+
+async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_are_told(works: Works) -> None:
+    ada, ben, eve = await works.house.person(), await works.house.person(), await works.house.person()
+    room_id = await ben.room(ada, eve)
+    url = f"ws://127.0.0.1:{works.house.port}/api/v1/ws"
+    async with connect(url, additional_headers={"Authorization": f"Bearer {ben.token}"}) as bens:
+        body = b"some text " * 1000 + pictures.harmful() + b" and more"
+        file_id = (await ada.upload(body, "notes.txt", params={"room_id": room_id}))["id"]
+        while True:
+            frame = json.loads(await bens.recv())
+            if frame.get("event") == "file.failed":
+                break
+    assert (frame["data"]["error"]["code"], frame["data"]["id"], frame["room_id"]) == ("infected", file_id, None)
+    status = await ended(ada, file_id)
+    assert (status["status"], status["scan"], status["error"]["code"]) == ("failed", "basic", "infected")
+    assert (await ada.ask("GET", f"/files/{file_id}/content", 409))["code"] == "file.failed"
+    await eve.ask("GET", f"/files/{file_id}", 404)
+    assert len(await names(works.house.house.blobs)) == 1, "it is locked away, not removed"
+
+
+async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str, redis_url: str) -> None:
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url) as works,
+    ):
+        ada = await house.person()
+        file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
+        steps = ScanFile(file_id, ada.id), ProcessImage(file_id, ada.id)  # type: ignore[arg-type]
+        assert await works.saga.do(steps[1]) == await works.saga.do(steps[1]), "its turn has not come"
+        for step in steps:
+            for _ in range(3):
+                await works.saga.do(step)
+        assert await works.saga.do(steps[0]) is None
+        assert len(await ends(works, str(file_id))) == 1
+        stored = await names(house.house.blobs)
+        await works.saga.do(steps[1])
+        assert await names(house.house.blobs) == stored
+
+
+async def test_a_queue_that_forgets_everything_is_rebuilt_from_the_record(database_url: str, redis_url: str) -> None:
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url) as works,
+    ):
+        ada = await house.person()
+        ids = [(await ada.upload(pictures.png(8 + i, 8)))["id"] for i in range(5)]
+        assert len(await works.tasks.listed()) == 5
+        keys = await works.tasks._redis.keys(f"{works.tasks._prefix}*")
+        await works.tasks._redis.delete(*keys)
+        assert await works.tasks.listed() == []
+
+        async def found() -> bool:
+            await works.dispatcher.step()
+            return len(await works.tasks.listed()) == 5
+
+        await until(found)
+        assert await works.dispatcher.step() == 0, "what is queued is not queued twice"
+        async with working(works):
+            for file_id in ids:
+                assert (await ended(ada, file_id))["status"] == "completed"
+        assert await works.tasks.listed() == []
+
+
+class Moody:
+    """A scanner that is away, until it is not."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = True
+
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Any:
+        from adapters.scanner import BasicScanner
+
+        self.asked += 1
+        if self.away:
+            raise ScannerUnavailable("away")
+        return await BasicScanner().scan(pieces)
+
+    async def ping(self) -> None:
+        """Nobody asks."""
+
+
+async def test_what_fails_is_tried_again_and_given_up_in_the_end_and_an_operator_brings_it_back(
+    database_url: str, redis_url: str
+) -> None:
+    scanner = Moody()
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url, scanner=scanner) as works,
+    ):
+        ada = await house.person()
+        file_id = (await ada.upload(b"some text"))["id"]
+        async with working(works, tries_max=4):
+            status = await ended(ada, file_id)
+        assert (status["status"], status["error"]["code"]) == ("failed", "gave_up")
+        assert scanner.asked == 4 and len(await ends(works, file_id)) == 1
+        assert await works.tasks.listed() == []
+        from commands.file import RetryFile
+
+        scanner.away = False
+        await house.house.desk.do(RetryFile(FileId(file_id)), SAGA)
+
+        async def goes_on() -> bool:
+            await works.dispatcher.step()
+            return bool(await works.tasks.listed())
+
+        await until(goes_on)
+        async with working(works):
+            assert (await ended(ada, file_id))["status"] == "completed"
+
+
+async def test_tries_are_spread_and_grow(database_url: str, redis_url: str) -> None:
+    scanner = Moody()
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url, scanner=scanner) as works,
+    ):
+        ada = await house.person()
+        await ada.upload(b"some text")
+        hand = works.hand("scan", backoff_seconds=3600, chance=lambda: 0.5)
+        while not await hand.step():
+            pass
+        [listed] = await works.tasks.listed()
+        assert (listed.state, listed.envelope.attempt) == ("later", 2)
+        assert not await hand.step(), "it waits for its time"
+        assert await works.tasks.hurry() == 1
+        assert await hand.step()
+        assert scanner.asked == 2
+
+
+async def test_an_entry_can_be_read_by_a_person(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as house:
+        ada = await house.person()
+        file_id = (await ada.upload(pictures.jpeg()))["id"]
+        tasks = house.house.tasks
+        assert isinstance(tasks, RedisTasks)
+        await tasks.add(ProcessImage(FileId(file_id), ada.id))  # type: ignore[arg-type]
+        entries = [fields[b"task"] for kind in ("scan", "image")
+                   for _, fields in await tasks._redis.xrange(f"{tasks._prefix}:{kind}")]  # fmt: skip
+        scan, image = map(json.loads, entries)
+        assert scan["task"] == {"type": "ScanFile", "file_id": file_id, "user_id": ada.id}
+        assert image["task"]["operations"] == ["thumbnail", "resize", "compress"]
+        assert (image["task"]["type"], image["attempt"]) == ("ProcessImage", 1)
+
+
+async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_not(
+    database_url: str, redis_url: str
+) -> None:
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url, claim_seconds=0.4) as first,
+        worker(house, database_url, redis_url, claim_seconds=0.4) as second,
+    ):
+        ada = await house.person()
+        await ada.upload(pictures.jpeg())
+        taken = None
+        while taken is None:
+            taken = await first.tasks.take("scan")
+        for _ in range(3):
+            assert await first.tasks.beat(taken)
+            stream = second.tasks._stream("scan")
+            assert (await second.tasks._redis.xautoclaim(stream, "workers", "x", 400))[1] == []
+            assert (await second.tasks.listed())[0].detail.startswith(f"by {first.tasks._consumer}")
+        over = None
+
+        async def silent() -> bool:
+            nonlocal over
+            over = await second.tasks.take("scan")
+            return over is not None
+
+        await until(silent)
+        assert over is not None and (over.id, over.tries) == (taken.id, 2)
+        assert not await first.tasks.beat(taken), "who lost it is told so"
+        await second.tasks.done(over)
+        assert await second.tasks.listed() == []
+
+
+async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as house:
+
+        class Away:
+            def __init__(self) -> None:
+                self.left = 3
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(house.house.blobs, name)
+
+            async def put(self, blob: str, file: Any) -> None:
+                if self.left:
+                    self.left -= 1
+                    file.unlink()
+                    raise BlobsUnavailable("away")
+                await house.house.blobs.put(blob, file)
+
+        async with worker(house, database_url, redis_url, blobs=Away()) as works, working(works):
+            ada = await house.person()
+            file_id = (await ada.upload(pictures.jpeg()))["id"]
+            assert (await ended(ada, file_id))["status"] == "completed"
+            assert len(await ends(works, file_id)) == 1
+
+
+async def test_what_ended_meanwhile_is_left_as_it_is(database_url: str, redis_url: str) -> None:
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url) as works,
+    ):
+        ada = await house.person()
+        file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
+        await house.house.desk.do(FailFile(file_id, "gave_up"), SAGA)
+        assert await works.saga.do(ScanFile(file_id, ada.id)) is None  # type: ignore[arg-type]
+        assert len(await ends(works, str(file_id))) == 1

@@ -1,0 +1,265 @@
+"""Uploads over HTTP: what is taken, what is refused and when, and that nothing stays of what is not accepted."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from domain.file import FILE, FileReceived
+from domain.ids import FileId
+from tests.blobs.stores import names
+from tests.houses import Gateway, deployment, until
+
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030005fe02fea135b2d60000000049454e44ae426082")  # fmt: skip
+
+
+@pytest.fixture
+async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+    async with deployment(database_url, redis_url, upload_bytes_max=1024 * 1024) as made:
+        yield made
+
+
+def gathered(house: Gateway) -> list[str]:
+    return os.listdir(house.house.blobs.staging())
+
+
+async def received(house: Gateway, file_id: str) -> FileReceived:
+    stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
+    return (await house.house.record.streams([stream]))[stream][0].event  # type: ignore[return-value]
+
+
+async def test_an_upload_is_answered_at_once_and_is_nobody_s_yet(house: Gateway) -> None:
+    ada, eve = await house.person(), await house.person()
+    answer = await ada.upload(PNG, "cat.txt")
+    assert answer == {"task_id": answer["id"], "id": answer["id"], "status": "processing"}
+    status = await ada.ask("GET", f"/files/{answer['id']}/status", 200)
+    assert (status["status"], status["progress"], status["scan"], status["variants"]) == ("pending", 0.0, None, {})
+    view = await ada.ask("GET", f"/files/{answer['id']}", 200)
+    assert (view["original_name"], view["mime_type"], view["size_bytes"]) == ("cat.txt", "image/png", len(PNG))
+    assert view["uploader_id"] == ada.id
+    for path in ("", "/status", "/content", "/variants/original"):
+        await eve.ask("GET", f"/files/{answer['id']}{path}", 404)
+    for path in ("/content", "/variants/original"):
+        assert (await ada.ask("GET", f"/files/{answer['id']}{path}", 409))["code"] == "file.pending"
+    assert await names(house.house.blobs) == {sha256(PNG).hexdigest()}
+    assert gathered(house) == []
+
+
+async def test_two_uploads_of_the_same_bytes_store_one_blob_and_neither_owner_can_tell(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    first, second = await ada.upload(PNG, "a.png"), await ben.upload(PNG, "a.png")
+    assert len(await names(house.house.blobs)) == 1
+    views = [await who.ask("GET", f"/files/{up['id']}", 200) for who, up in ((ada, first), (ben, second))]
+    for view in views:
+        for own in ("id", "filename", "uploader_id", "created_at"):
+            view.pop(own)
+    assert views[0] == views[1]
+    await ben.ask("GET", f"/files/{first['id']}", 404)
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "code"),
+    [
+        ({"files": {"file": ("a.txt", b"")}}, 422, "file.empty"),
+        ({"files": {"wrong": ("a.txt", b"x")}}, 422, "field.unknown"),
+        ({"files": [("file", ("a.txt", b"x")), ("file", ("b.txt", b"y"))]}, 422, "field.duplicate"),
+        ({"files": {"file": ("a.txt", b"x")}, "data": {"other": "1"}}, 422, "field.unknown"),
+        ({"files": {"file": (None, b"no file name")}}, 422, "field.invalid"),
+        ({"json": {"file": "x"}}, 415, "body.media_type"),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "body.not_multipart"),
+        ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 400, "body.not_multipart"),
+        ({"content": b"--b\r\nnonsense", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 400, "body.not_multipart"),
+        ({"content": b"--b--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, "field.missing"),
+        ({"content": b"--b\r\nX: " + b"y" * 90_000, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 413, "body.too_large"),
+        ({"content": b"z" * 400_000, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 413, "body.too_large"),
+        ({"files": {"file": ("a.bin", b"x" * (1024 * 1024 + 1))}}, 413, "file.too_large"),
+        ({"files": {"file": ("a.bin", b"x" * (3 * 1024 * 1024))}}, 413, "file.too_large"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_upload_is_refused_and_leaves_nothing(
+    house: Gateway, parts: dict[str, object], status: int, code: str
+) -> None:
+    ada = await house.person()
+    position = (await house.house.record.head()).position
+    try:
+        answer = await ada.http.post("/files/upload", **parts)  # type: ignore[arg-type]
+    except (httpx.WriteError, httpx.ReadError):
+        assert status == 413, "only who sends too much is hung up on"
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert gathered(house) == [] and await names(house.house.blobs) == set()
+    assert (await house.house.record.head()).position == position
+
+
+async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) -> None:
+    """A body that never says how long it is, and would go on for ever, is refused when it passes the limit."""
+    ada, sent = await house.person(), 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        while sent < 100 * 1024 * 1024:
+            sent += 64 * 1024
+            yield b"x" * 64 * 1024
+
+    try:
+        answer = await ada.http.post(
+            "/files/upload", content=endless(), headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (413, "file.too_large")
+    except (httpx.WriteError, httpx.ReadError):
+        pass
+    assert sent < 20 * 1024 * 1024
+    assert gathered(house) == [] and await names(house.house.blobs) == set()
+
+
+async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> None:
+    ada = await house.person()
+    position = (await house.house.record.head()).position
+    for cut in (200, 400, 70_000, 600_000):
+        body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * 900_000
+        head = (
+            f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body) + 9}\r\n\r\n"
+        ).encode()
+        _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(head + body[:cut])
+        await writer.drain()
+
+        async def begun() -> bool:
+            return len(gathered(house)) == 1
+
+        await until(begun)
+        writer.transport.abort()
+
+        async def gone() -> bool:
+            return gathered(house) == []
+
+        await until(gone)
+    assert await names(house.house.blobs) == set()
+    assert (await house.house.record.head()).position == position
+
+
+async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.uploads.UPLOAD_IDLE_SECONDS", 0.2)
+    ada = await house.person()
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(
+        f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert gathered(house) == []
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../../etc/passwd", "passwd"),
+        ("a\x00b.png", "ab.png"),
+        ("x" * 10_240 + ".png", "x" * 251 + ".png"),
+        ("ко́шка.png", "ко́шка.png"),
+    ],
+)
+async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> None:
+    ada = await house.person()
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n' + PNG
+        + b"\r\n--b--\r\n"
+    )  # fmt: skip
+    answer = await ada.http.post(
+        "/files/upload", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code == 202, answer.text
+    assert (await received(house, answer.json()["id"])).original_name == kept
+    assert await names(house.house.blobs) == {sha256(PNG).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (PNG, "image/png"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(50), "image/jpeg"),
+        (b"GIF89a" + bytes(50), "image/gif"),
+        (b"%PDF-1.7\n" + bytes(50), "application/pdf"),
+        (b"<!DOCTYPE html><script>alert(1)</script>", "text/html"),
+        (b"  \n<script>alert(1)</script>", "text/html"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', "image/svg+xml"),
+        ("just words – in UTF-8".encode(), "text/plain"),
+        (b"PK\x03\x04" + bytes(50), "application/zip"),
+        (b"\x00\x01\x02\x03 nothing known", "application/octet-stream"),
+    ],
+)
+async def test_a_type_is_told_by_content_and_not_by_name(house: Gateway, content: bytes, kind: str) -> None:
+    ada = await house.person()
+    answer = await ada.upload(content, "holiday.png")
+    assert (await received(house, answer["id"])).mime_type == kind
+
+
+async def test_an_upload_for_a_room_needs_a_member_of_it(house: Gateway) -> None:
+    ada, eve = await house.person(), await house.person()
+    public, private = await ada.room(), await ada.room(is_private=True)
+    assert (await eve.upload(PNG, status=403, params={"room_id": public}))["code"] == "room.not_a_member"
+    assert (await eve.upload(PNG, status=404, params={"room_id": private}))["code"] == "room.not_found"
+    await eve.upload(PNG, status=404, params={"room_id": str(uuid4())})
+    await ada.upload(PNG, status=422, params={"room": public})
+    answer = await ada.upload(PNG, params={"room_id": private})
+    fields = {"message_type": "image", "file_id": answer["id"]}
+    assert (await ada.ask("POST", f"/rooms/{public}/messages", 409, json={"content": "", **fields}))["code"] == (
+        "file.pending"
+    )
+    assert (await ada.say(private, "", **fields))["file_id"] == answer["id"]
+    async with house.client() as stranger:
+        assert (await stranger.post("/files/upload", files={"file": ("a", PNG)})).status_code == 401
+
+
+async def test_an_upload_with_a_key_happens_once(house: Gateway) -> None:
+    ada = await house.person()
+    key = {"Idempotency-Key": "one"}
+    first = await ada.upload(PNG, "a.png", headers=key)
+    assert await ada.upload(PNG, "a.png", headers=key) == first
+    assert (await ada.upload(PNG, "b.png", status=422, headers=key))["code"] == "idempotency.mismatch"
+    assert (await ada.upload(PNG + b"x", "a.png", status=422, headers=key))["code"] == "idempotency.mismatch"
+    outcomes = await asyncio.gather(*(ada.upload(b"text", headers={"Idempotency-Key": "two"}) for _ in range(8)))
+    assert len({outcome["id"] for outcome in outcomes}) == 1
+
+
+async def test_a_person_keeps_no_more_than_the_quota(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url, storage_bytes_of_user=1_000) as house:
+        ada, ben = await house.person(), await house.person()
+        answers = await asyncio.gather(
+            *(ada.http.post("/files/upload", files={"file": ("a", b"%d" % i * 300)}) for i in range(8))
+        )
+        assert sorted(answer.status_code for answer in answers) == [202] * 3 + [409] * 5
+        assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"file.quota_exceeded"}
+        assert gathered(house) == []
+        await ben.upload(b"x" * 900)
+
+
+async def test_a_store_that_refuses_is_told_and_nothing_is_recorded(house: Gateway) -> None:
+    ada = await house.person()
+    position = (await house.house.record.head()).position
+    blobs = house.house.blobs.staging().parent / "blobs"
+    blobs.rename(blobs.with_name("away"))
+    blobs.write_text("in the way")
+    assert (await ada.upload(PNG, status=503))["code"] == "server.unavailable"
+    assert (await house.house.record.head()).position == position and gathered(house) == []
+    blobs.unlink()
+    blobs.with_name("away").rename(blobs)
+    await ada.upload(PNG)
+
+
+async def test_the_document_says_how_to_upload(house: Gateway) -> None:
+    async with house.client() as http:
+        document = (await http.get(f"{house.base}/schema/openapi.json")).json()
+    operation = document["paths"]["/api/v1/files/upload"]["post"]
+    assert "multipart/form-data" in operation["requestBody"]["content"]
+    assert "202" in operation["responses"]
+    assert "/api/v1/files/{file_id}/content" in document["paths"]

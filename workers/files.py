@@ -1,0 +1,96 @@
+"""The saga of a file: each step looks at the file on the record, does what is due, and records what came of it.
+
+A step may run twice, anywhere, at any time: bytes are stored before they are recorded, under their hash; and a decision
+that is taken already is silent. The queue only says what might be due (`workers/tasks.py`).
+"""
+
+import asyncio
+import os
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkstemp
+from typing import assert_never
+
+from adapters.holds import Holds
+from adapters.sandbox import Produced, Sandbox
+from commands.desk import Desk
+from commands.file import FailFile, NoteProcessing, NoteScan
+from domain.facts import Caller
+from domain.file import FILE, SENTENCES, File, Reason, Variant
+from domain.ids import FileId, UserId
+from domain.ports import Blobs, Db, Scanner, Unscannable
+from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
+from projections import members
+
+SAGA = Caller(agent="hansard worker")
+
+
+class Saga:
+    def __init__(self, desk: Desk, blobs: Blobs, holds: Holds, scanner: Scanner, sandbox: Sandbox, db: Db) -> None:
+        self._desk = desk
+        self._blobs = blobs
+        self._holds = holds
+        self._scanner = scanner
+        self._sandbox = sandbox
+        self._db = db
+
+    async def do(self, task: Task) -> Task | None:
+        """Do a task, if it is still due; answers what is due next. Whatever is raised may go away when tried again."""
+        file = (await self._desk.see(FILE, task.file_id)).state
+        if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
+            return None
+        match task:
+            case ScanFile() if file.status == "pending":
+                await self._scan(file)
+            case ProcessImage() | ProcessDocument() if file.status == "processing":
+                await self._process(file, task)
+            case ScanFile() | ProcessImage() | ProcessDocument():
+                pass  # this step was done, or its turn has not come
+            case _:
+                assert_never(task)
+        file = (await self._desk.see(FILE, task.file_id)).state
+        assert file is not None, "files do not go away"
+        return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
+
+    async def fail(self, file_id: FileId, reason: Reason) -> None:
+        """End a file that cannot be helped; one that has ended stays as it is."""
+        await self._desk.do(FailFile(file_id, reason), SAGA)
+
+    async def _scan(self, file: File) -> None:
+        try:
+            verdict = await self._scanner.scan(self._blobs.read(file.blob))
+        except Unscannable:
+            await self.fail(file.file_id, "unscannable")
+            return
+        told: tuple[UserId, ...] = ()
+        if verdict.signature is not None and (room_id := file.room_id or file.for_room):
+            told = tuple(await members.moderators(self._db, room_id))
+        await self._desk.do(NoteScan(file.file_id, verdict.scan, verdict.signature, told), SAGA)
+
+    async def _process(self, file: File, task: ProcessImage | ProcessDocument) -> None:
+        job = "image" if isinstance(task, ProcessImage) else "document"
+        async with self._blobs.local(file.blob) as path:
+            result = await self._sandbox.run(job, path, mime_type=file.mime_type, operations=task.operations)
+        if result.reason is not None:
+            # A child is believed as far as it can be: it says one of our reasons, or it broke.
+            reason: Reason = next((known for known in SENTENCES if known == result.reason), "unreadable")
+            await self.fail(file.file_id, reason)
+            return
+        variants = [_variant(made) for made in result.made]
+        await self._holds.hold([variant.blob for variant in variants])
+        for variant, made in zip(variants, result.made, strict=True):
+            await self._blobs.put(variant.blob, await asyncio.to_thread(_gathered, self._blobs.staging(), made.content))
+        await self._desk.do(NoteProcessing(file.file_id, tuple(variants), result.pages), SAGA)
+
+
+def _variant(made: Produced) -> Variant:
+    return Variant(
+        made.name, made.width, made.height, made.mime_type, len(made.content), sha256(made.content).hexdigest()
+    )
+
+
+def _gathered(staging: Path, content: bytes) -> Path:
+    handle, name = mkstemp(dir=staging)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    return Path(name)
