@@ -47,7 +47,7 @@ SELECT_EARLIER = """
 SELECT_HEAD = "SELECT position FROM record.head"
 SCAN_EVENTS = 50_000
 SCAN_SECONDS = 1.0
-SECRETS = ("password_hash", "token_hash")
+SECRETS = ("password_hash", "token_hash", "secret_hash")
 
 
 class Filter(Struct, frozen=True):

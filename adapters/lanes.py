@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from adapters.redis_pool import open_redis
 from domain.ids import RecordId, RoomId
 from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, REDIS_SECONDS
 
@@ -66,15 +65,7 @@ class Lanes:
     @classmethod
     def open(cls, url: str, record: RecordId, count: int) -> Self:
         """Make the client; it connects when it is first used. Time-outs everywhere, no retries of its own."""
-        redis = Redis.from_url(
-            url,
-            protocol=2,  # with 3, XREAD answers another shape
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-            health_check_interval=0,
-        )
-        return cls(redis, record, count)
+        return cls(open_redis(url, seconds=REDIS_SECONDS), record, count)
 
     async def close(self) -> None:
         await self._reader.aclose()

@@ -15,10 +15,9 @@ from typing import Any, Self, cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from adapters.redis_pool import open_redis
 from domain.ids import RecordId
 from domain.limits import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX, LIMIT_WAIT_SECONDS
 from domain.ports import Allowance, Standing
@@ -66,15 +65,7 @@ class RedisLimits:
     @classmethod
     def open(cls, url: str, record: RecordId, secret: bytes) -> Self:
         """Make the client; it connects when it is first used. A limit is never waited for longer than a moment."""
-        redis = Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=LIMIT_WAIT_SECONDS,
-            socket_connect_timeout=LIMIT_WAIT_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-            health_check_interval=0,
-        )
-        return cls(redis, record, secret, LocalLimits())
+        return cls(open_redis(url, seconds=LIMIT_WAIT_SECONDS), record, secret, LocalLimits())
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -1,11 +1,18 @@
 """Passwords: argon2id (RFC 9106) in a small pool of threads, so that the loop never waits for a hash.
 
-At most two at once; more wait in a bounded queue, and past it the answer is `Busy`: hashing is made to be dear.
+At most two at once; more wait in a bounded queue, and past it the answer is `Busy`: hashing is made to be dear. The
+threads are nicer than the loop's (Linux), so that a flood of log-ins does not hold up who is logged in.
 """
 
 import asyncio
+import gzip
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from importlib.resources import files
 from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
@@ -17,6 +24,14 @@ T = TypeVar("T")
 
 AT_ONCE_MAX = 2
 WAITING_MAX = 64
+NICENESS = 10
+
+
+@lru_cache(maxsize=1)
+def common_passwords() -> frozenset[str]:
+    """Return the shipped list of common and breached passwords, in small letters (`adapters/common_passwords.md`)."""
+    packed = (files("adapters") / "common_passwords.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().split("\n"))
 
 
 class Argon2Passwords:
@@ -24,9 +39,10 @@ class Argon2Passwords:
 
     def __init__(self, *, memory_kib: int, time_cost: int, parallelism: int) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="argon2", initializer=_be_nice)
         self._waiting = 0
         self._decoy = self._hasher.hash("no account has this password")
+        self._common = common_passwords()
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +56,15 @@ class Argon2Passwords:
     async def verify(self, password: str, hashed: str | None) -> bool:
         matches = await self._run(self._matches, hashed or self._decoy, password)
         return matches and bool(hashed)
+
+    def is_outdated(self, hashed: str) -> bool:
+        try:
+            return self._hasher.check_needs_rehash(hashed)
+        except InvalidHashError:
+            return False
+
+    def is_common(self, password: str) -> bool:
+        return password.lower() in self._common
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:
@@ -55,3 +80,9 @@ class Argon2Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         finally:
             self._waiting -= 1
+
+
+def _be_nice() -> None:
+    """Lower this thread's priority (Linux: of the thread alone), where that is possible."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple, Self, cast
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from adapters.redis_pool import open_redis
 from domain.ids import RecordId, RoomId, UserId
 from domain.limits import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS, ROSTER_SECONDS, TICKET_SECONDS
 
@@ -107,15 +106,7 @@ class Roster:
 
     @classmethod
     def open(cls, url: str, record: RecordId, gateway: str) -> Self:
-        redis = Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=ROSTER_SECONDS,
-            socket_connect_timeout=ROSTER_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-            health_check_interval=0,
-        )
-        return cls(redis, record, gateway)
+        return cls(open_redis(url, seconds=ROSTER_SECONDS), record, gateway)
 
     async def close(self) -> None:
         """Give the lease back, so that nobody waits for its end, and close."""

@@ -47,6 +47,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S4": lambda: with_deployment(sockets.idle),
     "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
+    "S8": lambda: with_deployment(sockets.slow_readers),
     "F1": files.pictures,
     "F2": files.large_upload,
 }

@@ -8,11 +8,13 @@ import asyncio
 import base64
 import json
 import os
+import socket as stdlib_socket
 from collections.abc import Callable
 from typing import Any, Self, cast
 
 from hansard_client import Client
 
+SLOW_BUFFER_BYTES = 8 * 1024
 PASSWORD = "correct horse battery"
 
 
@@ -27,8 +29,12 @@ async def somebody(base: str, name: str) -> Client:
 class Socket(asyncio.Protocol):
     """One WebSocket. `heard` is called with each payload that is text; `count` counts all of them."""
 
-    def __init__(self, path: str, token: str, heard: Callable[[bytes], None] | None) -> None:
+    def __init__(
+        self, path: str, token: str, heard: Callable[[bytes], None] | None, *, pause_seconds: float = 0.0
+    ) -> None:
+        """`pause_seconds`: how long it reads nothing after each read."""
         self.count = 0
+        self._pause_seconds = pause_seconds
         self.closed = asyncio.get_running_loop().create_future()
         self.opened = asyncio.get_running_loop().create_future()
         self._heard = heard
@@ -45,6 +51,21 @@ class Socket(asyncio.Protocol):
     async def open(cls, host: str, port: int, path: str, token: str, heard: Callable[[bytes], None] | None) -> Self:
         loop = asyncio.get_running_loop()
         _, socket = await loop.create_connection(lambda: cls(path, token, heard), host, port)
+        async with asyncio.timeout(30):
+            await socket.opened
+        return socket
+
+    @classmethod
+    async def open_slow(cls, host: str, port: int, path: str, token: str, *, pause_seconds: float) -> Self:
+        """Open one that reads a few KiB at a time, and then nothing for a while."""
+        loop = asyncio.get_running_loop()
+        plain = stdlib_socket.socket()
+        plain.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_RCVBUF, SLOW_BUFFER_BYTES)
+        plain.setblocking(False)
+        await loop.sock_connect(plain, (host, port))
+        _, socket = await loop.create_connection(
+            lambda: cls(path, token, None, pause_seconds=pause_seconds), sock=plain
+        )
         async with asyncio.timeout(30):
             await socket.opened
         return socket
@@ -86,6 +107,13 @@ class Socket(asyncio.Protocol):
             self.opened.set_result(None)
             data = data[end + 4 :]
         self._buffer = self._take_frames(data)
+        if self._pause_seconds:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(self._pause_seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _take_frames(self, data: bytes) -> bytes:
         at, size, heard = 0, len(data), self._heard

@@ -133,7 +133,7 @@ async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, se
     return Measured("S3 p50 / p99 from send to delivery (50/s, 20 rooms)", figure)
 
 
-async def idle(deployment: Deployment, *, sockets: int = 500) -> Measured:
+async def idle(deployment: Deployment, *, sockets: int = 2_000) -> Measured:
     """S4: what an idle socket holds, and how fast they come."""
     (ada,) = await people(deployment.base, 1)
     before, started = deployment.memory_kib(), time.perf_counter()
@@ -149,6 +149,57 @@ async def idle(deployment: Deployment, *, sockets: int = 500) -> Measured:
     for line in opened:
         line.close()
     return Measured("S4 KiB an idle socket · connects/s", f"{each:.0f} · {rate:,.0f}")
+
+
+async def slow_readers(
+    deployment: Deployment, *, slow: int = 100, fast: int = 10, rate: int = 50, seconds: float = 6, rounds: int = 3
+) -> Measured:
+    """S8: the latency of those who read, without and with a hundred in the same room who hardly do; medians of rounds."""
+    crowd = await people(deployment.base, 3)
+    room = await room_of(crowd[0], crowd[1:], "S8")
+    path = f"/api/v1/ws/{room}"
+    taken: list[float] = []
+    sent: dict[str, float] = {}
+
+    def heard(payload: bytes) -> None:
+        if payload.startswith(b'{"type":"event","event":"message.posted"'):
+            started = sent.get(json.loads(payload)["data"]["id"])
+            if started is not None:
+                taken.append((time.perf_counter() - started) * 1000)
+
+    speaker = await Socket.open("127.0.0.1", deployment.port, path, await crowd[0].token(), None)
+    readers = [
+        await Socket.open("127.0.0.1", deployment.port, path, await crowd[1].token(), heard if i == 0 else None)
+        for i in range(fast)
+    ]
+
+    async def measure() -> float:
+        taken.clear()
+        started = time.perf_counter()
+        for i in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, started + i / rate - time.perf_counter()))
+            message_id = str(uuid4())
+            sent[message_id] = time.perf_counter()
+            speaker.say(id=i, type="send", room_id=room, message_id=message_id, content=TEXT * 12)
+        await settled(lambda: len(taken))
+        return sorted(taken)[int(len(taken) * 0.99)]
+
+    await measure()
+    without, among = [], []
+    for _ in range(rounds):
+        without.append(await measure())
+        token = await crowd[2].token()
+        dragging = [
+            await Socket.open_slow("127.0.0.1", deployment.port, path, token, pause_seconds=0.5) for _ in range(slow)
+        ]
+        among.append(await measure())
+        for each in dragging:
+            each.close()
+        await settled(lambda: len(taken))
+    for each in (speaker, *readers):
+        each.close()
+    figure = f"{median(without):.1f} → {median(among):.1f} ms: ×{median(among) / median(without):.2f}"
+    return Measured("S8 p99 of 10 readers, without → with 100 slow ones", figure)
 
 
 class Sender:

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, file, membership, message, reading, room, session
+from commands import account, audit, file, letter, membership, message, reading, room, security, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
     **account.HANDLERS,
     **session.HANDLERS,
+    **letter.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
     **message.HANDLERS,
     **reading.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,
+    **security.HANDLERS,
 }

@@ -3,6 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from commands.desk import Handler, Work
+from commands.session import end_all
 from domain import account as decide
 from domain.account import ACCOUNT, AccountRole
 from domain.ids import UserId
@@ -11,7 +12,7 @@ from domain.text import check_avatar_url, check_email, check_username, fold
 
 
 class RegisterAccount(Struct, frozen=True):
-    """The password comes hashed."""
+    """The password comes hashed. An empty e-mail claims nothing: such an account holds its name and opens to nobody."""
 
     user_id: UserId
     email: str
@@ -25,6 +26,21 @@ class ChangeProfile(Struct, frozen=True):
     username: str | UnsetType = UNSET
     avatar_url: str | None | UnsetType = UNSET
     version: int | None = None
+
+
+class ChangePassword(Struct, frozen=True):
+    """The caller's own; both hashed: `seen_hash` is what the present one matched. All other sessions end."""
+
+    seen_hash: str
+    password_hash: str
+
+
+class RehashPassword(Struct, frozen=True):
+    """The same password under the parameters of today; silent where it has changed meanwhile."""
+
+    user_id: UserId
+    seen_hash: str
+    password_hash: str
 
 
 class Deactivate(Struct, frozen=True):
@@ -46,7 +62,8 @@ class RevokeRole(Struct, frozen=True):
 
 
 async def register(command: RegisterAccount, work: Work) -> None:
-    check_email(command.email)
+    if command.email:
+        check_email(command.email)
     check_username(command.username)
     existing = await work.load_new(ACCOUNT, command.user_id)
     assert existing is None, "an account's id is minted for it"
@@ -61,7 +78,8 @@ async def register(command: RegisterAccount, work: Work) -> None:
             password_hash=command.password_hash,
         ),
     )
-    work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
+    if command.email:
+        work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
     work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
 
 
@@ -81,9 +99,27 @@ async def change_profile(command: ChangeProfile, work: Work) -> None:
     work.write(ACCOUNT, user_id, events=events)
 
 
+async def change_password(command: ChangePassword, work: Work) -> None:
+    user_id, session_id = work.caller.user_id, work.caller.session_id
+    assert user_id and session_id, "the door lets no stranger here"
+    account = await work.load(ACCOUNT, user_id)
+    events = decide.change_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
+    work.write(ACCOUNT, user_id, events=events)
+    await end_all(work, user_id, reason="password_changed", keep=session_id)
+
+
+async def rehash_password(command: RehashPassword, work: Work) -> None:
+    work.act_as(command.user_id)
+    account = await work.load(ACCOUNT, command.user_id)
+    events = decide.rehash_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
+    work.write(ACCOUNT, command.user_id, events=events)
+
+
 async def deactivate(command: Deactivate, work: Work) -> None:
+    """The account can do nothing any more, and all its sessions have ended, also when it is active again."""
     account = await work.load(ACCOUNT, command.user_id)
     work.write(ACCOUNT, command.user_id, events=decide.deactivate(account))
+    await end_all(work, command.user_id, reason="deactivated")
 
 
 async def activate(command: Activate, work: Work) -> None:
@@ -104,6 +140,8 @@ async def revoke(command: RevokeRole, work: Work) -> None:
 HANDLERS: dict[type[Struct], Handler] = {
     RegisterAccount: register,
     ChangeProfile: change_profile,
+    ChangePassword: change_password,
+    RehashPassword: rehash_password,
     Deactivate: deactivate,
     Activate: activate,
     GrantRole: grant,

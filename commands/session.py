@@ -8,17 +8,19 @@ from commands.desk import Handler, Work
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import SessionId, UserId
-from domain.refusals import AccountDeactivated, BadRefreshToken, SessionRevoked
-from domain.session import SESSION, EndReason
+from domain.limits import SESSIONS_LIVE_MAX
+from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
+from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionListed
 
 
 class OpenSession(Struct, frozen=True):
-    """The password was right; `token_hash` is the SHA-256 of the first refresh token, in hex."""
+    """`token_hash` is the SHA-256 of the first refresh token, in hex; `seen_hash` what the right password matched."""
 
     session_id: SessionId
     user_id: UserId
     token_hash: str
     expires_at: datetime
+    seen_hash: str | None = None
 
 
 class RefreshSession(Struct, frozen=True):
@@ -30,13 +32,20 @@ class RefreshSession(Struct, frozen=True):
 
 
 class EndSession(Struct, frozen=True):
+    """The caller's own, by logging out of it or from another one."""
+
     session_id: SessionId
     reason: EndReason
 
 
 async def open_session(command: OpenSession, work: Work) -> None:
-    work.act_as(command.user_id)
-    require_active(await work.load(ACCOUNT, command.user_id))
+    """Open one, and list it with the person's; of too many the oldest ends."""
+    user_id = command.user_id
+    work.act_as(user_id)
+    account = require_active(await work.load(ACCOUNT, user_id))
+    if command.seen_hash is not None and command.seen_hash != account.password_hash:
+        raise BadCredentials
+    listed = await work.load(SESSIONS, user_id) or Listed()
     existing = await work.load_new(SESSION, command.session_id)
     assert existing is None, "a session's id is minted for it"
     work.write(
@@ -47,8 +56,15 @@ async def open_session(command: OpenSession, work: Work) -> None:
             user_id=command.user_id,
             token_hash=command.token_hash,
             expires_at=command.expires_at,
+            address=work.caller.address,
+            agent=work.caller.agent,
         ),
     )
+    work.write(SESSIONS, user_id, events=[SessionListed(command.session_id, user_id, command.expires_at)])
+    live = listed.ids(work.now)
+    for session_id in live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)]:
+        oldest = await work.load(SESSION, session_id)
+        work.write(SESSION, session_id, events=decide.end(oldest, reason="too_many"))
 
 
 async def refresh(command: RefreshSession, work: Work) -> None:
@@ -60,13 +76,30 @@ async def refresh(command: RefreshSession, work: Work) -> None:
         require_active(await work.load(ACCOUNT, session.user_id))
     except AccountDeactivated:
         raise SessionRevoked from None
-    events = decide.refresh(session, presented_hash=command.presented_hash, next_hash=command.next_hash, now=work.now)
+    events = decide.refresh(
+        session,
+        presented_hash=command.presented_hash,
+        next_hash=command.next_hash,
+        now=work.now,
+        address=work.caller.address,
+        agent=work.caller.agent,
+    )
     work.write(SESSION, command.session_id, events=events)
 
 
 async def end(command: EndSession, work: Work) -> None:
-    session = await work.load(SESSION, command.session_id)
+    assert work.caller.user_id, "the door lets no stranger here"
+    session = decide.require_own(await work.load(SESSION, command.session_id), work.caller.user_id)
     work.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
+
+
+async def end_all(work: Work, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
+    """End every live session of a person but `keep`, together with what else the command writes."""
+    listed = await work.load(SESSIONS, user_id) or Listed()
+    ids = [session_id for session_id in listed.ids(work.now) if session_id != keep]
+    sessions = await work.load_all(*((SESSION, (session_id,)) for session_id in ids))
+    for session_id, session in zip(ids, sessions, strict=True):
+        work.write(SESSION, session_id, events=decide.end(session, reason=reason))
 
 
 HANDLERS: dict[type[Struct], Handler] = {OpenSession: open_session, RefreshSession: refresh, EndSession: end}

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.refusals import AccountDeactivated, AccountNotFound, RoleNeeded
+from domain.refusals import AccountDeactivated, AccountNotFound, RoleNeeded, WrongPassword
 
 AccountRole = Literal["auditor", "records_manager", "admin"]
 ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")
@@ -42,6 +42,29 @@ class ProfileChanged(_Personal, frozen=True):
     avatar_url: str | None
 
 
+class EmailVerified(_Personal, frozen=True):
+    topic: ClassVar = "account.email_verified"
+
+
+class PasswordChanged(_Personal, frozen=True):
+    """`by_reset`: by who could read the account's mail, not by who knew the password until then."""
+
+    topic: ClassVar = "account.password_changed"
+    sealed: ClassVar = ("password_hash",)
+
+    password_hash: str
+    by_reset: bool = False
+
+
+class PasswordRehashed(_Personal, frozen=True):
+    """The same password, hashed with the parameters of today."""
+
+    topic: ClassVar = "account.password_rehashed"
+    sealed: ClassVar = ("password_hash",)
+
+    password_hash: str
+
+
 class AccountDeactivatedEvent(_Personal, frozen=True):
     topic: ClassVar = "account.deactivated"
 
@@ -63,7 +86,15 @@ class RoleRevoked(_Personal, frozen=True):
 
 
 AccountEvent = (
-    AccountRegistered | ProfileChanged | AccountDeactivatedEvent | AccountActivated | RoleGranted | RoleRevoked
+    AccountRegistered
+    | ProfileChanged
+    | EmailVerified
+    | PasswordChanged
+    | PasswordRehashed
+    | AccountDeactivatedEvent
+    | AccountActivated
+    | RoleGranted
+    | RoleRevoked
 )
 
 
@@ -80,6 +111,7 @@ class Account(Struct, frozen=True):
     roles: frozenset[AccountRole]
     created_at: datetime
     updated_at: datetime
+    password_position: int
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -97,6 +129,29 @@ def change_profile(
     if (new_username, new_avatar_url) == (account.username, account.avatar_url):
         return ()
     return (ProfileChanged(account.user_id, new_username, new_avatar_url),)
+
+
+def change_password(account: Account | None, *, seen_hash: str, password_hash: str) -> tuple[AccountEvent, ...]:
+    """Change the password whose hash was seen to match; it may have changed since."""
+    account = require_active(account)
+    if account.password_hash != seen_hash:
+        raise WrongPassword
+    return (PasswordChanged(account.user_id, password_hash),)
+
+
+def reset_password(account: Account | None, *, password_hash: str) -> tuple[AccountEvent, ...]:
+    """Set the password of who can read the account's mail; that also shows that the address is theirs."""
+    return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True),)
+
+
+def verify_email(account: Account | None) -> tuple[AccountEvent, ...]:
+    account = require_active(account)
+    return () if account.is_verified else (EmailVerified(account.user_id),)
+
+
+def rehash_password(account: Account | None, *, seen_hash: str, password_hash: str) -> tuple[AccountEvent, ...]:
+    account = require_active(account)
+    return () if account.password_hash != seen_hash else (PasswordRehashed(account.user_id, password_hash),)
 
 
 def deactivate(account: Account | None) -> tuple[AccountEvent, ...]:
@@ -144,12 +199,24 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
     if isinstance(event, AccountRegistered):
         return Account(
             event.user_id, event.email, event.username, event.password_hash, None, True, event.is_verified,
-            frozenset(), fact.at, fact.at,
+            frozenset(), fact.at, fact.at, fact.position,
         )  # fmt: skip
     assert account is not None, "an account is registered before anything else happens to it"
     match event:
         case ProfileChanged():
             return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=fact.at)
+        case EmailVerified():
+            return replace(account, is_verified=True, updated_at=fact.at)
+        case PasswordChanged():
+            return replace(
+                account,
+                password_hash=event.password_hash,
+                password_position=fact.position,
+                is_verified=account.is_verified or event.by_reset,
+                updated_at=fact.at,
+            )
+        case PasswordRehashed():
+            return replace(account, password_hash=event.password_hash)
         case AccountDeactivatedEvent():
             return replace(account, is_active=False, updated_at=fact.at)
         case AccountActivated():
@@ -164,5 +231,6 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
 
 ACCOUNT: Stream[Account] = Stream("account", evolve)
 EVENTS: tuple[type[Event], ...] = (
-    AccountRegistered, ProfileChanged, AccountDeactivatedEvent, AccountActivated, RoleGranted, RoleRevoked,
+    AccountRegistered, ProfileChanged, EmailVerified, PasswordChanged, PasswordRehashed, AccountDeactivatedEvent, AccountActivated,
+    RoleGranted, RoleRevoked,
 )  # fmt: skip

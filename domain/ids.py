@@ -13,6 +13,7 @@ SessionId = NewType("SessionId", UUID)
 RoomId = NewType("RoomId", UUID)
 MessageId = NewType("MessageId", UUID)
 FileId = NewType("FileId", UUID)
+LetterId = NewType("LetterId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
 KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that a UUID's hash would tell

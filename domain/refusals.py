@@ -98,6 +98,26 @@ class SessionRevoked(Unauthenticated, code="auth.session_revoked"):
     """This session has ended; log in again."""
 
 
+class SessionNotFound(Unknown, code="session.not_found"):
+    """There is no such session, or it is not yours."""
+
+
+class NotVerified(Forbidden, code="account.not_verified"):
+    """Confirm your e-mail address first: a code is on its way to it."""
+
+
+class BadLetter(Invalid, code="auth.mail_token_invalid"):
+    """This code is unknown, used or expired; ask for a new one."""
+
+
+class PasswordTooCommon(Invalid, code="password.too_common"):
+    """This password is one of those that are guessed first; choose another."""
+
+
+class WrongPassword(Forbidden, code="auth.wrong_password"):
+    """This is not your present password."""
+
+
 class RoleNeeded(Forbidden, code="auth.role_needed"):
     """This needs a role that you do not have."""
 

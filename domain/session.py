@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
-from domain.refusals import BadRefreshToken, SessionRevoked
+from domain.limits import REFRESH_RETRY_SECONDS
+from domain.refusals import BadRefreshToken, SessionNotFound, SessionRevoked
 
-EndReason = Literal["logout", "reuse", "deactivated", "revoked"]
+# revoked: by its owner, from another session. too_many: a newer one took its place.
+EndReason = Literal["logout", "reuse", "deactivated", "revoked", "password_changed", "password_reset", "too_many"]
 
 
 class _OfSession(Event, frozen=True):
@@ -28,23 +30,35 @@ class _OfSession(Event, frozen=True):
 
 class SessionOpened(_OfSession, frozen=True):
     topic: ClassVar = "session.opened"
-    sealed: ClassVar = ("token_hash",)
+    sealed: ClassVar = ("token_hash", "address", "agent")
 
     token_hash: str
     expires_at: datetime
+    address: str | None = None
+    agent: str | None = None
 
 
 class SessionRefreshed(_OfSession, frozen=True):
     topic: ClassVar = "session.refreshed"
-    sealed: ClassVar = ("token_hash",)
+    sealed: ClassVar = ("token_hash", "address", "agent")
 
     token_hash: str
+    address: str | None = None
+    agent: str | None = None
 
 
 class SessionEnded(_OfSession, frozen=True):
     topic: ClassVar = "session.ended"
 
     reason: EndReason
+
+
+class SessionListed(_OfSession, frozen=True):
+    """In the person's own list of sessions, so that all of them can be ended by one command."""
+
+    topic: ClassVar = "session.listed"
+
+    expires_at: datetime
 
 
 SessionEvent = SessionOpened | SessionRefreshed | SessionEnded
@@ -55,17 +69,45 @@ class Session(Struct, frozen=True):
     user_id: UserId
     token_hash: str
     expires_at: datetime
+    refreshed_at: datetime
     ended: bool
 
 
+class Listed(Struct, frozen=True):
+    """The sessions of a person that may still live, the oldest first. That one has ended only its own stream says."""
+
+    expires: tuple[tuple[SessionId, datetime], ...] = ()
+
+    def ids(self, now: datetime) -> tuple[SessionId, ...]:
+        return tuple(session_id for session_id, expires_at in self.expires if expires_at > now)
+
+
 def open_session(
-    *, session_id: SessionId, user_id: UserId, token_hash: str, expires_at: datetime
+    *,
+    session_id: SessionId,
+    user_id: UserId,
+    token_hash: str,
+    expires_at: datetime,
+    address: str | None = None,
+    agent: str | None = None,
 ) -> tuple[SessionEvent, ...]:
-    return (SessionOpened(session_id, user_id, token_hash, expires_at),)
+    return (SessionOpened(session_id, user_id, token_hash, expires_at, address, agent),)
 
 
-def refresh(session: Session | None, *, presented_hash: str, next_hash: str, now: datetime) -> tuple[SessionEvent, ...]:
-    """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`."""
+def refresh(
+    session: Session | None,
+    *,
+    presented_hash: str,
+    next_hash: str,
+    now: datetime,
+    address: str | None = None,
+    agent: str | None = None,
+) -> tuple[SessionEvent, ...]:
+    """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`.
+
+    Whoever asks again shortly after, and for the very token that was given, lost the answer: nothing changes. That is
+    possible only for who has the spent token and the Idempotency-Key of which the next one was made.
+    """
     if session is None:
         raise BadRefreshToken
     if session.ended:
@@ -73,8 +115,11 @@ def refresh(session: Session | None, *, presented_hash: str, next_hash: str, now
     if now >= session.expires_at:
         raise BadRefreshToken
     if presented_hash != session.token_hash:
+        since = (now - session.refreshed_at).total_seconds()
+        if next_hash == session.token_hash and since <= REFRESH_RETRY_SECONDS:
+            return ()
         return (SessionEnded(session.session_id, session.user_id, "reuse"),)
-    return (SessionRefreshed(session.session_id, session.user_id, next_hash),)
+    return (SessionRefreshed(session.session_id, session.user_id, next_hash, address, agent),)
 
 
 def end(session: Session | None, *, reason: EndReason) -> tuple[SessionEvent, ...]:
@@ -86,16 +131,32 @@ def end(session: Session | None, *, reason: EndReason) -> tuple[SessionEvent, ..
 def evolve(session: Session | None, fact: Recorded[SessionEvent]) -> Session:
     event = fact.event
     if isinstance(event, SessionOpened):
-        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, False)
+        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, fact.at, False)
     assert session is not None, "a session is opened before anything else happens to it"
     match event:
         case SessionRefreshed():
-            return replace(session, token_hash=event.token_hash)
+            return replace(session, token_hash=event.token_hash, refreshed_at=fact.at)
         case SessionEnded():
             return replace(session, ended=True)
         case _:
             assert_never(event)
 
 
+def require_own(session: Session | None, user_id: UserId) -> Session:
+    """Refuse somebody else's session as if it were not there."""
+    if session is None or session.user_id != user_id:
+        raise SessionNotFound
+    return session
+
+
+def evolve_list(listed: Listed | None, fact: Recorded[SessionListed]) -> Listed:
+    """Add a session; those that expired until then are dropped, so that the list stays as short as it is true."""
+    e = fact.event
+    kept = () if listed is None else tuple(entry for entry in listed.expires if entry[1] > fact.at)
+    return Listed((*kept, (e.session_id, e.expires_at)))
+
+
 SESSION: Stream[Session] = Stream("session", evolve)
+SESSIONS: Stream[Listed] = Stream("sessions", evolve_list)
 EVENTS: tuple[type[Event], ...] = (SessionOpened, SessionRefreshed, SessionEnded)
+LISTING: tuple[type[Event], ...] = (SessionListed,)

@@ -59,14 +59,22 @@ def check_username(username: str) -> None:
         raise Invalid("A username has visible characters only, and begins with one.", pointer="/username")
 
 
-def check_password(password: str, *, chars_min: int) -> None:
+def check_password(password: str, *, chars_min: int, field: str = "password") -> None:
     """Refuse what is too short or longer than 1,024 bytes; nothing is cut off and no kind of character is asked for."""
+    pointer = f"/{field}"
     if len(password) < chars_min:
-        raise Invalid(f"A password has {chars_min} or more characters.", pointer="/password")
+        raise Invalid(f"A password has {chars_min} or more characters.", pointer=pointer)
     if "\x00" in password or UNPRINTABLE.search(password):
-        raise Invalid("A password has no control characters.", pointer="/password")
+        raise Invalid("A password has no control characters.", pointer=pointer)
     if len(password.encode()) > PASSWORD_BYTES_MAX:
-        raise Invalid(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer="/password")
+        raise Invalid(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer=pointer)
+
+
+def is_about(password: str, *names: str) -> bool:
+    """Whether a password is the name of the house or one of these, or a name but for digits and signs around it."""
+    bare = fold(password).strip("0123456789!?.-_*#$ ")
+    parts = {part for name in names for part in (fold(name), fold(name).partition("@")[0])}
+    return fold(password) in parts or bare in parts | {"hansard", "password", ""}
 
 
 def check_avatar_url(url: str) -> None:

@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from domain import account, audit, file, membership, message, reading, room, session
+from domain import account, audit, file, letter, membership, message, reading, room, security, session
 from domain.facts import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (account.ACCOUNT, account.EVENTS),
     (session.SESSION, session.EVENTS),
+    (session.SESSIONS, session.LISTING),
+    (letter.LETTER, letter.EVENTS),
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
+    (security.SECURITY, security.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

@@ -1,13 +1,16 @@
 """Registering, one's own profile, and how one finds others."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from commands.account import ChangeProfile, RegisterAccount
+from commands.desk import Outcome
 from domain.account import ACCOUNT, AccountRegistered, require_active
 from domain.facts import Caller
 from domain.ids import UserId
@@ -20,11 +23,13 @@ from domain.limits import (
     USERS_BY_IDS_MAX,
 )
 from domain.ports import Receipt
-from domain.refusals import AccountNotFound, RegistrationClosed
-from domain.text import check_email, check_password, check_username
+from domain.refusals import AccountNotFound, EmailTaken, RegistrationClosed
+from domain.text import check_email, check_username, fold
 from gateway.answers import shown, written
 from gateway.house import House
+from gateway.letter import tell_owner, write_letter
 from gateway.pages import Page
+from gateway.passwords import require_good
 from gateway.problems import FieldError, Problem
 from gateway.requests import uuid_of
 from gateway.session import profile_of
@@ -59,13 +64,39 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     await admit_strangers(house, caller, {})
     check_email(data.email)
     check_username(data.username)
-    check_password(data.password, chars_min=house.terms.password_chars_min)
+    require_good(house, data.password, data.email, data.username)
     user_id = UserId(house.desk.new_id())
     hashed = await house.passwords.hash(data.password)
-    outcome = await house.desk.do(RegisterAccount(user_id, data.email, data.username, hashed), caller, receipt)
+    command = RegisterAccount(user_id, data.email, data.username, hashed)
+    if not house.terms.verify_email:
+        outcome = await house.desk.do(command, caller, receipt)
+    else:
+        outcome = await _register_quietly(house, command, caller, receipt)
     fact = outcome.fact(AccountRegistered)
     assert fact is not None, "an accepted registration registered"
-    return written(house, caller, outcome, users.profile_of(fact), status=201, version=fact.version)
+    body = replace(users.profile_of(fact), email=data.email)
+    return written(house, caller, outcome, body, status=201, version=fact.version)
+
+
+async def _register_quietly(house: House, command: RegisterAccount, caller: Caller, receipt: Receipt | None) -> Outcome:
+    """Register so that nobody learns whether the address has an account: only its owner is told, by mail.
+
+    For an address that has one, an account is made that has none: it holds its name, as the other would, and opens to
+    nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
+    """
+    nameless = replace(command, email="")
+    is_taken = await house.record.claimant("email", fold(command.email)) is not None
+    try:
+        outcome = await house.desk.do(nameless if is_taken else command, caller, receipt)
+    except EmailTaken:
+        is_taken, outcome = True, await house.desk.do(nameless, caller, receipt)
+    if outcome.replayed:
+        return outcome
+    if is_taken:
+        house.post.put(partial(tell_owner, house, command.email))
+    else:
+        house.post.put(partial(write_letter, house, command.user_id, command.email, "verify_email", caller))
+    return outcome
 
 
 @get("/users/me")

@@ -41,6 +41,14 @@ class Proxies:
                 break
         return address
 
+    def is_secure(self, scope: Any) -> bool:
+        """Whether the client speaks TLS: with this server, or with a listed proxy that says so in `X-Forwarded-Proto`."""
+        if scope.get("scheme") in ("https", "wss"):
+            return True
+        peer = scope.get("client")
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        return bool(said and peer and self.trusts(peer[0])) and said[-1].split(b",")[-1].strip().lower() == b"https"
+
     def trusts(self, address: str) -> bool:
         if not self._trusted:
             return False

@@ -18,6 +18,7 @@ from gateway import (
     account,
     audit,
     file,
+    letter,
     membership,
     message,
     operations,
@@ -35,6 +36,7 @@ from gateway.throttling import Throttle
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
+    *letter.ROUTES,
     *account.ROUTES,
     *room.ROUTES,
     *membership.ROUTES,
@@ -66,7 +68,7 @@ def create_app(house: House) -> ASGIApp:
     )
     app.state.house = house
     throttle = Throttle(house.limits, house.terms.quotas)
-    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies)
+    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -19,6 +19,7 @@ from domain.ports import Access, Clock, Db, Tokens
 from domain.refusals import BadToken, Limited, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
+from gateway.security import Refusals
 from gateway.throttling import Throttle
 from projections import sessions, users
 
@@ -27,6 +28,9 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
         ("POST", "/api/v1/auth/register"),
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/refresh"),
+        ("POST", "/api/v1/auth/verify-email"),
+        ("POST", "/api/v1/auth/password/forgot"),
+        ("POST", "/api/v1/auth/password/reset"),
         ("GET", "/api/v1/meta"),
         ("GET", "/.well-known/jwks.json"),
         ("GET", "/livez"),
@@ -45,7 +49,11 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
+# What is answered is data: as a page it may load nothing, and be framed by nobody.
+CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 RELOAD_SECONDS = 10.0
 
 # How often each route answered what, since the process began: (method, route, status). Both have few values.
@@ -76,6 +84,9 @@ class Sessions:
     def end(self, session_id: SessionId) -> None:
         self._ended.add(session_id)
 
+    def is_shut(self, user_id: UserId) -> bool:
+        return user_id in self._shut
+
     def shut(self, user_id: UserId) -> None:
         self._shut.add(user_id)
 
@@ -89,6 +100,7 @@ class Sessions:
         self._ended = await sessions.ended_since(self._db, self._now() - life)
         self._ended |= told if len(told) < 100_000 else set()
         self._shut = await users.inactive(self._db)
+        await self._tokens.reload()
 
 
 class Door:
@@ -102,7 +114,9 @@ class Door:
         answered: Answered,
         throttle: Throttle,
         proxies: Proxies,
+        refusals: Refusals,
     ) -> None:
+        self._refusals = refusals
         self._app = app
         self._known = known
         self._answered = answered
@@ -114,6 +128,7 @@ class Door:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        is_secure = self._proxies.is_secure(scope)
         address = self._proxies.client(scope)
         scope["client"] = None if address is None else (address, 0)  # from here on there is no other address
         headers = dict(scope["headers"])
@@ -129,7 +144,9 @@ class Door:
         if scope["method"] == "OPTIONS" and origin and b"access-control-request-method" in headers:
             await _preflight(send, allowed)
             return
-        outward = _Outward(send, scope, request_id, allowed, self._answered)
+        outward = _Outward(send, scope, request_id, allowed, self._answered, self._refusals)
+        if is_secure:
+            outward.headers.append(HSTS)
         path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
         access: Access | None = None
         refused: Refused | None = None
@@ -138,11 +155,13 @@ class Door:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
                 refused = refusal
+                access = None
         # Whoever is not known is limited by address: guessing tokens is a request as well.
         allowance = await self._throttle.take(scope, access)
         if not allowance.ok:
             refused = Limited(allowance.retry_after_seconds)
         if refused is not None:
+            scope["state"]["refused"] = refused.code
             await _refuse(outward, refused, request_id)
             return
         await self._app(scope, receive, outward)
@@ -153,6 +172,7 @@ class Door:
         if allowance.ok:
             await self._app(scope, receive, send)
             return
+        self._refusals.note(429, Limited.code, None, scope["client"][0] if scope["client"] else None)
         problem = problems.problem_of(Limited(allowance.retry_after_seconds))
         headers = [*_problem_headers(problem), *throttling.headers(allowance.standings)]
         await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
@@ -171,13 +191,16 @@ def bearer(headers: dict[bytes, bytes]) -> str:
 class _Outward:
     """Adds to every answer what every answer has, and counts it."""
 
-    def __init__(self, send: Any, scope: Any, request_id: str, origin: bytes | None, answered: Answered) -> None:
+    def __init__(
+        self, send: Any, scope: Any, request_id: str, origin: bytes | None, answered: Answered, refusals: Refusals
+    ) -> None:
         self._send = send
         self._scope = scope
         self._answered = answered
-        self._headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        self._refusals = refusals
+        self.headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
         if origin:
-            self._headers += [
+            self.headers += [
                 (b"access-control-allow-origin", origin),
                 (
                     b"access-control-expose-headers",
@@ -189,13 +212,21 @@ class _Outward:
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             told = throttling.headers(self._scope["state"].get("standings", ()))
-            headers = [*message.get("headers", ()), *self._headers, *told]
+            headers = [*message.get("headers", ()), *self.headers, *told]
+            if not any(name.lower() == b"content-security-policy" for name, _ in headers):
+                headers.append(CSP)
+            if (kind := self._scope["state"].get("refused")) is not None:
+                self._note(message["status"], kind)
             if not any(name.lower() == b"cache-control" for name, _ in headers):
                 headers.append((b"cache-control", b"no-store"))
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
             message = {**message, "headers": headers}
         await self._send(message)
+
+    def _note(self, status: int, kind: str) -> None:
+        access, client = self._scope["state"].get("access"), self._scope["client"]
+        self._refusals.note(status, kind, access.user_id if access else None, client[0] if client else None)
 
 
 async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:

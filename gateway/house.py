@@ -14,8 +14,10 @@ from domain.quotas import Quotas
 from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
+from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Terms:
     proxies: Proxies
     upload_bytes_max: int
     storage_bytes_of_user: int
+    verify_email: bool = False
+    links_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,5 +59,7 @@ class House:
     holds: Holds
     tasks: Tasks
     now: Clock
+    post: Post
+    refusals: Refusals
     uploads: Semaphore = field(default_factory=lambda: Semaphore(UPLOADS_AT_ONCE_MAX))
     answered: Answered = field(default_factory=Answered)

@@ -64,7 +64,7 @@ class Hub:
         self._reads = reads
         self._rooms: dict[RoomId, Room] = {}
         self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
-        self._opening: dict[RoomId, asyncio.Future[Room]] = {}
+        self._opening: dict[RoomId, asyncio.Task[Room]] = {}
         # Dictionaries where sets would do: in the order of coming, so that a simulated run can be had again.
         self._connections: dict[Connection, None] = {}
         self._by_user: dict[UserId, dict[Connection, None]] = {}
@@ -97,25 +97,24 @@ class Hub:
             self._by_user.pop(connection.access.user_id, None)
 
     async def open_room(self, room_id: RoomId) -> Room:
-        """Return a room that is followed from now on: its lane first, then how far its tables are."""
+        """Return a room that is followed from now on."""
         if (room := self._rooms.get(room_id)) is not None:
             return room
-        if (opening := self._opening.get(room_id)) is not None:
-            return await asyncio.shield(opening)
-        opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
+        if (opening := self._opening.get(room_id)) is None:
+            # A task of its own: whoever asked first may go away, and the others must not go with them.
+            opening = self._opening[room_id] = asyncio.get_running_loop().create_task(self._open(room_id))
+            opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(opening)
+
+    async def _open(self, room_id: RoomId) -> Room:
+        """Follow a room: its lane first, then how far its tables are."""
         try:
             await self._following.listen(self._lanes.lane_of(room_id))
             seen = await checkpoints.position(self._db, "live")
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
             # One that was forgotten meanwhile may be back with its feeds: they must not be left behind.
-            room = self._rooms.setdefault(room_id, Room(room_id, seen, stirred=self.presence.stirred))
-            opening.set_result(room)
-            return room
-        except BaseException as error:
-            opening.set_exception(error)
-            opening.exception()
-            raise
+            return self._rooms.setdefault(room_id, Room(room_id, seen, stirred=self.presence.stirred))
         finally:
             del self._opening[room_id]
 
@@ -170,7 +169,7 @@ class Hub:
                 group.create_task(self._repeat(self._reload_sessions, lambda: asyncio.sleep(RELOAD_SECONDS)))
                 group.create_task(self._repeat(self._cut_stalled, lambda: asyncio.sleep(SWEEP_SECONDS)))
         finally:
-            for task in self._tasks:
+            for task in (*self._tasks, *self._opening.values()):
                 task.cancel()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:

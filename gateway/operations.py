@@ -56,7 +56,7 @@ async def read_meta(house: House) -> Response[MetaView]:
 @get("/.well-known/jwks.json")
 async def read_jwks(house: House) -> Response[dict[str, list[dict[str, str]]]]:
     """Return the public keys of access tokens (RFC 7517)."""
-    return Response(house.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
+    return Response(house.tokens.jwks(house.now()), headers={"Cache-Control": "public, max-age=300"})
 
 
 @get("/livez")

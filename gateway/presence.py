@@ -97,6 +97,7 @@ class Presence:
             if lapsed() - self._beaten_at >= GATEWAY_BEAT_SECONDS:
                 await self._beat()
             if not self._is_lost:
+                await self._seats.say()
                 await self._say()
                 await self._read()
         except RosterUnavailable as error:
@@ -173,7 +174,7 @@ class Presence:
             self._is_lost = False
             for room_id, crowd in self._crowds.items():
                 self._say_soon(room_id, crowd)
-            await self._seats.say_again()
+            self._seats.say_again()
         self._set_living(living | {self._roster.gateway})
         if lapsed() - self._read_at > PRESENCE_READ_SECONDS:  # whispers may be lost
             self._read_at = lapsed()

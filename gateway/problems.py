@@ -150,7 +150,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     problem = problem_of(error)
     if problem.status == 405:
         problem.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
-    request_id = request.scope.get("state", {}).get("request_id")
+    state = request.scope.get("state", {})
+    state["refused"] = problem.code
+    request_id = state.get("request_id")
     return Response(
         rendered(problem, request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )

@@ -59,14 +59,14 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address."""
-    if _idempotency_key(request) is None:
+    if idempotency_key(request) is None:
         return None
     return receipt_for(request, sha256(await request.body()).digest())
 
 
 def receipt_for(request: Request[Any, Any, Any], said: bytes) -> Receipt | None:
     """Return the same for a request whose body is not kept; `said` is the digest of what it said."""
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     if key is None:
         return None
     caller = _who(request)
@@ -77,7 +77,15 @@ def receipt_for(request: Request[Any, Any, Any], said: bytes) -> Receipt | None:
 
 def require_key(request: Request[Any, Any, Any]) -> None:
     """Refuse an Idempotency-Key that cannot be one, before a long body is read."""
-    _idempotency_key(request)
+    idempotency_key(request)
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
+    """Return the Idempotency-Key; None where there is none."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
+        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
 
 
 def version_of(request: Request[Any, Any, Any]) -> int | None:
@@ -135,7 +143,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
     if "caller" in asked:
         _reason(request)
     if "receipt" in asked:
-        _idempotency_key(request)
+        idempotency_key(request)
     if "if_match" in asked:
         version_of(request)
 
@@ -213,13 +221,6 @@ def _who(request: Request[Any, Any, Any]) -> Caller:
         address=request.client.host if request.client else None,
         agent=LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None,
     )
-
-
-def _idempotency_key(request: Request[Any, Any, Any]) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
-        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
-    return key
 
 
 def _reason(request: Request[Any, Any, Any]) -> str | None:

@@ -56,6 +56,7 @@ IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.")
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.")
 # Routes that answer with tokens keep no answer.
 KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
+REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.")
 UPLOAD = "/api/v1/files/upload"
 UPLOAD_BODY: Json = {
     "required": True,
@@ -114,6 +115,8 @@ def _headers(path: str, method: str, is_public: bool) -> list[tuple[str, str]]:
         found.append(AFTER)
     if method == "POST" and path not in KEEPS_NOTHING:
         found.append(KEY)
+    if path == "/api/v1/auth/refresh":
+        found.append(REFRESH_KEY)
     if method in ("PUT", "PATCH", "DELETE") and path in VERSIONED:
         found.append(IF_MATCH)
     return found

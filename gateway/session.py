@@ -1,27 +1,35 @@
-"""Logging in, refreshing, logging out."""
+"""Logging in, refreshing, logging out, one's own sessions, one's password."""
 
-import secrets
-from datetime import timedelta
-from hashlib import sha256
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import Request, Response, post
+from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
+from commands.account import ChangePassword, RehashPassword
+from commands.desk import Outcome
 from commands.session import EndSession, OpenSession, RefreshSession
-from domain.account import ACCOUNT, Account
+from domain.account import ACCOUNT, Account, require_active
 from domain.facts import Caller
 from domain.ids import SessionId
-from domain.limits import ACCESS_SECONDS, EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
-from domain.session import SESSION, SessionRefreshed
+from domain.refusals import AccountDeactivated, BadCredentials, NotVerified, SessionRevoked, WrongPassword
+from domain.session import SESSION, SessionEnded
 from domain.text import fold
 from gateway import throttling
-from gateway.answers import written
+from gateway.answers import shown, written
 from gateway.house import House
+from gateway.letter import verify_again
+from gateway.pages import Page
+from gateway.passwords import account_of, require_good
+from gateway.requests import idempotency_key
+from projections import sessions
+from projections.sessions import SessionRow
 from projections.users import Profile
 
 
@@ -32,6 +40,23 @@ class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Annotated[str, Meta(max_length=512)]
+
+
+class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
+    current_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    new_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+
+
+class SessionView(Struct, frozen=True):
+    """`address` and `agent` are those of its last refresh; `is_current`: it is the session that asks."""
+
+    id: SessionId
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    address: str | None
+    agent: str | None
+    is_current: bool
 
 
 class TokensView(Struct, frozen=True):
@@ -58,32 +83,37 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     if account is None or not right or not account.is_active:
         raise BadCredentials
     await house.limits.give_back(whose, guesses)
+    if house.terms.verify_email and not account.is_verified:
+        house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
+        raise NotVerified
+    account = await _rehashed(house, account, data.password, caller)
     session_id = SessionId(house.desk.new_id())
-    secret = secrets.token_urlsafe(32)
-    command = OpenSession(
-        session_id, account.user_id, hash_of(secret), house.now() + timedelta(seconds=REFRESH_SECONDS)
-    )
+    token = house.tokens.refresh(session_id)
+    expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
     try:
+        command = OpenSession(session_id, account.user_id, token.hash, expires_at, account.password_hash)
         outcome = await house.desk.do(command, caller)
     except AccountDeactivated:
         raise BadCredentials from None
-    return written(house, caller, outcome, await _tokens(house, account, session_id, secret))
+    return written(house, caller, outcome, await _tokens(house, outcome, token))
 
 
 @post("/auth/refresh", status_code=200)
-async def refresh(data: RefreshBody, house: House, caller: Caller) -> Response[TokensView]:
-    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session."""
-    session_id, secret = parts_of(data.refresh_token)
-    fresh = secrets.token_urlsafe(32)
-    outcome = await house.desk.do(RefreshSession(session_id, hash_of(secret), hash_of(fresh)), caller)
-    if outcome.fact(SessionRefreshed) is None:
-        house.sessions.end(session_id)
+async def refresh(
+    request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
+) -> Response[TokensView]:
+    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session.
+
+    Who sends an Idempotency-Key and loses the answer gets it again for ten seconds with the same key.
+    """
+    presented = house.tokens.read_refresh(data.refresh_token)
+    key = idempotency_key(request)
+    fresh = house.tokens.refresh(presented.session_id, after=presented.token, key=key)
+    outcome = await house.desk.do(RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
+    if outcome.fact(SessionEnded) is not None:
+        house.sessions.end(presented.session_id)
         raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
-    session = outcome.folded(SESSION, session_id).state
-    assert session is not None, "a refreshed session exists"
-    account = outcome.folded(ACCOUNT, session.user_id).state
-    assert account is not None, "a session belongs to an account"
-    return written(house, caller, outcome, await _tokens(house, account, session_id, fresh))
+    return written(house, caller, outcome, await _tokens(house, outcome, fresh))
 
 
 @post("/auth/logout", status_code=204)
@@ -95,30 +125,67 @@ async def logout(house: House, caller: Caller) -> Response[None]:
     return written(house, caller, outcome, None, status=204)
 
 
-async def account_of(house: House, email: str) -> Account | None:
-    """Return who registered with this e-mail; a stream is read where nobody did too, for the same time."""
-    stream_id = await house.record.claimant("email", fold(email)) or ACCOUNT.id(house.desk.new_id())
-    return (await house.desk.read({stream_id: ACCOUNT}))[stream_id].state
+@get("/auth/sessions")
+async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
+    """List one's own live sessions, the newest first. There are never more than fit on a page."""
+    assert caller.user_id, "the door lets no stranger here"
+    found = await sessions.live(house.db, caller.user_id, house.now())
+    return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
 
-def hash_of(secret: str) -> str:
-    """Return what the record keeps of a refresh token: SHA-256 of its secret, which is random enough."""
-    return sha256(secret.encode()).hexdigest()
+@delete("/auth/sessions/{session_id:uuid}", status_code=204)
+async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
+    """End one of one's own sessions; one that has ended already stays so."""
+    outcome = await house.desk.do(EndSession(SessionId(session_id), "revoked"), caller)
+    house.sessions.end(SessionId(session_id))
+    return written(house, caller, outcome, None, status=204)
 
 
-def parts_of(token: str) -> tuple[SessionId, str]:
-    """Return the session and the secret of a refresh token (`<session>.<secret>`)."""
-    name, _, secret = token.partition(".")
-    try:
-        return SessionId(UUID(hex=name)), secret
-    except ValueError:
-        raise BadRefreshToken from None
+@put("/auth/password", status_code=204)
+async def change_password(
+    request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
+) -> Response[None]:
+    """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do."""
+    assert caller.user_id, "the door lets no stranger here"
+    account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
+    require_good(house, data.new_password, account.email, account.username, field="new_password")
+    whose, guesses = of_email(fold(account.email)), house.terms.quotas.wrong_passwords
+    await throttling.take(house.limits, request.scope, whose, guesses)
+    if not await house.passwords.verify(data.current_password, account.password_hash):
+        raise WrongPassword(pointer="/current_password")
+    await house.limits.give_back(whose, guesses)
+    hashed = await house.passwords.hash(data.new_password)
+    outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
+    for fact in outcome.facts:
+        if isinstance(fact.event, SessionEnded):
+            house.sessions.end(fact.event.session_id)
+    return written(house, caller, outcome, None, status=204)
 
 
-async def _tokens(house: House, account: Account, session_id: SessionId, secret: str) -> TokensView:
-    access = house.tokens.access(user_id=account.user_id, session_id=session_id, now=house.now())
-    version = (await house.desk.see(ACCOUNT, account.user_id)).version
-    return TokensView(access, f"{session_id.hex}.{secret}", "bearer", ACCESS_SECONDS, profile_of(account, version))
+async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
+    """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
+    session = outcome.folded(SESSION, token.session_id).state
+    assert session is not None, "it was opened or refreshed"
+    house.reads.wrote(session.user_id, outcome.position)
+    access, seconds = house.tokens.access(
+        user_id=session.user_id, session_id=token.session_id, now=house.now(), until=session.expires_at
+    )
+    seen = await house.desk.see(ACCOUNT, session.user_id)
+    assert seen.state is not None, "a session belongs to an account"
+    return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
+
+
+async def _rehashed(house: House, account: Account, password: str, caller: Caller) -> Account:
+    """Return the account with its password hashed by the parameters of today, which is now known to be right."""
+    if not house.passwords.is_outdated(account.password_hash):
+        return account
+    hashed = await house.passwords.hash(password)
+    outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)
+    return outcome.folded(ACCOUNT, account.user_id).state or account
+
+
+def _view(row: SessionRow, is_current: bool) -> SessionView:
+    return SessionView(row.id, row.created_at, row.last_used_at, row.expires_at, row.address, row.agent, is_current)
 
 
 def profile_of(account: Account, version: int) -> Profile:
@@ -129,4 +196,4 @@ def profile_of(account: Account, version: int) -> Profile:
     )  # fmt: skip
 
 
-ROUTES: list[BaseRouteHandler] = [login, refresh, logout]
+ROUTES: list[BaseRouteHandler] = [login, refresh, logout, list_sessions, end_session, change_password]

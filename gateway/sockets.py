@@ -142,7 +142,7 @@ class Session:
         try:
             await self._serve(access, request)
         finally:
-            await self._house.seats.leave(access.user_id, address)
+            self._house.seats.leave(access.user_id, address)
 
     async def _serve(self, access: Access, request: int | None) -> None:
         hub, head = self._house.hub, await self._house.record.head()

@@ -19,6 +19,9 @@ UNLIMITED = frozenset({"/livez", "/readyz", "/metrics"})
 QUOTAS: tuple[tuple[str, str | re.Pattern[str], tuple[str, ...]], ...] = (
     ("POST", "/api/v1/auth/register", ("registrations",)),
     ("POST", "/api/v1/auth/login", ("logins",)),
+    ("POST", "/api/v1/auth/verify-email", ("logins",)),
+    ("POST", "/api/v1/auth/password/forgot", ("logins",)),
+    ("POST", "/api/v1/auth/password/reset", ("logins",)),
     ("POST", ROOM_MESSAGES, ("sends",)),
     ("POST", "/api/v1/files/upload", ("uploads",)),
 )

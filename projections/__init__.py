@@ -8,7 +8,7 @@ from projections.tables import Group
 
 LIVE = Group(
     "live",
-    version=1,
+    version=2,
     projections=(
         users.PROJECTION,
         sessions.PROJECTION,

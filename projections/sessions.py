@@ -1,14 +1,20 @@
-"""Sessions: which were opened and which have ended, for the door. Owns the table `read.sessions`."""
+"""Sessions: which were opened and which have ended, for the door and for their owners. Owns the table `read.sessions`."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec import Struct
+
 from domain.facts import Recorded
-from domain.ids import SessionId
+from domain.ids import SessionId, UserId
 from domain.ports import Db
-from domain.session import SessionEnded, SessionOpened
+from domain.session import SessionEnded, SessionOpened, SessionRefreshed
 from projections.tables import Change, Projection, Table
 
+SELECT_LIVE = """
+    SELECT id, created_at, coalesce(refreshed_at, created_at), expires_at, address, agent FROM read.sessions
+    WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC
+"""
 SELECT_ENDED = "SELECT id FROM read.sessions WHERE ended_at > $1"
 
 SESSIONS = Table(
@@ -19,8 +25,27 @@ SESSIONS = Table(
         "created_at": "timestamptz",
         "expires_at": "timestamptz",
         "ended_at": "timestamptz",
+        "refreshed_at": "timestamptz",
+        "address": "text",
+        "agent": "text",
     },
 )
+
+
+class SessionRow(Struct, frozen=True):
+    """What a person sees of a session; `address` and `agent` are those of its last refresh."""
+
+    id: SessionId
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    address: str | None
+    agent: str | None
+
+
+async def live(db: Db, user_id: UserId, now: datetime) -> list[SessionRow]:
+    """Return a person's sessions that have neither ended nor expired, the newest first."""
+    return await db.all(SessionRow, SELECT_LIVE, user_id, now)
 
 
 async def ended_since(db: Db, moment: datetime) -> set[SessionId]:
@@ -30,11 +55,21 @@ async def ended_since(db: Db, moment: datetime) -> set[SessionId]:
 
 def opened(fact: Recorded[SessionOpened]) -> Iterable[Change]:
     e = fact.event
-    yield SESSIONS.new(e.session_id, user_id=e.user_id, created_at=fact.at, expires_at=e.expires_at, ended_at=None)
+    yield SESSIONS.new(
+        e.session_id, user_id=e.user_id, created_at=fact.at, expires_at=e.expires_at, ended_at=None, refreshed_at=None,
+        address=e.address or None, agent=e.agent or None,
+    )  # fmt: skip
+
+
+def refreshed(fact: Recorded[SessionRefreshed]) -> Iterable[Change]:
+    e = fact.event
+    yield SESSIONS.set(e.session_id, refreshed_at=fact.at, address=e.address or None, agent=e.agent or None)
 
 
 def ended(fact: Recorded[SessionEnded]) -> Iterable[Change]:
     yield SESSIONS.set(fact.event.session_id, ended_at=fact.at)
 
 
-PROJECTION = Projection(tables=(SESSIONS,), handlers={SessionOpened: opened, SessionEnded: ended})
+PROJECTION = Projection(
+    tables=(SESSIONS,), handlers={SessionOpened: opened, SessionRefreshed: refreshed, SessionEnded: ended}
+)

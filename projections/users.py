@@ -12,6 +12,9 @@ from domain.account import (
     AccountActivated,
     AccountDeactivatedEvent,
     AccountRegistered,
+    EmailVerified,
+    PasswordChanged,
+    PasswordRehashed,
     ProfileChanged,
     RoleGranted,
     RoleRevoked,
@@ -118,6 +121,21 @@ def changed(fact: Recorded[ProfileChanged]) -> Iterable[Change]:
     )  # fmt: skip
 
 
+def password_changed(fact: Recorded[PasswordChanged]) -> Iterable[Change]:
+    e = fact.event
+    yield USERS.set(e.user_id, hashed_password=e.password_hash, updated_at=fact.at, version=fact.version)
+    if e.by_reset:
+        yield USERS.set(e.user_id, is_verified=True)
+
+
+def email_verified(fact: Recorded[EmailVerified]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, is_verified=True, updated_at=fact.at, version=fact.version)
+
+
+def password_rehashed(fact: Recorded[PasswordRehashed]) -> Iterable[Change]:
+    yield USERS.set(fact.event.user_id, hashed_password=fact.event.password_hash, version=fact.version)
+
+
 def deactivated(fact: Recorded[AccountDeactivatedEvent]) -> Iterable[Change]:
     yield USERS.set(fact.event.user_id, is_active=False, updated_at=fact.at, version=fact.version)
 
@@ -135,6 +153,9 @@ PROJECTION = Projection(
     handlers={
         AccountRegistered: registered,
         ProfileChanged: changed,
+        EmailVerified: email_verified,
+        PasswordChanged: password_changed,
+        PasswordRehashed: password_rehashed,
         AccountDeactivatedEvent: deactivated,
         AccountActivated: activated,
         RoleGranted: role_changed,

@@ -77,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     account = add("account", _account, "Deactivate an account, or activate it again.")
     account.add_argument("action", choices=("deactivate", "activate"))
     account.add_argument("email")
+    keys = add("keys", _keys, "List the keys that sign access tokens, make a new one, or retire one.")
+    keys.add_argument("action", choices=("list", "rotate", "retire"))
+    keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
+    keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
@@ -170,6 +174,19 @@ async def _account(settings: Settings, asked: argparse.Namespace) -> int:
     return await set_active(settings, asked.email, active=asked.action == "activate")
 
 
+async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.keys import every, retire, rotate
+
+    if (asked.action == "retire") != (asked.kid is not None):
+        raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
+    match asked.action:
+        case "rotate":
+            return await rotate(settings, at_once=asked.now)
+        case "retire":
+            return await retire(settings, asked.kid)
+    return await every(settings)
+
+
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.wiring import list_tasks, retry_task
 
@@ -222,6 +239,7 @@ def _is_sentence(error: Exception) -> bool:
     from hansard_client import HansardError
 
     from adapters.lanes import LanesUnavailable
+    from adapters.tokens import KeyNotRetired
     from adapters.vault import MasterKeyWrong
     from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
@@ -233,8 +251,8 @@ def _is_sentence(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (BlobsUnavailable, TasksUnavailable, LanesUnavailable, MasterKeyWrong, RecordUnavailable, Refused, PortTaken, EmbeddedFailed, MigrationRefused,
-         AccountUnknown, NotRunning, CannotTalk, HansardError),
+        (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
     )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 
 PREFIX = "HANSARD_"
+DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
@@ -93,6 +95,14 @@ class Settings:
         0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
     )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
+    verify_email: Literal["off", "required"] = setting(
+        "off", "Whether an e-mail address must be confirmed before its account can be used."
+    )
+    mail_url: str = setting(
+        "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
+    )
+    mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
@@ -217,6 +227,20 @@ def _check_production(settings: Settings) -> None:
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
+    for name, url in (("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_REDIS_URL", settings.redis_url)):
+        if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
+            raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
+    if settings.limits == "off":
+        raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
+    for origin in settings.origins:
+        if not origin.startswith("https://"):
+            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; when HANSARD_ENV is production origins are https.")
+    if urlsplit(settings.mail_url).scheme == "smtp+plain" and urlsplit(settings.mail_url).hostname not in LOOPBACK:
+        raise SettingRefused(
+            "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
+        )
+    if settings.links_url and not settings.links_url.startswith("https://"):
+        raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
 
 
 def _check_limits(settings: Settings) -> None:
@@ -241,6 +265,8 @@ def _check_urls(settings: Settings) -> None:
         ("HANSARD_DATABASE_URL", settings.database_url, ("postgresql", "postgres")),
         ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
         ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
+        ("HANSARD_MAIL_URL", settings.mail_url, ("smtp", "smtps", "smtp+plain", "file")),
+        ("HANSARD_LINKS_URL", settings.links_url, ("https", "http")),
         ("HANSARD_S3_ENDPOINT", settings.s3_endpoint, ("http", "https")),
         ("HANSARD_SCANNER_URL", settings.scanner_url, ("tcp", "unix")),
     ):

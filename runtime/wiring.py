@@ -23,6 +23,7 @@ from adapters.database import Database
 from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
+from adapters.mail import open_mail
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
@@ -50,8 +51,10 @@ from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.operations import our_version
+from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.embedded import answers, locate
@@ -197,12 +200,16 @@ async def run_gateway(settings: Settings) -> int:
             holds=Holds(base.db),
             tasks=opened_tasks(base, stack),
             now=now,
+            post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+            refusals=Refusals(base.desk),
         )
         writer = asyncio.create_task(base.record.run(), name="writer")
         postponed = asyncio.create_task(base.desk.run(), name="postponed commands")
         following = asyncio.create_task(hub.run(), name="hub")
-        failed = _end_with(stop, writer, postponed, following)
-        async with background(following, postponed, writer):
+        posting = asyncio.create_task(house.post.run(), name="post")
+        counting = asyncio.create_task(house.refusals.run(), name="refusals")
+        failed = _end_with(stop, writer, postponed, following, posting, counting)
+        async with background(counting, posting, following, postponed, writer):
             log.info("listening", address=f"http://{settings.host}:{settings.port}")
             await serve(create_app(house), listener, stop, drain=hub.drain)
     return 1 if failed else 0
@@ -354,6 +361,8 @@ def _terms(settings: Settings) -> Terms:
         password_chars_min=settings.password_chars_min,
         quotas=settings.quotas,
         proxies=Proxies(settings.proxies, settings.forwarded_header),
+        verify_email=settings.verify_email == "required",
+        links_url=settings.links_url,
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
     )

@@ -28,6 +28,7 @@ from adapters.tokens import EdDsaTokens
 from adapters.vault import Master, Vault
 from commands import HANDLERS
 from commands.desk import Desk
+from domain.ports import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import Seats as SeatLimits
 from gateway.address import Proxies
@@ -35,8 +36,10 @@ from gateway.app import create_app
 from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
+from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from workers.projector import Follower, Publisher
@@ -92,6 +95,13 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
         yield live
     await lanes.close()
     await db.close()
+
+
+class NoMails:
+    """Mails of tests that read none."""
+
+    async def send(self, mail: Mail) -> None:
+        assert mail.to, "a mail is for somebody"
 
 
 class Gateway:
@@ -169,6 +179,8 @@ async def gateway(
     sockets_of_user: int = 0,
     quotas: Quotas = OFF,
     proxies: Proxies = Proxies(),  # noqa: B008
+    verify_email: bool = False,
+    mails: Mails | None = None,
     schema_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
@@ -206,6 +218,7 @@ async def gateway(
                 proxies,
                 upload_bytes_max,
                 storage_bytes_of_user,
+                verify_email,
             ),
             record_id=head.record,
             record=record,
@@ -225,12 +238,14 @@ async def gateway(
             holds=Holds(db),
             tasks=tasks,
             now=now,
+            post=Post(mails or NoMails()),
+            refusals=Refusals(desk),
         )
         port = free_port()
         stop = asyncio.Event()
         serving = asyncio.create_task(serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain))
         try:
-            async with running(hub.run()):
+            async with running(hub.run(), house.post.run()):
                 made = Gateway(house, port)
                 yield made
                 await made.close()

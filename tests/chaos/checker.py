@@ -54,7 +54,10 @@ class Admitted(Struct, frozen=True):
 
 
 class Subscribed(Struct, frozen=True):
-    """An observer (a user's id) asked to hear a room; `after` None: from now on. `number` is never used twice."""
+    """An observer (a user's id) asked to hear a room; `after` None: from now on. `number` is never used twice.
+
+    `lasts`: it is a feed over many connections. Who is removed and brought back between two of them hears of it, and on.
+    """
 
     at: int
     observer: str
@@ -62,6 +65,7 @@ class Subscribed(Struct, frozen=True):
     number: int
     room: str
     after: int | None
+    lasts: bool = False
 
 
 class Told(Struct, frozen=True):
@@ -346,11 +350,12 @@ class _Feed:
             yield self._found("phantom", f"was told at {told.position} what the record has not", *evidence)
 
     def _ends_with(self, told: Told) -> bool:
-        """Whether this is the observer's own leaving, and they were not back already when they subscribed."""
+        """Whether this is the observer's own leaving, and they were not coming back already when they asked."""
         if told.event not in ("member.removed", "member.left") or told.subject != self._asked.observer:
             return False
         back = self._truth.admitted.get((self._asked.room, self._asked.observer), [])
-        return not any(each.position > told.position and each.at < self._began for each in back)
+        asked = told.at if self._asked.lasts else self._began
+        return not any(each.position > told.position and each.at < asked for each in back)
 
     def _since(self, position: int) -> int:
         """Return the observer's latest joining at or before a position; 0 for none."""

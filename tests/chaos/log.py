@@ -61,11 +61,11 @@ class Log:
         assert isinstance(asked, Admitted)
         self.entries[at] = Admitted(at, asked.room, asked.user, position)
 
-    def subscribed(self, observer: str, connection: int, room: str, after: int | None) -> int:
+    def subscribed(self, observer: str, connection: int, room: str, after: int | None, *, lasts: bool = False) -> int:
         """Note a subscription; answers its number."""
         self.figures["subscriptions"] += 1
         self._subscriptions += 1
-        self._add(Subscribed(self.at, observer, connection, self._subscriptions, room, after))
+        self._add(Subscribed(self.at, observer, connection, self._subscriptions, room, after, lasts))
         return self._subscriptions
 
     def told(

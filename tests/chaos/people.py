@@ -32,6 +32,7 @@ LIFE_SECONDS = (0.5, 12.0)
 SLOW_SECONDS = (0.5, 3.0)
 SLOW_RECEIVE_BYTES = 4_096
 LONG_TEXT_CHARS = 6_000
+LONG_SHARE = 0.05
 SAID_KEPT = 1_000
 COME_BACK = (401, 503)  # a token that expired, a house that is not well
 REMOVED = 4502
@@ -117,9 +118,7 @@ class Sender:
                 pending.append(self._chance.choice(self._said))
             else:
                 self._count += 1
-                content = f"{self._account.user_id[-6:]} {self._count}"
-                if self._chance.random() < 0.05:
-                    content += "x" * self._chance.randint(100, LONG_TEXT_CHARS)
+                content = some_text(f"{self._account.user_id[-6:]} {self._count}", self._chance)
                 message_id = str(UUID(int=self._chance.getrandbits(128), version=4))
                 pending.append((self._chance.choice(self._rooms), message_id, content))
         return pending[0]
@@ -349,6 +348,11 @@ class Observer:
         self._open.discard(room)
         if code not in ("room.not_found", "room.not_a_member", "server.unavailable"):
             self._log.complaints[f"subscribe {code}"] += 1
+
+
+def some_text(beginning: str, chance: random.Random) -> str:
+    """Return what somebody says: mostly a few words, now and then a page."""
+    return beginning + "x" * (chance.randint(100, LONG_TEXT_CHARS) if chance.random() < LONG_SHARE else 0)
 
 
 def shown(event: str, data: Mapping[str, Any]) -> tuple[str, str, bool]:

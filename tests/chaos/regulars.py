@@ -8,7 +8,7 @@ import asyncio
 import random
 from uuid import UUID
 
-from hansard_client import Backoff, Chat, Client, Event, HansardError, Refused, Unacknowledged
+from hansard_client import Backoff, Chat, Client, Event, HansardError, Refused, Unacknowledged, Unreachable
 
 from tests.chaos.deployment import GATEWAYS, Deployment
 from tests.chaos.log import Log
@@ -50,6 +50,8 @@ class Regular:
                         for room in self.rooms:
                             group.create_task(self._listen(chat, room))
                         group.create_task(self._talk(chat))
+                except* Unreachable:
+                    self._log.figures["the library was kept waiting too long"] += 1
                 except* HansardError as errors:
                     for error in errors.exceptions:
                         self._log.complaints[f"the library gave up: {error}"] += 1
@@ -67,7 +69,7 @@ class Regular:
                 continue
             assert feed.position is not None, "a feed that began knows where"
             self._connections += 1
-            number = self._log.subscribed(self.user_id, self._connections, room, feed.position)
+            number = self._log.subscribed(self.user_id, self._connections, room, feed.position, lasts=True)
             self._log.figures["feeds of the library"] += 1
             self.held[room] = max(self.held.get(room, 0), feed.position)
             async for event in feed:

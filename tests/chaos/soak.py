@@ -25,7 +25,7 @@ from hansard_client import Chat, Client
 from domain.limits import FOLDS_CACHED_MAX
 from tests.chaos.deployment import GATEWAYS, PROCESSES, Deployment, deployment
 from tests.chaos.log import Log
-from tests.chaos.people import Account, Observer, Sender
+from tests.chaos.people import Account, Observer, Sender, some_text
 from tests.chaos.regulars import Regular
 from tests.chaos.rounds import ROOMS, People
 from tests.houses import PASSWORD
@@ -124,7 +124,7 @@ class Soak:
                 numbers = iter(range(messages))
                 async with client.chat() as chat, asyncio.TaskGroup() as group:
                     for _ in range(SENDS_AT_ONCE):
-                        group.create_task(_post(chat, room, numbers))
+                        group.create_task(_post(chat, room, numbers, _own(self._chance)))
 
     async def sample(self, seconds: float) -> None:
         """Look at every process once."""
@@ -144,9 +144,10 @@ class Soak:
             await self._people.gather()
 
 
-async def _post(chat: Chat, room: str, numbers: Iterator[int]) -> None:
+async def _post(chat: Chat, room: str, numbers: Iterator[int], chance: random.Random) -> None:
+    """Post texts as long as those that come later: what a cache holds in the end is the same."""
     for number in numbers:
-        await chat.send(room, str(number))
+        await chat.send(room, some_text(str(number), chance))
 
 
 def _own(chance: random.Random) -> random.Random:

@@ -8,7 +8,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.chaos.checker import KINDS, Answered, Ended, Entry, Fact, History, Live, Sent, Subscribed, Told, check
+from tests.chaos.checker import (
+    KINDS,
+    Admitted,
+    Answered,
+    Ended,
+    Entry,
+    Fact,
+    History,
+    Live,
+    Sent,
+    Subscribed,
+    Told,
+    check,
+)
 from tests.chaos.worlds import good
 
 worlds = st.integers(0, 2**32 - 1).map(random.Random)
@@ -328,6 +341,20 @@ def recorded_from_somebody_removed(history: History, chance: random.Random) -> H
     more = [Sent(at, "eve", "shared", "intruding", "text"), Answered(at + 1, at, "acknowledged", position)]
     record = [*history.record, Fact(position, "shared", "message.posted", "intruding", "text", "eve")]
     return replace(changed(history, [*history.entries, *more]), record=record, awaited=frozenset(), listed=None)
+
+
+def test_a_lasting_feed_goes_on_for_who_was_brought_back_and_ends_for_who_was_not() -> None:
+    record = [
+        Fact(1, "room", "member.joined", "ada"),
+        Fact(2, "room", "member.removed", "ada"),
+        Fact(3, "room", "member.joined", "ada"),
+    ]
+    told = [Told(i + 3, 1, i + 1, i, record[i].event, "ada") for i in range(3)]
+    asked, back = Subscribed(0, "ada", 1, 1, "room", 0, lasts=True), Admitted(1, "room", "ada", 3)
+    assert check(History([asked, back, *told], record)) == []
+    late = [asked, *told[:2], replace(back, at=9), replace(told[2], at=10)]
+    assert [finding.kind for finding in check(History(late, record))] == ["after-removal"]
+    assert [f.kind for f in check(History([replace(asked, lasts=False), *late[1:]], record))] == ["after-removal"]
 
 
 PLANTS: list[tuple[str, Plant]] = [

@@ -38,7 +38,7 @@ def aged(house: Gateway, session: Session, seconds: float) -> Session:
     now, tokens = house.house.now(), house.house.tokens
     access = tokens.read(session.access_token, now)
     then = now - timedelta(seconds=seconds)
-    token = tokens.access(user_id=access.user_id, session_id=access.session_id, now=then)
+    token = tokens.access(user_id=access.user_id, session_id=access.session_id, now=then)[0]
     return replace(session, access_token=token)
 
 

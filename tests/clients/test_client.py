@@ -189,7 +189,6 @@ async def test_a_session_that_is_over_says_so_and_is_forgotten(house: Gateway) -
         assert (await ada.me()).id == spent.user.id
 
 
-@pytest.mark.xfail(strict=True, reason="the server does not give a lost answer of /auth/refresh again yet")
 async def test_a_renewal_whose_answer_is_lost_is_fetched_again_under_the_same_key(house: Gateway) -> None:
     transport = Faults()
     async with person(house, transport=transport) as ada:

@@ -8,18 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.database import Database
 from adapters.passwords import WAITING_MAX, Argon2Passwords
-from adapters.tokens import EdDsaTokens, SigningKey
+from adapters.tokens import EdDsaTokens, KeyNotRetired, Keys, SigningKey
 from adapters.vault import Master, MasterKeyWrong
 from domain.ids import SessionId, UserId
 from domain.ports import Access
-from domain.refusals import BadToken, Busy
+from domain.refusals import BadRefreshToken, BadToken, Busy
 from tests.houses import MASTER
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -28,6 +27,8 @@ PRIVATE = Ed25519PrivateKey.from_private_bytes(b"a key that is only for tests, 3
 KEY = SigningKey(
     "kid-1", MASTER.wrap(PRIVATE.private_bytes_raw(), name=b"kid-1"), PRIVATE.public_key().public_bytes_raw()
 )
+OTHER = Master(b"another master key, 32 bytes, ok")
+KEY2 = SigningKey("kid-2", OTHER.wrap(PRIVATE.private_bytes_raw(), name=b"kid-2"), KEY.public)
 TOKENS = EdDsaTokens([KEY], MASTER, issuer="hansard")
 HEADER: dict[str, Any] = {"typ": "at+jwt", "kid": "kid-1"}
 CLAIMS: dict[str, Any] = {
@@ -59,15 +60,15 @@ def without(name: str) -> dict[str, Any]:
 
 
 def test_a_token_says_who_and_until_when() -> None:
-    token = TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON)
+    token, _ = TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON)
     expected = Access(ADA, SESSION, NOON + timedelta(minutes=15))
     assert TOKENS.read(token, NOON) == TOKENS.read(signed(CLAIMS), NOON) == expected
     assert jwt.get_unverified_header(token) == HEADER | {"alg": "EdDSA"}
-    assert TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON) != token, "each is one of its kind"
+    assert TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON)[0] != token, "each is one of its kind"
 
 
 def test_a_token_lives_fifteen_minutes_with_half_a_minute_of_leeway() -> None:
-    token = TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON)
+    token, _ = TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON)
     for seconds in (-30, 0, 900, 929):
         TOKENS.read(token, NOON + timedelta(seconds=seconds))
     for seconds in (-31, 930, 931, 10**6):
@@ -125,32 +126,93 @@ def test_another_key_under_our_name_signs_nothing() -> None:
         TOKENS.read(jwt.encode(CLAIMS, foreign, algorithm="EdDSA", headers=HEADER), NOON)
 
 
-async def test_processes_share_one_key_and_the_newest_signs(database_url: str) -> None:
+def test_a_token_does_not_outlive_its_session() -> None:
+    token, seconds = TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON, until=NOON + timedelta(seconds=60))
+    assert (seconds, TOKENS.read(token, NOON).expires_at) == (60, NOON + timedelta(seconds=60))
+    assert TOKENS.access(user_id=ADA, session_id=SESSION, now=NOON, until=NOON + timedelta(days=1))[1] == 900
+
+
+def kid_of(token: str) -> str:
+    return str(jwt.get_unverified_header(token)["kid"])
+
+
+async def test_processes_share_one_key_and_a_new_one_signs_when_everybody_knows_it(database_url: str) -> None:
     db = await Database.open(database_url)
     one, two = [await EdDsaTokens.load(db, MASTER, issuer="hansard") for _ in range(2)]
-    token = one.access(user_id=ADA, session_id=SESSION, now=NOON)
-    assert two.read(token, NOON).user_id == ADA and one.jwks() == two.jwks()
-    assert "d" not in one.jwks()["keys"][0], "the private part is nobody's to see"
-    await db.run(
-        "INSERT INTO vault.signing_keys (kid, wrapped, public, created_at) VALUES ($1, $2, $3, now() + interval '1 s')",
-        KEY.kid,
-        KEY.wrapped,
-        KEY.public,
-    )
-    three = await EdDsaTokens.load(db, MASTER, issuer="hansard")
-    assert three.read(token, NOON).user_id == ADA, "what the older one signed is still read"
-    newer = three.access(user_id=ADA, session_id=SESSION, now=NOON)
-    assert jwt.get_unverified_header(newer)["kid"] == "kid-1"
-    assert three.jwks()["keys"][0]["kid"] == "kid-1"
-    superuser = await asyncpg.connect(database_url)
-    await superuser.execute("UPDATE vault.signing_keys SET retired_at = now() WHERE kid <> 'kid-1'")
-    await superuser.close()
-    four = await EdDsaTokens.load(db, MASTER, issuer="hansard")
+    today = datetime.now(UTC)
+    token, _ = one.access(user_id=ADA, session_id=SESSION, now=today)
+    assert two.read(token, today).user_id == ADA and one.jwks(today) == two.jwks(today)
+    assert "d" not in one.jwks(today)["keys"][0], "the private part is nobody's to see"
+    kid, begins = await Keys(db, MASTER).rotate(lead_seconds=360)
+    assert kid not in {key["kid"] for key in one.jwks(today)["keys"]}
+    await one.reload()
+    before, after = begins - timedelta(seconds=1), begins + timedelta(seconds=1)
+    assert [key["kid"] for key in one.jwks(before)["keys"]] == [kid, kid_of(token)], "told before it signs"
+    old, _ = one.access(user_id=ADA, session_id=SESSION, now=before)
+    new, _ = one.access(user_id=ADA, session_id=SESSION, now=after)
+    assert (kid_of(old), kid_of(new)) == (kid_of(token), kid)
+    last = begins + timedelta(seconds=929)
+    assert one.read(old, last - timedelta(seconds=2)).user_id == ADA, "what the older one signed is read until it ends"
+    assert [key["kid"] for key in one.jwks(last + timedelta(seconds=60))["keys"]] == [kid]
+    await two.reload()
+    assert two.read(new, after).user_id == ADA
+    await db.close()
+
+
+async def test_a_retired_key_opens_nothing_and_the_last_one_cannot_be_retired(database_url: str) -> None:
+    db = await Database.open(database_url)
+    keys, today = Keys(db, MASTER), datetime.now(UTC)
+    tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
+    token, _ = tokens.access(user_id=ADA, session_id=SESSION, now=today)
+    with pytest.raises(KeyNotRetired):
+        await keys.retire(kid_of(token))
+    await keys.rotate(lead_seconds=60)
+    with pytest.raises(KeyNotRetired):
+        await keys.retire(kid_of(token))
+    kid, _ = await keys.rotate(lead_seconds=0)
+    await keys.retire(kid_of(token))
+    with pytest.raises(KeyNotRetired):
+        await keys.retire(kid_of(token))
+    await tokens.reload()
     with pytest.raises(BadToken):
-        four.read(token, NOON)
+        tokens.read(token, today)
+    assert kid_of(tokens.access(user_id=ADA, session_id=SESSION, now=datetime.now(UTC))[0]) == kid
+    assert len(await keys.every()) == 2
     with pytest.raises(MasterKeyWrong):
         await EdDsaTokens.load(db, Master(b"another master key, 32 bytes, ok"), issuer="hansard")
     await db.close()
+
+
+def test_a_refresh_token_is_opaque_and_only_we_can_make_one() -> None:
+    made = TOKENS.refresh(SESSION)
+    assert TOKENS.read_refresh(made.token) == made and made.session_id == SESSION
+    assert made.token != TOKENS.refresh(SESSION).token and made.hash not in made.token
+    name, secret, proof = made.token.split(".")
+    other = TOKENS.refresh(SessionId(UUID(int=3))).token.split(".")
+    forged = (
+        "", "x", name, f"{name}.{secret}", f"{name}.{secret}.", f"{name}.{secret}.{'A' * 22}", f"{name}.{other[1]}.{proof}",
+        f"{other[0]}.{secret}.{proof}", f"{name}.{secret}.{other[2]}", made.token + "\n", f" {made.token}", made.token.upper(),
+        f"{name}.{secret}.{proof}.x", "ä" * 89,
+    )  # fmt: skip
+    for token in forged:
+        with pytest.raises(BadRefreshToken):
+            TOKENS.read_refresh(token)
+    with pytest.raises(BadRefreshToken):
+        EdDsaTokens([KEY2], OTHER, issuer="hansard").read_refresh(made.token)
+
+
+def test_a_refresh_token_made_of_a_key_is_made_again_by_the_same_and_by_nothing_else() -> None:
+    first = TOKENS.refresh(SESSION)
+    asked = TOKENS.refresh(SESSION, after=first.token, key="k")
+    assert TOKENS.refresh(SESSION, after=first.token, key="k") == asked
+    others = [
+        TOKENS.refresh(SESSION, after=first.token, key="l"),
+        TOKENS.refresh(SESSION, after=asked.token, key="k"),
+        TOKENS.refresh(SessionId(UUID(int=3)), after=first.token, key="k"),
+        TOKENS.refresh(SESSION, after=first.token),
+        EdDsaTokens([KEY2], OTHER, issuer="hansard").refresh(SESSION, after=first.token, key="k"),
+    ]
+    assert asked.hash not in {other.hash for other in others}
 
 
 @pytest.fixture

@@ -117,6 +117,15 @@ class TestSession:
         with pytest.raises(SessionRevoked):
             self.refresh(self.opened, refreshed, ended, token="second")
 
+    def test_who_lost_the_answer_gets_the_same_again_for_ten_seconds(self) -> None:
+        refreshed = SessionRefreshed(self.opened.session_id, ADA, "next")
+        assert self.refresh(self.opened, refreshed, token="first", at=DAY + timedelta(minutes=2, seconds=10)) == ()
+        ended = (SessionEnded(self.opened.session_id, ADA, "reuse"),)
+        assert self.refresh(self.opened, refreshed, token="first", at=DAY + timedelta(minutes=2, seconds=11)) == ended
+        spent = SessionRefreshed(self.opened.session_id, ADA, "after next")
+        again = self.refresh(self.opened, refreshed, spent, token="first", at=DAY + timedelta(minutes=3))
+        assert again == ended, "the next one was spent as well"
+
     def test_an_unknown_or_old_session_is_refused(self) -> None:
         with pytest.raises(BadRefreshToken):
             self.refresh(token="first")

@@ -207,7 +207,7 @@ async def test_tokens_that_are_not_ours_get_one_answer(house: Gateway) -> None:
     foreign = Ed25519PrivateKey.generate()
     header = jwt.get_unverified_header(ada.token)
     said = jwt.decode(ada.token, options={"verify_signature": False})
-    (key,) = house.house.tokens.jwks()["keys"]
+    (key,) = house.house.tokens.jwks(now())["keys"]
 
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
@@ -216,8 +216,8 @@ async def test_tokens_that_are_not_ours_get_one_answer(house: Gateway) -> None:
         return jwt.encode(said | changed, foreign, algorithm="EdDSA", headers=header | (headers or {}))
 
     tokens = house.house.tokens
-    old = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() - timedelta(hours=1))
-    early = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() + timedelta(hours=1))
+    old = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() - timedelta(hours=1))[0]
+    early = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() + timedelta(hours=1))[0]
     forged = [
         "x",
         "a.b.c",

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from adapters.clock import lapsed, now
 from domain.ids import RoomId, SessionId, UserId
-from domain.limits import ACCESS_SECONDS, EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
+from domain.limits import EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
 from domain.membership import MemberRemoved
 from domain.message import MessagePosted
 from domain.ports import Access
@@ -32,8 +32,14 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 
 def token_for(house: Gateway, person: Person, *, seconds: float) -> str:
     """Return a token of this person's session that ends in so many seconds."""
-    issued = now() + timedelta(seconds=seconds - ACCESS_SECONDS)
-    return house.house.tokens.access(user_id=UserId(UUID(person.id)), session_id=session_of(house, person), now=issued)
+    user_id, moment = UserId(UUID(person.id)), now()
+    token, _ = house.house.tokens.access(
+        user_id=user_id,
+        session_id=session_of(house, person),
+        now=moment,
+        until=moment + timedelta(seconds=seconds),
+    )
+    return token
 
 
 def session_of(house: Gateway, person: Person) -> SessionId:

@@ -303,3 +303,18 @@ async def test_subscribing_to_many_rooms_at_once(house: Gateway) -> None:
         heard = {event["room_id"]: event["position"] for event in await hers.events(4)}
     assert heard == dict(zip(rooms, said, strict=True))
     assert UUID(rooms[0])
+
+
+async def test_who_opened_a_room_first_and_went_away_takes_nobody_along(house: Gateway) -> None:
+    """Two sockets subscribe to a room that nobody follows yet, and the first one is cut at that moment."""
+    ada, ben = await house.person(), await house.person()
+    for _ in range(10):
+        room_id = await ada.room(ben)
+        async with line(house, ada) as hers, line(house, ben) as his:
+            await hers.until("hello")
+            await his.until("hello")
+            await hers.send("subscribe", id=1, room_id=room_id)
+            await his.send("subscribe", id=1, room_id=room_id)
+            hers.socket.transport.abort()
+            assert (await his.until("reply", id=1))["ok"]
+            await his.until("live")

@@ -29,6 +29,25 @@ def test_production_has_nothing_embedded() -> None:
             read({name: value for name, value in {**given, "HANSARD_MASTER_KEY_FILE": "/k"}.items() if name != missing})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("HANSARD_DATABASE_URL", "postgresql://x:Hansard@y/z", "a password that everybody knows"),
+        ("HANSARD_REDIS_URL", "redis://:password@y/0", "a password that everybody knows"),
+        ("HANSARD_LIMITS", "off", "it is strict or relaxed"),
+        ("HANSARD_ORIGINS", "http://chat.example.com", "origins are https"),
+        ("HANSARD_MAIL_URL", "smtp+plain://mail.example.com", "it is smtp:// or smtps://"),
+        ("HANSARD_LINKS_URL", "http://chat.example.com/", "HANSARD_LINKS_URL is not https"),
+    ],
+)
+def test_production_refuses_what_is_not_safe_with_a_sentence(name: str, value: str, says: str) -> None:
+    given = {"HANSARD_DATABASE_URL": "postgresql://x:zfd83k@y/z", "HANSARD_REDIS_URL": "redis://x"}
+    given |= {"HANSARD_MASTER_KEY_FILE": "/k", "HANSARD_ENV": "production", "HANSARD_SCANNER_URL": "tcp://clamd:3310"}
+    assert read(given).env == "production"
+    with pytest.raises(SettingRefused, match=says):
+        read(given | {name: value})
+
+
 def test_limits_are_a_set_with_single_ones_set_otherwise() -> None:
     assert read({}).quotas == RELAXED
     assert read({"HANSARD_LIMITS": "strict"}).quotas == STRICT

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from adapters.clock import lapsed
-from domain.ports import Db
+from domain.ports import Db, RecordUnavailable
 from projections import LIVE, checkpoints, messages, rooms, sessions, users
 
 Row = TypeVar("Row")
@@ -29,6 +29,7 @@ class MemoryTables:
     def __init__(self) -> None:
         self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
         self.checkpoints: dict[str, Values] = {}
+        self._crashes = 0
         self._earlier: deque[tuple[Any, Any]] = deque(maxlen=COMMITS_LOST_MAX)
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
@@ -67,7 +68,10 @@ class MemoryTables:
         draft.rows = {name: {key: dict(row) for key, row in rows.items()} for name, rows in self.rows.items()}
         draft.checkpoints = {name: dict(kept) for name, kept in self.checkpoints.items()}
         before = {name: dict(kept) for name, kept in self.checkpoints.items()}
+        crashes = self._crashes
         yield draft
+        if crashes != self._crashes:
+            raise RecordUnavailable("Postgres crashed before the commit")
         # Another transaction of the same group would have waited for the row's lock and then found another epoch.
         for name, kept in before.items():
             if kept["epoch"] != self.checkpoints[name]["epoch"]:
@@ -77,6 +81,7 @@ class MemoryTables:
 
     def crash(self, commits: int) -> None:
         """Lose the newest commits, as a crash does with what need not wait for the disk."""
+        self._crashes += 1
         while commits and self._earlier:
             self.rows, self.checkpoints = self._earlier.pop()
             commits -= 1

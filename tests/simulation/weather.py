@@ -19,6 +19,7 @@ from domain.facts import Event, Recorded
 from domain.ids import RoomId, StreamId
 from domain.limits import LANE_BLOCK_MS, REDIS_SECONDS
 from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
+from domain.refusals import Refused
 from tests.simulation.tables import MemoryTables
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Weather:
         self.away: set[Server] = set()
         self.is_frozen = False
         self.lost_answers = 0.0
+        self.failures: list[str] = []
         self._trace = blake2b(digest_size=8)
 
     @property
@@ -77,8 +79,9 @@ class Process:
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.remove(task)
-        if self.is_killed and not task.cancelled():
-            task.exception()  # whatever a dying process says, nobody hears
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.is_killed and not isinstance(error, (Refused, *ERRORS.values())):
+            self.weather.failures.append(f"{self.name} failed: {error!r}")
 
     def freeze(self) -> None:
         self._thawed.clear()

@@ -35,7 +35,7 @@ from domain.facts import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
-from domain.ports import Access, RecordUnavailable
+from domain.ports import Access, RecordUnavailable, Refreshing
 from domain.refusals import BadToken
 from domain.refusals import Refused as DomainRefused
 from gateway.door import Sessions
@@ -61,8 +61,10 @@ SESSION_REVOKED = "auth.session_revoked"
 class Tokens:
     """The port `domain.ports.Tokens`, unsigned: `<user>.<session>`."""
 
-    def access(self, *, user_id: UserId, session_id: SessionId, now: datetime) -> str:
-        return f"{user_id}.{session_id}"
+    def access(
+        self, *, user_id: UserId, session_id: SessionId, now: datetime, until: datetime | None = None
+    ) -> tuple[str, int]:
+        return f"{user_id}.{session_id}", 3600
 
     def read(self, token: str, now: datetime) -> Access:
         user_id, _, session_id = token.partition(".")
@@ -70,8 +72,17 @@ class Tokens:
             raise BadToken
         return Access(UserId(UUID(user_id)), SessionId(UUID(session_id)), now + timedelta(hours=1))
 
-    def jwks(self) -> dict[str, list[dict[str, str]]]:
+    def refresh(self, session_id: SessionId, *, after: str = "", key: str | None = None) -> Refreshing:
+        raise AssertionError("nobody refreshes here")
+
+    def read_refresh(self, token: str) -> Refreshing:
+        raise AssertionError("nobody refreshes here")
+
+    def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
         return {"keys": []}
+
+    async def reload(self) -> None:
+        pass
 
 
 @dataclass
@@ -210,6 +221,7 @@ class World:
         for process in (*self.gateways, *self.projectors):
             process.kill()
         await asyncio.sleep(HEALING_SECONDS)  # what was cancelled may end
+        self.faults += self.weather.failures
         self._judge()
         return self.faults
 
@@ -424,8 +436,11 @@ class World:
     async def _converge(self) -> None:
         """Wait until everybody has everything, a bounded time."""
         deadline = self.lapsed() + HEALING_SECONDS
-        while self.lapsed() < deadline and any(self._missing(heard) for heard in self.heard):
+        while self.lapsed() < deadline and (self._is_behind() or any(map(self._missing, self.heard))):
             await asyncio.sleep(0.5)
+
+    def _is_behind(self) -> bool:
+        return bool(self.tables.checkpoints["live"]["position"] < len(self.record.facts))
 
     def _missing(self, heard: Heard) -> bool:
         return not heard.is_over and [event.position for event in heard.events] != self._expected(heard)

@@ -1,0 +1,80 @@
+"""Mail: SMTP, and a folder in which the mails can be read (the embedded default)."""
+
+import asyncio
+import os
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from domain.limits import MAIL_SECONDS
+from domain.ports import Mail, MailUnavailable
+
+PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+
+
+class FolderMail:
+    """The port `domain.ports.Mails`: a file a mail, `.eml`, readable by this user alone."""
+
+    def __init__(self, folder: Path, *, sender: str) -> None:
+        self._folder = folder
+        self._sender = sender
+
+    async def send(self, mail: Mail) -> None:
+        await asyncio.to_thread(self._write, message(mail, self._sender))
+
+    def _write(self, written: EmailMessage) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = (written["Message-ID"] or "").strip("<>").replace("/", "_")
+        handle = os.open(self._folder / f"{name}.eml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(written))
+
+
+class SmtpMail:
+    """The same over SMTP: `smtp://` asks for STARTTLS, `smtps://` is TLS from the start, `smtp+plain://` is neither."""
+
+    def __init__(self, url: str, *, sender: str) -> None:
+        parts = urlsplit(url)
+        self._scheme = parts.scheme
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or PORTS[parts.scheme]
+        self._user = unquote(parts.username) if parts.username else None
+        self._password = unquote(parts.password) if parts.password else None
+        self._sender = sender
+
+    async def send(self, mail: Mail) -> None:
+        try:
+            await aiosmtplib.send(
+                message(mail, self._sender),
+                hostname=self._host,
+                port=self._port,
+                username=self._user,
+                password=self._password,
+                use_tls=self._scheme == "smtps",
+                start_tls=self._scheme == "smtp",
+                timeout=MAIL_SECONDS,
+            )
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            # What the server says may quote the mail: only the kind of failure is told.
+            raise MailUnavailable(f"{self._host}:{self._port} did not take a mail: {type(error).__name__}") from None
+
+
+def open_mail(url: str, *, folder: Path, sender: str) -> FolderMail | SmtpMail:
+    """Return what a mail URL names; empty: the folder."""
+    parts = urlsplit(url)
+    if parts.scheme in PORTS:
+        return SmtpMail(url, sender=sender)
+    return FolderMail(Path(unquote(parts.path)) if url else folder, sender=sender)
+
+
+def message(mail: Mail, sender: str) -> EmailMessage:
+    """Return the mail as it is sent; a header that would hold a line break is refused by the library."""
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = sender, mail.to, mail.subject
+    made["Date"], made["Message-ID"] = formatdate(), make_msgid(domain="hansard.invalid")
+    made["Auto-Submitted"] = "auto-generated"
+    made.set_content(mail.text)
+    return made

@@ -1,0 +1,23 @@
+"""Security: writing down what a gateway refused in a minute."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.desk import Handler, Work
+from domain.security import SECURITY, RefusalsCounted
+
+
+class CountRefusals(Struct, frozen=True):
+    """`sheet_id` is minted for one minute of one process."""
+
+    sheet_id: UUID
+    refusals: tuple[RefusalsCounted, ...]
+
+
+async def count(command: CountRefusals, work: Work) -> None:
+    await work.load_new(SECURITY, command.sheet_id)
+    work.write(SECURITY, command.sheet_id, events=command.refusals)
+
+
+HANDLERS: dict[type[Struct], Handler] = {CountRefusals: count}

@@ -1,0 +1,19 @@
+"""Passwords at the door: whose they are, and which ones are good enough to be new."""
+
+from domain.account import ACCOUNT, Account
+from domain.refusals import PasswordTooCommon
+from domain.text import check_password, fold, is_about
+from gateway.house import House
+
+
+async def account_of(house: House, email: str) -> Account | None:
+    """Return who registered with this e-mail; a stream is read where nobody did too, for the same time."""
+    stream_id = await house.record.claimant("email", fold(email)) or ACCOUNT.id(house.desk.new_id())
+    return (await house.desk.read({stream_id: ACCOUNT}))[stream_id].state
+
+
+def require_good(house: House, password: str, *names: str, field: str = "password") -> None:
+    """Refuse a new password that is too short, too long, common, or about its owner."""
+    check_password(password, chars_min=house.terms.password_chars_min, field=field)
+    if house.passwords.is_common(password) or is_about(password, *names):
+        raise PasswordTooCommon(pointer=f"/{field}")

@@ -1,0 +1,81 @@
+"""What the door says of itself, and what of its refusals is recorded."""
+
+from ipaddress import ip_network
+from uuid import UUID
+
+import pytest
+
+from domain.ids import UserId
+from domain.limits import REFUSAL_LINES_MAX
+from domain.security import RefusalsCounted
+from gateway.address import Proxies
+from gateway.security import Refusals
+from tests.houses import PASSWORD, Gateway, gateway, ledger
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+async def test_every_answer_says_what_a_browser_must_not_do(database_url: str, redis_url: str) -> None:
+    async with gateway(database_url, redis_url) as house, house.client() as http:
+        for path, status in (("/meta", 200), ("/users/me", 401), ("/auth/login", 401), (f"{house.base}/schema", 200)):
+            headers = (answer := await http.get(path)).headers
+            assert answer.status_code == status
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["content-security-policy"].startswith("default-src 'none'")
+            assert len(headers.get_list("content-security-policy")) == 1
+            assert (headers["referrer-policy"], headers["cache-control"]) == ("no-referrer", "no-store")
+            assert headers["cross-origin-resource-policy"] == "same-origin"
+            assert "server" not in headers and "strict-transport-security" not in headers
+
+
+@pytest.mark.parametrize(("trusted", "said", "is_secure"), [
+    (LOOPBACK, "https", True), (LOOPBACK, "http", False), (LOOPBACK, "https, http", False), ((), "https", False),
+])  # fmt: skip
+async def test_behind_tls_browsers_are_told_to_stay_there(
+    database_url: str, redis_url: str, trusted: tuple[object, ...], said: str, is_secure: bool
+) -> None:
+    async with gateway(database_url, redis_url, proxies=Proxies(trusted)) as house, house.client() as http:  # type: ignore[arg-type]
+        answer = await http.get("/meta", headers={"X-Forwarded-Proto": said})
+        assert ("strict-transport-security" in answer.headers) == is_secure
+
+
+async def counted(house: Gateway) -> dict[tuple[str, UUID | None, str | None], int]:
+    """Write down what was refused, and read it from the record."""
+    before = (await house.house.record.head()).position
+    await house.house.refusals.step()
+    facts = await house.house.record.after(before, limit=1_000)
+    events = [fact.event for fact in facts if isinstance(fact.event, RefusalsCounted)]
+    return {(event.kind, event.user_id, event.address): event.count for event in events}
+
+
+async def test_refusals_are_counted_by_kind_and_by_person_or_address(database_url: str, redis_url: str) -> None:
+    async with gateway(database_url, redis_url) as house, house.client() as http:
+        ada = await house.person()
+        for _ in range(3):
+            await http.post("/auth/login", json={"email": ada.email, "password": "wrong wrong"})
+        for _ in range(2):
+            await http.get("/users/me")
+        await ada.http.get("/audit/events")
+        await ada.http.get("/rooms?limit=0")
+        await ada.http.post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+        assert await counted(house) == {
+            ("auth.bad_credentials", None, "127.0.0.1"): 3,
+            ("auth.token_invalid", None, "127.0.0.1"): 2,
+            ("auth.role_needed", UUID(ada.id), None): 1,
+        }
+        assert await counted(house) == {}
+
+
+async def test_strangers_cannot_fill_the_record(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, desk):
+        refusals = Refusals(desk)
+        for i in range(10 * REFUSAL_LINES_MAX):
+            refusals.note(401, "auth.token_invalid", None, f"address {i}")
+        ada = UserId(UUID(int=7))
+        refusals.note(403, "room.banned", ada, "192.0.2.7")
+        assert await refusals.step() <= REFUSAL_LINES_MAX + 2
+        facts = await record.after(0, limit=2 * REFUSAL_LINES_MAX)
+        events = [fact.event for fact in facts if isinstance(fact.event, RefusalsCounted)]
+        assert sum(event.count for event in events) == 10 * REFUSAL_LINES_MAX + 1, "and none is lost"
+        assert {event.address for event in events if event.count > 1} == {"others"}
