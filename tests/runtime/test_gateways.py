@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from adapters.clock import lapsed
 from domain.limits import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS
 from tests.houses import PASSWORD, free_port
+from tests.lines import check_told
 from tests.runtime.test_up import System, system
 
 DEAF_SOCKETS = 100
@@ -80,6 +81,7 @@ def opened(port: int, http: httpx.AsyncClient, room_id: str, **options: Any) -> 
 async def until(socket: ClientConnection, kind: str, **fields: Any) -> dict[str, Any]:
     while True:
         frame = dict(json.loads(await socket.recv()))
+        check_told(frame)
         if frame["type"] == kind and fields.items() <= frame.items():
             return frame
 
