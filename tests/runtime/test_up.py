@@ -139,15 +139,10 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
             1,
             "hansard: Nobody registered with nobody@example.com.\n",
         )
-        code, said = await house.run("keys", "list")
-        assert (code, said.count("signs from")) == (0, 1)
-        first = said.split()[0]
-        assert (await house.run("keys", "retire", first))[0] == 1, "it is the only one"
         code, said = await house.run("keys", "rotate")
         assert code == 0 and "signs from" in said
         code, said = await house.run("keys", "list")
-        assert (code, said.count("will sign from"), said.count(first)) == (0, 1, 1)
-        assert (await house.run("keys", "retire"))[0] == 1
+        assert (code, said.count(" signs from"), said.count("will sign from")) == (0, 1, 1)
         code, said = await house.run("doctor")
         assert code == 0, said
         code, said = await house.run("rebuild", "--all")
