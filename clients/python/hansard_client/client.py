@@ -7,7 +7,6 @@ message its own id. The one exception, a change made on condition of a version, 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from hashlib import sha256
 from random import Random, SystemRandom
 from typing import Any, Self, TypeVar, Unpack
 from urllib.parse import quote
@@ -69,6 +68,7 @@ class Client:
         self._patience_seconds = patience_seconds
         self._chance = chance or SystemRandom()
         self._http = httpx.AsyncClient(base_url=self.url + "/api/v1", timeout=REQUEST_SECONDS, transport=transport)
+        self._renewal = ("", "")
         self._renewing = asyncio.Lock()
         self._renew_at = float("inf")  # of a session that was kept nothing is known until a token is refused
 
@@ -129,8 +129,11 @@ class Client:
 
     async def _renew(self, session: Session) -> Session:
         # A refresh token is good for one use, and using it twice ends the session as stolen. Under the same key a lost
-        # answer is given again: the key is made of the token, so it is the same however often this is begun anew.
-        key = sha256(session.refresh_token.encode()).hexdigest()
+        # answer is given again: the key stays the same for this token however often the renewal is begun anew. It comes
+        # from chance alone: whoever stole the token must not be able to compute it.
+        if self._renewal[0] != session.refresh_token:
+            self._renewal = session.refresh_token, self._new_id()
+        key = self._renewal[1]
         body = {"refresh_token": session.refresh_token}
         try:
             return self._keep(await self.call("POST", "/auth/refresh", body=body, is_public=True, key=key))
