@@ -324,9 +324,16 @@ def live_before_what_it_vouches_for(history: History, chance: random.Random) -> 
 def told_after_ones_own_removal(history: History, chance: random.Random) -> History:
     ends = []
     for told in [e for e in history.entries if isinstance(e, Told) and is_own_removal(history, e)]:
-        room = subscription_of(history, told).room
-        later = [fact for fact in history.record if fact.room == room and fact.position > told.position]
-        if later and on(history, told.number)[-1] is told:
+        asked = subscription_of(history, told)
+        later = [fact for fact in history.record if fact.room == asked.room and fact.position > told.position]
+        was_back = any(
+            isinstance(e, Admitted)
+            and (e.room, e.user) == (asked.room, asked.observer)
+            and e.position > told.position
+            and e.at < asked.at
+            for e in history.entries
+        )
+        if later and not was_back and on(history, told.number)[-1] is told:
             ends.append((told, later[0]))
     assume(ends)
     told, fact = chance.choice(ends)
