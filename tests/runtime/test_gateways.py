@@ -88,7 +88,7 @@ async def until(socket: ClientConnection, kind: str, **fields: Any) -> dict[str,
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[System]:
-    async with system(tmp_path) as made:
+    async with system(tmp_path, HANSARD_LIMITS="off") as made:
         yield made
 
 

@@ -96,8 +96,9 @@ class System:
 
 
 @asynccontextmanager
-async def system(folder: Path) -> AsyncIterator[System]:
+async def system(folder: Path, **environment: str) -> AsyncIterator[System]:
     made = System(folder / "a home", free_port())
+    made.environment |= environment
     try:
         await made.start()
         yield made
