@@ -68,14 +68,20 @@ class Regular:
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
                 continue
             assert feed.position is not None, "a feed that began knows where"
-            self._connections += 1
-            number = self._log.subscribed(self.user_id, self._connections, room, feed.position, lasts=True)
+            number = self._begin(room, feed.position)
             self._log.figures["feeds of the library"] += 1
             self.held[room] = max(self.held.get(room, 0), feed.position)
             async for event in feed:
+                if event.kind == "member.joined" and event.data["user_id"] == self.user_id and event.prev == 0:
+                    # Removed and brought back between two connections, to a room told since joining: a new stretch.
+                    number = self._begin(room, event.position - 1)
                 self._note(number, event)
                 self.held[room] = max(self.held[room], event.position)
             self._log.ended(number, feed.reason or "")
+
+    def _begin(self, room: str, after: int) -> int:
+        self._connections += 1
+        return self._log.subscribed(self.user_id, self._connections, room, after, lasts=True)
 
     def _note(self, number: int, event: Event) -> None:
         assert event.prev is not None, "events of rooms name the one before"

@@ -58,7 +58,7 @@ def dialer(url: str, **options: Any) -> Dial:
             )
         except InvalidStatus as answer:
             raise _refusal(answer) from None
-        except (OSError, InvalidHandshake) as error:  # a time-out is an OSError
+        except (OSError, InvalidHandshake, ConnectionClosed) as error:  # a time-out is an OSError
             raise Closed(None, str(error) or type(error).__name__) from None
         assert isinstance(connection, _Listening), "connections are made by the class given above"
         return _Socket(connection)
