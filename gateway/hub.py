@@ -44,6 +44,7 @@ from projections import checkpoints, frames, messages, rooms
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 2.0
+BEGIN_AGAIN_SECONDS = 0.25
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
 DELETION_MARK = b'"event":"message.deleted"'
 LEFT_MARK = b'"event":"member.left"'
@@ -158,9 +159,8 @@ class Hub:
 
     async def run(self) -> None:
         """Follow lanes, record and sessions until cancelled."""
-        # The lane's place first: what is told before it is in the tables by then, what is told after it will be heard.
-        await self._following.begin()
-        await self._reload_sessions()
+        while not await self._begins():
+            await asyncio.sleep(BEGIN_AGAIN_SECONDS)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._following.run())
@@ -171,6 +171,17 @@ class Hub:
         finally:
             for task in (*self._tasks, *self._opening.values()):
                 task.cancel()
+
+    async def _begins(self) -> bool:
+        """Find where to follow from; False while Postgres, which was there a moment ago, is away."""
+        try:
+            # The lane's place first: what is told before it is in the tables by then, what comes after it will be heard.
+            await self._following.begin()
+            await self._reload_sessions()
+        except RecordUnavailable as error:
+            log.warning("the hub waits for Postgres", reason=str(error))
+            return False
+        return True
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
         while True:

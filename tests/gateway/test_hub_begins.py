@@ -1,0 +1,58 @@
+"""A hub that begins while Postgres, which was there a moment ago, is away."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from adapters.lanes import Lanes
+from adapters.roster import Roster
+from adapters.tokens import EdDsaTokens
+from domain.ports import RecordUnavailable
+from domain.quotas import Seats as SeatLimits
+from gateway.door import Sessions
+from gateway.hub import Hub
+from gateway.reads import Reads
+from gateway.seats import Seats
+from tests.houses import MASTER, ledger, now
+
+
+class AwayAtFirst:
+    """A database that does not answer its first question."""
+
+    def __init__(self, db: Any) -> None:
+        self.answers = asyncio.Event()
+        self._db = db
+        self._asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def value(self, sql: str, *args: object) -> Any:
+        self._asked += 1
+        if self._asked == 1:
+            raise RecordUnavailable("Postgres does not answer: it was killed")
+        self.answers.set()
+        return await self._db.value(sql, *args)
+
+
+async def test_it_waits_for_postgres_and_begins_then(database_url: str, redis_url: str) -> None:
+    """Its process listens already: ending it would cut off everybody who has come."""
+    async with ledger(database_url) as (db, record, _):
+        head = await record.head()
+        lanes = Lanes.open(redis_url, head.record, 16)
+        roster = Roster.open(redis_url, head.record, uuid4().hex)
+        sessions = Sessions(db, await EdDsaTokens.load(db, MASTER, issuer="hansard"), now)
+        away: Any = AwayAtFirst(db)
+        hub = Hub(record, away, lanes, roster, Seats(roster, SeatLimits(of_user=20)), sessions, Reads(db))
+        running = asyncio.create_task(hub.run())
+        try:
+            async with asyncio.timeout(10):
+                beginning = asyncio.create_task(away.answers.wait())
+                await asyncio.wait((running, beginning), return_when=asyncio.FIRST_COMPLETED)
+            assert not running.done(), "the hub ended"
+        finally:
+            for task in (running, beginning):
+                task.cancel()
+            await asyncio.gather(running, beginning, return_exceptions=True)
+            await roster.close()
+            await lanes.close()
