@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import uvloop
-
 from tests.chaos.checker import KINDS
 from tests.chaos.deployment import PROCESSES, deployment
 from tests.chaos.rounds import Outcome, People, Round
@@ -29,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hansard-chaos-")))
         pauses = (asked.pause / 10, asked.pause)
-        return uvloop.run(_run(folder, asked.seconds, asked.seed, asked.round_seconds, pauses))
+        return asyncio.run(_run(folder, asked.seconds, asked.seed, asked.round_seconds, pauses))
 
 
 def _parser() -> argparse.ArgumentParser:

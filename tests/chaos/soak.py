@@ -19,7 +19,6 @@ from statistics import linear_regression, median
 
 import httpx
 import psutil
-import uvloop
 from hansard_client import Chat, Client
 
 from domain.limits import FOLDS_CACHED_MAX
@@ -163,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fill", type=int, default=FILL_MESSAGES, help="messages to fill caches with")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     asked = parser.parse_args(arguments)
-    return uvloop.run(_run(asked.seconds, asked.fill, asked.seed))
+    return asyncio.run(_run(asked.seconds, asked.fill, asked.seed))
 
 
 async def _run(seconds: float, fill: int, seed: int) -> int:
