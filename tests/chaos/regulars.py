@@ -8,7 +8,7 @@ import asyncio
 import random
 from uuid import UUID
 
-from hansard_client import Backoff, Chat, Client, Event, HansardError, Refused, Unacknowledged, Unreachable
+from hansard_client import Backoff, Chat, Client, Event, Feed, HansardError, Refused, Unacknowledged, Unreachable
 
 from tests.chaos.deployment import GATEWAYS, Deployment
 from tests.chaos.log import Log
@@ -61,22 +61,27 @@ class Regular:
         """Hear a room; after a removal again, once back in it."""
         while True:
             try:
-                feed = await chat.subscribe(room, after=self.held.get(room))
-            except Refused as refused:
+                await self._hear(await chat.subscribe(room, after=self.held.get(room)))
+            except Refused as refused:  # also of a feed that came back while its listener was out
                 if refused.code not in ("room.not_found", "room.not_a_member"):
                     raise
                 await asyncio.sleep(RESUBSCRIBE_SECONDS)
-                continue
-            assert feed.position is not None, "a feed that began knows where"
-            number = self._begin(room, feed.position)
-            self._log.figures["feeds of the library"] += 1
-            self.held[room] = max(self.held.get(room, 0), feed.position)
+
+    async def _hear(self, feed: Feed) -> None:
+        """Note everything that a feed hands out, to its end."""
+        room = feed.room_id
+        assert feed.position is not None, "a feed that began knows where"
+        number = self._begin(room, feed.position)
+        self._log.figures["feeds of the library"] += 1
+        self.held[room] = max(self.held.get(room, 0), feed.position)
+        try:
             async for event in feed:
                 if event.kind == "member.joined" and event.data["user_id"] == self.user_id and event.prev == 0:
                     # Removed and brought back between two connections, to a room told since joining: a new stretch.
                     number = self._begin(room, event.position - 1)
                 self._note(number, event)
                 self.held[room] = max(self.held[room], event.position)
+        finally:
             self._log.ended(number, feed.reason or "")
 
     def _begin(self, room: str, after: int) -> int:
