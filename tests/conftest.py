@@ -47,6 +47,7 @@ def servers() -> Iterator[Servers]:
         return
     with tempfile.TemporaryDirectory(prefix="hansard-tests-") as folder, Embedded(Path(folder) / "home") as embedded:
         found = Servers(embedded.servers.database_url, embedded.servers.redis_url)
+        asyncio.run(_spare_the_disk(found))
         asyncio.run(_make_template(found))
         yield found
 
@@ -56,7 +57,7 @@ async def database_url(servers: Servers) -> AsyncIterator[str]:
     """A fresh migrated database with a record id of its own."""
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(servers.database("postgres"))
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')
     own = await asyncpg.connect(servers.database(name))
     await own.execute("UPDATE record.head SET record = gen_random_uuid()")
     await own.close()
@@ -71,6 +72,18 @@ async def database_url(servers: Servers) -> AsyncIterator[str]:
 def redis_url(servers: Servers) -> str:
     """The one Valkey; every key names its record, so tests cannot meet."""
     return servers.redis_url
+
+
+async def _spare_the_disk(servers: Servers) -> None:
+    """Have this Postgres not wait for the disk: each test makes and drops a database, and nobody cuts the power here.
+
+    Tests that kill a Postgres start one of their own, as an operator would.
+    """
+    admin = await asyncpg.connect(servers.database("postgres"))
+    for setting in ("fsync", "full_page_writes"):
+        await admin.execute(f"ALTER SYSTEM SET {setting} = off")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.close()
 
 
 async def _make_template(servers: Servers) -> None:
