@@ -34,11 +34,12 @@ from domain.limits import (
     REASON_CHARS_MAX,
     SUBSCRIPTIONS_MAX,
 )
-from domain.membership import MEMBERSHIP, Membership, admit, require_member
+from domain.membership import MEMBERSHIP, Membership, relation_of
 from domain.message import MESSAGE
 from domain.ports import Access, Allowance, Head, RecordUnavailable
 from domain.quotas import of_user
-from domain.refusals import BadToken, Limited, Refused, RoomNotFound, SessionRevoked
+from domain.refusals import BadToken, Limited, Refused, SessionRevoked
+from domain.rights import require_in_room
 from domain.room import ROOM, Room
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol, spoken, throttling
@@ -467,13 +468,11 @@ class Session:
 
 def _judged(room: Room | None, membership: Membership | None) -> Reach | Refused:
     try:
-        if room is None:
-            raise RoomNotFound
-        admit(membership, is_private=room.is_private)
-        joined = require_member(membership).joined_position
+        require_in_room("room.hear", None if room is None else room.kind, relation_of(membership))
     except Refused as refused:
         return refused
-    return Reach(joined, room.history == "joined")
+    assert room is not None and membership is not None, "only members hear a room"
+    return Reach(membership.joined_position, room.history == "joined")
 
 
 ROUTES: list[BaseRouteHandler] = [many_rooms, one_room]

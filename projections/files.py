@@ -28,6 +28,8 @@ from domain.file import (
 )
 from domain.ids import FileId, UserId
 from domain.ports import Db
+from domain.rights import SeeingFile, file_relations, standings, unknown
+from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 _ROW = """
@@ -39,13 +41,15 @@ _ROW = """
 SELECT_SEEN = (
     _ROW
     + """
-    WHERE f.id = $2 AND (f.uploader_id = $1 OR EXISTS (
+    WHERE f.id = $2 AND CASE WHEN f.uploader_id = $1 THEN 'uploader' WHEN EXISTS (
         SELECT FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
         LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-        WHERE msg.file_id = f.id AND NOT msg.deleted AND NOT coalesce(m.is_banned, false)
-            AND (NOT r.is_private OR m.role IS NOT NULL)
-            AND (r.history = 'shared' OR (m.role IS NOT NULL AND msg.position >= m.joined_position))
-    ))
+        WHERE msg.file_id = f.id AND NOT msg.deleted AND """
+    + STANDING
+    + " = ANY ($3::text[]) AND msg.position >= "
+    + SINCE
+    + """
+    ) THEN 'reader' ELSE 'nobody' END = ANY ($4::text[])
     ORDER BY v.width * v.height, v.name
 """
 )
@@ -139,10 +143,12 @@ class StoredFile(Struct, frozen=True):
     variant_paths: dict[str, str]
 
 
-async def seen(db: Db, user_id: UserId, file_id: FileId) -> StoredFile | None:
-    """Return a file as this person may see it at this moment; None: they may not know of it."""
-    rows = await db.all(_row, SELECT_SEEN, user_id, file_id)
-    return _stored(rows) if rows else None
+async def seen(db: Db, user_id: UserId, file_id: FileId, operation: SeeingFile) -> StoredFile:
+    """Return a file as this person may see it at this moment. Raises `Refused` where they may not."""
+    rows = await db.all(_row, SELECT_SEEN, user_id, file_id, standings(operation), file_relations(operation))
+    if not rows:
+        raise unknown(operation)
+    return _stored(rows)
 
 
 class UnderWay(Struct, frozen=True):

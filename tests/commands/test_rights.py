@@ -16,7 +16,7 @@ from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.facts import Caller
 from domain.ids import MessageId, RoomId, UserId
-from domain.refusals import Refused
+from domain.refusals import Refused, RoleTooLow
 from tests.commands.test_desk import person
 from tests.houses import ledger
 
@@ -106,7 +106,7 @@ class Scene:
         try:
             outcome = await self.desk.do(OPERATIONS[operation](self), self.asking)
         except Refused as refusal:
-            return type(refusal).__name__
+            return "RoleTooLow" if isinstance(refusal, RoleTooLow) else type(refusal).__name__
         return "ok" if outcome.facts else "-"
 
 
