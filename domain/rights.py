@@ -56,6 +56,8 @@ SeeingFile = Literal["file.read", "file.status", "file.download"]
 FileOperation = SeeingFile | Literal["file.share"]
 Operation = PersonalOperation | RoomOperation | FileOperation
 
+OPERATIONS: tuple[str, ...] = tuple(sorted((*get_args(PersonalOperation), *get_args(RoomOperation), "file.share")))
+
 Verdict = type[Refused] | None
 ok: Verdict = None
 
@@ -265,6 +267,16 @@ def of_session(operation: Literal["session.end"], *, is_own: bool) -> Verdict:
     """Return what is told to whose session it is, and to others."""
     (row,) = (row for row in OF_SESSION if row.operation == operation)
     return row.own if is_own else row.others
+
+
+def reads_since(history: Literal["shared", "joined"], relation: Relation, *, joined_position: int) -> int | None:
+    """Return the first position of a room that may be read by whom its table lets read; None: no message at all.
+
+    Queries have the same as `SINCE` (`projections/standing.py`).
+    """
+    if history == "shared":
+        return 0
+    return None if is_outside(relation) else joined_position
 
 
 def is_outside(relation: Relation) -> bool:

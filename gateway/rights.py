@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from domain import rights
 from domain.refusals import Refused
-from domain.rights import EVERY_OTHER, Operation, Verdict
+from domain.rights import Operation, Verdict
 from gateway import problems, protocol
 
 V1 = "/api/v1"
@@ -122,14 +122,6 @@ def reached_by(operation: str) -> list[str]:
     ]
 
 
-def operations() -> list[str]:
-    """Return every operation, by name."""
-    tables = (rights.IN_ROOM, rights.OF_MESSAGE, rights.OF_MEMBER, rights.OF_FILE, rights.OF_SESSION, rights.AS_WHOM)
-    named = {row.operation for table in tables for row in table}
-    reached = (found for table in (ROUTES, SOCKETS, FRAMES) for found in table.values())
-    return sorted((named - {EVERY_OTHER}).union(*reached))
-
-
 def rendered() -> str:
     """Return `docs/rights.md`."""
     parts = [
@@ -147,7 +139,7 @@ def rendered() -> str:
         "## Whose session it is\n",
         _table(rights.OfSession._fields, rights.OF_SESSION),
         "## What is asked by which request\n",
-        _lines(("operation", "requests and frames"), ((name, _quoted(reached_by(name))) for name in operations())),
+        _lines(("operation", "requests and frames"), ((name, _quoted(reached_by(name))) for name in rights.OPERATIONS)),
         "## What a no looks like\n",
         _lines(("code", "status", "sentence"), _refusals()),
     ]

@@ -26,7 +26,7 @@ from domain.file import (
     Variant,
     storage_path,
 )
-from domain.ids import FileId, UserId
+from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports import Db
 from domain.rights import SeeingFile, file_relations, standings, unknown
 from projections.standing import SINCE, STANDING
@@ -51,6 +51,18 @@ SELECT_SEEN = (
     + """
     ) THEN 'reader' ELSE 'nobody' END = ANY ($4::text[])
     ORDER BY v.width * v.height, v.name
+"""
+)
+SELECT_SHOWINGS = (
+    "SELECT msg.id, msg.room_id, "
+    + STANDING
+    + " AS standing, msg.position >= "
+    + SINCE
+    + """
+    FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
+    LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    WHERE msg.file_id = $2 AND NOT msg.deleted
+    ORDER BY msg.position DESC LIMIT $3
 """
 )
 SELECT_SHOWN = _ROW + " WHERE f.id = ANY ($1::uuid[]) ORDER BY f.id, v.width * v.height, v.name"
@@ -149,6 +161,20 @@ async def seen(db: Db, user_id: UserId, file_id: FileId, operation: SeeingFile) 
     if not rows:
         raise unknown(operation)
     return _stored(rows)
+
+
+class Showing(Struct, frozen=True):
+    """A message that shows a file, what somebody is to its room, and whether the room's history lets them read it."""
+
+    message_id: MessageId
+    room_id: RoomId
+    standing: str
+    is_within_history: bool
+
+
+async def showings(db: Db, user_id: UserId, file_id: FileId, *, limit: int) -> list[Showing]:
+    """Return the messages that show a file, the latest first, as they are to somebody."""
+    return await db.all(Showing, SELECT_SHOWINGS, user_id, file_id, limit)
 
 
 class UnderWay(Struct, frozen=True):
