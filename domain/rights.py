@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from domain.refusals import (
+    AccountDeactivated,
+    BadCredentials,
     BadToken,
     Banned,
     FileNotFound,
@@ -20,6 +22,7 @@ from domain.refusals import (
     MemberNotFound,
     MessageNotFound,
     NotAMember,
+    NotVerified,
     NotYourMessage,
     OnlyMembersRemoved,
     OnlyOwnersPromote,
@@ -36,7 +39,7 @@ from domain.refusals import (
 Relation = Literal["stranger", "left", "removed", "banned", "member", "admin", "owner"]
 Outside = Literal["stranger", "left", "removed", "banned"]
 RoomKind = Literal["public", "private", "archived", "private archived"]
-Whom = Literal["nobody", "ended", "person", "auditor", "records_manager", "admin"]
+Whom = Literal["nobody", "ended", "deactivated", "unverified", "person", "auditor", "records_manager", "admin"]
 FileRelation = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
@@ -63,11 +66,16 @@ ok: Verdict = None
 
 
 class AsWhom(NamedTuple):
-    """`nobody`: without a good token. `ended`: the session has, or the account is deactivated, which ends them all."""
+    """`nobody`: without a token. `ended`: the session has. `unverified`: where e-mail addresses must be confirmed.
+
+    Deactivating an account ends all its sessions. Whoever was let in before their address had to be confirmed stays.
+    """
 
     operation: str
     nobody: Verdict
     ended: Verdict
+    deactivated: Verdict
+    unverified: Verdict
     person: Verdict
     auditor: Verdict
     records_manager: Verdict
@@ -132,16 +140,16 @@ class OfSession(NamedTuple):
 # fmt: off
 EVERY_OTHER = "every other"
 AS_WHOM: tuple[AsWhom, ...] = (
-    #      operation               nobody    ended           person      auditor  records_manager  admin
-    AsWhom("deployment.read",      ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("account.register",     ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("account.verify_email", ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("password.forget",      ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("password.reset",       ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("session.open",         ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("session.refresh",      ok,       ok,             ok,         ok,      ok,              ok),
-    AsWhom("audit.read",           BadToken, SessionRevoked, RoleNeeded, ok,      ok,              ok),
-    AsWhom(EVERY_OTHER,            BadToken, SessionRevoked, ok,         ok,      ok,              ok),
+    #      operation               nobody    ended           deactivated         unverified   person      auditor  records_manager  admin
+    AsWhom("deployment.read",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
+    AsWhom("account.register",     ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
+    AsWhom("account.verify_email", ok,       ok,             AccountDeactivated, ok,          ok,         ok,      ok,              ok),
+    AsWhom("password.forget",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
+    AsWhom("password.reset",       ok,       ok,             AccountDeactivated, ok,          ok,         ok,      ok,              ok),
+    AsWhom("session.open",         ok,       ok,             BadCredentials,     NotVerified, ok,         ok,      ok,              ok),
+    AsWhom("session.refresh",      ok,       SessionRevoked, SessionRevoked,     ok,          ok,         ok,      ok,              ok),
+    AsWhom("audit.read",           BadToken, SessionRevoked, SessionRevoked,     RoleNeeded,  RoleNeeded, ok,      ok,              ok),
+    AsWhom(EVERY_OTHER,            BadToken, SessionRevoked, SessionRevoked,     ok,          ok,         ok,      ok,              ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (
     #      operation           unknown          stranger      left          removed       banned        member      admin       owner  archived

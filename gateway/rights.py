@@ -94,6 +94,12 @@ Whoever asks is held first to the table of as whom they come, then to what they 
 the thing in it. The first no is the answer. What the state forbids to everybody (the last owner leaves, a deleted message
 is edited, a version is stale) comes after. `yes`: it is done, or changes nothing.
 """
+AS_WHOM = """- *nobody*: without a token; `yes` to that is the list of what is public. Some of it asks for another proof: a password, a
+  refresh token, a code that was mailed.
+- *ended*: the session has, however. To deactivate an account ends all of its sessions.
+- *unverified*: who has not confirmed their e-mail address where `HANSARD_VERIFY_EMAIL=required`.
+- `HANSARD_REGISTRATION=closed` refuses `account.register` to everybody, and settings close metrics and the schema.
+"""
 IN_A_ROOM = """- **unknown**: what is told of a room, message or file that is not there. Whoever is outside of a private room
   (*stranger*, *left*, *removed*, *banned*) is told the same of it, whatever their column says.
 - **archived**: what is told in an archived room to whom their column says yes.
@@ -126,7 +132,7 @@ def rendered() -> str:
     """Return `docs/rights.md`."""
     parts = [
         INTRODUCTION,
-        "## As whom one comes\n\n*ended*: the session has, or the account is deactivated, which ends them all.\n",
+        "## As whom one comes\n\n" + AS_WHOM,
         _table(rights.AsWhom._fields, rights.AS_WHOM),
         "## What one is to the room\n\n" + IN_A_ROOM,
         _table(rights.InRoom._fields, rights.IN_ROOM),

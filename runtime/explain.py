@@ -98,7 +98,7 @@ async def explain(settings: Settings, user: str, operation: str, target: str | N
         answer = Answer()
         account = await _person(base, user)
         answer.say("who", _name(account.known))
-        _as_whom(answer, account, operation)
+        _as_whom(answer, account, operation, must_verify=settings.verify_email == "required")
         if answer.verdict is None:
             await _of_target(base, answer, account.known, operation, target, whom)
     answer.say("asked by", ", ".join(reached_by(operation)))
@@ -110,19 +110,23 @@ async def explain(settings: Settings, user: str, operation: str, target: str | N
     return 1
 
 
-def _as_whom(answer: Answer, account: Read[Account], operation: str) -> None:
-    state = account.known
+def _as_whom(answer: Answer, account: Read[Account], operation: str, *, must_verify: bool) -> None:
+    state, row = account.known, _row_of(operation)
     if not state.is_active:
         fact = account.since(lambda each: not each.is_active)
         answer.say("is", f"deactivated, so every session has ended; {_since(fact)}")
-        answer.row("as whom one comes", _row_of(operation), "ended", rights.as_whom(operation, "ended"))
+        answer.row("as whom one comes", row, "deactivated", rights.as_whom(operation, "deactivated"))
+        return
+    if must_verify and not state.is_verified and rights.as_whom(operation, "unverified") is not None:
+        answer.say("is", f"not verified; {_since(account.facts[0])}")
+        answer.row("as whom one comes", row, "unverified", rights.as_whom(operation, "unverified"))
         return
     roles = [role for role in sorted(state.roles) if rights.as_whom(operation, role) is None]
     if rights.as_whom(operation, "person") is None or not roles:
-        answer.row("as whom one comes", _row_of(operation), "person", rights.as_whom(operation, "person"))
+        answer.row("as whom one comes", row, "person", rights.as_whom(operation, "person"))
         return
     answer.say("is", f"{roles[0]}; {_since(account.since(lambda each: roles[0] in each.roles))}")
-    answer.row("as whom one comes", _row_of(operation), roles[0], None)
+    answer.row("as whom one comes", row, roles[0], None)
 
 
 async def _of_target(

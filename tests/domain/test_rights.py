@@ -45,7 +45,7 @@ def test_without_a_token_nothing_is_open_but_what_is_listed() -> None:
     every = {*get_args(rights.PersonalOperation), *OPERATIONS, "file.share", "an operation nobody thought of"}
     assert {operation for operation in every if rights.is_public(operation)} == WITHOUT_A_TOKEN
     for operation in every - WITHOUT_A_TOKEN:
-        for whom in ("nobody", "ended"):
+        for whom in ("nobody", "ended", "deactivated"):
             refusal = rights.as_whom(operation, whom)
             assert refusal is not None and issubclass(refusal, Unauthenticated)
 

@@ -47,6 +47,7 @@ class Guest:
         self.token, _ = tokens.access(user_id=self.id, session_id=self.session_id, now=now)
         self.http = house.client(self.token)
         self.heard: list[str] = []
+        self.frames: list[Frame] = []
         self.line: Overheard
 
     async def arrive(self) -> "Guest":
@@ -64,13 +65,14 @@ class Guest:
 class Overheard(Line):
     """A socket all of whose frames are kept."""
 
-    def __init__(self, line: Line, heard: list[str]) -> None:
+    def __init__(self, line: Line, guest: Guest) -> None:
         super().__init__(line.socket)
-        self._heard = heard
+        self._guest = guest
 
     async def frame(self, *, seconds: float = 10) -> Frame:
         frame = await super().frame(seconds=seconds)
-        self._heard.append(json.dumps(frame, ensure_ascii=False))
+        self._guest.frames.append(frame)
+        self._guest.heard.append(json.dumps(frame, ensure_ascii=False))
         return frame
 
 
@@ -98,6 +100,7 @@ class Cast:
 
     def __init__(self, house: Gateway) -> None:
         self.house, self.desk = house, house.house.desk
+        self.kinds: dict[str, RoomKind] = {}
         self.founder = Guest(house, "founder")
         self.asking: dict[Relation, Guest] = {each: Guest(house, f"one-{each}") for each in RELATIONS}
         self.targets = {
@@ -121,13 +124,14 @@ class Cast:
     async def connect(self, stack: AsyncExitStack) -> None:
         """Open a socket for each of those who ask."""
         for guest in (*self.asking.values(), self.founder, self.person, self.auditor):
-            guest.line = Overheard(await stack.enter_async_context(line(self.house, guest)), guest.heard)
+            guest.line = Overheard(await stack.enter_async_context(line(self.house, guest)), guest)
             await guest.line.until("hello")
 
     async def set(self, kind: RoomKind, *, with_targets: bool = False, history: str = "shared") -> Scene:
         """Open a room, and have everybody be in it, or have been, as their name says."""
         scene, do, founder = Scene(kind), self.desk.do, self.founder.caller
         room_id, said = scene.room_id, f"{scene.canary} said"
+        self.kinds[str(room_id)] = kind
         is_private = kind.startswith("private")
         await do(OpenRoom(room_id, f"{scene.canary} name", f"{scene.canary} described", is_private=is_private), founder)
         if history == "joined":

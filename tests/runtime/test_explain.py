@@ -164,6 +164,7 @@ def of_people(cast: Cast, public: Scene) -> dict[Words, str | None]:
         ("some-person@example.com", "room.open"): None,
         (str(cast.person.id), "user.read", str(cast.auditor.id)): None,
         ("deactivated", "room.read", str(public.room_id)): "auth.session_revoked",
+        ("deactivated", "session.open"): "auth.bad_credentials",
         ("some-person", "session.end", str(cast.person.session_id)): None,
         ("some-person", "session.end", str(cast.auditor.session_id)): "session.not_found",
         ("some-person", "profile.read", "some-person"): None,
