@@ -87,16 +87,7 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
-    explaining = add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact.")
-    explaining.formatter_class = argparse.RawDescriptionHelpFormatter
-    explaining.epilog = _operations()
-    explaining.set_defaults(failure=2)
-    explaining.add_argument("user", metavar="USER", help="who: an id, a name or an e-mail")
-    explaining.add_argument("operation", metavar="OPERATION", type=_operation, help="what: one of those listed below")
-    explaining.add_argument(
-        "target", metavar="TARGET", nargs="?", help="the id of the room, message, file, session or user it is asked of"
-    )
-    explaining.add_argument("--whom", metavar="USER", help="with member.…: of whom it is asked")
+    _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
@@ -207,6 +198,18 @@ async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.explain import explain
 
     return await explain(settings, asked.user, asked.operation, asked.target, asked.whom)
+
+
+def _describe(explaining: argparse.ArgumentParser) -> None:
+    explaining.formatter_class = argparse.RawDescriptionHelpFormatter
+    explaining.epilog = _operations()
+    explaining.set_defaults(failure=2)
+    explaining.add_argument("user", metavar="USER", help="who: an id, a name or an e-mail")
+    explaining.add_argument("operation", metavar="OPERATION", type=_operation, help="what: one of those listed below")
+    explaining.add_argument(
+        "target", metavar="TARGET", nargs="?", help="the id of the room, message, file, session or user it is asked of"
+    )
+    explaining.add_argument("--whom", metavar="USER", help="with member.…: of whom it is asked")
 
 
 def _operation(text: str) -> str:
