@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.app import API
-from gateway.door import PUBLIC
+from gateway.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment
 
 
