@@ -30,14 +30,14 @@ class MembershipView(Struct, frozen=True):
     role: MemberRole
 
 
-@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.read")})
+@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.join")})
 async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
     outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
     return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
-@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.read")})
+@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.leave")})
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
     outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
