@@ -1,9 +1,24 @@
 """Passwords at the door: whose they are, and which ones are good enough to be new."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from domain.account import ACCOUNT, Account
+from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX
 from domain.refusals import PasswordTooCommon
 from domain.text import check_password, fold, is_about
 from gateway.house import House
+
+Email = Annotated[str, Meta(max_length=EMAIL_CHARS_MAX, extra_json_schema={"format": "email"})]
+NewPassword = Annotated[
+    str,
+    Meta(
+        max_length=PASSWORD_BYTES_MAX,
+        description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
+        extra_json_schema={"format": "password"},
+    ),
+]
 
 
 async def account_of(house: House, email: str) -> Account | None:

@@ -26,7 +26,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import verify_again
 from gateway.pages import Page
-from gateway.passwords import account_of, require_good
+from gateway.passwords import NewPassword, account_of, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -44,7 +44,7 @@ class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
     current_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
-    new_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    new_password: NewPassword
 
 
 class SessionView(Struct, frozen=True):
