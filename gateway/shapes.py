@@ -9,6 +9,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Struct
 
+from domain.text import LINE_PATTERN
 from gateway.requests import parameters_of
 
 Json = dict[str, Any]
@@ -72,6 +73,8 @@ def always_said(kind: type[Struct]) -> list[str]:
 
 def _query(kind: Any, default: Any) -> Json:
     schema: Json = msgspec.json.schema(kind)
+    if schema.get("type") == "string" and "format" not in schema:
+        schema["pattern"] = LINE_PATTERN
     return schema if default is None else {**schema, "default": default}
 
 

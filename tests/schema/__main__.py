@@ -42,9 +42,7 @@ async def run(examples: int, seed: int) -> Ran:
         grant = (sys.executable, "-m", "runtime.cli", "grant", EMAIL, "auditor")
         granted = await asyncio.create_subprocess_exec(*grant, env=made.environment)
         assert await granted.wait() == 0, "the operator's command is there"
-        return await schemathesis(
-            made.base, EMAIL, PASSWORD, examples=examples, seed=seed, phases=PHASES, shows=True
-        )
+        return await schemathesis(made.base, EMAIL, PASSWORD, examples=examples, seed=seed, phases=PHASES, shows=True)
 
 
 if __name__ == "__main__":

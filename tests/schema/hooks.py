@@ -57,6 +57,8 @@ for name, strategy in FORMATS.items():
 # What valid data may be refused with, because it depends on what no schema can say.
 BEYOND_SCHEMA: dict[str, str] = {
     "idempotency.mismatch": "a key belongs to the body that it first came with",
+    "password.too_common": "a password may be its owner's name",
+    "message.reply_unknown": "what is replied to is in the same room",
     "auth.mail_token_invalid": "a code that was mailed is known to its reader alone",
 }
 BEYOND_SCHEMA_OF: dict[str, str] = {

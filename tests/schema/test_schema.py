@@ -2,12 +2,9 @@
 
 from uuid import UUID
 
-import pytest
-
 from commands.account import GrantRole
 from domain.facts import Caller
 from domain.ids import UserId
-from gateway import operations
 from tests.houses import PASSWORD, Gateway, deployment
 from tests.schema.run import Ran, schemathesis
 
