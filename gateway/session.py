@@ -26,7 +26,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import verify_again
 from gateway.pages import Page
-from gateway.passwords import NewPassword, account_of, require_good
+from gateway.passwords import NewPassword, account_in_time, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -78,7 +78,7 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     """
     whose, guesses = of_email(fold(data.email)), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
-    account = await account_of(house, data.email)
+    account = await account_in_time(house, data.email)
     right = await house.passwords.verify(data.password, account.password_hash if account else None)
     if account is None or not right or not account.is_active:
         raise BadCredentials
