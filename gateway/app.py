@@ -60,6 +60,7 @@ def create_app(house: House) -> ASGIApp:
         throttle,
         house.terms.proxies,
         house.refusals,
+        house.passwords,
     )
 
 

@@ -15,8 +15,8 @@ from litestar.types import ASGIApp
 
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.ports import Access, Clock, Db, Tokens
-from domain.refusals import BadToken, Limited, Refused, SessionRevoked
+from domain.ports import Access, Clock, Db, Passwords, Tokens
+from domain.refusals import BadToken, Busy, Limited, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
 from gateway.security import Refusals
@@ -42,6 +42,15 @@ PUBLIC: frozenset[tuple[str, str]] = frozenset(
     }
 )
 SOCKETS = re.compile(r"/api/v1/ws(?:/[0-9A-Fa-f-]{36})?")
+# Routes that hash a password.
+HASHING: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("POST", "/api/v1/auth/register"),
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/password/reset"),
+        ("PUT", "/api/v1/auth/password"),
+    }
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
@@ -116,8 +125,10 @@ class Door:
         throttle: Throttle,
         proxies: Proxies,
         refusals: Refusals,
+        passwords: Passwords,
     ) -> None:
         self._refusals = refusals
+        self._passwords = passwords
         self._app = app
         self._known = known
         self._answered = answered
@@ -150,7 +161,12 @@ class Door:
             outward.headers.append(HSTS)
         access: Access | None = None
         refused: Refused | None = None
-        if (scope["method"], _path(scope)) not in PUBLIC:
+        asked = (scope["method"], _path(scope))
+        if asked in HASHING and self._passwords.is_full:
+            # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
+            await _refuse(outward, Busy(), request_id)
+            return
+        if asked not in PUBLIC:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
