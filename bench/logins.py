@@ -105,13 +105,19 @@ async def flood(
         return median(ordered), ordered[int(len(ordered) * 0.99)]
 
     await talk()
-    peace, attacked = [], []
+    peace, attacked, spent = [], [], 0.0
     statuses: dict[int, int] = {}
+    answered = 0
     for _ in range(rounds):
+        cpu = deployment.cpu_seconds()
         peace.append(await talk())
+        spent -= deployment.cpu_seconds() - cpu
         attacker = asyncio.create_task(_attack(deployment, tries, statuses))
         await asyncio.sleep(1)
+        cpu, before = deployment.cpu_seconds(), sum(statuses.values())
         attacked.append(await talk())
+        spent += deployment.cpu_seconds() - cpu
+        answered += sum(statuses.values()) - before
         attacker.cancel()
         await asyncio.gather(attacker, return_exceptions=True)
         await asyncio.sleep(3)  # what is in the queue for hashing is of this round
@@ -123,7 +129,7 @@ async def flood(
         rows.append(Measured(f"L1 {name} of an acknowledgement, in peace → at {tries} log-ins/s",
                              f"{without:.1f} → {under:.1f} ms: ×{under / without:.2f}"))  # fmt: skip
     told = " ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
-    return [*rows, Measured("L1 how the log-ins were answered", told)]
+    return [*rows, Measured("L1 how the log-ins were answered; what one costs", told, spent * 1000 / max(1, answered))]
 
 
 async def _attack(deployment: Deployment, tries: int, statuses: dict[int, int]) -> None:
