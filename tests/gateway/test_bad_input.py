@@ -153,6 +153,13 @@ async def test_ids_paths_and_methods(house: Gateway) -> None:
     answer = await ada.http.put("/rooms")
     assert_problem(answer, 405, "route.method_not_allowed")
     assert "GET" in answer.headers["allow"]
+    for path, allowed in (
+        (f"/rooms/{uuid4()}", "DELETE, GET, OPTIONS, PATCH"),
+        ("/files/upload", "OPTIONS, POST"),
+        ("/users/me", "GET, OPTIONS, PUT"),
+    ):
+        answer = await ada.http.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
     assert_problem(await ada.http.get(f"/users/{uuid4()}"), 404, "account.not_found")
     assert_problem(await ada.http.get("/users"), 422, "query.invalid")
     assert_problem(await ada.http.get("/users?ids=1,2"), 422, "query.invalid")
