@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check simulate chaos soak fuzz bench format env rights clean
+.PHONY: help up test check simulate chaos soak fuzz schema bench format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -40,6 +40,9 @@ bench: $(STAMP) ## Measure, and print a table (several minutes)
 
 fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+schema: $(STAMP) ## Hold the server to its OpenAPI document with made requests (EXAMPLES=100, SEED=)
+	@$(BIN)/python -m tests.schema $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix .

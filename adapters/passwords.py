@@ -22,9 +22,11 @@ from domain.refusals import Busy
 
 T = TypeVar("T")
 
-AT_ONCE_MAX = 2
+# A core for hashing, another for the talk; on larger machines two.
+AT_ONCE_MAX = min(2, max(1, (os.cpu_count() or 2) // 2))
 WAITING_MAX = 64
 NICENESS = 10
+BUSY = "Too many log-ins at this moment; try again in a few seconds."
 
 
 @lru_cache(maxsize=1)
@@ -50,6 +52,10 @@ class Argon2Passwords:
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def is_full(self) -> bool:
+        return self._waiting >= WAITING_MAX
+
     async def hash(self, password: str) -> str:
         return await self._run(self._hasher.hash, password)
 
@@ -73,8 +79,8 @@ class Argon2Passwords:
             return False
 
     async def _run(self, work: Callable[..., T], *args: str) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise Busy("Too many log-ins at this moment; try again in a few seconds.")
+        if self.is_full:
+            raise Busy(BUSY)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.vault import load_master
-from bench import files, pages, record, sockets
+from bench import files, logins, pages, record, sockets
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
@@ -25,6 +25,13 @@ REBUILD_EVENTS = 200_000
 async def with_deployment(measure: Callable[[Deployment], Awaitable[Measured]]) -> list[Measured]:
     async with Deployment() as deployment:
         return [await measure(deployment)]
+
+
+async def with_log_ins(
+    deployment: Deployment, measure: Callable[[Deployment], Awaitable[list[Measured]]]
+) -> list[Measured]:
+    async with deployment as made:
+        return await measure(made)
 
 
 async def commands() -> list[Measured]:
@@ -48,6 +55,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
     "S8": lambda: with_deployment(sockets.slow_readers),
+    "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
+    "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "F1": files.pictures,
     "F2": files.large_upload,
 }

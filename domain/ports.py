@@ -229,6 +229,10 @@ class TasksUnavailable(Exception):
 
 
 class Passwords(Protocol):
+    @property
+    def is_full(self) -> bool:
+        """Whether more would be refused with `Busy` at this moment."""
+
     async def hash(self, password: str) -> str: ...
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Take the same time whether the hash is known (given) or not (None: always False)."""

@@ -17,6 +17,8 @@ from domain.refusals import Invalid
 
 # Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+PRINTABLE_PATTERN = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$"  # the same for JSON Schema: all of a text
+LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Default_Ignorable_Code_Point (UAX 44): nothing is shown for them, so two names that differ by one look the same.
 INVISIBLE = re.compile(

@@ -16,8 +16,6 @@ from domain.facts import Caller
 from domain.ids import UserId
 from domain.limits import (
     AVATAR_URL_CHARS_MAX,
-    EMAIL_CHARS_MAX,
-    PASSWORD_BYTES_MAX,
     USERNAME_CHARS_MAX,
     USERNAME_CHARS_MIN,
     USERS_BY_IDS_MAX,
@@ -29,27 +27,36 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import tell_owner, write_letter
 from gateway.pages import Page
-from gateway.passwords import require_good
+from gateway.passwords import Email, NewPassword, require_good
 from gateway.problems import FieldError, Problem
 from gateway.requests import uuid_of
 from gateway.session import profile_of
 from projections import users
 from projections.users import Profile, PublicUser
 
-Username = Annotated[str, Meta(min_length=USERNAME_CHARS_MIN, max_length=USERNAME_CHARS_MAX)]
+Username = Annotated[
+    str,
+    Meta(
+        min_length=USERNAME_CHARS_MIN,
+        max_length=USERNAME_CHARS_MAX,
+        description="Letters and digits of any script, `_`, `.` and `-`, all visible.",
+        extra_json_schema={"format": "username"},
+    ),
+]
+AvatarUrl = Annotated[str, Meta(max_length=AVATAR_URL_CHARS_MAX, extra_json_schema={"format": "uri"})]
 
 
 class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
-    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    email: Email
     username: Username
-    password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    password: NewPassword
 
 
 class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Absent means unchanged; null clears the avatar."""
 
     username: Username | UnsetType = UNSET
-    avatar_url: Annotated[str, Meta(max_length=AVATAR_URL_CHARS_MAX)] | None | UnsetType = UNSET
+    avatar_url: AvatarUrl | None | UnsetType = UNSET
 
 
 async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) -> None:

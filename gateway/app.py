@@ -50,7 +50,22 @@ API: list[BaseRouteHandler] = [
 
 
 def create_app(house: House) -> ASGIApp:
-    """Return the application of one gateway process."""
+    """Return the application of one gateway process: all routes, and the door in front of them."""
+    throttle = Throttle(house.limits, house.terms.quotas)
+    return Door(
+        application(house),
+        house.sessions,
+        house.terms.origins,
+        house.answered,
+        throttle,
+        house.terms.proxies,
+        house.refusals,
+        house.passwords,
+    )
+
+
+def application(house: House) -> Litestar:
+    """Return all routes. Nobody is kept out of them here: that is the door's to do."""
     app = Litestar(
         [Router("/api/v1", route_handlers=API), *operations.ROUTES],
         before_request=check,
@@ -67,8 +82,7 @@ def create_app(house: House) -> ASGIApp:
         debug=False,
     )
     app.state.house = house
-    throttle = Throttle(house.limits, house.terms.quotas)
-    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals)
+    return app
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

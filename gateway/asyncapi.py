@@ -7,21 +7,19 @@ the server: it *receives* what clients send. The tests hold every frame that the
 
 from functools import lru_cache
 from inspect import cleandoc
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from domain.facts import Event
 from domain.limits import AUTHENTICATE_SECONDS, FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from gateway import examples, protocol, spoken
 from gateway.protocol import CLOSE_CODES, Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.shapes import SCHEMAS, Json, always_said
 from projections.frames import TELLS_OWN, TELLS_ROOM, OwnEvent, RoomEvent, Telling
 
-Json = dict[str, Any]
-
 VERSION = "3.0.0"
-SCHEMAS = "#/components/schemas/"
 ADDRESSES = {"rooms": "/api/v1/ws", "room": "/api/v1/ws/{room_id}"}
 OF_ONE_ROOM = (protocol.REMOVED, protocol.NO_ROOM)
 # What a reply that says yes has beside `id` and `ok`.
@@ -110,7 +108,7 @@ def _schemas() -> Json:
     encoded = (*said, *sorted(kinds, key=lambda kind: kind.__name__))
     _, schemas = msgspec.json.schema_components((*asked, *encoded), ref_template=SCHEMAS + "{name}")
     for kind in encoded:
-        schemas[kind.__name__]["required"] = _always_said(kind)
+        schemas[kind.__name__]["required"] = always_said(kind)
     schemas["Subscribe"] |= ONE_ROOM_OR_MANY
     for schema in schemas.values():
         if "description" in schema:
@@ -127,14 +125,6 @@ def _of_event(of_any: Json, event: type[Event], telling: Telling) -> Json:
     """Return the schema of one event's frame: that of any, with the name and the `data` of this one."""
     of_this = {"event": {"const": event.topic}, "data": {"$ref": SCHEMAS + telling.kind.__name__}}
     return {**of_any, "title": event.topic, "properties": {**of_any["properties"], **of_this}}
-
-
-def _always_said(kind: type[Struct]) -> list[str]:
-    """Return the fields that every encoded value has; msgspec lists those that decoding needs."""
-    tag = [kind.__struct_config__.tag_field] if kind.__struct_config__.tag_field else []
-    omits = kind.__struct_config__.omit_defaults
-    fields = msgspec.structs.fields(kind)
-    return tag + [field.encode_name for field in fields if field.required or not (omits or field.default is UNSET)]
 
 
 # Messages

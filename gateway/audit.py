@@ -19,7 +19,7 @@ from domain.ids import RecordId
 from domain.refusals import Unknown
 from gateway.answers import shown
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import record_changed
 from gateway.requests import require_reason
 from gateway.room import me
@@ -59,7 +59,7 @@ async def list_events(
     from_: Annotated[Moment | None, Parameter(query="from")] = None,
     to: Moment | None = None,
     after: Place | None = None,
-    cursor: str | None = None,
+    cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[AuditEntry]]:
     """List events in the record's order. A page may be short, or empty, and still have a next one."""

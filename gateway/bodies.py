@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from gateway.problems import FieldError, Problem
 
@@ -19,7 +20,10 @@ MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`$", re.
 async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
     """Return a request's JSON body as a value of this type. Raises `Problem`: 400 no JSON, 415, 422 with a pointer."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    raw = await request.body()
+    try:
+        raw = await request.body()
+    except InternalServerException:  # Litestar's word for a client that went away: nobody's fault here
+        raise Problem(400, "request.cut", "The request ended before its body.") from None
     if not raw:
         raise Problem(422, "body.missing", "This route needs a JSON body.", errors=[
             FieldError("", "body.missing", "A JSON object is expected.")])  # fmt: skip

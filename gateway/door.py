@@ -16,8 +16,8 @@ from litestar.types import ASGIApp
 
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.ports import Access, Clock, Db, Tokens
-from domain.refusals import BadToken, Limited, Refused, SessionRevoked
+from domain.ports import Access, Clock, Db, Passwords, Tokens
+from domain.refusals import BadToken, Busy, Limited, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
 from gateway.rights import PUBLIC
@@ -25,6 +25,16 @@ from gateway.security import Refusals
 from gateway.throttling import Throttle
 from projections import sessions, users
 
+SOCKETS = re.compile(r"/api/v1/ws(?:/[0-9A-Fa-f-]{36})?")
+# Routes that hash a password.
+HASHING: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("POST", "/api/v1/auth/register"),
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/password/reset"),
+        ("PUT", "/api/v1/auth/password"),
+    }
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
@@ -99,8 +109,10 @@ class Door:
         throttle: Throttle,
         proxies: Proxies,
         refusals: Refusals,
+        passwords: Passwords,
     ) -> None:
         self._refusals = refusals
+        self._passwords = passwords
         self._app = app
         self._known = known
         self._answered = answered
@@ -131,10 +143,14 @@ class Door:
         outward = _Outward(send, scope, request_id, allowed, self._answered, self._refusals)
         if is_secure:
             outward.headers.append(HSTS)
-        path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
         access: Access | None = None
         refused: Refused | None = None
-        if (scope["method"], path.decode("latin-1")) not in PUBLIC:
+        asked = (scope["method"], _path(scope))
+        if asked in HASHING and self._passwords.is_full:
+            # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
+            await _refuse(outward, Busy(), request_id)
+            return
+        if asked not in PUBLIC:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
@@ -153,15 +169,24 @@ class Door:
     async def _connect(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
         allowance = await self._throttle.take_connect(scope)
-        if allowance.ok:
+        problem: problems.Problem
+        if not allowance.ok:
+            self._refusals.note(429, Limited.code, None, scope["client"][0] if scope["client"] else None)
+            problem = problems.problem_of(Limited(allowance.retry_after_seconds))
+        elif SOCKETS.fullmatch(_path(scope)) is None:
+            problem = problems.Problem(404, "route.not_found", "There is no socket at this address.")
+        else:
             await self._app(scope, receive, send)
             return
-        self._refusals.note(429, Limited.code, None, scope["client"][0] if scope["client"] else None)
-        problem = problems.problem_of(Limited(allowance.retry_after_seconds))
         headers = [*_problem_headers(problem), *throttling.headers(allowance.standings)]
         await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
         body = problems.rendered(problem, scope["state"]["request_id"])
         await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _path(scope: Any) -> str:
+    """Return the path as it was written."""
+    return str(scope.get("raw_path", scope["path"].encode()).split(b"?")[0].decode("latin-1"))
 
 
 def bearer(headers: dict[bytes, bytes]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
+
 from domain.ids import RoomId, UserId
 from domain.limits import (
     EPHEMERA_WAITING_FRAMES_MAX,
@@ -48,8 +50,17 @@ class Told(NamedTuple):
 class Connection:
     """One socket: who it is, what it hears, and its outbox."""
 
-    def __init__(self, way: Way, access: Access, *, write_soon: Callable[["Connection"], None], one_room: bool) -> None:
+    def __init__(
+        self,
+        way: Way,
+        access: Access,
+        *,
+        write_soon: Callable[["Connection"], None],
+        note_refusal: Callable[[int, str], None],
+        one_room: bool,
+    ) -> None:
         self.access = access
+        self._note_refusal = note_refusal
         self.one_room = one_room
         self.closed = False
         self.leaving = False  # it is drained: frames that it says now are not taken any more
@@ -86,6 +97,20 @@ class Connection:
         """Queue a frame for this socket alone; None says nothing."""
         if payload is not None:
             self.push(prepared(payload))
+
+    def refuse(
+        self,
+        request: int | None,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after_seconds: int | UnsetType = UNSET,
+        rooms: dict[RoomId, str] | UnsetType = UNSET,
+    ) -> None:
+        """Reply no. It is counted like what is refused by HTTP, whether the client numbered its request or not."""
+        self._note_refusal(status, code)
+        self.say(protocol.refusal(request, code, detail, status, retry_after_seconds=retry_after_seconds, rooms=rooms))
 
     def whisper(self, frame: bytes) -> bool:
         """Queue what may be dropped; answers False where the client is behind: that is dropped first."""

@@ -10,6 +10,7 @@ from domain.refusals import BadToken, SessionRevoked
 from gateway import problems
 from gateway.door import bearer
 from gateway.house import House
+from gateway.security import Refusals
 
 JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
 QUERY_OF_ROOM = frozenset({"after", "record"})
@@ -54,13 +55,16 @@ def query_of(scope: Any) -> dict[str, list[str]]:
     return parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
 
-async def refuse(send: Any, refusal: Exception) -> None:
-    """Answer the handshake with a problem (ASGI's `websocket.http.response`)."""
-    problem = problems.problem_of(refusal)
+async def refuse(refusals: Refusals, scope: Any, send: Any, refusal: Exception) -> None:
+    """Answer the handshake with a problem (ASGI's `websocket.http.response`), and count it."""
+    problem, client = problems.problem_of(refusal), scope.get("client")
+    refusals.note(problem.status, problem.code, None, client[0] if client else None)
     headers = [(b"content-type", problems.MEDIA_TYPE.encode())]
     headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
     await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": problems.rendered(problem, None)})
+    await send(
+        {"type": "websocket.http.response.body", "body": problems.rendered(problem, scope["state"]["request_id"])}
+    )
 
 
 def _query_problem(name: str, code: str, detail: str) -> problems.Problem:

@@ -21,12 +21,10 @@ from domain.facts import Caller
 from domain.ids import LetterId, UserId
 from domain.letter import LETTER, Purpose
 from domain.limits import (
-    EMAIL_CHARS_MAX,
-    PASSWORD_BYTES_MAX,
     RESET_SECONDS,
     VERIFY_SECONDS,
 )
-from domain.ports import Mail
+from domain.ports import Mail, Receipt
 from domain.quotas import of_email
 from domain.refusals import BadLetter
 from domain.session import SessionEnded
@@ -34,7 +32,7 @@ from domain.text import check_email, fold
 from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
-from gateway.passwords import account_of, require_good
+from gateway.passwords import Email, NewPassword, account_of, require_good
 
 LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
 TEXTS: dict[Purpose, tuple[str, str]] = {
@@ -60,12 +58,12 @@ class VerifyBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ForgotBody(Struct, frozen=True, forbid_unknown_fields=True):
-    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    email: Email
 
 
 class ResetBody(Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[str, Meta(max_length=200)]
-    password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    password: NewPassword
 
 
 class Accepted(Struct, frozen=True):
@@ -73,9 +71,9 @@ class Accepted(Struct, frozen=True):
 
 
 @post("/auth/verify-email", status_code=204)
-async def verify_email(data: VerifyBody, house: House, caller: Caller) -> Response[None]:
+async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Confirm an e-mail address with the code that was mailed to it; it is good for one use."""
-    outcome = await house.desk.do(VerifyEmail(*_parts(data.token)), caller)
+    outcome = await house.desk.do(VerifyEmail(*_parts(data.token)), caller, receipt)
     return written(house, caller, outcome, None, status=204)
 
 
@@ -89,7 +87,7 @@ async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House
 
 
 @post("/auth/password/reset", status_code=204)
-async def reset(data: ResetBody, house: House, caller: Caller) -> Response[None]:
+async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
     letter = (await house.desk.see(LETTER, letter_id)).state
@@ -98,7 +96,7 @@ async def reset(data: ResetBody, house: House, caller: Caller) -> Response[None]
         raise BadLetter(pointer="/token")
     require_good(house, data.password, account.email, account.username)
     hashed = await house.passwords.hash(data.password)
-    outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller)
+    outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
             house.sessions.end(fact.event.session_id)

@@ -14,7 +14,7 @@ from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports import Receipt
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.room import admitting, me
 from projections import members
 from projections.members import MemberView
@@ -52,7 +52,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
 
 @get("/rooms/{room_id:uuid}/members", opt={"admit": admitting("member.list"), "cursor": place_at})
 async def list_members(
-    room_id: UUID, house: House, caller: Caller, cursor: str | None = None, limit: Limit = LIMIT
+    room_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
     """List the members of a room in the order they joined."""
     after = None if cursor is None else place_at(cursor, house.record_id)

@@ -18,16 +18,17 @@ from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.refusals import MessageNotFound, SystemMessage
+from domain.text import PRINTABLE_PATTERN
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import FieldError, Problem, record_changed
 from gateway.room import admitting, me
 from projections import messages
 from projections.messages import MessageView, view_of
 
 Done = TypeVar("Done")
-Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX)]
+Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})]
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +99,7 @@ async def list_messages(
     after: Place | None = None,
     around: Place | None = None,
     render: Literal["html"] | None = None,
-    cursor: str | None = None,
+    cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[MessageView]]:
     """List messages, newest first; `after` a position oldest first, `around` one ascending."""

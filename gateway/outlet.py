@@ -15,6 +15,11 @@ from gateway.protocol import GOING_AWAY, NOT_UTF8
 EXTENSION = "hansard.outlet"
 TEXT = 0x81
 PING = b"hansard"
+# What uvicorn answers to a request that it cannot read; here, most often, a header line of more than 8 KiB.
+UNREADABLE = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\n"
+    b"Connection: close\r\n\r\nInvalid HTTP request received."
+)
 
 
 def prepared(payload: bytes) -> bytes:
@@ -66,6 +71,14 @@ class HansardProtocol(WebSocketsSansIOProtocol):
     @property
     def is_open(self) -> bool:
         return self.handshake_complete and not (self.close_sent or self.disconnected or self.transport.is_closing())
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once what cannot be read as a handshake: uvicorn would leave its client waiting, for ever."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.close_sent:
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(UNREADABLE)
+            self.transport.close()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)

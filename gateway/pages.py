@@ -13,6 +13,7 @@ from gateway.problems import FieldError, Problem, record_changed
 Item = TypeVar("Item")
 Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_ITEMS_MAX, description=f"How many items, 1 to {PAGE_ITEMS_MAX}.")]
+Cursor = Annotated[str, Meta(description="`next_cursor` of the page before.", extra_json_schema={"format": "cursor"})]
 LIMIT = PAGE_ITEMS_DEFAULT
 
 

@@ -56,6 +56,7 @@ TITLES = {
     503: "Not available",
 }
 RETRY_AFTER_SECONDS = 1
+PARAMETER = re.compile(r"\{[^}]*\}")
 
 
 class FieldError(Struct, frozen=True):
@@ -149,7 +150,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     """Litestar's door for every exception."""
     problem = problem_of(error)
     if problem.status == 405:
-        problem.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
+        problem.headers["Allow"] = allowed_at(request)
     state = request.scope.get("state", {})
     state["refused"] = problem.code
     request_id = state.get("request_id")
@@ -158,14 +159,13 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     )
 
 
-def _methods_at(request: Request[Any, Any, Any]) -> set[str]:
-    """Return the methods that this address takes (RFC 9110 15.5.6)."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        pattern = re.sub(r"\{[^}]*\}", "[^/]+", route.path)
-        if re.fullmatch(pattern, request.url.path):
-            found |= set(getattr(route, "methods", ()))
-    return found
+def allowed_at(request: Request[Any, Any, Any]) -> str:
+    """Return the methods that this address takes (RFC 9110 10.2.1)."""
+    asked, routes = request.url.path, request.app.routes
+    there = [route for route in routes if route.path == asked] or [
+        route for route in routes if re.fullmatch(PARAMETER.sub("[^/]+", route.path), asked)
+    ]
+    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", ())}))
 
 
 def _refusal(refusal: Refused) -> Problem:

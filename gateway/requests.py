@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
-from litestar import Request
+from litestar import Request, Response
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta
 from msgspec.structs import replace
@@ -27,7 +27,7 @@ from domain.refusals import Invalid
 from domain.text import LINE_BREAKING
 from gateway.bodies import body_of
 from gateway.house import House
-from gateway.problems import FieldError, Problem, behind, record_changed
+from gateway.problems import FieldError, Problem, allowed_at, behind, record_changed
 
 # A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
 Admit = Callable[[House, Caller, dict[str, Any]], Awaitable[None]]
@@ -37,8 +37,10 @@ VISIBLE = re.compile(r"[\x21-\x7e]+")
 WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
-async def check(request: Request[Any, Any, Any]) -> None:
-    """Litestar's `before_request`: judge query, headers and body, wait for `Hansard-After`."""
+async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """Litestar's `before_request`: judge query, headers and body, wait for `Hansard-After`. OPTIONS is answered here."""
+    if request.method == "OPTIONS":
+        return Response(None, status_code=204, headers={"Allow": allowed_at(request)})  # Litestar's own leaves some out
     handler: BaseRouteHandler = request.scope["route_handler"]
     try:
         _check_query(request, handler)
@@ -50,6 +52,7 @@ async def check(request: Request[Any, Any, Any]) -> None:
     except (Problem, Invalid):
         await _admit(request, handler)
         raise
+    return None
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
@@ -106,7 +109,7 @@ def require_reason(caller: Caller) -> None:
 
 
 def _check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
-    known = _parameters(handler)
+    known = parameters_of(handler)
     seen: set[str] = set()
     for name, value in request.query_params.multi_items():
         if name not in known:
@@ -121,7 +124,7 @@ def _check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
         handler.opt["cursor"](request.query_params["cursor"], house.record_id)
 
 
-def _check_value(name: str, value: str, parameter: "_Parameter") -> None:
+def _check_value(name: str, value: str, parameter: "Parameter") -> None:
     """Refuse what is not written as its type is: no `5.0` for a number, no number for a time, no `null`."""
     if found := LINE_BREAKING.search(value):
         raise _query_problem(name, "query.invalid", f"Character U+{ord(found[0]):04X} is not allowed.")
@@ -152,26 +155,27 @@ def _query_problem(name: str, code: str, detail: str) -> Problem:
     return Problem(422, code, f"?{name}: {detail}", errors=[FieldError(f"?{name}", code, detail)])
 
 
-class _Parameter(NamedTuple):
-    """A query parameter: its type without None (absent is absent, not `null`), and that without its bounds."""
+class Parameter(NamedTuple):
+    """A query parameter: its type without None (absent is absent, not `null`), that without its bounds, its default."""
 
     kind: Any
     base: Any
+    default: Any
 
 
 @lru_cache(maxsize=512)
-def _parameters(handler: BaseRouteHandler) -> dict[str, _Parameter]:
+def parameters_of(handler: BaseRouteHandler) -> dict[str, Parameter]:
     """Return the query parameters of a route by name, from its function's signature."""
     in_path = {name for path in handler.paths for name in PATH_PARAMETER.findall(path)}
     found = {}
     for name, field in handler.parsed_fn_signature.parameters.items():
         if name not in RESERVED and name not in in_path:
             alias = getattr(field.kwarg_definition, "query", None)
-            found[alias or name] = _parameter(field.raw)
+            found[alias or name] = _parameter(field.raw, field.default if field.has_default else None)
     return found
 
 
-def _parameter(kind: Any) -> _Parameter:
+def _parameter(kind: Any, default: Any) -> Parameter:
     bounds = []
     while True:
         if get_origin(kind) is Annotated:
@@ -181,7 +185,7 @@ def _parameter(kind: Any) -> _Parameter:
             kind, *others = (part for part in get_args(kind) if part is not NoneType)
             assert not others, "a query parameter has one type"
         else:
-            return _Parameter(Annotated[(kind, *bounds)] if bounds else kind, kind)
+            return Parameter(Annotated[(kind, *bounds)] if bounds else kind, kind, default)
 
 
 async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:

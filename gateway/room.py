@@ -17,16 +17,27 @@ from domain.ports import Receipt
 from domain.refusals import RoomNotFound
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
+from domain.text import PRINTABLE_PATTERN
 from gateway.answers import shown, written
 from gateway.house import House
-from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
+from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import behind
 from gateway.requests import Admit
 from projections import rooms
 from projections.rooms import RoomView
 
-Name = Annotated[str, Meta(min_length=1, max_length=ROOM_NAME_CHARS_MAX)]
-Description = Annotated[str, Meta(max_length=ROOM_DESCRIPTION_CHARS_MAX)]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=ROOM_NAME_CHARS_MAX,
+        description="One line, with a visible character.",
+        extra_json_schema={"format": "line"},
+    ),
+]
+Description = Annotated[
+    str, Meta(max_length=ROOM_DESCRIPTION_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})
+]
 
 
 class OpenRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +86,7 @@ async def list_rooms(
     q: Annotated[str, Meta(max_length=ROOM_NAME_CHARS_MAX)] | None = None,
     joined: bool = False,
     archived: bool = False,
-    cursor: str | None = None,
+    cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""

@@ -1,20 +1,25 @@
-"""The OpenAPI document: what Litestar knows of the routes, and what it does not: problems, headers, who needs no token.
+"""The OpenAPI document: of Litestar's only the frame. What routes take and answer is made of the types that decode and
+encode it (`gateway/shapes.py`); which problems, headers and credentials belong to them stands here.
 
-Litestar describes its own error bodies, which no route of ours answers; they are replaced by one problem for all.
+`make schema` holds the server to it.
 """
 
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
-from gateway.problems import MEDIA_TYPE
+from domain.limits import IDEMPOTENCY_KEY_CHARS_MAX
+from gateway.message import SendBody
+from gateway.problems import MEDIA_TYPE, TITLES
 from gateway.rights import PUBLIC
+from gateway.shapes import SCHEMAS, Json, Shapes, answer_of, queries
 from gateway.throttling import UNLIMITED
 
-Json = dict[str, Any]
-
-TEXT = {"type": "string"}
+TEXT: Json = {"type": "string"}
 PROBLEM: Json = {
     "type": "object",
     "description": "RFC 9457. `code` is stable; `errors` says which fields are to blame, and why.",
@@ -40,23 +45,32 @@ PROBLEM: Json = {
         },
     },
 }
-ANY_PROBLEM: Json = {
-    "description": "A problem: the order of checks is 401, 404, 403, 409 or 412, 422.",
-    "headers": {"Retry-After": {"description": "With 429 and 503: in how many seconds to try again.", "schema": TEXT}},
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+RETRY_AFTER: Json = {"Retry-After": {"description": "In how many seconds to try again.", "schema": {"type": "integer"}}}
 RATE_LIMIT: Json = {
     "RateLimit-Policy": {"description": "The quotas: `q` at once, full again after `w` seconds.", "schema": TEXT},
     "RateLimit": {"description": "How they stand: `r` left, full again in `t` seconds.", "schema": TEXT},
 }
-REQUEST_ID = ("X-Request-Id", "The request's id, given back and recorded; one is made where there is none.")
-REASON = ("Hansard-Reason", "Why; recorded. UTF-8 may be percent-encoded.")
-AFTER = ("Hansard-After", "Wait, at most 2 s, until this route's tables have passed this position.")
-IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.")
-KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.")
-# Routes that answer with tokens keep no answer.
-KEEPS_NOTHING = frozenset({"/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/ws/tickets"})
-REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.")
+POSITION: Json = {
+    "Hansard-Position": {"description": "The last position that was written.", "schema": {"type": "integer"}}
+}
+REQUEST_ID = ("X-Request-Id", "The request's id, given back and recorded; one is made where there is none.", TEXT)
+REASON = (
+    "Hansard-Reason",
+    "Why; recorded. UTF-8 may be percent-encoded.",
+    {**TEXT, "minLength": 1, "format": "reason"},
+)
+AFTER = (
+    "Hansard-After",
+    "Wait, at most 2 s, until this route's tables have passed this position.",
+    {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+)
+IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.", {**TEXT, "format": "etag"})
+KEY_SCHEMA: Json = {**TEXT, "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX}
+KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.", KEY_SCHEMA)
+REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.", KEY_SCHEMA)
+REFRESH = "/api/v1/auth/refresh"
+OF_CREDENTIALS = frozenset({"/api/v1/auth/login", REFRESH})
+NEEDS_REASON = "/api/v1/audit/"
 UPLOAD = "/api/v1/files/upload"
 UPLOAD_BODY: Json = {
     "required": True,
@@ -65,63 +79,170 @@ UPLOAD_BODY: Json = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}},
+                "properties": {"file": {"type": "string", "format": "binary", "minLength": 1}},
                 "additionalProperties": False,
             }
         }
     },
 }
-VERSIONED = ("/api/v1/users/me", "/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}")
+# A text is not empty and has no file; an image or file has one, and its caption may be empty.
+BY_KIND: Json = {
+    "anyOf": [
+        {
+            "properties": {
+                "message_type": {"const": "text"},
+                "content": {"minLength": 1},
+                "file_id": {"type": "null"},
+            }
+        },
+        {
+            "properties": {"message_type": {"enum": ["image", "file"]}, "file_id": {"type": "string"}},
+            "required": ["message_type", "file_id"],
+        },
+    ]
+}
+DOWNLOADS = ("/content", "/variants/{name}")
+MESSAGES = "/api/v1/rooms/{room_id}/messages"
+READY = "/readyz"
+# Whose answer's `id` is which parameter of other paths.
+NAMES = {
+    ("POST", "/api/v1/rooms"): "room_id",
+    ("POST", MESSAGES): "message_id",
+    ("POST", UPLOAD): "file_id",
+    ("POST", "/api/v1/auth/register"): "user_id",
+}
+CLOSABLE = ("/metrics", "/api/v1/auth/register")
 
 
 @lru_cache(maxsize=1)
 def documented(app: Litestar) -> Json:
     """Return the document of an application. It is made once; nobody changes it."""
     document: Json = app.openapi_schema.to_schema()
-    document["components"]["schemas"]["Problem"] = PROBLEM
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            _complete(path, method.upper(), operation)
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    described = [
+        (route.path_format, handler)
+        for route in routes
+        for handler in route.route_handlers
+        if route.path_format in document["paths"] and "OPTIONS" not in handler.http_methods
+    ]
+    shapes = Shapes(handler for _, handler in described)
+    shapes.components[SendBody.__name__] |= BY_KIND
+    document["components"]["schemas"] = {**shapes.components, "Problem": PROBLEM}
+    for path, handler in described:
+        for method in handler.http_methods:
+            _complete(path, method, handler, document["paths"][path][method.lower()], shapes)
+    for (made_by, path), parameter in NAMES.items():
+        _link(document["paths"], document["paths"][path][made_by.lower()], parameter)
     return document
 
 
-def _complete(path: str, method: str, operation: Json) -> None:
-    responses = operation["responses"]
-    responses.pop("400", None)
-    responses["default"] = ANY_PROBLEM
+def _link(paths: Json, operation: Json, parameter: str) -> None:
+    """Say where the `id` that an operation answers with is good for."""
+    links = {
+        target["summary"]: {"operationId": target["operationId"], "parameters": {parameter: "$response.body#/id"}}
+        for path, targets in paths.items()
+        if f"{{{parameter}}}" in path
+        for target in targets.values()
+    }
+    made = next(status for status in operation["responses"] if status in ("201", "202"))
+    operation["responses"][made]["links"] = links
+
+
+def _complete(path: str, method: str, handler: HTTPRouteHandler, operation: Json, shapes: Shapes) -> None:
+    """Say of an operation what it takes and answers, instead of what Litestar thinks."""
     is_public = (method, path) in PUBLIC
     if is_public:
         operation["security"] = []
-    if path == UPLOAD:
+    in_path = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+    headers = [_header(path, *header) for header in _headers(path, method, handler, is_public=is_public)]
+    operation["parameters"] = [*in_path, *queries(handler), *headers]
+    body = shapes.body(handler)
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    elif path == UPLOAD:
         operation["requestBody"] = UPLOAD_BODY
-    operation.setdefault("parameters", []).extend(_header(*header) for header in _headers(path, method, is_public))
+    answers = _answers(path, method, handler, shapes)
+    for status in sorted(_refused_with(path, method, operation, is_public=is_public)):
+        answers.setdefault(str(status), _problem(status))
     if path not in UNLIMITED:
-        for response in responses.values():
-            response.setdefault("headers", {}).update(RATE_LIMIT)
-    if method != "GET":
-        for status, response in responses.items():
-            if status != "default":
-                response.setdefault("headers", {})["Hansard-Position"] = {
-                    "description": "The last position that was written.",
-                    "schema": {"type": "integer"},
-                }
+        for answer in answers.values():
+            answer.setdefault("headers", {}).update(RATE_LIMIT)
+    operation["responses"] = answers
 
 
-def _headers(path: str, method: str, is_public: bool) -> list[tuple[str, str]]:
-    if not path.startswith("/api/"):
-        return [REQUEST_ID]
-    found = [REQUEST_ID, REASON]
-    if method == "GET" and not is_public:
+def _answers(path: str, method: str, handler: HTTPRouteHandler, shapes: Shapes) -> Json:
+    """Return what is answered when all is well, by status."""
+    kind, status = answer_of(handler), str(handler.status_code)
+    content: Json = {"application/json": {"schema": shapes.answer(handler)}}
+    if kind is str:
+        content = {"text/plain": {"schema": TEXT}}
+    if kind is Any:
+        content = {"*/*": {"schema": {}}}
+    answer: Json = {"description": HTTPStatus(int(status)).phrase}
+    if kind is not None and method != "HEAD":
+        answer["content"] = content
+    if method not in ("GET", "HEAD"):
+        answer["headers"] = dict(POSITION)
+    found = {status: answer}
+    if path == MESSAGES and method == "POST":
+        found["200"] = {**answer, "description": "It was posted already, under this id."}
+    if path.endswith(DOWNLOADS):
+        found |= {"206": {**answer, "description": "A part of it"}, "304": {"description": "Unchanged"}}
+        found["307"] = {"description": "Its bytes are at this address, for a short while"}
+    if path == READY:
+        found["503"] = {**answer, "description": "Not ready"}
+    return found
+
+
+def _refused_with(path: str, method: str, operation: Json, *, is_public: bool) -> set[int]:
+    """Return the statuses of an operation's problems. A query parameter that is not known is 422 everywhere."""
+    is_of_api, has_body = path.startswith("/api/"), "requestBody" in operation
+    found = {422, 503} if is_of_api else {422}
+    if path not in UNLIMITED:
+        found.add(429)
+    if not is_public:
+        found |= {401, 403, 404, 409}
+    if has_body:
+        found |= {400, 409, 413, 415}
+    if path in OF_CREDENTIALS:
+        found |= {401, 403}
+    if path == UPLOAD:
+        found.add(408)
+    if path in CLOSABLE:
+        found |= {403, 404}
+    if path.endswith(DOWNLOADS):
+        found.add(416)
+    if any(each["name"] == IF_MATCH[0] for each in operation["parameters"]):
+        found.add(412)
+    return found
+
+
+def _problem(status: int) -> Json:
+    problem: Json = {
+        "description": TITLES[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}}},
+    }
+    if status in (429, 503):
+        problem["headers"] = dict(RETRY_AFTER)
+    return problem
+
+
+def _headers(path: str, method: str, handler: HTTPRouteHandler, *, is_public: bool) -> list[tuple[str, str, Json]]:
+    asked = handler.parsed_fn_signature.parameters
+    found = [REQUEST_ID]
+    if "caller" in asked:
+        found.append(REASON)
+    if method in ("GET", "HEAD") and not is_public:
         found.append(AFTER)
-    if method == "POST" and path not in KEEPS_NOTHING:
+    if "receipt" in asked or path == UPLOAD:
         found.append(KEY)
-    if path == "/api/v1/auth/refresh":
+    if path == REFRESH:
         found.append(REFRESH_KEY)
-    if method in ("PUT", "PATCH", "DELETE") and path in VERSIONED:
+    if "if_match" in asked:
         found.append(IF_MATCH)
     return found
 
 
-def _header(name: str, description: str) -> Json:
-    schema: Json = {"type": "integer", "minimum": 0} if name == AFTER[0] else TEXT
-    return {"name": name, "in": "header", "description": description, "required": False, "schema": schema}
+def _header(path: str, name: str, description: str, schema: Json) -> Json:
+    is_needed = name == REASON[0] and path.startswith(NEEDS_REASON)
+    return {"name": name, "in": "header", "description": description, "required": is_needed, "schema": schema}

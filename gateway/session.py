@@ -27,7 +27,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import verify_again
 from gateway.pages import Page
-from gateway.passwords import account_of, require_good
+from gateway.passwords import NewPassword, account_in_time, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -45,7 +45,7 @@ class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
     current_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
-    new_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    new_password: NewPassword
 
 
 class SessionView(Struct, frozen=True):
@@ -79,7 +79,7 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     """
     whose, guesses = of_email(fold(data.email)), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
-    account = await account_of(house, data.email)
+    account = await account_in_time(house, data.email)
     right = await house.passwords.verify(data.password, account.password_hash if account else None)
     if account is None or not right:
         raise BadCredentials

@@ -99,7 +99,7 @@ class Session:
         try:
             access = await credentials(self._house, self._scope, is_room=self._room_id is not None)
         except (Refused, problems.Problem) as refusal:
-            await refuse(self._send, refusal)
+            await refuse(self._house.refusals, self._scope, self._send, refusal)
             return
         offered = self._scope.get("subprotocols", ())
         chosen = protocol.SUBPROTOCOL if protocol.SUBPROTOCOL in offered else None
@@ -126,6 +126,7 @@ class Session:
             access, request = await self._first_authenticate()
         address = self._scope["client"][0] if self._scope.get("client") else None
         if not await self._house.seats.take(access.user_id, address):
+            self._note(429, "sockets.too_many", access)
             self._close(protocol.TOO_MANY_SOCKETS, "too many sockets of this account or address")
             raise SocketGone
         try:
@@ -135,7 +136,13 @@ class Session:
 
     async def _serve(self, access: Access, request: int | None) -> None:
         hub, head = self._house.hub, await self._house.record.head()
-        self._connection = Connection(self._way, access, write_soon=hub.write_soon, one_room=self._room_id is not None)
+        self._connection = Connection(
+            self._way,
+            access,
+            write_soon=hub.write_soon,
+            note_refusal=lambda status, code: self._note(status, code, access),
+            one_room=self._room_id is not None,
+        )
         self._subscriptions = Subscriptions(self._house, self._connection)
         hub.enter(self._connection)
         try:
@@ -172,6 +179,7 @@ class Session:
             request, refused = bad.request, BadToken(bad.detail)
         except Refused as of_token:
             request, refused = intent.id, of_token
+        self._note(401, refused.code)
         if (said := protocol.refusal(request, refused.code, refused.detail, 401)) is not None:
             self._way.write(prepared(said))
         is_revoked = isinstance(refused, SessionRevoked)
@@ -196,7 +204,8 @@ class Session:
         after, record = place_of(self._query)
         try:
             await self._subscriptions.open_own_room(room_id, after, record, head)
-        except Refused:
+        except Refused as refused:
+            self._note(problems.status_of(refused), refused.code, self._connection.access)
             self._close(protocol.NO_ROOM, "this room is unknown, or not yours")
             raise SocketGone from None
 
@@ -217,6 +226,7 @@ class Session:
 
     async def _take(self, text: str) -> None:
         if not self._meter.passes():
+            self._note(429, "frames.too_many", self._connection.access)
             self._close(protocol.TOO_MANY_FRAMES, "too many frames in too short a time")
             raise SocketGone
         try:
@@ -225,7 +235,7 @@ class Session:
             if bad.request is None:
                 self._close(protocol.BAD_PROTOCOL, bad.code)
                 raise SocketGone from None
-            self._connection.say(protocol.refusal(bad.request, bad.code, bad.detail, 422))
+            self._connection.refuse(bad.request, 422, bad.code, bad.detail)
             return
         match intent:
             case Ping():
@@ -269,14 +279,13 @@ class Session:
         except Refused as refused:
             status = problems.status_of(refused)
             wait = ceil(refused.retry_after_seconds) if isinstance(refused, Limited) else UNSET
-            said = protocol.refusal(intent.id, refused.code, refused.detail, status, retry_after_seconds=wait)
-            self._connection.say(said)
+            self._connection.refuse(intent.id, status, refused.code, refused.detail, retry_after_seconds=wait)
         except (RecordUnavailable, LanesUnavailable):
             detail = "A server behind this one does not answer; try again with the same ids."
-            self._connection.say(protocol.refusal(intent.id, "server.unavailable", detail, 503))
+            self._connection.refuse(intent.id, 503, "server.unavailable", detail)
         except Exception:
             log.exception("a frame failed")
-            self._connection.say(protocol.refusal(intent.id, "server.error", "Something went wrong here.", 500))
+            self._connection.refuse(intent.id, 500, "server.error", "Something went wrong here.")
         finally:
             self._connection.operations -= 1
             self._free.release()
@@ -315,7 +324,7 @@ class Session:
         feed = self._connection.feeds.get(RoomId(intent.room_id))
         if feed is None:
             detail = "Subscribe to the room first."
-            self._connection.say(protocol.refusal(intent.id, "room.not_subscribed", detail, 409))
+            self._connection.refuse(intent.id, 409, "room.not_subscribed", detail)
             return
         self._house.hub.presence.typing(feed.room, feed.user_id)
         self._connection.say(protocol.reply(intent.id))
@@ -332,7 +341,7 @@ class Session:
             ):
                 raise BadToken("This token is of another session.")
         except Refused as refused:
-            self._connection.say(protocol.refusal(intent.id, refused.code, refused.detail, 401))
+            self._connection.refuse(intent.id, 401, refused.code, refused.detail)
             return
         self._connection.access = access
         self._connection.say(protocol.reply(intent.id, session_expires_in=self._watch_expiry()))
@@ -363,6 +372,11 @@ class Session:
             agent=agent or None,
             reason=said,
         )
+
+    def _note(self, status: int, code: str, access: Access | None = None) -> None:
+        """Count a refusal, as those of HTTP are."""
+        client = self._scope.get("client")
+        self._house.refusals.note(status, code, access.user_id if access else None, client[0] if client else None)
 
     # Closing
 

@@ -71,11 +71,11 @@ class Subscriptions:
             wanted[RoomId(intent.room_id)] = intent.after
         if not wanted or (intent.rooms is not None and (intent.room_id, intent.after) != (None, None)):
             detail = "Name a room_id, perhaps with after; or rooms, each with its own."
-            self._connection.say(protocol.refusal(intent.id, "field.invalid", detail, 422))
+            self._connection.refuse(intent.id, 422, "field.invalid", detail)
             return
         if len(self._connection.feeds.keys() | wanted.keys()) > SUBSCRIPTIONS_MAX:
             detail = f"A socket hears at most {SUBSCRIPTIONS_MAX} rooms."
-            self._connection.say(protocol.refusal(intent.id, "subscriptions.too_many", detail, 409))
+            self._connection.refuse(intent.id, 409, "subscriptions.too_many", detail)
             return
         head = (await self._house.record.head()).position
         reaches = await self._reach(wanted)
@@ -84,7 +84,7 @@ class Subscriptions:
             first = next(iter(refused.values()))
             rooms = {room_id: each.code for room_id, each in refused.items()} if intent.rooms else UNSET
             status = problems.status_of(first)
-            self._connection.say(protocol.refusal(intent.id, first.code, first.detail, status, rooms=rooms))
+            self._connection.refuse(intent.id, status, first.code, first.detail, rooms=rooms)
             return
         # Feeds first, all of them: the reply comes before the first frame, and after the last one of an old feed.
         feeds = {

@@ -11,7 +11,8 @@ from typing import Any, get_args
 
 import fastjsonschema
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Response
 
 from gateway.asyncapi import ANSWERED_WITH, documented
 from gateway.protocol import Authenticate, Intent
@@ -152,3 +153,12 @@ async def line(
         f"ws://127.0.0.1:{to.port}{path}{query}", additional_headers=headers, **{"close_timeout": 1, **options}
     ) as socket:
         yield Line(socket)
+
+
+async def turned_away(to: Gateway, path: str = "/api/v1/ws", **headers: str) -> Response:
+    """Open a socket that is refused before it is one; answers the refusal."""
+    try:
+        async with connect(f"ws://127.0.0.1:{to.port}{path}", additional_headers=headers, close_timeout=1):
+            raise AssertionError("a socket was opened")
+    except InvalidStatus as refused:
+        return refused.response

@@ -8,8 +8,6 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.app import API
-from gateway.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment
 
 
@@ -155,109 +153,17 @@ async def test_ids_paths_and_methods(house: Gateway) -> None:
     answer = await ada.http.put("/rooms")
     assert_problem(answer, 405, "route.method_not_allowed")
     assert "GET" in answer.headers["allow"]
+    for path, allowed in (
+        (f"/rooms/{uuid4()}", "DELETE, GET, OPTIONS, PATCH"),
+        ("/files/upload", "OPTIONS, POST"),
+        ("/users/me", "GET, OPTIONS, PUT"),
+    ):
+        answer = await ada.http.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, allowed)
     assert_problem(await ada.http.get(f"/users/{uuid4()}"), 404, "account.not_found")
     assert_problem(await ada.http.get("/users"), 422, "query.invalid")
     assert_problem(await ada.http.get("/users?ids=1,2"), 422, "query.invalid")
     assert_problem(await ada.http.get(f"/users?ids={','.join(str(uuid4()) for _ in range(101))}"), 422, "query.invalid")
-
-
-async def test_every_route_is_401_without_a_token_however_its_path_is_spelt(house: Gateway) -> None:
-    async with house.client() as http:
-        walked = 0
-        for handler in API:
-            for path in handler.paths:
-                concrete = path
-                for kind in ("room_id", "user_id", "message_id"):
-                    concrete = concrete.replace(f"{{{kind}:uuid}}", str(uuid4()))
-                concrete = concrete.replace("{position:int}", "1")
-                for method in getattr(handler, "http_methods", ()):
-                    full = f"/api/v1{concrete}"
-                    for spelt in (
-                        full,
-                        full + "/",
-                        full.replace("/api", "//api"),
-                        full.upper(),
-                        full + "?x=1",
-                        full + "%2f",
-                    ):
-                        if (method, spelt) in PUBLIC or method in ("OPTIONS", "HEAD"):
-                            continue
-                        answer = await http.request(method, f"{house.base}{spelt}", json={})
-                        if (method, full) in PUBLIC and spelt == full + "?x=1":
-                            continue
-                        assert answer.status_code == 401, (method, spelt, answer.status_code)
-                        walked += 1
-        assert walked > 100
-        for path in ("/", "/admin", "/api", "/api/v1", "/api/v1/auth/login/../../rooms", "/.env", "/livez/", "/Livez"):
-            assert (await http.get(f"{house.base}{path}")).status_code == 401, path
-
-
-async def test_tokens_that_are_not_ours_get_one_answer(house: Gateway) -> None:
-    import base64
-    from datetime import timedelta
-
-    import jwt
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    from adapters.clock import now
-    from domain.ids import SessionId, UserId
-
-    ada = await house.person()
-    head, claims, signature = ada.token.split(".")
-    foreign = Ed25519PrivateKey.generate()
-    header = jwt.get_unverified_header(ada.token)
-    said = jwt.decode(ada.token, options={"verify_signature": False})
-    (key,) = house.house.tokens.jwks(now())["keys"]
-
-    def part(value: dict[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-    def signed(changed: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
-        return jwt.encode(said | changed, foreign, algorithm="EdDSA", headers=header | (headers or {}))
-
-    tokens = house.house.tokens
-    old = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() - timedelta(hours=1))[0]
-    early = tokens.access(user_id=UserId(uuid4()), session_id=SessionId(uuid4()), now=now() + timedelta(hours=1))[0]
-    forged = [
-        "x",
-        "a.b.c",
-        f"{head}.{claims}.",
-        f"{head}.{claims}",
-        f"{head}.{claims}.{signature[:-4]}AAAA",
-        f"{head}.{part(said | {'sub': str(uuid4())})}.{signature}",
-        f"{part({'alg': 'none', 'typ': 'at+jwt'})}.{claims}.",
-        f"{part({'alg': 'none', 'typ': 'at+jwt', 'kid': header['kid']})}.{claims}.{signature}",
-        jwt.encode(said, key["x"].encode() * 2, algorithm="HS256", headers={"kid": header["kid"], "typ": "at+jwt"}),
-        jwt.encode(
-            said,
-            base64.urlsafe_b64decode(key["x"] + "="),
-            algorithm="HS256",
-            headers={"kid": header["kid"], "typ": "at+jwt"},
-        ),
-        signed({}),
-        signed({}, {"kid": "unknown"}),
-        signed({}, {"kid": "' OR 1=1 --"}),
-        signed({}, {"kid": "../../etc/passwd"}),
-        signed({}, {"jwk": key}),
-        signed({}, {"jku": "https://evil.example/jwks.json"}),
-        signed({}, {"x5u": "https://evil.example/x"}),
-        signed({}, {"crit": ["exp"]}),
-        signed({}, {"typ": "JWT"}),
-        f"{ada.token}.x",
-        f"{ada.token}x",
-        ada.token.replace(".", "..", 1),
-        "A" * 8_192,
-        ada.tokens["refresh_token"],
-        old,
-        early,
-    ]
-    bodies = set()
-    for token in forged:
-        headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "same"}
-        answer = await ada.http.get("/users/me", headers=headers)
-        assert answer.status_code == 401, token[:40]
-        bodies.add(answer.content)
-    assert len(bodies) == 1
 
 
 async def test_origins(database_url: str, redis_url: str) -> None:

@@ -115,7 +115,10 @@ async def test_an_address_is_confirmed_before_its_account_is_used(database_url: 
         assert_problem(
             await http.post("/auth/login", json=login | {"password": "wrong wrong"}), 401, "auth.bad_credentials"
         )
-        assert (await http.post("/auth/verify-email", json={"token": again})).status_code == 204
+        key = {"Idempotency-Key": "confirm"}
+        for replayed in (None, "true"):
+            confirmed = await http.post("/auth/verify-email", json={"token": again}, headers=key)
+            assert (confirmed.status_code, confirmed.headers.get("idempotency-replayed")) == (204, replayed)
         assert_problem(await http.post("/auth/verify-email", json={"token": again}), 422, "auth.mail_token_invalid")
         assert (await http.post("/auth/verify-email", json={"token": code})).status_code == 204
         logged_in = await http.post("/auth/login", json=login)

@@ -246,8 +246,16 @@ async def test_the_schema_says_what_litestar_does_not_know(house: Gateway) -> No
         for method, operation in operations.items():
             is_public = (method.upper(), path) in PUBLIC
             assert (operation.get("security") == []) == is_public, (method, path)
-            assert "400" not in operation["responses"], "the shape of Litestar's own errors"
-            assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+            refused = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+            assert "422" in refused and ("401" in refused or is_public), (method, path)
+            for status, answer in refused.items():
+                if (path, status) != ("/readyz", "503"):
+                    assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+    login = schema["components"]["schemas"]["LoginBody"]
+    assert login["additionalProperties"] is False, "unknown fields are refused"
+    assert "content" not in schema["paths"]["/api/v1/auth/logout"]["post"]["responses"]["204"]
+    limit = next(p for p in schema["paths"]["/api/v1/rooms"]["get"]["parameters"] if p["name"] == "limit")
+    assert (limit["schema"]["minimum"], limit["schema"]["maximum"], limit["schema"]["default"]) == (1, 200, 50)
     paths = schema["paths"]
 
     def headers(path: str, method: str) -> set[str]:

@@ -4,14 +4,19 @@ from ipaddress import ip_network
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from domain.ids import UserId
 from domain.limits import REFUSAL_LINES_MAX
+from domain.quotas import OFF, Quota
 from domain.security import RefusalsCounted
+from gateway import protocol
 from gateway.address import Proxies
 from gateway.security import Refusals
 from tests.houses import PASSWORD, Gateway, gateway, ledger
+from tests.lines import line, turned_away
 
+FEW = Quota("connects", 1, 600, 7)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
@@ -79,3 +84,54 @@ async def test_strangers_cannot_fill_the_record(database_url: str) -> None:
         events = [fact.event for fact in facts if isinstance(fact.event, RefusalsCounted)]
         assert sum(event.count for event in events) == 10 * REFUSAL_LINES_MAX + 1, "and none is lost"
         assert {event.address for event in events if event.count > 1} == {"others"}
+
+
+async def test_refusals_of_sockets_are_counted_like_those_of_requests(database_url: str, redis_url: str) -> None:
+    limits = replace(OFF, sends=Quota("sends", 1, 600, 1), frames=Quota("frames", 1, 600, 9), connects=FEW)
+    async with gateway(database_url, redis_url, quotas=limits, sockets_of_user=2) as house:
+        ada, eve = await house.person(), await house.person()
+        room_id = await ada.room()
+        for token, query in (("forged", ""), (ada.token, "?ticket=forged")):
+            refused = await turned_away(house, f"/api/v1/ws{query}", Authorization=f"Bearer {token}")
+            assert refused.status_code == 401
+        async with line(house, None) as stranger:
+            await stranger.ask("authenticate", token="forged")
+            assert await stranger.closed() == protocol.UNAUTHENTICATED
+        async with line(house, eve, room_id) as stranger:
+            assert await stranger.closed() == protocol.NO_ROOM
+        async with line(house, eve) as socket, line(house, eve) as second:
+            await socket.until("hello")
+            await second.until("hello")
+            async with line(house, eve) as third:
+                assert await third.closed() == protocol.TOO_MANY_SOCKETS
+            for _ in range(2):
+                assert not (await socket.ask("subscribe", room_id=room_id))["ok"]
+            await socket.send("send", room_id=room_id, content="without a number")
+            assert not (await socket.ask("send", room_id=room_id, content="x"))["ok"]
+            assert not (await socket.ask("authenticate", token=ada.token))["ok"]
+            for _ in range(8):
+                await socket.send("ping")
+            assert await socket.closed() == protocol.TOO_MANY_FRAMES
+        assert (await turned_away(house, Authorization=f"Bearer {ada.token}")).status_code == 429
+        at, eves = "127.0.0.1", UUID(eve.id)
+        assert await counted(house) == {
+            ("auth.token_invalid", None, at): 3,
+            ("room.not_a_member", eves, None): 4,
+            ("sockets.too_many", eves, None): 1,
+            ("limit.reached", eves, None): 1,
+            ("auth.token_invalid", eves, None): 1,
+            ("frames.too_many", eves, None): 1,
+            ("limit.reached", None, at): 1,
+        }
+
+
+async def test_limits_of_registering_and_logging_in_are_counted_by_address(database_url: str, redis_url: str) -> None:
+    limits = replace(OFF, registrations=Quota("registrations", 1, 600, 1), logins=Quota("logins", 1, 600, 1))
+    async with gateway(database_url, redis_url, quotas=limits) as house, house.client() as http:
+        for i in range(4):
+            body = {"email": f"p{i}@example.com", "username": f"p{i}", "password": PASSWORD}
+            await http.post("/auth/register", json=body)
+        for path in ("/auth/login", "/auth/password/forgot"):
+            for _ in range(2):
+                await http.post(path, json={"email": "p1@example.com"})
+        assert await counted(house) == {("limit.reached", None, "127.0.0.1"): 3 + 3}

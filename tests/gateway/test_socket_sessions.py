@@ -237,7 +237,7 @@ class Way:
 def test_who_takes_no_byte_for_thirty_seconds_has_stalled() -> None:
     way = Way()
     access = Access(UserId(uuid4()), SessionId(uuid4()), now())
-    connection = Connection(way, access, write_soon=lambda _: None, one_room=False)
+    connection = Connection(way, access, write_soon=lambda _: None, note_refusal=lambda *_: None, one_room=False)
     assert not connection.has_stalled(100.0)
     assert not connection.has_stalled(100.0 + WRITE_STALL_SECONDS)
     way.buffered_bytes -= 1  # one byte was taken: the time begins anew
@@ -251,7 +251,7 @@ def test_who_takes_no_byte_for_thirty_seconds_has_stalled() -> None:
 def test_ephemera_are_dropped_first() -> None:
     way = Way()
     access = Access(UserId(uuid4()), SessionId(uuid4()), now())
-    connection = Connection(way, access, write_soon=lambda _: None, one_room=False)
+    connection = Connection(way, access, write_soon=lambda _: None, note_refusal=lambda *_: None, one_room=False)
     assert not connection.whisper(b"typing"), "a client that does not read hears no typing"
     connection.push(b"an event")
     way.is_paused = False
