@@ -31,7 +31,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     import uvloop
 
-    from runtime.wiring import configure_logs
+    from runtime.logs import configure_logs
 
     configure_logs(settings)
     spare_the_collector()

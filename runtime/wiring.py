@@ -4,7 +4,6 @@ Each process runs until it is told to stop (SIGTERM, SIGINT), then finishes what
 """
 
 import asyncio
-import logging
 import os
 import random
 import signal
@@ -400,30 +399,3 @@ def _show_progress(progress: Progress) -> None:
         print(
             f"\r{progress.sentence()}", end="" if progress.done < progress.total else "\n", file=sys.stderr, flush=True
         )
-
-
-def configure_logs(settings: Settings) -> None:
-    """Have structlog write to standard error, as text or JSON lines; control characters of values are escaped."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if settings.log == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    # What libraries say through `logging` comes out in the same form.
-    handler = logging.StreamHandler(sys.stderr)
-    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[strip, renderer], foreign_pre_chain=shared))
-    logging.root.handlers = [handler]
-    logging.root.setLevel(logging.WARNING)
