@@ -68,7 +68,10 @@ def create_app(house: House) -> ASGIApp:
     )
     app.state.house = house
     throttle = Throttle(house.limits, house.terms.quotas)
-    return Door(app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals)
+    return Door(
+        app, house.sessions, house.terms.origins, house.answered, throttle, house.terms.proxies, house.refusals,
+        tls_only=house.terms.tls_only,
+    )  # fmt: skip
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -16,11 +16,11 @@ from litestar.types import ASGIApp
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
 from domain.ports import Access, Clock, Db, Tokens
-from domain.refusals import BadToken, Limited, Refused, SessionRevoked
+from domain.refusals import BadToken, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
 from gateway.security import Refusals
-from gateway.throttling import Throttle
+from gateway.throttling import UNLIMITED, Throttle
 from projections import sessions, users
 
 PUBLIC: frozenset[tuple[str, str]] = frozenset(
@@ -45,14 +45,16 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
+# What is answered is data: as a page it may load nothing, and be framed by nobody. A route may say otherwise; what every
+# answer has whatever it is, the server adds (gateway/server.py).
+UNLESS_SAID = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 )
-# What is answered is data: as a page it may load nothing, and be framed by nobody.
-CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 RELOAD_SECONDS = 10.0
 
@@ -115,7 +117,10 @@ class Door:
         throttle: Throttle,
         proxies: Proxies,
         refusals: Refusals,
+        *,
+        tls_only: bool = False,
     ) -> None:
+        self._tls_only = tls_only
         self._refusals = refusals
         self._app = app
         self._known = known
@@ -134,8 +139,10 @@ class Door:
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
+        send = _completed(send, is_secure)
+        is_refused = self._tls_only and not is_secure and scope["path"] not in UNLIMITED
         if scope["type"] == "websocket":
-            await self._connect(scope, receive, send)
+            await self._connect(scope, receive, send, is_refused)
             return
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, **_trace(headers))
@@ -145,12 +152,12 @@ class Door:
             await _preflight(send, allowed)
             return
         outward = _Outward(send, scope, request_id, allowed, self._answered, self._refusals)
-        if is_secure:
-            outward.headers.append(HSTS)
         path = scope.get("raw_path", scope["path"].encode()).split(b"?")[0]
         access: Access | None = None
         refused: Refused | None = None
-        if (scope["method"], path.decode("latin-1")) not in PUBLIC:
+        if is_refused:
+            refused = PlainConnection()
+        elif (scope["method"], path.decode("latin-1")) not in PUBLIC:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
@@ -166,14 +173,15 @@ class Door:
             return
         await self._app(scope, receive, outward)
 
-    async def _connect(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _connect(self, scope: Any, receive: Any, send: Any, is_refused: bool) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
         allowance = await self._throttle.take_connect(scope)
-        if allowance.ok:
+        if allowance.ok and not is_refused:
             await self._app(scope, receive, send)
             return
-        self._refusals.note(429, Limited.code, None, scope["client"][0] if scope["client"] else None)
-        problem = problems.problem_of(Limited(allowance.retry_after_seconds))
+        refusal = PlainConnection() if allowance.ok else Limited(allowance.retry_after_seconds)
+        problem = problems.problem_of(refusal)
+        self._refusals.note(problem.status, refusal.code, None, scope["client"][0] if scope["client"] else None)
         headers = [*_problem_headers(problem), *throttling.headers(allowance.standings)]
         await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
         body = problems.rendered(problem, scope["state"]["request_id"])
@@ -198,7 +206,7 @@ class _Outward:
         self._scope = scope
         self._answered = answered
         self._refusals = refusals
-        self.headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        self.headers = [(b"x-request-id", request_id.encode())]
         if origin:
             self.headers += [
                 (b"access-control-allow-origin", origin),
@@ -213,12 +221,8 @@ class _Outward:
         if message["type"] == "http.response.start":
             told = throttling.headers(self._scope["state"].get("standings", ()))
             headers = [*message.get("headers", ()), *self.headers, *told]
-            if not any(name.lower() == b"content-security-policy" for name, _ in headers):
-                headers.append(CSP)
             if (kind := self._scope["state"].get("refused")) is not None:
                 self._note(message["status"], kind)
-            if not any(name.lower() == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
             message = {**message, "headers": headers}
@@ -227,6 +231,19 @@ class _Outward:
     def _note(self, status: int, kind: str) -> None:
         access, client = self._scope["state"].get("access"), self._scope["client"]
         self._refusals.note(status, kind, access.user_id if access else None, client[0] if client else None)
+
+
+def _completed(send: Any, is_secure: bool) -> Any:
+    """Return a `send` that adds to every answer, a refused handshake's and a preflight's too, what browsers must know."""
+
+    async def completed(message: Any) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            said = {name.lower() for name, _ in message.get("headers", ())}
+            headers = [*message.get("headers", ()), *(header for header in UNLESS_SAID if header[0] not in said)]
+            message = {**message, "headers": [*headers, HSTS] if is_secure else headers}
+        await send(message)
+
+    return completed
 
 
 async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:

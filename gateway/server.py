@@ -6,6 +6,7 @@ ours: sockets are sent away first, then uvicorn stops.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -17,6 +18,12 @@ from gateway.outlet import HansardProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
+# On whatever the server answers, its own "400" to what is no HTTP included.
+HEADERS = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+]
 BACKLOG = 2048
 
 
@@ -42,7 +49,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, drain: Callable[[], Awaitable[None]]
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    drain: Callable[[], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS` after that."""
     config = uvicorn.Config(
@@ -60,6 +72,8 @@ async def serve(
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        headers=HEADERS,
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))

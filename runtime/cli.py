@@ -244,7 +244,9 @@ def _is_sentence(error: Exception) -> bool:
     from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
     from gateway.server import PortTaken
+    from gateway.tls import TlsRefused
     from runtime.embedded import EmbeddedFailed
+    from runtime.guards import Lax
     from runtime.migrate import MigrationRefused
     from runtime.talk import CannotTalk
     from runtime.wiring import AccountUnknown, NotRunning
@@ -252,7 +254,7 @@ def _is_sentence(error: Exception) -> bool:
     return isinstance(
         error,
         (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
-         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError, Lax, TlsRefused),
     )  # fmt: skip
 
 

@@ -55,9 +55,11 @@ from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
+from gateway.tls import server_context
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.embedded import answers, locate
-from runtime.settings import Settings
+from runtime.guards import guard, guard_gateway
+from runtime.settings import Settings, address
 from workers.files import Saga
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
@@ -113,6 +115,7 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
         db = await Database.open(database_url(settings), size=settings.pool_size, **longer)
         stack.push_async_callback(db.close)
+        guard(settings)
         vault = Vault(db, load_master(settings.master_key, create=not settings.database_url))
         record = PostgresRecord(db, vault, now=now, chance=os.urandom)
         try:
@@ -158,6 +161,8 @@ async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 async def run_gateway(settings: Settings) -> int:
     """Serve HTTP and sockets."""
+    guard_gateway(settings)
+    tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = _stop_signal()
     listener = listen(settings.host, settings.port)
     async with ground(settings) as base, AsyncExitStack() as stack:
@@ -209,8 +214,8 @@ async def run_gateway(settings: Settings) -> int:
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
         failed = _end_with(stop, writer, postponed, following, posting, counting)
         async with background(counting, posting, following, postponed, writer):
-            log.info("listening", address=f"http://{settings.host}:{settings.port}")
-            await serve(create_app(house), listener, stop, drain=hub.drain)
+            log.info("listening", address=address(settings))
+            await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls)
     return 1 if failed else 0
 
 
@@ -362,6 +367,7 @@ def _terms(settings: Settings) -> Terms:
         proxies=Proxies(settings.proxies, settings.forwarded_header),
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
+        tls_only=settings.env == "production",
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
     )
