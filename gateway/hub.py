@@ -191,6 +191,11 @@ class Hub:
             except RecordUnavailable as error:
                 log.warning("the hub waits for Postgres", reason=str(error))
 
+    @property
+    def follows_record(self) -> bool:
+        """Whether Redis is away, or was until just now: then frames come by the record, somewhat later."""
+        return self._following.left_lanes.is_set()
+
     async def _pause_of_sweeps(self) -> None:
         """Wait until it is time to compare again: at once when the lanes fail, often while they are away."""
         if self._following.left_lanes.is_set():

@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx
 
 from hansard_client.backoff import Backoff
-from hansard_client.chat import Chat, Id
+from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.models import (
     Member,
@@ -81,11 +81,19 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    def chat(self, *, dial: Dial | None = None) -> Chat:
-        """Return a chat as this person: `async with client.chat() as chat`. `dial` opens its connections."""
+    def chat(self, *, dial: Dial | None = None, patience: float = REPLY_SECONDS) -> Chat:
+        """Return a chat as this person: `async with client.chat() as chat`.
+
+        `dial` opens its connections; one that has not answered a subscription within `patience` seconds is given up.
+        """
         session = self._require_session()
         return Chat(
-            dial or dialer(self.url), self.token, user_id=session.user.id, backoff=self._backoff, chance=self._chance
+            dial or dialer(self.url),
+            self.token,
+            user_id=session.user.id,
+            backoff=self._backoff,
+            chance=self._chance,
+            patience=patience,
         )
 
     # Sessions
