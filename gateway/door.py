@@ -19,6 +19,7 @@ from domain.ports import Access, Clock, Db, Tokens
 from domain.refusals import BadToken, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
+from gateway.headers import completed
 from gateway.security import Refusals
 from gateway.throttling import UNLIMITED, Throttle
 from projections import sessions, users
@@ -45,17 +46,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-# What is answered is data: as a page it may load nothing, and be framed by nobody. A route may say otherwise; what every
-# answer has whatever it is, the server adds (gateway/server.py).
-UNLESS_SAID = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-)
-HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 RELOAD_SECONDS = 10.0
 
 # How often each route answered what, since the process began: (method, route, status). Both have few values.
@@ -139,7 +129,7 @@ class Door:
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
-        send = _completed(send, is_secure)
+        send = completed(send, is_secure)
         is_refused = self._tls_only and not is_secure and scope["path"] not in UNLIMITED
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send, is_refused)
@@ -231,19 +221,6 @@ class _Outward:
     def _note(self, status: int, kind: str) -> None:
         access, client = self._scope["state"].get("access"), self._scope["client"]
         self._refusals.note(status, kind, access.user_id if access else None, client[0] if client else None)
-
-
-def _completed(send: Any, is_secure: bool) -> Any:
-    """Return a `send` that adds to every answer, a refused handshake's and a preflight's too, what browsers must know."""
-
-    async def completed(message: Any) -> None:
-        if message["type"] in ("http.response.start", "websocket.http.response.start"):
-            said = {name.lower() for name, _ in message.get("headers", ())}
-            headers = [*message.get("headers", ()), *(header for header in UNLESS_SAID if header[0] not in said)]
-            message = {**message, "headers": [*headers, HSTS] if is_secure else headers}
-        await send(message)
-
-    return completed
 
 
 async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:

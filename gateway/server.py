@@ -14,16 +14,11 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from domain.limits import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
+from gateway.headers import ALWAYS
 from gateway.outlet import HansardProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
-# On whatever the server answers, its own "400" to what is no HTTP included.
-HEADERS = [
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("x-frame-options", "DENY"),
-]
 BACKLOG = 2048
 
 
@@ -72,7 +67,7 @@ async def serve(
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        headers=HEADERS,
+        headers=[(name.decode(), value.decode()) for name, value in ALWAYS],
         ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
     server = _Server(config)

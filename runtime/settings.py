@@ -259,6 +259,8 @@ def _check_production(settings: Settings) -> None:
         raise SettingRefused(
             "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
         )
+    if settings.s3_endpoint.startswith("http://") and not _is_local(urlsplit(settings.s3_endpoint).hostname):
+        raise SettingRefused("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
     if settings.links_url and not settings.links_url.startswith("https://"):
         raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
 

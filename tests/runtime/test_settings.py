@@ -40,6 +40,7 @@ def test_production_has_nothing_embedded() -> None:
         ("HANSARD_LIMITS", "off", "it is strict or relaxed"),
         ("HANSARD_ORIGINS", "http://chat.example.com", "origins are https"),
         ("HANSARD_MAIL_URL", "smtp+plain://mail.example.com", "it is smtp:// or smtps://"),
+        ("HANSARD_S3_ENDPOINT", "http://blobs.example.com", "HANSARD_S3_ENDPOINT is not https"),
         ("HANSARD_LINKS_URL", "http://chat.example.com/", "HANSARD_LINKS_URL is not https"),
     ],
 )
