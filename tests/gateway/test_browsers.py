@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.app import API
 from gateway.door import PUBLIC
+from tests.files.test_downloads import completed
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import Gateway, deployment
 
@@ -77,6 +78,14 @@ async def test_every_answer_has_what_browsers_must_be_told_once(house: Gateway) 
         assert not {"server", "x-powered-by"} & said.keys()
         if (kind := said.get("content-type", [""])[0]).startswith("text/"):
             assert kind.endswith("charset=utf-8"), url
+
+
+async def test_text_says_that_it_is_utf_8(house: Gateway) -> None:
+    ada = await house.person()
+    file_id = await completed(house, ada, "just words – in UTF-8".encode(), "words.txt")
+    answer = await ada.http.get(f"/files/{file_id}/content")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
 
 
 async def test_what_is_no_http_is_answered_with_the_same_headers(house: Gateway) -> None:
