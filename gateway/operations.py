@@ -114,7 +114,7 @@ async def metrics(house: House) -> Response[str]:
             for (method, route, status), count in sorted(house.answered.items())
         ]),
     ))  # fmt: skip
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
 @get("/schema/openapi.json", include_in_schema=False)

@@ -120,6 +120,7 @@ async def impostor(folder: Path) -> AsyncIterator[tuple[int, list[bytes]]]:
     shown, told = made(folder, self_signed=True), list[bytes]()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")  # as a mail server begins
         told.append(await reader.read(1_000))
         writer.close()
 
