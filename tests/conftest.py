@@ -9,6 +9,7 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -55,6 +56,12 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
+    async with database(servers) as url:
+        yield url
+
+
+@asynccontextmanager
+async def database(servers: Servers) -> AsyncIterator[str]:
     """A fresh migrated database with a record id of its own."""
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(servers.database("postgres"))
