@@ -82,6 +82,10 @@ class RegistrationClosed(Forbidden, code="account.registration_closed"):
     """New accounts are not taken here; ask an operator."""
 
 
+class PlainConnection(Forbidden, code="transport.plain"):
+    """This server is spoken to over TLS only: use https:// and wss://."""
+
+
 class BadCredentials(Unauthenticated, code="auth.bad_credentials"):
     """E-mail or password is wrong."""
 

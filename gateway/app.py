@@ -7,8 +7,10 @@ from typing import Any
 
 from litestar import Litestar, Request, Router
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
@@ -61,6 +63,7 @@ def create_app(house: House) -> ASGIApp:
         house.terms.proxies,
         house.refusals,
         house.passwords,
+        tls_only=house.terms.tls_only,
     )
 
 
@@ -103,6 +106,13 @@ def _openapi(house: House) -> OpenAPIConfig:
         ),
         security=[{"bearer": []}],
         use_handler_docstrings=True,
-        render_plugins=[],
-        path="/schema/of-litestar",
+        # Litestar's own pages load what others wrote, and know nothing of HANSARD_SCHEMA: nobody comes to them.
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router(
+            "/schema/of-litestar", route_handlers=[], include_in_schema=False, before_request=_nobody
+        ),
     )
+
+
+def _nobody(request: Request[Any, Any, Any]) -> None:
+    raise NotFoundException

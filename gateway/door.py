@@ -17,12 +17,13 @@ from litestar.types import ASGIApp
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
 from domain.ports import Access, Clock, Db, Passwords, Tokens
-from domain.refusals import BadToken, Busy, Limited, Refused, SessionRevoked
+from domain.refusals import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
+from gateway.headers import completed
 from gateway.rights import PUBLIC
 from gateway.security import Refusals
-from gateway.throttling import Throttle
+from gateway.throttling import UNLIMITED, Throttle
 from projections import sessions, users
 
 SOCKETS = re.compile(r"/api/v1/ws(?:/[0-9A-Fa-f-]{36})?")
@@ -39,15 +40,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-# What is answered is data: as a page it may load nothing, and be framed by nobody.
-CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 RELOAD_SECONDS = 10.0
 
 # How often each route answered what, since the process began: (method, route, status). Both have few values.
@@ -110,7 +102,10 @@ class Door:
         proxies: Proxies,
         refusals: Refusals,
         passwords: Passwords,
+        *,
+        tls_only: bool = False,
     ) -> None:
+        self._tls_only = tls_only
         self._refusals = refusals
         self._passwords = passwords
         self._app = app
@@ -130,8 +125,10 @@ class Door:
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
+        send = completed(send, is_secure)
+        is_refused = self._tls_only and not is_secure and scope["path"] not in UNLIMITED
         if scope["type"] == "websocket":
-            await self._connect(scope, receive, send)
+            await self._connect(scope, receive, send, is_refused)
             return
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, **_trace(headers))
@@ -141,8 +138,6 @@ class Door:
             await _preflight(send, allowed)
             return
         outward = _Outward(send, scope, request_id, allowed, self._answered, self._refusals)
-        if is_secure:
-            outward.headers.append(HSTS)
         access: Access | None = None
         refused: Refused | None = None
         asked = (scope["method"], _path(scope))
@@ -150,7 +145,9 @@ class Door:
             # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
             await _refuse(outward, Busy(), request_id)
             return
-        if asked not in PUBLIC:
+        if is_refused:
+            refused = PlainConnection()
+        elif asked not in PUBLIC:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
@@ -166,13 +163,18 @@ class Door:
             return
         await self._app(scope, receive, outward)
 
-    async def _connect(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _connect(self, scope: Any, receive: Any, send: Any, is_refused: bool) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
         allowance = await self._throttle.take_connect(scope)
-        problem: problems.Problem
+        refused: Refused | None = None
         if not allowance.ok:
-            self._refusals.note(429, Limited.code, None, scope["client"][0] if scope["client"] else None)
-            problem = problems.problem_of(Limited(allowance.retry_after_seconds))
+            refused = Limited(allowance.retry_after_seconds)
+        elif is_refused:
+            refused = PlainConnection()
+        problem: problems.Problem
+        if refused is not None:
+            problem = problems.problem_of(refused)
+            self._refusals.note(problem.status, refused.code, None, scope["client"][0] if scope["client"] else None)
         elif SOCKETS.fullmatch(_path(scope)) is None:
             problem = problems.Problem(404, "route.not_found", "There is no socket at this address.")
         else:
@@ -207,7 +209,7 @@ class _Outward:
         self._scope = scope
         self._answered = answered
         self._refusals = refusals
-        self.headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        self.headers = [(b"x-request-id", request_id.encode())]
         if origin:
             self.headers += [
                 (b"access-control-allow-origin", origin),
@@ -222,12 +224,8 @@ class _Outward:
         if message["type"] == "http.response.start":
             told = throttling.headers(self._scope["state"].get("standings", ()))
             headers = [*message.get("headers", ()), *self.headers, *told]
-            if not any(name.lower() == b"content-security-policy" for name, _ in headers):
-                headers.append(CSP)
             if (kind := self._scope["state"].get("refused")) is not None:
                 self._note(message["status"], kind)
-            if not any(name.lower() == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
             message = {**message, "headers": headers}

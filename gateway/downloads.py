@@ -55,7 +55,7 @@ async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content
     disposition = disposition_of(content)
     headers |= {
         "Content-Disposition": disposition,
-        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Security-Policy": "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "same-site",
     }
     if address := await blobs.address(content.blob, disposition=disposition, mime_type=mime_type):

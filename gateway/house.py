@@ -36,6 +36,7 @@ class Terms:
     storage_bytes_of_user: int
     verify_email: bool = False
     links_url: str = ""
+    tls_only: bool = False
 
 
 @dataclass(frozen=True)

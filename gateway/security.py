@@ -21,6 +21,8 @@ from domain.security import RefusalsCounted
 log = structlog.get_logger()
 
 COUNTED = frozenset({401, 403, 429})
+# What is not somebody's answers as what is not there: who looks for such things is counted as who is refused is.
+HIDDEN = frozenset({"room.not_found", "message.not_found", "file.not_found"})
 OTHERS = "others"
 
 
@@ -31,7 +33,7 @@ class Refusals:
 
     def note(self, status: int, kind: str, user_id: UserId | None, address: str | None) -> None:
         """Count an answer, if it is one of those that matter."""
-        if status not in COUNTED:
+        if status not in COUNTED and kind not in HIDDEN:
             return
         line = (kind, user_id, None if user_id else address)
         if line not in self._counts and len(self._counts) >= REFUSAL_LINES_MAX:

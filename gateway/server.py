@@ -6,6 +6,7 @@ ours: sockets are sent away first, then uvicorn stops.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -13,6 +14,7 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from domain.limits import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
+from gateway.headers import ALWAYS
 from gateway.outlet import HansardProtocol
 
 SEND_BUFFER_BYTES = 64 * 1024
@@ -43,7 +45,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, drain: Callable[[], Awaitable[None]]
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    drain: Callable[[], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS` after that."""
     config = uvicorn.Config(
@@ -61,6 +68,8 @@ async def serve(
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        headers=[(name.decode(), value.decode()) for name, value in ALWAYS],
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))

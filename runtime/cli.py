@@ -37,7 +37,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), asked.failure)
     import uvloop
 
-    from runtime.wiring import configure_logs
+    from runtime.logs import configure_logs
 
     configure_logs(settings)
     spare_the_collector()
@@ -285,8 +285,10 @@ def _is_sentence(error: Exception) -> bool:
     from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
     from gateway.server import PortTaken
+    from gateway.tls import TlsRefused
     from runtime.embedded import EmbeddedFailed
     from runtime.explain import NotJudged
+    from runtime.guards import Lax
     from runtime.migrate import MigrationRefused
     from runtime.talk import CannotTalk
     from runtime.wiring import AccountUnknown, NotRunning
@@ -294,7 +296,7 @@ def _is_sentence(error: Exception) -> bool:
     return isinstance(
         error,
         (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
-         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError),
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, Lax, TlsRefused),
     )  # fmt: skip
 
 

@@ -1,15 +1,18 @@
 """`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 when all is well."""
 
 import shutil
-import stat
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from adapters.certificates import ends, fault
 from adapters.database import Database
 from adapters.lanes import Lanes
 from adapters.vault import load_master
 from domain.ids import RecordId
+from gateway.tls import server_context
 from projections import checkpoints
+from runtime.guards import lax
 from runtime.migrate import migrations, pending
 from runtime.settings import Settings
 from runtime.wiring import database_url, redis_url
@@ -21,6 +24,7 @@ SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
 POSTGRES_MIN = 150_000
 FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 10_000
+CERTIFICATE_LEFT_MIN = timedelta(days=14)
 
 
 async def doctor(settings: Settings) -> int:
@@ -32,6 +36,8 @@ async def doctor(settings: Settings) -> int:
     checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
         ("disk", _disk),
         ("master key", _master_key),
+        ("modes", _modes),
+        ("tls", _tls),
         ("postgres", _postgres),
         ("redis", _redis),
         ("projections", _projections),
@@ -57,10 +63,27 @@ async def _disk(settings: Settings) -> str:
 
 async def _master_key(settings: Settings) -> str:
     load_master(settings.master_key, create=False)
-    mode = stat.S_IMODE(settings.master_key.stat().st_mode)
-    if mode & 0o077:
-        raise RuntimeError(f"{settings.master_key} can be read by others (mode {mode:04o}): chmod 600 it")
-    return f"{settings.master_key}, mode {mode:04o}; keep a copy elsewhere, without it the record cannot be read"
+    return f"{settings.master_key}; keep a copy elsewhere, without it the record cannot be read"
+
+
+async def _modes(settings: Settings) -> str:
+    if found := [f"chmod {private:o} {path}" for path, private in lax(settings)]:
+        raise RuntimeError(f"others of this machine may read or change what is a secret: {'; '.join(found)}")
+    return "keys and home are open to nobody else"
+
+
+async def _tls(settings: Settings) -> str:
+    if not settings.has_tls:
+        return "ended by a proxy, or by nobody"
+    server_context(settings.tls_certificate, settings.tls_key)
+    if wrong := fault(settings.tls_certificate, datetime.now(UTC)):
+        raise RuntimeError(f"{settings.tls_certificate} {wrong}")
+    left = ends(settings.tls_certificate) - datetime.now(UTC)
+    if left < CERTIFICATE_LEFT_MIN:
+        raise RuntimeError(
+            f"{settings.tls_certificate} ends in {left.days} days: renew it, and start the gateway again"
+        )
+    return f"{settings.tls_certificate}, for {left.days} more days"
 
 
 async def _postgres(settings: Settings) -> str:

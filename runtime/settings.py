@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec.structs import replace
 
@@ -20,6 +20,8 @@ from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 PREFIX = "HANSARD_"
 DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# Of Postgres' modes those that check a certificate, and the one that says that there is none.
+SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
@@ -64,7 +66,8 @@ class Settings:
         10 * 1024**3, "How many bytes of files a person may keep.", low=1, high=1024**5
     )
     env: Literal["development", "production"] = setting(
-        "development", "production refuses embedded servers and a key of its own making."
+        "development",
+        "production refuses embedded servers, a key of its own making, and whatever is lax (docs/operating.md).",
     )
     origins: tuple[str, ...] = setting(
         (), "Web origins whose pages may call (https://chat.example.com, comma between); the server's own may always."
@@ -123,11 +126,19 @@ class Settings:
         "The password of 'hansard say' and 'listen', where nobody can be asked for it. Servers need none.",
         secret=True,
     )
+    tls_certificate: Path = setting(
+        Path(""), "The gateway's certificate and what leads to its authority (PEM). Empty: a proxy ends TLS, or nobody."
+    )
+    tls_key: Path = setting(Path(""), "The key of that certificate (PEM, mode 0600).")
     issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
 
     @property
     def master_key(self) -> Path:
         return self.home / "master.key" if self.master_key_file == Path("") else self.master_key_file
+
+    @property
+    def has_tls(self) -> bool:
+        return self.tls_certificate != Path("")
 
     @property
     def quotas(self) -> Quotas:
@@ -165,6 +176,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         values.setdefault("limits", "strict")
     settings = Settings(**values)
     _check_urls(settings)
+    if settings.has_tls != (settings.tls_key != Path("")):
+        raise SettingRefused("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
     _check_limits(settings)
     _check_production(settings)
     return settings
@@ -173,7 +186,8 @@ def read(environment: Mapping[str, str]) -> Settings:
 def address(settings: Settings) -> str:
     """Return where a gateway of these settings is reached from its own machine."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    scheme = "https" if settings.has_tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def example() -> str:
@@ -230,6 +244,12 @@ def _check_production(settings: Settings) -> None:
     for name, url in (("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_REDIS_URL", settings.redis_url)):
         if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
             raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
+    postgres = urlsplit(settings.database_url)
+    if not _is_local(postgres.hostname) and _sslmode(postgres.query) not in SSLMODES:
+        raise SettingRefused(
+            "HANSARD_DATABASE_URL does not say how Postgres is to show who it is; HANSARD_ENV is production. "
+            "Add ?sslmode=verify-full (or disable, where the network itself is private)."
+        )
     if settings.limits == "off":
         raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
     for origin in settings.origins:
@@ -239,8 +259,19 @@ def _check_production(settings: Settings) -> None:
         raise SettingRefused(
             "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
         )
+    if settings.s3_endpoint.startswith("http://") and not _is_local(urlsplit(settings.s3_endpoint).hostname):
+        raise SettingRefused("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
     if settings.links_url and not settings.links_url.startswith("https://"):
         raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
+
+
+def _is_local(host: str | None) -> bool:
+    return not host or host in LOOPBACK
+
+
+def _sslmode(query: str) -> str:
+    """Return the mode that a URL asks for; asyncpg's default takes any certificate, or none."""
+    return dict(parse_qsl(query)).get("sslmode", "prefer")
 
 
 def _check_limits(settings: Settings) -> None:

@@ -6,13 +6,16 @@ ever more slowly. On SIGTERM or Ctrl-C the gateway goes first, then the others, 
 
 import asyncio
 import signal
+import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from gateway.server import listen
 from runtime.embedded import Embedded, tied_to_parent
+from runtime.guards import guard, guard_gateway
 from runtime.migrate import create_database, migrate
 from runtime.settings import Settings, address
 
@@ -29,6 +32,8 @@ async def up(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    guard(settings)
+    guard_gateway(settings)
     embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
     embedded.hold()
     listen(settings.host, settings.port).close()
@@ -115,9 +120,10 @@ class _House:
     async def _becomes_ready(self) -> bool:
         """Wait until requests can be served; False when told to stop before."""
         url = f"{address(self._settings)}/readyz"
+        tls = _trusting(self._settings.tls_certificate) if self._settings.has_tls else None
         deadline = time.monotonic() + READY_SECONDS
         while not self._stop.is_set() and time.monotonic() < deadline:
-            if await asyncio.to_thread(_answers, url):
+            if await asyncio.to_thread(_answers, url, tls):
                 return True
             if self._children["gateway"].returncode is not None:
                 return False
@@ -150,9 +156,17 @@ def say(sentence: str) -> None:
     print(sentence, flush=True)
 
 
-def _answers(url: str) -> bool:
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    """Return what trusts this very certificate, whatever name it is for: the gateway is asked on loopback."""
+    context = ssl.create_default_context(cafile=certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context
+
+
+def _answers(url: str, tls: ssl.SSLContext | None) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2, context=tls) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -4,7 +4,6 @@ Each process runs until it is told to stop (SIGTERM, SIGINT), then finishes what
 """
 
 import asyncio
-import logging
 import os
 import random
 import signal
@@ -56,9 +55,11 @@ from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
+from gateway.tls import server_context
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.embedded import answers, locate
-from runtime.settings import Settings
+from runtime.guards import guard, guard_gateway
+from runtime.settings import Settings, address
 from workers.files import Saga
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
@@ -114,6 +115,7 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
         db = await Database.open(database_url(settings), size=settings.pool_size, **longer)
         stack.push_async_callback(db.close)
+        guard(settings)
         vault = Vault(db, load_master(settings.master_key, create=not settings.database_url))
         record = PostgresRecord(db, vault, now=now, chance=os.urandom)
         try:
@@ -159,6 +161,8 @@ async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 async def run_gateway(settings: Settings) -> int:
     """Serve HTTP and sockets."""
+    guard_gateway(settings)
+    tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = _stop_signal()
     listener = listen(settings.host, settings.port)
     async with ground(settings) as base, AsyncExitStack() as stack:
@@ -210,8 +214,8 @@ async def run_gateway(settings: Settings) -> int:
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
         failed = _end_with(stop, writer, postponed, following, posting, counting)
         async with background(counting, posting, following, postponed, writer):
-            log.info("listening", address=f"http://{settings.host}:{settings.port}")
-            await serve(create_app(house), listener, stop, drain=hub.drain)
+            log.info("listening", address=address(settings))
+            await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls)
     return 1 if failed else 0
 
 
@@ -363,6 +367,7 @@ def _terms(settings: Settings) -> Terms:
         proxies=Proxies(settings.proxies, settings.forwarded_header),
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
+        tls_only=settings.env == "production",
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
     )
@@ -400,30 +405,3 @@ def _show_progress(progress: Progress) -> None:
         print(
             f"\r{progress.sentence()}", end="" if progress.done < progress.total else "\n", file=sys.stderr, flush=True
         )
-
-
-def configure_logs(settings: Settings) -> None:
-    """Have structlog write to standard error, as text or JSON lines; control characters of values are escaped."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if settings.log == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
-    )
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    # What libraries say through `logging` comes out in the same form.
-    handler = logging.StreamHandler(sys.stderr)
-    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[strip, renderer], foreign_pre_chain=shared))
-    logging.root.handlers = [handler]
-    logging.root.setLevel(logging.WARNING)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -185,6 +186,8 @@ async def gateway(
     verify_email: bool = False,
     mails: Mails | None = None,
     schema_on: bool = True,
+    tls: ssl.SSLContext | None = None,
+    tls_only: bool = False,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -222,6 +225,7 @@ async def gateway(
                 upload_bytes_max,
                 storage_bytes_of_user,
                 verify_email,
+                tls_only=tls_only,
             ),
             record_id=head.record,
             record=record,
@@ -246,7 +250,9 @@ async def gateway(
         )
         port = free_port()
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain))
+        serving = asyncio.create_task(
+            serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls)
+        )
         try:
             async with running(hub.run(), house.post.run()):
                 made = Gateway(house, port)

@@ -56,7 +56,9 @@ async def test_a_picture_is_downloaded_as_it_was_made_here(house: Gateway) -> No
     assert "filename*=UTF-8''my%20%22cat%22%20%D0%BA" in headers["content-disposition"]
     assert headers["content-disposition"].endswith(".webp")
     assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "private, no-cache")
-    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    policy = "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+    assert headers["content-security-policy"] == policy
+    assert headers.get_list("cross-origin-resource-policy") == ["same-site"]
     assert (headers["content-length"], headers["accept-ranges"]) == ("10000", "bytes")
     async with house.client() as http:
         url = house.base + status["variants"]["thumbnail"]["url"]

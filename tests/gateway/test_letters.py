@@ -61,6 +61,7 @@ async def test_a_forgotten_password_is_set_anew_once_and_all_sessions_end(databa
         first, second = [await asked_and_read(http, box, ada.email) for _ in range(2)]
         letter = (await house.house.desk.see(LETTER, UUID(hex=first.partition(".")[0]))).state
         assert letter is not None and first.partition(".")[2] not in letter.secret_hash
+        assert len(first.partition(".")[2]) == 43 and len(letter.secret_hash) == 64, "256 bits, kept as SHA-256"
         for bad in ("x", first[:-1], f"{first.partition('.')[0]}.{second.partition('.')[2]}", "ä" * 40):
             answer = await http.post("/auth/password/reset", json={"token": bad, "password": NEW})
             assert_problem(answer, 422, "auth.mail_token_invalid")
@@ -154,6 +155,17 @@ async def test_mails_to_one_address_are_limited(database_url: str, redis_url: st
             for email in ("ada@example.com", "nobody@example.com"):
                 asked = [await http.post("/auth/password/forgot", json={"email": email.upper()}) for _ in range(3)]
                 assert [answer.status_code for answer in asked] == [202, 202, 429]
+
+
+async def test_codes_are_guessed_no_faster_than_passwords(database_url: str, redis_url: str) -> None:
+    limited = replace(OFF, logins=Quota("logins", 1, 60, 4))
+    async with posting(database_url, redis_url, quotas=limited) as (house, _), house.client() as http:
+        guess = {"token": f"{'0' * 32}.{'A' * 43}"}
+        statuses = [
+            (await http.post("/auth/password/reset", json=guess | {"password": NEW})).status_code for _ in range(2)
+        ]
+        statuses += [(await http.post("/auth/verify-email", json=guess)).status_code for _ in range(3)]
+        assert statuses == [422] * 4 + [429]
 
 
 MAIL = Mail("ada@example.com", "A subject", "A text of Ada's: äöü\n.\nand more")

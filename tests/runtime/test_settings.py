@@ -9,6 +9,7 @@ from domain.quotas import OFF, RELAXED, STRICT, Quota
 from runtime.cli import dotenv
 from runtime.settings import SettingRefused, Settings, example, read
 
+POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,7 +22,7 @@ def test_the_example_file_changes_nothing() -> None:
 
 
 def test_production_has_nothing_embedded() -> None:
-    given = {"HANSARD_ENV": "production", "HANSARD_DATABASE_URL": "postgresql://x/y", "HANSARD_REDIS_URL": "redis://x"}
+    given = {"HANSARD_ENV": "production", "HANSARD_DATABASE_URL": POSTGRES, "HANSARD_REDIS_URL": "redis://x"}
     given["HANSARD_SCANNER_URL"] = "tcp://clamav:3310"
     assert read({**given, "HANSARD_MASTER_KEY_FILE": "/keys/master.key"}).env == "production"
     for missing in ("HANSARD_DATABASE_URL", "HANSARD_REDIS_URL", "HANSARD_MASTER_KEY_FILE", "HANSARD_SCANNER_URL"):
@@ -32,16 +33,19 @@ def test_production_has_nothing_embedded() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
+        ("HANSARD_DATABASE_URL", "postgresql://x@y/z", "Add \\?sslmode=verify-full"),
+        ("HANSARD_DATABASE_URL", "postgresql://x@y/z?sslmode=require", "how Postgres is to show who it is"),
         ("HANSARD_DATABASE_URL", "postgresql://x:Hansard@y/z", "a password that everybody knows"),
         ("HANSARD_REDIS_URL", "redis://:password@y/0", "a password that everybody knows"),
         ("HANSARD_LIMITS", "off", "it is strict or relaxed"),
         ("HANSARD_ORIGINS", "http://chat.example.com", "origins are https"),
         ("HANSARD_MAIL_URL", "smtp+plain://mail.example.com", "it is smtp:// or smtps://"),
+        ("HANSARD_S3_ENDPOINT", "http://blobs.example.com", "HANSARD_S3_ENDPOINT is not https"),
         ("HANSARD_LINKS_URL", "http://chat.example.com/", "HANSARD_LINKS_URL is not https"),
     ],
 )
 def test_production_refuses_what_is_not_safe_with_a_sentence(name: str, value: str, says: str) -> None:
-    given = {"HANSARD_DATABASE_URL": "postgresql://x:zfd83k@y/z", "HANSARD_REDIS_URL": "redis://x"}
+    given = {"HANSARD_DATABASE_URL": POSTGRES, "HANSARD_REDIS_URL": "redis://x"}
     given |= {"HANSARD_MASTER_KEY_FILE": "/k", "HANSARD_ENV": "production", "HANSARD_SCANNER_URL": "tcp://clamd:3310"}
     assert read(given).env == "production"
     with pytest.raises(SettingRefused, match=says):
@@ -54,7 +58,7 @@ def test_limits_are_a_set_with_single_ones_set_otherwise() -> None:
     assert read({"HANSARD_LIMITS": "off", "HANSARD_LIMIT_SENDS": "1/1/1"}).quotas == OFF
     assert read({"HANSARD_LIMIT_SENDS": "40/1/200"}).quotas == replace(RELAXED, sends=Quota("sends", 40, 1, 200))
     given = {
-        "HANSARD_DATABASE_URL": "postgresql://x/y",
+        "HANSARD_DATABASE_URL": POSTGRES,
         "HANSARD_REDIS_URL": "redis://x",
         "HANSARD_MASTER_KEY_FILE": "/k",
         "HANSARD_SCANNER_URL": "unix:///run/clamd.sock",
@@ -93,6 +97,11 @@ def test_values_are_parsed() -> None:
             "HANSARD_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set; it is a list like 10.0.0.0/8, 192.0.2.7.",
         ),
         ("HANSARD_DATABASE_URL", "mysql://x", "HANSARD_DATABASE_URL does not begin with postgresql:// or postgres://."),
+        (
+            "HANSARD_TLS_CERTIFICATE",
+            "chat.pem",
+            "HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.",
+        ),
         (
             "HANSARD_ORIGINS",
             "chat.example",
