@@ -50,6 +50,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S8": lambda: with_deployment(sockets.slow_readers),
     "F1": files.pictures,
     "F2": files.large_upload,
+    "F3": files.large_upload_to_s3,
 }
 
 

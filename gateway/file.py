@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from commands.desk import Outcome, Work
 from commands.file import ReceiveFile, may_receive
 from domain.facts import Caller
-from domain.file import FileReceived, FileStatus, Scan
+from domain.file import FileReceived
 from domain.ids import FileId, RoomId
 from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable, TasksUnavailable
 from domain.refusals import Busy, FileNotFound, FilePending, QuotaExceeded
+from domain.shown import FileStatus, Scan
 from domain.tasks import ScanFile
 from gateway import downloads, throttling
 from gateway.answers import shown, written

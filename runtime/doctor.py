@@ -3,16 +3,22 @@
 import shutil
 import stat
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
+from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.sandbox import Sandbox
+from adapters.scanner import open_scanner
 from adapters.vault import load_master
 from domain.ids import RecordId
+from domain.ports import ScannerUnavailable
 from projections import checkpoints
 from runtime.migrate import migrations, pending
 from runtime.settings import Settings
-from runtime.wiring import database_url, redis_url
+from runtime.wiring import database_url, opened_blobs, redis_url
 
 SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 SELECT_HEAD = "SELECT record FROM record.head"
@@ -21,6 +27,11 @@ SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
 POSTGRES_MIN = 150_000
 FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 10_000
+SIGNATURES_DAYS_MAX = 7
+PICTURE = bytes.fromhex(  # a PNG of one pixel
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d4944415478da63fcffff3f030005fe02fea135b2d60000000049454e44ae426082"
+)
 
 
 async def doctor(settings: Settings) -> int:
@@ -35,6 +46,9 @@ async def doctor(settings: Settings) -> int:
         ("postgres", _postgres),
         ("redis", _redis),
         ("projections", _projections),
+        ("files", _files),
+        ("scanner", _scanner),
+        ("sandbox", _sandbox),
     ]
     failed = 0
     for name, check in checks:
@@ -98,6 +112,51 @@ async def _projections(settings: Settings) -> str:
         return ", ".join(f"{name} at {position:,}" for name, position in places.items())
     finally:
         await db.close()
+
+
+async def _files(settings: Settings) -> str:
+    if not settings.blobs_url and not settings.home.exists():
+        raise RuntimeError(f"there is no folder {settings.home} yet; 'hansard up' makes it")
+    async with AsyncExitStack() as stack:
+        blobs = await opened_blobs(settings, stack)
+        await blobs.ping()
+    return "the blob store answers"
+
+
+async def _scanner(settings: Settings) -> str:
+    scanner = open_scanner(settings.scanner_url)
+    try:
+        about = await scanner.about()
+    except ScannerUnavailable as error:
+        raise RuntimeError(
+            f"{settings.scanner_url}: {error} Until it does, uploads wait and nothing is shown"
+        ) from error
+    if not settings.scanner_url:
+        return f"{about.name}; set HANSARD_SCANNER_URL to have files scanned"
+    said = f"{about.name} at {settings.scanner_url}"
+    if about.signatures_at is None:
+        return f"{said}; it does not say how old its signatures are"
+    days = (now() - about.signatures_at).days
+    if days > SIGNATURES_DAYS_MAX:
+        raise RuntimeError(f"{said} has signatures {days} days old: is freshclam running where it runs?")
+    return f"{said}, signatures {max(days, 0)} days old"
+
+
+async def _sandbox(settings: Settings) -> str:
+    """Have a child decode a picture, as a worker would have it done here."""
+    with (
+        Sandbox(module="workers.child", size=1, strict=settings.env == "production") as sandbox,
+        NamedTemporaryFile() as file,
+    ):
+        file.write(PICTURE)
+        file.flush()
+        held_by = await sandbox.held_by()
+        result = await sandbox.run("image", Path(file.name), mime_type="image/png", operations=("thumbnail",))
+    if not result.made:
+        raise RuntimeError(f"a child refuses a sound picture ({result.reason}): files cannot be processed here")
+    if held_by != "seccomp":
+        return "children are held by limits only, which production refuses: install libseccomp2, on Linux 4.14 or newer"
+    return "children decode, and are held by seccomp and limits"
 
 
 async def _record_id(settings: Settings):  # type: ignore[no-untyped-def]

@@ -264,12 +264,16 @@ async def run_worker(settings: Settings) -> int:
 async def list_tasks(settings: Settings) -> int:
     """Show what is queued, and which files failed lately."""
     async with ground(settings) as base, AsyncExitStack() as stack:
-        for task in await opened_tasks(base, stack).listed():
+        queued = await opened_tasks(base, stack).listed()
+        for task in queued:
             waits = f"since {task.envelope.added_at:%Y-%m-%d %H:%M:%S} UTC"
             said = f"{task.state} {task.detail}".strip()
             print(f"{task.envelope.name}: {said} (try {task.envelope.attempt}, {waits})")
-        for failed in await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT):
+        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
+        for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
+    if not queued and not failures:
+        print("Nothing waits, and nothing failed.")
     return 0
 
 
