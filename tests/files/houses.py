@@ -24,10 +24,16 @@ class Works:
         self.tasks = tasks
         self.saga = saga
         self.sandbox = sandbox
-        self.dispatcher = Dispatcher(tasks, db)
+        self.dispatcher = Dispatcher(tasks, db, seconds=0.2)
 
     def hand(self, kind: Any, **options: Any) -> Hand:
-        options = {"chance": random.random, "backoff_seconds": 0.02, "beat_seconds": 0.1, **options}
+        options = {
+            "chance": random.random,
+            "backoff_seconds": 0.02,
+            "beat_seconds": 0.1,
+            "poll_seconds": 0.1,
+            **options,
+        }
         return Hand(kind, self.tasks, self.saga, **options)
 
 
