@@ -2,7 +2,7 @@
 
 import shutil
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -34,24 +34,15 @@ PICTURE = bytes.fromhex(  # a PNG of four pixels
 )
 
 
-async def doctor(settings: Settings) -> int:
-    """Print a line a check; answers 0, or 1 when something is to be mended."""
+async def doctor(settings: Settings, names: Collection[str] = ()) -> int:
+    """Print a line a check, for all or those named; answers 0, or 1 when something is to be mended."""
     print(f"home        {settings.home.resolve()}")
     print(f"postgres    {'given by HANSARD_DATABASE_URL' if settings.database_url else 'embedded'}")
     print(f"redis       {'given by HANSARD_REDIS_URL' if settings.redis_url else 'embedded'}")
     print(f"blobs       {settings.blobs_url or settings.home.resolve() / 'files'}")
-    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
-        ("disk", _disk),
-        ("master key", _master_key),
-        ("postgres", _postgres),
-        ("redis", _redis),
-        ("projections", _projections),
-        ("files", _files),
-        ("scanner", _scanner),
-        ("sandbox", _sandbox),
-    ]
+    checks = {name: check for name, check in CHECKS.items() if not names or name in names}
     failed = 0
-    for name, check in checks:
+    for name, check in checks.items():
         try:
             print(f"[ok]   {name}: {await check(settings)}")
         except Exception as error:
@@ -165,3 +156,15 @@ async def _record_id(settings: Settings):  # type: ignore[no-untyped-def]
         return await db.value(SELECT_HEAD)
     finally:
         await db.close()
+
+
+CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
+    "disk": _disk,
+    "master key": _master_key,
+    "postgres": _postgres,
+    "redis": _redis,
+    "projections": _projections,
+    "files": _files,
+    "scanner": _scanner,
+    "sandbox": _sandbox,
+}
