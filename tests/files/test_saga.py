@@ -3,9 +3,11 @@
 import io
 import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 from websockets.asyncio.client import connect
 
@@ -16,15 +18,18 @@ from domain.ids import FileId
 from domain.ports import BlobsUnavailable, ScannerUnavailable
 from domain.tasks import ProcessImage, ScanFile
 from tests.blobs.stores import names
+from tests.conftest import Servers, fresh_database
 from tests.files import pictures
 from tests.files.houses import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
 from tests.houses import Person, deployment, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def works(database_url: str, redis_url: str) -> AsyncIterator[Works]:
-    async with pipeline(database_url, redis_url) as made:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def works(servers: Servers) -> AsyncIterator[Works]:
+    async with fresh_database(servers) as database_url, pipeline(database_url, servers.redis_url) as made:
         yield made
 
 
@@ -132,6 +137,7 @@ async def test_the_room_hears_of_the_end_and_so_does_the_uploader(works: Works) 
 
 async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_are_told(works: Works) -> None:
     ada, ben, eve = await works.house.person(), await works.house.person(), await works.house.person()
+    before = await names(works.house.house.blobs)
     room_id = await ben.room(ada, eve)
     url = f"ws://127.0.0.1:{works.house.port}/api/v1/ws"
     async with connect(url, additional_headers={"Authorization": f"Bearer {ben.token}"}) as bens:
@@ -146,7 +152,8 @@ async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_
     assert (status["status"], status["scan"], status["error"]["code"]) == ("failed", "basic", "infected")
     assert (await ada.ask("GET", f"/files/{file_id}/content", 409))["code"] == "file.failed"
     await eve.ask("GET", f"/files/{file_id}", 404)
-    assert len(await names(works.house.house.blobs)) == 1, "it is locked away, not removed"
+    kept = await names(works.house.house.blobs) - before
+    assert kept == {sha256(body).hexdigest()}, "it is locked away, not removed"
 
 
 async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str, redis_url: str) -> None:
