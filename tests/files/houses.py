@@ -47,7 +47,9 @@ async def worker(
             sandbox = stack.enter_context(
                 Sandbox(module="workers.child", size=2, strict=True, wall_seconds=wall_seconds)
             )
-            tasks = RedisTasks.open(redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds)
+            tasks = RedisTasks.open(
+                redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100
+            )
             store = blobs or house.house.blobs
             saga = Saga(desk, store, house.house.holds, scanner or BasicScanner(), sandbox, db)
             yield Works(house, tasks, saga, sandbox, db)

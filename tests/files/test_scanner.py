@@ -56,10 +56,10 @@ async def liar(tmp_path: Path, answer: bytes | None) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\0\0\0\0")
         if answer is None:
-            await asyncio.Event().wait()
+            await reader.read()  # until whoever waits for an answer hangs up
         else:
             writer.write(answer)
-            writer.close()
+        writer.close()
 
     server = await asyncio.start_unix_server(serve, tmp_path / "liar.sock")
     try:
