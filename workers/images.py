@@ -96,8 +96,10 @@ def _animation(image: Image.Image, operations: Sequence[str]) -> list[Made]:
     whole = _moving("original", frames, durations, loop, forms) if "compress" in operations else None
     if "resize" in operations:
         small = [fitted(frame, PREVIEW_PIXELS) for frame in frames]
-        same = whole is not None and small[0] is frames[0]
-        made.append(whole._replace(name="preview") if same else _moving("preview", small, durations, loop, forms))
+        if whole is not None and small[0] is frames[0]:
+            made.append(whole._replace(name="preview"))
+        else:
+            made.append(_moving("preview", small, durations, loop, forms))
     return [*made, whole] if whole is not None else made
 
 

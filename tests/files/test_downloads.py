@@ -130,6 +130,16 @@ async def test_who_has_it_already_is_told_so(house: Gateway) -> None:
         ({"Range": "bytes=0-0", "If-Range": etag}, 206),
         ({"Range": "bytes=0-0", "If-Range": modified}, 206),
         ({"Range": "bytes=0-0", "If-Range": '"other"'}, 200),
+        ({"Range": "bytes=0-0", "If-Range": f"W/{etag}"}, 200),
+        ({"If-Match": etag}, 200),
+        ({"If-Match": f'"other", {etag}'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": f"W/{etag}"}, 412),
+        ({"If-Match": etag, "If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200),
+        ({"If-Match": '"other"', "If-None-Match": etag}, 412),
+        ({"If-Unmodified-Since": modified}, 200),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412),
     ):
         answer = await ada.http.get(path, headers=headers)
         assert answer.status_code == status, headers
@@ -273,6 +283,11 @@ async def test_with_signed_addresses_a_download_is_sent_to_the_store(
             assert (answer.status_code, answer.content) == (307, b"")
             assert answer.headers["cache-control"] == "private, no-store"
             assert "X-Amz-Expires=60" in answer.headers["location"]
+            head = await ada.http.head(f"/files/{file_id}/content")  # an address is good for GET alone
+            assert (head.status_code, head.headers["content-length"]) == (200, str(len(ORIGINAL)))
+            assert (
+                await ada.http.get(f"/files/{file_id}/content", headers={"If-None-Match": head.headers["etag"]})
+            ).status_code == 304
             async with httpx.AsyncClient() as http:
                 direct = await http.get(answer.headers["location"])
             assert direct.content == ORIGINAL and direct.headers["content-type"] == "image/webp"

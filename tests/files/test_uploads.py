@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from hashlib import sha256
 from uuid import uuid4
 
@@ -11,10 +12,13 @@ import pytest
 import pytest_asyncio
 
 from domain.file import FILE, FileReceived
-from domain.ids import FileId
+from domain.ids import FileId, UserId
+from domain.limits import UPLOADS_OF_USER_MAX
+from domain.refusals import Busy, TooManyUploads
+from gateway.uploads import Intakes
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
-from tests.houses import Gateway, deployment, until
+from tests.houses import Gateway, Person, deployment, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030005fe02fea135b2d60000000049454e44ae426082")  # fmt: skip
@@ -156,6 +160,72 @@ async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> No
         await until(gone)
     assert await names(house.house.blobs) == before
     assert (await house.house.record.head()).position == position
+
+
+@asynccontextmanager
+async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """An upload by hand, as far as the first bytes of its file."""
+    before = len(gathered(house))
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(
+        f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'.encode()
+    )
+
+    async def begun() -> bool:
+        return len(gathered(house)) > before
+
+    await until(begun)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent for long; but what comes is no upload."""
+    monkeypatch.setattr("gateway.uploads.UPLOAD_IDLE_SECONDS", 0.4)
+    async with begun_upload(house, await house.person()) as (reader, writer):
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        async with running(drip()), asyncio.timeout(10):
+            assert (await reader.read(12)) == b"HTTP/1.1 408"
+
+
+async def test_nobody_alone_takes_all_the_places_for_uploads(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    async with AsyncExitStack() as stack:
+        for _ in range(UPLOADS_OF_USER_MAX):
+            await stack.enter_async_context(begun_upload(house, ada))
+        answer = await ada.http.post("/files/upload", files={"file": ("a", b"one more")})
+        assert (answer.status_code, answer.json()["code"]) == (429, "file.too_many_uploads")
+        assert answer.headers["retry-after"] == "1"
+        await ben.upload(b"somebody else's")
+
+    async def gone() -> bool:
+        return gathered(house) == []
+
+    await until(gone)
+    await ada.upload(b"one more")
+
+
+async def test_places_are_so_many_in_all_and_are_given_back() -> None:
+    places = Intakes(at_once=3, of_user=2)
+    ada, ben = UserId(uuid4()), UserId(uuid4())
+    for _ in range(2):
+        with ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(places.place(ada))
+            with pytest.raises(TooManyUploads), places.place(ada):
+                pass
+            stack.enter_context(places.place(ben))
+            with pytest.raises(Busy), places.place(ben):
+                pass
 
 
 async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
