@@ -66,6 +66,7 @@ from workers.rebuild import Progress, Rebuild, Verdict
 from workers.sweeper import Sweeper
 from workers.tasks import Dispatcher, crew
 
+CANCEL_AGAIN_SECONDS = 3.0
 log = structlog.get_logger()
 
 OPERATOR = Caller(agent="hansard command line")
@@ -153,8 +154,15 @@ async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
         yield
     finally:
         for loop in loops:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            await _ended(loop)
+
+
+async def _ended(loop: "asyncio.Task[None]") -> None:
+    """Cancel a loop until it ends: a cancellation that meets the end of a write to Redis is swallowed (by
+    `asyncio.wait_for` before Python 3.12)."""
+    while not loop.done():
+        loop.cancel()
+        await asyncio.wait([loop], timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def run_gateway(settings: Settings) -> int:

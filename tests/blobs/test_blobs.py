@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from adapters import s3_blobs
 from adapters.s3_blobs import S3Blobs
 from domain.ports import BlobMissing, Blobs, BlobsUnavailable
+from tests.blobs.faulty import Fault, faulty_s3
 from tests.blobs.stores import (
     BUCKET,
     KEY,
@@ -32,9 +33,11 @@ from tests.blobs.stores import (
     staged,
     whole,
 )
+from tests.houses import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NO_SUCH_UPLOAD = ClientError({"Error": {"Code": "NoSuchUpload"}}, "CompleteMultipartUpload")
+FAULTS: tuple[Fault, ...] = ("503", "500")
 LARGE = os.urandom(1024) * (13 * 1024) + b"the last piece"  # three parts
 
 
@@ -267,3 +270,38 @@ async def test_a_refused_joining_is_told_and_nothing_is_left(endpoints: dict[str
         with pytest.raises(BlobsUnavailable):
             await blobs.put(blob, file)
         assert await names(blobs) == set() and os.listdir(blobs.staging()) == []
+
+
+async def test_a_store_that_refuses_for_a_moment_is_asked_again(tmp_path: Path, endpoints: dict[str, str]) -> None:
+    port = free_port()
+    async with faulty_s3(tmp_path / "nanio", port) as s3:
+        endpoint = f"http://127.0.0.1:{port}"
+        await make_bucket(endpoint)
+        async with opened(f"s3://{BUCKET}", tmp_path, endpoint=endpoint) as blobs:
+            for fault in FAULTS:
+                s3.fail(fault, after=0)
+                putting = asyncio.create_task(put(blobs, fault.encode()))
+                await s3.hit.wait()
+                await s3.heal()
+                assert await whole(blobs, await putting) == fault.encode()
+
+
+async def test_who_puts_bytes_that_are_there_already_cannot_tell(stores: dict[str, Blobs]) -> None:
+    """The second put does all that the first did: neither an answer nor its time says that somebody had them."""
+    asked: list[str] = []
+    for store in stores.values():
+        if isinstance(store, S3Blobs):
+            store._client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+        for content in (b"had by two", LARGE):
+            blob, first = staged(store, content)
+            _, second = staged(store, content)
+            inode = second.stat().st_ino
+            asked.clear()
+            await store.put(blob, first)
+            asked_first = asked.copy()
+            await store.put(blob, second)
+            if isinstance(store, S3Blobs):
+                assert asked == asked_first * 2 != []
+            else:
+                assert next((store.staging().parent / "blobs").glob(f"*/{blob}")).stat().st_ino == inode
+            await store.delete(blob)
