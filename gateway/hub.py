@@ -43,6 +43,7 @@ from projections import checkpoints, frames, messages, rooms
 
 log = structlog.get_logger()
 
+DRAIN_WRITE_SECONDS = 0.1
 SWEEP_SECONDS = 2.0
 BEGIN_AGAIN_SECONDS = 0.25
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
@@ -146,6 +147,8 @@ class Hub:
                 seconds = random.uniform(0, spread)
                 connection.say(protocol.frame(spoken.Reconnect(int(seconds * 1000))))
                 group.create_task(self._send_away(connection, seconds))
+        if self._connections:  # what they were told last is on its way
+            await asyncio.sleep(DRAIN_WRITE_SECONDS)
 
     async def _send_away(self, connection: Connection, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -190,6 +193,11 @@ class Hub:
                 await step()
             except RecordUnavailable as error:
                 log.warning("the hub waits for Postgres", reason=str(error))
+
+    @property
+    def follows_record(self) -> bool:
+        """Whether Redis is away, or was until just now: then frames come by the record, somewhat later."""
+        return self._following.left_lanes.is_set()
 
     async def _pause_of_sweeps(self) -> None:
         """Wait until it is time to compare again: at once when the lanes fail, often while they are away."""

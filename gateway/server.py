@@ -7,7 +7,7 @@ ours: sockets are sent away first, then uvicorn stops.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import uvicorn
 from litestar.types import ASGIApp
@@ -18,6 +18,7 @@ from gateway.outlet import HansardProtocol
 SEND_BUFFER_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
 BACKLOG = 2048
+TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
 
 
 class PortTaken(Exception):
@@ -67,13 +68,28 @@ async def serve(
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     await drain()
-    await asyncio.sleep(0.1)
-    server.should_exit = True
+    server.leave()
     await serving
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the process has them."""
+    """uvicorn without its own signal handlers (the process has them), and told when to end instead of looking for it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._left = asyncio.Event()
+
+    def leave(self) -> None:
+        self.should_exit = True
+        self._left.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._left.wait()
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()

@@ -1,14 +1,13 @@
 """Sockets: one client's life, from the handshake to the close.
 
 What is wrong before the upgrade is answered in HTTP; everything later is a reply or a close code. Commands run side by
-side, a bounded number of them; subscribing and unsubscribing happen in the order asked. Feeds are the hub's.
+side, a bounded number of them. What the client hears is its subscriptions' (`gateway/subscriptions.py`).
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
-from itertools import islice
+from collections.abc import Coroutine
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -21,10 +20,9 @@ from adapters.lanes import LanesUnavailable
 from adapters.limits import Meter
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
-from domain.facts import Caller, Stream
-from domain.ids import FileId, MessageId, RoomId, StreamId
+from domain.facts import Caller
+from domain.ids import FileId, MessageId, RoomId
 from domain.limits import (
-    ACCESS_READ_ROOMS_MAX,
     AGENT_CHARS_MAX,
     AUTHENTICATE_SECONDS,
     EXPIRY_NOTICE_SECONDS,
@@ -32,17 +30,14 @@ from domain.limits import (
     HEARTBEAT_SECONDS,
     OPERATIONS_IN_FLIGHT_MAX,
     REASON_CHARS_MAX,
-    SUBSCRIPTIONS_MAX,
 )
-from domain.membership import MEMBERSHIP, Membership, admit, require_member
 from domain.message import MESSAGE
 from domain.ports import Access, Allowance, Head, RecordUnavailable
 from domain.quotas import of_user
-from domain.refusals import BadToken, Limited, Refused, RoomNotFound, SessionRevoked
-from domain.room import ROOM, Room
+from domain.refusals import BadToken, Limited, Refused, SessionRevoked
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol, spoken, throttling
-from gateway.feeds import Connection, Feed
+from gateway.feeds import Connection
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
 from gateway.outlet import EXTENSION, Outlet, prepared
@@ -59,6 +54,7 @@ from gateway.protocol import (
     Typing,
     Unsubscribe,
 )
+from gateway.subscriptions import Subscriptions
 
 log = structlog.get_logger()
 
@@ -77,13 +73,6 @@ async def one_room(socket: WebSocket[Any, Any, Any], house: House, room_id: UUID
     await Session(house, socket, RoomId(room_id)).live()
 
 
-class Reach(NamedTuple):
-    """How far back a member hears a room: all of it, or since joining."""
-
-    joined: int
-    is_since_joining: bool
-
-
 class Session:
     """One socket."""
 
@@ -97,9 +86,9 @@ class Session:
         self._query = query_of(self._scope)
         self._id = uuid4()
         self._connection: Connection
+        self._subscriptions: Subscriptions
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
-        self._subscribing = asyncio.Lock()
         self._meter = Meter(house.terms.quotas.frames, lapsed)
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -147,6 +136,7 @@ class Session:
     async def _serve(self, access: Access, request: int | None) -> None:
         hub, head = self._house.hub, await self._house.record.head()
         self._connection = Connection(self._way, access, write_soon=hub.write_soon, one_room=self._room_id is not None)
+        self._subscriptions = Subscriptions(self._house, self._connection)
         hub.enter(self._connection)
         try:
             # From entering to the hello nothing is awaited, so nothing is told before it.
@@ -204,11 +194,11 @@ class Session:
     async def _open_own_room(self, room_id: RoomId, head: int) -> None:
         """Subscribe `/ws/{room_id}` to its room, from `?after=` and `?record=`."""
         after, record = place_of(self._query)
-        reach = (await self._reach([room_id]))[room_id]
-        if isinstance(reach, Refused):
+        try:
+            await self._subscriptions.open_own_room(room_id, after, record, head)
+        except Refused:
             self._close(protocol.NO_ROOM, "this room is unknown, or not yours")
-            raise SocketGone
-        self._begin(room_id, await self._feed(room_id, reach, after, record, head))
+            raise SocketGone from None
 
     # Frames of the client
 
@@ -263,11 +253,9 @@ class Session:
             throttling.require(await self._allowance(intent))
             match intent:
                 case Subscribe():
-                    async with self._subscribing:
-                        await self._subscribe(intent)
+                    await self._subscriptions.subscribe(intent)
                 case Unsubscribe():
-                    async with self._subscribing:
-                        self._unsubscribe(intent)
+                    await self._subscriptions.unsubscribe(intent)
                 case Send():
                     await self._post(intent)
                 case Edit():
@@ -323,43 +311,6 @@ class Session:
             protocol.reply(intent.id, position=message.position, message_id=message_id, duplicate=is_duplicate)
         )
 
-    async def _subscribe(self, intent: Subscribe) -> None:
-        """Subscribe to one room or many; of many all or none, and `rooms` in the refusal says which were refused why."""
-        wanted: dict[RoomId, int | None] = {RoomId(room): after for room, after in (intent.rooms or {}).items()}
-        if intent.room_id is not None:
-            wanted[RoomId(intent.room_id)] = intent.after
-        if not wanted or (intent.rooms is not None and (intent.room_id, intent.after) != (None, None)):
-            detail = "Name a room_id, perhaps with after; or rooms, each with its own."
-            self._connection.say(protocol.refusal(intent.id, "field.invalid", detail, 422))
-            return
-        if len(self._connection.feeds.keys() | wanted.keys()) > SUBSCRIPTIONS_MAX:
-            detail = f"A socket hears at most {SUBSCRIPTIONS_MAX} rooms."
-            self._connection.say(protocol.refusal(intent.id, "subscriptions.too_many", detail, 409))
-            return
-        head = (await self._house.record.head()).position
-        reaches = await self._reach(wanted)
-        refused = {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}
-        if refused:
-            first = next(iter(refused.values()))
-            rooms = {room_id: each.code for room_id, each in refused.items()} if intent.rooms else UNSET
-            status = problems.status_of(first)
-            self._connection.say(protocol.refusal(intent.id, first.code, first.detail, status, rooms=rooms))
-            return
-        # Feeds first, all of them: the reply comes before the first frame, and after the last one of an old feed.
-        feeds = {
-            room_id: await self._feed(room_id, reach, wanted[room_id], intent.record, head)
-            for room_id, reach in reaches.items()
-            if not isinstance(reach, Refused)
-        }
-        self._connection.say(protocol.reply(intent.id))
-        for room_id, feed in feeds.items():
-            self._begin(room_id, feed)
-
-    def _unsubscribe(self, intent: Unsubscribe) -> None:
-        if (feed := self._connection.feeds.get(RoomId(intent.room_id))) is not None:
-            feed.drop()
-        self._connection.say(protocol.reply(intent.id))
-
     def _type(self, intent: Typing) -> None:
         feed = self._connection.feeds.get(RoomId(intent.room_id))
         if feed is None:
@@ -368,43 +319,6 @@ class Session:
             return
         self._house.hub.presence.typing(feed.room, feed.user_id)
         self._connection.say(protocol.reply(intent.id))
-
-    async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:
-        """Return, for each room, what lets this person hear it, or why they may not.
-
-        It is judged on the record, at or after the head that the caller read before: what ends it later the feed tells.
-        """
-        user_id = self._connection.access.user_id
-        rooms, found = iter(room_ids), dict[RoomId, Reach | Refused]()
-        while some := list(islice(rooms, ACCESS_READ_ROOMS_MAX)):
-            streams: dict[StreamId, Stream[Any]] = {}
-            for room_id in some:
-                streams |= {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
-            folds = await self._house.desk.read(streams)
-            for room_id in some:
-                membership = folds[MEMBERSHIP.id(room_id, user_id)].state
-                found[room_id] = _judged(folds[ROOM.id(room_id)].state, membership)
-        return found
-
-    async def _feed(
-        self, room_id: RoomId, reach: Reach, after: int | None, record: UUID | None, head: int
-    ) -> Feed | None:
-        """Return a feed that may begin; None for a position that this record never gave."""
-        if (record is not None and record != self._house.record_id) or (after is not None and after > head):
-            return None
-        since = reach.joined if reach.is_since_joining else 0
-        place = max(head if after is None else after, since - 1)
-        followed = await self._house.hub.open_room(room_id)
-        return Feed(self._connection, followed, place=place, since=since, joined=reach.joined)
-
-    def _begin(self, room_id: RoomId, feed: Feed | None) -> None:
-        """Begin a feed; None: say that the position is of another record, and hear the room no more."""
-        if feed is not None:
-            self._house.hub.subscribe(feed)
-            return
-        if (earlier := self._connection.feeds.get(room_id)) is not None:
-            earlier.drop()
-        self._connection.say(protocol.frame(spoken.Reset(room_id, "record_changed")))
 
     # Sessions
 
@@ -463,17 +377,6 @@ class Session:
             self._connection.close(code, reason)
         else:
             self._way.close(code, reason)
-
-
-def _judged(room: Room | None, membership: Membership | None) -> Reach | Refused:
-    try:
-        if room is None:
-            raise RoomNotFound
-        admit(membership, is_private=room.is_private)
-        joined = require_member(membership).joined_position
-    except Refused as refused:
-        return refused
-    return Reach(joined, room.history == "joined")
 
 
 ROUTES: list[BaseRouteHandler] = [many_rooms, one_room]

@@ -18,6 +18,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from hypothesis import settings
+from redis.asyncio import Redis
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
@@ -83,10 +84,13 @@ def redis_url(servers: Servers) -> str:
 
 
 async def _spare_the_disk(servers: Servers) -> None:
-    """Have this Postgres not wait for the disk: each test makes and drops a database, and nobody cuts the power here.
+    """Have these servers not wait for the disk: each test makes and drops a database, and nobody cuts the power here.
 
-    Tests that kill a Postgres start one of their own, as an operator would.
+    Tests that kill a server start one of their own, as an operator would.
     """
+    redis = Redis.from_url(servers.redis_url)
+    await redis.config_set("appendonly", "no")
+    await redis.aclose()
     admin = await asyncpg.connect(servers.database("postgres"))
     for setting in ("fsync", "full_page_writes"):
         await admin.execute(f"ALTER SYSTEM SET {setting} = off")

@@ -1,6 +1,7 @@
 """People who use the client library, and wires that fail them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -63,6 +64,39 @@ class Frail:
     def cut(self) -> Closed:
         self.cuts += 1
         return Closed(None, "cut by the test")
+
+
+class Mute:
+    """Dials a gateway; of the first connection nothing but `hello` is heard, though it lives."""
+
+    def __init__(self, house: Gateway) -> None:
+        self.dialled = 0
+        self._dial = dialer(house.base)
+
+    async def dial(self, token: str) -> Wire:
+        self.dialled += 1
+        wire = await self._dial(token)
+        return _MuteWire(wire) if self.dialled == 1 else wire
+
+
+class _MuteWire:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    @property
+    def heard_at(self) -> float:
+        return self._wire.heard_at
+
+    async def send(self, text: str) -> None:
+        await self._wire.send(text)
+
+    async def receive(self) -> str:
+        while json.loads(text := await self._wire.receive())["type"] != "hello":
+            pass
+        return text
+
+    async def close(self) -> None:
+        await self._wire.close()
 
 
 class _FrailWire:

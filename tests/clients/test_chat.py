@@ -10,7 +10,7 @@ import pytest
 from hansard_client import Closed, Event, Notice, Notices, NotLoggedIn, RecordChanged, Refused, Unacknowledged
 from hansard_client.feeds import FEED_EVENTS_MAX
 
-from tests.clients.people import Frail, aged, events, own_id, person
+from tests.clients.people import Frail, Mute, aged, events, own_id, person
 from tests.houses import Gateway, deployment, free_port, gateway
 
 
@@ -252,6 +252,18 @@ async def test_a_send_that_nobody_answers_ends_at_its_time_and_names_its_id(hous
         async with ada.chat() as chat:
             sent = await chat.send(room.id, "hello?", message_id=late.value.message_id)
         assert not sent.duplicate
+
+
+async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_for_on_another(house: Gateway) -> None:
+    async with person(house) as ada:
+        room = await ada.open_room("Lobby")
+        said = await ada.send(room.id, "before")
+        mute = Mute(house)
+        async with ada.chat(dial=mute.dial, patience=0.3) as chat:
+            feed = await chat.subscribe(room.id, after=said.position - 1, timeout=10)
+            assert [event.position for event in await events(feed, 1)] == [said.position]
+            await asyncio.sleep(0.6)  # twice its patience: an answered subscription is not waited for
+        assert mute.dialled == 2
 
 
 async def test_a_draining_gateway_hands_over_to_another(house: Gateway, database_url: str, redis_url: str) -> None:

@@ -1,7 +1,9 @@
-"""Redis is a hint: killed, restarted empty or flushed, it loses nobody anything."""
+"""Redis is a hint: killed, restarted empty, flushed or hanging, it loses nobody anything."""
 
 import asyncio
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +11,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from adapters.clock import lapsed
 from runtime.embedded import Embedded
 from tests.houses import Gateway, deployment
-from tests.lines import line
+from tests.lines import Line, line
+
+HANG_SECONDS = float(os.environ.get("HANG_SECONDS", "0"))  # at least; at most 110, for a test's time is limited
+HEARD_SECONDS = 5.0
 
 
 @pytest.fixture
@@ -43,6 +49,45 @@ async def send_and_hear(house: Gateway, valkey: Embedded, harm: str) -> None:
         assert (await speaker.ask("send", room_id=room_id, content="after"))["ok"]
         (last,) = await listener.events(1)
         assert last["data"]["content"] == "after"
+
+
+async def test_while_redis_hangs_everybody_hears_at_once(database_url: str, valkey: Embedded) -> None:
+    """Its connections stay open and nothing is answered: only time-outs tell. HANG_SECONDS=60 waits that long."""
+    process = valkey._running["valkey"]
+    async with deployment(database_url, valkey.servers.redis_url) as house:
+        ada = await house.person()
+        room_id = await ada.room()
+        async with line(house, ada, room_id) as speaker, line(house, ada, room_id) as listener:
+            await speaker.until("live")
+            await listener.until("live")
+            heard: list[str] = []
+            process.send_signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(HANG_SECONDS + 20):
+                    began = lapsed()
+                    while not house.house.hub.follows_record or lapsed() - began < HANG_SECONDS:
+                        await say_and_hear(speaker, listener, room_id, heard)
+            finally:
+                process.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(20):
+                while house.house.hub.follows_record:
+                    await say_and_hear(speaker, listener, room_id, heard)
+            for _ in range(10):
+                await say_and_hear(speaker, listener, room_id, heard)
+            assert heard == [str(i) for i in range(len(heard))] and len(heard) > 10
+        # From the beginning it is the same once more: nothing was written twice.
+        async with line(house, ada, room_id, "?after=0") as late:
+            events = await late.events(2 + len(heard))  # the room, its founder, what was said
+            assert [event["data"].get("content") for event in events[2:]] == heard
+            assert (await late.frame())["type"] == "live"
+
+
+async def say_and_hear(speaker: Line, listener: Line, room_id: str, heard: list[str]) -> None:
+    """Send the next number; it is acknowledged and heard, whatever Redis does, in a time that a person would bear."""
+    async with asyncio.timeout(HEARD_SECONDS):
+        assert (await speaker.ask("send", room_id=room_id, content=str(len(heard))))["ok"]
+        (event,) = await listener.events(1)
+    heard.append(event["data"]["content"])
 
 
 async def hurt(valkey: Embedded, harm: str) -> None:

@@ -23,6 +23,7 @@ Id = str | UUID
 
 REQUESTS_IN_FLIGHT_MAX = 64
 REPLY_SECONDS = 30.0
+SUBSCRIBE_LOOKS = 6  # how often the wait for a subscription's reply is looked at
 HEARTBEAT_SECONDS = 25.0
 HEARTBEATS_MISSED_MAX = 2.5
 AWAY_SECONDS_MAX = 60.0
@@ -41,8 +42,12 @@ class Chat:
         user_id: str | None = None,
         backoff: Backoff | None = None,
         chance: Random | None = None,
+        patience: float = REPLY_SECONDS,
     ) -> None:
-        """`token` returns an access token that is not the one given, which was refused. `chance` is all randomness."""
+        """`token` returns an access token that is not the one given, which was refused. `chance` is all randomness.
+
+        `patience` is how many seconds a connection has to answer a subscription; then another one is asked.
+        """
         self.error: Exception | None = None
         self.is_over = False
         self.connections = 0
@@ -50,6 +55,7 @@ class Chat:
         self._token_not = token
         self._backoff = backoff or Backoff()
         self._chance = chance or SystemRandom()
+        self._patience = patience
         self._conversation = Conversation(user_id)
         self._feeds: dict[str, Feed] = {}
         self._notices: list[Notices] = []
@@ -61,6 +67,7 @@ class Chat:
         self._back_at = 0.0
         self._heartbeat_seconds = HEARTBEAT_SECONDS
         self._has_progressed = False
+        self._is_held_up = False  # a feed is full, so nothing is read
         self._last_fed: Feed | None = None
         self._error_was_told = False
         self._token: str | None = None
@@ -250,9 +257,16 @@ class Chat:
         """Live one connection, to its end. Raises what ended it."""
         for event in (self._is_expiring, self._is_sent_away):
             event.clear()
+        self._is_held_up = False
         self._heartbeat_seconds = HEARTBEAT_SECONDS
         try:
-            await _first_to_end(self._read(wire), self._write(wire), self._renew(), self._leave_when_sent_away())
+            await _first_to_end(
+                self._read(wire),
+                self._write(wire),
+                self._renew(),
+                self._leave_when_sent_away(),
+                self._leave_when_not_answered(),
+            )
         finally:
             await wire.close()
 
@@ -261,7 +275,9 @@ class Chat:
             # A frame holds at most one event, so only the feed that got the last one can be full. Nothing is awaited
             # between taking a frame and handing it over: a connection's end cannot come in between.
             if self._last_fed is not None:
+                self._is_held_up = True
                 await self._last_fed.has_space()
+                self._is_held_up = False
             for happening in self._conversation.receive(await self._hear(wire)):
                 self._take(happening)
             self._has_news.set()
@@ -300,6 +316,20 @@ class Chat:
         await self._is_sent_away.wait()
         await asyncio.sleep(self._back_at - asyncio.get_running_loop().time())
         raise Closed(None, "the server asked to come back")
+
+    async def _leave_when_not_answered(self) -> None:
+        """Come back where a subscription is not answered though we listen: its feed would else wait for ever."""
+        asked, looks = None, 0
+        while True:
+            await asyncio.sleep(self._patience / SUBSCRIBE_LOOKS)
+            if self._is_held_up:
+                continue
+            if (number := self._conversation.unanswered) != asked:
+                asked, looks = number, 0
+            elif number is not None:
+                looks += 1
+            if looks == SUBSCRIBE_LOOKS:
+                raise Closed(None, f"a subscription was not answered within {self._patience:g} s")
 
     def _take(self, happening: Happening) -> None:
         match happening:

@@ -6,7 +6,9 @@ message its own id. The one exception, a change made on condition of a version, 
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import cache
 from random import Random, SystemRandom
 from typing import Any, Self, TypeVar, Unpack
 from urllib.parse import quote
@@ -15,7 +17,7 @@ from uuid import UUID
 import httpx
 
 from hansard_client.backoff import Backoff
-from hansard_client.chat import Chat, Id
+from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.models import (
     Member,
@@ -44,6 +46,12 @@ NO_ANSWER = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolErr
 Said = TypeVar("Said", User, Room, Member, Message, Version)
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that are trusted: read once, for that takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
 class Client:
     """One person at one server. Every method raises `Refused` where the server says no, `Unreachable` where nobody does.
 
@@ -67,7 +75,12 @@ class Client:
         self._backoff = backoff or Backoff()
         self._patience_seconds = patience_seconds
         self._chance = chance or SystemRandom()
-        self._http = httpx.AsyncClient(base_url=self.url + "/api/v1", timeout=REQUEST_SECONDS, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=self.url + "/api/v1",
+            timeout=REQUEST_SECONDS,
+            transport=transport,
+            verify=_trust() if self.url.startswith("https:") else False,
+        )
         self._renewal = ("", "")
         self._renewing = asyncio.Lock()
         self._renew_at = float("inf")  # of a session that was kept nothing is known until a token is refused
@@ -81,11 +94,19 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    def chat(self, *, dial: Dial | None = None) -> Chat:
-        """Return a chat as this person: `async with client.chat() as chat`. `dial` opens its connections."""
+    def chat(self, *, dial: Dial | None = None, patience: float = REPLY_SECONDS) -> Chat:
+        """Return a chat as this person: `async with client.chat() as chat`.
+
+        `dial` opens its connections; one that has not answered a subscription within `patience` seconds is given up.
+        """
         session = self._require_session()
         return Chat(
-            dial or dialer(self.url), self.token, user_id=session.user.id, backoff=self._backoff, chance=self._chance
+            dial or dialer(self.url),
+            self.token,
+            user_id=session.user.id,
+            backoff=self._backoff,
+            chance=self._chance,
+            patience=patience,
         )
 
     # Sessions

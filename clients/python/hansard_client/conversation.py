@@ -114,6 +114,11 @@ class Conversation:
         """Return up to where everything of a room came out; None: it is not known yet."""
         return self._rooms[room_id].held
 
+    @property
+    def unanswered(self) -> int | None:
+        """The number of the eldest subscribe whose reply is to come on this connection."""
+        return min(self._subscribes, default=None)
+
     def ask(self, kind: str, **fields: Any) -> int:
         """Ask for something and return the request's number; it is repeated on every connection until answered.
 
