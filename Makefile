@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check simulate chaos soak fuzz bench format env clean
+.PHONY: help up test check simulate chaos soak fuzz bench format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -47,6 +47,9 @@ format: $(STAMP) ## Format the code
 
 env: $(STAMP) ## Write .env.example anew from the settings
 	@$(BIN)/python -c "from runtime.settings import example; print(example(), end='')" > .env.example
+
+rights: $(STAMP) ## Write docs/rights.md anew from the table
+	@$(BIN)/python -c "from gateway.rights import rendered; print(rendered(), end='')" > docs/rights.md
 
 clean: ## Remove .venv and caches; data under .hansard stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from commands.desk import Handler, Work
 from domain import audit as decide
-from domain.account import ACCOUNT, require_role
+from domain.account import ACCOUNT, require_right
 from domain.audit import AUDIT_READS, read_key
 
 
@@ -17,7 +17,7 @@ class NoteAuditRead(Struct, frozen=True):
 async def note(command: NoteAuditRead, work: Work) -> None:
     user_id, session_id = work.caller.user_id, work.caller.session_id
     assert user_id and session_id, "the door lets no stranger here"
-    require_role(await work.load(ACCOUNT, user_id), "auditor", "records_manager", "admin")
+    require_right(await work.load(ACCOUNT, user_id), "audit.read")
     minute = int(work.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)
     reads = await work.load_new(AUDIT_READS, key)

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from commands.desk import Handler, Work
-from commands.room import enter_as_member
+from commands.room import enter
 from domain import file as decide
 from domain.account import ACCOUNT, require_active
 from domain.file import FILE, Reason, Variant
@@ -55,7 +55,7 @@ async def may_receive(work: Work, for_room: RoomId | None) -> UserId:
     if for_room is None:
         require_active(await work.load(ACCOUNT, user_id))
     else:
-        await enter_as_member(work, for_room)
+        await enter(work, for_room, "file.upload_for")
     return user_id
 
 

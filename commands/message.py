@@ -7,15 +7,14 @@ at that position, which the file's stream guards.
 from msgspec import Struct
 
 from commands.desk import Handler, Work
-from commands.room import enter, enter_as_member
+from commands.room import enter
 from domain import message as decide
 from domain.file import FILE, share, shown
-from domain.ids import FileId, MessageId, RoomId
+from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
-from domain.membership import require_member
 from domain.message import MESSAGE
-from domain.refusals import MessageNotFound, ReplyTargetUnknown, RoomNotFound
-from domain.room import require_open
+from domain.refusals import ReplyTargetUnknown
+from domain.rights import MessageOperation, Relation, unknown
 
 
 class PostMessage(Struct, frozen=True):
@@ -47,7 +46,7 @@ async def post(command: PostMessage, work: Work) -> None:
     message = await work.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await work.load(FILE, command.file_id)
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
-        await enter_as_member(work, command.room_id)
+        await enter(work, command.room_id, "message.post")
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -76,35 +75,29 @@ async def post(command: PostMessage, work: Work) -> None:
 
 
 async def edit(command: EditMessage, work: Work) -> None:
-    message = await work.load(MESSAGE, command.message_id)
-    await reach(work, message)
-    assert work.caller.user_id
-    decide.require_editable(message, by=work.caller.user_id)
+    message, relation, user_id = await reach(work, command.message_id, "message.edit")
+    decide.require_editable(message, by=user_id, relation=relation)
     _decide_version(command, work)
-    events = decide.edit(message, by=work.caller.user_id, content=command.content)
+    events = decide.edit(message, by=user_id, relation=relation, content=command.content)
     work.write(MESSAGE, command.message_id, events=events)
 
 
 async def delete(command: DeleteMessage, work: Work) -> None:
-    message = await work.load(MESSAGE, command.message_id)
-    moderates = await reach(work, message)
-    assert work.caller.user_id
-    events = decide.delete(message, by=work.caller.user_id, moderates=moderates)
+    message, relation, user_id = await reach(work, command.message_id, "message.delete")
+    events = decide.delete(message, by=user_id, relation=relation)
     _decide_version(command, work)
     work.write(MESSAGE, command.message_id, events=events)
 
 
-async def reach(work: Work, message: decide.Message | None) -> bool:
-    """Refuse who may not change anything in the message's room; answers whether the caller moderates it."""
+async def reach(
+    work: Work, message_id: MessageId, operation: MessageOperation
+) -> tuple[decide.Message, Relation, UserId]:
+    """Return a message, what the caller is to its room, and the caller; refuse who may not do this there at all."""
+    message = await work.load(MESSAGE, message_id)
     if message is None:
-        raise MessageNotFound
-    try:
-        room, membership, _ = await enter(work, message.room_id)
-    except RoomNotFound:
-        raise MessageNotFound from None
-    member = require_member(membership)
-    require_open(room)
-    return member.role in ("owner", "admin")
+        raise unknown(operation)
+    entered = await enter(work, message.room_id, operation)
+    return message, entered.member.relation, entered.user_id
 
 
 def _decide_version(command: EditMessage | DeleteMessage, work: Work) -> None:

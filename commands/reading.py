@@ -6,7 +6,6 @@ from commands.desk import Handler, Work
 from commands.room import enter
 from domain import reading as decide
 from domain.ids import RoomId
-from domain.membership import require_member
 from domain.reading import READING
 
 
@@ -16,8 +15,7 @@ class MarkRead(Struct, frozen=True):
 
 
 async def mark(command: MarkRead, work: Work) -> None:
-    _, membership, user_id = await enter(work, command.room_id)
-    require_member(membership)
+    _, _, user_id = await enter(work, command.room_id, "room.mark_read")
     reading = await work.load(READING, command.room_id, user_id)
     events = decide.mark(
         reading, room_id=command.room_id, user_id=user_id, position=command.position, head=await work.head()

@@ -1,14 +1,16 @@
 """Rooms: opening, changing, archiving. `enter` is what every command in a room asks first."""
 
+from typing import NamedTuple
+
 from msgspec import UNSET, Struct, UnsetType
 
 from commands.desk import Handler, Work
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import RoomId, UserId
-from domain.membership import MEMBERSHIP, MemberJoined, MemberRole, Membership, admit, require_member, require_role
+from domain.membership import MEMBERSHIP, MemberJoined, Membership, relation_of
 from domain.message import require_version
-from domain.refusals import RoomNotFound
+from domain.rights import RoomOperation, require_in_room
 from domain.room import ROOM, History, Room
 from domain.text import check_room_description, check_room_name
 
@@ -38,34 +40,30 @@ class ArchiveRoom(Struct, frozen=True):
     version: int | None = None
 
 
-async def enter(work: Work, room_id: RoomId) -> tuple[Room, Membership | None, UserId]:
-    """Load the room, the caller's membership and account; refuse whoever may not know of the room, or is banned."""
+class Entered(NamedTuple):
+    """Who was let into a room, and as what."""
+
+    room: Room
+    membership: Membership | None
+    user_id: UserId
+
+    @property
+    def member(self) -> Membership:
+        """The caller's membership, where the operation is for members only."""
+        assert self.membership is not None and self.membership.role is not None, "the table lets nobody else do this"
+        return self.membership
+
+
+async def enter(work: Work, room_id: RoomId, operation: RoomOperation) -> Entered:
+    """Load the room, the caller's membership and account; refuse whoever may not do this there."""
     user_id = work.caller.user_id
     assert user_id, "the door lets no stranger here"
     room, membership, account = await work.load_all(
         (ROOM, (room_id,)), (MEMBERSHIP, (room_id, user_id)), (ACCOUNT, (user_id,))
     )
     require_active(account)
-    if room is None:
-        raise RoomNotFound
-    admit(membership, is_private=room.is_private)
-    return room, membership, user_id
-
-
-async def enter_as_member(work: Work, room_id: RoomId) -> tuple[Room, Membership, UserId]:
-    """The same for what only members may do, in a room that is not archived."""
-    room, membership, user_id = await enter(work, room_id)
-    member = require_member(membership)
-    decide.require_open(room)
-    return room, member, user_id
-
-
-async def enter_as(work: Work, room_id: RoomId, *roles: MemberRole) -> tuple[Room, Membership, UserId]:
-    """The same for what only these roles may do."""
-    room, membership, user_id = await enter(work, room_id)
-    member = require_role(membership, *roles)
-    decide.require_open(room)
-    return room, member, user_id
+    require_in_room(operation, None if room is None else room.kind, relation_of(membership))
+    return Entered(room, membership, user_id)
 
 
 async def open_room(command: OpenRoom, work: Work) -> None:
@@ -91,7 +89,7 @@ async def open_room(command: OpenRoom, work: Work) -> None:
 
 
 async def change(command: ChangeRoom, work: Work) -> None:
-    room, _, user_id = await enter_as(work, command.room_id, "owner", "admin")
+    room, _, user_id = await enter(work, command.room_id, "room.change")
     require_version(work.version(ROOM, command.room_id), command.version)
     if isinstance(command.name, str):
         check_room_name(command.name)
@@ -109,8 +107,7 @@ async def change(command: ChangeRoom, work: Work) -> None:
 
 
 async def archive(command: ArchiveRoom, work: Work) -> None:
-    room, membership, user_id = await enter(work, command.room_id)
-    require_role(membership, "owner")
+    room, _, user_id = await enter(work, command.room_id, "room.archive")
     require_version(work.version(ROOM, command.room_id), command.version)
     work.write(ROOM, command.room_id, events=decide.archive(room, by=user_id))
 

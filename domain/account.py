@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.refusals import AccountDeactivated, AccountNotFound, RoleNeeded, WrongPassword
+from domain.refusals import AccountDeactivated, AccountNotFound, WrongPassword
+from domain.rights import PersonalOperation, as_whom
 
 AccountRole = Literal["auditor", "records_manager", "admin"]
 ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")
@@ -186,11 +187,12 @@ def require_active(account: Account | None) -> Account:
     return require_known(account)
 
 
-def require_role(account: Account | None, *roles: AccountRole) -> Account:
-    """Refuse whoever has none of these roles."""
+def require_right(account: Account | None, operation: PersonalOperation) -> Account:
+    """Refuse whom neither being a person nor any of their roles lets do this."""
     account = require_active(account)
-    if account.roles.isdisjoint(roles):
-        raise RoleNeeded
+    refusal = as_whom(operation, "person")
+    if refusal is not None and all(as_whom(operation, role) for role in account.roles):
+        raise refusal
     return account
 
 

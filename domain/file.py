@@ -21,6 +21,7 @@ from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.limits import FILE_NAME_CHARS_MAX
 from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.rights import FileRelation, of_file
 from domain.shown import FileStatus, Form, Scan, Shown
 from domain.text import INVISIBLE, LINE_BREAKING
 
@@ -199,9 +200,11 @@ def receive(
 def share(
     file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
 ) -> tuple[FileEvent, ...]:
-    """Have a message show it: only the uploader may; before it is completed in one room, afterwards in any."""
-    if file is None or file.uploader_id != by:
-        raise FileNotFound(pointer="/file_id")
+    """Have a message show it: before it is completed in one room, afterwards in any."""
+    relation: FileRelation = "uploader" if file is not None and file.uploader_id == by else "nobody"
+    if (refusal := of_file("file.share", relation)) is not None:
+        raise refusal(pointer="/file_id")
+    assert file is not None, "what is not there has no uploader"
     if message_type == "image" and not file.mime_type.startswith("image/"):
         raise Invalid("This file is no picture; its message is of type file.", pointer="/message_type")
     if file.status == "failed":

@@ -1,7 +1,7 @@
 """Membership: what one person is in one room. One stream per pair, so that two people joining never collide.
 
-The key of a membership's stream is (room, user). The rules of who may do what to whom stand here; that a room keeps an
-owner is the room's own to say.
+The key of a membership's stream is (room, user). Who may do what to whom is said by `domain/rights.py`; that a room keeps
+an owner is the room's own to say.
 """
 
 from typing import ClassVar, Literal, assert_never
@@ -9,9 +9,10 @@ from typing import ClassVar, Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain import rights
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.refusals import Banned, MemberNotFound, NotAMember, RoleTooLow, RoomNotFound
+from domain.rights import Relation
 
 MemberRole = Literal["owner", "admin", "member"]
 
@@ -55,98 +56,82 @@ MemberEvent = MemberJoined | MemberLeft | MemberRemoved | MemberRoleChanged
 
 
 class Membership(Struct, frozen=True):
-    """`role` None: was in the room once, and is not now. `joined_position` is that of the latest joining."""
+    """What somebody is to a room who was in it at least once. `joined_position` is that of the latest joining."""
 
     room_id: RoomId
     user_id: UserId
-    role: MemberRole | None
-    is_banned: bool
+    relation: Relation
     joined_position: int
 
+    @property
+    def role(self) -> MemberRole | None:
+        """None: was in the room once, and is not now."""
+        match self.relation:
+            case "member" | "admin" | "owner":
+                return self.relation
+        return None
 
-def join(
-    membership: Membership | None, *, room_id: RoomId, user_id: UserId, is_private: bool
-) -> tuple[MemberEvent, ...]:
-    """Enter a public room; a member already changes nothing."""
+
+def relation_of(membership: Membership | None) -> Relation:
+    """Return what somebody is to a room; without a membership they never were in it."""
+    return "stranger" if membership is None else membership.relation
+
+
+def join(membership: Membership | None, *, room_id: RoomId, user_id: UserId) -> tuple[MemberEvent, ...]:
+    """Enter a room; a member already changes nothing."""
     if membership is not None and membership.role is not None:
         return ()
-    if is_private:
-        raise RoomNotFound
-    if membership is not None and membership.is_banned:
-        raise Banned
     return (MemberJoined(room_id, user_id, "member", by=user_id),)
 
 
-def leave(membership: Membership | None) -> tuple[MemberEvent, ...]:
-    membership = require_member(membership)
+def leave(membership: Membership) -> tuple[MemberEvent, ...]:
     return (MemberLeft(membership.room_id, membership.user_id),)
 
 
 def put(
-    by: Membership | None, target: Membership | None, *, room_id: RoomId, user_id: UserId, role: MemberRole
+    by: Membership, target: Membership | None, *, room_id: RoomId, user_id: UserId, role: MemberRole
 ) -> tuple[MemberEvent, ...]:
-    """Add somebody (owners and admins; only owners add above `member`), or change a role (owners only).
-
-    Adding a banned person lifts the ban. The same role again changes nothing.
-    """
-    by = require_role(by, "owner", "admin")
-    if by.role != "owner" and role != "member":
-        raise RoleTooLow("Only an owner gives a role above member.")
+    """Add somebody, or change a role. Adding a banned person lifts the ban; the same role again changes nothing."""
+    if (refusal := rights.of_member(putting(role), by.relation, _target(target, by=by.user_id))) is not None:
+        raise refusal
     if target is None or target.role is None:
         return (MemberJoined(room_id, user_id, role, by=by.user_id),)
     if target.role == role:
         return ()
-    require_role(by, "owner")
     return (MemberRoleChanged(room_id, user_id, role, by=by.user_id),)
 
 
-def remove(by: Membership | None, target: Membership | None, *, ban: bool) -> tuple[MemberEvent, ...]:
-    """Remove somebody of a lower role (owners may remove anybody); nobody removes themselves: that is leaving."""
-    by = require_role(by, "owner", "admin")
-    if target is None or target.role is None:
-        raise MemberNotFound
-    if target.user_id == by.user_id:
-        raise RoleTooLow("To go, leave the room.")
-    if by.role == "admin" and target.role != "member":
-        raise RoleTooLow("An admin removes members only.")
+def putting(role: MemberRole) -> Literal["member.put", "member.promote"]:
+    """Return the operation that gives this role."""
+    return "member.put" if role == "member" else "member.promote"
+
+
+def remove(by: Membership, target: Membership | None, *, ban: bool) -> tuple[MemberEvent, ...]:
+    """Remove somebody."""
+    if (refusal := rights.of_member("member.remove", by.relation, _target(target, by=by.user_id))) is not None:
+        raise refusal
+    assert target is not None, "who was never in the room is not found"
     return (MemberRemoved(target.room_id, target.user_id, by=by.user_id, banned=ban),)
 
 
-def require_member(membership: Membership | None) -> Membership:
-    if membership is None or membership.role is None:
-        raise NotAMember
-    return membership
-
-
-def require_role(membership: Membership | None, *roles: MemberRole) -> Membership:
-    membership = require_member(membership)
-    if membership.role not in roles:
-        raise RoleTooLow
-    return membership
-
-
-def admit(membership: Membership | None, *, is_private: bool) -> None:
-    """Refuse whoever may not know of the room (404), or may, and is banned from it (403)."""
-    if membership is not None and membership.role is not None:
-        return
-    if is_private:
-        raise RoomNotFound
-    if membership is not None and membership.is_banned:
-        raise Banned
+def _target(target: Membership | None, *, by: UserId) -> rights.MemberTarget:
+    if target is None or target.role is None:
+        return "outsider"
+    return "oneself" if target.user_id == by else target.role
 
 
 def evolve(membership: Membership | None, fact: Recorded[MemberEvent]) -> Membership:
     event = fact.event
     if isinstance(event, MemberJoined):
-        return Membership(event.room_id, event.user_id, event.role, False, fact.position)
+        return Membership(event.room_id, event.user_id, event.role, fact.position)
     assert membership is not None, "nobody leaves before they joined"
     match event:
         case MemberLeft():
-            return replace(membership, role=None)
+            return replace(membership, relation="left")
         case MemberRemoved():
-            return replace(membership, role=None, is_banned=event.banned)
+            return replace(membership, relation="banned" if event.banned else "removed")
         case MemberRoleChanged():
-            return replace(membership, role=event.role)
+            return replace(membership, relation=event.role)
         case _:
             assert_never(event)
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from domain.facts import Event, Recorded, Stream
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import KINDS, MessageType
-from domain.refusals import MessageDeletedAlready, MessageIdTaken, MessageNotFound, NotYourMessage, Stale
+from domain.refusals import MessageDeletedAlready, MessageIdTaken, Stale
+from domain.rights import Relation, of_message
 from domain.shown import Shown
 
 
@@ -118,9 +119,9 @@ def post(
     return ()
 
 
-def edit(message: Message | None, *, by: UserId, content: str) -> tuple[MessageEvent, ...]:
-    """Replace the text; only the sender may, and the same words again change nothing."""
-    message = require_editable(message, by=by)
+def edit(message: Message, *, by: UserId, relation: Relation, content: str) -> tuple[MessageEvent, ...]:
+    """Replace the text; the same words again change nothing. `relation` is what `by` is to the room."""
+    require_editable(message, by=by, relation=relation)
     KINDS[message.message_type].check(content, message.file_id)
     if message.content == content:
         return ()
@@ -132,12 +133,10 @@ def edit(message: Message | None, *, by: UserId, content: str) -> tuple[MessageE
     )  # fmt: skip
 
 
-def delete(message: Message | None, *, by: UserId, moderates: bool) -> tuple[MessageEvent, ...]:
-    """Leave a tombstone; the sender may, and who moderates the room. Deleting again changes nothing."""
-    if message is None:
-        raise MessageNotFound
-    if message.sender_id != by and not moderates:
-        raise NotYourMessage
+def delete(message: Message, *, by: UserId, relation: Relation) -> tuple[MessageEvent, ...]:
+    """Leave a tombstone; deleting again changes nothing. `relation` is what `by` is to the room."""
+    if (refusal := of_message("message.delete", relation, is_sender=message.sender_id == by)) is not None:
+        raise refusal
     if message.is_deleted:
         return ()
     return (
@@ -148,15 +147,12 @@ def delete(message: Message | None, *, by: UserId, moderates: bool) -> tuple[Mes
     )  # fmt: skip
 
 
-def require_editable(message: Message | None, *, by: UserId) -> Message:
+def require_editable(message: Message, *, by: UserId, relation: Relation) -> None:
     """Refuse what cannot be edited, by this person or at all."""
-    if message is None:
-        raise MessageNotFound
-    if message.sender_id != by:
-        raise NotYourMessage
+    if (refusal := of_message("message.edit", relation, is_sender=message.sender_id == by)) is not None:
+        raise refusal
     if message.is_deleted:
         raise MessageDeletedAlready
-    return message
 
 
 def require_version(actual: int, wanted: int | None) -> None:

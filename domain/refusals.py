@@ -141,6 +141,18 @@ class RoleTooLow(Forbidden, code="room.role_too_low"):
     """Your role in this room does not allow this."""
 
 
+class OnlyOwnersPromote(RoleTooLow):
+    """Only an owner gives a role above member."""
+
+
+class LeaveInstead(RoleTooLow):
+    """To go, leave the room."""
+
+
+class OnlyMembersRemoved(RoleTooLow):
+    """An admin removes members only."""
+
+
 class RoomArchived(Contradicted, code="room.archived"):
     """This room is archived: its history stays, nothing can be written any more."""
 

@@ -1,6 +1,6 @@
 """Room: a place to talk. Its stream also holds the set of its owners, so that it always keeps one.
 
-What a person may do in it is their membership's to say (`domain/membership.py`).
+What a person may do in it, and nobody in an archived one, is said by `domain/rights.py` before anything is decided here.
 """
 
 from typing import ClassVar, Literal, assert_never
@@ -12,9 +12,11 @@ from msgspec.structs import replace
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.limits import ROOM_OWNERS_MAX
-from domain.refusals import LastOwner, RoomArchived, RoomNotFound, TooManyOwners
+from domain.refusals import LastOwner, TooManyOwners
+from domain.rights import RoomKind
 
 History = Literal["shared", "joined"]
+STAYS = "an archived room stays as it is"
 
 
 class _OfRoom(Event, frozen=True):
@@ -88,6 +90,12 @@ class Room(Struct, frozen=True):
     owner_ids: tuple[UserId, ...]
     is_archived: bool
 
+    @property
+    def kind(self) -> RoomKind:
+        if self.is_archived:
+            return "private archived" if self.is_private else "archived"
+        return "private" if self.is_private else "public"
+
 
 def open_room(
     *, room_id: RoomId, name: str, description: str | None, is_private: bool, owner_id: UserId
@@ -96,7 +104,7 @@ def open_room(
 
 
 def change(
-    room: Room | None,
+    room: Room,
     *,
     name: str | UnsetType = UNSET,
     description: str | None | UnsetType = UNSET,
@@ -105,7 +113,7 @@ def change(
     by: UserId,
 ) -> tuple[RoomEvent, ...]:
     """Change what is given; UNSET stays as it is, and the same again changes nothing."""
-    room = require_open(room)
+    assert not room.is_archived, STAYS
     after = RoomChanged(
         room_id=room.room_id,
         name=room.name if name is UNSET else name,
@@ -118,15 +126,14 @@ def change(
     return () if before == (after.name, after.description, after.is_private, after.history) else (after,)
 
 
-def archive(room: Room | None, *, by: UserId) -> tuple[RoomEvent, ...]:
-    room = require_known(room)
+def archive(room: Room, *, by: UserId) -> tuple[RoomEvent, ...]:
     if room.is_archived:
         return ()
     return (RoomArchivedEvent(room.room_id, by, room.name, room.description, room.is_private, room.history),)
 
 
-def add_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:
-    room = require_open(room)
+def add_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
+    assert not room.is_archived, STAYS
     if user_id in room.owner_ids:
         return ()
     if len(room.owner_ids) >= ROOM_OWNERS_MAX:
@@ -134,26 +141,14 @@ def add_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:
     return (OwnersChanged(room.room_id, (*room.owner_ids, user_id)),)
 
 
-def remove_owner(room: Room | None, *, user_id: UserId) -> tuple[RoomEvent, ...]:
+def remove_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
     """Take one owner from the set; the last one is refused."""
-    room = require_open(room)
+    assert not room.is_archived, STAYS
     if user_id not in room.owner_ids:
         return ()
     if len(room.owner_ids) == 1:
         raise LastOwner
     return (OwnersChanged(room.room_id, tuple(owner for owner in room.owner_ids if owner != user_id)),)
-
-
-def require_known(room: Room | None) -> Room:
-    if room is None:
-        raise RoomNotFound
-    return room
-
-
-def require_open(room: Room | None) -> Room:
-    if require_known(room).is_archived:
-        raise RoomArchived
-    return require_known(room)
 
 
 def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:

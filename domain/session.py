@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
 from domain.limits import REFRESH_RETRY_SECONDS
-from domain.refusals import BadRefreshToken, SessionNotFound, SessionRevoked
+from domain.refusals import BadRefreshToken, SessionRevoked
+from domain.rights import of_session
 
 # revoked: by its owner, from another session. too_many: a newer one took its place.
 EndReason = Literal["logout", "reuse", "deactivated", "revoked", "password_changed", "password_reset", "too_many"]
@@ -144,8 +145,10 @@ def evolve(session: Session | None, fact: Recorded[SessionEvent]) -> Session:
 
 def require_own(session: Session | None, user_id: UserId) -> Session:
     """Refuse somebody else's session as if it were not there."""
-    if session is None or session.user_id != user_id:
-        raise SessionNotFound
+    refusal = of_session("session.end", is_own=session is not None and session.user_id == user_id)
+    if refusal is not None:
+        raise refusal
+    assert session is not None, "what is not there is nobody's own"
     return session
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 from adapters.audit import AuditEntry, Filter
 from commands.audit import NoteAuditRead
 from commands.desk import Work
-from domain.account import ACCOUNT, require_role
+from domain.account import ACCOUNT, require_right
 from domain.facts import Caller
 from domain.ids import RecordId
 from domain.refusals import Unknown
@@ -36,7 +36,7 @@ async def admit_auditors(house: House, caller: Caller, path: dict[str, Any]) -> 
     """Refuse who has none of the roles, as the record has it now."""
 
     async def probe(work: Work) -> None:
-        require_role(await work.load(ACCOUNT, me(caller)), "auditor", "records_manager", "admin")
+        require_right(await work.load(ACCOUNT, me(caller)), "audit.read")
 
     await house.desk.admit(probe, caller)
 

@@ -1,4 +1,5 @@
-"""The door: who may come in. In front of everything else, and shut unless `PUBLIC` says otherwise.
+"""The door: who may come in. In front of everything else, and shut unless `PUBLIC` says otherwise
+(`gateway/rights.py`).
 
 It compares the method and the exact path before anything is routed, so no spelling of a path opens it. What it lets in
 carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets.py`), by the same rules.
@@ -19,28 +20,11 @@ from domain.ports import Access, Clock, Db, Tokens
 from domain.refusals import BadToken, Limited, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
+from gateway.rights import PUBLIC
 from gateway.security import Refusals
 from gateway.throttling import Throttle
 from projections import sessions, users
 
-PUBLIC: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("POST", "/api/v1/auth/register"),
-        ("POST", "/api/v1/auth/login"),
-        ("POST", "/api/v1/auth/refresh"),
-        ("POST", "/api/v1/auth/verify-email"),
-        ("POST", "/api/v1/auth/password/forgot"),
-        ("POST", "/api/v1/auth/password/reset"),
-        ("GET", "/api/v1/meta"),
-        ("GET", "/.well-known/jwks.json"),
-        ("GET", "/livez"),
-        ("GET", "/readyz"),
-        ("GET", "/metrics"),
-        ("GET", "/schema"),
-        ("GET", "/schema/openapi.json"),
-        ("GET", "/asyncapi.json"),
-    }
-)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.

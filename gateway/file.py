@@ -58,7 +58,7 @@ class StatusView(Struct, frozen=True):
 
 async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not know of the file."""
-    await _seen(house, caller, path["file_id"])
+    await files.seen(house.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
 @post("/files/upload", status_code=202, request_max_body_size=None)
@@ -92,13 +92,13 @@ async def upload(
 @get("/files/{file_id:uuid}", opt={"admit": admit})
 async def read_file(file_id: UUID, house: House, caller: Caller) -> Response[FileView]:
     """Return what is known of a file."""
-    return shown((await _seen(house, caller, file_id)).view)
+    return shown((await files.seen(house.db, me(caller), FileId(file_id), "file.read")).view)
 
 
 @get("/files/{file_id:uuid}/status", opt={"admit": admit})
 async def read_status(file_id: UUID, house: House, caller: Caller) -> Response[StatusView]:
     """Return how far a file is, and what was made of it."""
-    view = (await _seen(house, caller, file_id)).view
+    view = (await files.seen(house.db, me(caller), FileId(file_id), "file.status")).view
     return shown(StatusView(**{name: getattr(view, name) for name in StatusView.__struct_fields__}))
 
 
@@ -164,16 +164,9 @@ async def _take_bytes(request: Request[Any, Any, Any], house: House, caller: Cal
         )  # fmt: skip
 
 
-async def _seen(house: House, caller: Caller, file_id: UUID) -> StoredFile:
-    stored = await files.seen(house.db, me(caller), FileId(file_id))
-    if stored is None:
-        raise FileNotFound
-    return stored
-
-
 async def _completed(house: House, caller: Caller, file_id: UUID) -> StoredFile:
     """Return a file that may be downloaded at this moment by this person."""
-    stored = await _seen(house, caller, file_id)
+    stored = await files.seen(house.db, me(caller), FileId(file_id), "file.download")
     if stored.view.error is not None:
         raise Problem(409, "file.failed", stored.view.error.detail)
     if stored.view.status != "completed" or not stored.storage_path:

@@ -12,11 +12,10 @@ from domain.facts import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports import Receipt
-from domain.refusals import RoomNotFound
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
-from gateway.room import admit, admit_moderators, me
+from gateway.room import admitting, me
 from projections import members
 from projections.members import MemberView
 
@@ -31,14 +30,14 @@ class MembershipView(Struct, frozen=True):
     role: MemberRole
 
 
-@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admit})
+@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.join")})
 async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
     outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
     return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
-@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admit})
+@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.leave")})
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
     outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
@@ -51,20 +50,18 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/members", opt={"admit": admit, "cursor": place_at})
+@get("/rooms/{room_id:uuid}/members", opt={"admit": admitting("member.list"), "cursor": place_at})
 async def list_members(
     room_id: UUID, house: House, caller: Caller, cursor: str | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
     """List the members of a room in the order they joined."""
     after = None if cursor is None else place_at(cursor, house.record_id)
     found = await members.page(house.db, me(caller), RoomId(room_id), after=after, limit=limit)
-    if found is None:
-        raise RoomNotFound
     following = cursor_of(house.record_id, "members", *found[-1][1]) if len(found) == limit else None
     return shown(Page([member for member, _ in found], following))
 
 
-@put("/rooms/{room_id:uuid}/members/{user_id:uuid}", opt={"admit": admit_moderators})
+@put("/rooms/{room_id:uuid}/members/{user_id:uuid}", opt={"admit": admitting("member.put")})
 async def put_member(
     room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
 ) -> Response[MembershipView]:
@@ -73,7 +70,7 @@ async def put_member(
     return written(house, caller, outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
 
 
-@delete("/rooms/{room_id:uuid}/members/{user_id:uuid}", status_code=204, opt={"admit": admit_moderators})
+@delete("/rooms/{room_id:uuid}/members/{user_id:uuid}", status_code=204, opt={"admit": admitting("member.remove")})
 async def remove_member(
     room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
 ) -> Response[None]:

@@ -11,19 +11,18 @@ from msgspec import Meta, Struct
 
 from commands.desk import Outcome, Work
 from commands.message import DeleteMessage, EditMessage, PostMessage, reach
-from commands.room import enter_as_member
 from domain.facts import Caller
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.limits import MESSAGE_CHARS_MAX
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
-from domain.refusals import MessageNotFound, RoomNotFound, SystemMessage
+from domain.refusals import MessageNotFound, SystemMessage
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import FieldError, Problem, record_changed
-from gateway.room import admit, me
+from gateway.room import admitting, me
 from projections import messages
 from projections.messages import MessageView, view_of
 
@@ -56,28 +55,17 @@ class VersionView(Struct, frozen=True):
     deleted: bool
 
 
-async def admit_senders(house: House, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not write in the room."""
-
-    async def probe(work: Work) -> None:
-        await enter_as_member(work, RoomId(path["room_id"]))
-
-    await house.desk.admit(probe, caller)
-
-
 async def admit_readers(house: House, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not read the message."""
-    if await messages.seen(house.db, me(caller), MessageId(path["message_id"])) is None:
-        raise MessageNotFound
+    await messages.seen(house.db, me(caller), MessageId(path["message_id"]))
 
 
 async def admit_editors(house: House, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not edit the message."""
 
     async def probe(work: Work) -> None:
-        message = await work.load(MESSAGE, path["message_id"])
-        await reach(work, message)
-        require_editable(message, by=me(caller))
+        message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.edit")
+        require_editable(message, by=user_id, relation=relation)
 
     await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
 
@@ -86,11 +74,13 @@ async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> 
     """Refuse who may not delete the message."""
 
     async def probe(work: Work) -> None:
-        message = await work.load(MESSAGE, path["message_id"])
-        moderates = await reach(work, message)
-        decide_deletion(message, by=me(caller), moderates=moderates)
+        message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.delete")
+        decide_deletion(message, by=user_id, relation=relation)
 
     await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+
+
+admit_listing = admitting("message.list")
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
@@ -99,7 +89,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit, "cursor": place_at})
+@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit_listing, "cursor": place_at})
 async def list_messages(
     room_id: UUID,
     house: House,
@@ -113,7 +103,7 @@ async def list_messages(
 ) -> Response[Page[MessageView]]:
     """List messages, newest first; `after` a position oldest first, `around` one ascending."""
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
-        await admit(house, caller, {"room_id": room_id})
+        await admit_listing(house, caller, {"room_id": room_id})
         detail = "Only one of before, after, around and cursor can be asked for."
         raise Problem(422, "query.invalid", detail, errors=[FieldError("?cursor", "query.invalid", detail)])
     if cursor is not None:
@@ -123,8 +113,6 @@ async def list_messages(
         house.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
     )  # fmt: skip
-    if found is None:
-        raise RoomNotFound
     await _require_of_record(house, found, after, around)
     following = None
     if len(found) == limit and around is None:
@@ -133,7 +121,7 @@ async def list_messages(
     return shown(Page(await messages.with_files(house.db, found), following))
 
 
-@post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_senders})
+@post("/rooms/{room_id:uuid}/messages", opt={"admit": admitting("message.post")})
 async def send(
     room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
 ) -> Response[MessageView]:
@@ -164,8 +152,6 @@ async def read_message(
 ) -> Response[MessageView]:
     """Return a message; with `?render=html` its text as sanitised HTML too."""
     message = await messages.seen(house.db, me(caller), MessageId(message_id), html=render == "html")
-    if message is None:
-        raise MessageNotFound
     [message] = await messages.with_files(house.db, [message])
     return shown(message, version=message.version)
 
@@ -195,9 +181,7 @@ async def delete_message(message_id: UUID, house: House, caller: Caller, if_matc
 @get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers})
 async def read_history(message_id: UUID, house: House, caller: Caller) -> Response[Page[VersionView]]:
     """List every version of a message, the first first."""
-    message = await messages.seen(house.db, me(caller), MessageId(message_id))
-    if message is None:
-        raise MessageNotFound
+    message = await messages.seen(house.db, me(caller), MessageId(message_id), "message.versions")
     stream_id = MESSAGE.id(message_id)
     facts = (await house.record.streams([stream_id]))[stream_id]
     deleted = message.deleted or any(isinstance(fact.event, MessageDeleted) for fact in facts)
@@ -228,7 +212,7 @@ async def _unless_system(house: House, caller: Caller, message_id: UUID, change:
         return await change
     except MessageNotFound:
         message = await messages.seen(house.db, me(caller), MessageId(message_id))
-        if message is not None and message.message_type == "system":
+        if message.message_type == "system":
             raise SystemMessage from None
         raise
 

@@ -9,18 +9,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from commands.desk import Work
-from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter, enter_as
+from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from domain.facts import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.limits import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
-from domain.membership import require_role
 from domain.ports import Receipt
 from domain.refusals import RoomNotFound
+from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.pages import LIMIT, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import behind
+from gateway.requests import Admit
 from projections import rooms
 from projections.rooms import RoomView
 
@@ -49,32 +50,16 @@ def me(caller: Caller) -> UserId:
     return caller.user_id
 
 
-async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not know of the room."""
+def admitting(operation: RoomOperation) -> Admit:
+    """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
 
-    async def probe(work: Work) -> None:
-        await enter(work, RoomId(path["room_id"]))
+    async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
+        async def probe(work: Work) -> None:
+            await enter(work, RoomId(path["room_id"]), operation)
 
-    await house.desk.admit(probe, caller)
+        await house.desk.admit(probe, caller)
 
-
-async def admit_moderators(house: House, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who does not moderate the room."""
-
-    async def probe(work: Work) -> None:
-        await enter_as(work, RoomId(path["room_id"]), "owner", "admin")
-
-    await house.desk.admit(probe, caller)
-
-
-async def admit_owners(house: House, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who does not own the room, archived or not."""
-
-    async def probe(work: Work) -> None:
-        _, membership, _ = await enter(work, RoomId(path["room_id"]))
-        require_role(membership, "owner")
-
-    await house.desk.admit(probe, caller)
+    return admit
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
@@ -110,16 +95,14 @@ async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: R
     return written(house, caller, outcome, rooms.opened_view(fact), status=201, version=fact.version)
 
 
-@get("/rooms/{room_id:uuid}", opt={"admit": admit})
+@get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
     room = await rooms.seen(house.db, me(caller), RoomId(room_id))
-    if room is None:
-        raise RoomNotFound
     return shown(room, version=room.version)
 
 
-@patch("/rooms/{room_id:uuid}", opt={"admit": admit_moderators})
+@patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
 async def change_room(
     room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: int | None
 ) -> Response[RoomView]:
@@ -129,9 +112,10 @@ async def change_room(
     now = outcome.folded(ROOM, room_id)
     assert now.state is not None and now.at is not None, "a changed room exists"
     await house.reads.wait(outcome.position)
-    seen = await rooms.seen(house.db, me(caller), RoomId(room_id))
-    if seen is None:  # accepted, but the tables do not have the room yet
-        raise behind(outcome.position)
+    try:
+        seen = await rooms.seen(house.db, me(caller), RoomId(room_id))
+    except RoomNotFound:  # accepted, but the tables do not have the room yet
+        raise behind(outcome.position) from None
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
         history=now.state.history, version=now.version,
@@ -139,7 +123,7 @@ async def change_room(
     return written(house, caller, outcome, body, version=now.version)
 
 
-@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admit_owners})
+@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
 async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)

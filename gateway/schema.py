@@ -8,8 +8,8 @@ from typing import Any
 
 from litestar import Litestar
 
-from gateway.door import PUBLIC
 from gateway.problems import MEDIA_TYPE
+from gateway.rights import PUBLIC
 from gateway.throttling import UNLIMITED
 
 Json = dict[str, Any]

@@ -18,7 +18,8 @@ from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
 from domain.quotas import of_email
-from domain.refusals import AccountDeactivated, BadCredentials, NotVerified, SessionRevoked, WrongPassword
+from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
+from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
 from domain.text import fold
 from gateway import throttling
@@ -80,12 +81,15 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     await throttling.take(house.limits, request.scope, whose, guesses)
     account = await account_of(house, data.email)
     right = await house.passwords.verify(data.password, account.password_hash if account else None)
-    if account is None or not right or not account.is_active:
+    if account is None or not right:
         raise BadCredentials
+    if not account.is_active and (refusal := as_whom("session.open", "deactivated")) is not None:
+        raise refusal
     await house.limits.give_back(whose, guesses)
-    if house.terms.verify_email and not account.is_verified:
+    is_unverified = house.terms.verify_email and not account.is_verified
+    if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
         house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
-        raise NotVerified
+        raise refusal
     account = await _rehashed(house, account, data.password, caller)
     session_id = SessionId(house.desk.new_id())
     token = house.tokens.refresh(session_id)

@@ -14,8 +14,9 @@ from msgspec import UNSET
 from domain.facts import Stream
 from domain.ids import RoomId, StreamId
 from domain.limits import ACCESS_READ_ROOMS_MAX, SUBSCRIPTIONS_MAX
-from domain.membership import MEMBERSHIP, Membership, admit, require_member
-from domain.refusals import Refused, RoomNotFound
+from domain.membership import MEMBERSHIP, Membership, relation_of
+from domain.refusals import Refused
+from domain.rights import require_in_room
 from domain.room import ROOM, Room
 from gateway import problems, protocol, spoken
 from gateway.feeds import Connection, Feed
@@ -138,10 +139,8 @@ class Subscriptions:
 
 def _judged(room: Room | None, membership: Membership | None) -> Reach | Refused:
     try:
-        if room is None:
-            raise RoomNotFound
-        admit(membership, is_private=room.is_private)
-        joined = require_member(membership).joined_position
+        require_in_room("room.hear", None if room is None else room.kind, relation_of(membership))
     except Refused as refused:
         return refused
-    return Reach(joined, room.history == "joined")
+    assert room is not None and membership is not None, "only members hear a room"
+    return Reach(membership.joined_position, room.history == "joined")

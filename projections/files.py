@@ -23,9 +23,11 @@ from domain.file import (
     Reason,
     storage_path,
 )
-from domain.ids import FileId, UserId
+from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports import Db
+from domain.rights import SeeingFile, file_relations, standings, unknown
 from domain.shown import FileStatus, Form, Scan, Shown
+from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 _ROW = """
@@ -37,14 +39,28 @@ _ROW = """
 SELECT_SEEN = (
     _ROW
     + """
-    WHERE f.id = $2 AND (f.uploader_id = $1 OR EXISTS (
+    WHERE f.id = $2 AND CASE WHEN f.uploader_id = $1 THEN 'uploader' WHEN EXISTS (
         SELECT FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
         LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-        WHERE msg.file_id = f.id AND NOT msg.deleted AND NOT coalesce(m.is_banned, false)
-            AND (NOT r.is_private OR m.role IS NOT NULL)
-            AND (r.history = 'shared' OR (m.role IS NOT NULL AND msg.position >= m.joined_position))
-    ))
+        WHERE msg.file_id = f.id AND NOT msg.deleted AND """
+    + STANDING
+    + " = ANY ($3::text[]) AND msg.position >= "
+    + SINCE
+    + """
+    ) THEN 'reader' ELSE 'nobody' END = ANY ($4::text[])
     ORDER BY v.width * v.height, v.name
+"""
+)
+SELECT_SHOWINGS = (
+    "SELECT msg.id, msg.room_id, "
+    + STANDING
+    + " AS standing, msg.position >= "
+    + SINCE
+    + """
+    FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
+    LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    WHERE msg.file_id = $2 AND NOT msg.deleted
+    ORDER BY msg.position DESC LIMIT $3
 """
 )
 SELECT_SHOWN = _ROW + " WHERE f.id = ANY ($1::uuid[]) ORDER BY f.id, v.width * v.height, v.name"
@@ -137,10 +153,26 @@ class StoredFile(Struct, frozen=True):
     variant_paths: dict[str, str]
 
 
-async def seen(db: Db, user_id: UserId, file_id: FileId) -> StoredFile | None:
-    """Return a file as this person may see it at this moment; None: they may not know of it."""
-    rows = await db.all(_row, SELECT_SEEN, user_id, file_id)
-    return _stored(rows) if rows else None
+async def seen(db: Db, user_id: UserId, file_id: FileId, operation: SeeingFile) -> StoredFile:
+    """Return a file as this person may see it at this moment. Raises `Refused` where they may not."""
+    rows = await db.all(_row, SELECT_SEEN, user_id, file_id, standings(operation), file_relations(operation))
+    if not rows:
+        raise unknown(operation)
+    return _stored(rows)
+
+
+class Showing(Struct, frozen=True):
+    """A message that shows a file, what somebody is to its room, and whether the room's history lets them read it."""
+
+    message_id: MessageId
+    room_id: RoomId
+    standing: str
+    is_within_history: bool
+
+
+async def showings(db: Db, user_id: UserId, file_id: FileId, *, limit: int) -> list[Showing]:
+    """Return the messages that show a file, the latest first, as they are to somebody."""
+    return await db.all(Showing, SELECT_SHOWINGS, user_id, file_id, limit)
 
 
 class UnderWay(Struct, frozen=True):

@@ -13,29 +13,25 @@ from domain.limits import ROOM_OWNERS_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.ports import Db
 from domain.reading import ReadMarked
-from domain.refusals import Banned
-from domain.room import History
+from domain.rights import require_standing, standings
+from projections.standing import STANDING
 from projections.tables import Change, Projection, Table
 
-SELECT_PAGE = """
-    WITH seen AS (
-        SELECT r.id, coalesce(m.is_banned, false) AS is_banned
-        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-        WHERE r.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
+SELECT_PAGE = (
+    "WITH seen AS (SELECT r.id, "
+    + STANDING
+    + """ AS standing
+        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
     )
-    SELECT seen.is_banned, member.user_id, member.role, member.joined_at, member.joined_position
+    SELECT seen.standing, member.user_id, member.role, member.joined_at, member.joined_position
     FROM seen LEFT JOIN LATERAL (
         SELECT m.user_id, m.role, m.joined_at, m.joined_position FROM read.room_members m
         WHERE m.room_id = seen.id AND m.role IS NOT NULL AND (m.joined_position, m.user_id) > ($3, $4)
+            AND seen.standing = ANY ($6::text[])
         ORDER BY m.joined_position, m.user_id LIMIT $5
     ) member ON true ORDER BY member.joined_position, member.user_id
 """
-SELECT_ACCESS = """
-    SELECT r.is_private, r.history, r.is_archived, m.role, coalesce(m.is_banned, false), coalesce(m.joined_position, 0),
-        (SELECT c.position FROM read.checkpoints c WHERE c.name = 'live')
-    FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
-"""
-
+)
 SELECT_MODERATORS = """
     SELECT user_id FROM read.room_members WHERE room_id = $1 AND role IN ('owner', 'admin')
     ORDER BY joined_position, user_id LIMIT $2
@@ -61,34 +57,14 @@ class MemberView(Struct, frozen=True):
     joined_at: datetime
 
 
-class Access(Struct, frozen=True):
-    """What a person is to a room, at `position` of the live tables. `role` None: no member."""
-
-    is_private: bool
-    history: History
-    is_archived: bool
-    role: MemberRole | None
-    is_banned: bool
-    joined_position: int
-    position: int
-
-
 async def page(
     db: Db, viewer_id: UserId, room_id: RoomId, *, after: tuple[int, UUID] | None, limit: int
-) -> list[tuple[MemberView, tuple[int, UUID]]] | None:
-    """Return members in the order they joined, each with its cursor. None: the viewer may not know of the room."""
+) -> list[tuple[MemberView, tuple[int, UUID]]]:
+    """Return members in the order they joined, each with its cursor. Raises `Refused` where the viewer may not."""
     position, user_id = after or (0, UUID(int=0))
-    rows = await db.all(_row, SELECT_PAGE, viewer_id, room_id, position, user_id, limit)
-    if not rows:
-        return None
-    if rows[0][0]:
-        raise Banned
+    rows = await db.all(_row, SELECT_PAGE, viewer_id, room_id, position, user_id, limit, standings("member.list"))
+    require_standing("member.list", rows[0][0] if rows else None)
     return [(MemberView(*row[1:4]), (row[4], row[1])) for row in rows if row[1] is not None]
-
-
-async def access(db: Db, user_id: UserId, room_id: RoomId) -> Access | None:
-    """Return what a person is to a room; None: there is no such room."""
-    return await db.one(Access, SELECT_ACCESS, user_id, room_id)
 
 
 async def moderators(db: Db, room_id: RoomId) -> list[UserId]:

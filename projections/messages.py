@@ -18,44 +18,50 @@ from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
-from domain.refusals import Banned
+from domain.rights import RoomOperation, require_standing, standings
 from domain.room import RoomArchivedEvent, RoomChanged
 from projections import files
 from projections.files import FileView
+from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-# A room as this person may see it: `since` is the first position they may read. No row: they may not know of it.
-_SEEN_ROOM = """
-    WITH seen AS (
-        SELECT r.id, coalesce(m.is_banned, false) AS is_banned,
-            CASE WHEN r.history = 'shared' THEN 0 WHEN m.role IS NULL THEN 9223372036854775807
-                ELSE m.joined_position END AS since
-        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-        WHERE r.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
+# A room as this person may see it: `since` is the first position they may read, $3 are the standings that read at all.
+_SEEN_ROOM = (
+    "WITH seen AS (SELECT r.id, "
+    + STANDING
+    + " AS standing, "
+    + SINCE
+    + """ AS since
+        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
     )
 """
+)
 _ROW = """
     msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
 """
-_PLAIN = "SELECT seen.is_banned, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
-_HTML = "SELECT seen.is_banned, " + _ROW + ", h.html FROM seen LEFT JOIN LATERAL "
+_PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
+_HTML = "SELECT seen.standing, " + _ROW + ", h.html FROM seen LEFT JOIN LATERAL "
 _JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
 _BEFORE = """
-    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position < $3
-    ORDER BY m.position DESC LIMIT $4) msg ON true
+    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
+        AND m.position >= seen.since AND m.position < $4
+    ORDER BY m.position DESC LIMIT $5) msg ON true
 """
 _AFTER = """
-    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position > $3
-    ORDER BY m.position LIMIT $4) msg ON true
+    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
+        AND m.position >= seen.since AND m.position > $4
+    ORDER BY m.position LIMIT $5) msg ON true
 """
 _AROUND = """
     (SELECT * FROM (
-        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position <= $3
-        ORDER BY m.position DESC LIMIT $4)
+        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
+            AND m.position >= seen.since AND m.position <= $4
+        ORDER BY m.position DESC LIMIT $5)
         UNION ALL
-        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND m.position >= seen.since AND m.position > $3
-        ORDER BY m.position LIMIT $5)
+        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
+            AND m.position >= seen.since AND m.position > $4
+        ORDER BY m.position LIMIT $6)
     ) both_sides ORDER BY position) msg ON true
 """
 SELECT_BEFORE = _SEEN_ROOM + _PLAIN + _BEFORE + " ORDER BY msg.position DESC"
@@ -65,15 +71,16 @@ SELECT_BEFORE_HTML = _SEEN_ROOM + _HTML + _BEFORE + _JOIN_HTML + " ORDER BY msg.
 SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + _AFTER + _JOIN_HTML + " ORDER BY msg.position"
 SELECT_AROUND_HTML = _SEEN_ROOM + _HTML + _AROUND + _JOIN_HTML + " ORDER BY msg.position"
 SELECT_ONE = (
-    "SELECT coalesce(m.is_banned, false), "
+    "SELECT "
+    + STANDING
+    + ", "
     + _ROW
     + """, h.html
     FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version
-    WHERE msg.id = $2 AND (NOT r.is_private OR m.role IS NOT NULL)
-        AND (r.history = 'shared' OR (m.role IS NOT NULL AND msg.position >= m.joined_position))
-"""
+    WHERE msg.id = $2 AND msg.position >= """
+    + SINCE
 )
 SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
 POSITION_MAX = 2**63 - 1
@@ -141,9 +148,9 @@ async def page(
     around: int | None = None,
     limit: int,
     html: bool = False,
-) -> list[MessageView] | None:
+) -> list[MessageView]:
     """Return at most `limit` messages: newest first before a position (the end, if none is given), oldest first after
-    one, ascending around one. None: this person may not know of the room. Raises `Banned`."""
+    one, ascending around one. Raises `Refused` where this person may not."""
     if around is not None:
         sql = SELECT_AROUND_HTML if html else SELECT_AROUND
         args: tuple[int, ...] = (around, limit - limit // 2, limit // 2)
@@ -151,21 +158,18 @@ async def page(
         sql, args = SELECT_AFTER_HTML if html else SELECT_AFTER, (after, limit)
     else:
         sql, args = SELECT_BEFORE_HTML if html else SELECT_BEFORE, (POSITION_MAX if before is None else before, limit)
-    rows = await db.all(_row, sql, user_id, room_id, *args)
-    if not rows:
-        return None
-    if rows[0][0]:
-        raise Banned
+    rows = await db.all(_row, sql, user_id, room_id, standings("message.list"), *args)
+    require_standing("message.list", rows[0][0] if rows else None)
     return [_view(row, html) for row in rows if row[1] is not None]
 
 
-async def seen(db: Db, user_id: UserId, message_id: MessageId, *, html: bool = False) -> MessageView | None:
-    """Return a message as this person may see it, None when they may not know of it. Raises `Banned`."""
+async def seen(
+    db: Db, user_id: UserId, message_id: MessageId, operation: RoomOperation = "message.read", *, html: bool = False
+) -> MessageView:
+    """Return a message as this person may see it. Raises `Refused` where they may not, or where there is none."""
     row = await db.one(_row, SELECT_ONE, user_id, message_id)
-    if row is None:
-        return None
-    if row[0]:
-        raise Banned
+    require_standing(operation, None if row is None else row[0])
+    assert row is not None, "a message that is not there is refused"
     return _view(row, html)
 
 

@@ -13,21 +13,26 @@ from domain.limits import UNREAD_COUNTED_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
-from domain.refusals import Banned
+from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from projections.messages import MessageView
+from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-_COLUMNS = """
+_COLUMNS = (
+    """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
-        r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, coalesce(m.is_banned, false),
+        r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, """
+    + STANDING
+    + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
         msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     LEFT JOIN LATERAL (
-        SELECT * FROM read.messages last WHERE last.room_id = r.id AND (r.history = 'shared'
-            OR (m.role IS NOT NULL AND last.position >= m.joined_position))
+        SELECT * FROM read.messages last WHERE last.room_id = r.id AND last.position >= """
+    + SINCE
+    + """
         ORDER BY last.position DESC LIMIT 1
     ) msg ON true
     LEFT JOIN LATERAL (
@@ -38,17 +43,19 @@ _COLUMNS = """
         ) counted
     ) unread ON true
 """
+)
 SELECT_PAGE = (
     _COLUMNS
-    + """
-    WHERE (NOT r.is_private OR m.role IS NOT NULL) AND NOT coalesce(m.is_banned, false)
+    + " WHERE "
+    + STANDING
+    + """ = ANY ($9::text[])
         AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
         AND ($5::text IS NULL OR position(lower($5) IN lower(r.name)) > 0)
         AND (r.activity, r.id) < ($6, $7)
     ORDER BY r.activity DESC, r.id DESC LIMIT $8
 """
 )
-SELECT_ONE = _COLUMNS + " WHERE r.id = $3 AND (NOT r.is_private OR m.role IS NOT NULL)"
+SELECT_ONE = _COLUMNS + " WHERE r.id = $3"
 SELECT_ACTIVITY = "SELECT id, activity FROM read.rooms WHERE id = ANY ($1::uuid[])"
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 
@@ -109,18 +116,16 @@ async def page(
     `archived` has archived ones come too, `q` only those whose name contains it, `joined` only one's own.
     """
     activity, room_id = before or FIRST
-    args = (UNREAD_COUNTED_MAX, archived, joined, q, activity, room_id, limit)
+    args = (UNREAD_COUNTED_MAX, archived, joined, q, activity, room_id, limit, standings("room.list"))
     rows = await db.all(_row, SELECT_PAGE, user_id, *args)
     return [(_view(row), (row[14], row[0])) for row in rows]
 
 
-async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView | None:
-    """Return a room as this person sees it; None: they may not know of it. Raises `Banned`."""
+async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView:
+    """Return a room as this person sees it. Raises `Refused` where they may not, or where there is none."""
     row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, room_id)
-    if row is None:
-        return None
-    if row[15]:
-        raise Banned
+    require_standing("room.read", None if row is None else row[15])
+    assert row is not None, "a room that is not there is refused"
     return _view(row)
 
 

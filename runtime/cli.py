@@ -1,10 +1,15 @@
-"""The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused."""
+"""The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused.
+
+`explain` answers with its own: 0 allowed, 1 refused, 2 not judged.
+"""
 
 import argparse
 import gc
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
+from domain.rights import OPERATIONS
 from projections import PROJECTIONS
 from runtime.settings import SettingRefused, Settings, address, read
 
@@ -28,7 +34,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read({**dotenv(Path(".env")), **os.environ})
     except SettingRefused as error:
-        return _fail(str(error))
+        return _fail(str(error), asked.failure)
     import uvloop
 
     from runtime.wiring import configure_logs
@@ -42,7 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if settings.log_level == "debug" or not _is_sentence(error):
             raise
-        return _fail(str(error))
+        return _fail(str(error), asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=sentence, description=sentence)
-        made.set_defaults(command=command)
+        made.set_defaults(command=command, failure=1)
         return made
 
     add("up", _up, "Run everything on this machine: embedded servers, gateway, projector and worker.")
@@ -81,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+    _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
@@ -187,6 +194,40 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
     return await every(settings)
 
 
+async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.explain import explain
+
+    return await explain(settings, asked.user, asked.operation, asked.target, asked.whom)
+
+
+def _describe(explaining: argparse.ArgumentParser) -> None:
+    explaining.formatter_class = argparse.RawDescriptionHelpFormatter
+    explaining.epilog = _operations()
+    explaining.set_defaults(failure=2)
+    explaining.add_argument("user", metavar="USER", help="who: an id, a name or an e-mail")
+    explaining.add_argument("operation", metavar="OPERATION", type=_operation, help="what: one of those listed below")
+    explaining.add_argument(
+        "target", metavar="TARGET", nargs="?", help="the id of the room, message, file, session or user it is asked of"
+    )
+    explaining.add_argument("--whom", metavar="USER", help="with member.…: of whom it is asked")
+
+
+def _operation(text: str) -> str:
+    if text not in OPERATIONS:
+        near = get_close_matches(text, OPERATIONS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "'hansard explain --help' lists them"
+        raise argparse.ArgumentTypeError(f"{text!r} is no operation: {hint}")
+    return text
+
+
+def _operations() -> str:
+    listed = textwrap.fill(", ".join(OPERATIONS), width=78, break_on_hyphens=False)
+    return (
+        f"operations:\n{listed}\n\ndocs/rights.md says which request is which, and who may what.\n"
+        "exit codes: 0 allowed, 1 refused, 2 not judged (no such person, room, message or file)"
+    )
+
+
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.wiring import list_tasks, retry_task
 
@@ -245,6 +286,7 @@ def _is_sentence(error: Exception) -> bool:
     from domain.refusals import Refused
     from gateway.server import PortTaken
     from runtime.embedded import EmbeddedFailed
+    from runtime.explain import NotJudged
     from runtime.migrate import MigrationRefused
     from runtime.talk import CannotTalk
     from runtime.wiring import AccountUnknown, NotRunning
@@ -252,13 +294,13 @@ def _is_sentence(error: Exception) -> bool:
     return isinstance(
         error,
         (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
-         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, CannotTalk, HansardError),
+         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError),
     )  # fmt: skip
 
 
-def _fail(sentence: str) -> int:
+def _fail(sentence: str, code: int = 1) -> int:
     print(f"hansard: {sentence}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

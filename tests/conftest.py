@@ -56,6 +56,12 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
+    async with database(servers) as url:
+        yield url
+
+
+@asynccontextmanager
+async def database(servers: Servers) -> AsyncIterator[str]:
     """A fresh migrated database with a record id of its own."""
     async with fresh_database(servers) as url:
         yield url

@@ -44,7 +44,8 @@ from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from workers.projector import Follower, Publisher
 
-MASTER = Master(b"a master key for tests, 32 bytes")
+SECRET = b"a master key for tests, 32 bytes"
+MASTER = Master(SECRET)
 PASSWORD = "correct horse battery"
 
 

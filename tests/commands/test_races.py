@@ -15,7 +15,7 @@ from commands.desk import Desk
 from commands.membership import PutMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
-from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter_as_member
+from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT
 from domain.facts import Caller
@@ -278,7 +278,7 @@ async def test_who_is_admitted_is_judged_on_the_record(database_url: str) -> Non
         assert ben.user_id
 
         async def probe(work: Any) -> None:
-            await enter_as_member(work, room_id)
+            await enter(work, room_id, "message.post")
 
         with pytest.raises(NotAMember):
             await two.admit(probe, ben)

@@ -29,19 +29,14 @@ from domain.refusals import (
     AccountDeactivated,
     AccountNotFound,
     BadRefreshToken,
-    Banned,
     Invalid,
     LastOwner,
     MemberNotFound,
     MessageDeletedAlready,
     MessageIdTaken,
-    MessageNotFound,
-    NotAMember,
     NotYourMessage,
     RoleNeeded,
     RoleTooLow,
-    RoomArchived,
-    RoomNotFound,
     SessionRevoked,
     Stale,
     TooManyOwners,
@@ -89,11 +84,11 @@ class TestAccount:
     def test_roles_are_given_and_taken_once(self) -> None:
         ada = given_facts(account.ACCOUNT, REGISTERED)
         with pytest.raises(RoleNeeded):
-            account.require_role(ada, "auditor")
+            account.require_right(ada, "audit.read")
         granted = account.grant(ada, role="auditor")
         ada = given_facts(account.ACCOUNT, REGISTERED, *granted)
         assert account.grant(ada, role="auditor") == ()
-        assert account.require_role(ada, "admin", "auditor") == ada
+        assert account.require_right(ada, "audit.read") == ada
         ada = given_facts(account.ACCOUNT, REGISTERED, *granted, *account.revoke(ada, role="auditor"))
         assert account.revoke(ada, role="auditor") == ()
         with pytest.raises(AccountNotFound):
@@ -148,10 +143,8 @@ class TestRoom:
     def test_nothing_is_changed_in_an_archived_room(self) -> None:
         state = given_facts(room.ROOM, OPENED, RoomArchivedEvent(LOBBY, ADA))
         assert room.archive(state, by=ADA) == ()
-        with pytest.raises(RoomArchived):
+        with pytest.raises(AssertionError):  # nobody comes so far (domain/rights.py)
             room.change(state, name="Hall", by=ADA)
-        with pytest.raises(RoomNotFound):
-            room.archive(None, by=ADA)
 
     def test_archiving_says_what_the_room_stays(self) -> None:
         changed = RoomChanged(LOBBY, "Hall", "Where we meet", True, "joined", ADA)
@@ -187,7 +180,7 @@ class TestRoom:
     def test_owners_of_an_archived_room_stay_as_they_are(self) -> None:
         state = given_facts(room.ROOM, OPENED, RoomArchivedEvent(LOBBY, ADA))
         for decide in (room.add_owner, room.remove_owner):
-            with pytest.raises(RoomArchived):
+            with pytest.raises(AssertionError):
                 decide(state, user_id=ADA)
 
     def test_the_eldest_owner_comes_first(self) -> None:
@@ -201,15 +194,10 @@ class TestMembership:
 
     def test_joining(self) -> None:
         joined = (MemberJoined(LOBBY, BEN, "member", by=BEN),)
-        assert membership.join(None, room_id=LOBBY, user_id=BEN, is_private=False) == joined
-        assert membership.join(self.member(BEN, "admin"), room_id=LOBBY, user_id=BEN, is_private=True) == ()
-        with pytest.raises(RoomNotFound):
-            membership.join(None, room_id=LOBBY, user_id=BEN, is_private=True)
+        assert membership.join(None, room_id=LOBBY, user_id=BEN) == joined
+        assert membership.join(self.member(BEN, "admin"), room_id=LOBBY, user_id=BEN) == ()
         removed = self.member(BEN, "member", MemberRemoved(LOBBY, BEN, by=ADA))
-        assert membership.join(removed, room_id=LOBBY, user_id=BEN, is_private=False) == joined
-        banned = self.member(BEN, "member", MemberRemoved(LOBBY, BEN, by=ADA, banned=True))
-        with pytest.raises(Banned):
-            membership.join(banned, room_id=LOBBY, user_id=BEN, is_private=False)
+        assert membership.join(removed, room_id=LOBBY, user_id=BEN) == joined
 
     @pytest.mark.parametrize(
         ("by", "target", "role", "outcome"),
@@ -220,15 +208,13 @@ class TestMembership:
             ("admin", None, "admin", RoleTooLow),
             ("admin", "member", "admin", RoleTooLow),
             ("admin", "admin", "member", RoleTooLow),
-            ("member", None, "member", RoleTooLow),
-            (None, None, "member", NotAMember),
             ("owner", "member", "owner", MemberRoleChanged),
             ("owner", "owner", "member", MemberRoleChanged),
             ("owner", "admin", "admin", None),
         ],
     )
     def test_who_may_add_and_change(self, by: Any, target: Any, role: Any, outcome: Any) -> None:
-        actor = self.member(ADA, by) if by else None
+        actor = self.member(ADA, by)
         subject = self.member(BEN, target) if target else None
 
         def put() -> tuple[Event, ...]:
@@ -250,7 +236,6 @@ class TestMembership:
             ("admin", "member", None),
             ("admin", "admin", RoleTooLow),
             ("admin", "owner", RoleTooLow),
-            ("member", "member", RoleTooLow),
             ("owner", None, MemberNotFound),
         ],
     )
@@ -262,31 +247,26 @@ class TestMembership:
         else:
             assert membership.remove(actor, subject, ban=True) == (MemberRemoved(LOBBY, BEN, by=ADA, banned=True),)
 
-    @pytest.mark.parametrize(
-        ("role", "banned", "is_private", "refusal"),
-        [
-            ("member", False, True, None),
-            (None, False, False, None),
-            (None, False, True, RoomNotFound),
-            ("left", False, False, None),
-            ("left", False, True, RoomNotFound),
-            ("left", True, False, Banned),
-            ("left", True, True, RoomNotFound),  # of a private room one learns nothing, not even that one is banned
-        ],
-    )
-    def test_who_may_know_of_a_room(self, role: Any, banned: bool, is_private: bool, refusal: Any) -> None:
-        gone = (MemberRemoved(LOBBY, BEN, by=ADA, banned=banned),) if role == "left" else ()
-        state = self.member(BEN, "member", *gone) if role else None
-        if refusal is None:
-            membership.admit(state, is_private=is_private)
-        else:
-            with pytest.raises(refusal):
-                membership.admit(state, is_private=is_private)
+    def test_what_one_is_to_a_room_and_of_which_kind_it_is(self) -> None:
+        assert membership.relation_of(None) == "stranger"
+        for gone, relation in [
+            (MemberLeft(LOBBY, BEN), "left"),
+            (MemberRemoved(LOBBY, BEN, by=ADA), "removed"),
+            (MemberRemoved(LOBBY, BEN, by=ADA, banned=True), "banned"),
+            (MemberRoleChanged(LOBBY, BEN, "owner", by=ADA), "owner"),
+        ]:
+            assert membership.relation_of(self.member(BEN, "member", gone)) == relation
+        hidden = RoomChanged(LOBBY, "Lobby", None, True, "shared", ADA)
+        archived = RoomArchivedEvent(LOBBY, ADA)
+        kinds = [
+            given_facts(room.ROOM, OPENED, *more).kind for more in ((), (hidden,), (archived,), (hidden, archived))
+        ]
+        assert kinds == ["public", "private", "archived", "private archived"]
 
     def test_who_comes_back_begins_anew(self) -> None:
         gone = (MemberRemoved(LOBBY, BEN, by=ADA, banned=True), MemberJoined(LOBBY, BEN, "member", by=ADA))
         back = self.member(BEN, "admin", *gone)
-        assert (back.role, back.is_banned, back.joined_position) == ("member", False, 103)
+        assert (back.relation, back.joined_position) == ("member", 103)
         promoted = self.member(BEN, "member", MemberRoleChanged(LOBBY, BEN, "admin", by=ADA))
         assert (promoted.role, promoted.joined_position) == ("admin", 101)
 
@@ -295,13 +275,11 @@ class TestMembership:
         joined = membership.put(self.member(ADA, "admin"), banned, room_id=LOBBY, user_id=BEN, role="member")
         assert joined == (MemberJoined(LOBBY, BEN, "member", by=ADA),)
 
-    def test_nobody_removes_themselves_and_nobody_leaves_twice(self) -> None:
+    def test_nobody_removes_themselves(self) -> None:
         ada = self.member(ADA, "owner")
         with pytest.raises(RoleTooLow):
             membership.remove(ada, ada, ban=False)
         assert membership.leave(ada) == (MemberLeft(LOBBY, ADA),)
-        with pytest.raises(NotAMember):
-            membership.leave(self.member(ADA, "owner", MemberLeft(LOBBY, ADA)))
 
 
 class TestMessage:
@@ -311,7 +289,7 @@ class TestMessage:
 
     def test_the_very_same_post_again_changes_nothing_whatever_was_edited_since(self) -> None:
         assert self.post(None) == (POSTED,)
-        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, content="changed")
+        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, relation="member", content="changed")
         state = given_facts(message.MESSAGE, POSTED, *edited)
         assert self.post(state) == ()
         for changes in ({"content": "changed"}, {"sender_id": BEN}, {"room_id": RoomId(UUID(int=11))}, {"reply_to": M}):
@@ -339,26 +317,24 @@ class TestMessage:
     def test_nobody_else_may_edit_it(self) -> None:
         state = given_facts(message.MESSAGE, POSTED)
         with pytest.raises(NotYourMessage):
-            message.edit(state, by=BEN, content="x")
-        with pytest.raises(MessageNotFound):
-            message.edit(None, by=ADA, content="x")
-        assert message.edit(state, by=ADA, content="hello") == ()
+            message.edit(state, by=BEN, relation="owner", content="x")
+        assert message.edit(state, by=ADA, relation="member", content="hello") == ()
         at = DAY + timedelta(minutes=1)
-        assert message.edit(state, by=ADA, content="bye") == (
+        assert message.edit(state, by=ADA, relation="member", content="bye") == (
             MessageEdited(M, LOBBY, ADA, "bye", "text", None, None, 101, at),
         )
 
     def test_a_tombstone_stays_one(self) -> None:
         state = given_facts(message.MESSAGE, POSTED)
         with pytest.raises(NotYourMessage):
-            message.delete(state, by=BEN, moderates=False)
+            message.delete(state, by=BEN, relation="member")
         at = DAY + timedelta(minutes=1)
         deleted = MessageDeleted(M, LOBBY, ADA, "text", None, None, 101, at, False, BEN)
-        assert message.delete(state, by=BEN, moderates=True) == (deleted,)
+        assert message.delete(state, by=BEN, relation="admin") == (deleted,)
         gone = given_facts(message.MESSAGE, POSTED, deleted)
-        assert message.delete(gone, by=ADA, moderates=False) == ()
+        assert message.delete(gone, by=ADA, relation="member") == ()
         with pytest.raises(MessageDeletedAlready):
-            message.edit(gone, by=ADA, content="x")
+            message.edit(gone, by=ADA, relation="member", content="x")
 
     def test_a_version_that_is_not_the_present_one_is_stale(self) -> None:
         message.require_version(3, 3)
@@ -367,13 +343,11 @@ class TestMessage:
             message.require_version(3, 2)
 
     def test_what_was_edited_is_known_to_have_been(self) -> None:
-        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, content="bye")
+        edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, relation="member", content="bye")
         state = given_facts(message.MESSAGE, POSTED, *edited)
-        (deleted,) = message.delete(state, by=ADA, moderates=False)
+        (deleted,) = message.delete(state, by=ADA, relation="member")
         assert isinstance(deleted, MessageDeleted) and deleted.is_edited and deleted.posted_position == 101
         assert given_facts(message.MESSAGE, POSTED, *edited, deleted).content == ""
-        with pytest.raises(MessageNotFound):
-            message.delete(None, by=ADA, moderates=True)
 
     def test_an_id_that_is_taken_is_told_before_what_is_wrong_with_the_text(self) -> None:
         with pytest.raises(MessageIdTaken):

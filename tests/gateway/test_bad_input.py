@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.app import API
-from gateway.door import PUBLIC
+from gateway.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment
 
 
@@ -296,3 +296,25 @@ async def test_registration_can_be_closed(database_url: str, redis_url: str) -> 
             "/auth/register", json={"email": "a@b.example", "username": "ab", "password": PASSWORD}
         )
         assert_problem(answer, 403, "account.registration_closed")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/rooms/{}/messages", {"content": ""}),
+        ("PATCH", "/rooms/{}", {"name": ""}),
+        ("PUT", "/rooms/{}/read", {"position": "x"}),
+        ("POST", "/rooms/{}/leave?surplus=1", None),
+        ("DELETE", "/rooms/{}?surplus=1", None),
+    ],
+)
+async def test_who_may_not_is_told_that_before_what_is_wrong_with_the_request(
+    house: Gateway, method: str, path: str, body: Any
+) -> None:
+    ada, ben = await house.person(), await house.person()
+    room_id, hidden = await ada.room(), await ada.room(is_private=True)
+    assert (await ada.http.request(method, path.format(room_id), json=body)).status_code == 422
+    outside = await ben.http.request(method, path.format(room_id), json=body)
+    assert (outside.status_code, outside.json()["code"]) == (403, "room.not_a_member")
+    unknown = await ben.http.request(method, path.format(hidden), json=body)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "room.not_found")

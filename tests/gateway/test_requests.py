@@ -15,7 +15,7 @@ from commands.account import GrantRole
 from domain.facts import Caller
 from domain.ids import UserId
 from gateway.app import create_app
-from gateway.door import PUBLIC
+from gateway.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment, gateway
 
 WHY = {"Hansard-Reason": "case 7"}

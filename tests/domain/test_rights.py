@@ -1,0 +1,111 @@
+"""The tables of rights: whole, and what must hold of them whatever is added."""
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from domain import rights
+from domain.refusals import Contradicted, Unauthenticated, Unknown
+from domain.rights import AS_WHOM, IN_ROOM, OF_FILE, OF_MEMBER, OF_MESSAGE, Relation, RoomKind, RoomOperation, in_room
+
+OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)
+KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
+# Written down once more on purpose: whoever widens a right has to say it twice.
+WITHOUT_A_TOKEN = {
+    "account.register", "account.verify_email", "deployment.read", "password.forget", "password.reset", "session.open",
+    "session.refresh",
+}  # fmt: skip
+OF_A_STRANGER = {
+    "file.download", "file.read", "file.status", "member.list", "message.list", "message.read", "message.versions",
+    "room.join", "room.list", "room.read",
+}  # fmt: skip
+OF_A_MEMBER = OF_A_STRANGER | {
+    "file.upload_for", "message.delete", "message.edit", "message.post", "room.hear", "room.leave", "room.mark_read",
+}  # fmt: skip
+OF_AN_ADMIN = OF_A_MEMBER | {"member.promote", "member.put", "member.remove", "room.change"}
+IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.mark_read"}
+
+
+def allowed(kind: RoomKind, relation: Relation) -> set[str]:
+    return {operation for operation in OPERATIONS if in_room(operation, kind, relation) is None}
+
+
+def test_every_operation_has_one_row() -> None:
+    assert Counter(row.operation for row in IN_ROOM) == Counter(OPERATIONS)
+    assert Counter(row.operation for row in OF_FILE) == Counter([*get_args(rights.SeeingFile), "file.share"])
+    assert Counter(row.operation for row in OF_MESSAGE) == Counter(get_args(rights.MessageOperation))
+    assert {(row.operation, row.by) for row in OF_MEMBER} == {
+        (operation, by) for operation in get_args(rights.MemberOperation) for by in ("admin", "owner")
+    }
+    assert {row.operation for row in AS_WHOM} - {rights.EVERY_OTHER} <= set(get_args(rights.PersonalOperation))
+
+
+def test_without_a_token_nothing_is_open_but_what_is_listed() -> None:
+    every = {*get_args(rights.PersonalOperation), *OPERATIONS, "file.share", "an operation nobody thought of"}
+    assert {operation for operation in every if rights.is_public(operation)} == WITHOUT_A_TOKEN
+    for operation in every - WITHOUT_A_TOKEN:
+        for whom in ("nobody", "ended", "deactivated"):
+            refusal = rights.as_whom(operation, whom)
+            assert refusal is not None and issubclass(refusal, Unauthenticated)
+
+
+def test_a_private_room_is_not_there_for_those_who_are_not_in_it() -> None:
+    for operation in OPERATIONS:
+        unknown = in_room(operation, None, "stranger")
+        assert unknown is rights.unknown(operation) and issubclass(unknown, Unknown)
+        for kind in ("private", "private archived"):
+            for relation in get_args(rights.Outside):
+                assert in_room(operation, kind, relation) is unknown
+
+
+def test_each_role_may_what_the_lower_ones_may_and_no_more_than_is_written_here() -> None:
+    for relation in ("stranger", "left", "removed"):
+        assert allowed("public", relation) == OF_A_STRANGER
+    for kind in ("public", "private"):
+        assert allowed(kind, "banned") == set()
+        assert allowed(kind, "member") == OF_A_MEMBER
+        assert allowed(kind, "admin") == OF_AN_ADMIN
+        assert allowed(kind, "owner") == OF_AN_ADMIN | {"room.archive"} == set(OPERATIONS)
+
+
+def test_an_archived_room_can_be_read_and_nothing_else() -> None:
+    for kind in ("archived", "private archived"):
+        assert allowed(kind, "banned") == set()
+        assert allowed(kind, "member") == allowed(kind, "admin") == IN_AN_ARCHIVED_ROOM
+        assert allowed(kind, "owner") == IN_AN_ARCHIVED_ROOM | {"room.archive"}, "again changes nothing"
+    for operation in set(OPERATIONS) - IN_AN_ARCHIVED_ROOM - {"room.archive"}:
+        refusal = in_room(operation, "archived", "owner")
+        assert refusal is not None and issubclass(refusal, Contradicted), "who may is told the state, not a right"
+
+
+def test_who_left_and_who_was_removed_may_the_same_as_the_read_tables_cannot_tell_them_apart() -> None:
+    assert all(row.left is row.removed for row in IN_ROOM)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_queries_are_told_what_commands_are(operation: RoomOperation) -> None:
+    for kind in KINDS:
+        for relation in get_args(Relation):
+            at = rights.standing(kind, relation)
+            verdict = in_room(operation, kind, relation)
+            assert (at in rights.standings(operation)) is (verdict is None)
+            if verdict is None:
+                rights.require_standing(operation, at)
+                rights.require_in_room(operation, kind, relation)
+            else:
+                for ask in (
+                    lambda: rights.require_standing(operation, at),  # noqa: B023
+                    lambda: rights.require_in_room(operation, kind, relation),  # noqa: B023
+                ):
+                    with pytest.raises(verdict):
+                        ask()
+    with pytest.raises(rights.unknown(operation)):
+        rights.require_standing(operation, None)
+
+
+def test_nobody_changes_the_words_of_another() -> None:
+    for relation in ("member", "admin", "owner"):
+        assert rights.of_message("message.edit", relation, is_sender=False) is not None
+        assert rights.of_message("message.edit", relation, is_sender=True) is None
+    assert rights.of_message("message.delete", "member", is_sender=False) is not None
