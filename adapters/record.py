@@ -71,6 +71,7 @@ FORGET_RECEIPTS = "SELECT record.forget_receipts($1)"
 CHANNEL = "hansard_record"
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
+SEALED_BYTES = 1024  # of what is no text: a file's variants
 
 
 class _Waiting(Struct):
@@ -147,7 +148,7 @@ class PostgresRecord:
                         caller.causation, caller.address, caller.agent, caller.reason,
                     )
                 )  # fmt: skip
-                size += 512 + sum(len(getattr(event, field) or "") for field in event.sealed)
+                size += 512 + sum(_about(getattr(event, field)) for field in event.sealed)
         written: set[object] = {write.stream for write in append.writes}
         written |= {(claim.kind, claim.value) for claim in append.claims}
         if append.receipt:
@@ -350,6 +351,11 @@ class _Columns:
 
     def all(self) -> list[list[Any]]:
         return [*self._expected, *self._events, *self._claims, *self._receipts]
+
+
+def _about(value: object) -> int:
+    """Return about how many bytes a sealed field takes: of a text its characters, else a generous guess."""
+    return len(value) if isinstance(value, str) else 0 if value is None else SEALED_BYTES
 
 
 def _push(columns: tuple[list[Any], ...], *values: object) -> None:

@@ -2,12 +2,14 @@
 
 Bytes are gathered on this machine first, because their name is their hash; large ones go up in parts, one at a time (so
 that memory stays where it is), and parts of an upload that failed are taken back. The library's own `upload_file` queues
-a hundred parts and was seen to hang when one fails.
+a hundred parts and was seen to hang when one fails. Joining the parts may take a store longer than it is waited for: then
+the object itself is asked whether it is there, because its name says what it is.
 """
 
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
@@ -25,6 +27,7 @@ from domain.limits import (
     BLOB_ANSWER_SECONDS,
     BLOB_CHUNK_BYTES,
     BLOB_CONNECT_SECONDS,
+    BLOB_JOINING_SECONDS,
     BLOB_PAGE_MAX,
     BLOB_PART_BYTES,
     BLOB_REQUEST_SECONDS,
@@ -34,6 +37,7 @@ from domain.limits import (
 from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
 
 NAME = re.compile(r"[0-9a-f]{64}")
+PAUSE_SECONDS = 0.5
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -173,11 +177,31 @@ class S3Blobs:
                     number = len(parts) + 1
                     sent = await self._asked("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=chunk)
                     parts.append({"ETag": sent["ETag"], "PartNumber": number})
-            await self._asked("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+            await self._join(key, upload, parts)
         except BaseException:
             with suppress(BlobsUnavailable, BlobMissing):
                 await asyncio.shield(self._asked("abort_multipart_upload", Key=key, UploadId=upload))
             raise
+
+    async def _join(self, key: str, upload: str, parts: list[dict[str, Any]]) -> None:
+        """Make one object of the parts; a join whose answer was lost is found by its object."""
+        try:
+            await self._asked("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+        except BlobsUnavailable as error:
+            if isinstance(error.__cause__, ClientError) and "NoSuchUpload" not in str(error):
+                raise
+            deadline = time.monotonic() + BLOB_JOINING_SECONDS
+            while not await self._is_there(key):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            await self._asked("head_object", Key=key)
+        except BlobMissing:
+            return False
+        return True
 
     async def _asked(self, operation: str, **arguments: Any) -> Any:
         with _translated():

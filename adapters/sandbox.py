@@ -103,6 +103,16 @@ class Sandbox:
                 self._end(child)
             return result
 
+    async def held_by(self) -> str:
+        """Start a child, where none is waiting, and answer what holds it. Raises `SandboxMissing`, `ChildDied`."""
+        async with self._free:
+            try:
+                child = await self._child()
+            except (OSError, EOFError, ValueError, KeyError) as error:
+                raise ChildDied(f"no child can be started: {error}") from error
+            self._idle.append(child)
+            return child.held_by
+
     def pids(self) -> list[int]:
         """Return the processes of the children."""
         return [child.pid for child in self._all]
@@ -120,6 +130,7 @@ class Sandbox:
         except BaseException:
             self._end(child)
             raise
+        child.held_by = sandbox
         if sandbox != "seccomp":
             if self._strict:
                 self._end(child)
@@ -150,6 +161,7 @@ class _Child:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self.held_by = ""
         self._jobs = 0
         self._cpu_seconds = 0.0
 

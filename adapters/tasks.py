@@ -99,18 +99,23 @@ _encode = msgspec.json.Encoder().encode
 class RedisTasks:
     """The port `domain.ports.Tasks`, and the workers' side of it."""
 
-    def __init__(self, redis: "Redis", record: RecordId, consumer: str, *, claim_seconds: float) -> None:
+    def __init__(self, redis: "Redis", record: RecordId, consumer: str, *, claim_seconds: float, block_ms: int) -> None:
         self._redis = redis
         self._prefix = f"hansard:{{{record}}}:tasks"
         self._consumer = consumer
         self._claim_ms = int(claim_seconds * 1000)
+        self._block_ms = block_ms
         self._add, self._done, self._later, self._due, self._beat = (
             redis.register_script(script) for script in (ADD, DONE, LATER, DUE, BEAT)
         )
 
     @classmethod
-    def open(cls, url: str, record: RecordId, consumer: str = "", *, claim_seconds: float = TASK_CLAIM_SECONDS) -> Self:
-        """Make the client; it connects when it is first used. `consumer` names who takes tasks."""
+    def open(
+        cls, url: str, record: RecordId, consumer: str = "", *, claim_seconds: float = TASK_CLAIM_SECONDS,
+        block_ms: int = TASK_BLOCK_MS,
+    ) -> Self:  # fmt: skip
+        """Make the client; it connects when it is first used. `consumer` names who takes tasks, `block_ms` is how long one
+        waits for a task before those are looked at that are due again."""
         redis = Redis.from_url(
             url,
             protocol=2,
@@ -119,7 +124,7 @@ class RedisTasks:
             retry=Retry(NoBackoff(), 1),
             health_check_interval=0,
         )
-        return cls(redis, record, consumer, claim_seconds=claim_seconds)
+        return cls(redis, record, consumer, claim_seconds=claim_seconds, block_ms=block_ms)
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -145,7 +150,7 @@ class RedisTasks:
             entries = [entry for entry in claimed if entry[1]]
             if not entries:
                 answer = await _asked(
-                    self._redis.xreadgroup(GROUP, self._consumer, {stream: ">"}, count=1, block=TASK_BLOCK_MS)
+                    self._redis.xreadgroup(GROUP, self._consumer, {stream: ">"}, count=1, block=self._block_ms)
                 )
                 entries = answer[0][1] if answer else []
         except _NoGroup:

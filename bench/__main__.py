@@ -59,6 +59,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "F1": files.pictures,
     "F2": files.large_upload,
+    "F3": files.large_upload_to_s3,
 }
 
 

@@ -21,7 +21,7 @@ class Deployment:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="hansard-bench-")
         self.home = Path(self._folder.name) / "home"
-        self.port = _free_port()
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
@@ -84,7 +84,7 @@ class Deployment:
         return total // 1024
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

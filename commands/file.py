@@ -6,8 +6,9 @@ from commands.desk import Handler, Work
 from commands.room import enter
 from domain import file as decide
 from domain.account import ACCOUNT, require_active
-from domain.file import FILE, Reason, Scan, Variant
+from domain.file import FILE, Reason, Variant
 from domain.ids import FileId, RoomId, UserId
+from domain.shown import Scan
 
 
 class ReceiveFile(Struct, frozen=True):

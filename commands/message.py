@@ -1,6 +1,7 @@
 """Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
 
-A post that shows a file writes the file's stream too, in the same append: `file.shared`.
+A post that shows a file writes the file's stream too, in the same append: `file.shared`; and it tells what the file was
+at that position, which the file's stream guards.
 """
 
 from msgspec import Struct
@@ -8,7 +9,7 @@ from msgspec import Struct
 from commands.desk import Handler, Work
 from commands.room import enter
 from domain import message as decide
-from domain.file import FILE, share
+from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE
@@ -43,6 +44,7 @@ async def post(command: PostMessage, work: Work) -> None:
     user_id = work.caller.user_id
     assert user_id, "strangers post nothing"
     message = await work.load_new(MESSAGE, command.message_id)
+    file = None if command.file_id is None else await work.load(FILE, command.file_id)
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         await enter(work, command.room_id, "message.post")
     events = decide.post(
@@ -54,6 +56,7 @@ async def post(command: PostMessage, work: Work) -> None:
         message_type=command.message_type,
         file_id=command.file_id,
         reply_to=command.reply_to,
+        file=None if file is None else shown(file),
     )
     if command.reply_to is not None:
         target = await work.peek(MESSAGE, command.reply_to)
@@ -62,7 +65,7 @@ async def post(command: PostMessage, work: Work) -> None:
     work.write(MESSAGE, command.message_id, events=events)
     if command.file_id is not None and events:
         shared = share(
-            await work.load(FILE, command.file_id),
+            file,
             by=user_id,
             room_id=command.room_id,
             message_id=command.message_id,

@@ -22,10 +22,9 @@ from domain.kinds import MessageType
 from domain.limits import FILE_NAME_CHARS_MAX
 from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
 from domain.rights import FileRelation, of_file
+from domain.shown import FileStatus, Form, Scan, Shown
 from domain.text import INVISIBLE, LINE_BREAKING
 
-FileStatus = Literal["pending", "processing", "completed", "failed"]
-Scan = Literal["clamav", "basic"]
 Processing = Literal["image", "document"]
 Reason = Literal["infected", "unscannable", "unreadable", "too_large", "too_slow", "encrypted", "gave_up"]
 
@@ -48,14 +47,9 @@ SENTENCES: dict[Reason, str] = {
 }
 
 
-class Variant(Struct, frozen=True):
-    """A form of a file that was made here; `blob` is the SHA-256 of its bytes, in hex."""
+class Variant(Form, frozen=True):
+    """A form of a file with its bytes; `blob` is their SHA-256, in hex."""
 
-    name: str
-    width: int
-    height: int
-    mime_type: str
-    size_bytes: int
     blob: str
 
 
@@ -157,7 +151,10 @@ FileEvent = FileReceived | FileShared | FileScanned | FileProcessed | FileComple
 
 
 class File(Struct, frozen=True):
-    """As much of a file as decisions and the saga need. `rooms`: where messages show it, the first first."""
+    """As much of a file as decisions and the saga need. `rooms`: where messages show it, the first first.
+
+    Once it is completed, `mime_type` and `size_bytes` are those of what is downloaded.
+    """
 
     file_id: FileId
     uploader_id: UserId
@@ -171,6 +168,9 @@ class File(Struct, frozen=True):
     scan: Scan | None = None
     rooms: tuple[RoomId, ...] = ()
     reason: Reason | None = None
+    processed_at: datetime | None = None
+    forms: tuple[Form, ...] = ()
+    pages: int | None = None
 
     @property
     def is_over(self) -> bool:
@@ -214,6 +214,14 @@ def share(
     if file.status != "completed" and (file.rooms or file.for_room not in (None, room_id)):
         raise FilePending(pointer="/file_id")
     return (FileShared(file.file_id, file.uploader_id, room_id, message_id),)
+
+
+def shown(file: File) -> Shown:
+    """Return what a message that shows it says of it."""
+    return Shown(
+        file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,
+        file.processed_at, file.forms, file.pages,
+    )  # fmt: skip
 
 
 def note_scan(
@@ -278,7 +286,11 @@ def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
         case FileProcessed():
             return file
         case FileCompleted():
-            return replace(file, status="completed")
+            forms = tuple(Form(v.name, v.width, v.height, v.mime_type, v.size_bytes) for v in event.variants)
+            return replace(
+                file, status="completed", mime_type=event.mime_type, size_bytes=event.size_bytes,
+                processed_at=fact.at, forms=forms, pages=event.pages,
+            )  # fmt: skip
         case FileFailed():
             return replace(file, status="failed", reason=event.reason)
         case FileRetried():

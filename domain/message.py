@@ -17,6 +17,7 @@ from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import KINDS, MessageType
 from domain.refusals import MessageDeletedAlready, MessageIdTaken, Stale
 from domain.rights import Relation, of_message
+from domain.shown import Shown
 
 
 class _OfMessage(Event, frozen=True):
@@ -32,13 +33,16 @@ class _OfMessage(Event, frozen=True):
 
 
 class MessagePosted(_OfMessage, frozen=True):
+    """`file`: what it shows, as that stood then."""
+
     topic: ClassVar = "message.posted"
-    sealed: ClassVar = ("content",)
+    sealed: ClassVar = ("content", "file")
 
     content: str
     message_type: MessageType = "text"
     file_id: FileId | None = None
     reply_to: MessageId | None = None
+    file: Shown | None = None
 
 
 class MessageEdited(_OfMessage, frozen=True):
@@ -95,11 +99,12 @@ def post(
     message_type: MessageType = "text",
     file_id: FileId | None = None,
     reply_to: MessageId | None = None,
+    file: Shown | None = None,
 ) -> tuple[MessageEvent, ...]:
     """Post once: the very same post again changes nothing, anything else under its id is refused."""
     if message is None:
         KINDS[message_type].check(content, file_id)
-        return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to),)
+        return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file),)
     asked = (room_id, sender_id, content, message_type, file_id, reply_to)
     posted = (
         message.room_id,

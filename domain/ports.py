@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from domain.facts import Caller, Event, Recorded
-from domain.file import Scan
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
 from domain.quotas import Quota
+from domain.shown import Scan
 from domain.tasks import Task
 
 Row = TypeVar("Row")
@@ -197,6 +197,13 @@ class Verdict(Struct, frozen=True):
     signature: str | None = None
 
 
+class AboutScanner(Struct, frozen=True):
+    """`name` with its version; `signatures_at`: how new what it knows is, None where it does not say."""
+
+    name: str
+    signatures_at: datetime | None = None
+
+
 class Scanner(Protocol):
     """Judges bytes. Whatever goes wrong raises `ScannerUnavailable`, and nothing that was not judged is clean."""
 
@@ -204,6 +211,7 @@ class Scanner(Protocol):
         """Raises `Unscannable` where no further try will help: the file is too large for the scanner."""
 
     async def ping(self) -> None: ...
+    async def about(self) -> AboutScanner: ...
 
 
 class ScannerUnavailable(Exception):

@@ -216,6 +216,10 @@ class FileNotRetryable(Contradicted, code="file.not_retryable"):
     """Only a file that was given up can be tried again."""
 
 
+class TooManyUploads(Limited, code="file.too_many_uploads"):
+    """So many uploads of yours are under way already; send the next when one of them has been answered."""
+
+
 class FileTooLarge(Contradicted, code="file.too_large"):
     """This file is larger than may be uploaded here."""
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.file import PROCESSED, FileStatus
+from domain.file import PROCESSED
 from domain.ids import FileId, UserId
+from domain.shown import FileStatus
 
 Kind = Literal["scan", "image", "document"]
 KINDS: tuple[Kind, ...] = ("scan", "image", "document")

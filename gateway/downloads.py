@@ -23,6 +23,7 @@ INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 # Types that may be named: no browser runs them. Anything else is just bytes.
 NAMED = INLINE | {"application/pdf", "text/plain", "application/zip", "audio/mpeg", "video/mp4", "application/ogg"}
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+STRONG_TAG = re.compile(r'(?<!W/)"[^"]*"')
 ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
@@ -49,6 +50,10 @@ async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content
         "Accept-Ranges": "bytes",
         "Vary": "Authorization",
     }
+    if not _is_expected(request, content):
+        raise Problem(
+            412, "file.changed", "This is not the version that was asked for.", headers={"ETag": content.etag}
+        )
     if _is_unchanged(request, content):
         return Response(b"", status_code=304, headers=headers)
     mime_type = content.mime_type if content.mime_type in NAMED else "application/octet-stream"
@@ -58,7 +63,9 @@ async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content
         "Content-Security-Policy": "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "same-site",
     }
-    if address := await blobs.address(content.blob, disposition=disposition, mime_type=mime_type):
+    # An address is signed for GET; who asks by HEAD for what is to come is told here.
+    wanted = request.method != "HEAD"
+    if wanted and (address := await blobs.address(content.blob, disposition=disposition, mime_type=mime_type)):
         return Response(b"", status_code=307, headers={"Location": address, "Cache-Control": "private, no-store"})
     start, length, status = 0, content.size_bytes, 200
     if (part := _part(request, content)) is not None:
@@ -78,6 +85,14 @@ def disposition_of(content: Content) -> str:
     kind = "inline" if content.mime_type in INLINE else "attachment"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", content.name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(content.name, safe='')}"
+
+
+def _is_expected(request: Request[Any, Any, Any], content: Content) -> bool:
+    """Whether it is what the client goes on with (RFC 9110 13.2.2: If-Match beats If-Unmodified-Since)."""
+    if (tags := request.headers.get("if-match")) is not None:
+        return tags.strip() == "*" or content.etag in STRONG_TAG.findall(tags)
+    since = _time(request.headers.get("if-unmodified-since"))
+    return since is None or content.modified_at.replace(microsecond=0) <= since
 
 
 def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:

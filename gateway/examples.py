@@ -18,6 +18,7 @@ from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRol
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
 from domain.room import RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.shown import Form, Shown
 from gateway.protocol import Authenticate, Delete, Edit, Ping, Read, Send, Subscribe, Typing, Unsubscribe
 from gateway.spoken import (
     Error,
@@ -78,6 +79,17 @@ SPOKEN: tuple[Struct, ...] = (
 )
 EVENTS: tuple[Event, ...] = (
     MessagePosted(MESSAGE, ROOM, GRACE, "Hello, Alan"),
+    MessagePosted(
+        MESSAGE, ROOM, GRACE, "The bombe", "image", FILE,
+        file=Shown("bombe.jpg", "image/jpeg", 514_872, "processing", "clamav", NOON),
+    ),
+    MessagePosted(
+        MESSAGE, ROOM, GRACE, "The bombe, again", "image", FILE,
+        file=Shown(
+            "bombe.jpg", "image/jpeg", 482_113, "completed", "clamav", NOON, NOON,
+            (Form("thumbnail", 256, 192, "image/webp", 7_204), Form("original", 4_000, 3_000, "image/jpeg", 482_113)),
+        ),
+    ),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
     MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
     MemberJoined(ROOM, ALAN, "member", GRACE),

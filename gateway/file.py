@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from commands.desk import Outcome, Work
 from commands.file import ReceiveFile, may_receive
 from domain.facts import Caller
-from domain.file import FileReceived, FileStatus, Scan
+from domain.file import FileReceived
 from domain.ids import FileId, RoomId
 from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable, TasksUnavailable
-from domain.refusals import Busy, FileNotFound, FilePending, QuotaExceeded
+from domain.refusals import FileNotFound, FilePending, QuotaExceeded
+from domain.shown import FileStatus, Scan
 from domain.tasks import ScanFile
 from gateway import downloads, throttling
 from gateway.answers import shown, written
@@ -76,11 +77,10 @@ async def upload(
     await house.desk.admit(probe, caller)
     require_key(request)
     await _take_bytes(request, house, caller)
-    if house.uploads.locked():
-        raise Busy
     bytes_max = house.terms.upload_bytes_max
-    async with house.uploads, receiving(request, house.blobs.staging(), bytes_max=bytes_max) as received:
-        outcome, file_id = await _receive(request, house, caller, received, for_room)
+    with house.uploads.place(me(caller)):
+        async with receiving(request, house.blobs.staging(), bytes_max=bytes_max) as received:
+            outcome, file_id = await _receive(request, house, caller, received, for_room)
     fact = outcome.fact(FileReceived)
     if fact is not None:
         file_id = fact.event.file_id

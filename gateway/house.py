@@ -1,6 +1,5 @@
 """The house: all that a gateway process stands on, built once by `runtime/wiring.py` and handed to every route."""
 
-from asyncio import Semaphore
 from dataclasses import dataclass, field
 
 from adapters.audit import AuditReader
@@ -8,7 +7,6 @@ from adapters.holds import Holds
 from adapters.lanes import Lanes
 from commands.desk import Desk
 from domain.ids import RecordId
-from domain.limits import UPLOADS_AT_ONCE_MAX
 from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
@@ -18,6 +16,7 @@ from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
+from gateway.uploads import Intakes
 
 
 @dataclass(frozen=True)
@@ -62,5 +61,5 @@ class House:
     now: Clock
     post: Post
     refusals: Refusals
-    uploads: Semaphore = field(default_factory=lambda: Semaphore(UPLOADS_AT_ONCE_MAX))
+    uploads: Intakes = field(default_factory=Intakes)
     answered: Answered = field(default_factory=Answered)

@@ -20,15 +20,13 @@ from domain.file import (
     FileReceived,
     FileRetried,
     FileScanned,
-    FileStatus,
     Reason,
-    Scan,
-    Variant,
     storage_path,
 )
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports import Db
 from domain.rights import SeeingFile, file_relations, standings, unknown
+from domain.shown import FileStatus, Form, Scan, Shown
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
@@ -209,6 +207,15 @@ async def shown(db: Db, ids: Sequence[FileId]) -> dict[FileId, FileView]:
     return {file_id: _stored(rows).view for file_id, rows in by_file.items()}
 
 
+def shown_view(file_id: FileId, uploader_id: UserId, file: Shown) -> FileView:
+    """Return a file as the message that showed it tells it: as it stood then."""
+    return FileView(
+        file_id, _filename(file_id, file.mime_type), file.original_name, file.mime_type, file.size_bytes, uploader_id,
+        file.status, PROGRESS[file.status], file.scan, {form.name: _variant_view(file_id, form) for form in file.forms},
+        file.pages, None, file.received_at, file.processed_at,
+    )  # fmt: skip
+
+
 def completed_view(fact: Recorded[FileCompleted]) -> FileView:
     e = fact.event
     return FileView(
@@ -268,7 +275,7 @@ def _filename(file_id: FileId, mime_type: str) -> str:
     return f"{file_id}.{ENDINGS.get(mime_type, 'bin')}"
 
 
-def _variant_view(file_id: FileId, v: Variant) -> VariantView:
+def _variant_view(file_id: FileId, v: Form) -> VariantView:
     return VariantView(v.width, v.height, v.mime_type, v.size_bytes, _url(file_id, v.name))
 
 

@@ -112,7 +112,8 @@ Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 
 class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for,
-    `file` on those that show one, where messages are read (a frame is a function of its own event alone)."""
+    `file` on those that show one: as it is where messages are read; as it was then in the frame `message.posted`, after
+    which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames."""
 
     id: MessageId
     room_id: RoomId
@@ -191,7 +192,7 @@ def posted_view(fact: Recorded[MessagePosted]) -> MessageView:
     e = fact.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
-        fact.at, fact.at, fact.position, fact.version, False,
+        fact.at, fact.at, fact.position, fact.version, False, None, _shown(e),
     )  # fmt: skip
 
 
@@ -224,8 +225,13 @@ def view_of(fact: Recorded[Any]) -> MessageView:
 
 
 def tombstone(view: MessageView) -> MessageView:
-    """Return what may be told of a message since deleted: everything but its text."""
-    return replace(view, content="", deleted=True)
+    """Return what may be told of a message since deleted: everything but its text and its file."""
+    return replace(view, content="", deleted=True, file=None)
+
+
+def _shown(e: MessagePosted) -> FileView | None:
+    """Return the file that a post shows, as it stood then; None where there is none, or where it is erased."""
+    return None if e.file is None or e.file_id is None else files.shown_view(e.file_id, e.sender_id, e.file)
 
 
 def subjects_of(event: Event) -> tuple[UserId, UserId | None] | None:

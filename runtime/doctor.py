@@ -1,21 +1,27 @@
 """`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 when all is well."""
 
 import shutil
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from adapters.certificates import ends, fault
+from adapters.clock import now
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.sandbox import Sandbox
+from adapters.scanner import open_scanner
 from adapters.vault import load_master
 from domain.ids import RecordId
+from domain.ports import ScannerUnavailable
 from gateway.tls import server_context
 from projections import checkpoints
 from runtime.guards import lax
 from runtime.migrate import migrations, pending
 from runtime.settings import Settings
-from runtime.wiring import database_url, redis_url
+from runtime.wiring import database_url, opened_blobs, redis_url
 
 SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 SELECT_HEAD = "SELECT record FROM record.head"
@@ -25,25 +31,22 @@ POSTGRES_MIN = 150_000
 FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 10_000
 CERTIFICATE_LEFT_MIN = timedelta(days=14)
+SIGNATURES_DAYS_MAX = 7
+PICTURE = bytes.fromhex(  # a PNG of four pixels
+    "89504e470d0a1a0a0000000d4948445200000002000000020802000000fdd49a73000000164944415478"
+    "9c63fccfc0c0c0c0c0c4c0c0c0c0c000000d1d01036ac29be90000000049454e44ae426082"
+)
 
 
-async def doctor(settings: Settings) -> int:
-    """Print a line a check; answers 0, or 1 when something is to be mended."""
+async def doctor(settings: Settings, names: Collection[str] = ()) -> int:
+    """Print a line a check, for all or those named; answers 0, or 1 when something is to be mended."""
     print(f"home        {settings.home.resolve()}")
     print(f"postgres    {'given by HANSARD_DATABASE_URL' if settings.database_url else 'embedded'}")
     print(f"redis       {'given by HANSARD_REDIS_URL' if settings.redis_url else 'embedded'}")
     print(f"blobs       {settings.blobs_url or settings.home.resolve() / 'files'}")
-    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
-        ("disk", _disk),
-        ("master key", _master_key),
-        ("modes", _modes),
-        ("tls", _tls),
-        ("postgres", _postgres),
-        ("redis", _redis),
-        ("projections", _projections),
-    ]
+    checks = {name: check for name, check in CHECKS.items() if not names or name in names}
     failed = 0
-    for name, check in checks:
+    for name, check in checks.items():
         try:
             print(f"[ok]   {name}: {await check(settings)}")
         except Exception as error:
@@ -76,9 +79,9 @@ async def _tls(settings: Settings) -> str:
     if not settings.has_tls:
         return "ended by a proxy, or by nobody"
     server_context(settings.tls_certificate, settings.tls_key)
-    if wrong := fault(settings.tls_certificate, datetime.now(UTC)):
+    if wrong := fault(settings.tls_certificate, now()):
         raise RuntimeError(f"{settings.tls_certificate} {wrong}")
-    left = ends(settings.tls_certificate) - datetime.now(UTC)
+    left = ends(settings.tls_certificate) - now()
     if left < CERTIFICATE_LEFT_MIN:
         raise RuntimeError(
             f"{settings.tls_certificate} ends in {left.days} days: renew it, and start the gateway again"
@@ -123,9 +126,68 @@ async def _projections(settings: Settings) -> str:
         await db.close()
 
 
+async def _files(settings: Settings) -> str:
+    if not settings.blobs_url and not settings.home.exists():
+        raise RuntimeError(f"there is no folder {settings.home} yet; 'hansard up' makes it")
+    async with AsyncExitStack() as stack:
+        blobs = await opened_blobs(settings, stack)
+        await blobs.ping()
+    return "the blob store answers"
+
+
+async def _scanner(settings: Settings) -> str:
+    scanner = open_scanner(settings.scanner_url)
+    try:
+        about = await scanner.about()
+    except ScannerUnavailable as error:
+        raise RuntimeError(
+            f"{settings.scanner_url}: {error} Until it does, uploads wait and nothing is shown"
+        ) from error
+    if not settings.scanner_url:
+        return f"{about.name}; set HANSARD_SCANNER_URL to have files scanned"
+    said = f"{about.name} at {settings.scanner_url}"
+    if about.signatures_at is None:
+        return f"{said}; it does not say how old its signatures are"
+    days = (now() - about.signatures_at).days
+    if days > SIGNATURES_DAYS_MAX:
+        raise RuntimeError(f"{said} has signatures {days} days old: is freshclam running where it runs?")
+    return f"{said}, signatures {max(days, 0)} days old"
+
+
+async def _sandbox(settings: Settings) -> str:
+    """Have a child decode a picture, as a worker would have it done here."""
+    with (
+        Sandbox(module="workers.child", size=1, strict=settings.env == "production") as sandbox,
+        NamedTemporaryFile() as file,
+    ):
+        file.write(PICTURE)
+        file.flush()
+        held_by = await sandbox.held_by()
+        result = await sandbox.run("image", Path(file.name), mime_type="image/png", operations=("thumbnail",))
+    if not result.made:
+        raise RuntimeError(f"a child refuses a sound picture ({result.reason}): files cannot be processed here")
+    if held_by != "seccomp":
+        return "children are held by limits only, which production refuses: install libseccomp2, on Linux 4.14 or newer"
+    return "children decode, and are held by seccomp and limits"
+
+
 async def _record_id(settings: Settings):  # type: ignore[no-untyped-def]
     db = await Database.open(database_url(settings), size=2)
     try:
         return await db.value(SELECT_HEAD)
     finally:
         await db.close()
+
+
+CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
+    "disk": _disk,
+    "master key": _master_key,
+    "modes": _modes,
+    "tls": _tls,
+    "postgres": _postgres,
+    "redis": _redis,
+    "projections": _projections,
+    "files": _files,
+    "scanner": _scanner,
+    "sandbox": _sandbox,
+}

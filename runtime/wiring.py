@@ -67,6 +67,7 @@ from workers.rebuild import Progress, Rebuild, Verdict
 from workers.sweeper import Sweeper
 from workers.tasks import Dispatcher, crew
 
+CANCEL_AGAIN_SECONDS = 3.0
 log = structlog.get_logger()
 
 OPERATOR = Caller(agent="hansard command line")
@@ -155,8 +156,15 @@ async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
         yield
     finally:
         for loop in loops:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            await _ended(loop)
+
+
+async def _ended(loop: "asyncio.Task[None]") -> None:
+    """Cancel a loop until it ends: a cancellation that meets the end of a write to Redis is swallowed (by
+    `asyncio.wait_for` before Python 3.12)."""
+    while not loop.done():
+        loop.cancel()
+        await asyncio.wait([loop], timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def run_gateway(settings: Settings) -> int:
@@ -268,12 +276,16 @@ async def run_worker(settings: Settings) -> int:
 async def list_tasks(settings: Settings) -> int:
     """Show what is queued, and which files failed lately."""
     async with ground(settings) as base, AsyncExitStack() as stack:
-        for task in await opened_tasks(base, stack).listed():
+        queued = await opened_tasks(base, stack).listed()
+        for task in queued:
             waits = f"since {task.envelope.added_at:%Y-%m-%d %H:%M:%S} UTC"
             said = f"{task.state} {task.detail}".strip()
             print(f"{task.envelope.name}: {said} (try {task.envelope.attempt}, {waits})")
-        for failed in await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT):
+        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
+        for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
+    if not queued and not failures:
+        print("Nothing waits, and nothing failed.")
     return 0
 
 

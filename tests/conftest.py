@@ -63,6 +63,13 @@ async def database_url(servers: Servers) -> AsyncIterator[str]:
 @asynccontextmanager
 async def database(servers: Servers) -> AsyncIterator[str]:
     """A fresh migrated database with a record id of its own."""
+    async with fresh_database(servers) as url:
+        yield url
+
+
+@asynccontextmanager
+async def fresh_database(servers: Servers) -> AsyncIterator[str]:
+    """The same for a module whose tests share one house."""
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(servers.database("postgres"))
     await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')

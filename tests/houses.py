@@ -59,8 +59,10 @@ async def running(*loops: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        while still := [task for task in tasks if not task.done()]:
+            for task in still:
+                task.cancel()
+            await asyncio.wait(still, timeout=3)  # asyncio.wait_for swallows a cancellation now and then (Python 3.11)
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome

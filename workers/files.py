@@ -18,7 +18,7 @@ from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.facts import Caller
 from domain.file import FILE, SENTENCES, File, Reason, Variant
 from domain.ids import FileId, UserId
-from domain.ports import Blobs, Db, Scanner, Unscannable
+from domain.ports import Blobs, BlobsUnavailable, Db, Scanner, Unscannable
 from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
 from projections import members
 
@@ -90,7 +90,15 @@ def _variant(made: Produced) -> Variant:
 
 
 def _gathered(staging: Path, content: bytes) -> Path:
-    handle, name = mkstemp(dir=staging)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    """Return a file of these bytes to put. A disk that is full leaves nothing behind, and is a store that refuses."""
+    try:
+        handle, name = mkstemp(dir=staging)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        except OSError:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise BlobsUnavailable(f"A variant cannot be gathered: {error.strerror}") from error
     return Path(name)

@@ -21,7 +21,9 @@ from domain.limits import (
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
 MIME_TYPES = {name: mime_type for mime_type, name in FORMATS.items()}
-WEBP_PIXELS_MAX = 4_000_000  # encoding a larger one costs more time than its bytes are worth
+# Encoding a photograph of 12 megapixels as WebP takes 0.63 s, everything else that is done to it 0.3 s, JPEG 0.04 s; it
+# would be 30 % smaller, and pictures a second a third.
+WEBP_PIXELS_MAX = 4_000_000
 QUALITY, WEBP_QUALITY = 84, 80
 VARIANTS = {"compress": "original", "resize": "preview", "thumbnail": "thumbnail"}
 Image.MAX_IMAGE_PIXELS = PICTURE_PIXELS_MAX
@@ -90,15 +92,15 @@ def _animation(image: Image.Image, operations: Sequence[str]) -> list[Made]:
     made = []
     if "thumbnail" in operations:
         made.append(encoded("thumbnail", fitted(_plain(frames[0]), THUMBNAIL_PIXELS), QUALITY))
+    forms = ("GIF", "WEBP") if image.format == "GIF" else ("WEBP",)
+    whole = _moving("original", frames, durations, loop, forms) if "compress" in operations else None
     if "resize" in operations:
         small = [fitted(frame, PREVIEW_PIXELS) for frame in frames]
-        made.append(_moving("preview", small, durations, loop, "WEBP"))
-    if "compress" in operations:
-        candidates = [_moving("original", frames, durations, loop, "WEBP")]
-        if image.format == "GIF":
-            candidates.append(_moving("original", frames, durations, loop, "GIF"))
-        made.append(min(candidates, key=lambda each: len(each.content)))
-    return made
+        if whole is not None and small[0] is frames[0]:
+            made.append(whole._replace(name="preview"))
+        else:
+            made.append(_moving("preview", small, durations, loop, forms))
+    return [*made, whole] if whole is not None else made
 
 
 def _count_frames(image: Image.Image) -> int:
@@ -172,13 +174,16 @@ def encoded(name: str, image: Image.Image, quality: int, *, lossless: bool = Fal
     return Made(name, image.width, image.height, MIME_TYPES[form], content)
 
 
-def _moving(name: str, frames: Sequence[Image.Image], durations: Sequence[int], loop: int, form: str) -> Made:
+def _moving(
+    name: str, frames: Sequence[Image.Image], durations: Sequence[int], loop: int, forms: Sequence[str]
+) -> Made:
+    """Encode an animation in each of these forms; return the smallest."""
     for frame in frames:
         frame.info = {}
-    options = {"quality": 75, "method": 1} if form == "WEBP" else {"disposal": 2, "optimize": False}
-    content = _saved(
-        frames[0], form, save_all=True, append_images=list(frames[1:]), duration=list(durations), loop=loop, **options
-    )
+    kept = {"save_all": True, "append_images": list(frames[1:]), "duration": list(durations), "loop": loop}
+    options = {"WEBP": {"quality": 75, "method": 1}, "GIF": {"disposal": 2, "optimize": False}}
+    candidates = [(form, _saved(frames[0], form, **kept, **options[form])) for form in forms]
+    form, content = min(candidates, key=lambda each: len(each[1]))
     return Made(name, frames[0].width, frames[0].height, MIME_TYPES[form], content)
 
 

@@ -48,6 +48,7 @@ class Hand:
         tries_max: int = TASK_TRIES_MAX,
         backoff_seconds: float = TASK_BACKOFF_SECONDS,
         beat_seconds: float = TASK_CLAIM_SECONDS / 3,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """`chance` draws from 0 to 1; it spreads the tries of what failed together."""
         self._kind = kind
@@ -57,6 +58,7 @@ class Hand:
         self._tries_max = tries_max
         self._backoff_seconds = backoff_seconds
         self._beat_seconds = beat_seconds
+        self._poll_seconds = poll_seconds
 
     async def step(self) -> bool:
         """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
@@ -83,7 +85,7 @@ class Hand:
                 await self.step()
             except (TasksUnavailable, RecordUnavailable) as error:
                 log.warning("a hand waits", kind=self._kind, reason=str(error))
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(self._poll_seconds)
 
     async def _holding(self, taken: Taken) -> Task | None:
         """Do a task while saying that it is being done; given up where somebody else took it meanwhile."""
@@ -133,9 +135,11 @@ class Hand:
 class Dispatcher:
     """Queues what is due for every file that has not ended and is not queued."""
 
-    def __init__(self, tasks: RedisTasks, db: Db) -> None:
+    def __init__(self, tasks: RedisTasks, db: Db, *, seconds: float = DISPATCH_SECONDS) -> None:
+        """`seconds`: how long after one look at all of them comes the next."""
         self._tasks = tasks
         self._db = db
+        self._seconds = seconds
 
     async def step(self) -> int:
         """Look at all of them once; answers how many tasks were missing."""
@@ -153,7 +157,7 @@ class Dispatcher:
                     log.info("tasks found in the record", count=added)
             except (TasksUnavailable, RecordUnavailable) as error:
                 log.warning("the dispatcher waits", reason=str(error))
-            await asyncio.sleep(DISPATCH_SECONDS)
+            await asyncio.sleep(self._seconds)
 
 
 def crew(hands: Mapping[Kind, int], tasks: RedisTasks, saga: Saga, *, chance: Callable[[], float]) -> list[Hand]:

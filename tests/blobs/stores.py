@@ -37,23 +37,55 @@ def moto() -> Iterator[str]:
         server.stop()
 
 
+class Nanio:
+    """A nanio server on a folder, which can be killed and started again on what it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                *(str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1"),
+                *(
+                    "--port",
+                    str(self._port),
+                    "--data-dir",
+                    str(self._folder),
+                    "--no-access-log",
+                    "--log-level",
+                    "error",
+                ),
+            ],
+            env={**os.environ, "NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET},
+        )
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 @contextmanager
 def nanio(folder: Path) -> Iterator[str]:
     """A nanio server on a folder; answers its address."""
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, "--data-dir", str(folder), "--no-access-log", "--log-level", "error"],
-        env={**os.environ, "NANIO_ACCESS_KEY": KEY, "NANIO_SECRET_KEY": SECRET},
-    )
+    server = Nanio(folder)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield server.url
     finally:
-        process.terminate()
-        process.wait()
+        server.kill()
 
 
 async def make_bucket(endpoint: str) -> None:
+    await until_it_answers(endpoint)
+    session = aioboto3.Session(aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
+    async with session.client("s3", endpoint_url=endpoint) as client:
+        await client.create_bucket(Bucket=BUCKET)
+
+
+async def until_it_answers(endpoint: str) -> None:
     async def answers() -> bool:
         async with httpx.AsyncClient() as http:
             try:
@@ -63,9 +95,6 @@ async def make_bucket(endpoint: str) -> None:
         return True
 
     await until(answers)
-    session = aioboto3.Session(aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
-    async with session.client("s3", endpoint_url=endpoint) as client:
-        await client.create_bucket(Bucket=BUCKET)
 
 
 @asynccontextmanager

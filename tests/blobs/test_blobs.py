@@ -4,16 +4,20 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aioboto3
 import httpx
 import pytest
+import pytest_asyncio
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from adapters import s3_blobs
 from adapters.s3_blobs import S3Blobs
 from domain.ports import BlobMissing, Blobs, BlobsUnavailable
+from tests.blobs.faulty import Fault, faulty_s3
 from tests.blobs.stores import (
     BUCKET,
     KEY,
@@ -29,7 +33,11 @@ from tests.blobs.stores import (
     staged,
     whole,
 )
+from tests.houses import free_port
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NO_SUCH_UPLOAD = ClientError({"Error": {"Code": "NoSuchUpload"}}, "CompleteMultipartUpload")
+FAULTS: tuple[Fault, ...] = ("503", "500")
 LARGE = os.urandom(1024) * (13 * 1024) + b"the last piece"  # three parts
 
 
@@ -47,15 +55,28 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         yield {"moto": of_moto, "nanio": of_nanio}
 
 
-@pytest.fixture(params=STORES)
-async def blobs(request: pytest.FixtureRequest, endpoints: dict[str, str], tmp_path: Path) -> AsyncIterator[Blobs]:
-    if request.param == "folder":
-        async with opened("", tmp_path) as store:
-            yield store
-        return
-    url = f"s3://{BUCKET}/{tmp_path.name}"
-    async with opened(url, tmp_path, endpoint=endpoints[request.param], signed=True) as store:
-        yield store
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stores(
+    endpoints: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Blobs]]:
+    """One of each kind: a client of S3 takes half a second to make."""
+    home = tmp_path_factory.mktemp("stores")
+    async with AsyncExitStack() as stack:
+        made = {"folder": await stack.enter_async_context(opened("", home))}
+        for kind, endpoint in endpoints.items():
+            url = f"s3://{BUCKET}/contract"
+            made[kind] = await stack.enter_async_context(opened(url, home / kind, endpoint=endpoint, signed=True))
+        yield made
+
+
+@pytest_asyncio.fixture(params=STORES, loop_scope="module")
+async def blobs(request: pytest.FixtureRequest, stores: dict[str, Blobs]) -> AsyncIterator[Blobs]:
+    """A store, empty."""
+    store = stores[request.param]
+    yield store
+    for blob in await names(store):
+        await store.delete(blob)
+    await store.clear(datetime.now(UTC) + timedelta(hours=1))
 
 
 async def test_what_is_put_is_read_again(blobs: Blobs) -> None:
@@ -205,6 +226,7 @@ async def test_a_black_hole_is_given_up_in_bounded_time(
 ) -> None:
     """A server that takes the connection and never answers."""
     monkeypatch.setattr(s3_blobs, "BLOB_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(s3_blobs, "BLOB_TRIES_MAX", 2)
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(16)
@@ -214,3 +236,72 @@ async def test_a_black_hole_is_given_up_in_bounded_time(
                 await put(blobs, b"x")
             with pytest.raises(BlobsUnavailable):
                 await blobs.ping()
+
+
+@pytest.mark.parametrize(
+    "lost", [ConnectionClosedError(endpoint_url="s3"), NO_SUCH_UPLOAD], ids=["answer", "second try"]
+)
+async def test_parts_whose_joining_was_not_answered_are_found_by_their_object(
+    endpoints: dict[str, str], tmp_path: Path, lost: Exception
+) -> None:
+    """A store that takes longer to join than it is waited for: asked again, it knows no such upload any more."""
+    async with opened(f"s3://{BUCKET}/slow", tmp_path, endpoint=endpoints["moto"]) as blobs:
+        assert isinstance(blobs, S3Blobs)
+        join = blobs._client.complete_multipart_upload
+
+        async def joins_and_says_nothing(**asked: object) -> object:
+            await join(**asked)
+            raise lost
+
+        blobs._client.complete_multipart_upload = joins_and_says_nothing
+        blob = await put(blobs, LARGE)
+        assert await whole(blobs, blob) == LARGE
+
+
+async def test_a_refused_joining_is_told_and_nothing_is_left(endpoints: dict[str, str], tmp_path: Path) -> None:
+    async with opened(f"s3://{BUCKET}/refused", tmp_path, endpoint=endpoints["moto"]) as blobs:
+        assert isinstance(blobs, S3Blobs)
+
+        async def refuses(**asked: object) -> object:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "CompleteMultipartUpload")
+
+        blobs._client.complete_multipart_upload = refuses
+        blob, file = staged(blobs, LARGE)
+        with pytest.raises(BlobsUnavailable):
+            await blobs.put(blob, file)
+        assert await names(blobs) == set() and os.listdir(blobs.staging()) == []
+
+
+async def test_a_store_that_refuses_for_a_moment_is_asked_again(tmp_path: Path, endpoints: dict[str, str]) -> None:
+    port = free_port()
+    async with faulty_s3(tmp_path / "nanio", port) as s3:
+        endpoint = f"http://127.0.0.1:{port}"
+        await make_bucket(endpoint)
+        async with opened(f"s3://{BUCKET}", tmp_path, endpoint=endpoint) as blobs:
+            for fault in FAULTS:
+                s3.fail(fault, after=0)
+                putting = asyncio.create_task(put(blobs, fault.encode()))
+                await s3.hit.wait()
+                await s3.heal()
+                assert await whole(blobs, await putting) == fault.encode()
+
+
+async def test_who_puts_bytes_that_are_there_already_cannot_tell(stores: dict[str, Blobs]) -> None:
+    """The second put does all that the first did: neither an answer nor its time says that somebody had them."""
+    asked: list[str] = []
+    for store in stores.values():
+        if isinstance(store, S3Blobs):
+            store._client.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+        for content in (b"had by two", LARGE):
+            blob, first = staged(store, content)
+            _, second = staged(store, content)
+            inode = second.stat().st_ino
+            asked.clear()
+            await store.put(blob, first)
+            asked_first = asked.copy()
+            await store.put(blob, second)
+            if isinstance(store, S3Blobs):
+                assert asked == asked_first * 2 != []
+            else:
+                assert next((store.staging().parent / "blobs").glob(f"*/{blob}")).stat().st_ino == inode
+            await store.delete(blob)

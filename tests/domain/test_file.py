@@ -23,6 +23,7 @@ from domain.file import (
 )
 from domain.ids import FileId, MessageId, RoomId
 from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.shown import Form, Shown
 from tests.domain.test_decisions import ADA, BEN, DAY, LOBBY, given_facts
 
 F, M, ATTIC = FileId(UUID(int=30)), MessageId(UUID(int=20)), RoomId(UUID(int=11))
@@ -70,6 +71,20 @@ class TestShowing:
         assert show(given_facts(FILE, RECEIVED), message_type="image") == (SHARED,)
         with pytest.raises(Invalid):
             show(given_facts(FILE, TEXT), message_type="image")
+
+
+class TestWhatAMessageTellsOfIt:
+    def test_before_its_end_what_was_uploaded_and_how_far_it_is(self) -> None:
+        state = given_facts(FILE, RECEIVED, CLEAN)
+        assert file.shown(state) == Shown("cat.png", "image/png", 100, "processing", "basic", AT)
+
+    def test_after_its_end_what_is_downloaded_and_no_hash(self) -> None:
+        facts = RECEIVED, CLEAN, *file.note_processing(given_facts(FILE, RECEIVED, CLEAN), variants=(ORIGINAL,))
+        told = file.shown(given_facts(FILE, *facts))
+        ended_at = DAY.replace(minute=len(facts))
+        made = (Form("original", 4, 3, "image/webp", 90),)
+        assert told == Shown("cat.png", "image/webp", 90, "completed", "basic", AT, ended_at, made)
+        assert type(told.forms[0]) is Form
 
 
 class TestSaga:

@@ -57,6 +57,8 @@ async def _fake(socket: Path) -> AsyncIterator[None]:
         command = await reader.readuntil(b"\0")
         if command == b"zPING\0":
             writer.write(b"PONG\0")
+        elif command == b"zVERSION\0":
+            writer.write(b"ClamAV 1.4.6\0")
         else:
             content = b""
             while size := int.from_bytes(await reader.readexactly(4), "big"):

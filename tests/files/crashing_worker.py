@@ -1,6 +1,6 @@
 """Workers that are killed with 9 at one point of the saga each: `python -m tests.files.crashing_worker DATABASE REDIS FOLDER`.
 
-Reads points, one a line; for each it forks a worker, and answers with the signal that ended it.
+Reads points, one a line; for each it forks three workers, and answers with the signals that ended them.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from tests.houses import ledger
 from workers.files import Saga
 from workers.tasks import Hand
 
+AT_ONCE = 3
 # Whose method, which method, whether it dies before or after it, and for which commands.
 POINTS: dict[str, tuple[str, str, str, str]] = {
     "a scan is taken": ("saga", "do", "before", "ScanFile"),
@@ -78,18 +79,21 @@ async def main(database_url: str, redis_url: str, folder: str, point: str) -> No
             saga: Any = Saga(parts["desk"], parts["blobs"], parts["holds"], parts["scanner"], parts["sandbox"], db)
             if whose == "saga":
                 saga = Fatal(saga, method, when, argument)
-            hands = [Hand(kind, parts["tasks"], saga, chance=random.random) for kind in ("scan", "image")]
+            options = {"chance": random.random, "beat_seconds": 0.2}
+            hands = [Hand(kind, parts["tasks"], saga, **options) for kind in ("scan", "image")]
             await asyncio.gather(*(hand.run() for hand in hands))
 
 
 def serve() -> None:
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            asyncio.run(main(*sys.argv[1:], line.strip()))
-            os._exit(1)
-        _, status = os.waitpid(pid, 0)
-        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1, flush=True)
+        pids = []
+        for _ in range(AT_ONCE):
+            if (pid := os.fork()) == 0:
+                asyncio.run(main(*sys.argv[1:], line.strip()))
+                os._exit(1)
+            pids.append(pid)
+        ends = [os.waitpid(pid, 0)[1] for pid in pids]
+        print(*(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1 for status in ends), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,16 @@ class Works:
         self.tasks = tasks
         self.saga = saga
         self.sandbox = sandbox
-        self.dispatcher = Dispatcher(tasks, db)
+        self.dispatcher = Dispatcher(tasks, db, seconds=0.2)
 
     def hand(self, kind: Any, **options: Any) -> Hand:
-        options = {"chance": random.random, "backoff_seconds": 0.02, "beat_seconds": 0.1, **options}
+        options = {
+            "chance": random.random,
+            "backoff_seconds": 0.02,
+            "beat_seconds": 0.1,
+            "poll_seconds": 0.1,
+            **options,
+        }
         return Hand(kind, self.tasks, self.saga, **options)
 
 
@@ -41,7 +47,9 @@ async def worker(
             sandbox = stack.enter_context(
                 Sandbox(module="workers.child", size=2, strict=True, wall_seconds=wall_seconds)
             )
-            tasks = RedisTasks.open(redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds)
+            tasks = RedisTasks.open(
+                redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100
+            )
             store = blobs or house.house.blobs
             saga = Saga(desk, store, house.house.holds, scanner or BasicScanner(), sandbox, db)
             yield Works(house, tasks, saga, sandbox, db)

@@ -1,26 +1,31 @@
 """Downloads: only what is completed, only for those who may see it at that moment, and harmless to open."""
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.facts import Caller
 from domain.file import Variant
 from domain.ids import FileId
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, put
+from tests.conftest import Servers, fresh_database
 from tests.files.test_uploads import PNG
 from tests.houses import Gateway, Person, deployment
+from tests.lines import line
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SAGA = Caller(agent="test")
 ORIGINAL = b"0123456789" * 1000
 
 
-@pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
-    async with deployment(database_url, redis_url) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(servers: Servers) -> AsyncIterator[Gateway]:
+    async with fresh_database(servers) as database_url, deployment(database_url, servers.redis_url) as made:
         yield made
 
 
@@ -127,6 +132,16 @@ async def test_who_has_it_already_is_told_so(house: Gateway) -> None:
         ({"Range": "bytes=0-0", "If-Range": etag}, 206),
         ({"Range": "bytes=0-0", "If-Range": modified}, 206),
         ({"Range": "bytes=0-0", "If-Range": '"other"'}, 200),
+        ({"Range": "bytes=0-0", "If-Range": f"W/{etag}"}, 200),
+        ({"If-Match": etag}, 200),
+        ({"If-Match": f'"other", {etag}'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": f"W/{etag}"}, 412),
+        ({"If-Match": etag, "If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200),
+        ({"If-Match": '"other"', "If-None-Match": etag}, 412),
+        ({"If-Unmodified-Since": modified}, 200),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412),
     ):
         answer = await ada.http.get(path, headers=headers)
         assert answer.status_code == status, headers
@@ -196,6 +211,42 @@ async def test_a_message_shows_its_file_with_variants(house: Gateway) -> None:
     assert "file" not in (await ada.ask("GET", f"/messages/{said['id']}", 200))
 
 
+async def test_a_room_hears_what_a_message_shows_and_need_not_ask(house: Gateway) -> None:
+    """Pending: enough to draw a place for it, and then its end. Completed, in another room: all of it. Deleted: nothing."""
+    ada, ben = await house.person(), await house.person()
+    here, there = await ada.room(ben), await ada.room(ben)
+    async with line(house, ben, here) as hears, line(house, ben, there) as hears_there:
+        await hears.until("live")
+        await hears_there.until("live")
+        file_id = (await ada.upload(PNG, "cat.png"))["id"]
+        await ada.say(here, "look", message_type="image", file_id=file_id)
+        posted = (await hears.until("event", event="message.posted"))["data"]
+        assert posted["file_id"] == posted["file"]["id"] == file_id
+        told = {
+            name: posted["file"][name] for name in ("status", "original_name", "mime_type", "size_bytes", "variants")
+        }
+        assert told == {
+            "status": "pending", "original_name": "cat.png", "mime_type": "image/png", "size_bytes": len(PNG),
+            "variants": {},
+        }  # fmt: skip
+        await house.house.desk.do(NoteScan(FileId(UUID(file_id)), "basic"), SAGA)
+        made = Variant("original", 4, 3, "image/webp", 10, "ab" * 32)
+        await house.house.desk.do(NoteProcessing(FileId(UUID(file_id)), (made,)), SAGA)
+        ended = (await hears.until("event", event="file.completed"))["data"]
+        said = await ada.say(there, "look here", message_type="image", file_id=file_id)
+        posted = (await hears_there.until("event", event="message.posted"))["data"]
+        assert posted["file"] == ended == await ben.ask("GET", f"/files/{file_id}", 200)
+        assert "ab" * 32 not in str(posted), "the name of a blob is the store's business"
+        await ada.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": "look there"})
+        assert "file" not in (await hears_there.until("event", event="message.edited"))["data"]
+        await ada.ask("DELETE", f"/messages/{said['id']}", 200)
+        await hears_there.until("event", event="message.deleted")
+    for room_id, shows in ((here, True), (there, False)):
+        async with line(house, ben, room_id, "?after=0") as again:
+            replayed = (await again.until("event", event="message.posted"))["data"]
+            assert ("file" in replayed, "cat.png" in str(replayed)) == (shows, shows)
+
+
 async def test_a_failed_file_is_never_downloaded_and_says_why(house: Gateway) -> None:
     ada = await house.person()
     file_id = FileId(UUID((await ada.upload(b"text", "a.txt"))["id"]))
@@ -214,9 +265,7 @@ async def test_a_failed_file_is_never_downloaded_and_says_why(house: Gateway) ->
 async def test_bytes_that_the_store_lost_are_no_answer_that_pretends(house: Gateway) -> None:
     ada = await house.person()
     file_id = await completed(house, ada)
-    async for page in house.house.blobs.every():
-        for stored in page:
-            await house.house.blobs.delete(stored.blob)
+    await house.house.blobs.delete(sha256(ORIGINAL).hexdigest())
     assert (await ada.ask("GET", f"/files/{file_id}/content", 503))["code"] == "server.unavailable"
 
 
@@ -236,6 +285,11 @@ async def test_with_signed_addresses_a_download_is_sent_to_the_store(
             assert (answer.status_code, answer.content) == (307, b"")
             assert answer.headers["cache-control"] == "private, no-store"
             assert "X-Amz-Expires=60" in answer.headers["location"]
+            head = await ada.http.head(f"/files/{file_id}/content")  # an address is good for GET alone
+            assert (head.status_code, head.headers["content-length"]) == (200, str(len(ORIGINAL)))
+            assert (
+                await ada.http.get(f"/files/{file_id}/content", headers={"If-None-Match": head.headers["etag"]})
+            ).status_code == 304
             async with httpx.AsyncClient() as http:
                 direct = await http.get(answer.headers["location"])
             assert direct.content == ORIGINAL and direct.headers["content-type"] == "image/webp"

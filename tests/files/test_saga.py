@@ -2,29 +2,38 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 from websockets.asyncio.client import connect
 
 from adapters.tasks import RedisTasks
 from commands.file import FailFile
 from domain.file import FILE, FileCompleted, FileFailed
-from domain.ids import FileId
+from domain.ids import FileId, UserId
 from domain.ports import BlobsUnavailable, ScannerUnavailable
-from domain.tasks import ProcessImage, ScanFile
+from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
+from tests.conftest import Servers, fresh_database
 from tests.files import pictures
 from tests.files.houses import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
-from tests.houses import Person, deployment, until
+from tests.houses import Person, deployment, running, until
+from tests.lines import line
+from workers.tasks import crew
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def works(database_url: str, redis_url: str) -> AsyncIterator[Works]:
-    async with pipeline(database_url, redis_url) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def works(servers: Servers) -> AsyncIterator[Works]:
+    async with fresh_database(servers) as database_url, pipeline(database_url, servers.redis_url) as made:
         yield made
 
 
@@ -131,22 +140,29 @@ async def test_the_room_hears_of_the_end_and_so_does_the_uploader(works: Works) 
 
 
 async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_are_told(works: Works) -> None:
-    ada, ben, eve = await works.house.person(), await works.house.person(), await works.house.person()
-    room_id = await ben.room(ada, eve)
-    url = f"ws://127.0.0.1:{works.house.port}/api/v1/ws"
-    async with connect(url, additional_headers={"Authorization": f"Bearer {ben.token}"}) as bens:
+    house = works.house
+    ada, ben, cy, eve = [await house.person() for _ in range(4)]
+    before = await names(house.house.blobs)
+    room_id = await ben.room(ada, cy, eve)
+    await ben.ask("PUT", f"/rooms/{room_id}/members/{cy.id}", 200, json={"role": "admin"})
+    async with (
+        line(house, ada) as adas, line(house, ben) as bens, line(house, cy) as cys, line(house, eve, room_id) as eves,
+    ):  # fmt: skip
         body = b"some text " * 1000 + pictures.harmful() + b" and more"
         file_id = (await ada.upload(body, "notes.txt", params={"room_id": room_id}))["id"]
-        while True:
-            frame = json.loads(await bens.recv())
-            if frame.get("event") == "file.failed":
-                break
-    assert (frame["data"]["error"]["code"], frame["data"]["id"], frame["room_id"]) == ("infected", file_id, None)
+        for hears in (adas, bens, cys):
+            frame = await hears.until("event", event="file.failed", seconds=30)
+            said = frame["data"]["error"]["code"], frame["data"]["id"], frame["room_id"]
+            assert said == ("infected", file_id, None)
+        position = (await ben.say(room_id, "the next thing that a member hears"))["position"]
+        while (frame := await eves.frame())["type"] != "event" or frame["position"] < position:
+            assert frame.get("event") != "file.failed"
     status = await ended(ada, file_id)
     assert (status["status"], status["scan"], status["error"]["code"]) == ("failed", "basic", "infected")
-    assert (await ada.ask("GET", f"/files/{file_id}/content", 409))["code"] == "file.failed"
-    await eve.ask("GET", f"/files/{file_id}", 404)
-    assert len(await names(works.house.house.blobs)) == 1, "it is locked away, not removed"
+    for who, code in ((ada, 409), (ben, 404), (eve, 404)):
+        await who.ask("GET", f"/files/{file_id}/content", code)
+    kept = await names(house.house.blobs) - before
+    assert kept == {sha256(body).hexdigest()}, "it is locked away, not removed"
 
 
 async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str, redis_url: str) -> None:
@@ -340,3 +356,41 @@ async def test_what_ended_meanwhile_is_left_as_it_is(database_url: str, redis_ur
         await house.house.desk.do(FailFile(file_id, "gave_up"), SAGA)
         assert await works.saga.do(ScanFile(file_id, ada.id)) is None  # type: ignore[arg-type]
         assert len(await ends(works, str(file_id))) == 1
+
+
+async def test_of_each_kind_so_many_are_done_at_once_and_none_holds_up_another(
+    database_url: str, redis_url: str
+) -> None:
+    class Slow:
+        """A saga that counts, and goes on when everybody is there who may be."""
+
+        def __init__(self) -> None:
+            self.now: Counter[str] = Counter()
+            self.most: Counter[str] = Counter()
+            self.done = 0
+
+        async def do(self, task: Any) -> None:
+            kind = KIND_OF[type(task)]
+            self.now[kind] += 1
+            self.most[kind] = max(self.most[kind], self.now[kind])
+            await until(self._full)
+            self.now[kind] -= 1
+            self.done += 1
+
+        async def _full(self) -> bool:
+            return self.done > 0 or self.now == Counter(scan=3, image=1)
+
+    async with deployment(database_url, redis_url) as house:
+        saga, who = Slow(), UserId(uuid4())
+        tasks = RedisTasks.open(redis_url, house.house.record_id, "worker", claim_seconds=30, block_ms=50)
+        await tasks.add(*(ScanFile(FileId(uuid4()), who) for _ in range(6)))
+        await tasks.add(*(ProcessImage(FileId(uuid4()), who) for _ in range(4)))
+        hands = crew({"scan": 3, "image": 1, "document": 2}, tasks, saga, chance=lambda: 0.5)  # type: ignore[arg-type]
+
+        async def all_done() -> bool:
+            return saga.done == 10
+
+        async with running(*(hand.run() for hand in hands)):
+            await until(all_done)
+        await tasks.close()
+    assert saga.most == Counter(scan=3, image=1)

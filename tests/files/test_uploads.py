@@ -3,24 +3,40 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from hashlib import sha256
 from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from domain.file import FILE, FileReceived
-from domain.ids import FileId
+from domain.ids import FileId, UserId
+from domain.limits import UPLOADS_OF_USER_MAX
+from domain.refusals import Busy, TooManyUploads
+from gateway.uploads import Intakes
 from tests.blobs.stores import names
-from tests.houses import Gateway, deployment, until
+from tests.conftest import Servers, fresh_database
+from tests.houses import Gateway, Person, deployment, running, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030005fe02fea135b2d60000000049454e44ae426082")  # fmt: skip
 
 
-@pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
-    async with deployment(database_url, redis_url, upload_bytes_max=1024 * 1024) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(servers: Servers) -> AsyncIterator[Gateway]:
+    """One for all of these: each looks at what it adds, with people and bytes of its own."""
+    async with (
+        fresh_database(servers) as database_url,
+        deployment(database_url, servers.redis_url, upload_bytes_max=1024 * 1024) as made,
+    ):
         yield made
+
+
+def unheard_of() -> bytes:
+    """Return a picture that nobody has uploaded."""
+    return PNG + uuid4().bytes
 
 
 def gathered(house: Gateway) -> list[str]:
@@ -34,25 +50,27 @@ async def received(house: Gateway, file_id: str) -> FileReceived:
 
 async def test_an_upload_is_answered_at_once_and_is_nobody_s_yet(house: Gateway) -> None:
     ada, eve = await house.person(), await house.person()
-    answer = await ada.upload(PNG, "cat.txt")
+    before, content = await names(house.house.blobs), unheard_of()
+    answer = await ada.upload(content, "cat.txt")
     assert answer == {"task_id": answer["id"], "id": answer["id"], "status": "processing"}
     status = await ada.ask("GET", f"/files/{answer['id']}/status", 200)
     assert (status["status"], status["progress"], status["scan"], status["variants"]) == ("pending", 0.0, None, {})
     view = await ada.ask("GET", f"/files/{answer['id']}", 200)
-    assert (view["original_name"], view["mime_type"], view["size_bytes"]) == ("cat.txt", "image/png", len(PNG))
+    assert (view["original_name"], view["mime_type"], view["size_bytes"]) == ("cat.txt", "image/png", len(content))
     assert view["uploader_id"] == ada.id
     for path in ("", "/status", "/content", "/variants/original"):
         await eve.ask("GET", f"/files/{answer['id']}{path}", 404)
     for path in ("/content", "/variants/original"):
         assert (await ada.ask("GET", f"/files/{answer['id']}{path}", 409))["code"] == "file.pending"
-    assert await names(house.house.blobs) == {sha256(PNG).hexdigest()}
+    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
     assert gathered(house) == []
 
 
 async def test_two_uploads_of_the_same_bytes_store_one_blob_and_neither_owner_can_tell(house: Gateway) -> None:
     ada, ben = await house.person(), await house.person()
-    first, second = await ada.upload(PNG, "a.png"), await ben.upload(PNG, "a.png")
-    assert len(await names(house.house.blobs)) == 1
+    before, content = await names(house.house.blobs), unheard_of()
+    first, second = await ada.upload(content, "a.png"), await ben.upload(content, "a.png")
+    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
     views = [await who.ask("GET", f"/files/{up['id']}", 200) for who, up in ((ada, first), (ben, second))]
     for view in views:
         for own in ("id", "filename", "uploader_id", "created_at"):
@@ -84,20 +102,20 @@ async def test_what_is_no_upload_is_refused_and_leaves_nothing(
     house: Gateway, parts: dict[str, object], status: int, code: str
 ) -> None:
     ada = await house.person()
-    position = (await house.house.record.head()).position
+    position, before = (await house.house.record.head()).position, await names(house.house.blobs)
     try:
         answer = await ada.http.post("/files/upload", **parts)  # type: ignore[arg-type]
     except (httpx.WriteError, httpx.ReadError):
         assert status == 413, "only who sends too much is hung up on"
     else:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert gathered(house) == [] and await names(house.house.blobs) == set()
+    assert gathered(house) == [] and await names(house.house.blobs) == before
     assert (await house.house.record.head()).position == position
 
 
 async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) -> None:
     """A body that never says how long it is, and would go on for ever, is refused when it passes the limit."""
-    ada, sent = await house.person(), 0
+    ada, sent, before = await house.person(), 0, await names(house.house.blobs)
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
@@ -114,12 +132,12 @@ async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) 
     except (httpx.WriteError, httpx.ReadError):
         pass
     assert sent < 20 * 1024 * 1024
-    assert gathered(house) == [] and await names(house.house.blobs) == set()
+    assert gathered(house) == [] and await names(house.house.blobs) == before
 
 
 async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> None:
     ada = await house.person()
-    position = (await house.house.record.head()).position
+    position, before = (await house.house.record.head()).position, await names(house.house.blobs)
     for cut in (200, 400, 70_000, 600_000):
         body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * 900_000
         head = (
@@ -140,8 +158,74 @@ async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> No
             return gathered(house) == []
 
         await until(gone)
-    assert await names(house.house.blobs) == set()
+    assert await names(house.house.blobs) == before
     assert (await house.house.record.head()).position == position
+
+
+@asynccontextmanager
+async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """An upload by hand, as far as the first bytes of its file."""
+    before = len(gathered(house))
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(
+        f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'.encode()
+    )
+
+    async def begun() -> bool:
+        return len(gathered(house)) > before
+
+    await until(begun)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent for long; but what comes is no upload."""
+    monkeypatch.setattr("gateway.uploads.UPLOAD_IDLE_SECONDS", 0.4)
+    async with begun_upload(house, await house.person()) as (reader, writer):
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        async with running(drip()), asyncio.timeout(10):
+            assert (await reader.read(12)) == b"HTTP/1.1 408"
+
+
+async def test_nobody_alone_takes_all_the_places_for_uploads(house: Gateway) -> None:
+    ada, ben = await house.person(), await house.person()
+    async with AsyncExitStack() as stack:
+        for _ in range(UPLOADS_OF_USER_MAX):
+            await stack.enter_async_context(begun_upload(house, ada))
+        answer = await ada.http.post("/files/upload", files={"file": ("a", b"one more")})
+        assert (answer.status_code, answer.json()["code"]) == (429, "file.too_many_uploads")
+        assert answer.headers["retry-after"] == "1"
+        await ben.upload(b"somebody else's")
+
+    async def gone() -> bool:
+        return gathered(house) == []
+
+    await until(gone)
+    await ada.upload(b"one more")
+
+
+async def test_places_are_so_many_in_all_and_are_given_back() -> None:
+    places = Intakes(at_once=3, of_user=2)
+    ada, ben = UserId(uuid4()), UserId(uuid4())
+    for _ in range(2):
+        with ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(places.place(ada))
+            with pytest.raises(TooManyUploads), places.place(ada):
+                pass
+            stack.enter_context(places.place(ben))
+            with pytest.raises(Busy), places.place(ben):
+                pass
 
 
 async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,9 +253,9 @@ async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch:
     ],
 )
 async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> None:
-    ada = await house.person()
+    ada, content, before = await house.person(), unheard_of(), await names(house.house.blobs)
     body = (
-        b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n' + PNG
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n' + content
         + b"\r\n--b--\r\n"
     )  # fmt: skip
     answer = await ada.http.post(
@@ -179,7 +263,7 @@ async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> Non
     )
     assert answer.status_code == 202, answer.text
     assert (await received(house, answer.json()["id"])).original_name == kept
-    assert await names(house.house.blobs) == {sha256(PNG).hexdigest()}
+    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def test_what_a_room_hears_is_told_whole(fact: Recorded[Event]) -> None:
         return
     told = json.loads(frames.room_frame(fact, 1042))
     assert type(TELLS_ROOM[type(fact.event)].of(fact)) is TELLS_ROOM[type(fact.event)].kind
-    assert told.pop("data").keys() == DATA[fact.event.topic]
+    data = told.pop("data")
+    assert data.pop("file", {}).keys() in (set(), FILE), "what a message shows is told as the file itself is"
+    assert data.keys() == DATA[fact.event.topic]
     assert told == {
         "type": "event",
         "event": fact.event.topic,
@@ -90,6 +92,13 @@ def test_ones_own_feed_has_neither_room_nor_prev(fact: Recorded[Any]) -> None:
     frame = json.loads(own.frame)
     assert (frame["room_id"], frame["prev"], frame["event"]) == (None, None, fact.event.topic)
     assert frame["data"].keys() == DATA[fact.event.topic]
+
+
+def test_the_file_of_a_message_deleted_since_is_told_to_nobody() -> None:
+    fact = next(f for f in FACTS if f.event.topic == "message.posted" and f.event.file is not None)
+    assert "cat.jpg" in frames.room_frame(fact, 1042).decode()
+    data = json.loads(frames.tombstone_frame(fact, 1042))["data"]
+    assert (data["deleted"], data["file_id"], "file" in data) == (True, "00000000-0000-0000-0000-000000000004", False)
 
 
 def test_an_archived_room_is_told_as_it_stays() -> None:

@@ -146,6 +146,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert (code, said.count(" signs from"), said.count("will sign from")) == (0, 1, 1)
         code, said = await house.run("doctor")
         assert code == 0, said
+        assert "[ok]   scanner: the basic check" in said and "[ok]   sandbox: " in said
         code, said = await house.run("rebuild", "--all")
         assert code == 0, said
         assert said.count("equals what was served") == 8

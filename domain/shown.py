@@ -1,0 +1,36 @@
+"""What messages tell of the file that they show. Neither the message's aggregate nor the file's; both speak of it."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+FileStatus = Literal["pending", "processing", "completed", "failed"]
+Scan = Literal["clamav", "basic"]
+
+
+class Form(Struct, frozen=True):
+    """A form of a file that was made here, as people are told of it."""
+
+    name: str
+    width: int
+    height: int
+    mime_type: str
+    size_bytes: int
+
+
+class Shown(Struct, frozen=True):
+    """A file as it stood when a message showed it, so that whoever hears of the message need not ask for it.
+
+    `processed_at` None: it has not ended, and the room will hear how it does.
+    """
+
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    status: FileStatus
+    scan: Scan | None
+    received_at: datetime
+    processed_at: datetime | None = None
+    forms: tuple[Form, ...] = ()
+    pages: int | None = None
