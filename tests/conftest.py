@@ -7,8 +7,9 @@ The servers are the embedded ones, in a folder that is gone afterwards. With `TE
 import asyncio
 import logging
 import os
+import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,26 @@ from redis.asyncio import Redis
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
+from tests.houses import PASSWORD
 
 TEMPLATE = "hansard_template"
 settings.register_profile("hansard", deadline=None, print_blob=True)
 settings.load_profile("hansard")
 logging.getLogger("httpx").setLevel(logging.WARNING)
+# What no log line may hold, whatever is tested: access tokens, refresh tokens and codes of letters, tickets, passwords.
+SECRETS = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{20,}|[0-9a-f-]{32,36}\.[\w-]{43}\b|[\w-]{120,}={0,2}|" + re.escape(PASSWORD)
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that passed and whose output, logs of the house among it, shows a secret."""
+    report = yield
+    if report.passed and (found := SECRETS.search(report.capstdout + report.capstderr + report.caplog)):
+        report.outcome = "failed"
+        report.longrepr = f"a secret stands in the output: {found[0][:24]}…"
+    return report
 
 
 @dataclass(frozen=True)
@@ -56,20 +72,13 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 async def database_url(servers: Servers) -> AsyncIterator[str]:
-    async with database(servers) as url:
-        yield url
-
-
-@asynccontextmanager
-async def database(servers: Servers) -> AsyncIterator[str]:
-    """A fresh migrated database with a record id of its own."""
     async with fresh_database(servers) as url:
         yield url
 
 
 @asynccontextmanager
 async def fresh_database(servers: Servers) -> AsyncIterator[str]:
-    """The same for a module whose tests share one house."""
+    """A fresh migrated database with a record id of its own; a module whose tests share one house asks for it here."""
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(servers.database("postgres"))
     await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')

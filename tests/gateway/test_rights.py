@@ -25,7 +25,7 @@ from gateway.app import API
 from gateway.problems import TITLES
 from gateway.protocol import Intent, Ping
 from gateway.rights import FRAMES, ROUTES, SOCKETS, V1, refusal_of, rendered
-from tests.conftest import Servers, database
+from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
 from tests.houses import deployment
 from tests.lines import line
@@ -37,7 +37,7 @@ NO_ROOM = 4505
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cast(servers: Servers) -> AsyncIterator[Cast]:
-    async with database(servers) as url, deployment(url, servers.redis_url) as house, AsyncExitStack() as stack:
+    async with fresh_database(servers) as url, deployment(url, servers.redis_url) as house, AsyncExitStack() as stack:
         made = Cast(house)
         await made.arrive()
         await made.settled()
