@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import re
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ TEMPLATE = "hansard_template"
 settings.register_profile("hansard", deadline=None, print_blob=True)
 settings.load_profile("hansard")
 logging.getLogger("httpx").setLevel(logging.WARNING)
+# A shell has what it runs in the background ignore Ctrl-C, children included; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # What no log line may hold, whatever is tested: access tokens, refresh tokens and codes of letters, tickets, passwords.
 SECRETS = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{20,}|[0-9a-f-]{32,36}\.[\w-]{43}\b|[\w-]{120,}={0,2}|" + re.escape(PASSWORD)
