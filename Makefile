@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+WORKERS ?= 2
 STAMP := .venv/.synced
 
 export UV_PYTHON_DOWNLOADS := never
@@ -16,8 +17,8 @@ help: ## Show this list
 up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 	@exec $(BIN)/hansard up
 
-test: $(STAMP) ## Run every test, on servers of their own
-	@$(BIN)/python -m pytest $(TESTS)
+test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/ruff check .

@@ -27,7 +27,7 @@ T = TypeVar("T")
 # A core for hashing, another for the talk; on larger machines two.
 PROCESSORS = os.cpu_count() or 2
 AT_ONCE_MAX = min(2, max(1, PROCESSORS // 2))
-WAITING_MAX = 64
+WAITING_MAX = 32
 # So many waiting is a flood: then hashing takes an eighth of the processors, and a thread rests for so many times as long
 # as it worked. Two cores under 200 log-ins a second: the median of an acknowledgement grows by a tenth instead of a half.
 FLOOD_WAITING = 8

@@ -24,9 +24,10 @@ from redis.asyncio import Redis
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
+from tests.files.clamd import CLAMD, KIND
 from tests.houses import PASSWORD
 
-TEMPLATE = "hansard_template"
+TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  # each process of a run has its own
 settings.register_profile("hansard", deadline=None, print_blob=True)
 settings.load_profile("hansard")
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -46,6 +47,13 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         report.outcome = "failed"
         report.longrepr = f"a secret stands in the output: {found[0][:24]}…"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which scanner the tests of files were scanned by."""
+    terminalreporter.write_line(
+        f"Files were scanned by a {KIND}{f' ({CLAMD})' if CLAMD else ': no clamd is installed'}."
+    )
 
 
 @dataclass(frozen=True)

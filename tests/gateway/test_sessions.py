@@ -257,7 +257,7 @@ async def test_a_log_in_hashes_anew_when_the_parameters_changed(house: Gateway) 
 
 
 async def test_too_many_log_ins_at_once_are_sent_away_soon(house: Gateway) -> None:
-    with Argon2Passwords(memory_kib=32_768, time_cost=2, parallelism=1) as dear:
+    with Argon2Passwords(memory_kib=16_384, time_cost=1, parallelism=1) as dear:
         object.__setattr__(house.house, "passwords", dear)
         ada = await house.person()
         async with house.client() as http:
