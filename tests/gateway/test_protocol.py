@@ -13,7 +13,7 @@ from gateway.protocol import BadFrame, Ping, Send, Subscribe
 from tests.fuzz.making import Case
 from tests.fuzz.promises import hold
 
-ROOM = str(uuid4())
+ROOM = "6f6c0df5-315c-4673-bd3f-72096be22ff7"  # the same in every process of a run, for it is in the names of tests
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(ROOM)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)

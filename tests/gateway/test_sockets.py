@@ -231,8 +231,11 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         ('{"id":7,"type":"nonsense"}', "field.invalid"),
         ('{"id":7,"type":"send","room_id":"x","content":"y"}', "field.invalid"),
         ('{"id":7,"type":"ping","extra":1}', "field.unknown"),
-        ('{"id":7,"type":"unsubscribe","room_id":"%s","room_id":"%s"}' % (uuid4(), uuid4()), "body.duplicate_key"),
-        ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % uuid4(), "field.invalid"),
+        (
+            '{"id":7,"type":"unsubscribe","room_id":"%s","room_id":"%s"}' % (UUID(int=1), UUID(int=2)),
+            "body.duplicate_key",
+        ),
+        ('{"id":7,"type":"read","room_id":"%s","position":1e999}' % UUID(int=1), "field.invalid"),
         ('{"id":7,"type":"subscribe"}', "field.invalid"),
         ('{"id":7,"type":"authenticate","token":"\\ud83d"}', "field.invalid"),
         ('{"id":7,"type":"subscribe","rooms":{}}', "field.invalid"),
