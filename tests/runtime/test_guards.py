@@ -2,7 +2,9 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -69,12 +71,17 @@ def test_a_sticky_folder_keeps_others_from_exchanging_a_key(tmp_path: Path) -> N
     guard(settings)
 
 
+@pytest.fixture
+def reached_by_all() -> Iterator[Path]:
+    """A folder that other users reach; pytest's own are closed to them."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else, and look as them")
-def test_a_key_that_root_holds_out_may_be_read_by_its_group(tmp_path: Path) -> None:
-    settings = read(environment(tmp_path))
-    tmp_path.chmod(0o755)
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+def test_a_key_that_root_holds_out_may_be_read_by_its_group(reached_by_all: Path) -> None:
+    settings = read(environment(reached_by_all))
     os.chown(settings.home, 10_001, 10_001)
     settings.master_key.chmod(0o440)
     os.seteuid(10_001)
