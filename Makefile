@@ -56,7 +56,7 @@ rights: $(STAMP) ## Write docs/rights.md anew from the table
 	@$(BIN)/python -c "from gateway.rights import rendered; print(rendered(), end='')" > docs/rights.md
 
 clean: ## Remove .venv and caches; data under .hansard stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache
 
 $(STAMP): pyproject.toml clients/python/pyproject.toml uv.lock Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hansard needs Python 3.11 or newer; this is %d.%d. Say which with: make PYTHON=python3.12 ..." % sys.version_info[:2])'
