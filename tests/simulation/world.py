@@ -43,6 +43,7 @@ from gateway.house import House
 from gateway.hub import Hub
 from gateway.reads import Reads
 from gateway.seats import Seats
+from gateway.security import Refusals
 from gateway.sockets import Session
 from projections import LIVE
 from tests.simulation.loop import VirtualLoop
@@ -131,7 +132,7 @@ class Gateway(Process):
             SimpleNamespace(
                 terms=terms, record_id=world.record_id, record=record, db=db, desk=self.desk, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
-                seats=seats, now=world.now,
+                seats=seats, now=world.now, refusals=Refusals(self.desk),
             ),
         )  # fmt: skip
         self.start(self.desk.run())
