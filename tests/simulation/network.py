@@ -44,6 +44,7 @@ class Line:
             "extensions": {EXTENSION: self},
             "client": ("192.0.2.1", 1),
             "subprotocols": [],
+            "state": {"request_id": "simulated"},  # the door's to give
         }
 
     # What the gateway sees: ASGI
