@@ -1,17 +1,20 @@
 """A whole house in one test: record, desk, projector and gateway on real servers, steppable or running."""
 
 import asyncio
+import io
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import structlog
+from structlog.typing import Processor
 
 from adapters.audit import AuditReader
 from adapters.blobs import open_blobs
@@ -66,6 +69,21 @@ async def running(*loops: Any) -> AsyncIterator[None]:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+@contextmanager
+def logged(*processors: Processor) -> Iterator[io.StringIO]:
+    """Catch what the house logs, at the level that says most, as these processors write it."""
+    kept, written = structlog.get_config(), io.StringIO()
+    structlog.configure(
+        processors=processors,
+        logger_factory=structlog.WriteLoggerFactory(file=written),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield written
+    finally:
+        structlog.configure(**kept)
 
 
 def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:

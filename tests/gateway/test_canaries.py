@@ -1,9 +1,6 @@
 """Secrets leave no trace: after all that can be done with them, none stands in logs, in the record, in Redis or in a table."""
 
-import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -16,27 +13,12 @@ from adapters.audit import Filter
 from tests.gateway.test_letters import Box, posting
 from tests.gateway.test_sessions import refreshed
 from tests.gateway.test_sockets import line
-from tests.houses import Gateway, projector
+from tests.houses import Gateway, logged, projector
 
 PASSWORDS = [f"canary password {i}" for i in range(4)]
 TABLES = (
     "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('record', 'read', 'vault')"
 )
-
-
-@contextmanager
-def logged() -> Iterator[io.StringIO]:
-    """Catch every log line of the house, at the level that says most."""
-    kept, written = structlog.get_config(), io.StringIO()
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)],
-        logger_factory=structlog.WriteLoggerFactory(file=written),
-        cache_logger_on_first_use=False,
-    )
-    try:
-        yield written
-    finally:
-        structlog.configure(**kept)
 
 
 async def secrets_used(house: Gateway, box: Box) -> list[str]:
@@ -80,7 +62,7 @@ async def secrets_used(house: Gateway, box: Box) -> list[str]:
 
 
 async def test_no_secret_stands_anywhere(database_url: str, redis_url: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with logged() as written:
+    with logged(structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)) as written:
         async with projector(database_url, redis_url):
             async with posting(database_url, redis_url, verify_email=True) as (house, box):
                 secrets = await secrets_used(house, box)

@@ -1,21 +1,17 @@
 """Log lines: whatever is logged, and whoever says it, is one line that a terminal can show."""
 
-import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 
 from gateway.app import create_app
 from runtime.logs import ADDED, UNSAFE, OneLine, harmless
-from tests.houses import gateway
+from tests.houses import gateway, logged
 
 # A line of one's own, a coloured one, one that wipes the screen, one that goes back to the line's beginning, and others.
 HOSTILE = [
@@ -64,21 +60,6 @@ def test_whatever_is_logged_is_one_line_each_that_steers_no_terminal(form: str) 
             assert line.startswith("timestamp=2") and "Z level=" in line and '" event="forged' not in line
 
 
-@contextmanager
-def logged(*, as_json: bool) -> Iterator[io.StringIO]:
-    """Catch the lines of the house, as they would be written."""
-    kept, written = structlog.get_config(), io.StringIO()
-    structlog.configure(
-        processors=[*ADDED, OneLine(as_json=as_json)],
-        logger_factory=structlog.WriteLoggerFactory(file=written),
-        cache_logger_on_first_use=False,
-    )
-    try:
-        yield written
-    finally:
-        structlog.configure(**kept)
-
-
 class Repeating:
     """A part of the house that fails, and repeats in what it says all that a stranger sent."""
 
@@ -99,7 +80,7 @@ async def test_nothing_that_strangers_send_breaks_or_colours_a_line(
         ada = await house.person()
         broken = Repeating()
         app = create_app(replace(house.house, desk=broken, db=broken))  # type: ignore[arg-type]
-        with logged(as_json=as_json) as written:
+        with logged(*ADDED, OneLine(as_json=as_json)) as written:
             for broken.said in HOSTILE:
                 await _ask(app, ada.token, broken.said)
         lines = written.getvalue().removesuffix("\n").split("\n")
