@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hostile() -> Iterator[Sandbox]:
-    with Sandbox(module="tests.files.hostile_child", size=1, strict=False, wall_seconds=2.0) as made:
+    with Sandbox(module="tests.files.hostile_child", size=1, strict=False, wall_seconds=4.0) as made:
         yield made
 
 
@@ -45,10 +45,12 @@ async def test_a_child_that_spins_or_crashes_is_replaced(hostile: Sandbox, file:
     assert len(hostile.pids()) == 1
 
 
-async def test_a_child_that_wants_too_much_memory_gets_none(hostile: Sandbox, file: Path) -> None:
-    result = await hostile.run("swell", file, mime_type="image/png", operations=())
-    assert result.reason == "too_slow"
-    assert (await hostile.run("image", file, mime_type="image/png", operations=ALL)).reason is None
+async def test_a_child_that_wants_too_much_memory_gets_none(file: Path) -> None:
+    # A busy machine takes seconds to hand out what a child may have at most: only the limit may end this one.
+    with Sandbox(module="tests.files.hostile_child", size=1, strict=False) as patient:
+        result = await patient.run("swell", file, mime_type="image/png", operations=())
+        assert result.reason == "too_slow"
+        assert (await patient.run("image", file, mime_type="image/png", operations=ALL)).reason is None
 
 
 async def test_a_child_that_is_killed_fails_its_job_and_no_other(file: Path) -> None:
