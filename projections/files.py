@@ -36,13 +36,14 @@ _ROW = """
         v.name, v.width, v.height, v.mime_type, v.size_bytes, v.storage_path
     FROM read.files f LEFT JOIN read.file_variants v ON v.file_id = f.id
 """
+# `OFFSET 0`: the messages that show the file come first in every plan, however few files the others show.
 SELECT_SEEN = (
     _ROW
     + """
     WHERE f.id = $2 AND CASE WHEN f.uploader_id = $1 THEN 'uploader' WHEN EXISTS (
-        SELECT FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
-        LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-        WHERE msg.file_id = f.id AND NOT msg.deleted AND """
+        SELECT FROM (SELECT room_id, position FROM read.messages WHERE file_id = f.id AND NOT deleted OFFSET 0) msg
+        JOIN read.rooms r ON r.id = msg.room_id LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+        WHERE """
     + STANDING
     + " = ANY ($3::text[]) AND msg.position >= "
     + SINCE

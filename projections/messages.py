@@ -43,27 +43,24 @@ _ROW = """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
 _HTML = "SELECT seen.standing, " + _ROW + ", h.html FROM seen LEFT JOIN LATERAL "
 _JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
-_BEFORE = """
-    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
-        AND m.position >= seen.since AND m.position < $4
-    ORDER BY m.position DESC LIMIT $5) msg ON true
+POSITION_MAX = 2**63 - 1
+# Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
+# (`tests/projections/test_plans.py`).
+_OF_ROOM = "SELECT * FROM read.messages m WHERE seen.standing = ANY ($3::text[]) AND (m.room_id, m.position) "
+_UP_TO = (
+    _OF_ROOM
+    + """>= (seen.id, seen.since) AND (m.room_id, m.position) <= (seen.id, $4)
+    ORDER BY m.room_id DESC, m.position DESC LIMIT $5
 """
-_AFTER = """
-    (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
-        AND m.position >= seen.since AND m.position > $4
-    ORDER BY m.position LIMIT $5) msg ON true
-"""
-_AROUND = """
-    (SELECT * FROM (
-        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
-            AND m.position >= seen.since AND m.position <= $4
-        ORDER BY m.position DESC LIMIT $5)
-        UNION ALL
-        (SELECT * FROM read.messages m WHERE m.room_id = seen.id AND seen.standing = ANY ($3::text[])
-            AND m.position >= seen.since AND m.position > $4
-        ORDER BY m.position LIMIT $6)
-    ) both_sides ORDER BY position) msg ON true
-"""
+)
+_BEYOND = (
+    _OF_ROOM
+    + f"""> (seen.id, greatest($4, seen.since - 1)) AND (m.room_id, m.position) <= (seen.id, {POSITION_MAX})
+    ORDER BY m.room_id, m.position LIMIT """
+)
+_BEFORE = "(" + _UP_TO + ") msg ON true"
+_AFTER = "(" + _BEYOND + "$5) msg ON true"
+_AROUND = "((" + _UP_TO + ") UNION ALL (" + _BEYOND + "$6)) msg ON true"
 SELECT_BEFORE = _SEEN_ROOM + _PLAIN + _BEFORE + " ORDER BY msg.position DESC"
 SELECT_AFTER = _SEEN_ROOM + _PLAIN + _AFTER + " ORDER BY msg.position"
 SELECT_AROUND = _SEEN_ROOM + _PLAIN + _AROUND + " ORDER BY msg.position"
@@ -83,7 +80,6 @@ SELECT_ONE = (
     + SINCE
 )
 SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
-POSITION_MAX = 2**63 - 1
 
 MESSAGES = Table(
     "read.messages",
@@ -157,7 +153,10 @@ async def page(
     elif after is not None:
         sql, args = SELECT_AFTER_HTML if html else SELECT_AFTER, (after, limit)
     else:
-        sql, args = SELECT_BEFORE_HTML if html else SELECT_BEFORE, (POSITION_MAX if before is None else before, limit)
+        sql, args = (
+            SELECT_BEFORE_HTML if html else SELECT_BEFORE,
+            (POSITION_MAX if before is None else before - 1, limit),
+        )
     rows = await db.all(_row, sql, user_id, room_id, standings("message.list"), *args)
     require_standing("message.list", rows[0][0] if rows else None)
     return [_view(row, html) for row in rows if row[1] is not None]

@@ -15,10 +15,11 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
-from projections.messages import MessageView
+from projections.messages import POSITION_MAX, MessageView
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
+# Of messages as in `projections/messages.py`: bounds and order name the room.
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
@@ -30,16 +31,18 @@ _COLUMNS = (
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     LEFT JOIN LATERAL (
-        SELECT * FROM read.messages last WHERE last.room_id = r.id AND last.position >= """
+        SELECT * FROM read.messages last WHERE (last.room_id, last.position) >= (r.id, """
     + SINCE
-    + """
-        ORDER BY last.position DESC LIMIT 1
+    + f""") AND (last.room_id, last.position) <= (r.id, {POSITION_MAX})
+        ORDER BY last.room_id DESC, last.position DESC LIMIT 1
     ) msg ON true
     LEFT JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE m.role IS NOT NULL AND new.room_id = r.id AND new.position > greatest(m.read_position, m.joined_position)
-                AND new.sender_id <> $1 AND NOT new.deleted LIMIT $2
+            WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
+                AND (new.room_id, new.position) > (r.id, greatest(m.read_position, m.joined_position))
+                AND (new.room_id, new.position) <= (r.id, {POSITION_MAX})
+            ORDER BY new.room_id, new.position LIMIT $2
         ) counted
     ) unread ON true
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import socket
 import ssl
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import structlog
 from structlog.typing import Processor
@@ -303,3 +305,21 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> 
     async with asyncio.timeout(seconds):
         while not await holds():
             await asyncio.sleep(0.01)
+
+
+PLAN_MODES = ("force_custom_plan", "force_generic_plan")
+
+
+async def rows_met(db: asyncpg.Connection, mode: str, table: str, sql: str, *args: object) -> float:
+    """Run a statement with this `plan_cache_mode`; answers how many rows of a table its scans met, kept or not."""
+
+    def touched(plan: dict[str, Any]) -> float:
+        below = sum(touched(each) for each in plan.get("Plans", ()))
+        if plan.get("Relation Name") != table:
+            return below
+        met = plan["Actual Rows"] + sum(n for key, n in plan.items() if key.startswith("Rows Removed"))
+        return below + met * plan["Actual Loops"]
+
+    await db.execute(f"SET plan_cache_mode = {mode}")
+    [found] = json.loads(await db.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, *args))
+    return touched(found["Plan"])

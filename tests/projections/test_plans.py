@@ -1,0 +1,91 @@
+"""How Postgres reads a page: what it touches is bounded by the page, however loud other rooms are.
+
+A planner that believes every room to be as loud as the loudest walks all messages backwards for those of a quiet one.
+"""
+
+from collections.abc import AsyncIterator
+from itertools import product
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from domain.limits import UNREAD_COUNTED_MAX
+from domain.rights import file_relations, standings
+from projections import files, messages, rooms
+from tests.houses import PLAN_MODES, rows_met
+
+LOUD_MESSAGES = 60_000
+QUIET_ROOMS = 30
+LIMIT = 50
+READER = UUID(int=1)
+ROWS = """
+INSERT INTO read.rooms SELECT id, 'A room', NULL, false, $4, $1, false, 2, 0, now(), now(), 1 FROM unnest($2::uuid[]) id;
+INSERT INTO read.room_members SELECT id, $1, 'member', now(), 1, false, 0 FROM unnest($2::uuid[]) id;
+INSERT INTO read.messages SELECT ($2::uuid[])[1 + n % $3], n, gen_random_uuid(), $5, 'text', 'words', NULL, NULL, false,
+    now(), now(), 1, false, NULL, NULL FROM generate_series(2, $6::int) n
+"""
+
+FILE = """
+    INSERT INTO read.files
+    VALUES ($1, 'f', 'f', 'image/png', 1, '', 'completed', $2, now(), now(), 'clean', NULL, NULL, 1)
+"""
+
+
+@pytest.fixture(params=[1, 5], ids=["one loud room", "five loud rooms"])
+async def talk(
+    database_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[tuple[asyncpg.Connection, list[UUID]]]:
+    """A loud room or five, and as many without a word, in the order in which they were opened."""
+    db = await asyncpg.connect(database_url)
+    ids = [uuid4() for _ in range(request.param + QUIET_ROOMS)]
+    loud = ids[: request.param]
+    await db.execute("SET search_path = read")
+    insert = ROWS.split(";")
+    for history, some in (("shared", ids[::2]), ("joined", ids[1::2])):
+        await db.execute(insert[0].replace("$4", f"'{history}'"), READER, some)
+    await db.execute(insert[1], READER, ids)
+    statement = insert[2].replace("$2", "$1").replace("$3", str(len(loud))).replace("$5", "$2").replace("$6", "$3")
+    await db.execute(statement, loud, uuid4(), LOUD_MESSAGES)
+    await db.execute("ANALYZE read.rooms; ANALYZE read.room_members; ANALYZE read.messages")
+    yield db, ids
+    await db.close()
+
+
+async def test_a_page_of_rooms_touches_no_message_of_others(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:
+    db, ids = talk
+    last = (*rooms.FIRST, LIMIT, standings("room.list"))
+    most = (len(ids) - QUIET_ROOMS) * (1 + UNREAD_COUNTED_MAX)
+    for mode in PLAN_MODES:
+        page = await rows_met(
+            db, mode, "messages", rooms.SELECT_PAGE, READER, UNREAD_COUNTED_MAX, False, True, None, *last
+        )
+        assert 0 < page <= most
+        assert await rows_met(db, mode, "messages", rooms.SELECT_ONE, READER, UNREAD_COUNTED_MAX, ids[-1]) == 0
+
+
+async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:
+    db, ids = talk
+    reads = standings("message.list")
+    for mode, which in product(PLAN_MODES, ("BEFORE", "AFTER", "AROUND", "BEFORE_HTML", "AFTER_HTML", "AROUND_HTML")):
+        sql = getattr(messages, f"SELECT_{which}")
+        limits = (LIMIT // 2, LIMIT // 2) if which.startswith("AROUND") else (LIMIT,)
+        for start in (0, LOUD_MESSAGES // 2, messages.POSITION_MAX):
+            assert await rows_met(db, mode, "messages", sql, READER, ids[0], reads, start, *limits) <= LIMIT
+            for quiet in ids[-2:]:
+                assert await rows_met(db, mode, "messages", sql, READER, quiet, reads, start, *limits) == 0
+
+
+async def test_who_may_download_a_file_is_found_without_messages_that_show_others(
+    talk: tuple[asyncpg.Connection, list[UUID]],
+) -> None:
+    db, _ = talk
+    reposted, shown_nowhere = uuid4(), uuid4()
+    for file_id in (reposted, shown_nowhere):
+        await db.execute(FILE, file_id, uuid4())
+    await db.execute("UPDATE read.messages SET file_id = $1 WHERE position % 2 = 0", reposted)
+    await db.execute("VACUUM ANALYZE read.messages")
+    sees = (standings("file.read"), file_relations("file.read"))
+    for mode in PLAN_MODES:
+        assert await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, shown_nowhere, *sees) == 0
+        assert 0 < await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, reposted, *sees) < LIMIT

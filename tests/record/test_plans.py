@@ -1,0 +1,38 @@
+"""How Postgres reads a room's events: what it touches is bounded by the answer, however loud other rooms are."""
+
+from itertools import product
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from adapters import record
+from tests.houses import PLAN_MODES, rows_met
+
+LOUD_EVENTS = 30_000
+LIMIT = 100
+EVENTS = """
+    INSERT INTO record.events SELECT n, gen_random_uuid(), 1, 'message.posted', '{}', '{}', ($1::uuid[])[1 + n % $2], now()
+    FROM generate_series(1, $3::int) n
+"""
+
+
+async def test_a_room_s_events_are_found_without_those_of_others(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    loud, quiet = [uuid4(), uuid4(), uuid4()], uuid4()
+    await db.execute(EVENTS, loud, len(loud), LOUD_EVENTS)
+    await db.execute("ANALYZE record.events")
+    seen: set[float] = set()
+
+    async def met(mode: str, sql: str, *args: object) -> float:
+        found = await rows_met(db, mode, "events", sql, *args)
+        seen.add(found)
+        return found
+
+    for mode, position in product(PLAN_MODES, (1, LOUD_EVENTS // 2, LOUD_EVENTS)):
+        after = (position, LOUD_EVENTS, LIMIT)
+        assert await met(mode, record.SELECT_ROOM_AFTER, loud[0], *after) <= LIMIT
+        assert await met(mode, record.SELECT_ROOM_AFTER, quiet, *after) == 0
+        rooms: list[UUID] = [*loud, quiet]
+        assert await met(mode, record.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(loud)
+    assert LIMIT in seen
+    await db.close()
