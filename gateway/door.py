@@ -5,9 +5,11 @@ It compares the method and the exact path before anything is routed, so no spell
 carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets.py`), by the same rules.
 """
 
+import asyncio
 import re
 import secrets
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +17,7 @@ import structlog
 from litestar.types import ASGIApp
 
 from domain.ids import SessionId, UserId
-from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
+from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.ports import Access, Clock, Db, Passwords, Tokens
 from domain.refusals import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
@@ -137,7 +139,7 @@ class Door:
         if scope["method"] == "OPTIONS" and origin and b"access-control-request-method" in headers:
             await _preflight(send, allowed)
             return
-        outward = _Outward(send, scope, request_id, allowed, self._answered, self._refusals)
+        outward = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
         access: Access | None = None
         refused: Refused | None = None
         asked = (scope["method"], _path(scope))
@@ -200,12 +202,21 @@ def bearer(headers: dict[bytes, bytes]) -> str:
 
 
 class _Outward:
-    """Adds to every answer what every answer has, and counts it."""
+    """Adds to every answer what every answer has, and counts it; sees it arrive where the connection closes after it."""
 
     def __init__(
-        self, send: Any, scope: Any, request_id: str, origin: bytes | None, answered: Answered, refusals: Refusals
+        self,
+        receive: Any,
+        send: Any,
+        scope: Any,
+        request_id: str,
+        origin: bytes | None,
+        answered: Answered,
+        refusals: Refusals,
     ) -> None:
+        self._receive = receive
         self._send = send
+        self._closes = False
         self._scope = scope
         self._answered = answered
         self._refusals = refusals
@@ -228,12 +239,27 @@ class _Outward:
                 self._note(message["status"], kind)
             method = self._scope["method"] if self._scope["method"] in METHODS else "other"
             self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
+            # Who was too slow (408) is let go at once.
+            self._closes = (b"connection", b"close") in headers and message["status"] != 408
             message = {**message, "headers": headers}
+        elif self._closes and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            await _linger(self._receive)
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
     def _note(self, status: int, kind: str) -> None:
         access, client = self._scope["state"].get("access"), self._scope["client"]
         self._refusals.note(status, kind, access.user_id if access else None, client[0] if client else None)
+
+
+async def _linger(receive: Any) -> None:
+    """Read the rest of a body and forget it: to close on unread bytes would take the answer back (RFC 9112, 9.6)."""
+    left = LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0 and (message := await receive()).get("more_body"):
+                left -= len(message["body"])
 
 
 async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:

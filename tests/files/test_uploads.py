@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from domain.file import FILE, FileReceived
 from domain.ids import FileId, UserId
-from domain.limits import UPLOADS_OF_USER_MAX
+from domain.limits import LINGER_BYTES, UPLOADS_OF_USER_MAX
 from domain.refusals import Busy, TooManyUploads
 from gateway.uploads import Intakes
 from tests.blobs.stores import names
@@ -103,12 +103,8 @@ async def test_what_is_no_upload_is_refused_and_leaves_nothing(
 ) -> None:
     ada = await house.person()
     position, before = (await house.house.record.head()).position, await names(house.house.blobs)
-    try:
-        answer = await ada.http.post("/files/upload", **parts)  # type: ignore[arg-type]
-    except (httpx.WriteError, httpx.ReadError):
-        assert status == 413, "only who sends too much is hung up on"
-    else:
-        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    answer = await ada.http.post("/files/upload", **parts)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert gathered(house) == [] and await names(house.house.blobs) == before
     assert (await house.house.record.head()).position == position
 
@@ -131,7 +127,7 @@ async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) 
         assert (answer.status_code, answer.json()["code"]) == (413, "file.too_large")
     except (httpx.WriteError, httpx.ReadError):
         pass
-    assert sent < 20 * 1024 * 1024
+    assert sent < LINGER_BYTES + 20 * 1024 * 1024
     assert gathered(house) == [] and await names(house.house.blobs) == before
 
 

@@ -15,7 +15,22 @@ from hansard_client.errors import (
     Unreachable,
 )
 from hansard_client.feeds import Feed, Notices
-from hansard_client.models import Event, Member, Message, Meta, Notice, Profile, Room, Sent, Session, User, Version
+from hansard_client.models import (
+    Event,
+    File,
+    FileError,
+    Member,
+    Message,
+    Meta,
+    Notice,
+    Profile,
+    Room,
+    Sent,
+    Session,
+    User,
+    Variant,
+    Version,
+)
 from hansard_client.wire import Dial, Wire
 
 __all__ = [
@@ -28,6 +43,8 @@ __all__ = [
     "Event",
     "Feed",
     "FieldError",
+    "File",
+    "FileError",
     "HansardError",
     "Member",
     "Message",
@@ -44,6 +61,7 @@ __all__ = [
     "Unacknowledged",
     "Unreachable",
     "User",
+    "Variant",
     "Version",
     "Wire",
 ]

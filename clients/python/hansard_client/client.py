@@ -8,9 +8,11 @@ message its own id. The one exception, a change made on condition of a version, 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, BinaryIO, Self, TypeVar, Unpack
 from urllib.parse import quote
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.models import (
+    File,
     Member,
     Message,
     Meta,
@@ -38,6 +41,9 @@ REQUEST_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
 RENEW_SECONDS = 30.0  # how long before its end an access token is renewed
 PAGE_ITEMS = 100
+# A file is sent and fetched for as long as bytes move; whether it has been processed is asked so often.
+FILE_SECONDS = 60.0
+STATUS_SECONDS = 0.25
 
 # No answer came. The first kind never reached the server; after the others a write may have arrived.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -300,6 +306,31 @@ class Client:
         page = await self.call("GET", f"/messages/{_path(message_id)}/history", after=after)
         return [Version.of(item) for item in page["items"]]
 
+    # Files
+
+    async def upload(self, content: bytes | Path, name: str | None = None, *, room_id: Id | None = None) -> str:
+        """Upload a file, given or by its path, and return its id: send it with `file_id`, wait for it with `processed`.
+
+        `room_id`: the room that hears of its end. Its type is told by what it holds; `name` is what people see.
+        """
+        name = name or (content.name if isinstance(content, Path) else "file")
+        query = {"room_id": None if room_id is None else _path(room_id)}
+        return str((await self._ask("POST", "/files/upload", query=query, file=(name, content))).json()["id"])
+
+    async def file(self, file_id: Id, *, after: int | None = None) -> File:
+        return File.of(await self.call("GET", f"/files/{_path(file_id)}", after=after))
+
+    async def processed(self, file_id: Id) -> File:
+        """Wait until a file is `completed` or `failed`, and return it. For how long is up to `asyncio.timeout`."""
+        while not (file := await self.file(file_id, after=self.position)).has_ended:
+            await asyncio.sleep(STATUS_SECONDS)
+        return file
+
+    async def download(self, file_id: Id, variant: str | None = None, *, after: int | None = None) -> bytes:
+        """Return the bytes of a file, or of one of its variants, once it is `completed`."""
+        path = f"/files/{_path(file_id)}/" + ("content" if variant is None else f"variants/{quote(variant, safe='')}")
+        return (await self._ask("GET", path, after=after)).content
+
     async def meta(self) -> Meta:
         return Meta.of(await self.call("GET", "/meta", is_public=True))
 
@@ -322,6 +353,26 @@ class Client:
 
         `version` becomes If-Match, `reason` Hansard-Reason, `key` the Idempotency-Key of a POST, which else is made up.
         """
+        answer = await self._ask(
+            method, path, body=body, query=query, after=after, version=version, reason=reason, key=key,
+            is_public=is_public,
+        )  # fmt: skip
+        return answer.json() if answer.content else None
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        file: tuple[str, bytes | Path] | None = None,
+        query: Mapping[str, str | int | bool | None] | None = None,
+        after: int | None = None,
+        version: int | None = None,
+        reason: str | None = None,
+        key: str | None = None,
+        is_public: bool = False,
+    ) -> httpx.Response:
         headers: dict[str, str] = {}
         if method == "POST":
             headers["Idempotency-Key"] = key or self._new_id()
@@ -340,7 +391,13 @@ class Client:
                 token = await self.token(stale)
                 headers["Authorization"] = f"Bearer {token}"
             try:
-                answer = await self._http.request(method, path, headers=headers, params=asked, json=body)
+                with ExitStack() as opened:
+                    files = None if file is None else {"file": _part(*file, opened)}
+                    answer = await self._http.request(
+                        method, path, headers=headers, params=asked, json=body, files=files,
+                        timeout=FILE_SECONDS if path.startswith("/files/") else REQUEST_SECONDS,
+                        follow_redirects=method == "GET",  # a file may be at a store; the token stays with the server
+                    )  # fmt: skip
             except NO_ANSWER as error:
                 pause = next(pauses)
                 is_safe = version is None or isinstance(error, NOT_SENT)
@@ -350,7 +407,7 @@ class Client:
                 if (written := answer.headers.get("Hansard-Position", "")).isdecimal():
                     self.position = max(self.position, int(written))
                 if answer.is_success:
-                    return answer.json() if answer.content else None
+                    return answer
                 refused = _refused(answer)
                 if refused.code == "auth.token_invalid" and not is_public and stale is None:
                     stale = token
@@ -379,6 +436,11 @@ class Client:
 def _path(name: Id) -> str:
     """Return an id as it stands in an address. Raises ValueError for what is none, which could be another address."""
     return str(UUID(str(name)))
+
+
+def _part(name: str, content: bytes | Path, opened: ExitStack) -> tuple[str, bytes | BinaryIO]:
+    """Return a file as a part of a form, to be read anew each time it is sent."""
+    return name, opened.enter_context(content.open("rb")) if isinstance(content, Path) else content
 
 
 def _refused(answer: httpx.Response) -> Refused:

@@ -65,8 +65,55 @@ class Session(_Said):
 
 
 @dataclass(frozen=True)
+class Variant(_Said):
+    """A form that was made of a file. `url` is a path of the server; `Client.download` fetches it by its name."""
+
+    width: int
+    height: int
+    mime_type: str
+    size_bytes: int
+    url: str
+
+
+@dataclass(frozen=True)
+class FileError(_Said):
+    """Why a file failed: a stable code, and a sentence for people."""
+
+    code: str
+    detail: str
+
+
+def _variants(said: Json) -> dict[str, Variant]:
+    return {name: Variant.of(each) for name, each in said.items()}
+
+
+@dataclass(frozen=True)
+class File(_Said):
+    """A file as it stands. `progress` goes from 0 to 1; `variants` are there once it is `completed`."""
+
+    id: str
+    filename: str
+    original_name: str
+    mime_type: str
+    size_bytes: int
+    uploader_id: str
+    status: Literal["pending", "processing", "completed", "failed"]
+    progress: float
+    scan: str | None
+    pages: int | None
+    variants: Mapping[str, Variant] = _read_by(_variants)
+    error: FileError | None = _read_by(FileError.of)
+    created_at: datetime = _time()
+    processed_at: datetime | None = _time()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ("completed", "failed")
+
+
+@dataclass(frozen=True)
 class Message(_Said):
-    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty."""
+    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None."""
 
     id: str
     room_id: str
@@ -79,6 +126,7 @@ class Message(_Said):
     deleted: bool
     position: int
     version: int
+    file: File | None = _read_by(File.of)
     created_at: datetime = _time()
     updated_at: datetime = _time()
 
