@@ -131,6 +131,28 @@ async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) 
     assert gathered(house) == [] and await names(house.house.blobs) == before
 
 
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+async def test_who_sends_too_much_hears_so_at_once_and_is_listened_to_a_little(
+    house: Gateway, monkeypatch: pytest.MonkeyPatch, expect: str
+) -> None:
+    monkeypatch.setattr("gateway.door.LINGER_SECONDS", 1.0)
+    ada = await house.person()
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(
+        f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n{expect}"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {10**12}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(0.9):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ") and b"connection: close" in head.lower()
+    writer.write(b"x" * 100_000)
+    await writer.drain()
+    async with asyncio.timeout(5):
+        body = await reader.read()
+    assert body.startswith(b"{") and body.endswith(b"}"), "the answer and nothing else"
+    writer.close()
+
+
 async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> None:
     ada = await house.person()
     position, before = (await house.house.record.head()).position, await names(house.house.blobs)

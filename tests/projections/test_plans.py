@@ -19,13 +19,17 @@ LOUD_MESSAGES = 60_000
 QUIET_ROOMS = 30
 LIMIT = 50
 READER = UUID(int=1)
-ROWS = """
-INSERT INTO read.rooms SELECT id, 'A room', NULL, false, $4, $1, false, 2, 0, now(), now(), 1 FROM unnest($2::uuid[]) id;
-INSERT INTO read.room_members SELECT id, $1, 'member', now(), 1, false, 0 FROM unnest($2::uuid[]) id;
-INSERT INTO read.messages SELECT ($2::uuid[])[1 + n % $3], n, gen_random_uuid(), $5, 'text', 'words', NULL, NULL, false,
-    now(), now(), 1, false, NULL, NULL FROM generate_series(2, $6::int) n
+ROOMS = """
+    INSERT INTO read.rooms SELECT id, 'A room', NULL, false, CASE i % 2 WHEN 0 THEN 'joined' ELSE 'shared' END, $1, false, 2,
+        0, now(), now(), 1 FROM unnest($2::uuid[]) WITH ORDINALITY asked (id, i)
 """
-
+MEMBERS = """
+    INSERT INTO read.room_members SELECT id, $1, 'member', now(), 1, false, 0 FROM unnest($2::uuid[]) id
+"""
+MESSAGES = """
+    INSERT INTO read.messages SELECT ($1::uuid[])[1 + n % $2], n, gen_random_uuid(), $3, 'text', 'words', NULL, NULL, false,
+        now(), now(), 1, false, NULL, NULL FROM generate_series(2, $4::int) n
+"""
 FILE = """
     INSERT INTO read.files
     VALUES ($1, 'f', 'f', 'image/png', 1, '', 'completed', $2, now(), now(), 'clean', NULL, NULL, 1)
@@ -36,17 +40,12 @@ FILE = """
 async def talk(
     database_url: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[tuple[asyncpg.Connection, list[UUID]]]:
-    """A loud room or five, and as many without a word, in the order in which they were opened."""
+    """A loud room or five, and thirty without a word, in the order in which they were opened."""
     db = await asyncpg.connect(database_url)
     ids = [uuid4() for _ in range(request.param + QUIET_ROOMS)]
-    loud = ids[: request.param]
-    await db.execute("SET search_path = read")
-    insert = ROWS.split(";")
-    for history, some in (("shared", ids[::2]), ("joined", ids[1::2])):
-        await db.execute(insert[0].replace("$4", f"'{history}'"), READER, some)
-    await db.execute(insert[1], READER, ids)
-    statement = insert[2].replace("$2", "$1").replace("$3", str(len(loud))).replace("$5", "$2").replace("$6", "$3")
-    await db.execute(statement, loud, uuid4(), LOUD_MESSAGES)
+    await db.execute(ROOMS, READER, ids)
+    await db.execute(MEMBERS, READER, ids)
+    await db.execute(MESSAGES, ids[: request.param], request.param, uuid4(), LOUD_MESSAGES)
     await db.execute("ANALYZE read.rooms; ANALYZE read.room_members; ANALYZE read.messages")
     yield db, ids
     await db.close()

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, BinaryIO, Self, TypeVar, Unpack
+from typing import Any, BinaryIO, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 from uuid import UUID
 
@@ -41,7 +41,7 @@ REQUEST_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
 RENEW_SECONDS = 30.0  # how long before its end an access token is renewed
 PAGE_ITEMS = 100
-# A file is sent and fetched for as long as bytes move; whether it has been processed is asked so often.
+# A file is sent and fetched as long as its bytes stop for no longer; whether it has been processed is asked so often.
 FILE_SECONDS = 60.0
 STATUS_SECONDS = 0.25
 
@@ -50,6 +50,25 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 NO_ANSWER = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
 Said = TypeVar("Said", User, Room, Member, Message, Version)
+
+
+class Asked(TypedDict, total=False):
+    """What a call may say beside its route.
+
+    `body` is its JSON, `file` the name and content of a form's file, `after` a position that the answer must be at or
+    beyond. `version` becomes If-Match, `reason` Hansard-Reason, `key` the Idempotency-Key of a POST, which else is made
+    up. An answer may be silent for `seconds`. What `is_public` needs no session.
+    """
+
+    body: Mapping[str, Any] | None
+    file: tuple[str, bytes | Path] | None
+    query: Mapping[str, str | int | bool | None] | None
+    after: int | None
+    version: int | None
+    reason: str | None
+    key: str | None
+    is_public: bool
+    seconds: float
 
 
 @cache
@@ -315,7 +334,9 @@ class Client:
         """
         name = name or (content.name if isinstance(content, Path) else "file")
         query = {"room_id": None if room_id is None else _path(room_id)}
-        return str((await self._ask("POST", "/files/upload", query=query, file=(name, content))).json()["id"])
+        file = (name, content)
+        said = await self.call("POST", "/files/upload", query=query, file=file, seconds=FILE_SECONDS)
+        return str(said["id"])
 
     async def file(self, file_id: Id, *, after: int | None = None) -> File:
         return File.of(await self.call("GET", f"/files/{_path(file_id)}", after=after))
@@ -329,34 +350,16 @@ class Client:
     async def download(self, file_id: Id, variant: str | None = None, *, after: int | None = None) -> bytes:
         """Return the bytes of a file, or of one of its variants, once it is `completed`."""
         path = f"/files/{_path(file_id)}/" + ("content" if variant is None else f"variants/{quote(variant, safe='')}")
-        return (await self._ask("GET", path, after=after)).content
+        return (await self._ask("GET", path, after=after, seconds=FILE_SECONDS)).content
 
     async def meta(self) -> Meta:
         return Meta.of(await self.call("GET", "/meta", is_public=True))
 
     # Calls
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str | int | bool | None] | None = None,
-        after: int | None = None,
-        version: int | None = None,
-        reason: str | None = None,
-        key: str | None = None,
-        is_public: bool = False,
-    ) -> Any:
-        """Call any route below `/api/v1` and return its body. What the methods above have no name for is called so.
-
-        `version` becomes If-Match, `reason` Hansard-Reason, `key` the Idempotency-Key of a POST, which else is made up.
-        """
-        answer = await self._ask(
-            method, path, body=body, query=query, after=after, version=version, reason=reason, key=key,
-            is_public=is_public,
-        )  # fmt: skip
+    async def call(self, method: str, path: str, **asked: Unpack[Asked]) -> Any:
+        """Call any route below `/api/v1` and return its body. What the methods above have no name for is called so."""
+        answer = await self._ask(method, path, **asked)
         return answer.json() if answer.content else None
 
     async def _ask(
@@ -372,6 +375,7 @@ class Client:
         reason: str | None = None,
         key: str | None = None,
         is_public: bool = False,
+        seconds: float = REQUEST_SECONDS,
     ) -> httpx.Response:
         headers: dict[str, str] = {}
         if method == "POST":
@@ -395,7 +399,7 @@ class Client:
                     files = None if file is None else {"file": _part(*file, opened)}
                     answer = await self._http.request(
                         method, path, headers=headers, params=asked, json=body, files=files,
-                        timeout=FILE_SECONDS if path.startswith("/files/") else REQUEST_SECONDS,
+                        timeout=seconds,
                         follow_redirects=method == "GET",  # a file may be at a store; the token stays with the server
                     )  # fmt: skip
             except NO_ANSWER as error:
