@@ -61,8 +61,11 @@ class MemoryRecord:
     async def head(self) -> Head:
         return Head(self._record, len(self.facts), self._at)
 
-    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        return {stream: list(self._streams.get(stream, ())) for stream in ids}
+    async def streams(
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+    ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        versions = after or {}
+        return {stream: self._streams.get(stream, [])[versions.get(stream, 0) :][:limit] for stream in ids}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return self.facts[position:until][:limit]

@@ -26,6 +26,7 @@ from domain.limits import (
     APPEND_COMMANDS_MAX,
     APPEND_QUEUE_MAX,
     POLL_SECONDS,
+    RECEIPTS_FORGOTTEN_MAX,
 )
 from domain.ports import (
     Answer,
@@ -48,8 +49,12 @@ APPEND = """
 """
 SELECT_HEAD = "SELECT record, position, recorded_at FROM record.head"
 SELECT_STREAMS = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE stream = ANY ($1::uuid[]) ORDER BY stream, version
+    SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
+    FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
+    CROSS JOIN LATERAL (
+        SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+        WHERE events.stream = asked.stream AND events.version > asked.version ORDER BY version LIMIT $3
+    ) e ORDER BY e.stream, e.version
 """
 SELECT_AFTER = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
@@ -72,7 +77,7 @@ SELECT_PREVIOUS = """
 """
 SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest = $2"
 SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest = $1"
-FORGET_RECEIPTS = "SELECT record.forget_receipts($1)"
+FORGET_RECEIPTS = "SELECT record.forget_receipts($1, $2)"
 CHANNEL = "hansard_record"
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
@@ -245,9 +250,12 @@ class PostgresRecord:
         assert head is not None, "the migrations make the head's row"
         return head
 
-    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+    async def streams(
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+    ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
         facts: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
-        for fact in await self._facts(SELECT_STREAMS, list(ids)):
+        versions = [(after or {}).get(stream, 0) for stream in facts]
+        for fact in await self._facts(SELECT_STREAMS, list(facts), versions, limit):
             facts[fact.stream].append(fact)
         return facts
 
@@ -270,8 +278,8 @@ class PostgresRecord:
         return await self._db.one(ReceiptFound, SELECT_RECEIPT, digest)
 
     async def forget_receipts(self, *, older_than_hours: int) -> int:
-        """Forget what Idempotency-Keys wrote longer ago than this; answers how many."""
-        return int(await self._db.value(FORGET_RECEIPTS, older_than_hours))
+        """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; answers how many."""
+        return int(await self._db.value(FORGET_RECEIPTS, older_than_hours, RECEIPTS_FORGOTTEN_MAX))
 
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
         return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)

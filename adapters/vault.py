@@ -139,6 +139,8 @@ class Vault:
     def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
         """Decrypt; None when the key was destroyed. Raises `InvalidTag` when it is not what was sealed."""
         key = self._keys.get(key_id)
+        if len(sealed) < NONCE_BYTES:
+            raise InvalidTag
         return None if key is None else key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
 
 

@@ -2,24 +2,25 @@
 
 A handler loads the streams it needs, asks the domain for decisions, and notes what is to be written. Every stream that
 it loaded and does not write becomes a guard, so nothing is appended that was decided on a state since gone. Folded
-streams are kept in a bounded cache: an accepted command then needs no read and one round trip. A conflict, and any
-refusal or silence that was decided on cached folds, is decided once more on streams read from the record.
+streams are kept at hand (`commands/folds.py`): an accepted command then needs no read and one round trip. A conflict, and
+any refusal or silence that was decided on folds at hand, is decided once more on streams brought up to date.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.facts import Caller, Event, Recorded, Stream, UnknownEvent
+from commands.folds import Folded, Folds, evolved
+from domain.facts import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, UserId, uuid7
-from domain.limits import DECIDE_TRIES_MAX, FOLDS_CACHED_MAX, POSTPONED_LAST_SECONDS, POSTPONED_MAX
+from domain.limits import DECIDE_TRIES_MAX, POSTPONED_LAST_SECONDS, POSTPONED_MAX
 from domain.ports import (
     Append,
     Appended,
@@ -33,22 +34,16 @@ from domain.ports import (
     ReceiptFound,
     Record,
     RecordUnavailable,
+    Snapshots,
     Write,
 )
-from domain.refusals import Busy, EmailTaken, IdempotencyMismatch, Refused, UsernameTaken, WriteContended
+from domain.refusals import Busy, EmailTaken, IdempotencyMismatch, RecordIsNewer, Refused, UsernameTaken, WriteContended
+
+log = structlog.get_logger()
 
 State = TypeVar("State")
 E = TypeVar("E", bound=Event)
 TAKEN: dict[ClaimKind, type[Refused]] = {"email": EmailTaken, "username": UsernameTaken}
-
-
-class Folded(Struct, Generic[State], frozen=True):
-    """A stream as it was seen: its state, and version, position and time of its last event (0 and None: no event)."""
-
-    state: State | None = None
-    version: int = 0
-    position: int = 0
-    at: datetime | None = None
 
 
 class Outcome(Struct, frozen=True):
@@ -104,11 +99,11 @@ class Work:
         for stream_id, stream in streams.items():
             if stream_id in self.folds:
                 continue
-            cached = None if self._fresh else self._desk.cached(stream_id)
-            if cached is None:
+            at_hand = None if self._fresh else self._desk.at_hand(stream, stream_id)
+            if at_hand is None:
                 missing[stream_id] = stream
             else:
-                self.folds[stream_id] = cached
+                self.folds[stream_id] = at_hand
                 self.assumed = True
         if missing:
             self.folds |= await self._desk.read(missing)
@@ -122,7 +117,7 @@ class Work:
     async def load_new(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load a stream that most likely does not exist: the first attempt takes that for granted, without a read."""
         stream_id = stream.id(*key)
-        if self._fresh or self._desk.cached(stream_id) is not None:
+        if self._fresh or self._desk.at_hand(stream, stream_id) is not None:
             return await self.load(stream, *key)
         self.assumed = True
         self.folds[stream_id] = Folded()
@@ -163,12 +158,20 @@ Handler = Callable[[Any, Work], Awaitable[None]]
 class Desk:
     """Runs commands against a record. One for a process; its cache is only ever a guess that guards check."""
 
-    def __init__(self, record: Record, handlers: Mapping[type[Struct], Handler], *, now: Clock, chance: Chance) -> None:
+    def __init__(
+        self,
+        record: Record,
+        handlers: Mapping[type[Struct], Handler],
+        *,
+        now: Clock,
+        chance: Chance,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self.record = record
         self.now = now
         self._handlers = handlers
         self._chance = chance
-        self._cache: OrderedDict[StreamId, Folded[Any]] = OrderedDict()
+        self._folds = Folds(record, snapshots)
         self._postponed: dict[StreamId, tuple[Postponed, Struct, Caller]] = {}
         self._due = asyncio.Event()
         self._closing = False
@@ -227,10 +230,9 @@ class Desk:
             answer = await self.record.append(_append(command, work, writes, receipt))
             match answer:
                 case Appended(facts):
-                    folds = self._folded(work, facts)
+                    folds = await self._folded(work, facts)
                     return Outcome(facts, facts[-1].position, False, folds)
                 case Conflicted():
-                    self._forget(work)
                     fresh = True
                 case ClaimTaken(kind):
                     raise TAKEN[kind](pointer=f"/{kind}")
@@ -254,45 +256,28 @@ class Desk:
         stream_id = stream.id(*key)
         return (await self.read({stream_id: stream}))[stream_id]
 
-    def cached(self, stream_id: StreamId) -> Folded[Any] | None:
-        folded = self._cache.get(stream_id)
-        if folded is not None:
-            self._cache.move_to_end(stream_id)
-        return folded
+    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+        return self._folds.at_hand(stream, stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
-        """Fold these streams from the record, in one read, and keep them at hand."""
-        found = await self.record.streams(list(streams))
-        folds = {}
-        for stream_id, stream in streams.items():
-            folded: Folded[Any] = Folded()
-            for fact in found[stream_id]:
-                folded = _evolved(stream, folded, fact)
-            folds[stream_id] = folded
-            self._keep(stream_id, folded)
+        """Bring these streams up to date from the record, and keep them at hand. Raises `RecordIsNewer`."""
+        folds = await self._folds.read(streams)
+        for stream_id, folded in folds.items():
+            if folded.unknown:
+                log.error("a stream holds an event of a newer version", stream=str(stream_id), topic=folded.unknown)
+                raise RecordIsNewer
         return folds
 
-    def _folded(self, work: Work, facts: Sequence[Recorded[Event]]) -> dict[StreamId, Folded[Any]]:
+    async def _folded(self, work: Work, facts: Sequence[Recorded[Event]]) -> dict[StreamId, Folded[Any]]:
         folds = dict(work.folds)
+        written: dict[StreamId, list[Recorded[Event]]] = {}
         for fact in facts:
-            folds[fact.stream] = _evolved(work.writes[fact.stream][0], folds[fact.stream], fact)
-        for stream_id in {fact.stream for fact in facts}:
-            self._keep(stream_id, folds[stream_id])
+            written.setdefault(fact.stream, []).append(fact)
+        for stream_id, events in written.items():
+            stream, before = work.writes[stream_id][0], folds[stream_id]
+            folds[stream_id] = evolved(stream, before, events)
+            await self._folds.keep(stream, stream_id, folds[stream_id], since=before)
         return folds
-
-    def _keep(self, stream_id: StreamId, folded: Folded[Any]) -> None:
-        """Keep the newer of two folds of a stream; that one does not exist is not worth keeping."""
-        kept = self._cache.get(stream_id)
-        if folded.version == 0 or (kept is not None and kept.version > folded.version):
-            return
-        self._cache[stream_id] = folded
-        self._cache.move_to_end(stream_id)
-        if len(self._cache) > FOLDS_CACHED_MAX:
-            self._cache.popitem(last=False)
-
-    def _forget(self, work: Work) -> None:
-        for stream_id in work.folds:
-            self._cache.pop(stream_id, None)
 
     def _postpone(self, postponed: Postponed, command: Struct, caller: Caller) -> None:
         waiting = self._postponed.get(postponed.stream)
@@ -315,11 +300,6 @@ class Desk:
             raise IdempotencyMismatch
         facts = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
         return Outcome(facts, kept.last, True, {})
-
-
-def _evolved(stream: Stream[Any], folded: Folded[Any], fact: Recorded[Any]) -> Folded[Any]:
-    state = folded.state if isinstance(fact.event, UnknownEvent) else stream.evolve(folded.state, fact)
-    return Folded(state, fact.version, fact.position, fact.at)
 
 
 def _writes(work: Work) -> tuple[Write, ...]:

@@ -1,5 +1,6 @@
 """Sessions: opening one, spending its refresh token, ending it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -8,9 +9,9 @@ from commands.desk import Handler, Work
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import SessionId, UserId
-from domain.limits import SESSIONS_LIVE_MAX
+from domain.limits import SESSIONS_ENDED_AT_ONCE_MAX, SESSIONS_LIVE_MAX
 from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
-from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionListed
+from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionEnded, SessionListed
 
 
 class OpenSession(Struct, frozen=True):
@@ -62,9 +63,8 @@ async def open_session(command: OpenSession, work: Work) -> None:
     )
     work.write(SESSIONS, user_id, events=[SessionListed(command.session_id, user_id, command.expires_at)])
     live = listed.ids(work.now)
-    for session_id in live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)]:
-        oldest = await work.load(SESSION, session_id)
-        work.write(SESSION, session_id, events=decide.end(oldest, reason="too_many"))
+    too_many = live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)][:SESSIONS_ENDED_AT_ONCE_MAX]
+    await _end(work, user_id, too_many, reason="too_many")
 
 
 async def refresh(command: RefreshSession, work: Work) -> None:
@@ -85,21 +85,32 @@ async def refresh(command: RefreshSession, work: Work) -> None:
         agent=work.caller.agent,
     )
     work.write(SESSION, command.session_id, events=events)
+    if any(isinstance(event, SessionEnded) for event in events):
+        await _unlist(work, session.user_id, command.session_id)
 
 
 async def end(command: EndSession, work: Work) -> None:
     assert work.caller.user_id, "the door lets no stranger here"
     session = decide.require_own(await work.load(SESSION, command.session_id), work.caller.user_id)
     work.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
+    await _unlist(work, session.user_id, command.session_id)
 
 
 async def end_all(work: Work, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
     """End every live session of a person but `keep`, together with what else the command writes."""
     listed = await work.load(SESSIONS, user_id) or Listed()
-    ids = [session_id for session_id in listed.ids(work.now) if session_id != keep]
+    await _end(work, user_id, [one for one in listed.ids(work.now) if one != keep], reason=reason)
+
+
+async def _end(work: Work, user_id: UserId, ids: Sequence[SessionId], *, reason: EndReason) -> None:
     sessions = await work.load_all(*((SESSION, (session_id,)) for session_id in ids))
     for session_id, session in zip(ids, sessions, strict=True):
         work.write(SESSION, session_id, events=decide.end(session, reason=reason))
+    await _unlist(work, user_id, *ids)
+
+
+async def _unlist(work: Work, user_id: UserId, *ended: SessionId) -> None:
+    work.write(SESSIONS, user_id, events=decide.unlist(await work.load(SESSIONS, user_id), user_id, *ended))
 
 
 HANDLERS: dict[type[Struct], Handler] = {OpenSession: open_session, RefreshSession: refresh, EndSession: end}

@@ -231,7 +231,7 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
             assert_never(event)
 
 
-ACCOUNT: Stream[Account] = Stream("account", evolve)
+ACCOUNT: Stream[Account] = Stream("account", evolve, Account, subject=lambda account: (account.user_id, None))
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered, ProfileChanged, EmailVerified, PasswordChanged, PasswordRehashed, AccountDeactivatedEvent, AccountActivated,
     RoleGranted, RoleRevoked,

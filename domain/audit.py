@@ -42,5 +42,5 @@ def evolve(reads: AuditReads | None, fact: Recorded[AuditRead]) -> AuditReads:
     return AuditReads(fact.event.minute)
 
 
-AUDIT_READS: Stream[AuditReads] = Stream("audit-read", evolve)
+AUDIT_READS: Stream[AuditReads] = Stream("audit-read", evolve, AuditReads)
 EVENTS: tuple[type[Event], ...] = (AuditRead,)

@@ -72,11 +72,27 @@ class Recorded(Struct, Generic[E_co], frozen=True):
 
 
 class Stream(Generic[State_co]):
-    """A kind of stream and how its events fold; `evolve` takes None and the first event, then its own answers."""
+    """A kind of stream and how its events fold; `evolve` takes None and the first event, then its own answers.
 
-    def __init__(self, kind: str, evolve: Callable[[Any, Recorded[Any]], State_co]) -> None:
+    `state` is the type of those answers and `fold` the version of `evolve`: raise it when the same events come to mean
+    another state, so that no snapshot of before is believed. `subject` names whose data a state holds: its snapshots are
+    sealed under their key. None: nobody's.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        evolve: Callable[[Any, Recorded[Any]], State_co],
+        state: type[State_co],
+        *,
+        fold: int = 1,
+        subject: Callable[[Any], tuple[UUID, RoomId | None]] | None = None,
+    ) -> None:
         self.kind = kind
         self.evolve = evolve
+        self.state = state
+        self.fold = fold
+        self.subject = subject
 
     def id(self, *key: UUID) -> StreamId:
         return stream_id(self.kind, *key)

@@ -80,5 +80,5 @@ def evolve(letter: Letter | None, fact: Recorded[LetterEvent]) -> Letter:
             assert_never(event)
 
 
-LETTER: Stream[Letter] = Stream("letter", evolve)
+LETTER: Stream[Letter] = Stream("letter", evolve, Letter, subject=lambda letter: (letter.user_id, None))
 EVENTS: tuple[type[Event], ...] = (LetterWritten, LetterUsed)

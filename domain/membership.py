@@ -136,5 +136,5 @@ def evolve(membership: Membership | None, fact: Recorded[MemberEvent]) -> Member
             assert_never(event)
 
 
-MEMBERSHIP: Stream[Membership] = Stream("membership", evolve)
+MEMBERSHIP: Stream[Membership] = Stream("membership", evolve, Membership)
 EVENTS: tuple[type[Event], ...] = (MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged)

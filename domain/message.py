@@ -6,6 +6,7 @@ deletions carry the posting's position and time, so that a row and a frame are f
 """
 
 from datetime import datetime
+from hashlib import sha256
 from typing import ClassVar, assert_never
 from uuid import UUID
 
@@ -73,14 +74,17 @@ MessageEvent = MessagePosted | MessageEdited | MessageDeleted
 
 
 class Message(Struct, frozen=True):
-    """As much of a message as decisions need; `posted_content` is the posting's, whatever was edited since."""
+    """As much of a message as decisions need: of its text that it is the same, which a digest tells in 32 bytes.
+
+    `posted_digest` is the posting's, whatever was edited since.
+    """
 
     message_id: MessageId
     room_id: RoomId
     sender_id: UserId
     message_type: MessageType
-    content: str
-    posted_content: str
+    digest: bytes
+    posted_digest: bytes
     file_id: FileId | None
     reply_to: MessageId | None
     position: int
@@ -105,11 +109,11 @@ def post(
     if message is None:
         KINDS[message_type].check(content, file_id)
         return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file),)
-    asked = (room_id, sender_id, content, message_type, file_id, reply_to)
+    asked = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
     posted = (
         message.room_id,
         message.sender_id,
-        message.posted_content,
+        message.posted_digest,
         message.message_type,
         message.file_id,
         message.reply_to,
@@ -123,7 +127,7 @@ def edit(message: Message, *, by: UserId, relation: Relation, content: str) -> t
     """Replace the text; the same words again change nothing. `relation` is what `by` is to the room."""
     require_editable(message, by=by, relation=relation)
     KINDS[message.message_type].check(content, message.file_id)
-    if message.content == content:
+    if message.digest == digest_of(content):
         return ()
     return (
         MessageEdited(
@@ -155,6 +159,11 @@ def require_editable(message: Message, *, by: UserId, relation: Relation) -> Non
         raise MessageDeletedAlready
 
 
+def digest_of(content: str) -> bytes:
+    """Return what tells one text from another: its SHA-256."""
+    return sha256(content.encode("utf-8", "surrogatepass")).digest()
+
+
 def require_version(actual: int, wanted: int | None) -> None:
     """Refuse when the caller decided on another version than the present one; None decides on any."""
     if wanted is not None and wanted != actual:
@@ -164,19 +173,22 @@ def require_version(actual: int, wanted: int | None) -> None:
 def evolve(message: Message | None, fact: Recorded[MessageEvent]) -> Message:
     event = fact.event
     if isinstance(event, MessagePosted):
+        digest = digest_of(event.content)
         return Message(
-            event.message_id, event.room_id, event.sender_id, event.message_type, event.content, event.content,
+            event.message_id, event.room_id, event.sender_id, event.message_type, digest, digest,
             event.file_id, event.reply_to, fact.position, fact.at, False, False,
         )  # fmt: skip
     assert message is not None, "a message is posted before it is edited"
     match event:
         case MessageEdited():
-            return replace(message, content=event.content, is_edited=True)
+            return replace(message, digest=digest_of(event.content), is_edited=True)
         case MessageDeleted():
-            return replace(message, content="", is_deleted=True)
+            return replace(message, digest=b"", is_deleted=True)
         case _:
             assert_never(event)
 
 
-MESSAGE: Stream[Message] = Stream("message", evolve)
+MESSAGE: Stream[Message] = Stream(
+    "message", evolve, Message, subject=lambda message: (message.sender_id, message.room_id)
+)
 EVENTS: tuple[type[Event], ...] = (MessagePosted, MessageEdited, MessageDeleted)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from domain.facts import Caller, Event, Recorded
+from domain.facts import Caller, Event, Recorded, Stream
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
 from domain.quotas import Quota
 from domain.shown import Scan
@@ -113,8 +113,11 @@ class Record(Protocol):
 
     async def head(self) -> Head: ...
 
-    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        """Return every event of each stream in order; a stream that does not exist has none."""
+    async def streams(
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+    ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        """Return the events of each stream in order, those later than its version in `after`, at most `limit` of each;
+        a stream that does not exist has none."""
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         """Return at most `limit` events after a position (and up to `until`), in order."""
@@ -131,6 +134,25 @@ class Record(Protocol):
 
     def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
         """Follow NOTIFY: yields a head position when something was appended, and at least once a `POLL_SECONDS`."""
+
+
+class Snapshot(Struct, frozen=True):
+    """What a stream folds to; version, position and time are those of the last event folded."""
+
+    state: Any
+    version: int
+    position: int
+    at: datetime
+
+
+class Snapshots(Protocol):
+    """Short cuts to what long streams fold to; all may be missing. Each is of one version of the fold."""
+
+    async def newest(self, streams: Mapping[StreamId, Stream[Any]]) -> Mapping[StreamId, Snapshot]:
+        """Return those of today's folds; a stream may have none."""
+
+    async def keep(self, stream: Stream[Any], stream_id: StreamId, snapshot: Snapshot) -> None:
+        """Put one in the place of an older one. Raises `RecordUnavailable`."""
 
 
 class RecordUnavailable(Exception):

@@ -48,5 +48,5 @@ def evolve(reading: Reading | None, fact: Recorded[ReadMarked]) -> Reading:
     return Reading(fact.event.position, fact.at)
 
 
-READING: Stream[Reading] = Stream("reading", evolve)
+READING: Stream[Reading] = Stream("reading", evolve, Reading)
 EVENTS: tuple[type[Event], ...] = (ReadMarked,)

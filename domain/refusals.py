@@ -51,6 +51,10 @@ class Busy(Refused, code="server.busy"):
     """Too much is waiting; try again in a moment."""
 
 
+class RecordIsNewer(Busy, code="server.outdated"):
+    """This server is older than what was recorded here; another one, or a newer version of it, can answer."""
+
+
 class Limited(Refused, code="limit.reached"):
     """Too many requests; wait as long as Retry-After says."""
 

@@ -175,5 +175,5 @@ def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:
             assert_never(event)
 
 
-ROOM: Stream[Room] = Stream("room", evolve)
+ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id))
 EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchivedEvent, OwnersChanged)

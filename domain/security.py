@@ -40,5 +40,5 @@ def evolve(counted: Counted | None, fact: Recorded[RefusalsCounted]) -> Counted:
     return Counted((counted.total if counted else 0) + fact.event.count)
 
 
-SECURITY: Stream[Counted] = Stream("security", evolve)
+SECURITY: Stream[Counted] = Stream("security", evolve, Counted)
 EVENTS: tuple[type[Event], ...] = (RefusalsCounted,)

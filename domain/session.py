@@ -62,6 +62,15 @@ class SessionListed(_OfSession, frozen=True):
     expires_at: datetime
 
 
+class SessionsUnlisted(Event, frozen=True):
+    """They have ended, and leave the person's own list."""
+
+    topic: ClassVar = "session.unlisted"
+
+    user_id: UserId
+    session_ids: tuple[SessionId, ...]
+
+
 SessionEvent = SessionOpened | SessionRefreshed | SessionEnded
 
 
@@ -75,7 +84,10 @@ class Session(Struct, frozen=True):
 
 
 class Listed(Struct, frozen=True):
-    """The sessions of a person that may still live, the oldest first. That one has ended only its own stream says."""
+    """The sessions of a person that may still live, the oldest first.
+
+    Those of a record from before ends were listed too may have ended: only their own streams say so.
+    """
 
     expires: tuple[tuple[SessionId, datetime], ...] = ()
 
@@ -152,14 +164,28 @@ def require_own(session: Session | None, user_id: UserId) -> Session:
     return session
 
 
-def evolve_list(listed: Listed | None, fact: Recorded[SessionListed]) -> Listed:
-    """Add a session; those that expired until then are dropped, so that the list stays as short as it is true."""
-    e = fact.event
-    kept = () if listed is None else tuple(entry for entry in listed.expires if entry[1] > fact.at)
-    return Listed((*kept, (e.session_id, e.expires_at)))
+def unlist(listed: Listed | None, user_id: UserId, *ended: SessionId) -> tuple[SessionsUnlisted, ...]:
+    """Take ended sessions from the person's list, those that are in it."""
+    known = {session_id for session_id, _ in listed.expires} if listed else set()
+    ids = tuple(session_id for session_id in ended if session_id in known)
+    return (SessionsUnlisted(user_id, ids),) if ids else ()
 
 
-SESSION: Stream[Session] = Stream("session", evolve)
-SESSIONS: Stream[Listed] = Stream("sessions", evolve_list)
+def evolve_list(listed: Listed | None, fact: Recorded[SessionListed | SessionsUnlisted]) -> Listed:
+    """Add a session, or take some out. Those that expired until then are dropped: the oldest stand first."""
+    expires = () if listed is None else listed.expires
+    match fact.event:
+        case SessionListed() as e:
+            live = next((i for i, (_, expires_at) in enumerate(expires) if expires_at > fact.at), len(expires))
+            return Listed((*expires[live:], (e.session_id, e.expires_at)))
+        case SessionsUnlisted(session_ids=ids):
+            ended = frozenset(ids)
+            return Listed(tuple(entry for entry in expires if entry[0] not in ended))
+        case _:
+            assert_never(fact.event)
+
+
+SESSION: Stream[Session] = Stream("session", evolve, Session, subject=lambda session: (session.user_id, None))
+SESSIONS: Stream[Listed] = Stream("sessions", evolve_list, Listed)
 EVENTS: tuple[type[Event], ...] = (SessionOpened, SessionRefreshed, SessionEnded)
-LISTING: tuple[type[Event], ...] = (SessionListed,)
+LISTING: tuple[type[Event], ...] = (SessionListed, SessionsUnlisted)

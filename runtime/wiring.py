@@ -28,6 +28,7 @@ from adapters.record import PostgresRecord
 from adapters.roster import Roster
 from adapters.sandbox import Sandbox
 from adapters.scanner import open_scanner
+from adapters.snapshots import PostgresSnapshots
 from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
@@ -125,7 +126,9 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
             raise
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
-        desk = Desk(record, HANDLERS, now=now, chance=os.urandom)
+        desk = Desk(
+            record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now)
+        )
         yield Ground(settings, db, vault, record, head.record, desk)
 
 

@@ -28,6 +28,7 @@ from adapters.limits import RedisLimits
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
+from adapters.snapshots import PostgresSnapshots
 from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
@@ -99,8 +100,10 @@ async def ledger(
 ) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
     """A database, its record with a running writer, and a desk on it."""
     db = await Database.open(database_url, size=size)
-    record = PostgresRecord(db, Vault(db, master), now=now, chance=os.urandom)
-    desk = Desk(record, HANDLERS, now=now, chance=os.urandom)
+    vault = Vault(db, master)
+    record = PostgresRecord(db, vault, now=now, chance=os.urandom)
+    snapshots = PostgresSnapshots(db, vault, now=now)
+    desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=snapshots)
     async with running(record.run(), desk.run()):
         yield db, record, desk
     await db.close()

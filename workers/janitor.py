@@ -11,6 +11,7 @@ from domain.ports import RecordUnavailable
 log = structlog.get_logger()
 
 ROUND_SECONDS = 600.0
+PAUSE_SECONDS = 0.1
 
 
 class Janitor:
@@ -21,7 +22,11 @@ class Janitor:
 
     async def step(self) -> int:
         """Make one round; answers how many receipts were forgotten."""
-        return await self._record.forget_receipts(older_than_hours=RECEIPT_HOURS)
+        forgotten = 0
+        while batch := await self._record.forget_receipts(older_than_hours=RECEIPT_HOURS):
+            forgotten += batch
+            await asyncio.sleep(PAUSE_SECONDS)  # a backlog of a long time is swept without haste
+        return forgotten
 
     async def run(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -72,9 +73,9 @@ class Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._record, name)
 
-    async def streams(self, ids: list[StreamId]) -> dict[StreamId, list[Recorded[Event]]]:
+    async def streams(self, ids: list[StreamId], **options: Any) -> dict[StreamId, list[Recorded[Event]]]:
         self.reads += 1
-        return await self._record.streams(ids)  # type: ignore[return-value]
+        return await self._record.streams(ids, **options)  # type: ignore[return-value]
 
 
 async def test_an_accepted_post_needs_no_read_once_the_room_is_known(database_url: str) -> None:

@@ -347,7 +347,7 @@ class TestMessage:
         state = given_facts(message.MESSAGE, POSTED, *edited)
         (deleted,) = message.delete(state, by=ADA, relation="member")
         assert isinstance(deleted, MessageDeleted) and deleted.is_edited and deleted.posted_position == 101
-        assert given_facts(message.MESSAGE, POSTED, *edited, deleted).content == ""
+        assert given_facts(message.MESSAGE, POSTED, *edited, deleted).digest == b"", "and nothing is kept of its text"
 
     def test_an_id_that_is_taken_is_told_before_what_is_wrong_with_the_text(self) -> None:
         with pytest.raises(MessageIdTaken):

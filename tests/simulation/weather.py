@@ -126,8 +126,12 @@ class RecordLink:
     async def head(self) -> Head:
         return await self._process.through("postgres", "head", self._record.head)
 
-    async def streams(self, ids: Sequence[StreamId]) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        return await self._process.through("postgres", "streams", lambda: self._record.streams(ids))
+    async def streams(
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+    ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
+        return await self._process.through(
+            "postgres", "streams", lambda: self._record.streams(ids, after=after, limit=limit)
+        )
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes

@@ -1,0 +1,175 @@
+"""Folds: streams as their events make them, kept at hand, and brought up to date by reading only what is new.
+
+What is kept is a guess that guards check; what is read is the truth. A stream is read page by page, beginning with the
+very event that the fold at hand ends with: if that one is not where it was, the fold is of another record, and the stream
+is read from its start. Of a stream longer than a page a snapshot is asked for, and one is made every `SNAPSHOT_EVENTS`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import structlog
+from msgspec import Struct, structs
+
+from domain.facts import Recorded, Stream, UnknownEvent
+from domain.ids import StreamId
+from domain.limits import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
+from domain.ports import Record, RecordUnavailable, Snapshot, Snapshots
+
+State = TypeVar("State")
+log = structlog.get_logger()
+
+FOLD_BYTES = 800  # of a small state, with all that surrounds it
+ITEM_BYTES = 100  # of one more id, name or form in it
+
+
+class Folded(Struct, Generic[State], frozen=True):
+    """A stream as it was seen: its state, and version, position and time of its last event (0 and None: no event).
+
+    `unknown` is the topic of an event that this code does not know: nothing may be decided on such a state.
+    """
+
+    state: State | None = None
+    version: int = 0
+    position: int = 0
+    at: datetime | None = None
+    unknown: str | None = None
+
+
+class Folds:
+    """The folded streams of one process."""
+
+    def __init__(self, record: Record, snapshots: Snapshots | None = None) -> None:
+        self._record = record
+        self._snapshots = snapshots
+        self._kept: dict[str, _Kept] = {}
+
+    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+        """Return the fold that was seen last, if it is kept."""
+        return self._of(stream).get(stream_id)
+
+    async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
+        """Bring these streams up to date from the record, and keep them at hand."""
+        folds: dict[StreamId, Folded[Any]] = {
+            stream_id: self.at_hand(stream, stream_id) or Folded() for stream_id, stream in streams.items()
+        }
+        began = dict(folds)
+        asked = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
+        is_first_page = True
+        while asked:
+            found = await self._record.streams(list(asked), after=asked, limit=FOLD_PAGE_EVENTS)
+            further: dict[StreamId, int] = {}
+            for stream_id, facts in found.items():
+                folded, new = folds[stream_id], facts
+                if asked[stream_id] < folded.version:
+                    if not facts or facts[0].position != folded.position:
+                        self._of(streams[stream_id]).forget(stream_id)
+                        folds[stream_id] = began[stream_id] = Folded()
+                        further[stream_id] = 0
+                        continue
+                    new = facts[1:]
+                folds[stream_id] = folded = evolved(streams[stream_id], folded, new)
+                if len(facts) == FOLD_PAGE_EVENTS:
+                    further[stream_id] = folded.version
+            if further and is_first_page:
+                for stream_id, folded in (await self._from_snapshots({s: streams[s] for s in further})).items():
+                    if folded.version > folds[stream_id].version:
+                        folds[stream_id] = began[stream_id] = folded
+                        further[stream_id] = folded.version - 1
+            is_first_page, asked = False, further
+        for stream_id, folded in folds.items():
+            await self.keep(streams[stream_id], stream_id, folded, since=began[stream_id])
+        return folds
+
+    async def keep(
+        self, stream: Stream[State], stream_id: StreamId, folded: Folded[State], *, since: Folded[State]
+    ) -> None:
+        """Keep a fold at hand, and make a snapshot where enough happened since another one."""
+        self._of(stream).put(stream_id, folded)
+        if folded.version // SNAPSHOT_EVENTS > since.version // SNAPSHOT_EVENTS:
+            await self._make_snapshot(stream, stream_id, folded)
+
+    def _of(self, stream: Stream[Any]) -> "_Kept":
+        kept = self._kept.get(stream.kind)
+        if kept is None:
+            kept = self._kept[stream.kind] = _Kept()
+        return kept
+
+    async def _from_snapshots(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
+        if self._snapshots is None:
+            return {}
+        found = await self._snapshots.newest(streams)
+        return {
+            stream_id: Folded(snapshot.state, snapshot.version, snapshot.position, snapshot.at)
+            for stream_id, snapshot in found.items()
+        }
+
+    async def _make_snapshot(self, stream: Stream[Any], stream_id: StreamId, folded: Folded[Any]) -> None:
+        """A snapshot that cannot be made now is made another time: whoever decides does not wait for it in vain."""
+        if self._snapshots is None or folded.unknown or folded.state is None or folded.at is None:
+            return
+        snapshot = Snapshot(folded.state, folded.version, folded.position, folded.at)
+        try:
+            await self._snapshots.keep(stream, stream_id, snapshot)
+        except RecordUnavailable as error:
+            log.warning("a snapshot was not made", reason=str(error))
+
+
+class _Kept:
+    """The folds of one kind of stream, those longest unused forgotten first. Each kind has its own room: messages,
+    which are many, drive no membership out."""
+
+    def __init__(self) -> None:
+        self._folds: OrderedDict[StreamId, tuple[Folded[Any], int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, stream_id: StreamId) -> Folded[Any] | None:
+        kept = self._folds.get(stream_id)
+        if kept is None:
+            return None
+        self._folds.move_to_end(stream_id)
+        return kept[0]
+
+    def put(self, stream_id: StreamId, folded: Folded[Any]) -> None:
+        """Keep the newer of two. That a stream does not exist, or is not understood, is not worth keeping."""
+        kept = self._folds.get(stream_id)
+        if folded.version == 0 or folded.unknown or (kept is not None and kept[0].version > folded.version):
+            return
+        self.forget(stream_id)
+        size = _bytes_of(folded.state)
+        self._folds[stream_id] = (folded, size)
+        self._bytes += size
+        while self._bytes > FOLDS_BYTES_MAX:
+            self.forget(next(iter(self._folds)))
+
+    def forget(self, stream_id: StreamId) -> None:
+        kept = self._folds.pop(stream_id, None)
+        self._bytes -= kept[1] if kept else 0
+
+
+def evolved(stream: Stream[State], folded: Folded[State], facts: Sequence[Recorded[Any]]) -> Folded[State]:
+    """Return a fold with some more events of its stream."""
+    if not facts:
+        return folded
+    state, unknown = folded.state, folded.unknown
+    for fact in facts:
+        if isinstance(fact.event, UnknownEvent):
+            unknown = fact.event.recorded_topic
+        else:
+            state = stream.evolve(state, fact)
+    last = facts[-1]
+    return Folded(state, last.version, last.position, last.at, unknown)
+
+
+def _bytes_of(state: Any) -> int:
+    """Return about how much memory a state takes."""
+    if not isinstance(state, Struct):
+        return FOLD_BYTES
+    values = structs.astuple(state)
+    return FOLD_BYTES + sum(
+        len(value) * (ITEM_BYTES if isinstance(value, (tuple, frozenset)) else 1)
+        for value in values
+        if isinstance(value, (str, bytes, tuple, frozenset))
+    )
