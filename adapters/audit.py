@@ -18,7 +18,7 @@ from adapters.database import Database
 from adapters.vault import Vault
 from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import StreamId
-from domain.topics import STREAM_OF
+from domain.topics import FEATURES, STREAM_OF
 
 SELECT_PAGE = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
@@ -47,6 +47,8 @@ SELECT_EARLIER = """
 SELECT_HEAD = "SELECT position FROM record.head"
 SCAN_EVENTS = 50_000
 SCAN_SECONDS = 1.0
+# By kind of stream: what later events replace or end, and an earlier one may hold.
+REPLACED = {stream.kind: frozenset(name for event in events for name in event.changes) for stream, events in FEATURES}
 SECRETS = ("password_hash", "token_hash", "secret_hash")
 
 
@@ -115,24 +117,33 @@ class AuditReader:
 
     async def _entries(self, rows: Sequence[StoredRow]) -> list[AuditEntry]:
         facts = await decode_all(rows, self._vault, whole_meta=True)
-        before = await self._states_before(rows)
+        before = await self._before(rows)
         return [_entry(row, fact, before.get(fact.position)) for row, fact in zip(rows, facts, strict=True)]
 
-    async def _states_before(self, rows: Sequence[StoredRow]) -> dict[int, Any]:
-        """Return, by position, what the stream of each row had folded to until then; first events have none."""
-        later = [row for row in rows if row.version > 1 and row.topic in STREAM_OF]
-        if not later:
-            return {}
+    async def _before(self, rows: Sequence[StoredRow]) -> dict[int, dict[str, Any]]:
+        """Return, by position, what the stream of each row held until then, by field; first events have none."""
+        later = {(row.stream, row.version - 1): row.position for row in rows if row.version > 1}
         latest: dict[StreamId, int] = {}
-        for row in later:
-            latest[row.stream] = max(row.version, latest.get(row.stream, 0))
+        for stream, version in later:
+            latest[stream] = max(version + 1, latest.get(stream, 0))
         earlier = await self._db.all(StoredRow, SELECT_EARLIER, list(latest), list(latest.values()))
-        states: dict[tuple[StreamId, int], Any] = {}
+        found: dict[int, dict[str, Any]] = {}
+        states: dict[StreamId, Any] = {}
+        held: dict[StreamId, dict[str, Any]] = {}
         for fact in await decode_all(earlier, self._vault):
-            if not isinstance(fact.event, UnknownEvent):
-                previous = states.get((fact.stream, fact.version - 1))
-                states[fact.stream, fact.version] = STREAM_OF[fact.event.topic].evolve(previous, fact)
-        return {row.position: states.get((row.stream, row.version - 1)) for row in later}
+            if isinstance(fact.event, UnknownEvent):
+                continue
+            kind = STREAM_OF[fact.event.topic]
+            states[fact.stream] = kind.evolve(states.get(fact.stream), fact)
+            known = held.setdefault(fact.stream, {})
+            for name in REPLACED[kind.kind]:
+                if name in fact.event.__struct_fields__:
+                    known[name] = getattr(fact.event, name)
+                elif name in fact.event.changes and name in known:
+                    known[name] = None
+            if (position := later.get((fact.stream, fact.version))) is not None:
+                found[position] = msgspec.to_builtins(states[fact.stream]) | msgspec.to_builtins(held[fact.stream])
+        return found
 
 
 def _arguments(wanted: Filter) -> tuple[object, ...]:
@@ -141,7 +152,7 @@ def _arguments(wanted: Filter) -> tuple[object, ...]:
     return actor, wanted.room, subject, wanted.type, wanted.from_, wanted.to
 
 
-def _entry(row: StoredRow, fact: Recorded[Event], before: Any) -> AuditEntry:
+def _entry(row: StoredRow, fact: Recorded[Event], before: dict[str, Any] | None) -> AuditEntry:
     meta = fact.meta
     data: dict[str, Any] = (
         msgspec.json.decode(row.data) if isinstance(fact.event, UnknownEvent) else msgspec.to_builtins(fact.event)
@@ -150,9 +161,10 @@ def _entry(row: StoredRow, fact: Recorded[Event], before: Any) -> AuditEntry:
     return AuditEntry(
         fact.position, row.topic, fact.stream, fact.version, fact.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
-        None if before is None else _changed(data, msgspec.to_builtins(before)), fact.erased,
+        None if before is None else _changed(fact.event, data, before), fact.erased,
     )  # fmt: skip
 
 
-def _changed(data: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    return {field: before[field] for field, value in data.items() if field in before and before[field] != value}
+def _changed(event: Event, data: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    names = [*data, *(name for name in event.changes if name not in data)]
+    return {name: before[name] for name in names if name in before and (name not in data or before[name] != data[name])}

@@ -45,6 +45,7 @@ class ProfileChanged(_Personal, frozen=True):
 
 class EmailVerified(_Personal, frozen=True):
     topic: ClassVar = "account.email_verified"
+    changes: ClassVar = ("is_verified",)
 
 
 class PasswordChanged(_Personal, frozen=True):
@@ -68,20 +69,24 @@ class PasswordRehashed(_Personal, frozen=True):
 
 class AccountDeactivatedEvent(_Personal, frozen=True):
     topic: ClassVar = "account.deactivated"
+    changes: ClassVar = ("is_active",)
 
 
 class AccountActivated(_Personal, frozen=True):
     topic: ClassVar = "account.activated"
+    changes: ClassVar = ("is_active",)
 
 
 class RoleGranted(_Personal, frozen=True):
     topic: ClassVar = "account.role_granted"
+    changes: ClassVar = ("roles",)
 
     role: AccountRole
 
 
 class RoleRevoked(_Personal, frozen=True):
     topic: ClassVar = "account.role_revoked"
+    changes: ClassVar = ("roles",)
 
     role: AccountRole
 

@@ -17,10 +17,15 @@ from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
 
 
 class Event(Struct, frozen=True):
-    """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to."""
+    """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to.
+
+    `changes` names what this event replaces or ends beside its own fields: fields of the stream's state, or of its earlier
+    events. An auditor is shown what they held until then.
+    """
 
     topic: ClassVar[str] = ""
     sealed: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[tuple[str, ...]] = ()
 
     def audience(self) -> RoomId | None:
         """The room in which this event is told; None for those that no room hears."""

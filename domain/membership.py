@@ -36,10 +36,12 @@ class MemberJoined(_OfMember, frozen=True):
 
 class MemberLeft(_OfMember, frozen=True):
     topic: ClassVar = "member.left"
+    changes: ClassVar = ("role",)
 
 
 class MemberRemoved(_OfMember, frozen=True):
     topic: ClassVar = "member.removed"
+    changes: ClassVar = ("role",)
 
     by: UserId
     banned: bool = False
@@ -47,6 +49,7 @@ class MemberRemoved(_OfMember, frozen=True):
 
 class MemberRoleChanged(_OfMember, frozen=True):
     topic: ClassVar = "member.role_changed"
+    changes: ClassVar = ("role",)
 
     role: MemberRole
     by: UserId

@@ -49,6 +49,7 @@ class MessagePosted(_OfMessage, frozen=True):
 class MessageEdited(_OfMessage, frozen=True):
     topic: ClassVar = "message.edited"
     sealed: ClassVar = ("content",)
+    changes: ClassVar = ("content",)
 
     content: str
     message_type: MessageType
@@ -60,6 +61,7 @@ class MessageEdited(_OfMessage, frozen=True):
 
 class MessageDeleted(_OfMessage, frozen=True):
     topic: ClassVar = "message.deleted"
+    changes: ClassVar = ("content",)
 
     message_type: MessageType
     file_id: FileId | None

@@ -58,6 +58,7 @@ class RoomArchivedEvent(_OfRoom, frozen=True):
     """The whole room as it stays; its earliest events say only by whom."""
 
     topic: ClassVar = "room.archived"
+    changes: ClassVar = ("is_archived",)
     sealed: ClassVar = ("name", "description")
 
     by: UserId

@@ -126,9 +126,7 @@ async def ground(settings: Settings, *, statement_seconds: float | None = None) 
             raise
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
-        desk = Desk(
-            record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now)
-        )
+        desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
         yield Ground(settings, db, vault, record, head.record, desk)
 
 
