@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -47,12 +48,16 @@ TAKEN: dict[ClaimKind, type[Refused]] = {"email": EmailTaken, "username": Userna
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a command. `facts` () means: nothing had to change. `position` is what a reader may wait for."""
+    """What became of a command. `facts` () means: nothing had to change. `position` is what a reader may wait for.
+
+    `postponed` is the command that will be done in its place a little later: it is accepted as that, whatever comes.
+    """
 
     facts: tuple[Recorded[Event], ...]
     position: int
     replayed: bool
     folds: Mapping[StreamId, Folded[Any]]
+    postponed: Struct | None = None
 
     def fact(self, kind: type[E]) -> Recorded[E] | None:
         """Return the first fact of this kind, if there is one."""
@@ -67,9 +72,12 @@ class Outcome(Struct, frozen=True):
 
 
 class Postponed(Struct, frozen=True):
+    """A command that was accepted, and is done when it is due; of two for one stream the one of the higher rank."""
+
     stream: StreamId
     due: datetime
     rank: int
+    command: Struct
 
 
 class Work:
@@ -143,9 +151,10 @@ class Work:
         """Return the last position of the record."""
         return (await self._desk.record.head()).position
 
-    def postpone(self, stream: Stream[Any], *key: UUID, seconds: float, rank: int) -> None:
-        """Have this command run again in a while; of several for one stream, the one of the highest rank."""
-        self.postponed = Postponed(stream.id(*key), self.now + timedelta(seconds=seconds), rank)
+    def postpone(self, stream: Stream[Any], *key: UUID, seconds: float, rank: int, command: Struct) -> None:
+        """Have a command run in the place of this one in a while, which names what was decided now: the record will have
+        moved on. Of several for one stream, the one of the highest rank."""
+        self.postponed = Postponed(stream.id(*key), self.now + timedelta(seconds=seconds), rank, command)
 
     def act_as(self, user_id: UserId) -> None:
         """Name the actor where the caller was a stranger until now: who registers or logs in."""
@@ -172,7 +181,8 @@ class Desk:
         self._handlers = handlers
         self._chance = chance
         self._folds = Folds(record, snapshots)
-        self._postponed: dict[StreamId, tuple[Postponed, Struct, Caller]] = {}
+        self._postponed: dict[StreamId, tuple[Postponed, Caller]] = {}
+        self._dues: list[tuple[datetime, StreamId]] = []  # a heap; what was postponed further meanwhile is passed over
         self._due = asyncio.Event()
         self._closing = False
 
@@ -190,14 +200,18 @@ class Desk:
 
     async def step(self, *, everything: bool = False) -> int:
         """Do the postponed commands that are due; answers how many."""
-        now = self.now()
-        due = [entry for entry in self._postponed.values() if everything or entry[0].due <= now]
-        for postponed, command, caller in due:
-            if self._postponed.get(postponed.stream, (None,))[0] is postponed:
-                del self._postponed[postponed.stream]
+        now, done = self.now(), 0
+        due: list[tuple[Postponed, Caller]] = []
+        while self._dues and (everything or self._dues[0][0] <= now):
+            at, stream_id = heappop(self._dues)
+            waiting = self._postponed.get(stream_id)
+            if waiting is not None and waiting[0].due == at:
+                due.append(self._postponed.pop(stream_id))
+        for postponed, caller in due:
             with suppress(Refused, RecordUnavailable):
-                await self.do(command, caller)
-        return len(due)
+                await self.do(postponed.command, caller)
+            done += 1
+        return done
 
     def new_id(self) -> UUID:
         return uuid7(int(self.now().timestamp() * 1000), self._chance(10))
@@ -219,8 +233,8 @@ class Desk:
                     return await self._replay(kept, receipt)
                 raise
             if work.postponed and not self._closing:
-                self._postpone(work.postponed, command, caller)
-                return Outcome((), _position(work), False, work.folds)
+                self._postpone(work.postponed, caller)
+                return Outcome((), _position(work), False, work.folds, work.postponed.command)
             writes = _writes(work)
             if not writes:
                 if work.assumed:
@@ -279,20 +293,23 @@ class Desk:
             await self._folds.keep(stream, stream_id, folds[stream_id], since=before)
         return folds
 
-    def _postpone(self, postponed: Postponed, command: Struct, caller: Caller) -> None:
+    def _postpone(self, postponed: Postponed, caller: Caller) -> None:
+        """Have it wait; one that waits already keeps its time, and gives its place to a higher rank."""
         waiting = self._postponed.get(postponed.stream)
-        if waiting is None or waiting[0].rank < postponed.rank:
-            if waiting is None and len(self._postponed) >= POSTPONED_MAX:
+        if waiting is None:
+            if len(self._postponed) >= POSTPONED_MAX:
                 raise Busy
-            self._postponed[postponed.stream] = (postponed, command, caller)
+            heappush(self._dues, (postponed.due, postponed.stream))
+            self._postponed[postponed.stream] = (postponed, caller)
             self._due.set()
+        elif waiting[0].rank < postponed.rank:
+            self._postponed[postponed.stream] = (replace(postponed, due=waiting[0].due), caller)
 
     async def _wait_for_due(self) -> None:
         self._due.clear()
-        now = self.now()
-        waits = [(entry[0].due - now).total_seconds() for entry in self._postponed.values()]
+        wait = max(0.0, (self._dues[0][0] - self.now()).total_seconds()) if self._dues else None
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, min(waits)) if waits else None):
+            async with asyncio.timeout(wait):
                 await self._due.wait()
 
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:

@@ -22,7 +22,10 @@ async def mark(command: MarkRead, work: Work) -> None:
     )
     wait = decide.due_in(reading, now=work.now)
     if events and wait:
-        work.postpone(READING, command.room_id, user_id, seconds=wait, rank=command.position)
+        # The place that was accepted, not the one that was asked for: what is posted until then was read by nobody.
+        position = events[0].position
+        accepted = MarkRead(command.room_id, position)
+        work.postpone(READING, command.room_id, user_id, seconds=wait, rank=position, command=accepted)
     work.write(READING, command.room_id, user_id, events=events)
 
 

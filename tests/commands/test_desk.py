@@ -279,6 +279,46 @@ async def test_read_marks_are_recorded_at_most_once_in_five_seconds_and_the_furt
         assert reading is not None and reading.position <= (await record.head()).position
 
 
+async def test_a_mark_beyond_the_head_is_one_of_the_head_of_its_own_moment(database_url: str) -> None:
+    """What is posted between accepting and recording a mark was read by nobody."""
+    async with ledger(database_url) as (_, record, _):
+        clock = [now()]
+        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(desk)
+        assert ada.user_id
+        room_id = await room_of(desk, ada)
+        positions = [(await desk.do(post(room_id), ada)).position for _ in range(3)]
+        await desk.do(MarkRead(room_id, positions[0]), ada)
+        head = (await record.head()).position
+        outcome = await desk.do(MarkRead(room_id, 2**62), ada)
+        assert (outcome.facts, outcome.postponed) == ((), MarkRead(room_id, head))
+        unseen = (await desk.do(post(room_id), ada)).position
+        clock[0] += timedelta(seconds=7)
+        assert await desk.step() == 1
+        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        assert reading is not None and reading.position == head < unseen
+
+
+async def test_of_many_marks_that_wait_each_is_written_once_and_the_furthest(database_url: str) -> None:
+    async with ledger(database_url) as (_, record, _):
+        clock = [now()]
+        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(desk)
+        assert ada.user_id
+        rooms = [await room_of(desk, ada) for _ in range(6)]
+        for room_id in rooms:
+            await desk.do(MarkRead(room_id, 1), ada)
+        for position in (2, 4, 3):
+            for room_id in rooms:
+                assert (await desk.do(MarkRead(room_id, position), ada)).postponed
+        assert await desk.step() == 0
+        clock[0] += timedelta(seconds=6)
+        assert (await desk.step(), await desk.step()) == (len(rooms), 0)
+        for room_id in rooms:
+            reading = await desk.see(READING, room_id, ada.user_id)
+            assert reading.state is not None and (reading.version, reading.state.position) == (2, 4)
+
+
 async def test_an_audit_read_is_recorded_once_a_session_filter_and_minute(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         clock = [now().replace(second=1)]
