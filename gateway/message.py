@@ -179,13 +179,24 @@ async def delete_message(message_id: UUID, house: House, caller: Caller, if_matc
     return written(house, caller, outcome, message, version=message.version)
 
 
-@get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers})
-async def read_history(message_id: UUID, house: House, caller: Caller) -> Response[Page[VersionView]]:
-    """List every version of a message, the first first."""
+def version_at(cursor: str, record: RecordId) -> tuple[int]:
+    """Return the version after which a page of a message's history begins."""
+    place: tuple[int] = place_of(cursor, record, "versions", tuple[Place])
+    return place
+
+
+@get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers, "cursor": version_at})
+async def read_history(
+    message_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
+) -> Response[Page[VersionView]]:
+    """List the versions of a message, the first first."""
     message = await messages.seen(house.db, me(caller), MessageId(message_id), "message.versions")
+    (after,) = (0,) if cursor is None else version_at(cursor, house.record_id)
     stream_id = MESSAGE.id(message_id)
-    facts = (await house.record.streams([stream_id]))[stream_id]
-    deleted = message.deleted or any(isinstance(fact.event, MessageDeleted) for fact in facts)
+    facts = (await house.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
+    # Asked after the page was read: what is on it and was deleted until then is told to nobody.
+    state = (await house.desk.see(MESSAGE, message_id)).state
+    deleted = message.deleted or (state is not None and state.is_deleted)
     versions = [
         VersionView(
             fact.version,
@@ -196,14 +207,18 @@ async def read_history(message_id: UUID, house: House, caller: Caller) -> Respon
             isinstance(fact.event, MessageDeleted),
         )
         for fact in facts
-    ] or [VersionView(1, message.position, message.created_at, None, message.content, False)]
-    return shown(Page(versions, None))
+    ]
+    if message.message_type == "system" and cursor is None:
+        versions = [VersionView(1, message.position, message.created_at, None, message.content, False)]
+    following = cursor_of(house.record_id, "versions", facts[-1].version) if len(facts) == limit else None
+    return shown(Page(versions, following))
 
 
 async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageView:
     """Return a message that a command left as it was, from the record."""
     stream_id = MESSAGE.id(message_id)
-    facts = (await house.record.streams([stream_id]))[stream_id]
+    before_last = {stream_id: max(0, outcome.folded(MESSAGE, message_id).version - 1)}
+    facts = (await house.record.streams([stream_id], after=before_last))[stream_id]
     return view_of(facts[-1])
 
 

@@ -175,6 +175,28 @@ async def test_a_stale_if_match_is_refused(house: Gateway) -> None:
     await ada.ask("PUT", "/users/me", 412, json={"avatar_url": None}, headers={"If-Match": me.headers["etag"]})
 
 
+async def test_the_versions_of_a_message_come_in_pages_and_none_tells_a_deleted_text(house: Gateway) -> None:
+    ada = await house.person()
+    room_id = await ada.room()
+    said = await ada.say(room_id, "version 1")
+    for i in range(2, 6):
+        await ada.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": f"version {i}"})
+    path, seen = f"/messages/{said['id']}/history?limit=2", []
+    page = await ada.ask("GET", path, 200)
+    while True:
+        seen += [(item["version"], item["content"]) for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        page = await ada.ask("GET", f"{path}&cursor={page['next_cursor']}", 200)
+    assert seen == [(i, f"version {i}") for i in range(1, 6)]
+    first = await ada.ask("GET", path, 200)
+    await ada.ask("DELETE", f"/messages/{said['id']}", 200)
+    for query in ("", f"&cursor={first['next_cursor']}"):
+        page = await ada.ask("GET", f"{path}{query}", 200)
+        assert [item["content"] for item in page["items"]] == ["", ""]
+    assert (await ada.ask("GET", f"/messages/{said['id']}/history?cursor=x", 422))["code"] == "cursor.invalid"
+
+
 async def test_pages_walk_the_whole_history_without_a_seam(house: Gateway) -> None:
     ada = await house.person()
     room_id = await ada.room()
