@@ -6,7 +6,7 @@ Both are JSON objects, so that they can be read torn out of the book. What is pe
 """
 
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -63,18 +63,20 @@ def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
     return names
 
 
-def encode(event: Event, meta: Meta, *, stream: StreamId, day: date, vault: Vault) -> tuple[bytes, bytes]:
-    """Return the bytes of data and meta; the keys named by `key_names` must be at hand."""
+def encode(
+    event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
+) -> tuple[bytes, bytes]:
+    """Return the bytes of data and meta; `keys` are those that the vault made of `key_names`, and has at hand."""
     plain = msgspec.to_builtins(event)
     if event.sealed:
         name = KeyName(*event.key_subject(), day)
         private = {field: plain.pop(field) for field in event.sealed}
-        plain["sealed"] = _seal(private, name, _bound(stream, event.topic, meta.id), vault)
+        plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
     if private:
         name = KeyName(meta.actor or NOBODY, None, day)
-        public["sealed"] = _seal(private, name, _bound(stream, event.topic, meta.id) + b"meta", vault)
+        public["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id) + b"meta", vault)
     return _encode(plain), _encode(public)
 
 
@@ -118,8 +120,7 @@ def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
     return msgspec.convert(public, Meta)
 
 
-def _seal(private: dict[str, Any], name: KeyName, bound: bytes, vault: Vault) -> Sealed:
-    key_id = name.id()
+def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) -> Sealed:
     return Sealed(key_id, b2a_base64(vault.seal(key_id, _encode(private), bound), newline=False).decode())
 
 

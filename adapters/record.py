@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from adapters.codec import StoredRow, decode_all, encode, key_names
 from adapters.database import Database, connect, translated
 from adapters.vault import KeyName, Vault
 from domain.facts import Event, Meta, Recorded
-from domain.ids import EventId, RecordId, RoomId, StreamId, uuid7
+from domain.ids import EventId, KeyId, RecordId, RoomId, StreamId, uuid7
 from domain.limits import (
     APPEND_BYTES_MAX,
     APPEND_COMMANDS_MAX,
@@ -219,10 +219,10 @@ class PostgresRecord:
             events = (event for write in waiting.append.writes for event in write.events)
             for event, meta in zip(events, waiting.metas, strict=True):
                 names.update(key_names(event, meta, day))
-        await self._vault.make(names)
+        keys = await self._vault.make(names)
         columns = _Columns()
         for number, waiting in enumerate(batch, 1):
-            columns.add(number, waiting, day, self._vault)
+            columns.add(number, waiting, day, keys, self._vault)
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._db.url)
         with translated():
@@ -347,13 +347,13 @@ class _Columns:
         self._claims: tuple[list[Any], ...] = ([], [], [], [])
         self._receipts: tuple[list[Any], ...] = ([], [], [])
 
-    def add(self, number: int, waiting: _Waiting, day: Any, vault: Vault) -> None:
+    def add(self, number: int, waiting: _Waiting, day: date, keys: Mapping[KeyName, KeyId], vault: Vault) -> None:
         append = waiting.append
         metas = iter(waiting.metas)
         for write in append.writes:
             _push(self._expected, number, write.stream, write.expected)
             for version, event in enumerate(write.events, write.expected + 1):
-                data, meta = encode(event, next(metas), stream=write.stream, day=day, vault=vault)
+                data, meta = encode(event, next(metas), stream=write.stream, day=day, keys=keys, vault=vault)
                 _push(self._events, number, write.stream, version, event.topic, data, meta, event.audience())
         for stream, version in append.guards:
             _push(self._expected, number, stream, version)

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from adapters.vault import KeyName, Vault
 from domain.facts import Stream
 from domain.ids import KeyId, StreamId
-from domain.ports import Clock, Db, Snapshot
+from domain.ports import Clock, Db, KeysMissing, Snapshot
 
 SELECT_NEWEST = """
     SELECT s.stream, s.version, s.position, s.recorded_at, s.key_id, s.state
@@ -63,8 +63,7 @@ class PostgresSnapshots:
         plain, key_id = msgspec.json.encode(snapshot.state), None
         if stream.subject is not None:
             name = KeyName(*stream.subject(snapshot.state), self._now().date())
-            await self._vault.make([name])
-            key_id = name.id()
+            key_id = (await self._vault.make([name]))[name]
             plain = self._vault.seal(key_id, plain, _bound(stream, stream_id, snapshot.version))
         await self._db.run(
             UPSERT, stream_id, stream.fold, snapshot.version, snapshot.position, snapshot.at, key_id, plain
@@ -78,7 +77,7 @@ class PostgresSnapshots:
                 bound = _bound(stream, row.stream, row.version)
                 plain = self._vault.open(KeyId(str(row.key_id)), row.state, bound)
             return None if plain is None else msgspec.json.decode(plain, type=stream.state)
-        except (InvalidTag, msgspec.MsgspecError):
+        except (InvalidTag, KeysMissing, msgspec.MsgspecError):
             return None
 
 

@@ -1,12 +1,13 @@
 """The vault: data keys by subject, room and day, wrapped by a master key that is a file of mode 0600.
 
 A key is AES-256; it is made the first time somebody writes on a day, and is on the disk before anything sealed with it
-is. Destroying its row's `wrapped` erases all that it ever sealed (later work); such a key is reported as `None`.
+is. Destroying its row's `wrapped` erases all that it ever sealed; what the same subject says afterwards is sealed under a
+key of the next generation. A row that is not there is no erasure: nothing goes on as if it were.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import lru_cache
@@ -22,9 +23,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from adapters.clock import lapsed
 from domain.ids import KeyId, RoomId
 from domain.limits import DATA_KEYS_CACHED_MAX
-from domain.ports import Db
+from domain.ports import Db, KeysMissing
 
 SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
 INSERT_KEYS = """
@@ -32,6 +34,7 @@ INSERT_KEYS = """
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[]) ON CONFLICT (key_id) DO NOTHING
 """
 NONCE_BYTES = 12
+KEY_SECONDS = 60.0
 KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
 
 
@@ -40,14 +43,23 @@ class MasterKeyWrong(Exception):
 
 
 class KeyName(NamedTuple):
-    """What a data key is for. `room_id` None: what was not said in a room."""
+    """What a data key is for. `room_id` None: what was not said in a room. `generation` counts the keys of the same
+    subject, room and day that were destroyed before this one."""
 
     subject: UUID
     room_id: RoomId | None
     day: date
+    generation: int = 0
 
     def id(self) -> KeyId:
         return _key_id(self)
+
+
+class _Kept(NamedTuple):
+    """A key as it was read; `key` None: destroyed."""
+
+    key: AESGCM | None
+    read_at: float
 
 
 class Master:
@@ -86,62 +98,87 @@ class Master:
 
 
 class Vault:
-    """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate."""
+    """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate.
 
-    def __init__(self, db: Db, master: Master) -> None:
+    A key is read anew after `KEY_SECONDS`: one that was destroyed seals and opens nothing any more, anywhere, soon after.
+    """
+
+    def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:
         self.master = master
         self._db = db
-        self._keys: OrderedDict[KeyId, AESGCM | None] = OrderedDict()
+        self._clock = clock
+        self._keys: OrderedDict[KeyId, _Kept] = OrderedDict()
 
-    async def make(self, names: Collection[KeyName]) -> None:
-        """See to it that a key of each name exists, on the disk, and is at hand."""
-        missing = {name.id(): name for name in names if name.id() not in self._keys}
-        await self.gather(missing)
-        missing = {key_id: name for key_id, name in missing.items() if key_id not in self._keys}
-        if not missing:
-            return
-        rows = [
-            (
-                key_id,
-                name.subject,
-                name.room_id,
-                name.day,
-                self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()),
-            )
-            for key_id, name in missing.items()
-        ]
-        await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
-        await self.gather(missing)
+    async def make(self, names: Collection[KeyName]) -> dict[KeyName, KeyId]:
+        """See to it that a key of each name exists that is not destroyed, on the disk and at hand; return which it is."""
+        found: dict[KeyName, KeyId] = {}
+        wanted = {name: name for name in names}
+        while wanted:
+            ids = {named.id(): named for named in wanted.values()}
+            await self.gather(ids)
+            missing = {key_id: named for key_id, named in ids.items() if key_id not in self._keys}
+            if missing:
+                await self._insert(missing)
+                await self.gather(ids)
+            destroyed = {}
+            for name, named in wanted.items():
+                if self._keys[named.id()].key is None:
+                    destroyed[name] = named._replace(generation=named.generation + 1)
+                else:
+                    found[name] = named.id()
+            wanted = destroyed
+        return found
 
     async def gather(self, key_ids: Collection[KeyId]) -> None:
-        """Have these keys at hand, those that exist; one query for all that are not yet."""
+        """Have these keys at hand, those that exist; one query for all that are not yet, or were read too long ago."""
+        before = self._clock() - KEY_SECONDS
         wanted = []
         for key_id in key_ids:
-            if key_id in self._keys:
-                self._keys.move_to_end(key_id)
-            else:
+            kept = self._keys.get(key_id)
+            if kept is None or kept.read_at < before:
                 wanted.append(key_id)
+            else:
+                self._keys.move_to_end(key_id)
         if not wanted:
             return
+        for key_id in wanted:
+            self._keys.pop(key_id, None)
+        read_at = self._clock()
         for key_id, wrapped in await self._db.all(_pair, SELECT_KEYS, wanted):
             key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.encode()))
-            self._keys[key_id] = key
-        while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(wanted)):
+            self._keys[key_id] = _Kept(key, read_at)
+        while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(key_ids)):
             self._keys.popitem(last=False)
 
     def seal(self, key_id: KeyId, plain: bytes, bound: bytes) -> bytes:
         """Encrypt under a key at hand (nonce first); `bound` must be given again to open it."""
-        key = self._keys[key_id]
-        assert key is not None, "nothing new is sealed for an erased subject"
+        key = self._keys[key_id].key
+        assert key is not None, "`make` names no key that is destroyed"
         nonce = os.urandom(NONCE_BYTES)
         return nonce + key.encrypt(nonce, plain, bound)
 
     def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
-        """Decrypt; None when the key was destroyed. Raises `InvalidTag` when it is not what was sealed."""
-        key = self._keys.get(key_id)
+        """Decrypt; None when the key was destroyed.
+
+        Raises `InvalidTag` when it is not what was sealed, and `KeysMissing` when there is no such key: that is no
+        erasure, but a vault that was lost or restored in part.
+        """
+        kept = self._keys.get(key_id)
+        if kept is None:
+            raise KeysMissing(
+                f"The data key {key_id} is missing in vault.data_keys: restore the keys that belong to this record."
+            )
         if len(sealed) < NONCE_BYTES:
             raise InvalidTag
-        return None if key is None else key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+        return None if kept.key is None else kept.key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+
+    async def _insert(self, missing: Mapping[KeyId, KeyName]) -> None:
+        """Make keys; of two processes that make the same one, the first one's holds."""
+        rows = [
+            (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()))
+            for key_id, name in missing.items()
+        ]  # fmt: skip
+        await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
 
 
 def load_master(path: Path, *, create: bool) -> Master:
@@ -186,7 +223,8 @@ def fingerprint(key: bytes) -> str:
 
 @lru_cache(maxsize=65_536)
 def _key_id(name: KeyName) -> KeyId:
-    return KeyId(str(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}")))
+    generation = f"/{name.generation}" if name.generation else ""
+    return KeyId(str(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}{generation}")))
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

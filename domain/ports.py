@@ -159,6 +159,11 @@ class RecordUnavailable(Exception):
     """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
 
 
+class KeysMissing(RecordUnavailable):
+    """A data key that the record needs is not in the vault. What it sealed is not erased, but cannot be read now: who
+    follows the record waits, and nobody replaces or removes anything meanwhile."""
+
+
 # Blobs
 
 

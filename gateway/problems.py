@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from adapters.lanes import LanesUnavailable
-from domain.ports import BlobsUnavailable, RecordUnavailable
+from domain.ports import BlobsUnavailable, KeysMissing, RecordUnavailable
 from domain.refusals import (
     Busy,
     Contradicted,
@@ -113,6 +113,14 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Refused():
             return _refusal(error)
+        case KeysMissing():
+            log.error("data keys are missing", reason=str(error))
+            return Problem(
+                503,
+                "server.keys_missing",
+                "What was asked for is encrypted, and its key is not there at the moment; the operator can restore it.",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
         case RecordUnavailable() | LanesUnavailable() | BlobsUnavailable():
             log.warning("unavailable", reason=str(error))
             return Problem(

@@ -17,12 +17,19 @@ from cryptography.exceptions import InvalidTag
 
 from adapters.audit import AuditReader, Filter
 from adapters.codec import StoredRow, decode_all
-from adapters.vault import KeyName, Master, MasterKeyWrong, Vault, load_master
+from adapters.vault import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
+from commands.message import PostMessage
 from domain.facts import UnknownEvent
-from domain.ids import RoomId
+from domain.ids import MessageId, RoomId
+from domain.limits import DATA_KEYS_CACHED_MAX
 from domain.message import MessagePosted
+from domain.ports import KeysMissing
+from projections import LIVE
+from tests.commands.test_desk import person, room_of
 from tests.houses import MASTER, ledger
 from tests.record.test_record import post
+from workers.projector import Follower
+from workers.rebuild import Rebuild
 
 SELECT_ROWS = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY position
@@ -123,6 +130,64 @@ async def test_an_entry_whose_key_is_destroyed_says_that_it_is_erased(database_u
         entry = await AuditReader(db, Vault(db, MASTER)).entry(1)
         assert entry is not None and entry.erased
         assert (entry.data["content"], entry.address, entry.command) == ("", None, "PostMessage")
+
+
+async def test_a_key_that_is_missing_is_no_erasure(database_url: str) -> None:
+    """Half a restore: no text comes back as erased, no table is replaced by blanks, and readers are told a problem."""
+    async with ledger(database_url) as (db, record, desk):
+        ada = await person(desk)
+        room_id = await room_of(desk, ada)
+        await desk.do(PostMessage(room_id, MessageId(uuid4()), "still here"), ada)
+        head = (await record.head()).position
+        follower = Follower(LIVE, record, db, owner="one")
+        await follower.step()
+        lost = "DELETE FROM vault.data_keys RETURNING key_id, subject, room_id, day, wrapped"
+        owner = await asyncpg.connect(database_url)
+        kept = await owner.fetch(lost)
+        async with ledger(database_url) as (db, record, other):
+            for read in (
+                record.after(0, limit=head),
+                AuditReader(db, Vault(db, MASTER)).page(Filter(), after=0, limit=50),
+                Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True),
+                other.do(PostMessage(room_id, MessageId(uuid4()), "decided on nothing"), ada),
+            ):
+                with pytest.raises(KeysMissing, match="restore"):
+                    await read
+        assert await owner.fetchval("SELECT content FROM read.messages WHERE sender_id IS NOT NULL") == "still here"
+        await owner.executemany(
+            "INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped) VALUES ($1, $2, $3, $4, $5)",
+            [tuple(row) for row in kept],
+        )
+        await owner.close()
+        async with ledger(database_url) as (db, record, _):
+            verdicts = await Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True)
+            assert all(verdict.is_equal for verdict in verdicts)
+
+
+async def test_after_an_erasure_the_same_subject_and_day_has_another_key(database_url: str) -> None:
+    async with ledger(database_url) as (db, _, _):
+        clock = [0.0]
+        old, fresh = Vault(db, MASTER, lambda: clock[0]), Vault(db, MASTER)
+        name = KeyName(uuid4(), None, date(2026, 11, 24))
+        first = (await old.make([name]))[name]
+        sealed = old.seal(first, b"hello", b"")
+        owner = await asyncpg.connect(database_url)
+        await owner.execute("UPDATE vault.data_keys SET wrapped = NULL WHERE key_id = $1", UUID(first))
+        await owner.close()
+        second = (await fresh.make([name]))[name]
+        assert second != first and fresh.open(second, fresh.seal(second, b"again", b""), b"") == b"again"
+        assert fresh.open(first, sealed, b"") is None
+        clock[0] = KEY_SECONDS + 1
+        assert (await old.make([name]))[name] == second, "no process seals under a destroyed key for long"
+        assert old.open(first, sealed, b"") is None
+
+
+async def test_a_batch_of_more_keys_than_are_kept_evicts_none_of_its_own(database_url: str) -> None:
+    async with ledger(database_url) as (db, _, _):
+        vault = Vault(db, MASTER)
+        names = [KeyName(uuid4(), None, date(2026, 11, 24)) for _ in range(DATA_KEYS_CACHED_MAX + 500)]
+        keys = await vault.make(names)
+        assert len({vault.seal(key_id, b"", b"") for key_id in keys.values()}) == len(names)
 
 
 async def test_topics_of_later_versions_and_of_others_are_passed_over(database_url: str) -> None:
