@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from domain.limits import POOL_WAIT_SECONDS, STATEMENT_SECONDS
-from domain.ports import Db, RecordUnavailable
+from domain.ports import Db, NothingWritten, RecordUnavailable
 
 Row = TypeVar("Row")
 
@@ -34,22 +34,29 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a query on a connection whose end was announced and has not come yet
     asyncpg.PostgresConnectionError,
-    asyncpg.QueryCanceledError,
-    asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+)
+# The server's own word that the transaction came to nothing.
+UNDONE = (
+    asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
 )
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what says "Postgres is away" as `RecordUnavailable`, and nothing else."""
+    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""
     try:
         yield
+    except UNDONE as error:
+        raise NothingWritten(f"Postgres is busy: {error}") from error
     except AWAY as error:
         if isinstance(error, ValueError):
             raise  # asyncpg's DataError: an argument of the wrong kind, which is our own fault

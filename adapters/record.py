@@ -38,6 +38,7 @@ from domain.ports import (
     Clock,
     Conflicted,
     Head,
+    NothingWritten,
     ReceiptFound,
     RecordUnavailable,
 )
@@ -201,7 +202,11 @@ class PostgresRecord:
                 self._fail(batch, _blamed(error))
                 return
             middle = len(batch) // 2
-            await self._commit(batch[:middle])
+            try:
+                await self._commit(batch[:middle])
+            except BaseException:  # the writer was stopped: whoever stands in the other half hears it too
+                self._fail(batch[middle:], NothingWritten("The writer was stopped."))
+                raise
             await self._commit(batch[middle:])
         except BaseException:
             self._drop_connection()

@@ -159,6 +159,10 @@ class RecordUnavailable(Exception):
     """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
 
 
+class NothingWritten(RecordUnavailable):
+    """Postgres answered that it did nothing: a lock, a statement or a place took too long, or it takes no writes now."""
+
+
 class KeysMissing(RecordUnavailable):
     """A data key that the record needs is not in the vault. What it sealed is not erased, but cannot be read now: who
     follows the record waits, and nobody replaces or removes anything meanwhile."""

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from adapters.lanes import LanesUnavailable
-from domain.ports import BlobsUnavailable, KeysMissing, RecordUnavailable
+from domain.ports import BlobsUnavailable, KeysMissing, NothingWritten, RecordUnavailable
 from domain.refusals import (
     Busy,
     Contradicted,
@@ -120,6 +120,11 @@ def problem_of(error: Exception) -> Problem:
                 "server.keys_missing",
                 "What was asked for is encrypted, and its key is not there at the moment; the operator can restore it.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        case NothingWritten():
+            log.warning("unavailable", reason=str(error))
+            return _refusal(
+                Busy("The database has too much to do, or takes no writes at the moment; nothing was written.")
             )
         case RecordUnavailable() | LanesUnavailable() | BlobsUnavailable():
             log.warning("unavailable", reason=str(error))

@@ -29,6 +29,7 @@ from domain.ports import (
     Claim,
     ClaimTaken,
     Conflicted,
+    NothingWritten,
     Receipt,
     ReceiptFound,
     RecordUnavailable,
@@ -119,12 +120,52 @@ async def test_a_record_that_cannot_be_reached_answers_so_and_nothing_hangs() ->
         await Database.open("postgresql://nobody@127.0.0.1:1/nowhere")
 
 
+async def test_who_stands_in_the_half_that_was_not_tried_is_answered_when_the_writer_is_stopped(
+    database_url: str,
+) -> None:
+    """A batch with one bad command is halved; the writer is stopped while a lock holds the first half up."""
+    db = await Database.open(database_url, size=2)
+    record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
+    appends = [asyncio.create_task(record.append(post("\ud800" if i == 7 else "fine"))) for i in range(8)]
+    await asyncio.sleep(0)
+    owner = await asyncpg.connect(database_url)
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE record.events IN ACCESS EXCLUSIVE MODE")
+        writer = asyncio.create_task(record.run())
+        while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0)
+        writer.cancel()
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*appends, return_exceptions=True)
+    assert all(isinstance(answer, (RecordUnavailable, UnicodeEncodeError)) for answer in answers), answers
+    assert sum(isinstance(answer, NothingWritten) for answer in answers) >= 4
+    await asyncio.gather(writer, return_exceptions=True)
+    await owner.close()
+    await db.close()
+
+
+async def test_a_server_that_takes_no_writes_is_left_for_the_one_that_does(database_url: str) -> None:
+    """After a failover the old primary comes back as a standby: whoever keeps its connection writes never again."""
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post())
+        owner = await asyncpg.connect(database_url)
+        name = await owner.fetchval("SELECT current_database()")
+        await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        record._drop_connection()
+        with pytest.raises(NothingWritten):
+            await record.append(post())
+        await owner.execute("SET default_transaction_read_only = off")
+        await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
+        await owner.close()
+        assert isinstance(await record.append(post()), Appended), "on a connection of its own"
+
+
 async def test_a_lock_that_is_held_too_long_fails_the_command_and_not_the_writer(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         superuser = await asyncpg.connect(database_url)
         async with superuser.transaction():
             await superuser.execute("SELECT position FROM record.head FOR UPDATE")
-            with pytest.raises(RecordUnavailable):
+            with pytest.raises(NothingWritten):
                 await record.append(post())
         await superuser.close()
         answer = await record.append(post())
