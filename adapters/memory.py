@@ -71,6 +71,10 @@ class MemoryRecord:
         heard = self._rooms.get(room_id, ())
         return [fact for fact in heard if position < fact.position <= until][:limit]
 
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        heard = [fact for fact in self._rooms.get(room_id, ()) if fact.position < position]
+        return heard[::-1][:limit]
+
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return [
             max((fact.position for fact in self._rooms.get(room_id, ()) if fact.position < position), default=0)

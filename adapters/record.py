@@ -62,6 +62,11 @@ SELECT_ROOM_AFTER = """
     WHERE room_id IS NOT NULL AND (room_id, position) > ($1, $2) AND (room_id, position) <= ($1, $3)
     ORDER BY room_id, position LIMIT $4
 """
+SELECT_ROOM_BEFORE = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE room_id IS NOT NULL AND (room_id, position) < ($1, $2) AND (room_id, position) > ($1, 0)
+    ORDER BY room_id DESC, position DESC LIMIT $3
+"""
 SELECT_PREVIOUS = """
     SELECT coalesce((
         SELECT e.position FROM record.events e
@@ -256,6 +261,9 @@ class PostgresRecord:
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_ROOM_AFTER, room_id, position, until, limit)
+
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._facts(SELECT_ROOM_BEFORE, room_id, position, limit)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         if not rooms:

@@ -26,7 +26,8 @@ _COLUMNS = (
         r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, """
     + STANDING
     + """,
-        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
         msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1

@@ -140,6 +140,11 @@ class RecordLink:
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
 
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._process.through(
+            "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
+        )
+
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return await self._process.through("postgres", "previous", lambda: self._record.previous_in_rooms(rooms))
 
