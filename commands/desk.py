@@ -39,7 +39,11 @@ from domain.refusals import Busy, EmailTaken, IdempotencyMismatch, Refused, User
 
 State = TypeVar("State")
 E = TypeVar("E", bound=Event)
-TAKEN: dict[ClaimKind, type[Refused]] = {"email": EmailTaken, "username": UsernameTaken}
+TAKEN: dict[ClaimKind, tuple[type[Refused], str]] = {
+    "email": (EmailTaken, "/email"),
+    "username": (UsernameTaken, "/username"),
+    "username_skeleton": (UsernameTaken, "/username"),
+}
 
 
 class Folded(Struct, Generic[State], frozen=True):
@@ -144,6 +148,10 @@ class Work:
     def release(self, kind: ClaimKind, value: str) -> None:
         self.claims.append(Claim(kind, value, None))
 
+    async def holds(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
+        """Whether a stream holds a claim: what another one holds is not its to release."""
+        return await self._desk.record.claimant(kind, value) == stream
+
     async def head(self) -> int:
         """Return the last position of the record."""
         return (await self._desk.record.head()).position
@@ -233,7 +241,8 @@ class Desk:
                     self._forget(work)
                     fresh = True
                 case ClaimTaken(kind):
-                    raise TAKEN[kind](pointer=f"/{kind}")
+                    refusal, pointer = TAKEN[kind]
+                    raise refusal(pointer=pointer)
                 case ReceiptFound():
                     assert receipt is not None, "only a receipt that was sent can be found"
                     return await self._replay(answer, receipt)

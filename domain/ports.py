@@ -18,7 +18,7 @@ from domain.shown import Scan
 from domain.tasks import Task
 
 Row = TypeVar("Row")
-ClaimKind = Literal["email", "username"]
+ClaimKind = Literal["email", "username", "username_skeleton"]
 
 
 class Db(Protocol):

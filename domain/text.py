@@ -6,6 +6,7 @@ import unicodedata
 from domain.limits import (
     AVATAR_URL_CHARS_MAX,
     EMAIL_CHARS_MAX,
+    MARKS_IN_A_ROW_MAX,
     MESSAGE_CHARS_MAX,
     PASSWORD_BYTES_MAX,
     ROOM_DESCRIPTION_CHARS_MAX,
@@ -31,6 +32,7 @@ EMAIL = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
     re.IGNORECASE | re.ASCII,  # without ASCII, the long s and the Kelvin sign pass for s and k
 )
+MARKS_HEAPED = re.compile(rf"[^x]{{{MARKS_IN_A_ROW_MAX + 1}}}|([^x])\1")
 AVATAR_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
@@ -53,12 +55,24 @@ def check_email(email: str) -> None:
 
 
 def check_username(username: str) -> None:
-    """Letters and digits of any script, `_ . -`, 2 to 50 characters, all of them visible."""
+    """Letters and digits of any script, at least one of them, and `_ . -`, 2 to 50 characters, all of them visible.
+
+    Of marks (accents, vowel signs) at most four follow one another, and none follows itself (UTS 39, 5.4).
+    """
     _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
     if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
         raise Invalid("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
     if INVISIBLE.search(username) or unicodedata.category(username[0]).startswith("M"):
         raise Invalid("A username has visible characters only, and begins with one.", pointer="/username")
+    if not any(c.isalnum() for c in username):
+        raise Invalid("A username has at least one letter or digit.", pointer="/username")
+    if MARKS_HEAPED.search("".join(map(_mark_of, unicodedata.normalize("NFD", username)))):
+        raise Invalid("A username has too many accents on one letter.", pointer="/username")
+
+
+def _mark_of(character: str) -> str:
+    """Return a mark that takes no place of its own as it is, anything else as a letter."""
+    return character if unicodedata.category(character) in ("Mn", "Me") else "x"
 
 
 def check_password(password: str, *, chars_min: int, field: str = "password") -> None:

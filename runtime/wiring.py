@@ -261,7 +261,7 @@ async def run_worker(settings: Settings) -> int:
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
-            asyncio.create_task(Janitor(base.record).run(), name="janitor"),
+            asyncio.create_task(Janitor(base.record, base.desk, base.db).run(), name="janitor"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
             asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
             *(asyncio.create_task(hand.run(), name="hand") for hand in hands),
