@@ -9,7 +9,7 @@ from domain.account import ACCOUNT, AccountRole, NameClaimed
 from domain.ids import UserId
 from domain.lookalikes import skeletons
 from domain.message import require_version
-from domain.text import check_avatar_url, check_email, check_username, fold
+from domain.text import check_avatar_url, check_email, check_username, fold, fold_email
 
 
 class RegisterAccount(Struct, frozen=True):
@@ -86,7 +86,7 @@ async def register(command: RegisterAccount, work: Work) -> None:
         ),
     )
     if command.email:
-        work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
+        work.claim("email", fold_email(command.email), stream=ACCOUNT.id(command.user_id))
     work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
     _claim_lookalikes(command.username, work, command.user_id)
 

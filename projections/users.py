@@ -87,7 +87,7 @@ async def public(db: Db, user_id: UserId) -> PublicUser | None:
 
 async def named(db: Db, username: str) -> list[PublicUser]:
     """Return who has this name, compared as names are: one person or nobody."""
-    return await db.all(PublicUser, SELECT_NAMED, fold(username))
+    return await db.all(PublicUser, SELECT_NAMED, fold(username).strip())
 
 
 async def listed(db: Db, ids: Sequence[UserId]) -> list[PublicUser]:

@@ -43,7 +43,7 @@ from domain.ids import FileId, RecordId, UserId
 from domain.limits import PAGE_ITEMS_DEFAULT
 from domain.ports import Blobs, RecordUnavailable
 from domain.tasks import next_task
-from domain.text import fold
+from domain.text import fold_email
 from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
@@ -356,7 +356,7 @@ async def _operator(settings: Settings) -> AsyncIterator[Ground]:
 
 
 async def _account(base: Ground, email: str) -> UserId:
-    stream_id = await base.record.claimant("email", fold(email))
+    stream_id = await base.record.claimant("email", fold_email(email))
     account = None if stream_id is None else (await base.desk.read({stream_id: ACCOUNT}))[stream_id].state
     if account is None:
         raise AccountUnknown(f"Nobody registered with {email}.")

@@ -31,6 +31,7 @@ FLOORS = {
     "litestar": (2, 22),
     "multipart": (1, 3, 1),
     "pyjwt": (2, 14),
+    "idna": (3, 7),
     "eventsourcing": (9, 5, 6),
     "pillow": (13, 0, 0),
     "aiohttp": (3, 13, 3),
