@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 from adapters.lanes import Entry
 from domain.ids import RoomId
 from domain.limits import LANE_AGE_SECONDS
-from projections import frames
+from projections import LIVE, frames
 from runtime.embedded import Embedded
-from tests.gateway.test_history import edit, finish, heard, pending, unpublished
-from tests.houses import Gateway, deployment, gateway, projector, until
+from tests.gateway.test_history import edit, finish, heard, pending
+from tests.houses import Gateway, deployment, gateway, ledger, projector, until
 from tests.lines import line
+from workers.projector import Follower
 
 SECRET = "the text that nobody may read any more"
 
@@ -62,7 +63,8 @@ async def test_what_is_deleted_is_taken_back_from_the_lanes(house: Gateway, redi
 
 async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(database_url: str, redis_url: str) -> None:
     """The lane's next entry names as `prev` one that is gone: what lies between is read, once, as it may be told now."""
-    async with unpublished(database_url), gateway(database_url, redis_url) as house:
+    async with ledger(database_url) as (db, record, _), gateway(database_url, redis_url) as house:
+        follower = Follower(LIVE, record, db, owner="by hand")  # the rows come when all of it has happened
         ada, ben = await house.person(), await house.person()
         room_id = await ada.room(ben)
         async with line(house, ben, room_id) as his:
@@ -71,7 +73,8 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
             await edit(ada, said["id"], SECRET + ", edited")
             await ada.ask("DELETE", f"/messages/{said['id']}", 200)
             last = await ada.say(room_id, "after")
-            await house.house.reads.wait(last["position"])
+            while await follower.step() > 0:
+                pass
             [fact] = await house.house.record.after(last["position"] - 1, limit=1)
             prev = last["position"] - 1
             for _ in range(2):  # the second time it is known already
@@ -80,6 +83,7 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
                 )
             events = await heard("after", his)
             more = await ada.say(room_id, "and more")
+            await follower.step()
             assert (await his.events(1))[0]["position"] == more["position"]
     assert [event["data"]["content"] for event in events] == ["", "", "", "after"]
     assert [event["prev"] for event in events[1:]] == [event["position"] for event in events[:-1]]
