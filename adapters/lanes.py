@@ -3,8 +3,13 @@
 A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by everybody. An entry's id is
 `<position>-0`, so Redis itself refuses what it already has. Keys name the record and hold no hash tag: in a cluster
 they spread over the slots. Lanes are a hint: what is lost here is found in the record.
+
+They hold text, so nothing stays in them for long: a lane that nobody writes to expires, of the others entries are
+trimmed by age (Redis forgets by number only, so marks say how far was told when), and what told of a message goes when
+the message is deleted.
 """
 
+import math
 import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
@@ -15,7 +20,14 @@ from redis.exceptions import RedisError
 
 from adapters.redis_pool import open_redis
 from domain.ids import RecordId, RoomId
-from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, REDIS_SECONDS
+from domain.limits import (
+    LANE_AGE_SECONDS,
+    LANE_BLOCK_MS,
+    LANE_ENTRIES_MAX,
+    LANE_READ_ENTRIES_MAX,
+    LANE_TRIM_SECONDS,
+    REDIS_SECONDS,
+)
 
 # One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
 # so that no later entry can take a place after a hole.
@@ -80,8 +92,12 @@ class Lanes:
 
     # The publisher's side
 
-    async def publish(self, entries: Sequence[Entry], *, told: int) -> None:
-        """Add entries, in position order, to their lanes; then note that everything up to `told` was told."""
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> None:
+        """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions; then
+        note that everything up to `told` was told.
+        """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
             lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
@@ -89,12 +105,39 @@ class Lanes:
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane, arguments in by_lane.items():
                 await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
-            pipe.set(self._told_key(), told)
+            for room_id, position in forgotten:
+                pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
+            pipe.set(self._key_of("told"), told)
+            await _asked(pipe.execute())
+
+    async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
+        """Forget every entry that was told longer ago than this, in lanes that nobody writes to any more too.
+
+        Any process may ask for it, at any time. Ages are measured by Redis's clock, from one call to another.
+        """
+        told = await self.told()
+        if told is None:
+            return
+        marks = self._key_of("marks")
+        seconds, microseconds = await _asked(cast(Awaitable[Any], self._redis.time()))
+        now = seconds + microseconds / 1e6
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(marks, {str(told): now}, nx=True)
+            pipe.expire(marks, math.ceil(2 * age_seconds + LANE_TRIM_SECONDS))
+            pipe.zrevrangebyscore(marks, now - age_seconds, "-inf", start=0, num=1, withscores=True)
+            *_, found = await _asked(pipe.execute())
+        if not found:
+            return
+        [(old, marked_at)] = found
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane in (CONTROL, *range(self.count)):
+                pipe.xtrim(self._key(lane), minid=f"{int(old) + 1}-0", approximate=False)
+            pipe.zremrangebyscore(marks, "-inf", marked_at)
             await _asked(pipe.execute())
 
     async def told(self) -> int | None:
         """Return up to which position everything was told; None when Redis has forgotten."""
-        value = await _asked(cast(Awaitable[Any], self._redis.get(self._told_key())))
+        value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
         return None if value is None else int(value)
 
     # The hub's side
@@ -127,10 +170,10 @@ class Lanes:
             await _asked(cast(Awaitable[Any], self._redis.client_unblock(self._reader_id)))
 
     def _key(self, lane: int) -> str:
-        return f"{self._prefix}:control" if lane == CONTROL else f"{self._prefix}:lane:{lane}"
+        return self._key_of("control" if lane == CONTROL else f"lane:{lane}")
 
-    def _told_key(self) -> str:
-        return f"{self._prefix}:told"
+    def _key_of(self, name: str) -> str:
+        return f"{self._prefix}:{name}"
 
 
 def _arguments(entry: Entry) -> list[Any]:

@@ -11,6 +11,7 @@ import aiosmtplib
 
 from domain.limits import MAIL_SECONDS
 from domain.ports import Mail, MailUnavailable
+from domain.text import mail_address
 
 PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 
@@ -73,7 +74,7 @@ def open_mail(url: str, *, folder: Path, sender: str) -> FolderMail | SmtpMail:
 def message(mail: Mail, sender: str) -> EmailMessage:
     """Return the mail as it is sent; a header that would hold a line break is refused by the library."""
     made = EmailMessage()
-    made["From"], made["To"], made["Subject"] = sender, mail.to, mail.subject
+    made["From"], made["To"], made["Subject"] = sender, mail_address(mail.to), mail.subject
     made["Date"], made["Message-ID"] = formatdate(), make_msgid(domain="hansard.invalid")
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(mail.text)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from adapters.lanes import CONTROL, Entry
 from domain.facts import Event, Meta, Recorded
 from domain.ids import EventId, RecordId, RoomId, StreamId, uuid7
-from domain.limits import LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, POLL_SECONDS
+from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, POLL_SECONDS
 from domain.ports import (
     Answer,
     Append,
@@ -74,6 +74,10 @@ class MemoryRecord:
         heard = self._rooms.get(room_id, ())
         return [fact for fact in heard if position < fact.position <= until][:limit]
 
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        heard = [fact for fact in self._rooms.get(room_id, ()) if fact.position < position]
+        return heard[::-1][:limit]
+
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return [
             max((fact.position for fact in self._rooms.get(room_id, ()) if fact.position < position), default=0)
@@ -131,11 +135,15 @@ class MemoryStreams:
 
     def __init__(self) -> None:
         self.entries: defaultdict[int, list[Entry]] = defaultdict(list)
+        self.forgotten: set[tuple[int, int]] = set()  # lane and position of what is gone; nothing can take its place
+        self.marks: list[tuple[float, int]] = []
         self.told: int | None = None
         self.added = asyncio.Condition()
 
     def forget(self) -> None:
         self.entries.clear()
+        self.forgotten.clear()
+        self.marks.clear()
         self.told = None
 
 
@@ -156,21 +164,35 @@ class MemoryLanes:
     def lane_of(self, room_id: RoomId) -> int:
         return zlib.crc32(room_id.bytes) % self.count
 
-    async def publish(self, entries: Sequence[Entry], *, told: int) -> None:
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> None:
         for entry in entries:
             lane = self._streams.entries[CONTROL if entry.room_id is None else self.lane_of(entry.room_id)]
             if not lane or entry.position > lane[-1].position:
                 lane.append(entry)
             del lane[:-LANE_ENTRIES_MAX]
+        self._streams.forgotten |= {(self.lane_of(room_id), position) for room_id, position in forgotten}
         self._streams.told = told
         async with self._streams.added:
             self._streams.added.notify_all()
+
+    async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
+        streams, now = self._streams, asyncio.get_running_loop().time()
+        if streams.told is None:
+            return
+        if all(told != streams.told for _, told in streams.marks):
+            streams.marks.append((now, streams.told))
+        old = max((told for at, told in streams.marks if at <= now - age_seconds), default=0)
+        streams.marks = [(at, told) for at, told in streams.marks if told > old]
+        for lane, entries in streams.entries.items():
+            streams.forgotten |= {(lane, entry.position) for entry in entries if entry.position <= old}
 
     async def told(self) -> int | None:
         return self._streams.told
 
     async def last(self, lane: int) -> str:
-        kept = self._streams.entries.get(lane)
+        kept = self._kept(lane)
         return _place(kept[-1]) if kept else "0-0"
 
     async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
@@ -191,11 +213,14 @@ class MemoryLanes:
         found = {}
         for lane, place in places.items():
             position = int(place.partition("-")[0])
-            kept = self._streams.entries.get(lane, [])
-            entries = [entry for entry in kept if entry.position > position][:LANE_READ_ENTRIES_MAX]
+            entries = [entry for entry in self._kept(lane) if entry.position > position][:LANE_READ_ENTRIES_MAX]
             if entries:
                 found[lane] = (_place(entries[-1]), entries)
         return found
+
+    def _kept(self, lane: int) -> list[Entry]:
+        forgotten = self._streams.forgotten
+        return [entry for entry in self._streams.entries.get(lane, ()) if (lane, entry.position) not in forgotten]
 
 
 def _place(entry: Entry) -> str:

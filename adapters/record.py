@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
@@ -68,6 +68,11 @@ SELECT_ROOM_AFTER = """
     WHERE room_id IS NOT NULL AND (room_id, position) > ($1, $2) AND (room_id, position) <= ($1, $3)
     ORDER BY room_id, position LIMIT $4
 """
+SELECT_ROOM_BEFORE = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE room_id IS NOT NULL AND (room_id, position) < ($1, $2) AND (room_id, position) > ($1, 0)
+    ORDER BY room_id DESC, position DESC LIMIT $3
+"""
 SELECT_PREVIOUS = """
     SELECT coalesce((
         SELECT e.position FROM record.events e
@@ -77,11 +82,13 @@ SELECT_PREVIOUS = """
     ), 0) FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
 """
 SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest = $2"
+SELECT_CLAIMED = "SELECT digest FROM record.claims WHERE kind = $1 AND digest = ANY ($2::bytea[])"
 SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest = $1"
 FORGET_RECEIPTS = "SELECT record.forget_receipts($1, $2)"
 CHANNEL = "hansard_record"
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
+CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
 SEALED_BYTES = 1024  # of what is no text: a file's variants
 
 
@@ -270,6 +277,9 @@ class PostgresRecord:
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_ROOM_AFTER, room_id, position, until, limit)
 
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._facts(SELECT_ROOM_BEFORE, room_id, position, limit)
+
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         if not rooms:
             return ()
@@ -281,6 +291,12 @@ class PostgresRecord:
 
     async def receipt(self, digest: bytes) -> ReceiptFound | None:
         return await self._db.one(ReceiptFound, SELECT_RECEIPT, digest)
+
+    async def unclaimed(self, kind: ClaimKind, values: Sequence[str]) -> set[str]:
+        """Return those of these values that nobody holds."""
+        digests = {self._vault.master.claim(kind, value): value for value in values}
+        held = await self._db.all(bytes, SELECT_CLAIMED, kind, list(digests))
+        return {value for digest, value in digests.items() if digest not in held}
 
     async def forget_receipts(self, *, older_than_hours: int) -> int:
         """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; answers how many."""
@@ -386,8 +402,7 @@ def _answer(waiting: _Waiting, outcome: int, first: int, last: int, at: datetime
         case 0:
             return Appended(tuple(_recorded(waiting, first, at)))
         case 2:
-            kind: ClaimKind = "email" if detail == "email" else "username"
-            return ClaimTaken(kind)
+            return ClaimTaken(next(kind for kind in CLAIM_KINDS if kind == detail))
         case 3:
             return ReceiptFound(first, last, bytes.fromhex(detail or ""))
         case _:

@@ -5,10 +5,11 @@ from msgspec import UNSET, Struct, UnsetType
 from commands.desk import Handler, Work
 from commands.session import end_all
 from domain import account as decide
-from domain.account import ACCOUNT, AccountRole
+from domain.account import ACCOUNT, AccountRole, NameClaimed
 from domain.ids import UserId
+from domain.lookalikes import skeletons
 from domain.message import require_version
-from domain.text import check_avatar_url, check_email, check_username, fold
+from domain.text import check_avatar_url, check_email, check_username, fold, fold_email
 
 
 class RegisterAccount(Struct, frozen=True):
@@ -26,6 +27,12 @@ class ChangeProfile(Struct, frozen=True):
     username: str | UnsetType = UNSET
     avatar_url: str | None | UnsetType = UNSET
     version: int | None = None
+
+
+class ClaimName(Struct, frozen=True):
+    """Of an account that was registered before names that look alike were refused."""
+
+    user_id: UserId
 
 
 class ChangePassword(Struct, frozen=True):
@@ -79,8 +86,17 @@ async def register(command: RegisterAccount, work: Work) -> None:
         ),
     )
     if command.email:
-        work.claim("email", fold(command.email), stream=ACCOUNT.id(command.user_id))
+        work.claim("email", fold_email(command.email), stream=ACCOUNT.id(command.user_id))
     work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
+    _claim_lookalikes(command.username, work, command.user_id)
+
+
+async def claim_name(command: ClaimName, work: Work) -> None:
+    """Claim what looks like a name of long ago; where somebody else's does too, the first one has it."""
+    account = decide.require_known(await work.load(ACCOUNT, command.user_id))
+    if account.username:
+        work.write(ACCOUNT, command.user_id, events=(NameClaimed(command.user_id),))
+        _claim_lookalikes(account.username, work, command.user_id)
 
 
 async def change_profile(command: ChangeProfile, work: Work) -> None:
@@ -88,11 +104,15 @@ async def change_profile(command: ChangeProfile, work: Work) -> None:
     user_id = work.caller.user_id
     account = decide.require_active(await work.load(ACCOUNT, user_id))
     require_version(work.version(ACCOUNT, user_id), command.version)
-    if isinstance(command.username, str):
+    if isinstance(command.username, str) and command.username != account.username:
         check_username(command.username)
         if fold(command.username) != fold(account.username):
             work.release("username", fold(account.username))
             work.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
+        for left in skeletons(account.username) - skeletons(command.username):
+            if await work.holds("username_skeleton", left, stream=ACCOUNT.id(user_id)):
+                work.release("username_skeleton", left)
+        _claim_lookalikes(command.username, work, user_id)
     if isinstance(command.avatar_url, str):
         check_avatar_url(command.avatar_url)
     events = decide.change_profile(account, username=command.username, avatar_url=command.avatar_url)
@@ -137,8 +157,14 @@ async def revoke(command: RevokeRole, work: Work) -> None:
     work.write(ACCOUNT, command.user_id, events=decide.revoke(account, role=command.role))
 
 
+def _claim_lookalikes(username: str, work: Work, user_id: UserId) -> None:
+    for skeleton in sorted(skeletons(username)):
+        work.claim("username_skeleton", skeleton, stream=ACCOUNT.id(user_id))
+
+
 HANDLERS: dict[type[Struct], Handler] = {
     RegisterAccount: register,
+    ClaimName: claim_name,
     ChangeProfile: change_profile,
     ChangePassword: change_password,
     RehashPassword: rehash_password,

@@ -44,7 +44,11 @@ log = structlog.get_logger()
 
 State = TypeVar("State")
 E = TypeVar("E", bound=Event)
-TAKEN: dict[ClaimKind, type[Refused]] = {"email": EmailTaken, "username": UsernameTaken}
+TAKEN: dict[ClaimKind, tuple[type[Refused], str]] = {
+    "email": (EmailTaken, "/email"),
+    "username": (UsernameTaken, "/username"),
+    "username_skeleton": (UsernameTaken, "/username"),
+}
 
 
 class Outcome(Struct, frozen=True):
@@ -146,6 +150,10 @@ class Work:
 
     def release(self, kind: ClaimKind, value: str) -> None:
         self.claims.append(Claim(kind, value, None))
+
+    async def holds(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
+        """Whether a stream holds a claim: what another one holds is not its to release."""
+        return await self._desk.record.claimant(kind, value) == stream
 
     async def head(self) -> int:
         """Return the last position of the record."""
@@ -249,7 +257,8 @@ class Desk:
                 case Conflicted():
                     fresh = True
                 case ClaimTaken(kind):
-                    raise TAKEN[kind](pointer=f"/{kind}")
+                    refusal, pointer = TAKEN[kind]
+                    raise refusal(pointer=pointer)
                 case ReceiptFound():
                     assert receipt is not None, "only a receipt that was sent can be found"
                     return await self._replay(answer, receipt)

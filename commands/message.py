@@ -45,8 +45,9 @@ async def post(command: PostMessage, work: Work) -> None:
     assert user_id, "strangers post nothing"
     message = await work.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await work.load(FILE, command.file_id)
+    entered = None
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
-        await enter(work, command.room_id, "message.post")
+        entered = await enter(work, command.room_id, "message.post")
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -58,9 +59,9 @@ async def post(command: PostMessage, work: Work) -> None:
         reply_to=command.reply_to,
         file=None if file is None else shown(file),
     )
-    if command.reply_to is not None:
+    if command.reply_to is not None and entered is not None:
         target = await work.peek(MESSAGE, command.reply_to)
-        if target is None or target.room_id != command.room_id:
+        if target is None or target.room_id != command.room_id or not entered.may_know_of(target.position):
             raise ReplyTargetUnknown(pointer="/reply_to")
     work.write(MESSAGE, command.message_id, events=events)
     if command.file_id is not None and events:
@@ -97,6 +98,8 @@ async def reach(
     if message is None:
         raise unknown(operation)
     entered = await enter(work, message.room_id, operation)
+    if not entered.may_know_of(message.position):
+        raise unknown(operation)
     return message, entered.member.relation, entered.user_id
 
 

@@ -53,6 +53,10 @@ class Entered(NamedTuple):
         assert self.membership is not None and self.membership.role is not None, "the table lets nobody else do this"
         return self.membership
 
+    def may_know_of(self, position: int) -> bool:
+        """Whether what a member may know of this room's history reaches back to a position."""
+        return self.room.history == "shared" or position >= self.member.joined_position
+
 
 async def enter(work: Work, room_id: RoomId, operation: RoomOperation) -> Entered:
     """Load the room, the caller's membership and account; refuse whoever may not do this there."""

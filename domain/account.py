@@ -43,6 +43,12 @@ class ProfileChanged(_Personal, frozen=True):
     avatar_url: str | None
 
 
+class NameClaimed(_Personal, frozen=True):
+    """What looks like its name is its own too; of accounts that were registered before look-alikes were refused."""
+
+    topic: ClassVar = "account.name_claimed"
+
+
 class EmailVerified(_Personal, frozen=True):
     topic: ClassVar = "account.email_verified"
     changes: ClassVar = ("is_verified",)
@@ -94,6 +100,7 @@ class RoleRevoked(_Personal, frozen=True):
 AccountEvent = (
     AccountRegistered
     | ProfileChanged
+    | NameClaimed
     | EmailVerified
     | PasswordChanged
     | PasswordRehashed
@@ -212,6 +219,8 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
     match event:
         case ProfileChanged():
             return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=fact.at)
+        case NameClaimed():
+            return account
         case EmailVerified():
             return replace(account, is_verified=True, updated_at=fact.at)
         case PasswordChanged():
@@ -238,6 +247,6 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
 
 ACCOUNT: Stream[Account] = Stream("account", evolve, Account, subject=lambda account: (account.user_id, None))
 EVENTS: tuple[type[Event], ...] = (
-    AccountRegistered, ProfileChanged, EmailVerified, PasswordChanged, PasswordRehashed, AccountDeactivatedEvent, AccountActivated,
-    RoleGranted, RoleRevoked,
+    AccountRegistered, ProfileChanged, NameClaimed, EmailVerified, PasswordChanged, PasswordRehashed,
+    AccountDeactivatedEvent, AccountActivated, RoleGranted, RoleRevoked,
 )  # fmt: skip

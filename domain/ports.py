@@ -18,7 +18,7 @@ from domain.shown import Scan
 from domain.tasks import Task
 
 Row = TypeVar("Row")
-ClaimKind = Literal["email", "username"]
+ClaimKind = Literal["email", "username", "username_skeleton"]
 
 
 class Db(Protocol):
@@ -124,6 +124,9 @@ class Record(Protocol):
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
         """The same for the events that this room hears."""
+
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        """Return at most `limit` events that this room heard before a position, the latest first."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         """For each (room, position): the position of the event the room heard before it; 0 for none."""

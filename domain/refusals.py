@@ -75,7 +75,7 @@ class AccountDeactivated(Forbidden, code="account.deactivated"):
 
 
 class UsernameTaken(Contradicted, code="account.username_taken"):
-    """This username is taken."""
+    """This username is taken, or looks like one that is."""
 
 
 class EmailTaken(Contradicted, code="account.email_taken"):

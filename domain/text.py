@@ -3,9 +3,12 @@
 import re
 import unicodedata
 
+import idna
+
 from domain.limits import (
     AVATAR_URL_CHARS_MAX,
     EMAIL_CHARS_MAX,
+    MARKS_IN_A_ROW_MAX,
     MESSAGE_CHARS_MAX,
     PASSWORD_BYTES_MAX,
     ROOM_DESCRIPTION_CHARS_MAX,
@@ -25,18 +28,54 @@ INVISIBLE = re.compile(
     r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+EMPTY = "\u2800\U0001d159"  # a Braille pattern without dots, a musical null notehead
 # The grammar of an address that browsers accept (WHATWG HTML, 4.10.5.1.5), with a dot in the domain.
 EMAIL = re.compile(
     r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+",
     re.IGNORECASE | re.ASCII,  # without ASCII, the long s and the Kelvin sign pass for s and k
 )
+DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what separates the labels of a domain (UTS 46, 2.3)
+MARKS_HEAPED = re.compile(rf"[^x]{{{MARKS_IN_A_ROW_MAX + 1}}}|([^x])\1")
 AVATAR_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 def fold(name: str) -> str:
     """Return the form in which e-mails and usernames are compared: NFKC, case-folded."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def fold_email(email: str) -> str:
+    """Return the form in which e-mail addresses are compared: as names are, a domain as its A-labels (IDNA 2008, UTS 46)."""
+    local, at, domain = email.rpartition("@")
+    try:
+        return fold(email) if domain.isascii() else fold(local) + at + idna.encode(domain, uts46=True).decode()
+    except UnicodeError:
+        return fold(email)  # no domain: nobody has such an address
+
+
+def mail_address(email: str) -> str:
+    """Return an address as mail servers take it, its domain in ASCII."""
+    local, at, domain = email.rpartition("@")
+    return email if domain.isascii() else f"{local}{at}{fold_email(at + domain)[1:]}"
+
+
+def normalised(password: str) -> str:
+    """Return the form in which passwords are judged and hashed (NIST SP 800-63B, 5.1.1.2): the same however it is typed."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _ascii_domain(email: str) -> str:
+    """Return an address with its domain in ASCII. Raises UnicodeError for what is no domain, and for labels that look
+    foreign and are not: a Kelvin sign is no k.
+    """
+    local, at, domain = email.rpartition("@")
+    if domain.isascii():
+        return email
+    for label in DOTS.split(domain):
+        if not label.isascii() and not idna.encode(label, uts46=True).startswith(b"xn--"):
+            raise UnicodeError(label)
+    return local + at + idna.encode(domain, uts46=True).decode()
 
 
 def check_content(content: str, *, chars_min: int = 1) -> None:
@@ -47,18 +86,35 @@ def check_content(content: str, *, chars_min: int = 1) -> None:
 
 
 def check_email(email: str) -> None:
+    """Refuse what browsers would not take for an address; its domain may be an internationalised one."""
     _check_length(email, "email", 3, EMAIL_CHARS_MAX)
-    if not EMAIL.fullmatch(email):
+    try:
+        address = _ascii_domain(email)
+    except UnicodeError:
+        address = ""
+    if not EMAIL.fullmatch(address) or len(address) > EMAIL_CHARS_MAX:
         raise Invalid("This is not an e-mail address.", pointer="/email")
 
 
 def check_username(username: str) -> None:
-    """Letters and digits of any script, `_ . -`, 2 to 50 characters, all of them visible."""
+    """Letters and digits of any script, at least one of them, and `_ . -`, 2 to 50 characters, all of them visible.
+
+    Of marks (accents, vowel signs) at most four follow one another, and none follows itself (UTS 39, 5.4).
+    """
     _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
     if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
         raise Invalid("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
     if INVISIBLE.search(username) or unicodedata.category(username[0]).startswith("M"):
         raise Invalid("A username has visible characters only, and begins with one.", pointer="/username")
+    if not any(c.isalnum() for c in username):
+        raise Invalid("A username has at least one letter or digit.", pointer="/username")
+    if MARKS_HEAPED.search("".join(map(_mark_of, unicodedata.normalize("NFD", username)))):
+        raise Invalid("A username has too many accents on one letter.", pointer="/username")
+
+
+def _mark_of(character: str) -> str:
+    """Return a mark that takes no place of its own as it is, anything else as a letter."""
+    return character if unicodedata.category(character) in ("Mn", "Me") else "x"
 
 
 def check_password(password: str, *, chars_min: int, field: str = "password") -> None:
@@ -87,8 +143,17 @@ def check_avatar_url(url: str) -> None:
 
 def check_room_name(name: str) -> None:
     _check_length(name, "name", 1, ROOM_NAME_CHARS_MAX)
-    if LINE_BREAKING.search(name) or not INVISIBLE.sub("", name).strip():
+    if LINE_BREAKING.search(name) or not any(map(_shows, INVISIBLE.sub("", name))):
         raise Invalid("A room's name is one line of visible characters.", pointer="/name")
+
+
+def _shows(character: str) -> bool:
+    """Whether something is seen where this stands alone: no blank, format character or mark, nor a sign that is empty."""
+    return unicodedata.category(character)[0] not in "ZM" and character not in EMPTY and not _is_format(character)
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
 
 
 def check_room_description(description: str) -> None:

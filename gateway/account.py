@@ -22,7 +22,7 @@ from domain.limits import (
 )
 from domain.ports import Receipt
 from domain.refusals import AccountNotFound, EmailTaken, RegistrationClosed
-from domain.text import check_email, check_username, fold
+from domain.text import check_email, check_username, fold_email
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import tell_owner, write_letter
@@ -71,9 +71,9 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     await admit_strangers(house, caller, {})
     check_email(data.email)
     check_username(data.username)
-    require_good(house, data.password, data.email, data.username)
+    password = require_good(house, data.password, data.email, data.username)
     user_id = UserId(house.desk.new_id())
-    hashed = await house.passwords.hash(data.password)
+    hashed = await house.passwords.hash(password)
     command = RegisterAccount(user_id, data.email, data.username, hashed)
     if not house.terms.verify_email:
         outcome = await house.desk.do(command, caller, receipt)
@@ -92,7 +92,7 @@ async def _register_quietly(house: House, command: RegisterAccount, caller: Call
     nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
     """
     nameless = replace(command, email="")
-    is_taken = await house.record.claimant("email", fold(command.email)) is not None
+    is_taken = await house.record.claimant("email", fold_email(command.email)) is not None
     try:
         outcome = await house.desk.do(nameless if is_taken else command, caller, receipt)
     except EmailTaken:
@@ -135,7 +135,7 @@ async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
 
 @get("/users")
 async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
-    """Find people: by `username`, compared as names are, or by `ids`, up to 100 of them with commas between."""
+    """Find people: by `username`, compared as names are, or by `ids`, up to 200 of them with commas between."""
     if (username is None) == (ids is None):
         raise Problem(422, "query.invalid", "Ask for either ?username= or ?ids=.", errors=[
             FieldError("?username", "query.missing", "Either username or ids is needed.")])  # fmt: skip

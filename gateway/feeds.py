@@ -22,8 +22,9 @@ from domain.limits import (
     WRITE_STALL_SECONDS,
 )
 from domain.ports import Access
+from domain.room import History
 from gateway import protocol, spoken
-from gateway.outlet import prepared
+from gateway.outlet import prepared, renamed_prev
 
 
 class Way(Protocol):
@@ -39,12 +40,19 @@ class Way(Protocol):
 
 
 class Told(NamedTuple):
-    """A frame for a room, prepared for writing; `ended` names whose feed ends with it."""
+    """A frame for a room, prepared for writing; `ended` names whose feed ends with it.
+
+    `posted`: the position of the posting that it tells of, which must lie within a member's history; None where what it
+    tells is no older than itself, and in rooms whose history everybody sees. `history` is that of the room after it.
+    """
 
     position: int
     prev: int
     frame: bytes
     ended: UUID | None
+    topic: bytes
+    posted: int | None = None
+    history: History | None = None
 
 
 class Connection:
@@ -161,13 +169,16 @@ class Connection:
 
 
 class Feed:
-    """One socket's subscription to one room. Everything told up to `place` was queued for it."""
+    """One socket's subscription to one room. Everything told up to `place` was queued for it, or is not for this member.
 
-    def __init__(self, connection: Connection, room: "Room", *, place: int, since: int, joined: int) -> None:
+    `held` is the last frame that the member holds (0: none), None where nobody asked yet: the next one names it as `prev`.
+    """
+
+    def __init__(self, connection: Connection, room: "Room", *, place: int, joined: int) -> None:
         self.connection = connection
         self.room = room
         self.place = place
-        self.since = since
+        self.held: int | None = None
         self.joined = joined
         self.announced = False
         self.over = False
@@ -176,6 +187,29 @@ class Feed:
     @property
     def user_id(self) -> UserId:
         return self.connection.access.user_id
+
+    @property
+    def since(self) -> int:
+        """The first position that this member may hear; 0: all of them."""
+        return self.joined if self.room.is_since_joining else 0
+
+    def take(self, told: Told, renamed: dict[int, bytes]) -> bool:
+        """Queue a frame as this member may hear it; answers False where they may not hear it at all.
+
+        After what was withheld, `prev` names what the member holds; `renamed` keeps such frames for others like them.
+        """
+        self.place = told.position
+        if told.posted is not None and told.posted < self.since:
+            self.held = told.prev if self.held is None else self.held
+            return False
+        frame = told.frame
+        if self.held is not None and self.held != told.prev:
+            if self.held not in renamed:
+                renamed[self.held] = renamed_prev(frame, told.prev, self.held)
+            frame = renamed[self.held]
+        self.connection.push(frame)
+        self.held = told.position
+        return True
 
     def end(self, reason: Literal["left", "removed"]) -> None:
         """Stop: after the member's own leaving or removal nothing more is told."""
@@ -203,6 +237,7 @@ class Room:
         """`stirred` is told this room's id when somebody came or went."""
         self.room_id = room_id
         self.seen = seen
+        self.is_since_joining = False
         self.stirred = stirred
         self.live: dict[Feed, None] = {}
         self.catching: dict[Feed, None] = {}
@@ -210,6 +245,19 @@ class Room:
         self.ring_bytes = 0
         self.wanted = 0
         self.is_healing = False
+        self._history_at = 0
+
+    def learn(self, history: History, position: int) -> None:
+        """Take what a room's history is after an event; what an earlier event said is known already."""
+        if position < self._history_at:
+            return
+        self._history_at = position
+        if self.is_since_joining != (history == "joined"):
+            self.is_since_joining = not self.is_since_joining
+            self.forget()  # what the ring holds does not say what it tells of
+
+    def learn_from(self, other: "Room") -> None:
+        self.learn("joined" if other.is_since_joining else "shared", other._history_at)
 
     @property
     def is_idle(self) -> bool:

@@ -13,14 +13,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
 from adapters.clock import lapsed
 from adapters.lanes import Entry, Lanes
 from adapters.roster import Roster
-from domain.facts import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, UserId
 from domain.limits import (
     DRAIN_REPLIES_SECONDS,
@@ -31,15 +30,14 @@ from domain.limits import (
     REPLAYS_AT_ONCE_MAX,
 )
 from domain.ports import Db, Record, RecordUnavailable
-from gateway import protocol, spoken
+from gateway import history, protocol, spoken
 from gateway.door import RELOAD_SECONDS, Sessions
 from gateway.feeds import Connection, Feed, Room, Told
 from gateway.following import Following
-from gateway.outlet import prepared
 from gateway.presence import Presence
 from gateway.reads import Reads
 from gateway.seats import Seats
-from projections import checkpoints, frames, messages, rooms
+from projections import checkpoints, frames, rooms
 
 log = structlog.get_logger()
 
@@ -47,8 +45,6 @@ DRAIN_WRITE_SECONDS = 0.1
 SWEEP_SECONDS = 2.0
 BEGIN_AGAIN_SECONDS = 0.25
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
-DELETION_MARK = b'"event":"message.deleted"'
-LEFT_MARK = b'"event":"member.left"'
 
 
 class Hub:
@@ -123,7 +119,9 @@ class Hub:
     def subscribe(self, feed: Feed) -> None:
         """Begin a feed; it catches up first, in its own time."""
         # A room that was idle for a moment may have been forgotten; then this one is followed again.
-        feed.room = room = self._rooms.setdefault(feed.room.room_id, feed.room)
+        room = self._rooms.setdefault(feed.room.room_id, feed.room)
+        room.learn_from(feed.room)
+        feed.room = room
         connection = feed.connection
         if connection.closed:
             return
@@ -258,10 +256,10 @@ class Hub:
         room = None if entry.room_id is None else self._rooms.get(entry.room_id)
         if room is None or entry.position <= room.seen:
             return
-        if entry.prev > room.seen:
-            self._heal_soon(room, entry.position)
+        if entry.prev > room.seen or frames.is_of_file(entry.frame):
+            self._heal_soon(room, entry.position)  # what may be told of a file depends on the messages that show it
         else:
-            self._tell(room, Told(entry.position, entry.prev, prepared(entry.frame), entry.ended))
+            self._tell(room, history.heard(entry, is_since_joining=room.is_since_joining))
 
     def _obey(self, control: frames.Control) -> None:
         """Do what the control lane says. Whoever may be closed twice is closed once."""
@@ -286,26 +284,32 @@ class Hub:
 
     def _tell(self, room: Room, told: Told) -> None:
         """Give a frame to every live feed; who is full falls behind, whose membership ended hears nothing more."""
-        if DELETION_MARK in told.frame:
+        if told.topic == frames.DELETION:
             room.forget()
         else:
             room.remember(told)
         room.seen = told.position
         behind: list[Feed] = []
+        renamed: dict[int, bytes] = {}
+        is_for_all = not room.is_since_joining
         for feed in room.live:
             if feed.place >= told.position:
                 continue  # resumed from a gateway that was ahead of this one
             if feed.connection.is_full:
                 behind.append(feed)
-            else:
+            elif is_for_all:
                 feed.connection.push(told.frame)
-                feed.place = told.position
+                feed.place = feed.held = told.position
+            else:
+                feed.take(told, renamed)
         self.delivered += len(room.live) - len(behind)
         for feed in behind:
             self._catch_up_soon(feed)
         if told.ended is not None:
             for feed in [feed for feed in room.live if feed.user_id == told.ended and feed.joined < told.position]:
-                feed.end(_reason(told.frame))
+                feed.end("left" if told.topic == frames.LEAVING else "removed")
+        if told.history is not None:
+            room.learn(told.history, told.position)
 
     def _heal_soon(self, room: Room, position: int) -> None:
         room.wanted = max(room.wanted, position)
@@ -318,7 +322,7 @@ class Hub:
         try:
             while room.seen < room.wanted:
                 until = await checkpoints.position(self._db, "live")
-                page, complete = await self._page(room.room_id, room.seen, until)
+                page, complete = await self._page(room, room.seen, until)
                 for told in page:
                     if told.position > room.seen:
                         self._tell(room, told)
@@ -345,6 +349,9 @@ class Hub:
                 async with connection.replaying:
                     if connection.is_full:
                         continue
+                    if feed.since and feed.held is None:
+                        async with self._replays:
+                            feed.held = await self._held_by(feed)
                     if feed.over or self._went_live(feed):
                         return
                     limit = await self._replay(feed, limit)
@@ -353,7 +360,6 @@ class Hub:
 
     def _went_live(self, feed: Feed) -> bool:
         """Give what the room still remembers and make the feed live; nothing is awaited, so nothing comes in between."""
-        # Who may see a room since joining hears that joining from the record, where its `prev` is rewritten.
         room = feed.room
         missed = room.after(feed.place) if feed.place >= feed.since else None
         if missed is None:
@@ -374,8 +380,9 @@ class Hub:
         if room.seen < feed.since and not await self._reads.wait(feed.since):
             return limit
         until = max(room.seen, feed.since)
+        feed.place = max(feed.place, feed.since - 1)
         async with self._replays:
-            page, complete = await self._page(room.room_id, feed.place, until, since=feed.since, limit=limit)
+            page, complete = await self._page(room, feed.place, until, limit=limit)
         for i, told in enumerate(page):
             if feed.over:
                 return limit
@@ -386,13 +393,18 @@ class Hub:
             feed.place = max(feed.place, complete)
         return min(2 * limit, REPLAY_PAGE_EVENTS)
 
+    async def _held_by(self, feed: Feed) -> int:
+        """Return the last frame that a member may hold who asked for what comes after a place; 0: none."""
+        room_id, since = feed.room.room_id, feed.since
+        return await history.last_heard(self._record, self._db, room_id, feed.place, since=since)
+
     def _give(self, feed: Feed, page: Sequence[Told]) -> None:
+        renamed: dict[int, bytes] = {}
         for told in page:
-            feed.connection.push(told.frame)
-            feed.place = told.position
-            self.delivered += 1
+            if feed.take(told, renamed):
+                self.delivered += 1
             if told.ended == feed.user_id and told.position > feed.joined:
-                feed.end(_reason(told.frame))
+                feed.end("left" if told.topic == frames.LEAVING else "removed")
                 return
 
     def _announce(self, feed: Feed) -> None:
@@ -402,28 +414,12 @@ class Hub:
             feed.connection.say(protocol.frame(spoken.Live(feed.room.room_id, position)))
 
     async def _page(
-        self, room_id: RoomId, place: int, until: int, *, since: int = 0, limit: int = REPLAY_PAGE_EVENTS
+        self, room: Room, place: int, until: int, *, limit: int = REPLAY_PAGE_EVENTS
     ) -> tuple[list[Told], int]:
         """Return what a room was told after a place, as it may be told now, and up to where that is all of it."""
-        facts = await self._record.room_after(room_id, place, until=until, limit=limit)
+        facts = await self._record.room_after(room.room_id, place, until=until, limit=limit)
         if not facts:
             return [], until
-        (prev,) = await self._record.previous_in_rooms([(room_id, facts[0].position)])
-        postings = {fact.position: frames.posting_of(fact) for fact in facts}
-        deleted = await messages.deleted_among(self._db, [at for at in postings.values() if at is not None])
-        page = []
-        prev = prev if prev >= since else 0
-        for fact in facts:
-            if not isinstance(fact.event, UnknownEvent):
-                page.append(_told(fact, prev, is_deleted=postings[fact.position] in deleted))
-            prev = fact.position
+        (prev,) = await self._record.previous_in_rooms([(room.room_id, facts[0].position)])
+        page = await history.told(self._db, room.room_id, facts, prev)
         return page, until if len(facts) < limit else facts[-1].position
-
-
-def _told(fact: Recorded[Event], prev: int, *, is_deleted: bool) -> Told:
-    frame = frames.tombstone_frame(fact, prev) if is_deleted else frames.room_frame(fact, prev)
-    return Told(fact.position, prev, prepared(frame), frames.ends_membership(fact.event))
-
-
-def _reason(frame: bytes) -> Literal["left", "removed"]:
-    return "left" if LEFT_MARK in frame else "removed"

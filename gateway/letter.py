@@ -28,7 +28,7 @@ from domain.ports import Mail, Receipt
 from domain.quotas import of_email
 from domain.refusals import BadLetter
 from domain.session import SessionEnded
-from domain.text import check_email, fold
+from domain.text import check_email, fold_email
 from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
@@ -81,7 +81,7 @@ async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: 
 async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has."""
     check_email(data.email)
-    await throttling.take(house.limits, request.scope, of_email(fold(data.email)), house.terms.quotas.mails)
+    await throttling.take(house.limits, request.scope, of_email(fold_email(data.email)), house.terms.quotas.mails)
     house.post.put(partial(_remind, house, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
@@ -94,8 +94,8 @@ async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt 
     account = None if letter is None else (await house.desk.see(ACCOUNT, letter.user_id)).state
     if letter is None or account is None or letter.secret_hash != secret_hash:
         raise BadLetter(pointer="/token")
-    require_good(house, data.password, account.email, account.username)
-    hashed = await house.passwords.hash(data.password)
+    password = require_good(house, data.password, account.email, account.username)
+    hashed = await house.passwords.hash(password)
     outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
@@ -116,13 +116,13 @@ async def write_letter(house: House, user_id: UserId, email: str, purpose: Purpo
 
 async def tell_owner(house: House, email: str) -> None:
     """Tell who has an account that somebody tried to register with its address; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold(email)), house.terms.quotas.mails)).ok:
+    if (await house.limits.take(of_email(fold_email(email)), house.terms.quotas.mails)).ok:
         await house.post.send(Mail(email, *REGISTERED_ALREADY))
 
 
 async def verify_again(house: House, user_id: UserId, email: str, caller: Caller) -> None:
     """Send another letter to who logs in before confirming; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold(email)), house.terms.quotas.mails)).ok:
+    if (await house.limits.take(of_email(fold_email(email)), house.terms.quotas.mails)).ok:
         await write_letter(house, user_id, email, "verify_email", caller)
 
 

@@ -32,6 +32,13 @@ def prepared(payload: bytes) -> bytes:
     return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
 
 
+def renamed_prev(frame: bytes, prev: int, held: int) -> bytes:
+    """Return a prepared frame of a room that names another event as the one before it."""
+    payload = frame[2 if frame[1] < 126 else 4 if frame[1] == 126 else 10 :]
+    # `prev` stands before everything that people write (`projections/frames.py`).
+    return prepared(payload.replace(b'"prev":%d,' % prev, b'"prev":%d,' % held, 1))
+
+
 class Outlet:
     """One socket's way out."""
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from hashlib import sha256
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
-from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -217,7 +216,7 @@ async def _catch_up(request: Request[Any, Any, Any]) -> None:
 def _who(request: Request[Any, Any, Any]) -> Caller:
     """Return the caller but for the reason, which may not be readable."""
     access: Access | None = request.scope["state"].get("access")
-    agent = request.headers.get("user-agent", "")
+    agent = _text(request.headers.get("user-agent", ""))
     return Caller(
         user_id=access.user_id if access else None,
         session_id=access.session_id if access else None,
@@ -228,17 +227,22 @@ def _who(request: Request[Any, Any, Any]) -> Caller:
 
 
 def _reason(request: Request[Any, Any, Any]) -> str | None:
-    """Return Hansard-Reason; percent-encoded UTF-8 is decoded, so that any language can say why."""
+    """Return Hansard-Reason, in UTF-8, so that any language can say why."""
     given = request.headers.get("hansard-reason")
     if given is None:
         return None
-    try:
-        reason = unquote(given, errors="strict").strip()
-    except UnicodeDecodeError:
-        reason = ""
+    reason = _text(given).strip()
     if not reason or len(reason) > REASON_CHARS_MAX or LINE_BREAKING.search(reason):
         raise Problem(422, "reason.invalid", f"Hansard-Reason is 1 to {REASON_CHARS_MAX} visible characters.")
     return reason
+
+
+def _text(header: str) -> str:
+    """Return what a header says: UTF-8 where it is that, else Latin-1 as it came; percent signs are percent signs."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
 
 
 def uuid_of(text: str, name: str) -> UUID:

@@ -106,7 +106,8 @@ IN_A_ROOM = """- **unknown**: what is told of a room, message or file that is no
 - *removed* may join a public room again, *banned* may not; to be added again lifts a ban.
 - Of `room.list` a no means: the room is not in the list.
 - In a room of history `joined`, members read what came since their latest joining, and others read no message at all: a list
-  is empty, and a message or the file that it shows is unknown.
+  is empty, and a message or the file that it shows is unknown. What becomes of an older message (edit, deletion, the end of
+  its file) reaches no socket of theirs, live or replayed, and to answer, edit or delete it is to name one that is unknown.
 - Whoever sends once more what they posted already is told so (a duplicate), even if they are not in the room any more.
 """
 OF_A_FILE = """*reader*: may read a message that shows it, in whichever room. Before it is completed nobody downloads it.

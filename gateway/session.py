@@ -21,13 +21,13 @@ from domain.quotas import of_email
 from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
 from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
-from domain.text import fold
+from domain.text import fold_email, normalised
 from gateway import throttling
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import verify_again
 from gateway.pages import Page
-from gateway.passwords import NewPassword, account_in_time, require_good
+from gateway.passwords import NewPassword, account_in_time, matching_form, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -77,11 +77,11 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     Every try takes one of the account's wrong passwords, and a right one gives it back: so tries side by side are no
     more than tries one after the other. Live sessions know nothing of it.
     """
-    whose, guesses = of_email(fold(data.email)), house.terms.quotas.wrong_passwords
+    whose, guesses = of_email(fold_email(data.email)), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
     account = await account_in_time(house, data.email)
-    right = await house.passwords.verify(data.password, account.password_hash if account else None)
-    if account is None or not right:
+    matching = await matching_form(house, data.password, account.password_hash if account else None)
+    if account is None or matching is None:
         raise BadCredentials
     if not account.is_active and (refusal := as_whom("session.open", "deactivated")) is not None:
         raise refusal
@@ -90,7 +90,7 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
         house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
         raise refusal
-    account = await _rehashed(house, account, data.password, caller)
+    account = await _rehashed(house, account, matching, caller)
     session_id = SessionId(house.desk.new_id())
     token = house.tokens.refresh(session_id)
     expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
@@ -152,13 +152,13 @@ async def change_password(
     """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do."""
     assert caller.user_id, "the door lets no stranger here"
     account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
-    require_good(house, data.new_password, account.email, account.username, field="new_password")
-    whose, guesses = of_email(fold(account.email)), house.terms.quotas.wrong_passwords
+    password = require_good(house, data.new_password, account.email, account.username, field="new_password")
+    whose, guesses = of_email(fold_email(account.email)), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
-    if not await house.passwords.verify(data.current_password, account.password_hash):
+    if await matching_form(house, data.current_password, account.password_hash) is None:
         raise WrongPassword(pointer="/current_password")
     await house.limits.give_back(whose, guesses)
-    hashed = await house.passwords.hash(data.new_password)
+    hashed = await house.passwords.hash(password)
     outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
@@ -179,9 +179,10 @@ async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensVi
     return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
 
 
-async def _rehashed(house: House, account: Account, password: str, caller: Caller) -> Account:
-    """Return the account with its password hashed by the parameters of today, which is now known to be right."""
-    if not house.passwords.is_outdated(account.password_hash):
+async def _rehashed(house: House, account: Account, matching: str, caller: Caller) -> Account:
+    """Return the account with its password, which is now known to be right, normalised and hashed as is done today."""
+    password = normalised(matching)
+    if matching == password and not house.passwords.is_outdated(account.password_hash):
         return account
     hashed = await house.passwords.hash(password)
     outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)

@@ -17,7 +17,7 @@ from domain.limits import ACCESS_READ_ROOMS_MAX, SUBSCRIPTIONS_MAX
 from domain.membership import MEMBERSHIP, Membership, relation_of
 from domain.refusals import Refused
 from domain.rights import require_in_room
-from domain.room import ROOM, Room
+from domain.room import ROOM, History, Room
 from gateway import problems, protocol, spoken
 from gateway.feeds import Connection, Feed
 from gateway.house import House
@@ -25,10 +25,11 @@ from gateway.protocol import Subscribe, Unsubscribe
 
 
 class Reach(NamedTuple):
-    """How far back a member hears a room: all of it, or since joining."""
+    """How far back a member hears a room: all of it, or since joining, as the room's last event at `position` has it."""
 
     joined: int
-    is_since_joining: bool
+    history: History
+    position: int
 
 
 class Subscriptions:
@@ -109,8 +110,8 @@ class Subscriptions:
                 streams |= {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
             folds = await self._house.desk.read(streams)
             for room_id in some:
-                membership = folds[MEMBERSHIP.id(room_id, user_id)].state
-                found[room_id] = _judged(folds[ROOM.id(room_id)].state, membership)
+                room = folds[ROOM.id(room_id)]
+                found[room_id] = _judged(room.state, room.position, folds[MEMBERSHIP.id(room_id, user_id)].state)
         return found
 
     async def _feed(
@@ -119,10 +120,11 @@ class Subscriptions:
         """Return a feed that may begin; None for a position that this record never gave."""
         if (record is not None and record != self._house.record_id) or (after is not None and after > head):
             return None
-        since = reach.joined if reach.is_since_joining else 0
+        since = reach.joined if reach.history == "joined" else 0
         place = max(head if after is None else after, since - 1)
         followed = await self._house.hub.open_room(room_id)
-        return Feed(self._connection, followed, place=place, since=since, joined=reach.joined)
+        followed.learn(reach.history, reach.position)
+        return Feed(self._connection, followed, place=place, joined=reach.joined)
 
     def _begin(self, room_id: RoomId, feed: Feed | None) -> None:
         """Begin a feed; None: say that the position is of another record, and hear the room no more."""
@@ -137,10 +139,10 @@ class Subscriptions:
             feed.drop()
 
 
-def _judged(room: Room | None, membership: Membership | None) -> Reach | Refused:
+def _judged(room: Room | None, position: int, membership: Membership | None) -> Reach | Refused:
     try:
         require_in_room("room.hear", None if room is None else room.kind, relation_of(membership))
     except Refused as refused:
         return refused
     assert room is not None and membership is not None, "only members hear a room"
-    return Reach(membership.joined_position, room.history == "joined")
+    return Reach(membership.joined_position, room.history, position)

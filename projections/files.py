@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from domain.facts import Recorded
 from domain.file import (
@@ -231,6 +232,14 @@ def failed_view(fact: Recorded[FileFailed]) -> FileView:
     return FileView(
         e.file_id, _filename(e.file_id, e.mime_type), e.original_name, e.mime_type, e.size_bytes, e.uploader_id,
         "failed", 1.0, e.scan, {}, None, _error(e.reason), e.received_at, fact.at,
+    )  # fmt: skip
+
+
+def blank_view(view: FileView) -> FileView:
+    """Return what may be told of a file whose message is deleted: that it ended, and nothing of what it is."""
+    return replace(
+        view, filename=_filename(view.id, ""), original_name="", mime_type="", size_bytes=0, scan=None, variants={},
+        pages=None,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
-from projections.files import FileView, completed_view, failed_view
+from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
 
 
@@ -67,6 +67,24 @@ class Telling(NamedTuple):
     of: Callable[[Recorded[Any]], Struct]
 
 
+class Glance(NamedTuple):
+    """What fanning a frame out depends on: `posted`, the posting that it tells of, where that was asked and may be older
+    than the frame, and `history`, the room's after it, where that may have changed."""
+
+    topic: bytes
+    posted: int | None = None
+    history: History | None = None
+
+
+class _Data(Struct):
+    position: int = 0
+    history: History = "shared"
+
+
+class _Glanced(Struct):
+    data: _Data
+
+
 class Own(Struct, frozen=True):
     """A frame for all sockets of one person."""
 
@@ -84,6 +102,12 @@ class Control(Struct, frozen=True, omit_defaults=True):
     own: list[Own] = []
 
 
+DELETION, LEAVING = (kind.topic.encode() for kind in (MessageDeleted, MemberLeft))
+_CHANGE = RoomChanged.topic.encode()
+_LATER = (DELETION, MessageEdited.topic.encode())
+_HEAD = b'{"type":"event","event":"'
+_FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
+_glanced = msgspec.json.Decoder(_Glanced).decode
 _encode = msgspec.json.Encoder().encode
 encode_control = _encode
 decode_control = msgspec.json.Decoder(Control).decode
@@ -97,20 +121,41 @@ def room_frame(fact: Recorded[Any], prev: int) -> bytes:
 
 
 def tombstone_frame(fact: Recorded[Any], prev: int) -> bytes:
-    """Return the frame of a post or edit of a message deleted since: everything but the text."""
+    """Return the frame of what tells of a message deleted since, or of its file: everything but their content."""
     event = fact.event
-    data = tombstone(view_of(fact))
+    is_of_file = isinstance(event, (FileCompleted, FileFailed))
+    data = blank_view(TELLS_ROOM[type(event)].of(fact)) if is_of_file else tombstone(view_of(fact))  # type: ignore[arg-type]
     return _encode(RoomEvent(event.topic, fact.position, prev, event.room_id, fact.at, fact.meta.actor, data))
 
 
 def posting_of(fact: Recorded[Any]) -> int | None:
-    """Return the position of the posting whose text a frame would tell; None: it tells none."""
+    """Return the position of the posting that an event of a message tells of; None: it is of none."""
     match fact.event:
         case MessagePosted():
             return fact.position
-        case MessageEdited():
-            return fact.event.posted_position
+        case MessageEdited() | MessageDeleted():
+            return int(fact.event.posted_position)
     return None
+
+
+def tells_text(fact: Recorded[Any]) -> bool:
+    """Return whether an event's frame tells text, which must not be told once its message is deleted."""
+    return isinstance(fact.event, (MessagePosted, MessageEdited))
+
+
+def is_of_file(frame: bytes) -> bool:
+    """Return whether a room's frame tells how a file ended."""
+    return frame.startswith(_FILE_HEADS)
+
+
+def glance(frame: bytes, *, is_since_joining: bool) -> Glance:
+    """Look at a room's frame no further than needed: for a post, or where everybody sees all, at its topic alone."""
+    topic = frame[len(_HEAD) : frame.index(b'"', len(_HEAD))]
+    if topic == _CHANGE:
+        return Glance(topic, None, _glanced(frame).data.history)
+    if is_since_joining and topic in _LATER:
+        return Glance(topic, _glanced(frame).data.position)
+    return Glance(topic)
 
 
 def ends_membership(event: Event) -> UserId | None:

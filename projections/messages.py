@@ -37,7 +37,8 @@ _SEEN_ROOM = (
 """
 )
 _ROW = """
-    msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
+    msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+    CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
 """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
@@ -80,6 +81,10 @@ SELECT_ONE = (
     + SINCE
 )
 SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
+SELECT_SHOWINGS = """
+    SELECT file_id, max(position) FROM read.messages
+    WHERE room_id = $1 AND file_id = ANY ($2::uuid[]) AND NOT deleted GROUP BY file_id
+"""
 
 MESSAGES = Table(
     "read.messages",
@@ -187,6 +192,11 @@ async def deleted_among(db: Db, positions: Collection[int]) -> set[int]:
     return set(await db.all(int, SELECT_DELETED, list(positions))) if positions else set()
 
 
+async def showings(db: Db, room_id: RoomId, file_ids: Collection[FileId]) -> dict[FileId, int]:
+    """Return the position of the latest message that shows each file in a room, where one does that is not deleted."""
+    return dict(await db.all(_row, SELECT_SHOWINGS, room_id, list(file_ids))) if file_ids else {}
+
+
 def posted_view(fact: Recorded[MessagePosted]) -> MessageView:
     e = fact.event
     return MessageView(
@@ -206,7 +216,7 @@ def edited_view(fact: Recorded[MessageEdited]) -> MessageView:
 def deleted_view(fact: Recorded[MessageDeleted]) -> MessageView:
     e = fact.event
     return MessageView(
-        e.message_id, e.room_id, e.sender_id, e.message_type, "", e.file_id, e.reply_to, e.is_edited,
+        e.message_id, e.room_id, e.sender_id, e.message_type, "", None, e.reply_to, e.is_edited,
         e.posted_at, fact.at, e.posted_position, fact.version, True,
     )  # fmt: skip
 
@@ -225,7 +235,7 @@ def view_of(fact: Recorded[Any]) -> MessageView:
 
 def tombstone(view: MessageView) -> MessageView:
     """Return what may be told of a message since deleted: everything but its text and its file."""
-    return replace(view, content="", deleted=True, file=None)
+    return replace(view, content="", deleted=True, file_id=None, file=None)
 
 
 def _shown(e: MessagePosted) -> FileView | None:

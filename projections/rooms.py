@@ -15,6 +15,7 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.text import fold
 from projections.messages import POSITION_MAX, MessageView
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
@@ -26,7 +27,8 @@ _COLUMNS = (
         r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, """
     + STANDING
     + """,
-        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
         msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
@@ -53,7 +55,7 @@ SELECT_PAGE = (
     + STANDING
     + """ = ANY ($9::text[])
         AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
-        AND ($5::text IS NULL OR position(lower($5) IN lower(r.name)) > 0)
+        AND ($5::text IS NULL OR position($5 IN r.name_folded) > 0)
         AND (r.activity, r.id) < ($6, $7)
     ORDER BY r.activity DESC, r.id DESC LIMIT $8
 """
@@ -67,6 +69,7 @@ ROOMS = Table(
     key={"id": "uuid"},
     columns={
         "name": "text",
+        "name_folded": "text",
         "description": "text",
         "is_private": "bool",
         "history": "text",
@@ -116,10 +119,12 @@ async def page(
 ) -> list[tuple[RoomView, tuple[int, UUID]]]:
     """Return rooms that this person may see, the latest active first, each with its cursor.
 
-    `archived` has archived ones come too, `q` only those whose name contains it, `joined` only one's own.
+    `archived` has archived ones come too, `q` only those whose name contains it, compared as usernames are, and without
+    blanks around it; `joined` only one's own.
     """
     activity, room_id = before or FIRST
-    args = (UNREAD_COUNTED_MAX, archived, joined, q, activity, room_id, limit, standings("room.list"))
+    sought = None if q is None else fold(q).strip()
+    args = (UNREAD_COUNTED_MAX, archived, joined, sought, activity, room_id, limit, standings("room.list"))
     rows = await db.all(_row, SELECT_PAGE, user_id, *args)
     return [(_view(row), (row[14], row[0])) for row in rows]
 
@@ -149,8 +154,8 @@ def opened_view(fact: Recorded[RoomOpened]) -> RoomView:
 def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.new(
-        e.room_id, name=e.name, description=e.description, is_private=e.is_private, history=e.history,
-        owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position, created_at=fact.at,
+        e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
+        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position, created_at=fact.at,
         updated_at=fact.at, version=fact.version,
     )  # fmt: skip
 
@@ -158,8 +163,8 @@ def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
 def changed(fact: Recorded[RoomChanged]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.set(
-        e.room_id, name=e.name, description=e.description or None, is_private=e.is_private, history=e.history,
-        activity=fact.position, updated_at=fact.at, version=fact.version,
+        e.room_id, name=e.name, name_folded=fold(e.name), description=e.description or None, is_private=e.is_private,
+        history=e.history, activity=fact.position, updated_at=fact.at, version=fact.version,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from domain.account import (
     AccountDeactivatedEvent,
     AccountRegistered,
     EmailVerified,
+    NameClaimed,
     PasswordChanged,
     PasswordRehashed,
     ProfileChanged,
@@ -32,6 +33,7 @@ SELECT_ME = """
 SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1"
 SELECT_NAMED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE username_folded = $1"
 SELECT_LISTED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) ORDER BY id"
+SELECT_NAMES = "SELECT id, username FROM read.users WHERE id > $1 ORDER BY id LIMIT $2"
 SELECT_INACTIVE = "SELECT id FROM read.users WHERE NOT is_active"
 
 USERS = Table(
@@ -85,12 +87,17 @@ async def public(db: Db, user_id: UserId) -> PublicUser | None:
 
 async def named(db: Db, username: str) -> list[PublicUser]:
     """Return who has this name, compared as names are: one person or nobody."""
-    return await db.all(PublicUser, SELECT_NAMED, fold(username))
+    return await db.all(PublicUser, SELECT_NAMED, fold(username).strip())
 
 
 async def listed(db: Db, ids: Sequence[UserId]) -> list[PublicUser]:
     """Return these people; unknown ids are left out."""
     return await db.all(PublicUser, SELECT_LISTED, list(ids))
+
+
+async def names(db: Db, *, after: UserId, limit: int) -> list[tuple[UserId, str]]:
+    """Return everybody's username, in the order of their ids."""
+    return await db.all(lambda *row: row, SELECT_NAMES, after, limit)
 
 
 async def inactive(db: Db) -> set[UserId]:
@@ -144,7 +151,7 @@ def activated(fact: Recorded[AccountActivated]) -> Iterable[Change]:
     yield USERS.set(fact.event.user_id, is_active=True, updated_at=fact.at, version=fact.version)
 
 
-def role_changed(fact: Recorded[RoleGranted | RoleRevoked]) -> Iterable[Change]:
+def version_changed(fact: Recorded[RoleGranted | RoleRevoked | NameClaimed]) -> Iterable[Change]:
     yield USERS.set(fact.event.user_id, version=fact.version)
 
 
@@ -158,7 +165,8 @@ PROJECTION = Projection(
         PasswordRehashed: password_rehashed,
         AccountDeactivatedEvent: deactivated,
         AccountActivated: activated,
-        RoleGranted: role_changed,
-        RoleRevoked: role_changed,
+        RoleGranted: version_changed,
+        RoleRevoked: version_changed,
+        NameClaimed: version_changed,
     },
 )

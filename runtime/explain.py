@@ -30,7 +30,7 @@ from domain.rights import (
 )
 from domain.room import ROOM, Room
 from domain.session import SESSION
-from domain.text import fold
+from domain.text import fold, fold_email
 from gateway.rights import reached_by, refusal_of
 from projections import files
 from runtime.settings import Settings
@@ -259,7 +259,7 @@ async def _person(base: Ground, named: str) -> Read[Account]:
     """Return an account by id, e-mail or name."""
     ids: list[StreamId] = [ACCOUNT.id(UUID(named))] if _is_id(named) else []
     for kind in CLAIMS:
-        claimed = await base.record.claimant(kind, fold(named))
+        claimed = await base.record.claimant(kind, fold_email(named) if kind == "email" else fold(named))
         ids += [claimed] if claimed is not None else []
     for stream_id in ids:
         account: Read[Account] = await _read_stream(base, ACCOUNT, stream_id)

@@ -44,7 +44,7 @@ from domain.ids import FileId, RecordId, UserId
 from domain.limits import PAGE_ITEMS_DEFAULT
 from domain.ports import Blobs, RecordUnavailable
 from domain.tasks import next_task
-from domain.text import fold
+from domain.text import fold_email
 from gateway.address import Proxies
 from gateway.app import create_app
 from gateway.door import Sessions
@@ -262,7 +262,7 @@ async def run_worker(settings: Settings) -> int:
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
-            asyncio.create_task(Janitor(base.record).run(), name="janitor"),
+            asyncio.create_task(Janitor(base.record, base.desk, base.db).run(), name="janitor"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
             asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
             *(asyncio.create_task(hand.run(), name="hand") for hand in hands),
@@ -357,7 +357,7 @@ async def _operator(settings: Settings) -> AsyncIterator[Ground]:
 
 
 async def _account(base: Ground, email: str) -> UserId:
-    stream_id = await base.record.claimant("email", fold(email))
+    stream_id = await base.record.claimant("email", fold_email(email))
     account = None if stream_id is None else (await base.desk.read({stream_id: ACCOUNT}))[stream_id].state
     if account is None:
         raise AccountUnknown(f"Nobody registered with {email}.")

@@ -20,7 +20,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from hypothesis import settings
-from redis.asyncio import Redis
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
@@ -114,9 +113,6 @@ async def _spare_the_disk(servers: Servers) -> None:
 
     Tests that kill a server start one of their own, as an operator would.
     """
-    redis = Redis.from_url(servers.redis_url)
-    await redis.config_set("appendonly", "no")
-    await redis.aclose()
     admin = await asyncpg.connect(servers.database("postgres"))
     for setting in ("fsync", "full_page_writes"):
         await admin.execute(f"ALTER SYSTEM SET {setting} = off")

@@ -1,24 +1,56 @@
-"""The janitor: sweeps out what is kept for a while only. Its rounds are cheap, repeatable and never urgent."""
+"""The janitor: sweeps out what is kept for a while only, and once, when it begins, has names of long ago claimed.
+
+Its rounds are cheap, repeatable and never urgent.
+"""
 
 import asyncio
+from contextlib import suppress
+from uuid import UUID
 
 import structlog
 
 from adapters.record import PostgresRecord
+from commands.account import ClaimName
+from commands.desk import Desk
+from domain.facts import Caller
+from domain.ids import UserId
 from domain.limits import RECEIPT_HOURS
-from domain.ports import RecordUnavailable
+from domain.lookalikes import skeletons
+from domain.ports import Db, RecordUnavailable
+from domain.refusals import Refused
+from projections import users
 
 log = structlog.get_logger()
 
 ROUND_SECONDS = 600.0
 PAUSE_SECONDS = 0.1
+NAMES_AT_ONCE = 500
 
 
 class Janitor:
     """Forgets the receipts of Idempotency-Keys after their day."""
 
-    def __init__(self, record: PostgresRecord) -> None:
+    def __init__(self, record: PostgresRecord, desk: Desk, db: Db) -> None:
         self._record = record
+        self._desk = desk
+        self._db = db
+
+    async def claim_names(self) -> int:
+        """Have accounts of before look-alikes were refused claim what looks like their names; answers how many did.
+
+        Of those who look alike already, the one whose account is older has it; nobody has to change their name.
+        """
+        after, claimed = UserId(UUID(int=0)), 0
+        while page := await users.names(self._db, after=after, limit=NAMES_AT_ONCE):
+            wanted = {user_id: skeletons(name) for user_id, name in page if name}
+            free = await self._record.unclaimed("username_skeleton", sorted(frozenset().union(*wanted.values())))
+            for user_id, forms in wanted.items():
+                if not free.isdisjoint(forms):
+                    with suppress(Refused):  # of another account meanwhile, or in part
+                        await self._desk.do(ClaimName(user_id), Caller())
+                        claimed += 1
+            after = page[-1][0]
+        return claimed
 
     async def step(self) -> int:
         """Make one round; answers how many receipts were forgotten."""
@@ -29,8 +61,12 @@ class Janitor:
         return forgotten
 
     async def run(self) -> None:
+        are_names_claimed = False
         while True:
             try:
+                if not are_names_claimed and (claimed := await self.claim_names()):
+                    log.info("names of earlier accounts claimed", count=claimed)
+                are_names_claimed = True
                 if forgotten := await self.step():
                     log.info("receipts forgotten", count=forgotten)
             except RecordUnavailable as error:

@@ -16,8 +16,10 @@ import structlog
 from adapters.clock import lapsed
 from adapters.lanes import Entry, Lanes, LanesUnavailable
 from domain.facts import Event, Recorded, UnknownEvent
-from domain.ids import RoomId
-from domain.limits import LEASE_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from domain.file import FILE
+from domain.ids import RoomId, StreamId
+from domain.limits import LANE_TRIM_SECONDS, LEASE_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from domain.message import MESSAGE, MessageDeleted
 from domain.ports import Db, Record, RecordUnavailable
 from projections import checkpoints, frames
 from projections.checkpoints import Lease, LeaseLost
@@ -160,11 +162,17 @@ class Publisher:
             raise
 
     async def run(self) -> None:
-        """Tell for ever; while Redis is away, try again every second."""
+        """Tell for ever, and have Redis forget what is old; while it is away, try again every second."""
+        trimmed_at = -LANE_TRIM_SECONDS
         while True:
             try:
                 await self.step()
-                await self._wake.wait()
+                if lapsed() - trimmed_at >= LANE_TRIM_SECONDS:
+                    await self._lanes.trim()
+                    trimmed_at = lapsed()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LANE_TRIM_SECONDS):
+                        await self._wake.wait()
             except (LanesUnavailable, RecordUnavailable) as error:
                 log.warning("publishing waits", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)
@@ -189,7 +197,7 @@ class Publisher:
         entries: list[Entry] = []
         for fact in facts:
             entries += self._entries(fact)
-        await self._lanes.publish(entries, told=facts[-1].position)
+        await self._lanes.publish(entries, told=facts[-1].position, forgotten=await self._forgotten(facts))
         self._place = facts[-1].position
 
     async def _tell_between(self, position: int) -> None:
@@ -211,6 +219,28 @@ class Publisher:
         if (control := frames.control(fact)) is not None:
             entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
         return entries
+
+    async def _forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
+        """Return what told of messages that are deleted, or of their files: hubs that have not read it find it in the
+        record, as it may be told now.
+        """
+        streams: set[StreamId] = set()
+        for event in (fact.event for fact in facts):
+            if isinstance(event, MessageDeleted):
+                streams.add(MESSAGE.id(event.message_id))
+                if event.file_id is not None:
+                    streams.add(FILE.id(event.file_id))
+        if not streams:
+            return []
+        until, found = facts[-1].position, await self._record.streams(sorted(streams))
+        return [
+            (room_id, fact.position)
+            for events in found.values()
+            for fact in events
+            if fact.position <= until
+            and not isinstance(fact.event, MessageDeleted)
+            and (room_id := fact.event.audience()) is not None
+        ]
 
     async def _learn_previous(self, facts: Sequence[Recorded[Event]]) -> None:
         """Look up, for rooms not remembered, what they heard before this batch."""

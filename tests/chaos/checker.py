@@ -121,7 +121,7 @@ class Listed(Struct, frozen=True):
 
 class History(Struct, frozen=True):
     """`awaited` are the (observer, room) that had to have everything in the end; `joined` the rooms whose members hear
-    what came since their latest joining. `listed` None: the pages were not read."""
+    what came since their latest joining, and not what becomes of older messages. `listed` None: the pages were not read."""
 
     entries: Sequence[Entry]
     record: Sequence[Fact]
@@ -179,6 +179,28 @@ class _Truth:
         for entry in history.entries:
             if isinstance(entry, Admitted):
                 self.admitted[entry.room, entry.user].append(entry)
+
+    def since(self, room: str, observer: str, position: int) -> int:
+        """Return somebody's latest joining of a room at or before a position; 0 for none."""
+        joins = self.joins.get((room, observer), [])
+        before = bisect_right(joins, position)
+        return joins[before - 1] if before else 0
+
+    def is_withheld(self, room: str, observer: str, position: int) -> bool:
+        """Whether an event is what became of a message that is older than a member's joining, and not theirs to hear."""
+        fact = self.facts[room].get(position)
+        if room not in self.joined or fact is None or fact.event not in ("message.edited", "message.deleted"):
+            return False
+        posted = self.posted.get(fact.subject)
+        return bool(posted) and posted[0].position < self.since(room, observer, position)
+
+    def before(self, room: str, observer: str, position: int) -> int:
+        """Return the event before one that an observer may hear; 0 for none."""
+        if room not in self.joined:
+            return self.prev[room][position]
+        since = self.since(room, observer, position)
+        earlier = reversed(self.between(room, since - 1, position - 1))
+        return next((at for at in earlier if not self.is_withheld(room, observer, at)), 0)
 
     def between(self, room: str, after: int, until: int) -> list[int]:
         """Return a room's positions after one and up to another."""
@@ -335,9 +357,14 @@ class _Feed:
         room, truth = self._asked.room, self._truth
         fact = self._facts.get(told.position)
         if fact is not None and _is_same(told, fact, truth):
-            prev = truth.prev[room][told.position]
-            starts = self._first is None and room in truth.joined and self._since(told.position) == told.position
-            if told.prev != (0 if starts else prev):
+            observer = self._asked.observer
+            if truth.is_withheld(room, observer, told.position):
+                yield self._found("phantom", f"was told {told.position} of a message from before they came", told, fact)
+                return
+            prev = truth.before(room, observer, told.position)
+            if self._lasted(told.position):
+                prev = truth.prev[room][told.position]
+            if told.prev != prev:
                 yield self._found("skipped", f"was told {told.position} with prev {told.prev}, not {prev}", told, fact)
             return
         elsewhere = truth.places.get((room, told.event, told.subject, told.content), [])
@@ -357,11 +384,11 @@ class _Feed:
         asked = told.at if self._asked.lasts else self._began
         return not any(each.position > told.position and each.at < asked for each in back)
 
-    def _since(self, position: int) -> int:
-        """Return the observer's latest joining at or before a position; 0 for none."""
-        joins = self._truth.joins.get((self._asked.room, self._asked.observer), [])
-        before = bisect_right(joins, position)
-        return joins[before - 1] if before else 0
+    def _lasted(self, position: int) -> bool:
+        """Whether this is a joining that a feed which goes on over it had what was before of."""
+        return (
+            self._first is not None and self._truth.since(self._asked.room, self._asked.observer, position) == position
+        )
 
     def _missing(self) -> Iterator[Finding]:
         """Report what lies between the first and the last position told or vouched for, and was not told."""
@@ -374,8 +401,12 @@ class _Feed:
         if start is None:
             start = min(vouched + [at - 1 for at in told])
         if self._asked.room in self._truth.joined:
-            start = max(start, self._since((told or vouched)[0]) - 1)
-        absent = [at for at in self._truth.between(self._asked.room, start, until) if at not in self._told]
+            start = max(start, self._truth.since(self._asked.room, self._asked.observer, (told or vouched)[0]) - 1)
+        absent = [
+            at
+            for at in self._truth.between(self._asked.room, start, until)
+            if at not in self._told and not self._truth.is_withheld(self._asked.room, self._asked.observer, at)
+        ]
         if absent:
             around = [entry for entry in (self._first, self._live, self._last) if entry is not None]
             sentence = f"was not told {len(absent)} of what lies between, the first at {absent[0]}"
@@ -414,6 +445,7 @@ def _tails(
     for observer, room in sorted(history.awaited):
         order = truth.order.get(room, [])
         missing = order[bisect_right(order, reached.get((observer, room), 0)) :]
+        missing = [at for at in missing if not truth.is_withheld(room, observer, at)]
         if missing:
             facts = [truth.facts[room][at] for at in missing[:5]]
             acks = [acknowledged[at] for at in missing[:5] if at in acknowledged]

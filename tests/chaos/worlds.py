@@ -143,9 +143,12 @@ class World:
         """Tell a feed at most so many events; `live` comes when nothing is left."""
         feed = self.feeds[person, room]
         for fact in self.of(room, feed.place)[:count]:
-            order = [each.position for each in self.of(room, 0)]
+            if self.is_withheld(fact, feed.since):
+                feed.place = fact.position
+                continue
+            order = [each.position for each in self.of(room, feed.since - 1) if not self.is_withheld(each, feed.since)]
             place = order.index(fact.position)
-            prev = 0 if place == 0 or fact.position == feed.since else order[place - 1]
+            prev = order[place - 1] if place else 0
             gone = fact.event in ("message.posted", "message.edited") and fact.subject in self.deleted()
             content = "" if gone else fact.content
             told = Told(self.at, feed.number, fact.position, prev, fact.event, fact.subject, content, gone)
@@ -160,6 +163,11 @@ class World:
         if not feed.is_live and not self.of(room, feed.place):
             feed.is_live = True
             self.entries.append(Live(self.at, feed.number, self.head))
+
+    def is_withheld(self, fact: Fact, since: int) -> bool:
+        """Whether it is what became of a message from before a position."""
+        posted = [f.position for f in self.record if (f.event, f.subject) == ("message.posted", fact.subject)]
+        return fact.event in ("message.edited", "message.deleted") and posted[0] < since
 
     def step(self) -> None:
         what = self.chance.random()

@@ -109,6 +109,30 @@ async def test_through_cuts_at_random_moments_and_two_gateways_nothing_is_lost_o
         assert [chat.gaps for chat in chats] == [0, 0, 0], "a correct server's wire that is only cut has no gaps"
 
 
+async def test_what_is_withheld_is_no_gap(house: Gateway) -> None:
+    """What becomes of messages from before one's joining, where a room's history begins with it, is told to others only."""
+    async with person(house) as ada, person(house) as ben, ada.chat() as hers:
+        room = await ada.open_room("Lobby")
+        await ada.change_room(room.id, history="joined")
+        old = await hers.send(room.id, "of before")
+        await ben.join(room.id)
+        async with ben.chat() as his:
+            from_now, whole = await his.subscribe(room.id), await hers.subscribe(room.id)
+            for i in range(3):
+                await hers.edit(old.message_id, f"edited {i}")
+                await hers.send(room.id, f"said {i}")
+            told = await events(from_now, 3)
+            assert [event.data["content"] for event in told] == ["said 0", "said 1", "said 2"]
+            assert len(await events(whole, 6)) == 6
+            assert (his.gaps, hers.gaps) == (0, 0)
+        async with ben.chat() as his:
+            again = await his.subscribe(room.id, after=told[0].position)
+            await hers.edit(old.message_id, "edited")
+            await hers.send(room.id, "said 3")
+            assert [event.data["content"] for event in await events(again, 3)] == ["said 1", "said 2", "said 3"]
+            assert his.gaps == 0
+
+
 async def test_a_reader_that_does_not_read_stops_the_socket_and_misses_nothing(house: Gateway) -> None:
     count = 3 * FEED_EVENTS_MAX
     async with person(house) as ada, person(house) as ben, ada.chat() as hers:

@@ -60,13 +60,34 @@ def test_no_foreign_letter_passes_for_an_ascii_one_in_an_email(email: str) -> No
         check_email(email)
 
 
-@pytest.mark.parametrize("name", ["x", "x" * 100, " padded ", "Ünï ✨", "👩\u200d👩\u200d👧"])
+@pytest.mark.parametrize(
+    "name", ["x", "x" * 100, " padded ", "Ünï ✨", "👩\u200d👩\u200d👧", "_", "\u0967", "\u2800x", "\U0001fae9"]
+)
 def test_a_room_name(name: str) -> None:
     check_room_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x" * 101, "   ", "two\nlines", "a\tb", "a\u2028b", "nul\x00", "\u200b", "\u3164", "\ufeff \u2060"]
+    "name",
+    [
+        "",
+        "x" * 101,
+        "   ",
+        "two\nlines",
+        "a\tb",
+        "a\u2028b",
+        "nul\x00",
+        "\u200b",
+        "\u3164",
+        "\ufeff \u2060",
+        "\u2800",
+        "\u2800 \u2800",
+        "\u0301\u0302",
+        "\u20dd",
+        "\u200d\u00ad",
+        "\u3000",
+        "\U0001d159",
+    ],
 )
 def test_no_room_name(name: str) -> None:
     with pytest.raises(Invalid) as refusal:

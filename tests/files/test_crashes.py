@@ -191,9 +191,6 @@ async def test_kill_9_of_a_server_amid_the_work(tmp_path: Path) -> None:
                         return victim in embedded.dead()
 
                     await until(dead)
-                    if victim == "valkey":
-                        for file in (tmp_path / "home" / "valkey").rglob("*.aof*"):
-                            file.unlink()
                     await asyncio.to_thread(embedded.revive)
                     await all_end_once(works, ada, ids, url)
 

@@ -128,7 +128,7 @@ async def test_queries_and_headers(house: Gateway) -> None:
     for name, value, code in [
         ("Hansard-After", "soon", "header.after"),
         ("Hansard-After", "-1", "header.after"),
-        ("Hansard-Reason", "%ff", "reason.invalid"),
+        ("Hansard-Reason", "", "reason.invalid"),
         ("Hansard-Reason", "x" * 501, "reason.invalid"),
     ]:
         assert_problem(await ada.http.get("/rooms", headers={name: value}), 422, code)
@@ -163,7 +163,7 @@ async def test_ids_paths_and_methods(house: Gateway) -> None:
     assert_problem(await ada.http.get(f"/users/{uuid4()}"), 404, "account.not_found")
     assert_problem(await ada.http.get("/users"), 422, "query.invalid")
     assert_problem(await ada.http.get("/users?ids=1,2"), 422, "query.invalid")
-    assert_problem(await ada.http.get(f"/users?ids={','.join(str(uuid4()) for _ in range(101))}"), 422, "query.invalid")
+    assert_problem(await ada.http.get(f"/users?ids={','.join(str(uuid4()) for _ in range(201))}"), 422, "query.invalid")
 
 
 async def test_origins(database_url: str, redis_url: str) -> None:

@@ -31,6 +31,7 @@ FLOORS = {
     "litestar": (2, 22),
     "multipart": (1, 3, 1),
     "pyjwt": (2, 14),
+    "idna": (3, 7),
     "eventsourcing": (9, 5, 6),
     "pillow": (13, 0, 0),
     "aiohttp": (3, 13, 3),
@@ -150,8 +151,10 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     assert {"api", "projector", "worker", "db", "redis", "blobs", "clamav"} <= set(services)
     for name in ("api", "db", "redis", "blobs", "clamav"):
         assert services[name]["healthcheck"]["test"], name
-    for name in ("db", "redis", "blobs", "clamav"):
+    for name in ("db", "blobs", "clamav"):
         assert services[name]["volumes"], name
+    assert "volumes" not in services["redis"], "text that was deleted stays on no disk"
+    assert " ".join(services["redis"]["command"]).startswith("valkey-server --save  --appendonly no")
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
     assert used <= set(compose["volumes"])
     from runtime.settings import read

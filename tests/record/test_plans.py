@@ -32,6 +32,9 @@ async def test_a_room_s_events_are_found_without_those_of_others(database_url: s
         after = (position, LOUD_EVENTS, LIMIT)
         assert await met(mode, record.SELECT_ROOM_AFTER, loud[0], *after) <= LIMIT
         assert await met(mode, record.SELECT_ROOM_AFTER, quiet, *after) == 0
+        before = (position, LIMIT)
+        assert await met(mode, record.SELECT_ROOM_BEFORE, loud[0], *before) <= LIMIT
+        assert await met(mode, record.SELECT_ROOM_BEFORE, quiet, *before) == 0
         rooms: list[UUID] = [*loud, quiet]
         assert await met(mode, record.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(loud)
     assert LIMIT in seen

@@ -106,6 +106,15 @@ class MemoryTables:
             case messages.SELECT_DELETED:
                 found = self.rows["read.messages"]
                 return [(at,) for at in args[0] if (at,) in found and found[at,]["deleted"]]
+            case messages.SELECT_SHOWINGS:
+                shown = [
+                    (row["file_id"], key[0])
+                    for key, row in self.rows["read.messages"].items()
+                    if row["room_id"] == args[0] and row["file_id"] in args[1] and not row["deleted"]
+                ]
+                return [
+                    (file_id, max(at for each, at in shown if each == file_id)) for file_id in {f for f, _ in shown}
+                ]
             case sessions.SELECT_ENDED:
                 found = self.rows["read.sessions"]
                 return [(key[0],) for key, row in found.items() if row["ended_at"] and row["ended_at"] > args[0]]

@@ -199,6 +199,18 @@ async def test_lanes_in_memory_carry_what_redis_does(both: list[Any]) -> None:
         waiting = asyncio.create_task(lanes.read(dict.fromkeys(every, "9-0")))
         await lanes.publish([entry(11, None)], told=11)
         found.append(await waiting)
+        await lanes.publish(
+            [entry(12, 1)], told=12, forgotten=[(ROOMS[0], 9), (ROOMS[0], 5), (ROOMS[1], 12), (ROOMS[2], 8)]
+        )
+        await lanes.publish([entry(9, 0), entry(12, 1)], told=12)  # what is gone does not come back
+        found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
+        await lanes.trim(age_seconds=3_600)
+        found.append(await lanes.read(dict.fromkeys(every, "0-0")))
+        await lanes.publish([entry(13, 2)], told=13)
+        await lanes.trim(age_seconds=3_600)
+        await lanes.trim(age_seconds=0)
+        await lanes.publish([entry(7, 2), entry(11, None), entry(14, 0)], told=14)
+        found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
         return found
 
     async with asyncio.timeout(20):

@@ -93,6 +93,22 @@ class EndlessHub(Hub):
         super()._tell(room, told._replace(ended=None))
 
 
+class LeakyHub(Hub):
+    """Tells what becomes of messages from before a member's joining."""
+
+    def _tell(self, room: Room, told: Told) -> None:
+        super()._tell(room, told._replace(posted=None))
+
+
+class GappyHub(Hub):
+    """Withholds it, and has the next frame name what was withheld: whoever looks at `prev` finds a gap."""
+
+    def _tell(self, room: Room, told: Told) -> None:
+        super()._tell(room, told)
+        for feed in room.live:
+            feed.held = told.position
+
+
 class ForgetfulPublisher(Publisher):
     """Passes over some events, and does not know it: the next frame names the event before as its `prev`."""
 
@@ -113,6 +129,8 @@ class TrustingRecord(MemoryRecord):
         ("hub", DeafHub),
         ("hub", ForgetfulHub),
         ("hub", EndlessHub),
+        ("hub", LeakyHub),
+        ("hub", GappyHub),
         ("publisher", ForgetfulPublisher),
         ("store", TrustingRecord),
     ],

@@ -17,7 +17,7 @@ from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
 from adapters.roster import People, RosterUnavailable, Seat, Whisper
 from domain.facts import Event, Recorded
 from domain.ids import RoomId, StreamId
-from domain.limits import LANE_BLOCK_MS, REDIS_SECONDS
+from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
 from domain.refusals import Refused
 from tests.simulation.tables import MemoryTables
@@ -144,6 +144,11 @@ class RecordLink:
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
 
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._process.through(
+            "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
+        )
+
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return await self._process.through("postgres", "previous", lambda: self._record.previous_in_rooms(rooms))
 
@@ -208,7 +213,9 @@ class LanesLink(MemoryLanes):
     async def ping(self) -> None:
         await self._process.through("redis", "ping", super().ping)
 
-    async def publish(self, entries: Sequence[Entry], *, told: int) -> None:
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> None:
         weather = self._process.weather
         if entries and weather.chance.random() < weather.lost_answers:
             lanes = {CONTROL if entry.room_id is None else self.lane_of(entry.room_id) for entry in entries}
@@ -220,7 +227,11 @@ class LanesLink(MemoryLanes):
             self._streams.told = before
             raise LanesUnavailable("cut off between two lanes")
         publish = super().publish
-        await self._process.through("redis", "publish", lambda: publish(entries, told=told))
+        await self._process.through("redis", "publish", lambda: publish(entries, told=told, forgotten=forgotten))
+
+    async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
+        trim = super().trim
+        await self._process.through("redis", "trim", lambda: trim(age_seconds=age_seconds))
 
     async def told(self) -> int | None:
         return await self._process.through("redis", "told", super().told)

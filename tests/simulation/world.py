@@ -185,6 +185,7 @@ class World:
         self.people: list[Person] = []
         self.rooms: list[RoomId] = []
         self.heard: list[Heard] = []
+        self.chats: list[Chat] = []
         self.acknowledged: dict[str, tuple[int, str]] = {}
         self.unknown: set[str] = set()
         self.faults: list[str] = []
@@ -223,6 +224,7 @@ class World:
             process.kill()
         await asyncio.sleep(HEALING_SECONDS)  # what was cancelled may end
         self.faults += self.weather.failures
+        self.faults += ["a client met a gap" for chat in self.chats if chat.gaps]
         self._judge()
         return self.faults
 
@@ -320,7 +322,9 @@ class World:
             return person.token
 
         seed = self.chance.getrandbits(64)
-        return Chat(dial, token, user_id=str(person.user_id), backoff=Backoff(0.1, 2.0), chance=Random(seed))
+        chat = Chat(dial, token, user_id=str(person.user_id), backoff=Backoff(0.1, 2.0), chance=Random(seed))
+        self.chats.append(chat)
+        return chat
 
     async def _observe(self, person: Person, *, slow: bool) -> None:
         try:
@@ -450,18 +454,20 @@ class World:
         """Return what somebody hears of a room after a position: everything, for in the end everybody is a member.
 
         Of a room that is seen since joining, what was before the latest joining is told to those who hear it then, and
-        to nobody later: of each earlier membership, as much as was heard from its beginning on.
+        to nobody later: of each earlier membership, as much as was heard from its beginning on. What becomes of messages
+        from before it is told to its member neither.
         """
         memberships: list[list[int]] = [[]]
-        is_since_joining, is_member = heard.room_id == self.rooms[2], True
+        is_since_joining, is_member, began = heard.room_id == self.rooms[2], True, 0
         for fact in self.record.facts:
             if fact.event.audience() != heard.room_id:
                 continue
             is_own = getattr(fact.event, "user_id", None) == heard.person.user_id
             if is_own and isinstance(fact.event, MemberJoined):
-                is_member = True
+                is_member, began = True, fact.position
                 memberships.append([])
-            if fact.position > heard.after and (is_member or not is_since_joining):
+            is_older = is_since_joining and getattr(fact.event, "posted_position", began) < began
+            if fact.position > heard.after and (is_member or not is_since_joining) and not is_older:
                 memberships[-1].append(fact.position)
             if is_own and isinstance(fact.event, (MemberLeft, MemberRemoved)):
                 is_member = False

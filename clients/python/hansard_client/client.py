@@ -377,7 +377,7 @@ class Client:
         is_public: bool = False,
         seconds: float = REQUEST_SECONDS,
     ) -> httpx.Response:
-        headers: dict[str, str] = {}
+        headers = httpx.Headers()
         if method == "POST":
             headers["Idempotency-Key"] = key or self._new_id()
         if after is not None:
@@ -385,7 +385,7 @@ class Client:
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         if reason is not None:
-            headers["Hansard-Reason"] = quote(reason, safe=" ")
+            headers["Hansard-Reason"] = reason  # in UTF-8
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         now, pauses = asyncio.get_running_loop().time, self._backoff.pauses(self._chance)
         until = now() + self._patience_seconds
