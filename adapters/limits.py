@@ -138,12 +138,12 @@ class Meter:
         self._clock = clock
         self._tat = 0.0
 
-    def passes(self) -> bool:
-        """Take one, if there is one."""
+    def passes(self, cost: int = 1) -> bool:
+        """Take so many, if there are so many; what costs more than the burst costs the burst."""
         if self._quota is None:
             return True
         now, interval = self._clock() * 1e6, _interval(self._quota)
-        tat = max(self._tat, now) + interval
+        tat = max(self._tat, now) + interval * min(cost, self._quota.burst)
         if tat - interval * self._quota.burst > now:
             return False
         self._tat = tat

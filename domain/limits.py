@@ -34,6 +34,26 @@ POST_PAUSE_SECONDS = 0.1
 KEY_LEAD_SECONDS = 360  # a JWKS may be kept for five minutes
 KEY_LEAD_AT_ONCE_SECONDS = 15  # until every process has read its keys anew
 
+# Connections, and what they may take their time for.
+CONNECTIONS_MAX = 10_000  # where nothing is known of descriptors
+ACCEPTS_AT_ONCE_MAX = 64
+ACCEPT_PAUSE_SECONDS = 0.1
+TARGET_BYTES_MAX = 8 * 1024
+HEAD_BYTES_MAX = 32 * 1024
+HEADERS_MAX = 100
+HEAD_SLICE_BYTES = 4 * 1024
+PIPELINED_MAX = 64
+HEAD_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 75  # longer than clients and load balancers keep theirs
+BODY_GRACE_SECONDS = 10.0
+BODY_IDLE_SECONDS = 30.0
+BODY_BYTES_A_SECOND_MIN = 1024  # on average, after the grace
+BODY_OVERHEAD_BYTES_MAX = 32 * 1024  # heads, extensions and trailers of chunks, beside as much as the body itself
+ANSWER_BYTES_A_SECOND_MIN = 512  # on average, after WRITE_STALL_SECONDS of not being taken at once
+PARTING_BYTES_MAX = 1024 * 1024
+PARTING_SECONDS = 2.0  # of a connection that was refused: its answer is to arrive
+CLOSING_SECONDS = 15.0
+
 # HTTP.
 BODY_BYTES_MAX = 256 * 1024
 PAGE_ITEMS_DEFAULT = 50
@@ -81,6 +101,11 @@ LANE_READ_ENTRIES_MAX = 500
 
 # Sockets.
 FRAME_BYTES_MAX = 128 * 1024
+FRAME_SLICE_BYTES = 2 * 1024
+FRAME_UNIT_BYTES = 4 * 1024  # so much of a frame is charged as one more
+FRAME_UNIT_ROOMS = 20
+FRAGMENTS_MAX = 128
+OVERRUN_SECONDS = 1.0
 OUTBOX_FRAMES_MAX = 256
 OUTBOX_BYTES_MAX = 1024 * 1024
 ROOM_RING_FRAMES_MAX = 256

@@ -86,6 +86,11 @@ class Seats(Struct, frozen=True):
 RELAXED = _relaxed(STRICT)
 SETS: dict[QuotaSet, Quotas] = {"strict": STRICT, "relaxed": RELAXED, "off": OFF}
 SEATS: dict[QuotaSet, Seats] = {"strict": Seats(20, 100), "relaxed": Seats(200, 1_000), "off": Seats()}
+CONNECTIONS_OF_ADDRESS: dict[QuotaSet, int] = {
+    "strict": 300,
+    "relaxed": 3_000,
+    "off": 0,
+}  # HTTP and sockets; 0: any number
 
 
 def of_user(user_id: UserId) -> str:

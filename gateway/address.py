@@ -29,7 +29,7 @@ class Proxies:
     def client(self, scope: Any) -> str | None:
         """Return the address from which a request comes; None where the server does not know."""
         peer = scope.get("client")
-        address: str | None = peer[0] if peer else None
+        address: str | None = unmapped(peer[0]) if peer else None
         if address is None or not self.trusts(address):
             return address
         for said in reversed(self._entries(scope["headers"])):
@@ -68,6 +68,17 @@ class Proxies:
         return [entry.strip() for entry in entries][-FORWARDED_HOPS_MAX:]
 
 
+def unmapped(address: str) -> str:
+    """Return an IPv4 address that IPv6 was made to hold (::ffff:192.0.2.1, RFC 4291 2.5.5.2) as itself."""
+    if ":" not in address:
+        return address
+    try:
+        mapped = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(getattr(mapped, "ipv4_mapped", None) or address)
+
+
 def _for(entry: str) -> str:
     found = FOR.search(entry)
     return "" if found is None else found[1] or found[2] or ""
@@ -80,6 +91,6 @@ def _address(said: str) -> str | None:
     elif found := IPV4_WITH_PORT.fullmatch(said):
         said = found[1]
     try:
-        return str(ip_address(said))
+        return unmapped(str(ip_address(said)))
     except ValueError:
         return None

@@ -5,21 +5,24 @@ A server's frames are not masked (RFC 6455 5.1): header and payload are built on
 they wait for a client that does not read. An outlet never waits: who must go, goes at once.
 """
 
+import asyncio
 from typing import Any
 
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
-from domain.limits import CLOSE_SECONDS, PINGS_UNANSWERED_MAX
-from gateway.protocol import GOING_AWAY, NOT_UTF8
+from domain.limits import CLOSE_SECONDS, CLOSING_SECONDS, FRAME_SLICE_BYTES, OVERRUN_SECONDS, PINGS_UNANSWERED_MAX
+from domain.quotas import Quota
+from gateway.connections import Slot
+from gateway.frame_meter import FrameMeter
+from gateway.protocol import GOING_AWAY, NOT_UTF8, TOO_MANY_FRAMES
+from gateway.refusing import MALFORMED, answer, new_request_id
+from gateway.stalls import Stall
 
 EXTENSION = "hansard.outlet"
 TEXT = 0x81
 PING = b"hansard"
-# What uvicorn answers to a request that it cannot read; here, most often, a header line of more than 8 KiB.
-UNREADABLE = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\n"
-    b"Connection: close\r\n\r\nInvalid HTTP request received."
-)
 
 
 def prepared(payload: bytes) -> bytes:
@@ -63,29 +66,109 @@ class Outlet:
         """Wait until the client takes bytes again, or is gone."""
         await self._protocol.writable.wait()
 
+    def limit(self, frames: Quota | None) -> None:
+        """Say how many frames this client may send."""
+        self._protocol.meter.limit(frames)
+
+    def takes(self, units: int) -> bool:
+        """Charge what a frame asks beside itself; answers whether the client had so much left."""
+        return self._protocol.meter.takes(units)
+
     def close(self, code: int, reason: str) -> None:
         """Close behind what was written, without waiting for a client that does not read; nothing the second time."""
         self._protocol.close(code, reason)
 
 
 class HansardProtocol(WebSocketsSansIOProtocol):
-    """A socket. `close_timer`, uvicorn's own, here always ends in cutting the connection: nobody can keep it open."""
+    """A socket. `close_timer`, uvicorn's own, here always ends in cutting the connection: nobody can keep it open.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    What comes is counted first, and read in slices: while a message waits for the application, or what we wrote for the
+    client, nothing more of it is read.
+    """
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, slot: Slot) -> None:
+        super().__init__(config=config, server_state=server_state, app_state=app_state)
+        self.meter = FrameMeter()
+        self._slot = slot
+        self._stall = Stall(CLOSING_SECONDS)
         self._pings_unanswered = 0
+        self._unread = memoryview(b"")  # counted, and not looked at yet
+        self._is_deaf = False  # it said too much: nothing of it is looked at any more
 
     @property
     def is_open(self) -> bool:
         return self.handshake_complete and not (self.close_sent or self.disconnected or self.transport.is_closing())
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._slot.release()
+        super().connection_lost(exc)
+
+    def sweep(self, seconds: float) -> None:
+        """Cut a connection that is closing and does not come to its end. Of open ones the hub knows who does not read."""
+        if self.transport.is_closing() and self._stall.is_stuck(self.transport, seconds, is_paused=False):
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            self._read_handshake(data)
+        elif self._is_deaf:
+            return
+        elif not self.meter.passes(data):
+            self._overrun()
+        elif self._unread:
+            self._unread = memoryview(bytes(self._unread) + data)
+        elif len(data) <= FRAME_SLICE_BYTES:
+            super().data_received(data)
+        else:
+            self._unread = memoryview(data)
+            self._read_on()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    async def receive(self) -> Any:
+        """Return the next message; where it was the last of those that came, look at what came behind it."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._unread:
+                self._read_on()
+                await asyncio.sleep(0)  # others have their turn
+            if not self.read_paused and self.writable.is_set():
+                self.transport.resume_reading()
+        return message
+
+    def _read_handshake(self, data: bytes) -> None:
         """Answer at once what cannot be read as a handshake: uvicorn would leave its client waiting, for ever."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.close_sent:
             self.handshake_complete = self.close_sent = True
-            self.transport.write(UNREADABLE)
+            self.transport.write(answer(MALFORMED, new_request_id()))
             self.transport.close()
+
+    def _read_on(self) -> None:
+        """Look at what came, slice by slice, until a message waits for the application or an answer for the client."""
+        while self._unread and not self.read_paused and (self.writable.is_set() or self.close_sent):
+            if self.transport.is_closing():
+                return
+            piece, self._unread = self._unread[:FRAME_SLICE_BYTES], self._unread[FRAME_SLICE_BYTES:]
+            super().data_received(piece)  # type: ignore[arg-type]
+
+    def _overrun(self) -> None:
+        self._is_deaf = True
+        self._unread = memoryview(b"")
+        if not self.handshake_complete:
+            self.transport.abort()  # it was to wait for our answer
+            return
+        self.close(TOO_MANY_FRAMES, "too many frames in too short a time")
+        self._cut_later(OVERRUN_SECONDS)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -107,9 +190,9 @@ class HansardProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self.read_paused = False
+        self.loop.call_soon(self._read_on)
+        self.transport.resume_reading()
         self._cut_later()
 
     def send_receive_event_to_app(self) -> None:
@@ -148,7 +231,7 @@ class HansardProtocol(WebSocketsSansIOProtocol):
     def handle_pong(self, event: Any) -> None:
         self._pings_unanswered = 0
 
-    def _cut_later(self) -> None:
+    def _cut_later(self, seconds: float = CLOSE_SECONDS) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = None if self.disconnected else self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self.close_timer = None if self.disconnected else self.loop.call_later(seconds, self.transport.abort)

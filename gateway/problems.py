@@ -48,10 +48,12 @@ TITLES = {
     409: "Conflict",
     412: "Precondition failed",
     413: "Too large",
+    414: "Address too long",
     415: "Unsupported media type",
     416: "Range not satisfiable",
     422: "Not valid",
     429: "Too many requests",
+    431: "Headers too large",
     500: "Internal error",
     503: "Not available",
 }

@@ -25,7 +25,7 @@ BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
 NOT_UTF8, FRAME_TOO_LARGE = 1007, 1009
 SUBPROTOCOL = "hansard.v1.json"
 DETAIL_CHARS_MAX = 300
-KEY_MARK = re.compile(r'"\s*:')
+SPACED_KEY_MARK = re.compile(r'"\s+:')
 HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # of a surrogate pair, alone or not
 FAULT = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$?(?P<path>[^`]*)`)?", re.DOTALL)
 FIELD_FAULTS = (
@@ -160,7 +160,7 @@ def parse(text: str) -> Intent:
         request, is_deep = _request_of(text, error), isinstance(error, RecursionError)
         what = "It is nested too deeply." if is_deep else "A text holds half of a surrogate pair."
         raise BadFrame(request, "field.invalid", f"The frame: {what}") from None
-    if len(KEY_MARK.findall(text)) != len(_keys(text)):
+    if _may_have_duplicates(text, intent):
         _refuse_duplicates(text, intent)
     return intent
 
@@ -218,6 +218,22 @@ def _request_of(text: str, fault: Exception) -> int | None:
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         said = fault if type(fault) is msgspec.DecodeError else error
         raise BadFrame(None, "frame.not_json", f"The frame is no JSON: {said}") from None
+
+
+def _may_have_duplicates(text: str, intent: Intent) -> bool:
+    """Whether more keys stand in the text than were read. A mark of a key may also stand within a value; no more of them
+    than that may be left over."""
+    fields, marks = _keys(text), _key_marks(text)
+    if marks == len(fields):
+        return False
+    values = {name: _key_marks(bytes(value).decode()) for name, value in fields.items()}
+    rooms = len(intent.rooms or ()) if isinstance(intent, Subscribe) else 0
+    return marks - sum(values.values()) != len(fields) or values.get("rooms", 0) != rooms
+
+
+def _key_marks(text: str) -> int:
+    """Return how often a quotation mark and a colon stand together, as behind every key."""
+    return text.count('":') + len(SPACED_KEY_MARK.findall(text))
 
 
 def _refuse_duplicates(text: str, intent: Intent) -> None:

@@ -15,9 +15,7 @@ from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
 from msgspec import UNSET
 
-from adapters.clock import lapsed
 from adapters.lanes import LanesUnavailable
-from adapters.limits import Meter
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from domain.facts import Caller
@@ -27,6 +25,7 @@ from domain.limits import (
     AUTHENTICATE_SECONDS,
     EXPIRY_NOTICE_SECONDS,
     FRAME_BYTES_MAX,
+    FRAME_UNIT_ROOMS,
     HEARTBEAT_SECONDS,
     OPERATIONS_IN_FLIGHT_MAX,
     REASON_CHARS_MAX,
@@ -38,6 +37,7 @@ from domain.refusals import BadToken, Limited, Refused, SessionRevoked
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol, spoken, throttling
 from gateway.feeds import Connection
+from gateway.frame_meter import cost_of
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
 from gateway.outlet import EXTENSION, Outlet, prepared
@@ -89,13 +89,13 @@ class Session:
         self._subscriptions: Subscriptions
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
-        self._meter = Meter(house.terms.quotas.frames, lapsed)
         self._timers: list[asyncio.TimerHandle] = []
 
     async def live(self) -> None:
         """From the handshake to the close."""
         if (await self._receive())["type"] != "websocket.connect":
             return
+        self._way.limit(self._house.terms.quotas.frames)
         try:
             access = await credentials(self._house, self._scope, is_room=self._room_id is not None)
         except (Refused, problems.Problem) as refusal:
@@ -214,6 +214,8 @@ class Session:
     async def _next(self) -> str:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
+            if message.get("code") == protocol.TOO_MANY_FRAMES:
+                self._note(429, "frames.too_many", self._access)
             raise SocketGone
         text = message.get("text")
         if text is None:
@@ -225,10 +227,6 @@ class Session:
         return str(text)
 
     async def _take(self, text: str) -> None:
-        if not self._meter.passes():
-            self._note(429, "frames.too_many", self._connection.access)
-            self._close(protocol.TOO_MANY_FRAMES, "too many frames in too short a time")
-            raise SocketGone
         try:
             intent = protocol.parse(text)
         except BadFrame as bad:
@@ -237,6 +235,12 @@ class Session:
                 raise SocketGone from None
             self._connection.refuse(bad.request, 422, bad.code, bad.detail)
             return
+        rooms = len(intent.rooms or ()) // FRAME_UNIT_ROOMS if isinstance(intent, Subscribe) else 0
+        if rooms and not self._way.takes(rooms):
+            self._note(429, "frames.too_many", self._connection.access)
+            self._close(protocol.TOO_MANY_FRAMES, "too many rooms in too short a time")
+            raise SocketGone
+        cost = cost_of(len(text)) + rooms
         match intent:
             case Ping():
                 self._connection.say(protocol.frame(spoken.Pong()))
@@ -250,17 +254,17 @@ class Session:
                 if self._connection.closed:
                     raise SocketGone
                 self._connection.operations += 1
-                self._start(self._answer(intent))
+                self._start(self._answer(intent, cost))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, intent: Intent) -> None:
+    async def _answer(self, intent: Intent, cost: int) -> None:
         """Do what a frame asks, and reply."""
         try:
-            throttling.require(await self._allowance(intent))
+            throttling.require(await self._allowance(intent, cost))
             match intent:
                 case Subscribe():
                     await self._subscriptions.subscribe(intent)
@@ -290,11 +294,12 @@ class Session:
             self._connection.operations -= 1
             self._free.release()
 
-    async def _allowance(self, intent: Intent) -> Allowance:
-        """Take what an operation costs: the same quotas that the same thing costs by HTTP."""
+    async def _allowance(self, intent: Intent, cost: int) -> Allowance:
+        """Take what an operation costs: the same quotas that the same thing costs by HTTP, and more for a large frame."""
         quotas = self._house.terms.quotas
         quota = quotas.sends if isinstance(intent, Send) else quotas.requests
-        return await self._house.limits.take(of_user(self._connection.access.user_id), quota)
+        taken = None if quota is None else quota.at(cost)
+        return await self._house.limits.take(of_user(self._connection.access.user_id), taken)
 
     async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
         outcome = await self._house.desk.do(command, self._caller(reason))
@@ -372,6 +377,10 @@ class Session:
             agent=agent or None,
             reason=said,
         )
+
+    @property
+    def _access(self) -> Access | None:
+        return self._connection.access if hasattr(self, "_connection") else None
 
     def _note(self, status: int, code: str, access: Access | None = None) -> None:
         """Count a refusal, as those of HTTP are."""

@@ -37,9 +37,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), asked.failure)
     import uvloop
 
+    from runtime.descriptors import raise_limit
     from runtime.logs import configure_logs
 
     configure_logs(settings)
+    raise_limit()
     spare_the_collector()
     try:
         return int(uvloop.run(asked.command(settings, asked)))

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec.structs import replace
 
-from domain.quotas import SEATS, SETS, Quota, Quotas, QuotaSet, Seats
+from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 
 PREFIX = "HANSARD_"
 DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
@@ -97,6 +97,21 @@ class Settings:
     sockets_of_address: int = setting(
         0, "How many sockets an address may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
     )
+    connections_of_address: int = setting(
+        0,
+        "How many connections an address may hold at once, HTTP and sockets, of one gateway. 0: as HANSARD_LIMITS says.",
+        low=0,
+        high=1_000_000,
+    )
+    connections: int = setting(
+        0, "How many connections a gateway holds at most. 0: as its descriptors allow.", low=0, high=1_000_000
+    )
+    keep_alive_seconds: int = setting(
+        75,
+        "How long a connection may rest between two requests; longer than a proxy before it lets it.",
+        low=1,
+        high=3600,
+    )
     registration: Literal["open", "closed"] = setting("open", "Whether strangers may register.")
     verify_email: Literal["off", "required"] = setting(
         "off", "Whether an e-mail address must be confirmed before its account can be used."
@@ -155,6 +170,11 @@ class Settings:
         of_set = SEATS[self.limits]
         return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
+    def connections_of(self, total: int) -> int:
+        """Return how many connections of so many one address may hold: half of them at most. 0: any number."""
+        of_set = CONNECTIONS_OF_ADDRESS[self.limits]
+        return self.connections_of_address or min(of_set, max(1, total // 2))
+
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(text) for text in self.trusted_proxies)
@@ -185,7 +205,15 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 def address(settings: Settings) -> str:
     """Return where a gateway of these settings is reached from its own machine."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return _url(settings, "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host)
+
+
+def listens_on(settings: Settings) -> str:
+    """Return where a gateway of these settings listens, in the form of an address."""
+    return _url(settings, settings.host)
+
+
+def _url(settings: Settings, host: str) -> str:
     scheme = "https" if settings.has_tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 

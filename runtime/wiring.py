@@ -47,6 +47,7 @@ from domain.tasks import next_task
 from domain.text import fold_email
 from gateway.address import Proxies
 from gateway.app import create_app
+from gateway.connections import ConnectionBounds
 from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
@@ -58,9 +59,10 @@ from gateway.security import Refusals
 from gateway.server import listen, serve
 from gateway.tls import server_context
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
+from runtime.descriptors import connections_max
 from runtime.embedded import answers, locate
 from runtime.guards import guard, guard_gateway
-from runtime.settings import Settings, address
+from runtime.settings import Settings, listens_on
 from workers.files import Saga
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
@@ -223,8 +225,9 @@ async def run_gateway(settings: Settings) -> int:
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
         failed = _end_with(stop, writer, postponed, following, posting, counting)
         async with background(counting, posting, following, postponed, writer):
-            log.info("listening", address=address(settings))
-            await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls)
+            log.info("listening", address=listens_on(settings))
+            bounds, trusts = _bounds(settings), house.terms.proxies.trusts
+            await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls, bounds=bounds, trusts=trusts)
     return 1 if failed else 0
 
 
@@ -383,6 +386,15 @@ def _terms(settings: Settings) -> Terms:
         tls_only=settings.env == "production",
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
+    )
+
+
+def _bounds(settings: Settings) -> ConnectionBounds:
+    total = settings.connections or connections_max()
+    return ConnectionBounds(
+        total=total,
+        of_address=settings.connections_of(total),
+        keep_alive_seconds=settings.keep_alive_seconds,
     )
 
 

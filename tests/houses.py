@@ -40,6 +40,7 @@ from domain.quotas import OFF, Quotas
 from domain.quotas import Seats as SeatLimits
 from gateway.address import Proxies
 from gateway.app import create_app
+from gateway.connections import ConnectionBounds
 from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
@@ -216,6 +217,7 @@ async def gateway(
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
+    bounds: ConnectionBounds = ConnectionBounds(),  # noqa: B008
     **store: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
@@ -276,7 +278,7 @@ async def gateway(
         port = free_port()
         stop = asyncio.Event()
         serving = asyncio.create_task(
-            serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls)
+            serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
             async with running(hub.run(), house.post.run()):

@@ -168,6 +168,8 @@ CASES: list[tuple[str, list[tuple[bytes, bytes]], str, str]] = [
     ("x-forwarded-for", [(b"x-forwarded-for", b"203.0.113.9:4711")], "203.0.113.9", "with a port"),
     ("x-forwarded-for", [(b"x-forwarded-for", b"[2001:db8::1]:80")], "2001:db8::1", "IPv6 with a port"),
     ("x-forwarded-for", [(b"forwarded", b"for=6.6.6.6")], PEER, "the other header is not asked"),
+    ("x-forwarded-for", [(b"x-forwarded-for", b"::ffff:203.0.113.9")], "203.0.113.9", "IPv4 mapped"),
+    ("x-forwarded-for", [(b"x-forwarded-for", b"6.6.6.6, ::ffff:10.0.0.2")], "6.6.6.6", "a proxy mapped"),
     ("forwarded", [(b"x-forwarded-for", b"6.6.6.6")], PEER, "nor this one"),
     ("forwarded", [(b"forwarded", b'for=6.6.6.6, proto=https;for="[2001:db8::1]:80";by=10.0.0.1')], "2001:db8::1", "RFC 7239"),
     ("forwarded", [(b"forwarded", b"For=203.0.113.9;host=x")], "203.0.113.9", "letters"),
@@ -183,6 +185,8 @@ def test_the_client_is_the_first_from_the_right_that_is_no_listed_proxy(
     assert proxies.client({"client": (PEER, 1), "headers": headers}) == expected
     assert Proxies((), header).client({"client": (PEER, 1), "headers": headers}) == PEER
     assert Proxies((), header).client({"client": None, "headers": headers}) is None
+    mapped = {"client": (f"::ffff:{PEER}", 1), "headers": headers}
+    assert (proxies.client(mapped), Proxies((), header).client(mapped)) == (expected, PEER)
 
 
 def test_every_line_of_the_table_is_of_a_route() -> None:

@@ -85,6 +85,11 @@ def test_intents() -> None:
         ('{"id":7,"type":"subscribe","rooms":{"%s":1,"%s":1}}' % (ROOM, ROOM), 7, "body.duplicate_key"),
         ('{"id":7,"type":"subscribe","rooms":{"%s":1,"%s":2}}' % (ROOM, ROOM.upper()), 7, "body.duplicate_key"),
         ('{"id":7,"type":"ping","\\u0069d":8}', 8, "body.duplicate_key"),
+        # However many marks of keys its texts hold.
+        ('{"id":7,"type":"authenticate","token":"\\":\\" :","id":8}', 8, "body.duplicate_key"),
+        ('{"id":7,"type":"authenticate","token":"a","token":"\\":"}', 7, "body.duplicate_key"),
+        ('{"id":7,"type":"authenticate","token":"\\":","token":"\\":"}', 7, "body.duplicate_key"),
+        ('{"id":7,"type":"authenticate","token":"\\":","token" :"a"}', 7, "body.duplicate_key"),
         ('{"id":7,"type":"ping","extra":1', None, "frame.not_json"),
         ('{"id":7,"type":"authenticate","token":"\\ud83d"}', 7, "field.invalid"),
         ('{"id":7,"type":"authenticate","token":"\\ud83d"', None, "frame.not_json"),
@@ -96,6 +101,12 @@ def test_bad_frames(text: str, request_id: int | None, code: str) -> None:
     bad = parse(text)
     assert isinstance(bad, BadFrame)
     assert (bad.request, bad.code) == (request_id, code)
+
+
+@pytest.mark.parametrize("text", ['":', '" :', '"id":1,"id":2', '":"', ":", '"', '":' * 40_000, '"\n:' * 20_000])
+def test_a_text_may_look_like_keys(text: str) -> None:
+    sent = parse(json.dumps({"id": 4, "type": "send", "room_id": ROOM, "content": text}))
+    assert sent == Send(id=4, room_id=UUID(ROOM), content=text)
 
 
 def test_many_rooms_are_as_many_as_a_socket_may_hear() -> None:

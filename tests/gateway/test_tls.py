@@ -18,8 +18,10 @@ from adapters.mail import SmtpMail
 from adapters.redis_pool import open_redis
 from domain.ports import Mail, MailUnavailable
 from gateway.address import Proxies
+from gateway.connections import ConnectionBounds
 from gateway.tls import TlsRefused, server_context
 from tests.certificates import Shown, made
+from tests.gateway.small_front import to_the_end
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import PASSWORD, gateway
 
@@ -76,6 +78,21 @@ async def test_the_gateway_speaks_new_tls_with_forward_secrecy_and_nothing_else(
         async with httpx.AsyncClient() as http:
             with pytest.raises(httpx.TransportError):
                 await http.get(f"http://127.0.0.1:{house.port}/livez")
+
+
+async def test_who_never_begins_the_handshake_counts_and_is_let_go(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    shown = made(tmp_path)
+    tls = server_context(shown.certificate, shown.key)
+    bounds = ConnectionBounds(head_seconds=1, of_address=1)
+    async with gateway(database_url, redis_url, tls=tls, bounds=bounds) as house, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await shaken(house.port, client(shown))
+        assert await to_the_end(reader) == b""
+        writer.close()
+        assert (await shaken(house.port, client(shown)))[0] == "TLSv1.3", "its place is free again"
 
 
 async def test_what_comes_in_plain_is_refused_and_sent_nowhere(database_url: str, redis_url: str) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, RELAXED, STRICT, Quota
 from runtime.cli import dotenv
-from runtime.settings import SettingRefused, Settings, example, read
+from runtime.settings import SettingRefused, Settings, address, example, listens_on, read
 
 POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
 ROOT = Path(__file__).parents[2]
@@ -113,3 +113,18 @@ def test_what_cannot_be_is_said_in_one_sentence(name: str, value: str, says: str
     with pytest.raises(SettingRefused) as refused:
         read({name: value})
     assert str(refused.value) == says
+
+
+def test_a_gateway_says_where_it_listens_and_where_it_is_reached() -> None:
+    everywhere = read({"HANSARD_HOST": "::", "HANSARD_PORT": "8080"})
+    assert (listens_on(everywhere), address(everywhere)) == ("http://[::]:8080", "http://127.0.0.1:8080")
+    assert listens_on(read({"HANSARD_HOST": "0.0.0.0"})) == "http://0.0.0.0:8000"
+
+
+def test_an_address_holds_a_share_of_the_connections() -> None:
+    def of(total: int, **given: str) -> int:
+        return read({f"HANSARD_{name.upper()}": value for name, value in given.items()}).connections_of(total)
+
+    assert [of(10_000, limits=name) for name in ("strict", "relaxed", "off")] == [300, 3_000, 0]
+    assert [of(400, limits=name) for name in ("strict", "relaxed", "off")] == [200, 200, 0]
+    assert of(400, limits="off", connections_of_address="7") == 7

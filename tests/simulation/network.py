@@ -11,6 +11,7 @@ from typing import Any
 
 from hansard_client.errors import Closed, Refused
 
+from domain.quotas import Quota
 from gateway.outlet import EXTENSION
 from tests.simulation.weather import Process, Weather
 
@@ -81,6 +82,12 @@ class Line:
 
     async def drained(self) -> None:
         await self._writable.wait()
+
+    def limit(self, frames: Quota | None) -> None:
+        """Nothing: nobody floods here."""
+
+    def takes(self, units: int) -> bool:
+        return True
 
     def close(self, code: int, reason: str) -> None:
         """The gateway's close frame, behind what was written; who does not read is cut off after a while."""
