@@ -19,6 +19,7 @@ from litestar.types import ASGIApp
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.ports import Access, Clock, Db, Passwords, Tokens
+from domain.quotas import of_address
 from domain.refusals import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
@@ -149,7 +150,7 @@ class Door:
         outward = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
         access: Access | None = None
         refused: Refused | problems.Problem | None = None
-        if route in HASHING and self._passwords.is_full:
+        if route in HASHING and self._passwords.is_full_for(of_address(address)):
             # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
             await _refuse(outward, Busy(), request_id)
             return
