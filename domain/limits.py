@@ -131,10 +131,16 @@ UPLOAD_OVERHEAD_BYTES_MAX = 256 * 1024
 UPLOAD_IDLE_SECONDS = 30.0
 UPLOADS_AT_ONCE_MAX = 64
 UPLOADS_OF_USER_MAX = 8  # at once, through one gateway: nobody alone keeps others from uploading
+UPLOADS_OF_ADDRESS_MAX = 32
 # So much of a body that was answered before its end is read on before the connection closes, so that the answer arrives.
 LINGER_BYTES = 64 * 1024**2
 LINGER_SECONDS = 10.0
 UPLOAD_BYTES_A_SECOND_MIN = 4 * 1024  # on average: less is no upload but a place taken
+# While more than half of the slots are taken: from then on, after so long; and how long one is tried before another's
+# coming may end it.
+UPLOAD_SHORT_BYTES_A_SECOND_MIN = 64 * 1024
+UPLOAD_SHORT_SECONDS = 10.0
+UPLOAD_TRIED_SECONDS = 5.0
 BLOB_CHUNK_BYTES = 256 * 1024
 BLOB_PART_BYTES = 6 * 1024 * 1024
 BLOB_CONNECT_SECONDS = 3.0

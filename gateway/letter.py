@@ -81,12 +81,15 @@ async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: 
 async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
-    What is asked for from where the account was logged in of late is counted apart from what strangers ask for.
+    Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
     """
     check_email(data.email)
-    _, is_known = await account_in_time(house, data.email, caller)
-    whose = of_email(fold(data.email), "reset at home" if is_known else "reset")
-    await throttling.take(house.limits, request.scope, whose, house.terms.quotas.mails)
+    folded, mails = fold(data.email), house.terms.quotas.mails
+    allowance = await house.limits.take(of_email(folded, "reset"), mails)
+    if not allowance.ok and (await account_in_time(house, data.email, caller))[1]:
+        allowance = await house.limits.take(of_email(folded, "reset at home"), mails)
+    throttling.tell(request.scope, allowance)
+    throttling.require(allowance)
     house.post.put(partial(_remind, house, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
