@@ -25,6 +25,7 @@ from gateway import problems, throttling
 from gateway.address import Proxies
 from gateway.headers import bodiless, completed
 from gateway.matching import Routes, is_canonical
+from gateway.preconditions import conditional
 from gateway.rights import PUBLIC
 from gateway.security import Refusals
 from gateway.throttling import UNLIMITED, Throttle
@@ -39,8 +40,17 @@ HASHING: frozenset[tuple[str, str]] = frozenset(
         ("PUT", "/api/v1/auth/password"),
     }
 )
+# What pages of listed origins may read of an answer, and send.
+EXPOSED = (
+    b"Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Hansard-Position, Idempotency-Replayed, Last-Modified, "
+    b"X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
+)
+TAKEN = (
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
+    b"If-Range, Range, Hansard-After, Hansard-Reason, X-Request-Id, traceparent"
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+REQUEST_ID = re.compile(rb"[A-Za-z0-9\-_.:/+=]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 RELOAD_SECONDS = 10.0
@@ -147,7 +157,9 @@ class Door:
             send = bodiless(send)
             if route is not None:
                 scope = {**scope, "method": route.method}  # a copy: the server goes by its own
-        outward = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
+        outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
+        if scope["method"] in ("GET", "HEAD") and (tags := headers.get(b"if-none-match")) is not None:
+            outward = conditional(outward, tags.decode("latin-1"))
         access: Access | None = None
         refused: Refused | problems.Problem | None = None
         if route in HASHING and self._passwords.is_full_for(of_address(address)):
@@ -229,7 +241,7 @@ class _Outward:
                 (b"access-control-allow-origin", origin),
                 (
                     b"access-control-expose-headers",
-                    b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+                    EXPOSED,
                 ),
                 (b"vary", b"Origin"),
             ]
@@ -283,11 +295,10 @@ async def _preflight(send: Any, origin: bytes | None) -> None:
     if origin:
         headers += [
             (b"access-control-allow-origin", origin),
-            (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
             (
                 b"access-control-allow-headers",
-                b"Authorization, Content-Type, Idempotency-Key, If-Match, Hansard-After, Hansard-Reason, X-Request-Id, "
-                b"traceparent",
+                TAKEN,
             ),
             (b"access-control-max-age", b"600"),
         ]
