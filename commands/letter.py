@@ -70,7 +70,8 @@ async def reset(command: ResetPassword, work: Work) -> None:
     if account.email != letter.email or account.password_position > letter.position:
         raise BadLetter
     work.write(LETTER, command.letter_id, events=used)
-    work.write(ACCOUNT, letter.user_id, events=accounts.reset_password(account, password_hash=command.password_hash))
+    events = accounts.reset_password(account, password_hash=command.password_hash, address=work.caller.address)
+    work.write(ACCOUNT, letter.user_id, events=events)
     await end_all(work, letter.user_id, reason="password_reset")
 
 

@@ -55,13 +55,14 @@ class EmailVerified(_Personal, frozen=True):
 
 
 class PasswordChanged(_Personal, frozen=True):
-    """`by_reset`: by who could read the account's mail, not by who knew the password until then."""
+    """`by_reset`: by who could read the account's mail, not by who knew the password until then; `address`: from where."""
 
     topic: ClassVar = "account.password_changed"
-    sealed: ClassVar = ("password_hash",)
+    sealed: ClassVar = ("password_hash", "address")
 
     password_hash: str
     by_reset: bool = False
+    address: str | None = None
 
 
 class PasswordRehashed(_Personal, frozen=True):
@@ -125,6 +126,7 @@ class Account(Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     password_position: int
+    reset_address: str | None = None  # where the present password was set with a code that was mailed
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -152,9 +154,11 @@ def change_password(account: Account | None, *, seen_hash: str, password_hash: s
     return (PasswordChanged(account.user_id, password_hash),)
 
 
-def reset_password(account: Account | None, *, password_hash: str) -> tuple[AccountEvent, ...]:
+def reset_password(
+    account: Account | None, *, password_hash: str, address: str | None = None
+) -> tuple[AccountEvent, ...]:
     """Set the password of who can read the account's mail; that also shows that the address is theirs."""
-    return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True),)
+    return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True, address=address),)
 
 
 def verify_email(account: Account | None) -> tuple[AccountEvent, ...]:
@@ -229,6 +233,7 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
                 password_hash=event.password_hash,
                 password_position=fact.position,
                 is_verified=account.is_verified or event.by_reset,
+                reset_address=event.address,
                 updated_at=fact.at,
             )
         case PasswordRehashed():

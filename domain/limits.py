@@ -24,6 +24,9 @@ CLOCK_LEEWAY_SECONDS = 30
 LOOK_UP_SECONDS = 0.02  # of a log-in: longer than finding an account takes
 SESSIONS_LIVE_MAX = 100
 SESSIONS_ENDED_AT_ONCE_MAX = 20  # by a log-in: lists from before ends were listed shrink so, log-in by log-in
+KNOWN_DAYS = 30  # where an account logged in since is an address that it knows
+KNOWN_ADDRESSES_MAX = 8  # the newest; each is worth as many wrong passwords as all strangers together
+KNOWN_SESSIONS_READ_MAX = 200
 VERIFY_SECONDS = 24 * 3600
 RESET_SECONDS = 3600
 MAILS_WAITING_MAX = 1_000
@@ -155,10 +158,16 @@ UPLOAD_OVERHEAD_BYTES_MAX = 256 * 1024
 UPLOAD_IDLE_SECONDS = 30.0
 UPLOADS_AT_ONCE_MAX = 64
 UPLOADS_OF_USER_MAX = 8  # at once, through one gateway: nobody alone keeps others from uploading
+UPLOADS_OF_ADDRESS_MAX = 32
 # So much of a body that was answered before its end is read on before the connection closes, so that the answer arrives.
 LINGER_BYTES = 64 * 1024**2
 LINGER_SECONDS = 10.0
 UPLOAD_BYTES_A_SECOND_MIN = 4 * 1024  # on average: less is no upload but a place taken
+# While more than half of the slots are taken: from then on, after so long; and how long one is tried before another's
+# coming may end it.
+UPLOAD_SHORT_BYTES_A_SECOND_MIN = 64 * 1024
+UPLOAD_SHORT_SECONDS = 10.0
+UPLOAD_TRIED_SECONDS = 5.0
 BLOB_CHUNK_BYTES = 256 * 1024
 BLOB_PART_BYTES = 6 * 1024 * 1024
 BLOB_CONNECT_SECONDS = 3.0

@@ -271,12 +271,16 @@ class TasksUnavailable(Exception):
 
 
 class Passwords(Protocol):
-    @property
-    def is_full(self) -> bool:
-        """Whether more would be refused with `Busy` at this moment."""
+    """Hashing is dear: who waits for it does so by address and account (`domain.quotas` names both), each in turn.
 
-    async def hash(self, password: str) -> str: ...
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    Raises `Busy` where too many wait.
+    """
+
+    def is_full_for(self, address: str) -> bool:
+        """Whether somebody of this address would be refused with `Busy` at this moment."""
+
+    async def hash(self, password: str, *, address: str, account: str) -> str: ...
+    async def verify(self, password: str, hashed: str | None, *, address: str, account: str) -> bool:
         """Take the same time whether the hash is known (given) or not (None: always False)."""
 
     def is_outdated(self, hashed: str) -> bool:

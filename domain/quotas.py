@@ -10,10 +10,11 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.ids import UserId
+from domain.ids import SessionId, UserId
 
 QuotaSet = Literal["strict", "relaxed", "off"]
 
+NOWHERE = "address unknown"
 IPV6_PREFIX_BITS = 64  # what one household or host is given: its addresses are one caller
 
 
@@ -47,8 +48,9 @@ class Quotas(Struct, frozen=True):
     logins: Quota | None  # an address's
     connects: Quota | None  # sockets an address opens
     frames: Quota | None  # a socket's, of any kind; more closes it
-    mails: Quota | None  # what is sent to one e-mail address on a stranger's request
-    wrong_passwords: Quota | None  # an account's: five in half an hour, then one every six minutes
+    mails: Quota | None  # to one e-mail address, of one kind; those asked for where the account is known apart
+    # An account's: five in half an hour, then one every six minutes; at each address that the account knows, as many apart.
+    wrong_passwords: Quota | None
 
 
 STRICT = Quotas(
@@ -98,12 +100,17 @@ def of_user(user_id: UserId) -> str:
     return f"user {user_id}"
 
 
+def of_session(session_id: SessionId) -> str:
+    """Return the name under which is counted what who has a session tries."""
+    return f"session {session_id}"
+
+
 def of_address(address: str | None) -> str:
     """Return the name under which an address's quotas are counted; IPv6 by its /64, mapped IPv4 as what it is."""
     try:
         ip = ip_address((address or "").partition("%")[0])
     except ValueError:
-        return "address unknown"
+        return NOWHERE
     if not isinstance(ip, IPv4Address):
         if ip.ipv4_mapped is None:
             return f"address {ip_network((ip, IPV6_PREFIX_BITS), strict=False)}"
@@ -111,6 +118,11 @@ def of_address(address: str | None) -> str:
     return f"address {ip}"
 
 
-def of_email(folded: str) -> str:
-    """Return the name under which an account's quotas are counted, whether somebody has it or not."""
-    return f"email {folded}"
+def of_email(folded: str, kind: str = "") -> str:
+    """Return the name under which an account's quotas are counted, of one kind of asking, whether somebody has it or not."""
+    return f"email {folded} {kind}".rstrip()
+
+
+def of_email_at(folded: str, address: str | None) -> str:
+    """Return the name under which is counted what is tried on an account from an address that it knows."""
+    return f"email {folded} from {of_address(address)}"

@@ -27,7 +27,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import tell_owner, write_letter
 from gateway.pages import Page
-from gateway.passwords import Email, NewPassword, require_good
+from gateway.passwords import Email, NewPassword, hash_for, require_good
 from gateway.problems import FieldError, Problem
 from gateway.requests import uuid_of
 from gateway.session import profile_of
@@ -73,7 +73,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     check_username(data.username)
     password = require_good(house, data.password, data.email, data.username)
     user_id = UserId(house.desk.new_id())
-    hashed = await house.passwords.hash(password)
+    hashed = await hash_for(house, password, data.email, caller)
     command = RegisterAccount(user_id, data.email, data.username, hashed)
     if not house.terms.verify_email:
         outcome = await house.desk.do(command, caller, receipt)

@@ -31,10 +31,12 @@ from gateway import (
     sockets,
     tickets,
 )
-from gateway.door import Door
+from gateway.door import HASHING, Door
 from gateway.house import House
+from gateway.matching import SOCKET, Routes
 from gateway.requests import caller_of, check, receipt_of, version_of
-from gateway.throttling import Throttle
+from gateway.rights import ROUTES, SOCKETS
+from gateway.throttling import QUOTAS, UNLIMITED, Throttle
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
@@ -54,8 +56,10 @@ API: list[BaseRouteHandler] = [
 def create_app(house: House) -> ASGIApp:
     """Return the application of one gateway process: all routes, and the door in front of them."""
     throttle = Throttle(house.limits, house.terms.quotas)
+    app = application(house)
     return Door(
-        application(house),
+        app,
+        Routes(app, ROUTES, HASHING, QUOTAS, UNLIMITED, ((SOCKET, path) for path in SOCKETS)),
         house.sessions,
         house.terms.origins,
         house.answered,

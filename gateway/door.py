@@ -1,8 +1,8 @@
 """The door: who may come in. In front of everything else, and shut unless `PUBLIC` says otherwise
 (`gateway/rights.py`).
 
-It compares the method and the exact path before anything is routed, so no spelling of a path opens it. What it lets in
-carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets.py`), by the same rules.
+It goes by the route that the router will answer with, and takes a path in its one spelling (`gateway/matching.py`). What it
+lets in carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets.py`), by the same rules.
 """
 
 import asyncio
@@ -19,16 +19,18 @@ from litestar.types import ASGIApp
 from domain.ids import SessionId, UserId
 from domain.limits import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.ports import Access, Clock, Db, Passwords, Tokens
+from domain.quotas import of_address
 from domain.refusals import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
-from gateway.headers import completed
+from gateway.headers import bodiless, completed
+from gateway.matching import Routes, is_canonical
+from gateway.preconditions import conditional
 from gateway.rights import PUBLIC
 from gateway.security import Refusals
 from gateway.throttling import UNLIMITED, Throttle
 from projections import sessions, users
 
-SOCKETS = re.compile(r"/api/v1/ws(?:/[0-9A-Fa-f-]{36})?")
 # Routes that hash a password.
 HASHING: frozenset[tuple[str, str]] = frozenset(
     {
@@ -38,8 +40,17 @@ HASHING: frozenset[tuple[str, str]] = frozenset(
         ("PUT", "/api/v1/auth/password"),
     }
 )
+# What pages of listed origins may read of an answer, and send.
+EXPOSED = (
+    b"Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Hansard-Position, Idempotency-Replayed, Last-Modified, "
+    b"X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
+)
+TAKEN = (
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
+    b"If-Range, Range, Hansard-After, Hansard-Reason, X-Request-Id, traceparent"
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+REQUEST_ID = re.compile(rb"[A-Za-z0-9\-_.:/+=]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 RELOAD_SECONDS = 10.0
@@ -97,6 +108,7 @@ class Door:
     def __init__(
         self,
         app: ASGIApp,
+        routes: Routes,
         known: Sessions,
         origins: tuple[str, ...],
         answered: Answered,
@@ -111,6 +123,7 @@ class Door:
         self._refusals = refusals
         self._passwords = passwords
         self._app = app
+        self._routes = routes
         self._known = known
         self._answered = answered
         self._throttle = throttle
@@ -128,9 +141,10 @@ class Door:
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
         send = completed(send, is_secure)
-        is_refused = self._tls_only and not is_secure and scope["path"] not in UNLIMITED
+        route = self._routes.of(scope)
+        is_refused = self._tls_only and not is_secure and route not in UNLIMITED
         if scope["type"] == "websocket":
-            await self._connect(scope, receive, send, is_refused)
+            await self._connect(scope, receive, send, is_known=route is not None, is_refused=is_refused)
             return
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, **_trace(headers))
@@ -139,24 +153,30 @@ class Door:
         if scope["method"] == "OPTIONS" and origin and b"access-control-request-method" in headers:
             await _preflight(send, allowed)
             return
-        outward = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
+        if scope["method"] == "HEAD":
+            send = bodiless(send)
+            if route is not None:
+                scope = {**scope, "method": route.method}  # a copy: the server goes by its own
+        outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
+        if scope["method"] in ("GET", "HEAD") and (tags := headers.get(b"if-none-match")) is not None:
+            outward = conditional(outward, tags.decode("latin-1"))
         access: Access | None = None
-        refused: Refused | None = None
-        asked = (scope["method"], _path(scope))
-        if asked in HASHING and self._passwords.is_full:
+        refused: Refused | problems.Problem | None = None
+        if route in HASHING and self._passwords.is_full_for(of_address(address)):
             # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
             await _refuse(outward, Busy(), request_id)
             return
         if is_refused:
             refused = PlainConnection()
-        elif asked not in PUBLIC:
+        elif route not in PUBLIC:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
                 refused = refusal
-                access = None
+            else:
+                refused = None if is_canonical(scope) else problems.not_found()
         # Whoever is not known is limited by address: guessing tokens is a request as well.
-        allowance = await self._throttle.take(scope, access)
+        allowance = await self._throttle.take(scope, route, access)
         if not allowance.ok:
             refused = Limited(allowance.retry_after_seconds)
         if refused is not None:
@@ -165,7 +185,7 @@ class Door:
             return
         await self._app(scope, receive, outward)
 
-    async def _connect(self, scope: Any, receive: Any, send: Any, is_refused: bool) -> None:
+    async def _connect(self, scope: Any, receive: Any, send: Any, *, is_known: bool, is_refused: bool) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
         allowance = await self._throttle.take_connect(scope)
         refused: Refused | None = None
@@ -177,7 +197,7 @@ class Door:
         if refused is not None:
             problem = problems.problem_of(refused)
             self._refusals.note(problem.status, refused.code, None, scope["client"][0] if scope["client"] else None)
-        elif SOCKETS.fullmatch(_path(scope)) is None:
+        elif not is_known:
             problem = problems.Problem(404, "route.not_found", "There is no socket at this address.")
         else:
             await self._app(scope, receive, send)
@@ -186,11 +206,6 @@ class Door:
         await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
         body = problems.rendered(problem, scope["state"]["request_id"])
         await send({"type": "websocket.http.response.body", "body": body})
-
-
-def _path(scope: Any) -> str:
-    """Return the path as it was written."""
-    return str(scope.get("raw_path", scope["path"].encode()).split(b"?")[0].decode("latin-1"))
 
 
 def bearer(headers: dict[bytes, bytes]) -> str:
@@ -226,7 +241,7 @@ class _Outward:
                 (b"access-control-allow-origin", origin),
                 (
                     b"access-control-expose-headers",
-                    b"ETag, Hansard-Position, Idempotency-Replayed, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+                    EXPOSED,
                 ),
                 (b"vary", b"Origin"),
             ]
@@ -262,7 +277,7 @@ async def _linger(receive: Any) -> None:
                 left -= len(message["body"])
 
 
-async def _refuse(send: Any, refusal: Refused, request_id: str) -> None:
+async def _refuse(send: Any, refusal: Refused | problems.Problem, request_id: str) -> None:
     problem = problems.problem_of(refusal)
     body = problems.rendered(problem, request_id)
     headers = [*_problem_headers(problem), (b"content-length", str(len(body)).encode())]
@@ -280,11 +295,10 @@ async def _preflight(send: Any, origin: bytes | None) -> None:
     if origin:
         headers += [
             (b"access-control-allow-origin", origin),
-            (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+            (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
             (
                 b"access-control-allow-headers",
-                b"Authorization, Content-Type, Idempotency-Key, If-Match, Hansard-After, Hansard-Reason, X-Request-Id, "
-                b"traceparent",
+                TAKEN,
             ),
             (b"access-control-max-age", b"600"),
         ]

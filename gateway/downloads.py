@@ -17,6 +17,7 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from domain.ports import Blobs
+from gateway.preconditions import knows
 from gateway.problems import Problem
 
 INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -24,7 +25,6 @@ INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 NAMED = INLINE | {"application/pdf", "text/plain", "application/zip", "audio/mpeg", "video/mp4", "application/ogg"}
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 STRONG_TAG = re.compile(r'(?<!W/)"[^"]*"')
-ENTITY_TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 class Content(Struct, frozen=True):
@@ -98,8 +98,7 @@ def _is_expected(request: Request[Any, Any, Any], content: Content) -> bool:
 def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:
     """Whether the client has it already (RFC 9110 13.2.2: If-None-Match beats If-Modified-Since)."""
     if (tags := request.headers.get("if-none-match")) is not None:
-        known = [tag.removeprefix("W/") for tag in ENTITY_TAG.findall(tags)]
-        return tags.strip() == "*" or content.etag in known
+        return knows(tags, content.etag)
     since = _time(request.headers.get("if-modified-since"))
     return since is not None and content.modified_at.replace(microsecond=0) <= since
 
@@ -107,8 +106,10 @@ def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:
 def _part(request: Request[Any, Any, Any], content: Content) -> tuple[int, int] | None:
     """Return start and length of the range asked for; None: the whole. Several ranges are answered by the whole.
 
-    Raises 416 where nothing of it is there.
+    Raises 416 where nothing of it is there. A range is of a GET alone (RFC 9110 14.2).
     """
+    if request.method != "GET":
+        return None
     found = RANGE.fullmatch(request.headers.get("range", "").strip())
     if found is None or not (found[1] or found[2]) or not _if_range(request, content):
         return None

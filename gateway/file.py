@@ -17,6 +17,7 @@ from domain.facts import Caller
 from domain.file import FileReceived
 from domain.ids import FileId, RoomId
 from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable, TasksUnavailable
+from domain.quotas import of_address
 from domain.refusals import FileNotFound, FilePending, QuotaExceeded
 from domain.shown import FileStatus, Scan
 from domain.tasks import ScanFile
@@ -78,8 +79,8 @@ async def upload(
     require_key(request)
     await _take_bytes(request, house, caller)
     bytes_max = house.terms.upload_bytes_max
-    with house.uploads.place(me(caller)):
-        async with receiving(request, house.blobs.staging(), bytes_max=bytes_max) as received:
+    with house.uploads.take(me(caller), of_address(caller.address)) as slot:
+        async with receiving(request, house.blobs.staging(), slot, bytes_max=bytes_max) as received:
             outcome, file_id = await _receive(request, house, caller, received, for_room)
     fact = outcome.fact(FileReceived)
     if fact is not None:

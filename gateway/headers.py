@@ -33,3 +33,12 @@ def completed(send: Any, is_secure: bool) -> Any:
         await send(message)
 
     return add
+
+
+def bodiless(send: Any) -> Any:
+    """Return a `send` for HEAD: what GET is answered, to the last header, without its body (RFC 9110 9.3.2)."""
+
+    async def drop(message: Any) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return drop

@@ -16,7 +16,7 @@ from gateway.post import Post
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
-from gateway.uploads import Intakes
+from gateway.upload_slots import UploadSlots
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,5 @@ class House:
     now: Clock
     post: Post
     refusals: Refusals
-    uploads: Intakes = field(default_factory=Intakes)
+    uploads: UploadSlots = field(default_factory=UploadSlots)
     answered: Answered = field(default_factory=Answered)

@@ -32,7 +32,7 @@ from domain.text import check_email, fold_email
 from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
-from gateway.passwords import Email, NewPassword, account_of, require_good
+from gateway.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good
 
 LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
 TEXTS: dict[Purpose, tuple[str, str]] = {
@@ -79,9 +79,17 @@ async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: 
 
 @post("/auth/password/forgot", status_code=202)
 async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
-    """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has."""
+    """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
+
+    Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
+    """
     check_email(data.email)
-    await throttling.take(house.limits, request.scope, of_email(fold_email(data.email)), house.terms.quotas.mails)
+    folded, mails = fold_email(data.email), house.terms.quotas.mails
+    allowance = await house.limits.take(of_email(folded, "reset"), mails)
+    if not allowance.ok and (await account_in_time(house, data.email, caller))[1]:
+        allowance = await house.limits.take(of_email(folded, "reset at home"), mails)
+    throttling.tell(request.scope, allowance)
+    throttling.require(allowance)
     house.post.put(partial(_remind, house, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
@@ -95,7 +103,7 @@ async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt 
     if letter is None or account is None or letter.secret_hash != secret_hash:
         raise BadLetter(pointer="/token")
     password = require_good(house, data.password, account.email, account.username)
-    hashed = await house.passwords.hash(password)
+    hashed = await hash_for(house, password, account.email, caller)
     outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
@@ -116,13 +124,13 @@ async def write_letter(house: House, user_id: UserId, email: str, purpose: Purpo
 
 async def tell_owner(house: House, email: str) -> None:
     """Tell who has an account that somebody tried to register with its address; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold_email(email)), house.terms.quotas.mails)).ok:
+    if (await house.limits.take(of_email(fold_email(email), "registered"), house.terms.quotas.mails)).ok:
         await house.post.send(Mail(email, *REGISTERED_ALREADY))
 
 
 async def verify_again(house: House, user_id: UserId, email: str, caller: Caller) -> None:
     """Send another letter to who logs in before confirming; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold_email(email)), house.terms.quotas.mails)).ok:
+    if (await house.limits.take(of_email(fold_email(email), "verify"), house.terms.quotas.mails)).ok:
         await write_letter(house, user_id, email, "verify_email", caller)
 
 

@@ -20,7 +20,7 @@ from domain.ports import RecordUnavailable
 from gateway import asyncapi
 from gateway.answers import shown
 from gateway.house import House
-from gateway.problems import Problem
+from gateway.problems import not_found
 from gateway.schema import documented
 from projections import checkpoints
 
@@ -97,7 +97,7 @@ async def ready(house: House) -> Response[dict[str, Any]]:
 async def metrics(house: House) -> Response[str]:
     """Return figures in the text format of Prometheus."""
     if not house.terms.metrics_on:
-        raise Problem(404, "route.not_found", "There is nothing at this address.")
+        raise not_found()
     head = await house.record.head()
     groups = await checkpoints.every(house.db)
     text = "".join((
@@ -156,7 +156,7 @@ def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
 
 def _require_schema(house: House) -> None:
     if not house.terms.schema_on:
-        raise Problem(404, "route.not_found", "There is nothing at this address.")
+        raise not_found()
 
 
 def _metric(name: str, kind: str, samples: Iterable[tuple[str, int]]) -> str:

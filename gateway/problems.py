@@ -94,6 +94,11 @@ def record_changed(detail: str = "This position is of another record, or beyond 
     return Problem(409, "record_changed", detail)
 
 
+def not_found() -> Problem:
+    """Return the answer where no route is."""
+    return Problem(404, "route.not_found", "There is nothing at this address.")
+
+
 def behind(written: int | None = None) -> Problem:
     """Return the answer where the read tables lag; `written` is the position of a write that was accepted even so."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -137,7 +142,7 @@ def problem_of(error: Exception) -> Problem:
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         case NotFoundException():
-            return Problem(404, "route.not_found", "There is nothing at this address.")
+            return not_found()
         case MethodNotAllowedException():
             return Problem(405, "route.method_not_allowed", "This address does not take this method.")
         case HTTPException() if error.status_code < 500:

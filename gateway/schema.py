@@ -164,7 +164,7 @@ def _complete(path: str, method: str, handler: HTTPRouteHandler, operation: Json
     answers = _answers(path, method, handler, shapes)
     for status in sorted(_refused_with(path, method, operation, is_public=is_public)):
         answers.setdefault(str(status), _problem(status))
-    if path not in UNLIMITED:
+    if (method, path) not in UNLIMITED:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(RATE_LIMIT)
     operation["responses"] = answers
@@ -198,7 +198,7 @@ def _refused_with(path: str, method: str, operation: Json, *, is_public: bool) -
     """Return the statuses of an operation's problems. A query parameter that is not known is 422 everywhere."""
     is_of_api, has_body = path.startswith("/api/"), "requestBody" in operation
     found = {422, 503} if is_of_api else {422}
-    if path not in UNLIMITED:
+    if (method, path) not in UNLIMITED:
         found.add(429)
     if not is_public:
         found |= {401, 403, 404, 409}

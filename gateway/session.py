@@ -17,7 +17,7 @@ from domain.facts import Caller
 from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
-from domain.quotas import of_email
+from domain.quotas import of_email, of_email_at, of_session
 from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
 from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
@@ -27,7 +27,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import verify_again
 from gateway.pages import Page
-from gateway.passwords import NewPassword, account_in_time, matching_form, require_good
+from gateway.passwords import NewPassword, account_in_time, hash_for, matching_form, require_good
 from gateway.requests import idempotency_key
 from projections import sessions
 from projections.sessions import SessionRow
@@ -75,12 +75,21 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
 
     Every try takes one of the account's wrong passwords, and a right one gives it back: so tries side by side are no
-    more than tries one after the other. Live sessions know nothing of it.
+    more than tries one after the other. Strangers have so many together, and each address where the account was logged in
+    of late has as many of its own: guessing does not lock the owner out. Live sessions know nothing of it.
     """
-    whose, guesses = of_email(fold_email(data.email)), house.terms.quotas.wrong_passwords
+    account, is_known = await account_in_time(house, data.email, caller)
+    folded = fold_email(data.email)
+    whose = of_email_at(folded, caller.address) if is_known else of_email(folded)
+    guesses = house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
-    account = await account_in_time(house, data.email)
-    matching = await matching_form(house, data.password, account.password_hash if account else None)
+    try:
+        matching = await matching_form(
+            house, data.password, account.password_hash if account else None, data.email, caller
+        )
+    except Busy:
+        await house.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
+        raise
     if account is None or matching is None:
         raise BadCredentials
     if not account.is_active and (refusal := as_whom("session.open", "deactivated")) is not None:
@@ -149,16 +158,16 @@ async def end_session(session_id: UUID, house: House, caller: Caller) -> Respons
 async def change_password(
     request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
 ) -> Response[None]:
-    """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do."""
-    assert caller.user_id, "the door lets no stranger here"
+    """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do, by session."""
+    assert caller.user_id and caller.session_id, "the door lets no stranger here"
     account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
     password = require_good(house, data.new_password, account.email, account.username, field="new_password")
-    whose, guesses = of_email(fold_email(account.email)), house.terms.quotas.wrong_passwords
+    whose, guesses = of_session(caller.session_id), house.terms.quotas.wrong_passwords
     await throttling.take(house.limits, request.scope, whose, guesses)
-    if await matching_form(house, data.current_password, account.password_hash) is None:
+    if await matching_form(house, data.current_password, account.password_hash, account.email, caller) is None:
         raise WrongPassword(pointer="/current_password")
     await house.limits.give_back(whose, guesses)
-    hashed = await house.passwords.hash(password)
+    hashed = await hash_for(house, password, account.email, caller)
     outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
@@ -184,7 +193,7 @@ async def _rehashed(house: House, account: Account, matching: str, caller: Calle
     password = normalised(matching)
     if matching == password and not house.passwords.is_outdated(account.password_hash):
         return account
-    hashed = await house.passwords.hash(password)
+    hashed = await hash_for(house, password, account.email, caller)
     outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)
     return outcome.folded(ACCOUNT, account.user_id).state or account
 

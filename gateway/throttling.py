@@ -1,11 +1,11 @@
 """Throttling: which quotas a request takes, and what is told of them (IETF draft-ietf-httpapi-ratelimit-headers).
 
-`QUOTAS` is the table: what a route takes beside `requests`, which every limited route takes. A person's requests are
-theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the routes take themselves.
+`QUOTAS` is the table: what a route takes beside `requests`, which every request takes but those of `UNLIMITED`. A
+person's requests are theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the
+routes take themselves.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -13,18 +13,17 @@ from domain.ports import Access, Allowance, Limits, Standing
 from domain.quotas import Quota, Quotas, of_address, of_user
 from domain.refusals import Limited
 
-ROOM_MESSAGES = re.compile(r"/api/v1/rooms/[^/]+/messages")
-UNLIMITED = frozenset({"/livez", "/readyz", "/metrics"})
-# Method, path (a text: exactly it), names of quotas.
-QUOTAS: tuple[tuple[str, str | re.Pattern[str], tuple[str, ...]], ...] = (
-    ("POST", "/api/v1/auth/register", ("registrations",)),
-    ("POST", "/api/v1/auth/login", ("logins",)),
-    ("POST", "/api/v1/auth/verify-email", ("logins",)),
-    ("POST", "/api/v1/auth/password/forgot", ("logins",)),
-    ("POST", "/api/v1/auth/password/reset", ("logins",)),
-    ("POST", ROOM_MESSAGES, ("sends",)),
-    ("POST", "/api/v1/files/upload", ("uploads",)),
-)
+UNLIMITED = frozenset({("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")})
+# By the route that answers (`gateway/matching.py`): names of quotas.
+QUOTAS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/api/v1/auth/register"): ("registrations",),
+    ("POST", "/api/v1/auth/login"): ("logins",),
+    ("POST", "/api/v1/auth/verify-email"): ("logins",),
+    ("POST", "/api/v1/auth/password/forgot"): ("logins",),
+    ("POST", "/api/v1/auth/password/reset"): ("logins",),
+    ("POST", "/api/v1/rooms/{room_id}/messages"): ("sends",),
+    ("POST", "/api/v1/files/upload"): ("uploads",),
+}
 POLICIES_TOLD_MAX = 8
 
 
@@ -35,14 +34,12 @@ class Throttle:
         self._limits = limits
         self._quotas = quotas
 
-    async def take(self, scope: Any, access: Access | None) -> Allowance:
-        """Take what a request costs. What is told of it is kept in the scope's state."""
-        if scope["path"] in UNLIMITED:
+    async def take(self, scope: Any, route: tuple[str, str] | None, access: Access | None) -> Allowance:
+        """Take what a request for a route costs (None: for none). What is told of it is kept in the scope's state."""
+        if route in UNLIMITED:
             return Allowance()
-        asked = [self._quotas.requests]
-        for method, path, names in QUOTAS:
-            if method == scope["method"] and _matches(path, scope["path"]):
-                asked += [getattr(self._quotas, name) for name in names]
+        names = QUOTAS.get(route, ()) if route else ()
+        asked = [self._quotas.requests, *(getattr(self._quotas, name) for name in names)]
         allowance = await self._limits.take(whose(scope, access), *asked)
         tell(scope, allowance)
         return allowance
@@ -85,7 +82,3 @@ def headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
     policies = ", ".join(f'"{s.quota.name}";q={s.quota.burst};w={ceil(s.quota.window_seconds)}' for s in told)
     state = ", ".join(f'"{s.quota.name}";r={s.remaining};t={ceil(s.full_in_seconds)}' for s in told)
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", state.encode())]
-
-
-def _matches(path: str | re.Pattern[str], asked: str) -> bool:
-    return path == asked if isinstance(path, str) else path.fullmatch(asked) is not None

@@ -6,10 +6,8 @@ that goes away or falls silent) takes what was gathered with it.
 
 import asyncio
 import os
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkstemp
@@ -22,46 +20,18 @@ from multipart import MultipartError, MultipartSegment, ParserLimitReached, Push
 
 from adapters.content_types import HEAD_BYTES, kind_of
 from domain.file import file_name
-from domain.ids import UserId
 from domain.limits import (
     UPLOAD_BYTES_A_SECOND_MIN,
     UPLOAD_CHUNK_BYTES,
     UPLOAD_HEADER_BYTES_MAX,
-    UPLOAD_IDLE_SECONDS,
     UPLOAD_OVERHEAD_BYTES_MAX,
-    UPLOADS_AT_ONCE_MAX,
-    UPLOADS_OF_USER_MAX,
+    UPLOAD_SHORT_BYTES_A_SECOND_MIN,
 )
 from domain.ports import BlobsUnavailable
-from domain.refusals import Busy, TooManyUploads
 from gateway.problems import FieldError, Problem
+from gateway.upload_slots import UploadSlot
 
 FIELD = "file"
-
-
-class Intakes:
-    """The places for uploads in one gateway: so many in all, and of one person a few."""
-
-    def __init__(self, *, at_once: int = UPLOADS_AT_ONCE_MAX, of_user: int = UPLOADS_OF_USER_MAX) -> None:
-        self._left = at_once
-        self._of_user = of_user
-        self._taken: Counter[UserId] = Counter()
-
-    @contextmanager
-    def place(self, user_id: UserId) -> Iterator[None]:
-        """Take a place for a block. Raises `Busy`, and `TooManyUploads` for who has enough of them."""
-        if self._taken[user_id] >= self._of_user:
-            raise TooManyUploads(1.0)
-        if self._left == 0:
-            raise Busy
-        self._left -= 1
-        self._taken[user_id] += 1
-        try:
-            yield
-        finally:
-            self._left += 1
-            self._taken[user_id] -= 1
-            self._taken += Counter()  # forget whoever has none
 
 
 class Received(Struct, frozen=True):
@@ -75,7 +45,9 @@ class Received(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def receiving(request: Request[Any, Any, Any], staging: Path, *, bytes_max: int) -> AsyncIterator[Received]:
+async def receiving(
+    request: Request[Any, Any, Any], staging: Path, slot: UploadSlot, *, bytes_max: int
+) -> AsyncIterator[Received]:
     """Take the request's one file. Raises `Problem`: 400 no multipart, 408, 413, 415, 422."""
     boundary = _boundary(request)
     length = request.headers.get("content-length", "")
@@ -85,7 +57,8 @@ async def receiving(request: Request[Any, Any, Any], staging: Path, *, bytes_max
     try:
         with os.fdopen(handle, "wb") as file:
             intake = _Intake(file, bytes_max)
-            await _take(request, boundary, intake)
+            await _take(request, boundary, intake, slot)
+        slot.whole()
         if intake.size_bytes == 0:
             raise _field("/file", "file.empty", "This file is empty.")
         yield Received(
@@ -111,7 +84,6 @@ class _Intake:
         self.head = b""
         self.digest = sha256()
         self.begun = self.ended = False
-        self.begun_at = time.monotonic()
         self._file = file
         self._bytes_max = bytes_max
         self._gathered = bytearray()
@@ -135,11 +107,6 @@ class _Intake:
         if len(self._gathered) >= UPLOAD_CHUNK_BYTES:
             await self.flush()
 
-    def seconds_left(self) -> float:
-        """Return how long its next piece may take: not for ever, and on the whole it has to come on."""
-        allowed = UPLOAD_IDLE_SECONDS + self.size_bytes / UPLOAD_BYTES_A_SECOND_MIN
-        return min(UPLOAD_IDLE_SECONDS, allowed - (time.monotonic() - self.begun_at))
-
     async def flush(self) -> None:
         chunk, self._gathered = bytes(self._gathered), bytearray()
         if len(self.head) < HEAD_BYTES:
@@ -154,7 +121,7 @@ class _Intake:
         self.digest.update(chunk)
 
 
-async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake) -> None:
+async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake, slot: UploadSlot) -> None:
     parser = PushMultipartParser(
         boundary, max_header_size=UPLOAD_HEADER_BYTES_MAX, max_header_count=8, max_segment_count=2
     )
@@ -162,7 +129,8 @@ async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake)
     chunks = aiter(request.stream())
     try:
         while not parser.closed:
-            chunk = await _next(chunks, intake.seconds_left())
+            chunk = await _next(chunks, slot)
+            slot.add(len(chunk))
             before = intake.size_bytes
             for event in parser.parse(chunk):
                 match event:
@@ -184,13 +152,19 @@ async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake)
     await intake.flush()
 
 
-async def _next(chunks: AsyncIterator[bytes], seconds: float) -> bytes:
+async def _next(chunks: AsyncIterator[bytes], slot: UploadSlot) -> bytes:
     """Return the next piece of the body, b"" at its end. Raises `Problem` for clients that go away or are too slow."""
     try:
-        async with asyncio.timeout(seconds):
-            return await anext(chunks, b"")
+        if (seconds := slot.seconds_left()) <= 0:
+            raise TimeoutError
+        async with asyncio.timeout(seconds) as timeout:
+            with slot.waiting(timeout):
+                return await anext(chunks, b"")
     except TimeoutError:
-        detail = f"The upload came too slowly: {UPLOAD_BYTES_A_SECOND_MIN:,} bytes a second are expected on average."
+        detail = (
+            f"The upload came too slowly: {UPLOAD_BYTES_A_SECOND_MIN:,} bytes a second are expected on average, "
+            f"and {UPLOAD_SHORT_BYTES_A_SECOND_MIN:,} while many upload."
+        )
         raise Problem(408, "body.timeout", detail, headers={"Connection": "close"}) from None
     except HTTPException:
         raise Problem(400, "body.broken_off", "The upload was broken off.") from None

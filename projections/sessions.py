@@ -15,6 +15,10 @@ SELECT_LIVE = """
     SELECT id, created_at, coalesce(refreshed_at, created_at), expires_at, address, agent FROM read.sessions
     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC
 """
+SELECT_ADDRESSES = """
+    SELECT address FROM read.sessions WHERE user_id = $1 AND created_at > $2 AND address IS NOT NULL
+    ORDER BY created_at DESC LIMIT $3
+"""
 SELECT_ENDED = "SELECT id FROM read.sessions WHERE ended_at > $1"
 
 SESSIONS = Table(
@@ -46,6 +50,11 @@ class SessionRow(Struct, frozen=True):
 async def live(db: Db, user_id: UserId, now: datetime) -> list[SessionRow]:
     """Return a person's sessions that have neither ended nor expired, the newest first."""
     return await db.all(SessionRow, SELECT_LIVE, user_id, now)
+
+
+async def addresses(db: Db, user_id: UserId, since: datetime, *, sessions_max: int) -> list[str]:
+    """Return from where a person's sessions of late come, the newest first; those that have ended too."""
+    return await db.all(str, SELECT_ADDRESSES, user_id, since, sessions_max)
 
 
 async def ended_since(db: Db, moment: datetime) -> set[SessionId]:

@@ -157,11 +157,9 @@ class Settings:
 
     @property
     def quotas(self) -> Quotas:
-        """The set that `limits` names, with the single limits that are given; `off` has none at all."""
+        """The set that `limits` names, with the single limits that are given, beside `off` too."""
         given = {
-            name: _quota(name, text)
-            for name in Quotas.__struct_fields__
-            if self.limits != "off" and (text := getattr(self, f"limit_{name}"))
+            name: _quota(name, text) for name in Quotas.__struct_fields__ if (text := getattr(self, f"limit_{name}"))
         }
         return replace(SETS[self.limits], **given)
 

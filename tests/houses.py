@@ -135,8 +135,9 @@ class NoMails:
 class Gateway:
     """A gateway on a port of loopback."""
 
-    def __init__(self, house: House, port: int) -> None:
+    def __init__(self, house: House, port: int, door: Any = None) -> None:
         self.house = house
+        self.door = door
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
         self._clients: list[httpx.AsyncClient] = []
@@ -277,12 +278,13 @@ async def gateway(
         )
         port = free_port()
         stop = asyncio.Event()
+        door = create_app(house)
         serving = asyncio.create_task(
-            serve(create_app(house), listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
+            serve(door, listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
             async with running(hub.run(), house.post.run()):
-                made = Gateway(house, port)
+                made = Gateway(house, port, door)
                 yield made
                 await made.close()
                 stop.set()

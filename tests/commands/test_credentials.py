@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.database import Database
-from adapters.passwords import WAITING_MAX, Argon2Passwords
+from adapters.passwords import AT_ONCE_MAX, WAITING_MAX, Argon2Passwords
 from adapters.tokens import EdDsaTokens, KeyNotRetired, Keys, SigningKey
 from adapters.vault import Master, MasterKeyWrong
 from domain.ids import SessionId, UserId
@@ -215,6 +215,9 @@ def test_a_refresh_token_made_of_a_key_is_made_again_by_the_same_and_by_nothing_
     assert asked.hash not in {other.hash for other in others}
 
 
+HERE = {"address": "address 192.0.2.1", "account": "email ada@example.com"}
+
+
 @pytest.fixture
 def passwords() -> Any:
     with Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1) as made:
@@ -222,24 +225,34 @@ def passwords() -> Any:
 
 
 async def test_a_password_is_kept_as_a_salted_hash_and_matches_itself_only(passwords: Argon2Passwords) -> None:
-    hashed = await passwords.hash("correct horse")
+    hashed = await passwords.hash("correct horse", **HERE)
     assert hashed.startswith("$argon2id$") and "horse" not in hashed
-    assert hashed != await passwords.hash("correct horse")
-    assert await passwords.verify("correct horse", hashed)
+    assert hashed != await passwords.hash("correct horse", **HERE)
+    assert await passwords.verify("correct horse", hashed, **HERE)
     for wrong in ("", "Correct horse", "correct horse ", "correct hors"):
-        assert not await passwords.verify(wrong, hashed)
+        assert not await passwords.verify(wrong, hashed, **HERE)
     long = "ä" * 512
-    assert not await passwords.verify(long[:-1], await passwords.hash(long)), "nothing is cut off"
+    assert not await passwords.verify(long[:-1], await passwords.hash(long, **HERE), **HERE), "nothing is cut off"
 
 
 @pytest.mark.parametrize("hashed", [None, "", "no hash", "$argon2id$v=19$broken"])
 async def test_no_hash_matches_nothing(passwords: Argon2Passwords, hashed: str | None) -> None:
-    assert not await passwords.verify("no account has this password", hashed)
+    assert not await passwords.verify("no account has this password", hashed, **HERE)
 
 
 async def test_hashing_never_stops_the_loop_and_what_waits_is_bounded(passwords: Argon2Passwords) -> None:
-    work: list[Callable[[], Any]] = [lambda: passwords.hash("x")] * (WAITING_MAX + 10)
+    work: list[Callable[[], Any]] = [lambda: passwords.hash("x", **HERE)] * (WAITING_MAX + 10)
     answers = await asyncio.gather(*(each() for each in work), return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) == WAITING_MAX
     assert sum(isinstance(answer, Busy) for answer in answers) == 10
-    assert await passwords.hash("x"), "and afterwards there is room again"
+    assert await passwords.hash("x", **HERE), "and afterwards there is room again"
+
+
+async def test_who_goes_away_while_they_wait_or_are_served_keeps_no_place(passwords: Argon2Passwords) -> None:
+    tasks = [asyncio.create_task(passwords.hash("x", **HERE)) for _ in range(WAITING_MAX)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    again = await asyncio.gather(*(passwords.hash("x", **HERE) for _ in range(WAITING_MAX - AT_ONCE_MAX)))
+    assert all(again) and not passwords.is_full_for("another")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from uuid import uuid4
 
@@ -12,10 +12,8 @@ import pytest
 import pytest_asyncio
 
 from domain.file import FILE, FileReceived
-from domain.ids import FileId, UserId
+from domain.ids import FileId
 from domain.limits import LINGER_BYTES, UPLOADS_OF_USER_MAX
-from domain.refusals import Busy, TooManyUploads
-from gateway.uploads import Intakes
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
 from tests.houses import Gateway, Person, deployment, running, until
@@ -203,7 +201,7 @@ async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[async
 
 async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never silent for long; but what comes is no upload."""
-    monkeypatch.setattr("gateway.uploads.UPLOAD_IDLE_SECONDS", 0.4)
+    monkeypatch.setattr("gateway.upload_slots.UPLOAD_IDLE_SECONDS", 0.4)
     async with begun_upload(house, await house.person()) as (reader, writer):
 
         async def drip() -> None:
@@ -232,22 +230,8 @@ async def test_nobody_alone_takes_all_the_places_for_uploads(house: Gateway) -> 
     await ada.upload(b"one more")
 
 
-async def test_places_are_so_many_in_all_and_are_given_back() -> None:
-    places = Intakes(at_once=3, of_user=2)
-    ada, ben = UserId(uuid4()), UserId(uuid4())
-    for _ in range(2):
-        with ExitStack() as stack:
-            for _ in range(2):
-                stack.enter_context(places.place(ada))
-            with pytest.raises(TooManyUploads), places.place(ada):
-                pass
-            stack.enter_context(places.place(ben))
-            with pytest.raises(Busy), places.place(ben):
-                pass
-
-
 async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.uploads.UPLOAD_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.upload_slots.UPLOAD_IDLE_SECONDS", 0.2)
     ada = await house.person()
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(

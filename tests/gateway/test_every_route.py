@@ -184,7 +184,7 @@ async def test_without_a_token_no_spelling_of_any_route_opens_it(house: Gateway)
                 status, head_of, body = await connection.ask(mutated)
                 where = f"{name}: {mutated.method} {mutated.target} {mutated.headers} -> {status} {body[:200]!r}"
                 assert b"CANARY" not in head_of + body, where
-                if (mutated.method, path_of(mutated.target)) in PUBLIC:
+                if (mutated.method.replace("HEAD", "GET"), path_of(mutated.target)) in PUBLIC:
                     assert status not in (500, 502), where
                     continue
                 assert status == 401 or is_unreadable(mutated, status, body), where

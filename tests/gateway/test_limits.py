@@ -1,7 +1,6 @@
 """Limits at the door: what is limited, what is said of it, and whose address is believed."""
 
 import asyncio
-from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -12,8 +11,6 @@ from websockets.exceptions import InvalidStatus
 
 from domain.quotas import OFF, STRICT, Quota
 from gateway.address import Proxies
-from gateway.app import API
-from gateway.throttling import QUOTAS
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import PASSWORD, gateway
 
@@ -187,18 +184,3 @@ def test_the_client_is_the_first_from_the_right_that_is_no_listed_proxy(
     assert Proxies((), header).client({"client": None, "headers": headers}) is None
     mapped = {"client": (f"::ffff:{PEER}", 1), "headers": headers}
     assert (proxies.client(mapped), Proxies((), header).client(mapped)) == (expected, PEER)
-
-
-def test_every_line_of_the_table_is_of_a_route() -> None:
-    routes = {
-        (method, f"/api/v1{path}")
-        for route in API
-        for path in route.paths
-        for method in getattr(route, "http_methods", ())
-    }
-    there: Callable[[str, Any], bool] = lambda method, path: any(  # noqa: E731
-        method == known and (path == of if isinstance(path, str) else path.fullmatch(of.replace("{room_id:uuid}", "x")))
-        for known, of in routes
-    )
-    missing = [(method, path) for method, path, _ in QUOTAS if not there(method, path)]
-    assert missing in ([], [("POST", "/api/v1/files/upload")]), "the upload's place is kept until it is there"

@@ -1,0 +1,43 @@
+"""Hashing gives way to who talks, and still gets its share where the machine is busy with something else."""
+
+import asyncio
+import os
+import sys
+import time
+from statistics import median
+
+import pytest
+
+from adapters.passwords import Argon2Passwords
+
+HASHES = 5
+
+
+async def took(passwords: Argon2Passwords) -> float:
+    """Return the seconds that a hash takes, in the middle."""
+    times = []
+    for _ in range(HASHES):
+        began = time.perf_counter()
+        await passwords.hash("x", address="here", account="mine")
+        times.append(time.perf_counter() - began)
+    return median(times)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors are chosen on Linux only")
+async def test_a_hash_beside_a_busy_process_takes_a_few_times_as_long_and_does_not_starve() -> None:
+    """On one processor, with a neighbour of the same session that never rests: with SCHED_IDLE it took 500 times as long."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        with Argon2Passwords(memory_kib=19_456, time_cost=2, parallelism=1) as passwords:
+            alone = await took(passwords)
+            neighbour = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+            try:
+                async with asyncio.timeout(60):
+                    beside = await took(passwords)
+            finally:
+                neighbour.kill()
+                await neighbour.wait()
+    finally:
+        os.sched_setaffinity(0, before)
+    assert beside < 25 * alone, f"{alone:.3f} s alone, {beside:.3f} s beside a busy process"

@@ -1,0 +1,180 @@
+"""Guessing and flooding: what an attacker's tries cost the owner of an account, and everybody else. Nothing but time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from uuid import uuid4
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from adapters.passwords import WAITING_MAX, Argon2Passwords
+from domain.quotas import STRICT
+from gateway.address import Proxies
+from tests.gateway.test_bad_input import assert_problem
+from tests.gateway.test_letters import Box
+from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, until
+
+PROXIES = Proxies((ip_network("127.0.0.0/8"),))
+HOME, ELSEWHERE = "203.0.113.1", "198.51.100.7"
+
+
+def at(house: Gateway, address: str, token: str | None = None) -> httpx.AsyncClient:
+    """Return a client whose requests come from this address."""
+    return house.client(token, **{"X-Forwarded-For": address})
+
+
+@pytest.mark.parametrize("victims_address", [HOME, ELSEWHERE], ids=["another address", "the same address"])
+async def test_a_token_that_floods_the_queue_for_hashing_keeps_nobody_else_from_logging_in(
+    database_url: str, redis_url: str, victims_address: str
+) -> None:
+    with Argon2Passwords(memory_kib=16_384, time_cost=1, parallelism=1) as dear:
+        async with gateway(database_url, redis_url, proxies=PROXIES) as house:
+            ada, eve = await house.person(), await house.person()
+            object.__setattr__(house.house, "passwords", dear)
+            object.__setattr__(house.door, "_passwords", dear)
+            attacker = at(house, ELSEWHERE, eve.token)
+            body = {"current_password": "wrong wrong", "new_password": PASSWORD}
+            refused = 0
+
+            async def flood() -> None:
+                nonlocal refused
+                while True:
+                    answer = await attacker.put("/auth/password", json=body)
+                    refused += answer.status_code == 503
+
+            floods = [asyncio.create_task(flood()) for _ in range(WAITING_MAX + 16)]
+
+            async def is_full() -> bool:
+                return refused > 0
+
+            try:
+                await until(is_full)
+                login = {"email": ada.email, "password": PASSWORD}
+                answers = [await at(house, victims_address).post("/auth/login", json=login) for _ in range(4)]
+            finally:
+                for each in floods:
+                    each.cancel()
+                await asyncio.gather(*floods, return_exceptions=True)
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
+GUESSED = replace(STRICT, logins=None, registrations=None, requests=None)
+WRONG = "wrong wrong"
+NEW = "another horse battery"
+
+
+@asynccontextmanager
+async def attacked(database_url: str, redis_url: str) -> AsyncIterator[tuple[Gateway, Person, Box]]:
+    """Somebody who logged in at home, and on whom strangers at many addresses have tried all that they may."""
+    box = Box()
+    made = deployment(database_url, redis_url, proxies=PROXIES, quotas=GUESSED, mails=box)
+    async with made as house:
+        ada = await house.person()
+        signed_in = await at(house, HOME).post("/auth/login", json={"email": ada.email, "password": PASSWORD})
+        assert signed_in.status_code == 200
+        assert await house.house.reads.wait((await house.house.record.head()).position, seconds=20)
+        yield house, ada, box
+
+
+async def guess(house: Gateway, email: str, *, addresses: int) -> list[int]:
+    """Try a wrong password from so many addresses; answers the statuses."""
+    answers = [
+        await at(house, f"198.51.100.{i}").post("/auth/login", json={"email": email, "password": WRONG})
+        for i in range(addresses)
+    ]
+    return [answer.status_code for answer in answers]
+
+
+async def test_who_guesses_locks_the_owner_out_of_no_address_that_the_account_knows(
+    database_url: str, redis_url: str
+) -> None:
+    async with attacked(database_url, redis_url) as (house, ada, _):
+        right = {"email": ada.email.upper(), "password": PASSWORD}
+        assert await guess(house, ada.email, addresses=20) == [401] * 5 + [429] * 15, "in sum as slow as ever"
+        for _ in range(8):
+            assert (await at(house, HOME).post("/auth/login", json=right)).status_code == 200
+        refused = await at(house, "198.51.100.99").post("/auth/login", json=right)
+        assert_problem(refused, 429, "limit.reached")
+        assert 300 <= int(refused.headers["retry-after"]) <= 360, "a guess that was right is told no more than others"
+        at_home = [
+            (await at(house, HOME).post("/auth/login", json=right | {"password": WRONG})).status_code for _ in range(7)
+        ]
+        assert at_home == [401] * 5 + [429] * 2, "and there one guesses no faster"
+
+
+async def test_an_account_that_nobody_has_is_guessed_as_one_that_somebody_has_elsewhere(
+    database_url: str, redis_url: str
+) -> None:
+    async with attacked(database_url, redis_url) as (house, ada, _):
+        ben = await house.person()  # at no address that these tests come from
+        told = []
+        for email in (ada.email, ben.email, "nobody@example.com"):
+            statuses = await guess(house, email, addresses=7)
+            asked = [
+                (await at(house, ELSEWHERE).post("/auth/password/forgot", json={"email": email})).status_code
+                for _ in range(7)
+            ]
+            told.append((statuses, asked))
+        assert told == [([401] * 5 + [429] * 2, [202] * 5 + [429] * 2)] * 3
+
+
+async def test_who_is_guessed_at_may_change_the_password_and_who_has_a_token_guesses_no_faster(
+    database_url: str, redis_url: str
+) -> None:
+    async with attacked(database_url, redis_url) as (house, ada, _):
+        await guess(house, ada.email, addresses=6)
+        tries = [
+            (await ada.http.put("/auth/password", json={"current_password": WRONG, "new_password": NEW})).status_code
+            for _ in range(7)
+        ]
+        assert tries == [403] * 5 + [429] * 2
+        tokens = (await at(house, HOME).post("/auth/login", json={"email": ada.email, "password": PASSWORD})).json()
+        other = at(house, HOME, tokens["access_token"])
+        changed = await other.put("/auth/password", json={"current_password": PASSWORD, "new_password": NEW})
+        assert changed.status_code == 204, "a thief of one session does not keep the owner's others from it"
+
+
+async def test_who_asks_for_mails_blocks_none_that_are_asked_for_at_home(database_url: str, redis_url: str) -> None:
+    async with attacked(database_url, redis_url) as (house, ada, box):
+        body = {"email": ada.email}
+        asked = [
+            (await at(house, f"198.51.100.{i}").post("/auth/password/forgot", json=body)).status_code for i in range(9)
+        ]
+        assert asked == [202] * 5 + [429] * 4
+        at_home = [(await at(house, HOME).post("/auth/password/forgot", json=body)).status_code for _ in range(7)]
+        assert at_home == [202] * 5 + [429] * 2, "in sum the mails to one address stay few"
+        for _ in range(10):
+            assert (await box.next()).to == ada.email
+
+
+async def test_who_resets_the_password_at_a_new_address_logs_in_there_though_strangers_guess(
+    database_url: str, redis_url: str
+) -> None:
+    async with attacked(database_url, redis_url) as (house, ada, box):
+        await guess(house, ada.email, addresses=6)
+        hotel = at(house, "192.0.2.77")
+        assert (await hotel.post("/auth/password/forgot", json={"email": ada.email})).status_code == 202
+        code = await box.code()
+        login = {"email": ada.email, "password": NEW}
+        assert (await hotel.post("/auth/login", json=login)).status_code == 429
+        assert (await hotel.post("/auth/password/reset", json={"token": code, "password": NEW})).status_code == 204
+        assert (await hotel.post("/auth/login", json=login)).status_code == 200
+        assert (await at(house, "192.0.2.78").post("/auth/login", json=login)).status_code == 429
+
+
+async def test_who_registers_with_an_address_blocks_no_code_for_its_owner(database_url: str, redis_url: str) -> None:
+    box = Box()
+    made = gateway(database_url, redis_url, proxies=PROXIES, quotas=GUESSED, mails=box, verify_email=True)
+    async with made as house, house.client() as http:
+        email = "ada@example.com"
+        for _ in range(8):
+            name = f"p{uuid4().hex[:12]}"
+            made_up = {"email": email, "username": name, "password": PASSWORD}
+            assert (await http.post("/auth/register", json=made_up)).status_code == 201
+        told = [(await box.next()).subject for _ in range(6)]
+        assert len(set(told)) == 2, "one to confirm, and then that there is an account"
+        assert (await http.post("/auth/password/forgot", json={"email": email})).status_code == 202
+        assert "new password" in (await box.next()).subject.lower()
