@@ -348,7 +348,7 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
         ("a & b < c", "<p>a &amp; b &lt; c</p>\n"),
         ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
         ("1. one", "<ol>\n<li>one</li>\n</ol>\n"),
-        ("# big", "big\n"),
+        ("# big", "<p># big</p>\n"),
     ],
 )
 def test_html_of_a_message(content: str, html: str) -> None:
