@@ -37,6 +37,7 @@ KEY_LEAD_AT_ONCE_SECONDS = 15  # until every process has read its keys anew
 BODY_BYTES_MAX = 256 * 1024
 PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 200
+PAGE_TEXT_BYTES_MAX = 8 * 1024**2  # of a page of messages with HTML: their text and it
 USERS_BY_IDS_MAX = 100
 READ_YOUR_WRITE_SECONDS = 2.0
 UNREAD_COUNTED_MAX = 1_000
