@@ -21,16 +21,18 @@ LABEL = r"[^\x00-,/:-@\[-^`{-\x7f.]+"  # of ASCII, letters, digits, "-" and "_" 
 HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?")
 NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)  # what browsers take for an IPv4 address
 JOINERS = str.maketrans("", "", "\u200c\u200d")  # Persian, Sinhala and emoji are spelled with them
-ENTITY = re.compile(r"&[A-Za-z]+;\Z")
+ENTITY = re.compile(r"&[A-Za-z]+;")
+ENTITY_CHARS_MAX = 33  # the longest of HTML
 PORT_MAX = 65_535
+HOST_CHARS_MAX = 253  # RFC 1035
 
 
 def is_safe(address: str) -> bool:
     """Whether an address is absolute http or https with a host and without a user, or a mailbox, and hides nothing."""
     found = HTTP.fullmatch(address) or MAILBOX.fullmatch(address)
-    if found is None or not address.translate(JOINERS).isprintable():
+    if found is None or not (address if address.isascii() else address.translate(JOINERS)).isprintable():
         return False
-    return _is_host(found[1]) and int(found[2] or 0) <= PORT_MAX
+    return len(found[1]) <= HOST_CHARS_MAX and _is_host(found[1]) and int(found[2] or 0) <= PORT_MAX
 
 
 def _is_host(host: str) -> bool:
@@ -51,8 +53,8 @@ def length_of(candidate: str) -> int:
     end, surplus = len(candidate), candidate.count(")") - candidate.count("(")
     while end:
         last = candidate[end - 1]
-        if last == ";" and (entity := ENTITY.search(candidate, candidate.rfind("&", 0, end), end)):
-            end = entity.start()
+        if last == ";" and (start := _entity(candidate, end)) >= 0:
+            end = start
         elif last in TRAILING:
             end -= 1
         elif last == ")" and surplus > 0:
@@ -60,3 +62,9 @@ def length_of(candidate: str) -> int:
         else:
             break
     return end
+
+
+def _entity(text: str, end: int) -> int:
+    """Return where the entity begins that ends there; -1 for none."""
+    start = text.rfind("&", max(0, end - ENTITY_CHARS_MAX), end)
+    return start if start >= 0 and ENTITY.fullmatch(text, start, end) else -1

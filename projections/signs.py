@@ -56,7 +56,7 @@ def _address(found: re.Match[str]) -> str:
 
 def shown(text: str) -> str:
     """Return a piece of the text as it was typed."""
-    return without_backslashes(text).replace(BREAK, "").translate(SHOWN)
+    return text if text.isascii() else without_backslashes(text).replace(BREAK, "").translate(SHOWN)
 
 
 def without_backslashes(text: str) -> str:

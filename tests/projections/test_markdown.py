@@ -114,6 +114,8 @@ WORST = {
     "lazy lines": "> " * 19 + "a\n" + "b\n" * 4900, "lines in lists": "- " * 1600 + "a\n" + "b\n" * 3000, "angles": repeated("<"), "tags": repeated("<a b='"),
     "ampersands": repeated("&"), "entities": repeated("&CounterClockwiseContourIntegral;"), "addresses": repeated("http://a.b "),
     "addresses in a row": repeated("http://a]"), "parentheses": "http://a" + "(" * 9900, "entities after": "http://a" + "&a;" * 3000,
+    "semicolons": "http://a&" + "a" * 4900 + ";" * 4900,
+    "a host that folds to more": "http://" + "\ufdfa" * 9900,
     "in destinations": repeated("](https://a)[x"), "tables": "|a" * 1600 + "\n" + "|-" * 1600 + "\n" + "|b\n" * 600, "escapes": repeated("\\*"),
     "tildes": repeated("~a ~~b "), "underlined": repeated("a\n=\n"), "items": repeated("- a\n"), "lines": repeated("a\n"), "emoji": repeated("😀*é_"),
     "comments": repeated("<!--"), "spaces no one sees": repeated("\u00a0"), "all": repeated("*é_~`[<>&!😀"),
