@@ -102,7 +102,11 @@ async def list_messages(
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[MessageView]]:
-    """List messages, newest first; `after` a position oldest first, `around` one ascending."""
+    """List messages, newest first; `after` a position oldest first, `around` one ascending.
+
+    A page with `?render=html` holds at most 8 MiB of text and HTML: fewer messages than `limit` where they are long, and a
+    `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
+    """
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
         await admit_listing(house, caller, {"room_id": room_id})
         detail = "Only one of before, after, around and cursor can be asked for."
@@ -110,13 +114,13 @@ async def list_messages(
     if cursor is not None:
         direction, place = place_at(cursor, house.record_id)
         before, after = (place, None) if direction == "before" else (None, place)
-    found = await messages.page(
+    found, has_more = await messages.page(
         house.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
     )  # fmt: skip
     await _require_of_record(house, found, after, around)
     following = None
-    if len(found) == limit and around is None:
+    if has_more and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(house.record_id, "messages", direction, found[-1].position)
     return shown(Page(await messages.with_files(house.db, found), following))

@@ -18,7 +18,7 @@ from domain.ids import SessionId
 from domain.limits import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.ports import Refreshing
 from domain.quotas import of_email, of_email_at, of_session
-from domain.refusals import AccountDeactivated, BadCredentials, SessionRevoked, WrongPassword
+from domain.refusals import AccountDeactivated, BadCredentials, Busy, SessionRevoked, WrongPassword
 from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised

@@ -18,5 +18,5 @@ LIVE = Group(
         files.PROJECTION,
     ),
 )
-MESSAGE_HTML = Group("message_html", version=1, projections=(message_html.PROJECTION,))
+MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML)}

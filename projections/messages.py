@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from domain.facts import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
+from domain.limits import PAGE_TEXT_BYTES_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
@@ -42,8 +43,18 @@ _ROW = """
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
 """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
-_HTML = "SELECT seen.standing, " + _ROW + ", h.html FROM seen LEFT JOIN LATERAL "
-_JOIN_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version"
+# With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
+_HTML = (
+    "SELECT * FROM (SELECT seen.standing, "
+    + _ROW
+    + """, h.html, count(msg.id) OVER () AS found,
+    sum(coalesce(octet_length(msg.content), 0) + coalesce(octet_length(h.html), 0)) OVER (ORDER BY """
+)
+_OF_SEEN = ") AS bytes FROM seen LEFT JOIN LATERAL "
+_JOIN_HTML = f"""
+    LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version) page
+    WHERE bytes <= {PAGE_TEXT_BYTES_MAX}"""
+_FOUND = 17  # the column
 POSITION_MAX = 2**63 - 1
 # Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
 # (`tests/projections/test_plans.py`).
@@ -65,9 +76,13 @@ _AROUND = "((" + _UP_TO + ") UNION ALL (" + _BEYOND + "$6)) msg ON true"
 SELECT_BEFORE = _SEEN_ROOM + _PLAIN + _BEFORE + " ORDER BY msg.position DESC"
 SELECT_AFTER = _SEEN_ROOM + _PLAIN + _AFTER + " ORDER BY msg.position"
 SELECT_AROUND = _SEEN_ROOM + _PLAIN + _AROUND + " ORDER BY msg.position"
-SELECT_BEFORE_HTML = _SEEN_ROOM + _HTML + _BEFORE + _JOIN_HTML + " ORDER BY msg.position DESC"
-SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + _AFTER + _JOIN_HTML + " ORDER BY msg.position"
-SELECT_AROUND_HTML = _SEEN_ROOM + _HTML + _AROUND + _JOIN_HTML + " ORDER BY msg.position"
+SELECT_BEFORE_HTML = (
+    _SEEN_ROOM + _HTML + "msg.position DESC" + _OF_SEEN + _BEFORE + _JOIN_HTML + " ORDER BY position DESC"
+)
+SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + "msg.position" + _OF_SEEN + _AFTER + _JOIN_HTML + " ORDER BY position"
+SELECT_AROUND_HTML = (
+    _SEEN_ROOM + _HTML + "abs(msg.position - $4), msg.position" + _OF_SEEN + _AROUND + _JOIN_HTML + " ORDER BY position"
+)
 SELECT_ONE = (
     "SELECT "
     + STANDING
@@ -149,9 +164,10 @@ async def page(
     around: int | None = None,
     limit: int,
     html: bool = False,
-) -> list[MessageView]:
-    """Return at most `limit` messages: newest first before a position (the end, if none is given), oldest first after
-    one, ascending around one. Raises `Refused` where this person may not."""
+) -> tuple[list[MessageView], bool]:
+    """Return at most `limit` messages, and whether there may be more: newest first before a position (the end, if none is
+    given), oldest first after one, ascending around one. With HTML fewer where they hold more than
+    `PAGE_TEXT_BYTES_MAX`. Raises `Refused` where this person may not."""
     if around is not None:
         sql = SELECT_AROUND_HTML if html else SELECT_AROUND
         args: tuple[int, ...] = (around, limit - limit // 2, limit // 2)
@@ -164,7 +180,8 @@ async def page(
         )
     rows = await db.all(_row, sql, user_id, room_id, standings("message.list"), *args)
     require_standing("message.list", rows[0][0] if rows else None)
-    return [_view(row, html) for row in rows if row[1] is not None]
+    shown = [_view(row, html) for row in rows if row[1] is not None]
+    return shown, len(shown) == limit or (html and len(shown) < rows[0][_FOUND])
 
 
 async def seen(

@@ -17,7 +17,7 @@ from adapters.vault import load_master
 from domain.ids import RecordId
 from domain.ports import ScannerUnavailable
 from gateway.tls import server_context
-from projections import checkpoints
+from projections import PROJECTIONS, checkpoints
 from runtime.guards import lax
 from runtime.migrate import migrations, pending
 from runtime.settings import Settings
@@ -116,9 +116,13 @@ async def _projections(settings: Settings) -> str:
     db = await Database.open(database_url(settings), size=2)
     try:
         head = int(await db.value(SELECT_POSITION))
-        places = {checkpoint.name: checkpoint.position for checkpoint in await checkpoints.every(db)}
+        groups = await checkpoints.every(db)
+        places = {group.name: group.position for group in groups}
         if not places:
             raise RuntimeError("nobody has projected yet: is a projector running?")
+        for group in groups:
+            if group.name in PROJECTIONS and group.version < PROJECTIONS[group.name].version:
+                raise RuntimeError(f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}'")
         if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
             raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
         return ", ".join(f"{name} at {position:,}" for name, position in places.items())

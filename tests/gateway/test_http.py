@@ -1,10 +1,15 @@
 """The first API over real HTTP: accounts, rooms, memberships, messages, and what a client may rely on around them."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from commands.message import PostMessage
+from domain.facts import Caller
+from domain.ids import MessageId, RoomId, UserId
+from domain.limits import PAGE_TEXT_BYTES_MAX
 from tests.houses import PASSWORD, Gateway, deployment
 
 
@@ -276,6 +281,38 @@ async def test_html_is_sanitised_and_only_sent_when_asked_for(house: Gateway) ->
     assert "<strong>bold</strong>" in shown["html"]
     assert "<script" not in shown["html"] and 'href="javascript' not in shown["html"]
     assert 'href="https://y.example"' in shown["html"]
+
+
+async def test_pages_with_html_are_bounded_in_bytes_and_go_on(house: Gateway) -> None:
+    """No-break spaces take two bytes, and six in HTML: 80 kB a message, of which no more than a hundred fit a page."""
+    ada = await house.person()
+    room_id = await ada.room()
+    posts = [PostMessage(RoomId(UUID(room_id)), MessageId(uuid4()), f"{i}*" + "\u00a0" * 9_990) for i in range(120)]
+    position = 0
+    for post in posts:
+        position = (await house.house.desk.do(post, Caller(user_id=UserId(UUID(ada.id))))).position
+    after = {"Hansard-After": str(position)}
+
+    async def page(query: str) -> dict[str, Any]:
+        found: dict[str, Any] = await ada.ask("GET", f"/rooms/{room_id}/messages?limit=200&{query}", 200, headers=after)
+        return found
+
+    plain = [message["id"] for message in (await page(""))["items"]]
+    assert plain[:120] == [str(post.message_id) for post in reversed(posts)]
+    for query, expected in (("render=html", plain), ("render=html&after=0", plain[::-1])):
+        first = await page(query)
+        second = await page(f"render=html&cursor={first['next_cursor']}")
+        assert [message["id"] for message in (*first["items"], *second["items"])] == expected
+        assert second["next_cursor"] is None
+        sizes = [len((message["content"] + (message["html"] or "")).encode()) for message in first["items"]]
+        assert PAGE_TEXT_BYTES_MAX - 2 * max(sizes) < sum(sizes) <= PAGE_TEXT_BYTES_MAX
+    middle = plain[60]
+    place = (await ada.ask("GET", f"/messages/{middle}", 200))["position"]
+    near = await page(f"render=html&around={place}")
+    shown = [message["id"] for message in near["items"]]
+    assert near["next_cursor"] is None and middle in shown[40:-40]
+    assert "".join(shown) in "".join(plain[::-1]), "a stretch without a gap"
+    assert len(shown) < 110
 
 
 async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(house: Gateway) -> None:

@@ -25,6 +25,8 @@ from domain.ports import RecordUnavailable
 from domain.refusals import Refused
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
+from runtime.doctor import doctor
+from runtime.settings import read
 from tests.houses import ledger, running
 from workers.projector import Follower, Publisher
 from workers.rebuild import Rebuild
@@ -348,11 +350,27 @@ async def test_followers_wait_out_a_database_that_is_away() -> None:
         ("a & b < c", "<p>a &amp; b &lt; c</p>\n"),
         ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
         ("1. one", "<ol>\n<li>one</li>\n</ol>\n"),
-        ("# big", "big\n"),
+        ("# big", "<p># big</p>\n"),
     ],
 )
 def test_html_of_a_message(content: str, html: str) -> None:
     assert render(content) == html
+
+
+async def test_the_doctor_names_read_tables_that_an_earlier_release_made(
+    database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = read({"HANSARD_DATABASE_URL": database_url})
+    async with ledger(database_url) as (db, record, _):
+        await project(record, db)
+        assert await doctor(settings, ["projections"]) == 0
+        await db.run("UPDATE read.checkpoints SET version = version - 1 WHERE name = 'message_html'")
+        capsys.readouterr()
+        assert await doctor(settings, ["projections"]) == 1
+        said = capsys.readouterr().out
+        assert "message_html was made by an earlier release: run 'hansard rebuild message_html'" in said
+        await Rebuild(MESSAGE_HTML, record, db, progress=lambda progress: None).run(swap=True)
+        assert await doctor(settings, ["projections"]) == 0
 
 
 async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(database_url: str) -> None:
