@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from adapters.sandbox import ChildDied, Sandbox, SandboxMissing
 from tests.files import pictures
+from tests.files.test_pictures_of_others import P3, cmyk_profile, form
 from tests.houses import until
 
 ALL = ("thumbnail", "resize", "compress")
@@ -114,6 +116,36 @@ async def test_where_it_must_be_safe_it_is_seccomp_or_nothing(file: Path, monkey
         with pytest.raises(SandboxMissing):
             await sandbox.run("image", file, mime_type="image/png", operations=ALL)
         assert sandbox.pids() == []
+
+
+PHOTOGRAPH = pictures.gradient(900, 700)
+SOUND = {
+    "photograph.avif": (pictures.saved(PHOTOGRAPH, "AVIF"), "image/avif"),
+    "scan.tiff": (pictures.saved(PHOTOGRAPH, "TIFF", compression="jpeg"), "image/tiff"),
+    "fax.tiff": (pictures.saved(PHOTOGRAPH.convert("1"), "TIFF", compression="group4"), "image/tiff"),
+    "film.jp2": (pictures.saved(PHOTOGRAPH, "JPEG2000"), "image/jp2"),
+    "stereo.jpg": (pictures.saved(PHOTOGRAPH, "MPO", save_all=True, append_images=[PHOTOGRAPH]), "image/jpeg"),
+    "p3.jpg": (pictures.saved(PHOTOGRAPH, "JPEG", icc_profile=P3), "image/jpeg"),
+    "inks.jpg": (pictures.saved(PHOTOGRAPH.convert("CMYK"), "JPEG", icc_profile=cmyk_profile()), "image/jpeg"),
+    "48 megapixels.jpg": (pictures.with_place(8064, 6048), "image/jpeg"),
+    "48 megapixels in p3.png": (pictures.saved(PHOTOGRAPH.resize((8064, 6048)), "PNG", compress_level=1, icc_profile=P3), "image/png"),
+    "48 megapixels, clear.png": (
+        pictures.saved(Image.new("RGBA", (8064, 6048), (9, 9, 9, 0)), "PNG", compress_level=1, icc_profile=P3), "image/png"
+    ),
+    "moving.png": (pictures.animation(form="PNG"), "image/png"),
+    "moving.webp": (pictures.animation(form="WEBP"), "image/webp"),
+    "form.pdf": (form(), "application/pdf"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND)
+async def test_every_decoder_finds_what_it_needs_when_it_is_locked_up(name: str, tmp_path: Path) -> None:
+    content, mime_type = SOUND[name]
+    (tmp_path / "file").write_bytes(content)
+    job, operations = ("document", ("count_pages", "preview")) if name.endswith("pdf") else ("image", ALL)
+    with Sandbox(module="workers.child", size=1, strict=False) as sandbox:
+        result = await sandbox.run(job, tmp_path / "file", mime_type=mime_type, operations=operations)
+    assert result.reason is None and len(result.made) == (2 if job == "document" else 3)
 
 
 async def test_no_child_sees_two_files(file: Path) -> None:
