@@ -8,6 +8,7 @@ first, or to the uploader alone. Names, hashes and variants are sealed for the u
 without a name whose blobs nobody refers to any more.
 """
 
+import re
 import unicodedata
 from datetime import datetime
 from typing import ClassVar, Literal, assert_never
@@ -25,22 +26,34 @@ from domain.rights import FileRelation, of_file
 from domain.shown import FileStatus, Form, Scan, Shown
 from domain.text import INVISIBLE, LINE_BREAKING
 
+# Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX 9): "gpj.exe" written backwards.
+TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 Processing = Literal["image", "document"]
-Reason = Literal["infected", "unscannable", "unreadable", "too_large", "too_slow", "encrypted", "gave_up"]
+Reason = Literal[
+    "infected", "unscannable", "unreadable", "unsupported", "too_large", "too_slow", "encrypted", "gave_up"
+]  # fmt: skip
 
 PROCESSED: dict[str, Processing] = {
     "image/jpeg": "image",
     "image/png": "image",
     "image/gif": "image",
     "image/webp": "image",
+    "image/avif": "image",
+    "image/tiff": "image",
+    "image/jp2": "image",
     "application/pdf": "document",
 }
+# Photographs that cannot be made anew here. They tell where they were taken, so they are not given out either.
+UNSUPPORTED = frozenset(
+    {"image/heic", "image/heif", "image/jxl", "image/x-canon-cr2", "image/x-canon-cr3"}
+)  # fmt: skip
 # What a person is told of a file that failed.
 SENTENCES: dict[Reason, str] = {
     "infected": "The virus scanner found something harmful in this file; it was locked away.",
     "unscannable": "The virus scanner cannot read this file, so it cannot be shown.",
     "unreadable": "This file is damaged, or it is not what it seems to be.",
-    "too_large": "This picture has more pixels or frames than can be processed here.",
+    "unsupported": "Pictures of this kind cannot be freed of place and camera here; send it as JPEG, PNG, WebP or AVIF.",
+    "too_large": "This picture has more pixels than can be processed here.",
     "too_slow": "Processing this file takes more time or memory than it may.",
     "encrypted": "This document is protected by a password; upload it without one.",
     "gave_up": "This file could not be processed after several tries; an operator can have it tried again.",
@@ -205,7 +218,7 @@ def share(
     if (refusal := of_file("file.share", relation)) is not None:
         raise refusal(pointer="/file_id")
     assert file is not None, "what is not there has no uploader"
-    if message_type == "image" and not file.mime_type.startswith("image/"):
+    if message_type == "image" and PROCESSED.get(file.mime_type) != "image":
         raise Invalid("This file is no picture; its message is of type file.", pointer="/message_type")
     if file.status == "failed":
         raise FileEnded(pointer="/file_id")
@@ -233,6 +246,8 @@ def note_scan(
     scanned = FileScanned(file.file_id, file.uploader_id, scan, signature)
     if signature is not None:
         return scanned, _failed(replace(file, scan=scan), "infected", moderator_ids)
+    if file.mime_type in UNSUPPORTED:
+        return scanned, _failed(replace(file, scan=scan), "unsupported", ())
     if file.mime_type not in PROCESSED:
         return scanned, _completed(replace(file, scan=scan), file.mime_type, file.size_bytes, file.blob, (), None)
     return (scanned,)
@@ -300,12 +315,15 @@ def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
 
 
 def file_name(given: str) -> str:
-    """Return the name under which an upload is shown: the last part of a path, one visible line, at most 255 characters.
+    """Return the name under which an upload is shown: the last part of a path, one line, at most 255 characters.
 
-    Nothing is ever stored under it. The ending is kept when a name is cut.
+    What joins letters and chooses how they look is kept; controls go, and what would turn the line around. Nothing is ever
+    stored under it. The ending is kept when a name is cut.
     """
     last = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()).replace("\\", "/").rpartition("/")[2]
-    name = INVISIBLE.sub("", LINE_BREAKING.sub("", last)).strip(" .") or "file"
+    name = TURNING.sub("", LINE_BREAKING.sub("", last)).strip().rstrip(" .")
+    if not INVISIBLE.sub("", name).strip(" ."):
+        return "file"
     stem, dot, ending = name.rpartition(".")
     if len(name) <= FILE_NAME_CHARS_MAX or not dot or len(ending) > 20:
         return name[:FILE_NAME_CHARS_MAX]

@@ -33,6 +33,10 @@ from projections import files
 from projections.files import FileError, FileView, StoredFile, VariantView
 
 BLOB_CHARS = 64
+# Endings that say of a name that it is a picture's; anything else after a dot is part of the name.
+PICTURE_ENDINGS = frozenset(
+    {"jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "avif", "tif", "tiff", "jp2", "j2k", "heic", "bmp"}
+)
 
 
 class UploadView(Struct, frozen=True):
@@ -189,10 +193,10 @@ def _name(name: str, mime_type: str) -> str:
     ending = files.ENDINGS.get(mime_type)
     if ending is None or not mime_type.startswith("image/"):
         return name
-    stem, dot, had = name.rpartition(".")
+    stem, _, had = name.rpartition(".")
     if had.lower() == ending or (ending, had.lower()) == ("jpg", "jpeg"):
         return name
-    return f"{stem if dot else name}.{ending}"
+    return f"{stem if stem and had.lower() in PICTURE_ENDINGS else name}.{ending}"
 
 
 ROUTES: list[BaseRouteHandler] = [upload, read_file, read_status, read_content, read_variant]

@@ -32,6 +32,11 @@ FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 10_000
 CERTIFICATE_LEFT_MIN = timedelta(days=14)
 SIGNATURES_DAYS_MAX = 7
+# What may be missing where seccomp holds.
+LAYERS = {
+    "user": "a user of their own is given where root starts the worker",
+    "landlock": "it comes with Linux 5.13, where it is switched on",
+}
 PICTURE = bytes.fromhex(  # a PNG of four pixels
     "89504e470d0a1a0a0000000d4948445200000002000000020802000000fdd49a73000000164944415478"
     "9c63fccfc0c0c0c0c0c4c0c0c0c0c000000d1d01036ac29be90000000049454e44ae426082"
@@ -170,9 +175,14 @@ async def _sandbox(settings: Settings) -> str:
         result = await sandbox.run("image", Path(file.name), mime_type="image/png", operations=("thumbnail",))
     if not result.made:
         raise RuntimeError(f"a child refuses a sound picture ({result.reason}): files cannot be processed here")
-    if held_by != "seccomp":
-        return "children are held by limits only, which production refuses: install libseccomp2, on Linux 4.14 or newer"
-    return "children decode, and are held by seccomp and limits"
+    if "seccomp" not in held_by:
+        return (
+            f"children are held by {', '.join(held_by)} only, which production refuses: "
+            "install libseccomp2, on Linux 4.14 or newer"
+        )
+    missing = [f"{name}: {why}" for name, why in LAYERS.items() if name not in held_by]
+    said = f"children decode, and are held by {', '.join(held_by)}"
+    return f"{said} (not by {'; not by '.join(missing)})" if missing else said
 
 
 async def _record_id(settings: Settings):  # type: ignore[no-untyped-def]

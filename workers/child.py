@@ -1,54 +1,84 @@
-"""The child: decodes what strangers sent, locked up. Started by `adapters/sandbox.py`, one job at a time, over a socket.
+"""The nursery and its children: a warm process that forks, and forks that decode what strangers sent, locked up.
 
-It loads its libraries, then gives up everything: memory, time and files are limited, and of the kernel only what
-decoding needs is left (seccomp: no opening, no sockets, no processes; what is not on the list fails). Bytes come as an
-open file, results go back over the socket. When its parent is gone, so is it.
+Started by `adapters/sandbox.py`. The nursery loads every library and never sees a stranger's byte; for each file it forks
+a child, which locks itself up (`workers/lockup.py`), does one job, and ends. So a child that was taken over knows one file
+and has nobody after it. Bytes come as an open file, results go back over a socket. When their parent is gone, so are they.
 """
 
 import array
-import ctypes
+import gc
+import io
 import json
 import os
-import resource
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from domain.limits import CHILD_MEMORY_BYTES_MAX
 from workers import documents, images
 from workers.images import Made, Refused
+from workers.lockup import LINE, die_with_parent, lock_up, rules
 
 Job = Callable[[BinaryIO, str, Sequence[str]], tuple[list[Made], int | None]]
 JOBS: dict[str, Job] = {"image": images.process, "document": documents.process}
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
-ALLOWED = (
-    "read", "write", "readv", "writev", "pread64", "lseek", "close", "fstat", "newfstatat", "fcntl", "ioctl",
-    "recvmsg", "sendmsg", "recvfrom", "sendto", "poll", "ppoll", "select", "pselect6",
-    "mmap", "munmap", "mremap", "mprotect", "madvise", "brk",
-    "futex", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "rseq",
-    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times", "getrusage",
-    "getrandom", "getpid", "gettid", "getuid", "geteuid", "sched_yield", "sched_getaffinity", "sysinfo", "uname",
-    "exit", "exit_group",
-)  # fmt: skip
 READ_BYTES = 65_536
 
 
 def main(handle: int) -> None:
-    line = socket.socket(fileno=handle)
+    """Fork a child for every byte that comes; with it comes the child's end of its line."""
+    control = socket.socket(fileno=handle)
     images.warm_up()
     documents.warm_up()
-    sandbox = lock_up()
-    answer(line, {"sandbox": sandbox}, [])
+    filters = rules()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    gc.collect()
+    gc.freeze()  # pages that are never looked at stay shared
+    control.sendall(b"\n")
+    nursery = os.getpid()
     while True:
-        asked, file = receive(line)
-        if asked is None or file is None:
+        data, handles, _, _ = socket.recv_fds(control, 1, 1)
+        if not data:
             return
-        with os.fdopen(file, "rb") as opened:
-            header, made = run(asked, opened)
-        answer(line, {**header, "cpu_seconds": time.process_time()}, made)
+        if os.fork() == 0:
+            control.detach()
+            try:
+                live(handles[0], filters, nursery)
+            finally:
+                os._exit(0)
+        os.close(handles[0])
+
+
+def live(handle: int, filters: Any, nursery: int) -> None:
+    """The life of a child: lock up, do one job, end."""
+    os.dup2(handle, LINE)
+    os.closerange(LINE + 1, os.sysconf("SC_OPEN_MAX"))
+    line = socket.socket(fileno=LINE)
+    layers = lock_up(filters, nursery)
+    answer(line, {"pid": os.getpid(), "layers": layers}, [])
+    asked, file = receive(line)
+    if asked is not None and file is not None:
+        with io.BufferedReader(Handed(file), READ_BYTES) as opened:
+            answer(line, *run(asked, opened))
+
+
+class Handed(io.RawIOBase):
+    """The file that a child was handed. Unlike `open` it asks the system for nothing but to read and to seek."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return os.readv(self._handle, [buffer])
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return os.lseek(self._handle, offset, whence)
 
 
 def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Made]]:
@@ -58,12 +88,12 @@ def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Mad
     except Refused as refusal:
         return {"reason": refusal.reason}, []
     except MemoryError:
-        return {"reason": "too_slow", "ends": True}, []
+        return {"reason": "too_slow"}, []
     return {"made": [[*each[:4], len(each.content)] for each in made], "pages": pages}, made
 
 
 def receive(line: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
-    """Return the next request and the open file that came with it; None when the parent has gone."""
+    """Return what is asked and the open file that came with it; None when nobody will ask."""
     handles = array.array("i")
     data, ancillary, _, _ = line.recvmsg(READ_BYTES, socket.CMSG_SPACE(handles.itemsize))
     if not data:
@@ -80,47 +110,6 @@ def answer(line: socket.socket, header: dict[str, Any], made: Sequence[Made]) ->
     line.sendall(json.dumps(header).encode() + b"\n")
     for each in made:
         line.sendall(each.content)
-
-
-def lock_up() -> str:
-    """Give up what decoding does not need; answers how: "seccomp", or "limits" where the system has no seccomp."""
-    for limit, value in (
-        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES_MAX),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError):
-            continue  # macOS has no such limit; the parent's clock and the others remain
-    return "seccomp" if sys.platform == "linux" and _filter() else "limits"
-
-
-def die_with_parent(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _filter() -> bool:
-    """Have the kernel refuse every call that is not listed; False where there is no libseccomp."""
-    try:
-        import pyseccomp
-    except (ImportError, OSError, RuntimeError):
-        return False
-    rules = pyseccomp.SyscallFilter(pyseccomp.ERRNO(1))
-    for name in ALLOWED:
-        try:
-            rules.add_rule(pyseccomp.ALLOW, name)
-        except (OSError, ValueError, RuntimeError):
-            continue  # this architecture has no call of that name
-    # abort() of a library that found its memory broken: to itself only.
-    rules.add_rule(pyseccomp.ALLOW, "tgkill", pyseccomp.Arg(0, pyseccomp.EQ, os.getpid()))
-    rules.load()
-    return True
 
 
 if __name__ == "__main__":

@@ -17,12 +17,16 @@ QUALITY = 84
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:
-    """Return pictures of the first page, the smallest first, and the number of pages. Raises `Refused`."""
+    """Return pictures of the first page, the smallest first, and the number of pages. Raises `Refused`.
+
+    One that asks for a password is a document like any other to whoever knows it: it has no picture and no count.
+    """
     try:
         document = pypdfium2.PdfDocument(file)
     except pypdfium2.PdfiumError as error:
-        encrypted = getattr(error, "err_code", None) == PASSWORD_ERROR or "password" in str(error).lower()
-        raise Refused("encrypted" if encrypted else "unreadable") from None
+        if getattr(error, "err_code", None) == PASSWORD_ERROR or "password" in str(error).lower():
+            return [], None
+        raise Refused("unreadable") from None
     try:
         pages = len(document)
         if pages < 1:
@@ -36,15 +40,16 @@ def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[
 
 
 def _pictures(document: pypdfium2.PdfDocument) -> list[Made]:
+    document.init_forms()  # before a page is loaded: what was filled in is drawn by them
     page = document[0]
     width, height = page.get_size()
     if not (width > 0 and height > 0):
         raise Refused("unreadable")
-    # However large or thin a page says it is, the picture is bounded.
+    # However large a page says it is, the picture is bounded. One that would be a line has none.
     scale = PREVIEW_PIXELS / max(width, height)
     if min(width, height) * scale < 1:
-        raise Refused("unreadable")
-    picture = page.render(scale=scale, may_draw_forms=False).to_pil().convert("RGB")
+        return []
+    picture = page.render(scale=scale, may_draw_forms=True).to_pil().convert("RGB")
     preview = fitted(picture, PREVIEW_PIXELS)
     return [
         encoded("thumbnail", fitted(preview, THUMBNAIL_PIXELS), QUALITY),

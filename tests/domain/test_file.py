@@ -111,6 +111,14 @@ class TestSaga:
         assert isinstance(failed, FileFailed)
         assert (failed.reason, failed.moderator_ids, failed.scan) == ("infected", (BEN,), "clamav")
 
+    @pytest.mark.parametrize("mime_type", ["image/heic", "image/jxl", "image/x-canon-cr2"])
+    def test_a_photograph_that_cannot_be_made_anew_is_not_given_out(self, mime_type: str) -> None:
+        state = given_facts(FILE, FileReceived(F, ADA, "cat", mime_type, 100, "ab" * 32))
+        *_, ended = file.note_scan(state, scan="basic", signature=None)
+        assert isinstance(ended, FileFailed) and ended.reason == "unsupported"
+        with pytest.raises(Invalid):
+            show(state, message_type="image")
+
     def test_nothing_is_processed_before_it_was_scanned(self) -> None:
         assert file.note_processing(given_facts(FILE, RECEIVED), variants=(ORIGINAL,)) == ()
 
@@ -157,6 +165,20 @@ class TestSaga:
         ("x" * 10_240 + ".jpeg", "x" * 250 + ".jpeg"),
         ("y" * 300, "y" * 255),
         ("\ud800.txt", "?.txt"),
+        (".gitignore", ".gitignore"),
+        ("report v1.2 final", "report v1.2 final"),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf",
+        ),  # Persian, with ZWNJ
+        (
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f.png",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f.png",
+        ),
+        ("\u0dc1\u0dca\u200d\u0dbb\u0dd3.txt", "\u0dc1\u0dca\u200d\u0dbb\u0dd3.txt"),  # Sinhala, with ZWJ
+        ("\u2067x\u2069\u200fy.txt", "xy.txt"),
+        ("\u200b\u2060", "file"),
+        (". .", "file"),
     ],
 )
 def test_a_name_is_one_visible_line_and_no_path(given_name: str, kept: str) -> None:

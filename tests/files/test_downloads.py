@@ -12,6 +12,7 @@ from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.facts import Caller
 from domain.file import Variant
 from domain.ids import FileId
+from gateway.file import _name
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, put
 from tests.conftest import Servers, fresh_database
 from tests.files.test_uploads import PNG
@@ -296,3 +297,18 @@ async def test_with_signed_addresses_a_download_is_sent_to_the_store(
                 direct = await http.get(answer.headers["location"])
             assert direct.content == ORIGINAL and direct.headers["content-type"] == "image/webp"
             assert direct.headers["content-disposition"].startswith("inline; ")
+
+
+@pytest.mark.parametrize(
+    ("name", "mime_type", "told"),
+    [
+        ("cat.png", "image/webp", "cat.webp"),
+        ("cat.JPEG", "image/jpeg", "cat.JPEG"),
+        ("scan.tiff", "image/png", "scan.png"),
+        ("report v1.2 final", "image/webp", "report v1.2 final.webp"),
+        (".png", "image/webp", ".png.webp"),
+        ("cat.png", "application/pdf", "cat.png"),
+    ],
+)
+async def test_an_ending_is_replaced_only_where_it_is_a_pictures(name: str, mime_type: str, told: str) -> None:
+    assert _name(name, mime_type) == told
