@@ -1,4 +1,4 @@
-"""Postgres: one pool of connections, each in the role that may not alter the record, each with time-outs.
+"""Postgres: one pool of connections, each with time-outs. What they may do is what their log-in may (`migrations/0050_roles.sql`).
 
 asyncpg's own time-outs default to none; here every statement, lock, idle transaction and wait for a connection has one.
 Whatever says that Postgres is away or does not answer is raised as `RecordUnavailable`.
@@ -12,13 +12,12 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from domain.limits import POOL_WAIT_SECONDS, STATEMENT_SECONDS
-from domain.ports import Db, NothingWritten, RecordUnavailable
+from domain.ports import Db, NothingWritten, RecordLocked, RecordUnavailable
 
 Row = TypeVar("Row")
 
 BEGIN = "BEGIN"
 BEGIN_LAZY = "BEGIN; SET LOCAL synchronous_commit = off"
-ROLE = "hansard_app"
 SETTINGS = {
     "application_name": "hansard",
     "jit": "off",  # one plan of the append function fell from 17,000/s to 100/s with it
@@ -41,13 +40,12 @@ AWAY = (
 # The server's own word that the transaction came to nothing.
 UNDONE = (
     asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.CannotConnectNowError,
 )
+LOCKED = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
 @contextmanager
@@ -55,6 +53,8 @@ def translated() -> Iterator[None]:
     """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""
     try:
         yield
+    except LOCKED as error:
+        raise RecordLocked(f"Postgres is busy: {error}") from error
     except UNDONE as error:
         raise NothingWritten(f"Postgres is busy: {error}") from error
     except AWAY as error:
@@ -63,16 +63,13 @@ def translated() -> Iterator[None]:
         raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
 
 
-async def connect(url: str, *, role: str | None = ROLE, statement_seconds: float = STATEMENT_SECONDS) -> Any:
+async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
     """Open one connection outside the pool, for what holds it long (the writer, LISTEN, rebuilds)."""
     settings = {**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))}
     with translated():
-        connection = await asyncpg.connect(
+        return await asyncpg.connect(
             url, timeout=POOL_WAIT_SECONDS, command_timeout=statement_seconds, server_settings=settings
         )
-        if role:
-            await connection.execute(f"SET ROLE {role}")
-        return connection
 
 
 class Session:
@@ -139,7 +136,6 @@ class Database:
                 max_size=size,
                 timeout=POOL_WAIT_SECONDS,
                 command_timeout=statement_seconds,
-                init=_become_app,
                 reset=_leave_as_is,
                 max_cached_statement_lifetime=0,
                 max_inactive_connection_lifetime=0,
@@ -192,10 +188,6 @@ class Database:
     async def _transaction(self, durable: bool) -> AsyncIterator[Db]:
         async with self.session() as session, session.transaction(durable=durable) as transaction:
             yield transaction
-
-
-async def _become_app(connection: Any) -> None:
-    await connection.execute(f"SET ROLE {ROLE}")
 
 
 async def _leave_as_is(connection: Any) -> None:

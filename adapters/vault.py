@@ -189,7 +189,10 @@ def load_master(path: Path, *, create: bool) -> Master:
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:
-        raise MasterKeyWrong(f"There is no master key at {path}.") from None
+        raise MasterKeyWrong(
+            f"There is no master key at {path}: put back the one that this record was written with, or make the first "
+            "one of a new record with 'hansard keys master new'."
+        ) from None
     except ValueError:
         secret = b""
     if len(secret) != 32:

@@ -171,6 +171,10 @@ class KeysMissing(RecordUnavailable):
     follows the record waits, and nobody replaces or removes anything meanwhile."""
 
 
+class RecordLocked(NothingWritten):
+    """Somebody else holds a lock that was waited for long enough; nothing was written."""
+
+
 # Blobs
 
 

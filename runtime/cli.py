@@ -1,6 +1,7 @@
 """The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused.
 
-`explain` answers with its own: 0 allowed, 1 refused, 2 not judged.
+`explain` answers with its own: 0 allowed, 1 refused, 2 not judged. A process that a supervisor starts (gateway, projector,
+worker) ends with 78 for what will not go away by itself: whoever starts it again and again should not.
 """
 
 import argparse
@@ -19,8 +20,11 @@ from uuid import UUID
 from domain.account import ACCOUNT_ROLES
 from domain.rights import OPERATIONS
 from projections import PROJECTIONS
+from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
 
+EX_CONFIG = 78  # of sysexits.h; systemd: RestartPreventExitStatus=78
+SUPERVISED = ("gateway", "projector", "worker")
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 
 
@@ -34,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read({**dotenv(Path(".env")), **os.environ})
     except SettingRefused as error:
-        return _fail(str(error), asked.failure)
+        return _fail(str(error), asked.lasting or asked.failure)
     import uvloop
 
     from runtime.descriptors import raise_limit
@@ -50,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if settings.log_level == "debug" or not _is_sentence(error):
             raise
-        return _fail(str(error), asked.failure)
+        return _fail(str(error), asked.lasting if asked.lasting and _lasts(error) else asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, sentence: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=sentence, description=sentence)
-        made.set_defaults(command=command, failure=1)
+        made.set_defaults(command=command, failure=1, lasting=EX_CONFIG if name in SUPERVISED else 0)
         return made
 
     add("up", _up, "Run everything on this machine: embedded servers, gateway, projector and worker.")
@@ -73,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     add("projector", _projector, "Keep the read tables up to the record and tell frames; further ones stand by.")
     add("worker", _worker, "Do what is slower than a frame: scan and process files, render HTML, sweep.")
     add("migrate", _migrate, "Bring the database to this version.")
+    place = add("url", _url_of, "Print the address of the embedded Postgres, password and all, for psql and pg_dump.")
+    place.add_argument("login", nargs="?", choices=("owner", *GROUP_OF), default="operator", help="as whom")
     rebuilding = add("rebuild", _rebuild, "Rebuild read tables from the record while everything serves, and compare.")
     which = rebuilding.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
@@ -85,9 +91,9 @@ def parser() -> argparse.ArgumentParser:
     account = add("account", _account, "Deactivate an account, or activate it again.")
     account.add_argument("action", choices=("deactivate", "activate"))
     account.add_argument("email")
-    keys = add("keys", _keys, "List the keys that sign access tokens, make a new one, or retire one.")
-    keys.add_argument("action", choices=("list", "rotate", "retire"))
-    keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more")
+    keys = add("keys", _keys, "List the keys that sign access tokens, make or retire one; or make the master key.")
+    keys.add_argument("action", choices=("list", "rotate", "retire", "master"))
+    keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
@@ -152,10 +158,19 @@ async def _worker(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def _migrate(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.migrate import migrate
-    from runtime.wiring import database_url
+    from runtime.wiring import embedded, owners_url
 
-    applied = await migrate(database_url(settings), say=print)
+    embedded_logins = {} if settings.migration_url or settings.database_url else embedded(settings).logins()
+    applied = await migrate(owners_url(settings), say=print, logins=settings.login_passwords or embedded_logins)
     print(f"{applied} migrations were applied." if applied else "The database is up to date.")
+    return 0
+
+
+async def _url_of(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.wiring import embedded
+
+    servers = embedded(settings)
+    print(servers.database_url if asked.login == "owner" else servers.login_url(asked.login))
     return 0
 
 
@@ -184,8 +199,12 @@ async def _account(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.keys import every, retire, rotate
+    from runtime.keys import every, new_master, retire, rotate
 
+    if asked.action == "master":
+        if asked.kid != "new":
+            raise SettingRefused("Make the master key with 'hansard keys master new'.")
+        return await new_master(settings)
     if (asked.action == "retire") != (asked.kid is not None):
         raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
     match asked.action:
@@ -283,23 +302,32 @@ def _is_sentence(error: Exception) -> bool:
 
     from adapters.lanes import LanesUnavailable
     from adapters.tokens import KeyNotRetired
-    from adapters.vault import MasterKeyWrong
     from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
     from domain.refusals import Refused
     from gateway.server import PortTaken
-    from gateway.tls import TlsRefused
     from runtime.embedded import EmbeddedFailed
     from runtime.explain import NotJudged
-    from runtime.guards import Lax
-    from runtime.migrate import MigrationRefused
     from runtime.talk import CannotTalk
     from runtime.wiring import AccountUnknown, NotRunning
+    from workers.exchange import RebuildRefused
 
-    return isinstance(
-        error,
-        (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, SettingRefused, MasterKeyWrong, RecordUnavailable, Refused, PortTaken,
-         EmbeddedFailed, MigrationRefused, AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, Lax, TlsRefused),
-    )  # fmt: skip
+    passing = (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, RecordUnavailable, Refused, PortTaken, EmbeddedFailed,
+               AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, RebuildRefused)  # fmt: skip
+    return isinstance(error, passing) or _lasts(error)
+
+
+def _lasts(error: Exception) -> bool:
+    """Whether a sentence tells of something that will be so at the next start: a setting, a key, a log-in, a version."""
+    from adapters.vault import MasterKeyWrong
+    from gateway.tls import TlsRefused
+    from runtime.guards import Lax
+    from runtime.keys import MasterKeyLost
+    from runtime.logins import LoginRefused
+    from runtime.migrate import MigrationRefused
+    from runtime.roles import RolesRefused
+
+    lasting = (SettingRefused, MasterKeyWrong, MasterKeyLost, TlsRefused, Lax, LoginRefused, MigrationRefused, RolesRefused)  # fmt: skip
+    return isinstance(error, lasting)
 
 
 def _fail(sentence: str, code: int = 1) -> int:

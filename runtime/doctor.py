@@ -1,6 +1,7 @@
 """`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 when all is well."""
 
 import shutil
+import sys
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -19,7 +20,10 @@ from domain.ports import ScannerUnavailable
 from gateway.tls import server_context
 from projections import PROJECTIONS, checkpoints
 from runtime.guards import lax
+from runtime.interpreter import outdated
+from runtime.logins import SELECT_ME, powers_of, too_strong
 from runtime.migrate import migrations, pending
+from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
 from runtime.wiring import database_url, opened_blobs, redis_url
 
@@ -106,6 +110,26 @@ async def _postgres(settings: Settings) -> str:
         return f"version {version // 10_000}, record at position {await db.value(SELECT_POSITION):,}"
     finally:
         await db.close()
+
+
+async def _login(settings: Settings) -> str:
+    """Look at the log-in that is given, or at those of the embedded servers."""
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        names = [await db.value(SELECT_ME)] if settings.database_url else [login(kind).name for kind in GROUP_OF]
+        for name in names:
+            if powers := await powers_of(db, name):
+                raise RuntimeError(too_strong(name, powers))
+        return f"{', '.join(names)}: may do no more than what is needed"
+    finally:
+        await db.close()
+
+
+async def _interpreter(settings: Settings) -> str:
+    running = sys.version.partition(" ")[0]
+    if old := outdated(sys.version_info):
+        return f"WARNING: Python {running}: {old}"
+    return f"Python {running}"
 
 
 async def _redis(settings: Settings) -> str:
@@ -199,6 +223,8 @@ CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "modes": _modes,
     "tls": _tls,
     "postgres": _postgres,
+    "log-in": _login,
+    "python": _interpreter,
     "redis": _redis,
     "projections": _projections,
     "files": _files,

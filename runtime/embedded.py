@@ -1,6 +1,6 @@
 """The embedded servers: Postgres and Valkey from wheels, for one home folder, on private Unix sockets.
 
-They listen on no port. On Linux each asks the kernel for a signal when its parent dies (prctl PR_SET_PDEATHSIG), so
+They listen on no port, and Postgres asks everybody for a password (`embedded_logins.py`). On Linux each asks the kernel for a signal when its parent dies (prctl PR_SET_PDEATHSIG), so
 that even `kill -9` of the parent leaves nothing behind. Postgres refuses to run as root: as root it is started in a user
 namespace in which it looks like somebody else, and no user is made and no file changes its owner.
 """
@@ -22,6 +22,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
+
+from runtime import embedded_logins
+from runtime.embedded_logins import OWNER, password_of, read_secret
+from runtime.roles import GROUP_OF, login
 
 SOCKET_PATH_BYTES_MAX = 80  # of 107 that the kernel allows, leaving room for the names of the sockets
 START_SECONDS = 60.0
@@ -64,10 +68,33 @@ class Servers:
     """Where the servers of a home are, whether they run or not."""
 
     sockets: Path
+    home: Path
 
     @property
     def database_url(self) -> str:
-        return f"postgresql://postgres@/hansard?host={quote(str(self.sockets), safe='')}&port={PORT}"
+        """The owner's: for migrations and backups, and for no process that serves."""
+        return self._url(OWNER)
+
+    def login_url(self, kind: str) -> str:
+        """Return the URL of a process of this kind (`runtime/roles.py`)."""
+        return self._url(login(kind).name)
+
+    def logins(self) -> dict[str, str]:
+        """Return the passwords of the log-ins to be made, by kind of process."""
+        return {kind: password_of(self._secret(), login(kind).name) for kind in GROUP_OF}
+
+    def _url(self, name: str) -> str:
+        password = password_of(self._secret(), name)
+        return f"postgresql://{name}:{password}@/hansard?host={quote(str(self.sockets), safe='')}&port={PORT}"
+
+    def _secret(self) -> bytes:
+        secret = read_secret(self.home)
+        if secret is None:
+            raise EmbeddedFailed(
+                f"The passwords of the embedded Postgres are not in {self.home / embedded_logins.SECRET_FILE}: "
+                "stop Hansard and start it again, and they are made anew."
+            )
+        return secret
 
     @property
     def redis_url(self) -> str:
@@ -87,9 +114,9 @@ def locate(home: Path) -> Servers:
     home = home.resolve()
     below = home / "run"
     if len(os.fsencode(below)) <= SOCKET_PATH_BYTES_MAX:
-        return Servers(below)
+        return Servers(below, home)
     name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
-    return Servers(Path(tempfile.gettempdir()) / f"hansard-{os.geteuid()}-{name}")
+    return Servers(Path(tempfile.gettempdir()) / f"hansard-{os.geteuid()}-{name}", home)
 
 
 def answers(path: Path) -> bool:
@@ -215,21 +242,40 @@ class Embedded:
                 "dump it with the old release of Hansard and restore it with the new one (docs/backup.md)."
             )
         self._clear_stale_pid(data / "postmaster.pid")
+        if read_secret(self.home) is None:
+            self._make_passwords(data, binaries)
+        (data / "pg_hba.conf").write_text(embedded_logins.HBA)
         options = [part for name, value in POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
         command = [binaries / "postgres", "-D", data, "-k", self.servers.sockets, *options]
         self._running["postgres"] = self._spawn("postgres", command, signal.SIGINT, as_root_in_namespace=True)
 
     def _initialise(self, data: Path, binaries: Path) -> None:
         """initdb into a folder that is empty; a half-made one of an earlier try is emptied first."""
+        embedded_logins.forget_secret(self.home)
         for leftover in data.iterdir():
             subprocess.run(["rm", "-rf", str(leftover)], check=True)
         command = [
-            binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C",
+            binaries / "initdb", "-D", data, "-U", "postgres", "--auth=reject", "--encoding=UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
         ]  # fmt: skip
         process = self._spawn("initdb", command, signal.SIGKILL, as_root_in_namespace=True)
         if process.wait() != 0:
             raise EmbeddedFailed(f"Postgres could not prepare {data}: {self._last_line('initdb')}")
+
+    def _make_passwords(self, data: Path, binaries: Path) -> None:
+        """Give the owner a password while no server runs: a cluster that is new, or of a version that trusted the socket."""
+        secret = os.urandom(embedded_logins.SECRET_BYTES)
+        command = [binaries / "postgres", "--single", "-D", data, "-c", "log_min_error_statement=panic", "postgres"]
+        deadline = time.monotonic() + REMAINS_SECONDS
+        while True:
+            process = self._spawn("postgres", command, signal.SIGKILL, as_root_in_namespace=True, stdin=subprocess.PIPE)
+            process.communicate(embedded_logins.owners_statement(secret), timeout=START_SECONDS)
+            if process.returncode == 0:
+                break
+            if time.monotonic() > deadline or not self._met_remains("postgres"):
+                raise EmbeddedFailed(f"Postgres could not set its owner's password: {self._last_line('postgres')}")
+            time.sleep(RETRY_SECONDS)
+        embedded_logins.write_secret(self.home, secret)
 
     def _start_valkey(self) -> None:
         data = self.home / "valkey"
@@ -239,14 +285,15 @@ class Embedded:
         self._running["valkey"] = self._spawn("valkey", command, signal.SIGTERM)
 
     def _spawn(
-        self, name: str, command: list[object], at_parents_death: signal.Signals, *, as_root_in_namespace: bool = False
-    ) -> "subprocess.Popen[bytes]":
+        self, name: str, command: list[object], at_parents_death: signal.Signals, *,
+        as_root_in_namespace: bool = False, stdin: int = subprocess.DEVNULL,
+    ) -> "subprocess.Popen[bytes]":  # fmt: skip
         in_namespace = as_root_in_namespace and os.geteuid() == 0
         with open(self._log(name), "ab") as log:
             return subprocess.Popen(
                 [os.fspath(part) if isinstance(part, Path) else str(part) for part in command],
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,4 +1,5 @@
-"""Guards: what is looked at before a process starts, because afterwards it is too late.
+"""Guards: what is looked at before a process starts, because afterwards it is too late. `runtime/logins.py` looks at the
+log-in in the same way.
 
 The master key opens the record, and the home holds mails, uploads and the embedded servers: nobody else of the machine
 may read or change them. In production what is lax stops the start, with a sentence that says what to do. Elsewhere it is

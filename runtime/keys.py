@@ -1,11 +1,34 @@
-"""`hansard keys`: the keys that sign access tokens. A new one signs when everybody had time to read it; see docs/operating.md."""
+"""`hansard keys`: the keys that sign access tokens, and the master key. A new signing key signs when everybody had time to
+read it; see docs/operating.md."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from adapters.tokens import Keys
+from adapters.vault import load_master
 from domain.limits import ACCESS_SECONDS, KEY_LEAD_AT_ONCE_SECONDS, KEY_LEAD_SECONDS
 from runtime.settings import Settings
 from runtime.wiring import ground
+
+
+class MasterKeyLost(Exception):
+    """The record is not empty, and its master key is not there; the sentence says what can be done."""
+
+
+async def new_master(settings: Settings) -> int:
+    """Make the master key where there is none; one that is there stays."""
+    path = settings.master_key
+    if path.exists():
+        load_master(path, create=False)
+        print(f"There is a master key at {path} already; it stays.")
+        return 0
+    make_master(path)
+    print(f"Made {path}. Keep a copy elsewhere: without it nobody can ever read the record.")
+    return 0
+
+
+def make_master(path: Path) -> None:
+    load_master(path, create=True)
 
 
 async def rotate(settings: Settings, *, at_once: bool) -> int:

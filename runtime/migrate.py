@@ -4,7 +4,7 @@ What was applied stands in `public.hansard_migrations` with the hash of its text
 applied, and a database that is newer than the code, are refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from adapters.database import connect
+from runtime.roles import SELECT_ME, make_groups, make_logins
 
+SELECT_HAS_TABLE = "SELECT to_regclass('public.hansard_migrations') IS NOT NULL"
 CREATE_TABLE = """
     CREATE TABLE IF NOT EXISTS public.hansard_migrations (
         number int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,
@@ -25,6 +27,7 @@ SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations ORDER BY 
 INSERT_APPLIED = "INSERT INTO public.hansard_migrations (number, name, sha256) VALUES ($1, $2, $3)"
 LOCK = "SELECT pg_advisory_lock(hashtext('hansard migrations'))"
 STATEMENT_SECONDS = 600.0
+NO_LOGINS: Mapping[str, str] = {}
 
 
 class MigrationRefused(Exception):
@@ -51,18 +54,26 @@ def migrations() -> list[Migration]:
     return sorted(found)
 
 
-async def migrate(url: str, *, say: Callable[[str], None]) -> int:
-    """Bring a database to this version; answers how many migrations were applied. Several may try at once."""
-    connection = await connect(url, role=None, statement_seconds=STATEMENT_SECONDS)
+async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, str] = NO_LOGINS) -> int:
+    """Bring a database to this version; answers how many migrations were applied. Several may try at once.
+
+    `logins`: passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, whoever may not
+    migrate is refused only when something is to be migrated.
+    """
+    connection = await connect(url, statement_seconds=STATEMENT_SECONDS)
     try:
         await connection.execute("SET lock_timeout = 0")
         await connection.fetchval(LOCK)
-        await connection.execute(CREATE_TABLE)
-        applied = {row["number"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
+        has_table = await connection.fetchval(SELECT_HAS_TABLE)
+        applied = dict(await connection.fetch(SELECT_APPLIED)) if has_table else {}
         due = pending(migrations(), applied)
+        if due or logins:
+            await _prepare(connection, len(due))
         for migration in due:
             say(f"Migrating: {migration.number:04d} {migration.name}")
             await _apply(connection, migration)
+        if logins:
+            await make_logins(connection, logins)
         return len(due)
     finally:
         await connection.close()
@@ -85,13 +96,26 @@ async def create_database(url: str) -> None:
     """Create the database that the URL names, where its server does not have it."""
     parts = urlsplit(url)
     name = parts.path.removeprefix("/")
-    connection = await connect(urlunsplit(parts._replace(path="/postgres")), role=None)
+    connection = await connect(urlunsplit(parts._replace(path="/postgres")))
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", name):
             quoted = name.replace('"', '""')
             await connection.execute(f'CREATE DATABASE "{quoted}"')
     finally:
         await connection.close()
+
+
+async def _prepare(connection: Any, due: int) -> None:
+    """Make the roles that migrations grant to, and the table that remembers them."""
+    try:
+        await connection.execute(CREATE_TABLE)
+    except asyncpg.InsufficientPrivilegeError as error:
+        me = await connection.fetchval(SELECT_ME)
+        raise MigrationRefused(
+            f"{due} migrations are due, and {me} may not make them ({error}): "
+            "give 'hansard migrate' the owner's log-in in HANSARD_MIGRATION_URL."
+        ) from error
+    await make_groups(connection)
 
 
 async def _apply(connection: Any, migration: Migration) -> None:

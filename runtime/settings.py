@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec.structs import replace
 
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
+from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
 DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
@@ -41,7 +42,22 @@ class Settings:
     home: Path = setting(Path(".hansard"), "The folder of all data of the embedded servers, logs and keys.")
     host: str = setting("127.0.0.1", "The address on which the gateway listens.")
     port: int = setting(8000, "The port on which the gateway listens.", low=1, high=65535)
-    database_url: str = setting("", "Postgres 15 or newer (postgresql://…). Empty: the embedded one.")
+    database_url: str = setting(
+        "",
+        "Postgres 15 or newer (postgresql://…), with the log-in of this very process. Empty: the embedded one.",
+        secret=True,
+    )
+    migration_url: str = setting(
+        "",
+        "The same with the owner's log-in, for 'hansard migrate' (and 'up') alone. Empty: as HANSARD_DATABASE_URL.",
+        secret=True,
+    )
+    logins: tuple[str, ...] = setting(
+        (),
+        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, operator, "
+        "or server (all of them in one).",
+        secret=True,
+    )
     redis_url: str = setting(
         "", "Redis 7 or Valkey 8 or newer (redis://…, rediss://…, unix://…). Empty: the embedded one."
     )
@@ -146,6 +162,11 @@ class Settings:
     )
     tls_key: Path = setting(Path(""), "The key of that certificate (PEM, mode 0600).")
     issuer: str = setting("hansard", "The issuer (iss) that access tokens name.")
+
+    @property
+    def login_passwords(self) -> dict[str, str]:
+        """The passwords of the log-ins to be made, by kind of process."""
+        return dict(_login(text) for text in self.logins)
 
     @property
     def master_key(self) -> Path:
@@ -260,22 +281,25 @@ def _check_production(settings: Settings) -> None:
     if settings.env != "production":
         return
     for name, given in (
-        ("HANSARD_DATABASE_URL", settings.database_url),
+        ("HANSARD_DATABASE_URL", settings.database_url or settings.migration_url),
         ("HANSARD_REDIS_URL", settings.redis_url),
         ("HANSARD_MASTER_KEY_FILE", settings.master_key_file != Path("")),
         ("HANSARD_SCANNER_URL", settings.scanner_url),
     ):
         if not given:
             raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
-    for name, url in (("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_REDIS_URL", settings.redis_url)):
+    postgres = ("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_MIGRATION_URL", settings.migration_url)
+    for name, url in (*postgres, ("HANSARD_REDIS_URL", settings.redis_url)):
         if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
             raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
-    postgres = urlsplit(settings.database_url)
-    if not _is_local(postgres.hostname) and _sslmode(postgres.query) not in SSLMODES:
-        raise SettingRefused(
-            "HANSARD_DATABASE_URL does not say how Postgres is to show who it is; HANSARD_ENV is production. "
-            "Add ?sslmode=verify-full (or disable, where the network itself is private)."
-        )
+    if any(password.lower() in DEFAULT_SECRETS for password in settings.login_passwords.values()):
+        raise SettingRefused("HANSARD_LOGINS holds a password that everybody knows; HANSARD_ENV is production.")
+    for name, url in postgres:
+        if url and not _is_local(urlsplit(url).hostname) and _sslmode(urlsplit(url).query) not in SSLMODES:
+            raise SettingRefused(
+                f"{name} does not say how Postgres is to show who it is; HANSARD_ENV is production. "
+                "Add ?sslmode=verify-full (or disable, where the network itself is private)."
+            )
     if settings.limits == "off":
         raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
     for origin in settings.origins:
@@ -300,7 +324,15 @@ def _sslmode(query: str) -> str:
     return dict(parse_qsl(query)).get("sslmode", "prefer")
 
 
+def _login(text: str) -> tuple[str, str]:
+    kind, _, password = text.partition("=")
+    if kind not in LOGINS or not password:
+        raise SettingRefused(f"HANSARD_LOGINS is KIND=PASSWORD with comma between; a KIND is {' or '.join(LOGINS)}.")
+    return kind, password
+
+
 def _check_limits(settings: Settings) -> None:
+    assert settings.login_passwords is not None, "what is no log-in is refused on the way"
     assert settings.quotas, "what cannot be read is refused on the way"
     try:
         assert settings.proxies is not None
@@ -320,6 +352,7 @@ def _quota(name: str, text: str) -> Quota:
 def _check_urls(settings: Settings) -> None:
     for name, url, schemes in (
         ("HANSARD_DATABASE_URL", settings.database_url, ("postgresql", "postgres")),
+        ("HANSARD_MIGRATION_URL", settings.migration_url, ("postgresql", "postgres")),
         ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
         ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
         ("HANSARD_MAIL_URL", settings.mail_url, ("smtp", "smtps", "smtp+plain", "file")),

@@ -1,10 +1,13 @@
 """`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector and a worker.
 
 Children die with this process, even by kill -9 (`embedded.tied_to_parent`); one that ends by itself is started again,
-ever more slowly. On SIGTERM or Ctrl-C the gateway goes first, then the others, then the servers.
+ever more slowly, unless it says by its exit code that it would end again (`EX_CONFIG`): then everything stops. Each is
+handed the log-in of its kind, and never the owner's. On SIGTERM or Ctrl-C the gateway goes first, then the others, then
+the servers.
 """
 
 import asyncio
+import os
 import signal
 import ssl
 import sys
@@ -13,18 +16,23 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from adapters.database import Database
+from adapters.vault import load_master
 from gateway.server import listen
-from runtime.embedded import Embedded, tied_to_parent
+from runtime.embedded import Embedded, Servers, tied_to_parent
 from runtime.guards import guard, guard_gateway
+from runtime.keys import MasterKeyLost, make_master
 from runtime.migrate import create_database, migrate
 from runtime.settings import Settings, address
 
+SELECT_POSITION = "SELECT position FROM record.head"
 PROCESSES = ("gateway", "projector", "worker")
 STOP_SECONDS = 25.0
 READY_SECONDS = 60.0
 PAUSE_SECONDS_MAX = 10.0
 STEADY_SECONDS = 30.0
 WATCH_SECONDS = 0.5
+EX_CONFIG = 78  # of sysexits.h: something of the configuration is wrong, and will be at the next start
 
 
 async def up(settings: Settings) -> int:
@@ -37,16 +45,37 @@ async def up(settings: Settings) -> int:
     embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
     embedded.hold()
     listen(settings.host, settings.port).close()
-    if not settings.database_url and not (settings.home / "postgres" / "PG_VERSION").exists():
+    if settings.database_url:
+        load_master(settings.master_key, create=False)
+    elif not (settings.home / "postgres" / "PG_VERSION").exists():
         say("Preparing the database …")
     await asyncio.to_thread(embedded.start)
     try:
-        if not settings.database_url:
-            await create_database(embedded.servers.database_url)
-        await migrate(settings.database_url or embedded.servers.database_url, say=say)
+        if settings.database_url:
+            await migrate(settings.migration_url or settings.database_url, say=say, logins=settings.login_passwords)
+        else:
+            await _prepare(settings, embedded.servers)
         return await _House(settings, embedded, stop).run()
     finally:
         await asyncio.to_thread(embedded.stop)
+
+
+async def _prepare(settings: Settings, servers: Servers) -> None:
+    """Bring the embedded database to this version, make its log-ins, and the master key of a record that is empty."""
+    await create_database(servers.database_url)
+    await migrate(servers.database_url, say=say, logins=servers.logins())
+    if settings.master_key.exists():
+        return
+    db = await Database.open(servers.login_url("operator"), size=1)
+    try:
+        if position := await db.value(SELECT_POSITION):
+            raise MasterKeyLost(
+                f"The record holds {position:,} events, and there is no master key at {settings.master_key}: without it "
+                "nobody can read them. Put back the copy that you kept (docs/backup.md)."
+            )
+    finally:
+        await db.close()
+    make_master(settings.master_key)
 
 
 class _House:
@@ -75,19 +104,28 @@ class _House:
     async def _start(self, name: str) -> None:
         self._children[name] = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "runtime.cli", name),
+            env=os.environ | self._settings_of(name),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C at the terminal is for this process alone
             preexec_fn=tied_to_parent(signal.SIGTERM),
         )
         self._started[name] = time.monotonic()
 
+    def _settings_of(self, name: str) -> dict[str, str]:
+        """Return what a child is told: its own log-in. Settings that are empty beat those of a file `.env`."""
+        url = self._settings.database_url or self._embedded.servers.login_url(name)
+        return {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
+
     async def _watch(self) -> int:
-        """Start again what ends, until told to stop."""
+        """Start again what ends, until told to stop, or until one ends that would end again."""
         while not self._stop.is_set():
             for name, code in self._embedded.dead().items():
                 say(f"The embedded {name} ended with {code}; it is started again.")
                 await asyncio.to_thread(self._embedded.revive)
             for name, child in list(self._children.items()):
+                if child.returncode == EX_CONFIG:
+                    say(f"The {name} cannot run as it is set up, for the reason above: mend it, and start again.")
+                    return 1
                 if child.returncode is not None:
                     await self._start_again(name, child.returncode)
             try:

@@ -60,9 +60,10 @@ from gateway.server import listen, serve
 from gateway.tls import server_context
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.descriptors import connections_max
-from runtime.embedded import answers, locate
+from runtime.embedded import Servers, answers, locate
 from runtime.guards import guard, guard_gateway
-from runtime.settings import Settings, listens_on
+from runtime.logins import guard_login
+from runtime.settings import SettingRefused, Settings, listens_on
 from workers.files import Saga
 from workers.janitor import Janitor
 from workers.projector import Follower, Publisher
@@ -98,14 +99,25 @@ class Ground:
     desk: Desk
 
 
-def database_url(settings: Settings) -> str:
-    """Return where Postgres is. Raises `NotRunning` where it should be the embedded one and is not."""
-    if settings.database_url:
-        return settings.database_url
+def database_url(settings: Settings, kind: str = "operator") -> str:
+    """Return where Postgres is, for a process of this kind. Raises `NotRunning` where it should be the embedded one and
+    is not."""
+    return settings.database_url or embedded(settings).login_url(kind)
+
+
+def owners_url(settings: Settings) -> str:
+    """Return where Postgres is, for whoever migrates."""
+    return settings.migration_url or settings.database_url or embedded(settings).database_url
+
+
+def embedded(settings: Settings) -> Servers:
+    """Return the embedded servers, which run."""
+    if settings.env == "production":
+        raise SettingRefused("HANSARD_DATABASE_URL must be set when HANSARD_ENV is production.")
     servers = locate(settings.home)
     if not answers(servers.postgres_socket):
         raise NotRunning(f"Nothing runs under {settings.home}; start it with 'make up' (or 'hansard up').")
-    return servers.database_url
+    return servers
 
 
 def redis_url(settings: Settings) -> str:
@@ -113,14 +125,17 @@ def redis_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def ground(settings: Settings, *, statement_seconds: float | None = None) -> AsyncIterator[Ground]:
-    """Open what every process needs; closed again in the reverse order."""
+async def ground(
+    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None
+) -> AsyncIterator[Ground]:
+    """Open what every process needs, with the log-in of its kind; closed again in the reverse order."""
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
-        db = await Database.open(database_url(settings), size=settings.pool_size, **longer)
+        db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)
         stack.push_async_callback(db.close)
         guard(settings)
-        vault = Vault(db, load_master(settings.master_key, create=not settings.database_url))
+        await guard_login(settings, db, kind)
+        vault = Vault(db, load_master(settings.master_key, create=False))
         record = PostgresRecord(db, vault, now=now, chance=os.urandom)
         try:
             head = await record.head()
@@ -176,7 +191,7 @@ async def run_gateway(settings: Settings) -> int:
     tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = _stop_signal()
     listener = listen(settings.host, settings.port)
-    async with ground(settings) as base, AsyncExitStack() as stack:
+    async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
         lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
         stack.push_async_callback(lanes.close)
         tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
@@ -234,7 +249,7 @@ async def run_gateway(settings: Settings) -> int:
 async def run_projector(settings: Settings) -> int:
     """Keep the live read tables up to the record, and tell their frames."""
     stop = _stop_signal()
-    async with ground(settings) as base:
+    async with ground(settings, kind="projector") as base:
         lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
         publisher = Publisher(base.record, base.db, lanes, LIVE)
         follower = Follower(LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over)
@@ -250,7 +265,7 @@ async def run_projector(settings: Settings) -> int:
 async def run_worker(settings: Settings) -> int:
     """Do what is slower than a frame: scan and process files, render HTML, sweep."""
     stop = _stop_signal()
-    async with ground(settings) as base, AsyncExitStack() as stack:
+    async with ground(settings, kind="worker") as base, AsyncExitStack() as stack:
         blobs, tasks, holds = await opened_blobs(settings, stack), opened_tasks(base, stack), Holds(base.db)
         size = settings.images + settings.documents
         sandbox = stack.enter_context(Sandbox(module="workers.child", size=size, strict=settings.env == "production"))

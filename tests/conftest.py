@@ -23,8 +23,9 @@ from hypothesis import settings
 
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
+from runtime.roles import LOGINS, make_groups
 from tests.files.clamd import CLAMD, KIND
-from tests.houses import PASSWORD
+from tests.houses import LOGIN_PASSWORD, PASSWORD
 
 TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  # each process of a run has its own
 settings.register_profile("hansard", deadline=None, print_blob=True)
@@ -94,6 +95,7 @@ async def fresh_database(servers: Servers) -> AsyncIterator[str]:
     await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')
     own = await asyncpg.connect(servers.database(name))
     await own.execute("UPDATE record.head SET record = gen_random_uuid()")
+    await make_groups(own)  # a copy of a template is not granted what the template was
     await own.close()
     try:
         yield servers.database(name)
@@ -126,4 +128,5 @@ async def _make_template(servers: Servers) -> None:
     await admin.close()
     url = servers.database(TEMPLATE)
     await create_database(url)
-    await migrate(url, say=lambda sentence: None)
+    # Every log-in, with a password that everybody knows: these servers are for tests, and on loopback or a private socket.
+    await migrate(url, say=lambda sentence: None, logins=dict.fromkeys(LOGINS, LOGIN_PASSWORD))

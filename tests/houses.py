@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -50,11 +51,20 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
+from runtime.roles import SERVER, login
 from workers.projector import Follower, Publisher
 
 SECRET = b"a master key for tests, 32 bytes"
 MASTER = Master(SECRET)
 PASSWORD = "correct horse battery"
+LOGIN_PASSWORD = "log-in-of-tests"
+
+
+def as_login(database_url: str, kind: str) -> str:
+    """Return the URL of a database for the log-in of a kind of process, instead of the owner's."""
+    parts = urlsplit(database_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{login(kind).name}:{LOGIN_PASSWORD}@{host}"))
 
 
 @asynccontextmanager
@@ -97,10 +107,10 @@ def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:
 
 @asynccontextmanager
 async def ledger(
-    database_url: str, *, size: int = 8, master: Master = MASTER
+    database_url: str, *, size: int = 8, master: Master = MASTER, kind: str = SERVER
 ) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
-    """A database, its record with a running writer, and a desk on it."""
-    db = await Database.open(database_url, size=size)
+    """A database, its record with a running writer, and a desk on it, with the log-in of a kind of process."""
+    db = await Database.open(as_login(database_url, kind), size=size)
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)
     snapshots = PostgresSnapshots(db, vault, now=now)
@@ -113,15 +123,18 @@ async def ledger(
 @asynccontextmanager
 async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower]:
     """A projector of all groups, with its publisher, running."""
-    db = await Database.open(database_url, size=4)
+    db = await Database.open(as_login(database_url, "projector"), size=4)
     record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
+    slower = await Database.open(as_login(database_url, "worker"), size=2)
     lanes = Lanes.open(redis_url, (await record.head()).record, 16)
     publisher = Publisher(record, db, lanes, LIVE)
     live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over)
-    html = Follower(MESSAGE_HTML, record, db, owner=uuid4().hex)
+    slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
+    html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     async with running(live.run(), publisher.run(), html.run()):
         yield live
     await lanes.close()
+    await slower.close()
     await db.close()
 
 
@@ -223,7 +236,7 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
-        db, record, desk = await stack.enter_async_context(ledger(database_url))
+        db, record, desk = await stack.enter_async_context(ledger(database_url, kind="gateway"))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
         stack.push_async_callback(lanes.close)

@@ -1,32 +1,47 @@
 """Rebuild: a group's read tables made anew from position 1 while the old ones serve, compared, and swapped by rename.
 
-The new tables stand beside the old as `<table>__next`. When they have caught up, both are compared by checksum at one
-and the same position. Then the group's checkpoint is locked for a moment (its owner's next commit waits, nothing else
-does), the last events are added and the names exchanged, in one transaction. The old tables stay as `<table>__old`
-until the next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
+One rebuild of a group at a time: it holds an advisory lock from beginning to end. Its tables stand beside the served ones
+as `<table>__next_<its connection>`, with the same owner and the same grants. When they have caught up, both are compared
+by checksum at one and the same position, and exchanged (`exchange.py`). The old tables stay as `<table>__old` until the
+next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from msgspec import Struct
 
+from adapters.database import Database, Session
 from domain.facts import Event, Recorded
 from domain.limits import REBUILD_BATCH_EVENTS_MAX
-from domain.ports import Db, Record
+from domain.ports import Db, Record, RecordLocked, RecordUnavailable
 from projections.tables import Batch, Group, Table
+from workers.exchange import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
 
-NEXT, OLD = "__next", "__old"
 LAST_STRETCH_EVENTS = 2_000
-LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 FOR UPDATE"
+SWAP_TRIES_MAX = 100
+SWAP_PAUSE_SECONDS = 0.2
+TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext($1))"
+LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
+SELECT_ME = "SELECT to_hex(pg_backend_pid())"
 SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1"
-SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
-SELECT_INDEXES = """
-    SELECT c.relname::text, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisprimary
-    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-    WHERE i.indrelid = $1::text::regclass ORDER BY c.relname
+SELECT_LEFTOVERS = """
+    SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = to_regnamespace('read') AND c.relkind = 'r'
+        AND EXISTS (SELECT FROM unnest($1::text[]) t WHERE starts_with(c.relname, t || '__next'))
+"""
+# Whose the served table is, and who may do what with it: said of another table.
+SELECT_RIGHTS = """
+    SELECT said FROM (
+        SELECT 1, format('ALTER TABLE %s OWNER TO %I', $2::text, pg_get_userbyid(c.relowner))
+        FROM pg_catalog.pg_class c WHERE c.oid = $1::text::regclass
+        UNION ALL SELECT 2, format('GRANT %s ON %s TO %s', a.privilege_type, $2::text,
+            CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+        FROM pg_catalog.pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::text::regclass AND a.grantee <> c.relowner
+    ) rights (i, said) ORDER BY i, said
 """
 
 
@@ -63,48 +78,87 @@ class Verdict(Struct, frozen=True):
 class Rebuild:
     """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
 
-    def __init__(self, group: Group, record: Record, db: Db, *, progress: Callable[[Progress], None]) -> None:
+    def __init__(self, group: Group, record: Record, db: Database, *, progress: Callable[[Progress], None]) -> None:
         self._group = group
         self._handlers = group.handlers()
         self._record = record
         self._db = db
         self._progress = progress
+        self._next = ""
         self._position = 0
         self._started = time.perf_counter()
 
     async def run(self, *, swap: bool) -> list[Verdict]:
-        """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to."""
-        await self._create()
-        await self._catch_up()
-        for table in self._group.tables:
-            await self._index(table)
-        verdicts = await self._compare(swapped=swap)
-        if swap:
+        """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
+
+        Raises `RebuildRefused` when somebody else rebuilds the group, and when the exchange is not possible.
+        """
+        async with self._alone() as session:
+            self._next = f"__next_{await session.value(SELECT_ME)}"
+            await self._clear()
+            await self._create()
             await self._catch_up()
-            await self._swap()
-        else:
             for table in self._group.tables:
-                await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
+                await self._index(table)
+            verdicts, missing = await self._compare(swapped=swap)
+            if swap:
+                await self._catch_up()
+                await self._swap(session, missing)
+            else:
+                await self._clear()
         return verdicts
 
-    async def _compare(self, *, swapped: bool) -> list[Verdict]:
-        """Compare with what is served, both at the position that one look at the served tables shows."""
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Session]:
+        """Hold the group's lock on a connection of its own: who loses the connection cannot exchange any more."""
+        async with self._db.session() as session:
+            if not await session.value(TAKE_GROUP, self._group.name):
+                raise RebuildRefused(
+                    f"{self._group.name} is being rebuilt already, by somebody else: wait until that has ended."
+                )
+            try:
+                yield session
+            finally:
+                with suppress(RecordUnavailable):  # then the lock went with the connection
+                    await session.value(LET_GROUP_GO, self._group.name)
+
+    async def _clear(self) -> None:
+        """Drop what this rebuild made, or one that was interrupted."""
+        for table in await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables]):
+            await self._db.run(f"DROP TABLE IF EXISTS {table}")
+
+    async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
+        """Compare with what is served, both at the position that one look at the served tables shows. Answers how many
+        rows are missing in each rebuilt table, too."""
         position, *served = await self._look("")
         await self._apply_until(position, self._db)
-        _, *rebuilt = await self._look(NEXT)
-        return [
+        _, *rebuilt = await self._look(self._next)
+        pairs = list(zip(self._group.tables, _pairs(served), _pairs(rebuilt), strict=True))
+        verdicts = [
             Verdict(table.name, rows, (was, had) == (now, rows), swapped, position, was, now)
-            for table, (was, had), (now, rows) in zip(self._group.tables, _pairs(served), _pairs(rebuilt), strict=True)
+            for table, (was, had), (now, rows) in pairs
         ]
+        return verdicts, {table.name: had - rows for table, (_, had), (_, rows) in pairs}
 
-    async def _swap(self) -> None:
-        """Lock the checkpoint (its owner's next commit waits, nothing else does), add the last events, exchange names."""
-        async with self._db.transaction() as transaction:
-            position = await transaction.value(LOCK_CHECKPOINT, self._group.name) or 0
-            await self._apply_until(position, transaction)
-            for table in self._group.tables:
-                await _exchange(transaction, table)
-            await transaction.run(SET_VERSION, self._group.name, self._group.version)
+    async def _swap(self, session: Session, missing: dict[str, int]) -> None:
+        """Exchange, and try again while readers hold what is needed; each try makes them wait for a moment at most."""
+        for _ in range(SWAP_TRIES_MAX):
+            position = self._position
+            try:
+                await drop_old(self._db, self._group)
+                async with session.transaction() as transaction:
+                    until = await hold_still(transaction, self._group)
+                    await self._apply_until(until, transaction)
+                    await tell_losses(transaction, self._group, self._next, missing)
+                    await exchange(transaction, self._group, self._next)
+                return
+            except RecordLocked:
+                self._position = position
+                await asyncio.sleep(SWAP_PAUSE_SECONDS)
+        raise RebuildRefused(
+            f"The tables of {self._group.name} are rebuilt and could not be exchanged in {SWAP_TRIES_MAX} tries: somebody "
+            "reads them all the time (pg_stat_activity says who). Those that were served are; try again when that has ended."
+        )
 
     async def _look(self, suffix: str) -> tuple[Any, ...]:
         """Return the checkpoint, and a checksum and the number of rows of each table, all of one moment."""
@@ -117,15 +171,15 @@ class Rebuild:
         return found
 
     async def _create(self) -> None:
-        """Make the new tables with their keys; the other indexes come when the rows are in."""
+        """Make the new tables with their keys, owner and grants; the other indexes come when the rows are in."""
         for table in self._group.tables:
-            await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
-            await self._db.run(
-                f"CREATE TABLE {table.name}{NEXT} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)"
-            )
+            made = f"{table.name}{self._next}"
+            await self._db.run(f"CREATE TABLE {made} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)")
             key = ", ".join(table.key)
-            name = f"{_bare(table)}_pkey{NEXT}"
-            await self._db.run(f"ALTER TABLE {table.name}{NEXT} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+            name = f"{bare(table)}_pkey{self._next}"
+            await self._db.run(f"ALTER TABLE {made} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+            for right in await self._db.all(str, SELECT_RIGHTS, table.name, made):
+                await self._db.run(right)
 
     async def _catch_up(self) -> None:
         """Fold the record until little is left before the checkpoint."""
@@ -159,19 +213,19 @@ class Rebuild:
                     batch.apply(change)
         if db is self._db:
             async with db.transaction(durable=False) as transaction:
-                await batch.write(transaction, suffix=NEXT, bulk=True)
+                await batch.write(transaction, suffix=self._next, bulk=True)
         else:
-            await batch.write(db, suffix=NEXT)
+            await batch.write(db, suffix=self._next)
 
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one."""
         for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
             if not is_primary:
                 made = definition.replace(
-                    f"INDEX {name} ON {table.name} ", f"INDEX {name}{NEXT} ON {table.name}{NEXT} "
+                    f"INDEX {name} ON {table.name} ", f"INDEX {name}{self._next} ON {table.name}{self._next} "
                 )
                 await self._db.run(made)
-        await self._db.run(f"ANALYZE {table.name}{NEXT}")
+        await self._db.run(f"ANALYZE {table.name}{self._next}")
 
     def _tell(self, total: int) -> None:
         self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))
@@ -184,24 +238,6 @@ def _pairs(flat: Sequence[Any]) -> list[tuple[str, int]]:
 
 def _rows(table: Table, suffix: str) -> str:
     return f"(SELECT {', '.join((*table.key, *table.columns))} FROM {table.name}{suffix})"
-
-
-async def _exchange(db: Db, table: Table) -> None:
-    """Give the new table and its indexes the served names, and the served ones another."""
-    name = _bare(table)
-    await db.run(f"DROP TABLE IF EXISTS {table.name}{OLD}")
-    await db.run(f"LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE")
-    indexes = [row[0] for row in await db.all(_row, SELECT_INDEXES, table.name)]
-    await db.run(f"ALTER TABLE {table.name} RENAME TO {name}{OLD}")
-    for index in indexes:
-        await db.run(f"ALTER INDEX read.{index} RENAME TO {index}{OLD}")
-    await db.run(f"ALTER TABLE {table.name}{NEXT} RENAME TO {name}")
-    for index in indexes:
-        await db.run(f"ALTER INDEX read.{index}{NEXT} RENAME TO {index}")
-
-
-def _bare(table: Table) -> str:
-    return table.name.partition(".")[2]
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from runtime.embedded import Embedded, EmbeddedFailed, tied_to_parent
+from runtime.keys import make_master
 from runtime.migrate import create_database, migrate
 from runtime.settings import Settings
 from tests.houses import free_port
@@ -84,7 +85,8 @@ class Deployment:
         await asyncio.to_thread(self._postgres.start)
         await asyncio.to_thread(self._valkey.start)
         await create_database(self.database_url)
-        await migrate(self.database_url, say=lambda sentence: None)
+        await migrate(self.database_url, say=lambda sentence: None, logins=self._postgres.servers.logins())
+        make_master(self.home / "master.key")
         self._keepers = [asyncio.create_task(self._keep(name)) for name in PROCESSES]
         self._keepers.append(asyncio.create_task(self._keep_server("postgres", self._postgres)))
         self._keepers.append(asyncio.create_task(self._keep_server("valkey", self._valkey)))

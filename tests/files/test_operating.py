@@ -19,7 +19,7 @@ from tests.files.clamd import KIND, clamd
 from tests.files.houses import ended, worker, working
 from tests.files.pictures import harmful
 from tests.files.test_saga import Moody
-from tests.houses import deployment, until
+from tests.houses import as_login, deployment, until
 
 MASTER_KEY = b"a master key for tests, 32 bytes".hex()
 
@@ -31,7 +31,7 @@ async def test_tasks_are_listed_in_every_state_and_one_is_tried_again(
     (tmp_path / "master.key").chmod(0o600)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
-        "HANSARD_HOME": str(tmp_path / "home"), "HANSARD_DATABASE_URL": database_url, "HANSARD_REDIS_URL": redis_url,
+        "HANSARD_HOME": str(tmp_path / "home"), "HANSARD_DATABASE_URL": as_login(database_url, "operator"), "HANSARD_REDIS_URL": redis_url,
         "HANSARD_MASTER_KEY_FILE": str(tmp_path / "master.key"),
     }  # fmt: skip
 

@@ -25,7 +25,12 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s", re.IGNORECASE)
 STATEMENT = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|TRUNCATE|DROP|ALTER|CREATE|GRANT)\s(?!\d+$)")
 # Statements made of declared names, where no parameter can stand: tables and columns of read models, and databases.
-STATEMENTS_OF_DECLARED_NAMES = {("projections", "tables"), ("workers", "rebuild"), ("runtime", "migrate")}
+STATEMENTS_OF_DECLARED_NAMES = {
+    ("projections", "tables"),
+    ("workers", "rebuild"),
+    ("workers", "exchange"),
+    ("runtime", "migrate"),
+}
 # CVEs and flaws that each floor keeps out; the figures are those of the advisories.
 FLOORS = {
     "litestar": (2, 22),
@@ -159,9 +164,47 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     assert used <= set(compose["volumes"])
     from runtime.settings import read
 
-    for name in ("api", "projector", "worker"):
+    for name in ("api", "projector", "worker", "migrate", "keys"):
         environment = {key: str(value) for key, value in services[name]["environment"].items()}
         read({key: re.sub(r"\$\{[^}]*\}", "x", value) for key, value in environment.items()})
+
+
+def test_the_compose_file_pins_its_images_and_names_none_that_is_published_no_more() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    images = {service["image"] for service in services.values() if "image" in service}
+    assert len(images) == 4
+    for image in images:
+        assert re.fullmatch(r"[a-z/]+:\d+\.\d+(\.\d+)?", image), f"{image} is not pinned"
+        assert "minio" not in image
+
+
+def test_in_the_compose_file_each_process_has_its_own_log_in_and_only_migrate_the_owners() -> None:
+    from runtime.settings import read
+
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    given = {name: service.get("environment", {}) for name, service in services.items()}
+    for name, kind in (("api", "gateway"), ("projector", "projector"), ("worker", "worker")):
+        assert given[name]["HANSARD_DATABASE_URL"].startswith(
+            f"postgresql://hansard_{kind}_login:${{{kind.upper()}_PASSWORD"
+        )
+        assert "POSTGRES_PASSWORD" not in str(given[name])
+    told = {key: re.sub(r"\$\{([A-Z0-9_]*)[^}]*\}", r"\1", value) for key, value in given["migrate"].items()}
+    made = read(told).login_passwords
+    assert made == {kind: f"{kind.upper()}_PASSWORD" for kind in ("gateway", "projector", "worker", "operator")}
+    assert services["keys"]["command"] == ["keys", "master", "new"]
+    assert given["blobs"]["S3_BUCKET"] == "hansard" == given["api"]["HANSARD_BLOBS_URL"].removeprefix("s3://")
+
+
+def test_the_image_holds_the_newest_release_of_its_line() -> None:
+    from runtime.interpreter import NEWEST, outdated
+
+    images = re.findall(r"^FROM python:(\d+)\.(\d+)\.(\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(images) == 2
+    for image in images:
+        assert outdated(image) == ""
+    assert outdated((3, 12, 15)).startswith("3.12.16 mends known flaws")
+    assert outdated((3, 99, 0)).startswith("a line that was not known")
+    assert min(NEWEST) == (3, 11)
 
 
 def test_the_dockerfile_is_multi_stage_and_runs_as_somebody() -> None:

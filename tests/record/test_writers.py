@@ -40,10 +40,6 @@ from tests.houses import MASTER, ledger, running
 from tests.record.test_record import ROOM, SENDER, post
 
 REPOSITORY = Path(__file__).parents[2]
-RIGHTS = """
-    SELECT table_schema || '.' || table_name, privilege_type FROM information_schema.role_table_grants
-    WHERE grantee = 'hansard_app' AND table_schema IN ('record', 'vault') ORDER BY 1, 2
-"""
 
 
 @asynccontextmanager
@@ -170,38 +166,6 @@ async def test_a_lock_that_is_held_too_long_fails_the_command_and_not_the_writer
         await superuser.close()
         answer = await record.append(post())
         assert isinstance(answer, Appended) and answer.facts[0].position == 1
-
-
-async def test_the_role_of_the_processes_can_append_and_nothing_else(database_url: str) -> None:
-    """Whatever gets hold of a connection of ours can neither alter nor forget what is recorded, nor destroy a key."""
-    async with ledger(database_url) as (db, record, _):
-        await record.append(post(claims=(Claim("email", "a@b.c", StreamId(uuid4())),), receipt=Receipt(b"k", b"b")))
-        rights = await db.all(lambda table, right: (table, right), RIGHTS)
-        assert rights == [
-            ("record.claims", "SELECT"),
-            ("record.events", "SELECT"),
-            ("record.head", "SELECT"),
-            ("record.receipts", "SELECT"),
-            ("record.snapshots", "INSERT"),  # short cuts, which nothing is proven by
-            ("record.snapshots", "SELECT"),
-            ("record.snapshots", "UPDATE"),
-            ("vault.data_keys", "INSERT"),
-            ("vault.data_keys", "SELECT"),
-            ("vault.signing_keys", "INSERT"),
-            ("vault.signing_keys", "SELECT"),
-        ]
-        for statement in (
-            "UPDATE record.head SET position = 0",
-            "DELETE FROM record.claims",
-            "DELETE FROM record.receipts",
-            "UPDATE vault.data_keys SET wrapped = NULL",
-            "ALTER TABLE record.events DISABLE TRIGGER ALL",
-            "DROP TRIGGER append_only ON record.events",
-            "CREATE TABLE record.more ()",
-            "SET session_replication_role = replica",
-        ):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await db.run(statement)
 
 
 # Commands that write one stream, and may take a claim, release one and send a receipt: in any mixture a batch of them is

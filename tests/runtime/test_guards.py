@@ -143,7 +143,7 @@ async def test_a_production_start_with_a_lax_key_is_one_sentence(
     key.chmod(0o644)
     alone.environment |= given
     code, said = await alone.run("worker")
-    assert (code, said) == (1, f"hansard: {key} is open to others of this machine (mode 0644): chmod 600 it.\n")
+    assert (code, said) == (78, f"hansard: {key} is open to others of this machine (mode 0644): chmod 600 it.\n")
 
 
 async def test_the_doctor_says_what_is_lax_and_which_certificate_ends(

@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from tests.houses import PASSWORD, free_port
+from tests.houses import PASSWORD, as_login, free_port
 from tests.lines import Line
 
 UP = (sys.executable, "-m", "runtime.cli")
@@ -192,7 +192,7 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
         ("gateway", {}, "Nothing runs under"),
         ("rebuild --all", {}, "Nothing runs under"),
         ("projector", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "Postgres does not answer"),
-        ("up", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "Postgres does not answer"),
+        ("up", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "with 'hansard keys master new'."),
         ("up", {"HANSARD_PRT": "1"}, "HANSARD_PRT is no setting; did you mean HANSARD_PORT?"),
     ],
 )
@@ -204,6 +204,42 @@ async def test_what_is_not_there_is_one_sentence(
     code, said = await alone.run(*command.split())
     assert code == 1
     assert says in said and said.startswith("hansard: ") and said.count("\n") == 1
+
+
+async def test_with_servers_of_ones_own_up_names_the_command_that_makes_the_key_and_then_takes_it(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    alone = System(tmp_path / "home", free_port())
+    (tmp_path / "home").mkdir(mode=0o700)
+    alone.environment |= {"HANSARD_DATABASE_URL": as_login(database_url, "gateway"), "HANSARD_REDIS_URL": redis_url}
+    key = tmp_path / "home" / "master.key"
+    code, said = await alone.run("up")
+    assert (code, said.count("\n")) == (1, 1)
+    assert f"There is no master key at {key}" in said and "'hansard keys master new'" in said
+    code, said = await alone.run("keys", "master", "new")
+    assert code == 0 and said.startswith(f"Made {key}. Keep a copy elsewhere")
+    made = key.read_text()
+    assert await alone.run("keys", "master", "new") == (0, f"There is a master key at {key} already; it stays.\n")
+    assert (key.read_text(), key.stat().st_mode & 0o777) == (made, 0o600)
+    # A child that fails for a reason that will not go away ends the whole, instead of being started again for ever.
+    code, said = await alone.run("up")
+    assert code == 1
+    assert "hansard_gateway_login may not do what the projector does" in said
+    assert "The projector cannot run as it is set up" in said and "is started again" not in said
+
+
+async def test_a_lost_master_key_is_not_replaced_while_the_record_holds_something(tmp_path: Path) -> None:
+    async with system(tmp_path) as house:
+        await _move_in(house)
+        await house.stop()
+        key = house.home / "master.key"
+        kept = key.read_text()
+        key.unlink()
+        code, said = await house.run("up")
+        assert code == 1 and f"there is no master key at {key}" in said and "Put back the copy" in said
+        assert not key.exists()
+        key.write_text(kept)
+        await house.start()
 
 
 async def test_a_process_whose_loop_failed_says_so_by_its_exit_code(
