@@ -18,10 +18,11 @@ from runtime.migrate import MigrationRefused, create_database, migrate, migratio
 from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefused, login
 from runtime.settings import SettingRefused, Settings, read
 from tests.conftest import Servers
-from tests.houses import LOGIN_PASSWORD, as_login, free_port
+from tests.houses import LOGIN_PASSWORD, as_login, free_port, until
 from tests.runtime.test_guards import environment
 from tests.runtime.test_up import System, system
 
+SELECT_WHO = "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name = 'hansard'"
 PRODUCTION = Settings(env="production", database_url="postgresql://x", redis_url="redis://x")
 
 
@@ -192,8 +193,15 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
             with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
                 await asyncpg.connect(url, password="postgres")
         owner = await asyncpg.connect(servers.database_url)
-        seen = await owner.fetch("SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'hansard'")
-        assert {row[0] for row in seen} == {login(kind).name for kind in ("gateway", "projector", "worker")}
+        expected = {login(kind).name for kind in ("gateway", "projector", "worker")}
+        seen: set[str] = set()
+
+        async def all_are_there() -> bool:
+            seen.update(row[0] for row in await owner.fetch(SELECT_WHO))
+            return seen >= expected
+
+        await until(all_are_there)
+        assert seen == expected
         await owner.close()
         assert (house.home / SECRET_FILE).stat().st_mode & 0o777 == 0o600
         secrets = [servers.database_url, (house.home / SECRET_FILE).read_text().strip()]
