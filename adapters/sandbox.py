@@ -18,13 +18,13 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from msgspec import Struct
 
+from adapters.answers import CHECKED, BadAnswer, greeting_of, header_of, require_kind
 from domain.limits import (
-    CHILD_ANSWER_BYTES_MAX,
     CHILD_CPU_SECONDS,
     CHILD_JOBS_MAX,
     CHILD_START_SECONDS,
@@ -108,7 +108,7 @@ class Sandbox:
         async with self._free:
             try:
                 child = await self._child()
-            except (OSError, EOFError, ValueError, KeyError) as error:
+            except OSError as error:
                 raise ChildDied(f"no child can be started: {error}") from error
             self._idle.append(child)
             return child.held_by
@@ -167,8 +167,11 @@ class _Child:
 
     def start(self) -> str:
         """Wait until it has locked itself up; answers how."""
-        header, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
-        return str(header["sandbox"])
+        try:
+            line, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
+            return greeting_of(line)
+        except (OSError, EOFError, ValueError) as error:
+            raise ChildDied(f"{type(error).__name__}: {error}") from error
 
     def ask(
         self, job: str, file: Path, mime_type: str, operations: list[str], wall_seconds: float
@@ -181,17 +184,22 @@ class _Child:
             with file.open("rb") as opened:
                 self._line.settimeout(wall_seconds)
                 socket.send_fds(self._line, [json.dumps(asked).encode() + b"\n"], [opened.fileno()])
-            header, rest = self._read(deadline)
+            line, rest = self._read(deadline)
+            header = header_of(line, job, operations, cpu_seconds=self._cpu_seconds)
             made = []
-            for name, width, height, kind, size in header.get("made", ()):
+            for name, width, height, kind, size in header.made:
                 content, rest = self._read_bytes(size, rest, deadline)
-                made.append(Produced(str(name), int(width), int(height), str(kind), content))
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+                if job in CHECKED:
+                    require_kind(content, kind)
+                made.append(Produced(name, width, height, kind, content))
+            if rest:
+                raise BadAnswer("more bytes than it announced")
+        except (OSError, EOFError, ValueError) as error:
             raise ChildDied(f"{type(error).__name__}: {error}") from error
         self._jobs += 1
-        self._cpu_seconds = float(header.get("cpu_seconds", 0.0))
-        goes_on = self._jobs < CHILD_JOBS_MAX and header.get("reason") is None
-        return Result(tuple(made), header.get("pages"), header.get("reason")), goes_on
+        self._cpu_seconds = header.cpu_seconds
+        goes_on = self._jobs < CHILD_JOBS_MAX and header.reason is None
+        return Result(tuple(made), header.pages, header.reason), goes_on
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
@@ -214,22 +222,17 @@ class _Child:
             except (ProcessLookupError, PermissionError, ValueError):
                 return  # it died, which the talk will show; or its hard limit is set, and holds
 
-    def _read(self, deadline: float) -> tuple[dict[str, Any], bytes]:
-        """Read one line of JSON; answers it and what came after it."""
+    def _read(self, deadline: float) -> tuple[bytes, bytes]:
+        """Read one line; answers it and what came after it."""
         data = b""
         while b"\n" not in data:
             if len(data) > READ_BYTES:
                 raise ValueError("a header without an end")
             data += self._some(deadline)
         line, _, rest = data.partition(b"\n")
-        header = json.loads(line)
-        if not isinstance(header, dict):
-            raise ValueError("no header")
-        return header, rest
+        return line, rest
 
     def _read_bytes(self, size: int, had: bytes, deadline: float) -> tuple[bytes, bytes]:
-        if not 0 <= size <= CHILD_ANSWER_BYTES_MAX:
-            raise ValueError("a size beyond all bounds")
         data = bytearray(had)
         while len(data) < size:
             data += self._some(deadline)
