@@ -56,6 +56,10 @@ class Table:
         return Change(self, "add", key, values)
 
 
+class RowExists(Exception):
+    """A batch makes a row twice that cannot exist yet: as the database would say of two batches."""
+
+
 Handler = Callable[[Recorded[Any]], Iterable[Change]]
 
 
@@ -118,13 +122,17 @@ class Batch:
         if whole is None:
             whole = pending.put.get(key)
         match change.operation:
+            case "new" if whole is not None:
+                raise RowExists(f"{change.table.name} is given a row that it has")
             case "new":
-                pending.new[key] = values
+                pending.new[key] = dict(
+                    values
+                )  # a batch that is refused is folded again in halves, of the same changes
             case "put" if whole is not None:
                 whole.update({name: value for name, value in values.items() if name not in change.table.kept})
             case "put":
                 # A `set` of a kept column earlier in the batch must still reach the row that is there: sets go first.
-                pending.put[key] = values
+                pending.put[key] = dict(values)
             case "set":
                 if key in pending.put and (kept := change.table.kept & values.keys()):
                     pending.late.setdefault(key, {}).update({name: values[name] for name in kept})

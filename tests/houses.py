@@ -50,7 +50,8 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 
 SECRET = b"a master key for tests, 32 bytes"
 MASTER = Master(SECRET)
@@ -117,7 +118,7 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
     lanes = Lanes.open(redis_url, (await record.head()).record, 16)
     publisher = Publisher(record, db, lanes, LIVE)
-    live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over)
+    live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over, taken=publisher.begin)
     html = Follower(MESSAGE_HTML, record, db, owner=uuid4().hex)
     async with running(live.run(), publisher.run(), html.run()):
         yield live

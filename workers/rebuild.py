@@ -3,12 +3,14 @@
 The new tables stand beside the old as `<table>__next`. When they have caught up, both are compared by checksum at one
 and the same position. Then the group's checkpoint is locked for a moment (its owner's next commit waits, nothing else
 does), the last events are added and the names exchanged, in one transaction. The old tables stay as `<table>__old`
-until the next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
+until the next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none. Events that the new tables
+cannot take are parked as those of the served ones are, and take their place in the swap: what can be taken now is healed.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -16,10 +18,13 @@ from msgspec import Struct
 from domain.facts import Event, Recorded
 from domain.limits import REBUILD_BATCH_EVENTS_MAX
 from domain.ports import Db, Record
-from projections.tables import Batch, Group, Table
+from projections import parked
+from projections.tables import Group, Table
+from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
 NEXT, OLD = "__next", "__old"
 LAST_STRETCH_EVENTS = 2_000
+SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
 LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 FOR UPDATE"
 SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1"
 SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
@@ -85,6 +90,7 @@ class Rebuild:
         else:
             for table in self._group.tables:
                 await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
+            await parked.forget(self._db, self._group.name, is_building=True)
         return verdicts
 
     async def _compare(self, *, swapped: bool) -> list[Verdict]:
@@ -104,6 +110,7 @@ class Rebuild:
             await self._apply_until(position, transaction)
             for table in self._group.tables:
                 await _exchange(transaction, table)
+            await parked.serve_rebuilt(transaction, self._group.name)
             await transaction.run(SET_VERSION, self._group.name, self._group.version)
 
     async def _look(self, suffix: str) -> tuple[Any, ...]:
@@ -118,6 +125,7 @@ class Rebuild:
 
     async def _create(self) -> None:
         """Make the new tables with their keys; the other indexes come when the rows are in."""
+        await parked.forget(self._db, self._group.name, is_building=True)
         for table in self._group.tables:
             await self._db.run(f"DROP TABLE IF EXISTS {table.name}{NEXT}")
             await self._db.run(
@@ -152,16 +160,28 @@ class Rebuild:
         return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
 
     async def _write(self, facts: Sequence[Recorded[Event]], db: Db) -> None:
-        batch = Batch()
-        for fact in facts:
-            for handler in self._handlers.get(type(fact.event), ()):
-                for change in handler(fact):
-                    batch.apply(change)
-        if db is self._db:
-            async with db.transaction(durable=False) as transaction:
-                await batch.write(transaction, suffix=NEXT, bulk=True)
-        else:
-            await batch.write(db, suffix=NEXT)
+        folded = await fold(facts, self._handlers, between=_goes_on)
+        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+
+    async def _commit(self, folded: Sequence[Folded]) -> None:
+        async with self._db.transaction(durable=False) as transaction:
+            await self._put(transaction, folded, bulk=True)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _commit_within(self, transaction: Db, folded: Sequence[Folded]) -> None:
+        """Write within the swap's transaction, which goes on where the database refuses a part."""
+        await transaction.run(SAVEPOINT)
+        try:
+            await self._put(transaction, folded, bulk=False)
+        except Exception:
+            await transaction.run(ROLL_BACK)
+            raise
+        await transaction.run(RELEASE)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
+        await batch_of(folded).write(db, suffix=NEXT, bulk=bulk)
+        await parked.park(db, self._group.name, parked_of(folded), is_building=True)
 
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one."""
@@ -202,6 +222,11 @@ async def _exchange(db: Db, table: Table) -> None:
 
 def _bare(table: Table) -> str:
     return table.name.partition(".")[2]
+
+
+async def _goes_on(used_seconds: float) -> bool:
+    """A rebuild has no lease, and takes the time it needs."""
+    return True
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:

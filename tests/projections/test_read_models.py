@@ -26,7 +26,8 @@ from domain.refusals import Refused
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from tests.houses import ledger, running
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 from workers.rebuild import Rebuild
 
 SELECT_HTML = "SELECT position, version, html FROM read.message_html"
