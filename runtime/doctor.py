@@ -15,9 +15,10 @@ from adapters.sandbox import Sandbox
 from adapters.scanner import open_scanner
 from adapters.vault import load_master
 from domain.ids import RecordId
+from domain.limits import PARKED_LISTED_MAX
 from domain.ports import ScannerUnavailable
 from gateway.tls import server_context
-from projections import checkpoints
+from projections import PROJECTIONS, checkpoints, parked
 from runtime.guards import lax
 from runtime.migrate import migrations, pending
 from runtime.settings import Settings
@@ -121,9 +122,25 @@ async def _projections(settings: Settings) -> str:
             raise RuntimeError("nobody has projected yet: is a projector running?")
         if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
             raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
+        if still := [each for each in await checkpoints.lags(db, list(PROJECTIONS)) if each.stands_still]:
+            found = "; ".join(f"{e.name} for {e.idle_seconds:,.0f} s, {e.events:,} events behind" for e in still)
+            raise RuntimeError(f"it stands still: {found}. Is a projector running, and what does its log say?")
+        if missing := await parked.counts(db):
+            raise RuntimeError(await _parked(db, missing))
         return ", ".join(f"{name} at {position:,}" for name, position in places.items())
     finally:
         await db.close()
+
+
+async def _parked(db: Database, missing: dict[str, int]) -> str:
+    """Return the sentence that names what groups of read tables go without."""
+    names = [
+        f"{event.group} at {event.position:,} ({event.topic}: {event.error})"
+        for event in await parked.listed(db, limit=PARKED_LISTED_MAX)
+    ]
+    more = sum(missing.values()) - len(names)
+    rest = f", and {more:,} more" if more > 0 else ""
+    return f"events are parked: {', '.join(names)}{rest}; see 'Parked events' in docs/operating.md"
 
 
 async def _files(settings: Settings) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -28,6 +29,8 @@ from domain.ports import RecordUnavailable
 from projections import LIVE, checkpoints, message_html, parked
 from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection
+from runtime.doctor import doctor
+from runtime.settings import Settings
 from tests.houses import MASTER, ledger
 from tests.poison import SPOILT, spoil
 from tests.poison import Change as Spoil
@@ -307,3 +310,26 @@ async def test_who_lost_the_lease_parks_nothing(database_url: str) -> None:
         assert await parked.counts(here.db) == {}
         assert await two.step() > 0
         assert await parked.counts(here.db) == {"message_html": 1}
+
+
+async def test_the_doctor_names_what_is_parked_and_what_stands_still(
+    database_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(home=tmp_path, database_url=database_url, redis_url=redis_url)
+    async with scene(database_url) as here:
+        [bad] = await here.post(1, "wide")
+        await here.follow()
+        await here.follow(Choosy().group)
+        assert await doctor(settings, ["projections"]) == 1
+        said = capsys.readouterr().out
+        assert f"message_html at {bad:,} (message.posted: DataError (22000))" in said and "Parked events" in said
+        await parked.forget(here.db, "message_html", is_building=False)
+        assert await doctor(settings, ["projections"]) == 0
+        monkeypatch.setattr(checkpoints, "STANDS_STILL_SECONDS", -1.0)
+        await here.post(1)
+        assert await doctor(settings, ["projections"]) == 1
+        assert "it stands still: live for 0 s, 1 events behind; message_html" in capsys.readouterr().out
