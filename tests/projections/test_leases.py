@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -18,15 +18,15 @@ from tests.houses import ledger
 from tests.projections.test_parking import SELECT_HTML, Scene, scene
 from workers.projector import Follower
 
+NEVER = threading.Event()  # waiting for it takes as long as is said, and holds no lock of the interpreter
 SELECT_OWNERS = "SELECT epoch FROM read.checkpoints WHERE name = 'message_html'"
 
 
-def slow_group(*seconds: float) -> Group:
-    """HTML whose handler takes a while: these seconds for the first events, the last of them for all others."""
-    left = list(seconds)
+def slow_group(seconds: float, *positions: int) -> Group:
+    """HTML whose handler takes a while: for the events at these positions, or for each."""
 
     def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
-        time.sleep(left.pop(0) if len(left) > 1 else left[0])
+        NEVER.wait(seconds if not positions or fact.position in positions else 0.0)
         yield message_html.MESSAGE_HTML.new(fact.position, version=1, html="<p>slow</p>")
 
     return Group("message_html", 1, (Projection((message_html.MESSAGE_HTML,), {MessagePosted: posted}),))
@@ -50,8 +50,8 @@ def follow_in_a_thread(database_url: str, group: Group, stop: threading.Event, f
     return thread
 
 
-async def followed_by_two(here: Scene, database_url: str, groups: tuple[Group, Group], seconds: float) -> None:
-    """Have two workers follow until everything is written."""
+async def followed_by(here: Scene, database_url: str, groups: Sequence[Group], seconds: float) -> None:
+    """Have several workers follow until everything is written."""
     stop, failures = threading.Event(), list[Any]()
     threads = [follow_in_a_thread(database_url, group, stop, failures) for group in groups]
     head = (await here.record.head()).position
@@ -66,13 +66,11 @@ async def followed_by_two(here: Scene, database_url: str, groups: tuple[Group, G
     assert not failures
 
 
-async def test_two_workers_make_progress_through_what_outlasts_a_lease(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_workers_make_progress_through_what_outlasts_a_lease(database_url: str) -> None:
     """A hundred events of 0.1 s each: one batch of all takes more than three times as long as a lease."""
     async with scene(database_url) as here:
         positions = await here.post(100)
-        await followed_by_two(here, database_url, (slow_group(0.1), slow_group(0.1)), seconds=60)
+        await followed_by(here, database_url, (slow_group(0.1), slow_group(0.1)), seconds=60)
         assert await here.db.all(int, SELECT_HTML) == positions
         assert await here.db.value(SELECT_OWNERS) == 1, "nobody lost the lease in the middle of a batch"
 
@@ -82,8 +80,8 @@ async def test_one_event_that_outlasts_a_lease_is_got_over(database_url: str, mo
     monkeypatch.setattr("workers.projector.LEASE_SECONDS", 0.5)
     async with scene(database_url) as here:
         positions = await here.post(5)
-        groups = (slow_group(1.5, 1.5, 1.5, 1.5, 0.0), slow_group(1.5, 1.5, 1.5, 1.5, 0.0))
-        await followed_by_two(here, database_url, groups, seconds=60)
+        groups = [slow_group(2.0, *positions[:2]) for _ in range(4)]
+        await followed_by(here, database_url, groups, seconds=60)
         assert await here.db.all(int, SELECT_HTML) == positions
 
 
