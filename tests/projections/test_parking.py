@@ -130,7 +130,9 @@ async def widen(here: Scene, database_url: str, position: int) -> None:
     private = _open(sealed, bound, vault)
     assert private is not None and private["variants"][0]["width"] == 77
     private["variants"][0]["width"] = 2**40
-    again = _seal(private, KeyName(here.user, None, at.date()), bound, vault)
+    name = KeyName(here.user, None, at.date())
+    await vault.make([name])
+    again = _seal(private, name, bound, vault)
     assert again.key == sealed.key
     await spoil(database_url, position, data=lambda json: json.update(sealed={"key": again.key, "box": again.box}))
 

@@ -27,9 +27,11 @@ class WatchedLanes(Lanes):
 
     published: list[int]
 
-    async def publish(self, entries: Sequence[Entry], *, told: int | None) -> frozenset[int]:
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
         self.published += [entry.position for entry in entries]
-        return await super().publish(entries, told=told)
+        return await super().publish(entries, told=told, forgotten=forgotten)
 
 
 @asynccontextmanager
