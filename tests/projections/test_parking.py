@@ -15,7 +15,7 @@ import pytest
 from adapters.codec import Sealed, _bound, _open, _seal
 from adapters.database import Database
 from adapters.record import PostgresRecord
-from adapters.vault import KeyName, Vault
+from adapters.vault import Vault
 from commands.account import RegisterAccount
 from commands.desk import Desk
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
@@ -119,9 +119,9 @@ async def test_a_picture_that_is_2_to_the_40_wide_stops_nobody(database_url: str
 
 async def widen(here: Scene, database_url: str, position: int) -> None:
     """Seal a file's event anew, its variant 2^40 wide."""
-    stream, topic, data, meta, at = await here.db.one(
+    stream, topic, data, meta = await here.db.one(
         lambda *row: row,
-        "SELECT stream, topic, data, meta, recorded_at FROM record.events WHERE position = $1",
+        "SELECT stream, topic, data, meta FROM record.events WHERE position = $1",
         position,
     )  # type: ignore[misc]
     vault, plain, event_id = Vault(here.db, MASTER), json.loads(data), UUID(json.loads(meta)["id"])
@@ -130,9 +130,7 @@ async def widen(here: Scene, database_url: str, position: int) -> None:
     private = _open(sealed, bound, vault)
     assert private is not None and private["variants"][0]["width"] == 77
     private["variants"][0]["width"] = 2**40
-    name = KeyName(here.user, None, at.date())
-    await vault.make([name])
-    again = _seal(private, name, bound, vault)
+    again = _seal(private, sealed.key, bound, vault)
     assert again.key == sealed.key
     await spoil(database_url, position, data=lambda json: json.update(sealed={"key": again.key, "box": again.box}))
 
