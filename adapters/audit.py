@@ -16,7 +16,7 @@ from msgspec import Struct
 from adapters.codec import StoredRow, decode_all
 from adapters.database import Database
 from adapters.vault import Vault
-from domain.facts import Event, Recorded, UnknownEvent
+from domain.facts import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
 from domain.topics import FEATURES, STREAM_OF
 
@@ -64,7 +64,8 @@ class Filter(Struct, frozen=True):
 
 
 class AuditEntry(Struct, frozen=True):
-    """One event of the record, as it stands there. `before` has what the event's fields held until then."""
+    """One event of the record, as it stands there. `before` has what the event's fields held until then. `unreadable` says
+    what is wrong with a row that cannot be decoded; `data` is then empty."""
 
     position: int
     type: str
@@ -84,6 +85,7 @@ class AuditEntry(Struct, frozen=True):
     data: dict[str, Any]
     before: dict[str, Any] | None
     erased: bool
+    unreadable: Fault | None = None
 
 
 class AuditPage(Struct, frozen=True):
@@ -130,9 +132,12 @@ class AuditReader:
         found: dict[int, dict[str, Any]] = {}
         states: dict[StreamId, Any] = {}
         held: dict[StreamId, dict[str, Any]] = {}
+        lost: set[StreamId] = set()
         for fact in await decode_all(earlier, self._vault):
-            if isinstance(fact.event, UnknownEvent):
-                continue
+            if isinstance(fact.event, UnreadableEvent):
+                lost.add(fact.stream)
+            if isinstance(fact.event, UnknownEvent) or fact.stream in lost:
+                continue  # from what cannot be read on nobody knows what the stream had folded to
             kind = STREAM_OF[fact.event.topic]
             states[fact.stream] = kind.evolve(states.get(fact.stream), fact)
             known = held.setdefault(fact.stream, {})
@@ -154,15 +159,25 @@ def _arguments(wanted: Filter) -> tuple[object, ...]:
 
 def _entry(row: StoredRow, fact: Recorded[Event], before: dict[str, Any] | None) -> AuditEntry:
     meta = fact.meta
-    data: dict[str, Any] = (
-        msgspec.json.decode(row.data) if isinstance(fact.event, UnknownEvent) else msgspec.to_builtins(fact.event)
-    )
+    fault = fact.event.fault if isinstance(fact.event, UnreadableEvent) else None
+    data = {} if fault else _data(row, fact.event)
     data = {field: value for field, value in data.items() if field not in SECRETS}
     return AuditEntry(
         fact.position, row.topic, fact.stream, fact.version, fact.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
-        None if before is None else _changed(fact.event, data, before), fact.erased,
+        None if before is None else _changed(fact.event, data, before), fact.erased, fault,
     )  # fmt: skip
+
+
+def _data(row: StoredRow, event: Event) -> dict[str, Any]:
+    """Return the fields of an event; of an unknown topic what stands in the row, where that is an object."""
+    if not isinstance(event, UnknownEvent):
+        return dict(msgspec.to_builtins(event))
+    try:
+        plain = msgspec.json.decode(row.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return plain if isinstance(plain, dict) else {}
 
 
 def _changed(event: Event, data: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

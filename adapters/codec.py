@@ -3,6 +3,9 @@
 Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed`:
 `{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
+
+What cannot be decoded is an `UnreadableEvent`, with a meta that says nothing where that is at fault: a row that was altered
+keeps nobody from reading the others. A key that is missing is another matter, and no fault of the row's.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -13,15 +16,17 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import InvalidTag
 from msgspec import Struct
 
 from adapters.vault import KeyName, Vault
-from domain.facts import Event, Meta, Recorded, UnknownEvent
-from domain.ids import KeyId, StreamId
+from domain.facts import Event, Fault, Meta, Recorded, UnknownEvent, UnreadableEvent
+from domain.ids import EventId, KeyId, RoomId, StreamId
 from domain.topics import TOPICS
 
 NOBODY = UUID(int=0)
 META_SEALED = ("address", "agent", "reason")
+NO_META = Meta(EventId(NOBODY), "")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -49,6 +54,12 @@ class StoredRow(NamedTuple):
     meta: bytes
     room_id: UUID | None
     recorded_at: Any
+
+
+class _Unreadable(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault: Fault = fault
 
 
 _box = msgspec.json.Decoder(_Box).decode
@@ -82,27 +93,83 @@ def encode(
 
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
     """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
-    plains: list[dict[str, Any]] = [_decode(row.data) if row.topic in TOPICS else {} for row in rows]
-    wanted = {sealed["key"] for plain in plains if (sealed := plain.get("sealed"))}
+    plains = [_plain(row) if row.topic in TOPICS else {} for row in rows]
+    wanted = {sealed.key for plain in plains if isinstance(plain, dict) and (sealed := plain.get("sealed"))}
     if whole_meta:
-        wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}
+        wanted |= {key for row in rows if (key := _key_of_meta(row))}
     await vault.gather(wanted)
     return [_decode_row(row, plain, vault, whole_meta) for row, plain in zip(rows, plains, strict=True)]
 
 
-def _decode_row(row: StoredRow, plain: dict[str, Any], vault: Vault, whole_meta: bool) -> Recorded[Event]:
-    meta = _whole_meta(row, vault) if whole_meta else _public_meta(row.meta)
+def _plain(row: StoredRow) -> dict[str, Any] | Fault:
+    """Return the members of a row's JSON, `sealed` as a `Sealed`; else what is wrong with them."""
+    try:
+        plain = _decode(row.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "not JSON"
+    if not isinstance(plain, dict):
+        return "of another shape"
+    if (sealed := plain.get("sealed")) is not None:
+        try:
+            plain["sealed"] = Sealed(_key(sealed["key"]), sealed["box"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "of another shape"
+    return plain
+
+
+@lru_cache(maxsize=65_536)
+def _key(text: str) -> KeyId:
+    """Return the id of a key; `ValueError` where there can be no such key."""
+    return KeyId(str(UUID(text)))
+
+
+def _key_of_meta(row: StoredRow) -> KeyId | None:
+    try:
+        box = _box(row.meta).sealed
+        return None if box is None else _key(box.key)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, whole_meta: bool) -> Recorded[Event]:
+    meta, erased = NO_META, False
+    try:
+        meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
+        event, erased = _event(row, plain, meta, vault)
+    except _Unreadable as error:
+        event = UnreadableEvent(row.topic, _room(row), error.fault)
+    return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
+
+
+def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vault) -> tuple[Event, bool]:
+    """Return the event, and whether what is sealed of it is erased. Raises `_Unreadable`."""
+    if not isinstance(plain, dict):
+        raise _Unreadable(plain)
     kind = TOPICS.get(row.topic)
     if kind is None:
-        unknown = UnknownEvent(row.topic, row.room_id)  # type: ignore[arg-type]
-        return Recorded(row.position, row.stream, row.version, row.recorded_at, unknown, meta)
+        return UnknownEvent(row.topic, _room(row)), False
     erased = False
     if sealed := plain.pop("sealed", None):
         private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
         erased = private is None
         plain |= _blanks(kind) if private is None else private
-    event = msgspec.convert(plain, kind)
-    return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
+    try:
+        return msgspec.convert(plain, kind), erased
+    except (msgspec.ValidationError, RecursionError):
+        raise _Unreadable("of another shape") from None
+
+
+def _room(row: StoredRow) -> RoomId | None:
+    return None if row.room_id is None else RoomId(row.room_id)
+
+
+def _meta(meta: bytes) -> Meta:
+    try:
+        return _public_meta(meta)
+    except msgspec.ValidationError:
+        raise _Unreadable("of another shape") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _Unreadable("not JSON") from None
 
 
 @lru_cache(maxsize=256)
@@ -113,20 +180,30 @@ def _blanks(kind: type[Event]) -> dict[str, Any]:
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
-    public = _decode(row.meta)
-    if sealed := public.pop("sealed", None):
-        bound = _bound(row.stream, row.topic, UUID(public["id"])) + b"meta"
-        public |= _open(sealed, bound, vault) or {}
-    return msgspec.convert(public, Meta)
+    """Return a meta with its sealed part. Raises `_Unreadable`."""
+    meta = _meta(row.meta)
+    try:
+        sealed = _box(row.meta).sealed
+        private = _open(sealed, _bound(row.stream, row.topic, meta.id) + b"meta", vault) if sealed else None
+        return msgspec.convert({**msgspec.to_builtins(meta), **(private or {})}, Meta)
+    except msgspec.ValidationError:
+        raise _Unreadable("of another shape") from None
 
 
 def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) -> Sealed:
     return Sealed(key_id, b2a_base64(vault.seal(key_id, _encode(private), bound), newline=False).decode())
 
 
-def _open(sealed: dict[str, Any], bound: bytes, vault: Vault) -> dict[str, Any] | None:
-    plain = vault.open(sealed["key"], a2b_base64(sealed["box"]), bound)
-    return None if plain is None else _decode(plain)
+def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
+    """Return what a box holds; None when its key was destroyed. Raises `_Unreadable`."""
+    try:
+        plain = vault.open(sealed.key, a2b_base64(sealed.box), bound)
+        found = None if plain is None else _decode(plain)
+    except (InvalidTag, ValueError, TypeError):
+        raise _Unreadable("not what was sealed") from None
+    if found is not None and not isinstance(found, dict):
+        raise _Unreadable("of another shape")
+    return found
 
 
 def _bound(stream: UUID, topic: str, event_id: UUID) -> bytes:

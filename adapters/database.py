@@ -48,6 +48,17 @@ UNDONE = (
 LOCKED = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
 
+VALUES_AT_FAULT = ("21", "22", "23", "54")  # SQLSTATE classes: cardinality, data, constraints, limits of a row
+
+
+def blames_values(error: Exception) -> bool:
+    """Whether what failed while writing is the fault of the values, and would fail again; else it is the server's, or that
+    of tables which are not as they are expected."""
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate)[:2] in VALUES_AT_FAULT
+    return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""

@@ -11,10 +11,11 @@ the message is deleted.
 
 import math
 import zlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -28,6 +29,8 @@ from domain.limits import (
     LANE_TRIM_SECONDS,
     REDIS_SECONDS,
 )
+
+log = structlog.get_logger()
 
 # One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
 # so that no later entry can take a place after a hole.
@@ -47,6 +50,7 @@ PUBLISH = """
     return 1
 """
 CONTROL = -1
+OF_ONE_LANE = "WRONGTYPE"
 
 
 class LanesUnavailable(Exception):
@@ -93,22 +97,39 @@ class Lanes:
     # The publisher's side
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
-    ) -> None:
-        """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions; then
-        note that everything up to `told` was told.
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
+        """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions.
+        Answers the lanes that refused: a key of another kind stands there. When none did, note that everything up to
+        `told` was told (None: note nothing).
         """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
             lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
             by_lane.setdefault(lane, [LANE_ENTRIES_MAX, LANE_AGE_SECONDS]).extend(_arguments(entry))
+        refused = await self._add(by_lane) if by_lane else frozenset()
+        if forgotten:
+            await self._take_back([each for each in forgotten if self.lane_of(each[0]) not in refused])
+        if told is not None and not refused:
+            await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), told)))
+        return refused
+
+    async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for room_id, position in forgotten:
+                pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
+            await _asked(pipe.execute())
+
+    async def _add(self, by_lane: Mapping[int, list[Any]]) -> frozenset[int]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane, arguments in by_lane.items():
                 await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
-            for room_id, position in forgotten:
-                pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
-            pipe.set(self._key_of("told"), told)
-            await _asked(pipe.execute())
+            answers = await _asked(pipe.execute(raise_on_error=False))
+        refused = {lane: answer for lane, answer in zip(by_lane, answers, strict=True) if isinstance(answer, Exception)}
+        for error in refused.values():
+            if not str(error).startswith(OF_ONE_LANE):
+                raise LanesUnavailable(f"Redis refuses to write: {error}") from error
+        return frozenset(refused)
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         """Forget every entry that was told longer ago than this, in lanes that nobody writes to any more too.
@@ -133,6 +154,15 @@ class Lanes:
             for lane in (CONTROL, *range(self.count)):
                 pipe.xtrim(self._key(lane), minid=f"{int(old) + 1}-0", approximate=False)
             pipe.zremrangebyscore(marks, "-inf", marked_at)
+            await _asked(pipe.execute())
+
+    async def forget(self) -> None:
+        """Drop all lanes of this record, and how far was told."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane in (CONTROL, *range(self.count)):
+                pipe.delete(self._key(lane))
+            pipe.delete(self._key_of("told"))
+            pipe.delete(self._key_of("marks"))
             await _asked(pipe.execute())
 
     async def told(self) -> int | None:
@@ -160,9 +190,7 @@ class Lanes:
         except LanesUnavailable:
             self._reader_id = None
             raise
-        return {
-            keys[key.decode()]: (rows[-1][0].decode(), [_entry(*row) for row in rows]) for key, rows in answer or ()
-        }
+        return {keys[key.decode()]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
 
     async def interrupt(self) -> None:
         """Have a `read` that blocks return at once, so that it can be asked anew with other places."""
@@ -183,6 +211,15 @@ def _arguments(entry: Entry) -> list[Any]:
     if entry.ended is not None:
         fields += [b"u", entry.ended.bytes]
     return [f"{entry.position}-0", len(fields), *fields]
+
+
+def _entries(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Entry]:
+    """Tell the entries of a lane; what is none of ours is passed over, and found in the record."""
+    for entry_id, fields in rows:
+        try:
+            yield _entry(entry_id, fields)
+        except (KeyError, ValueError) as error:
+            log.error("an entry of a lane cannot be read", entry=repr(entry_id), error=type(error).__name__)
 
 
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:

@@ -9,6 +9,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from uuid import UUID
 
 from adapters.lanes import CONTROL, Entry
 from domain.facts import Event, Meta, Recorded
@@ -60,6 +61,12 @@ class MemoryRecord:
 
     async def head(self) -> Head:
         return Head(self._record, len(self.facts), self._at)
+
+    async def renew(self, known: RecordId, told: int) -> bool:
+        if (self._record, len(self.facts) < told) != (known, True):
+            return False
+        self._record = RecordId(UUID(bytes=self._chance(16), version=4))
+        return True
 
     async def streams(
         self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
@@ -165,17 +172,22 @@ class MemoryLanes:
         return zlib.crc32(room_id.bytes) % self.count
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
-    ) -> None:
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
         for entry in entries:
             lane = self._streams.entries[CONTROL if entry.room_id is None else self.lane_of(entry.room_id)]
             if not lane or entry.position > lane[-1].position:
                 lane.append(entry)
             del lane[:-LANE_ENTRIES_MAX]
         self._streams.forgotten |= {(self.lane_of(room_id), position) for room_id, position in forgotten}
-        self._streams.told = told
+        if told is not None:
+            self._streams.told = told
         async with self._streams.added:
             self._streams.added.notify_all()
+        return frozenset()
+
+    async def forget(self) -> None:
+        self._streams.forget()
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         streams, now = self._streams, asyncio.get_running_loop().time()

@@ -85,6 +85,7 @@ SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest =
 SELECT_CLAIMED = "SELECT digest FROM record.claims WHERE kind = $1 AND digest = ANY ($2::bytea[])"
 SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest = $1"
 FORGET_RECEIPTS = "SELECT record.forget_receipts($1, $2)"
+RENEW = "SELECT record.renew($1, $2)"
 CHANNEL = "hansard_record"
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
@@ -261,6 +262,9 @@ class PostgresRecord:
         head = await self._db.one(_head, SELECT_HEAD)
         assert head is not None, "the migrations make the head's row"
         return head
+
+    async def renew(self, known: RecordId, told: int) -> bool:
+        return bool(await self._db.value(RENEW, known, told))
 
     async def streams(
         self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None

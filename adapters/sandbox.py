@@ -22,8 +22,8 @@ from typing import Any, Self, TypeVar
 import structlog
 from msgspec import Struct
 
+from adapters.answers import CHECKED, BadAnswer, greeting_of, header_of, require_kind
 from domain.limits import (
-    CHILD_ANSWER_BYTES_MAX,
     CHILD_START_SECONDS,
     CHILD_WALL_SECONDS,
     NURSERY_CHILDREN_MAX,
@@ -89,7 +89,7 @@ class Sandbox:
     async def run(self, job: str, file: Path, *, mime_type: str, operations: Sequence[str]) -> Result:
         """Have a child do a job with a file of this machine. Raises `ChildDied`, `SandboxMissing`."""
         async with self._free:
-            child = await self._child()
+            child = await self._started()
             try:
                 return await _in_thread(child, child.ask, job, file, mime_type, list(operations), self._wall_seconds)
             except ChildDied:
@@ -101,16 +101,19 @@ class Sandbox:
     async def held_by(self) -> tuple[str, ...]:
         """Start a child and answer which layers hold it. Raises `SandboxMissing`, `ChildDied`."""
         async with self._free:
-            try:
-                child = await self._child()
-            except (OSError, EOFError, ValueError, KeyError) as error:
-                raise ChildDied(f"no child can be started: {error}") from error
+            child = await self._started()
             self._end(child)
             return child.layers
 
     def pids(self) -> list[int]:
         """Return the processes of the children at work."""
         return [child.pid for child in self._children if child.pid]
+
+    async def _started(self) -> "_Child":
+        try:
+            return await self._child()
+        except (OSError, EOFError) as error:
+            raise ChildDied(f"no child can be started: {error}") from error
 
     async def _child(self) -> "_Child":
         """Return a child that has locked itself up, and have the next one forked meanwhile."""
@@ -234,9 +237,13 @@ class _Child:
                 raise
 
     def start(self) -> tuple[str, ...]:
-        """Wait until it has locked itself up; answers what holds it."""
-        header, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
-        self.pid, self.layers = int(header["pid"]), tuple(header["layers"])
+        """Wait until it has locked itself up; answers what holds it. Raises `ChildDied`."""
+        try:
+            line, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
+            greeting = greeting_of(line)
+        except (OSError, EOFError, ValueError) as error:
+            raise ChildDied(f"{type(error).__name__}: {error}") from error
+        self.pid, self.layers = greeting.pid, greeting.layers
         if hasattr(os, "pidfd_open"):
             self._handle = os.pidfd_open(self.pid)  # it waits for us, so its number is still its own
         return self.layers
@@ -249,17 +256,22 @@ class _Child:
             with file.open("rb") as opened:
                 self._line.settimeout(wall_seconds)
                 socket.send_fds(self._line, [json.dumps(asked).encode() + b"\n"], [opened.fileno()])
-            header, rest = self._read(deadline)
+            line, rest = self._read(deadline)
+            header = header_of(line, job, operations)
             made = []
-            for name, width, height, kind, size in header.get("made", ()):
+            for name, width, height, kind, size in header.made:
                 content, rest = self._read_bytes(size, rest, deadline)
-                made.append(Produced(str(name), int(width), int(height), str(kind), content))
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+                if job in CHECKED:
+                    require_kind(content, kind)
+                made.append(Produced(name, width, height, kind, content))
+            if rest:
+                raise BadAnswer("more bytes than it announced")
+        except (OSError, EOFError, ValueError) as error:
             raise ChildDied(f"{type(error).__name__}: {error}") from error
         finally:
             self.stop()
             self._wait()  # here, not in the loop: freeing much memory takes a while
-        return Result(tuple(made), header.get("pages"), header.get("reason"))
+        return Result(tuple(made), header.pages, header.reason)
 
     def stop(self) -> None:
         """Kill it; whoever waits for its answer hears that it ended."""
@@ -287,22 +299,17 @@ class _Child:
             over.register(self._handle, select.POLLIN)
             over.poll(END_SECONDS * 1000)
 
-    def _read(self, deadline: float) -> tuple[dict[str, Any], bytes]:
-        """Read one line of JSON; answers it and what came after it."""
+    def _read(self, deadline: float) -> tuple[bytes, bytes]:
+        """Read one line; answers it and what came after it."""
         data = b""
         while b"\n" not in data:
             if len(data) > READ_BYTES:
                 raise ValueError("a header without an end")
             data += self._some(deadline)
         line, _, rest = data.partition(b"\n")
-        header = json.loads(line)
-        if not isinstance(header, dict):
-            raise ValueError("no header")
-        return header, rest
+        return line, rest
 
     def _read_bytes(self, size: int, had: bytes, deadline: float) -> tuple[bytes, bytes]:
-        if not 0 <= size <= CHILD_ANSWER_BYTES_MAX:
-            raise ValueError("a size beyond all bounds")
         data = bytearray(had)
         while len(data) < size:
             data += self._some(deadline)

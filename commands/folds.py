@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 import structlog
 from msgspec import Struct, structs
 
-from domain.facts import Recorded, Stream, UnknownEvent
+from domain.facts import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
 from domain.limits import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
 from domain.ports import Record, RecordUnavailable, Snapshot, Snapshots
+from domain.refusals import EventUnreadableError
 
 State = TypeVar("State")
 log = structlog.get_logger()
@@ -155,6 +156,8 @@ def evolved(stream: Stream[State], folded: Folded[State], facts: Sequence[Record
         return folded
     state, unknown = folded.state, folded.unknown
     for fact in facts:
+        if isinstance(fact.event, UnreadableEvent):  # it may have been a ban
+            raise EventUnreadableError
         if isinstance(fact.event, UnknownEvent):
             unknown = fact.event.recorded_topic
         else:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
+from domain.bounds import Int8
 from domain.facts import Event, Recorded, Stream
 from domain.ids import SessionId, UserId
 
@@ -22,7 +23,7 @@ class AuditRead(Event, frozen=True):
 
     auditor_id: UserId
     filter: str
-    minute: int
+    minute: Int8
 
 
 class AuditReads(Struct, frozen=True):

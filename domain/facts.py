@@ -8,11 +8,12 @@ events carry one, so that a frame's `prev` is a function of the record.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
+from domain.bounds import require_bounds
 from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
 
 
@@ -26,6 +27,9 @@ class Event(Struct, frozen=True):
     topic: ClassVar[str] = ""
     sealed: ClassVar[tuple[str, ...]] = ()
     changes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
     def audience(self) -> RoomId | None:
         """The room in which this event is told; None for those that no room hears."""
@@ -44,6 +48,16 @@ class UnknownEvent(Event, frozen=True):
 
     def audience(self) -> RoomId | None:
         return self.room_id
+
+
+Fault = Literal["not JSON", "of another shape", "not what was sealed"]
+
+
+class UnreadableEvent(UnknownEvent, frozen=True):
+    """An event that cannot be decoded: it was written by a fault, or altered since. Nothing may be decided on its
+    stream; who follows the record parks it and goes on."""
+
+    fault: Fault
 
 
 class Meta(Struct, frozen=True, omit_defaults=True):

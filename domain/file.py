@@ -17,6 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.bounds import Int4, Int8
 from domain.facts import Event, Recorded, Stream
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
@@ -25,6 +26,7 @@ from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePendi
 from domain.rights import FileRelation, of_file
 from domain.shown import FileStatus, Form, Scan, Shown
 from domain.text import INVISIBLE, LINE_BREAKING
+from domain.variants import fault_of
 
 # Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX 9): "gpj.exe" written backwards.
 TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -82,7 +84,7 @@ class FileReceived(_OfFile, frozen=True):
 
     original_name: str
     mime_type: str
-    size_bytes: int
+    size_bytes: Int8
     blob: str
     for_room: RoomId | None = None
 
@@ -110,7 +112,7 @@ class FileProcessed(_OfFile, frozen=True):
     sealed: ClassVar = ("variants",)
 
     variants: tuple[Variant, ...] = ()
-    pages: int | None = None
+    pages: Int4 | None = None
 
 
 class FileCompleted(_OfFile, frozen=True):
@@ -122,12 +124,12 @@ class FileCompleted(_OfFile, frozen=True):
     room_id: RoomId | None
     original_name: str
     mime_type: str
-    size_bytes: int
+    size_bytes: Int8
     scan: Scan
     received_at: datetime
     blob: str
     variants: tuple[Variant, ...] = ()
-    pages: int | None = None
+    pages: Int4 | None = None
 
     def audience(self) -> RoomId | None:
         return self.room_id
@@ -142,7 +144,7 @@ class FileFailed(_OfFile, frozen=True):
     room_id: RoomId | None
     original_name: str
     mime_type: str
-    size_bytes: int
+    size_bytes: Int8
     scan: Scan | None
     received_at: datetime
     reason: Reason
@@ -259,6 +261,8 @@ def note_processing(
     """Take what was made of it: it is completed. A variant `original` is downloaded in place of what was uploaded."""
     if file is None or file.status != "processing":
         return ()
+    if (fault := fault_of(variants, pages)) is not None:
+        raise Invalid(f"This cannot have been made of a file: {fault}.")
     processed = FileProcessed(file.file_id, file.uploader_id, variants, pages)
     for variant in variants:
         if variant.name == "original":

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.bounds import Int8
 from domain.facts import Event, Recorded, Stream
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import KINDS, MessageType
@@ -55,7 +56,7 @@ class MessageEdited(_OfMessage, frozen=True):
     message_type: MessageType
     file_id: FileId | None
     reply_to: MessageId | None
-    posted_position: int
+    posted_position: Int8
     posted_at: datetime
 
 
@@ -66,7 +67,7 @@ class MessageDeleted(_OfMessage, frozen=True):
     message_type: MessageType
     file_id: FileId | None
     reply_to: MessageId | None
-    posted_position: int
+    posted_position: Int8
     posted_at: datetime
     is_edited: bool
     by: UserId

@@ -135,6 +135,9 @@ class Record(Protocol):
 
     async def receipt(self, digest: bytes) -> ReceiptFound | None: ...
 
+    async def renew(self, known: RecordId, told: int) -> bool:
+        """Give the record another id, where it has this one and ends before a position that was told of it."""
+
     def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
         """Follow NOTIFY: yields a head position when something was appended, and at least once a `POLL_SECONDS`."""
 
@@ -156,6 +159,10 @@ class Snapshots(Protocol):
 
     async def keep(self, stream: Stream[Any], stream_id: StreamId, snapshot: Snapshot) -> None:
         """Put one in the place of an older one. Raises `RecordUnavailable`."""
+
+
+class RecordReplaced(Exception):
+    """The record is another one than this process knows: it was replaced by an earlier state of itself. Begin anew."""
 
 
 class RecordUnavailable(Exception):

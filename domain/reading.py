@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from domain.bounds import Int8
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.limits import READ_MARK_SECONDS
@@ -19,7 +20,7 @@ class ReadMarked(Event, frozen=True):
 
     room_id: RoomId
     user_id: UserId
-    position: int
+    position: Int8
 
 
 class Reading(Struct, frozen=True):

@@ -47,6 +47,10 @@ class Invalid(Refused, code="field.invalid"):
     """A field holds what it may not hold."""
 
 
+class EventUnreadableError(Refused, code="record.unreadable"):
+    """The record holds something on this that cannot be read, so nothing can be decided about it; tell an operator."""
+
+
 class Busy(Refused, code="server.busy"):
     """Too much is waiting; try again in a moment."""
 

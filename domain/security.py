@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.bounds import Int8
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 
@@ -21,8 +22,8 @@ class RefusalsCounted(Event, frozen=True):
     sealed: ClassVar = ("address",)
 
     kind: str
-    count: int
-    minute: int
+    count: Int8
+    minute: Int8
     user_id: UserId | None
     address: str | None
 

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from domain.bounds import Int4, Int8, require_bounds
+
 FileStatus = Literal["pending", "processing", "completed", "failed"]
 Scan = Literal["clamav", "basic"]
 
@@ -13,10 +15,13 @@ class Form(Struct, frozen=True):
     """A form of a file that was made here, as people are told of it."""
 
     name: str
-    width: int
-    height: int
+    width: Int4
+    height: Int4
     mime_type: str
-    size_bytes: int
+    size_bytes: Int8
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
 
 class Shown(Struct, frozen=True):
@@ -27,10 +32,13 @@ class Shown(Struct, frozen=True):
 
     original_name: str
     mime_type: str
-    size_bytes: int
+    size_bytes: Int8
     status: FileStatus
     scan: Scan | None
     received_at: datetime
     processed_at: datetime | None = None
     forms: tuple[Form, ...] = ()
-    pages: int | None = None
+    pages: Int4 | None = None
+
+    def __post_init__(self) -> None:
+        require_bounds(self)

@@ -40,7 +40,8 @@ Text frames, one JSON object each, UTF-8, at most {FRAME_BYTES_MAX} bytes to the
 `{protocol.SUBPROTOCOL}` (offered or absent). This document describes the server: it receives what a client sends.
 
 Whoever numbers a request (`id`) gets exactly one `reply`. Unknown fields and keys that stand twice are refused. Clients
-ignore fields, events and types that they do not know.
+ignore fields, events and types that they do not know. `event.skipped` stands for an event of the room that cannot be told:
+nothing is to be shown of it, and the next event's `prev` is its position.
 
 Credentials: a bearer token in the handshake, or a ticket in the query, or a first frame `authenticate` within
 {AUTHENTICATE_SECONDS:.0f} s. `hello` is the first frame after that, but for the reply to `authenticate`.

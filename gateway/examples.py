@@ -99,6 +99,7 @@ EVENTS: tuple[Event, ...] = (
     RoomOpened(ROOM, "Bletchley", None, True, GRACE),
     RoomChanged(ROOM, "Bletchley", "Where we meet", True, "shared", GRACE),
     RoomArchivedEvent(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
+    frames.EventSkipped(ROOM),
     ReadMarked(ROOM, ALAN, 1050),
     ProfileChanged(ALAN, "alan", None),
     FileCompleted(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from adapters.clock import lapsed
@@ -148,4 +149,9 @@ class Following:
                 self._passed_over = max(self._passed_over, entry.position)
             elif entry.position > self._obeyed:
                 self._obeyed = entry.position
-                self._obey(frames.decode_control(entry.frame))
+                try:
+                    control = frames.decode_control(entry.frame)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    log.error("an entry of the control lane cannot be read", position=entry.position)
+                else:
+                    self._obey(control)

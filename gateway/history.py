@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from adapters.lanes import Entry
-from domain.facts import Event, Recorded, UnknownEvent
+from domain.facts import Event, Recorded
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId
 from domain.limits import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN
@@ -41,12 +41,12 @@ async def told(db: Db, room_id: RoomId, facts: Sequence[Recorded[Event]], prev: 
     subjects = await _subjects(db, room_id, facts)
     page = []
     for fact in facts:
-        if not isinstance(fact.event, UnknownEvent):
-            subject = subjects[fact.position]
-            frame = frames.tombstone_frame(fact, prev) if subject.is_deleted else frames.room_frame(fact, prev)
-            ended, topic = frames.ends_membership(fact.event), fact.event.topic.encode()
-            history = fact.event.history if isinstance(fact.event, RoomChanged) else None
-            page.append(Told(fact.position, prev, prepared(frame), ended, topic, subject.posted, history))
+        subject = subjects[fact.position]
+        frame = frames.tombstone_frame(fact, prev) if subject.is_deleted else frames.room_frame(fact, prev)
+        ended = frames.ends_membership(fact.event)
+        topic = (frames.EventSkipped if frames.SKIPPED_MARK in frame else fact.event).topic.encode()
+        history = fact.event.history if isinstance(fact.event, RoomChanged) else None
+        page.append(Told(fact.position, prev, prepared(frame), ended, topic, subject.posted, history))
         prev = fact.position
     return page
 
@@ -61,7 +61,7 @@ async def last_heard(record: Record, db: Db, room_id: RoomId, place: int, *, sin
             if fact.position < since:
                 return 0
             posted = subjects[fact.position].posted
-            if not isinstance(fact.event, UnknownEvent) and (posted is None or posted >= since):
+            if posted is None or posted >= since:
                 return fact.position
         if len(facts) < limit:
             return 0

@@ -55,6 +55,7 @@ class Hub:
     ) -> None:
         self.draining = False
         self.delivered = 0
+        self.skipped = 0  # events of a room that could not be told
         self._record = record
         self._db = db
         self._lanes = lanes
@@ -288,6 +289,8 @@ class Hub:
             room.forget()
         else:
             room.remember(told)
+        if frames.SKIPPED_MARK in told.frame:
+            self.skipped += 1
         room.seen = told.position
         behind: list[Feed] = []
         renamed: dict[int, bytes] = {}

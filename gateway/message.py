@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from commands.desk import Outcome, Work
 from commands.message import DeleteMessage, EditMessage, PostMessage, reach
-from domain.facts import Caller
+from domain.facts import Caller, UnknownEvent
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.limits import MESSAGE_CHARS_MAX
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
@@ -211,6 +211,7 @@ async def read_history(
             isinstance(fact.event, MessageDeleted),
         )
         for fact in facts
+        if not isinstance(fact.event, UnknownEvent)
     ]
     if message.message_type == "system" and cursor is None:
         versions = [VersionView(1, message.position, message.created_at, None, message.content, False)]

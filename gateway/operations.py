@@ -22,7 +22,7 @@ from gateway.answers import shown
 from gateway.house import House
 from gateway.problems import not_found
 from gateway.schema import documented
-from projections import checkpoints
+from projections import LIVE, PROJECTIONS, checkpoints, parked
 
 FEATURE_LEVEL = 1
 LAG_EVENTS_MAX = 10_000
@@ -73,22 +73,30 @@ async def live() -> Response[dict[str, str]]:
 
 @get("/readyz")
 async def ready(house: House) -> Response[dict[str, Any]]:
-    """Answer 200 when requests can be served: Postgres, Redis, and a projection that keeps up."""
+    """Answer 200 when requests can be served: Postgres, Redis, and a projection that keeps up.
+
+    Parked events, and another group than the live one that stands still, are told and leave it ready: they are the
+    operator's matter, and no gateway could do better.
+    """
     state: dict[str, Any] = {}
     try:
         head = await house.record.head()
         state["postgres"] = "ok"
         lag = head.position - await checkpoints.position(house.db, "live")
         state["projection_lag_events"] = lag
+        lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
+        still = {each.name: _idle(each) for each in lags if each.stands_still}
+        state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
     except RecordUnavailable:
         state["postgres"] = "away"
         lag = LAG_EVENTS_MAX
+        still = {}
     try:
         await house.lanes.ping()
         state["redis"] = "ok"
     except LanesUnavailable:
         state["redis"] = "away"
-    is_ready = state["postgres"] == "ok" and state["redis"] == "ok" and lag < LAG_EVENTS_MAX
+    is_ready = state["postgres"] == state["redis"] == "ok" and lag < LAG_EVENTS_MAX and LIVE.name not in still
     state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
 
@@ -100,15 +108,21 @@ async def metrics(house: House) -> Response[str]:
         raise not_found()
     head = await house.record.head()
     groups = await checkpoints.every(house.db)
+    lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
     text = "".join((
         _metric("record_position", "gauge", [("", head.position)]),
         _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
         _metric("projection_lag_events", "gauge", [
             (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
         ]),
+        _metric("projection_idle_seconds", "gauge", [
+            (f'{{group="{each.name}"}}', int(each.idle_seconds) if each.events > 0 else 0) for each in lags
+        ]),
+        _metric("parked_events", "gauge", [(f'{{group="{name}"}}', missing.get(name, 0)) for name in PROJECTIONS]),
         _metric("asyncio_tasks", "gauge", [("", len(asyncio.all_tasks()))]),
         _metric("sockets", "gauge", [("", house.hub.socket_count)]),
         _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
+        _metric("events_skipped_total", "counter", [("", house.hub.skipped)]),
         _metric("http_answers_total", "counter", [
             (f'{{method="{method}",route="{route}",status="{status}"}}', count)
             for (method, route, status), count in sorted(house.answered.items())
@@ -142,6 +156,10 @@ async def schema_page(request: Request[Any, Any, Any], house: House) -> Response
             "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
         },
     )
+
+
+def _idle(lag: checkpoints.Lag) -> dict[str, int]:
+    return {"lag_events": lag.events, "idle_seconds": int(lag.idle_seconds)}
 
 
 def our_version() -> str:

@@ -16,6 +16,7 @@ from domain.ports import BlobsUnavailable, KeysMissing, NothingWritten, RecordUn
 from domain.refusals import (
     Busy,
     Contradicted,
+    EventUnreadableError,
     Forbidden,
     Invalid,
     Limited,
@@ -36,6 +37,7 @@ FAMILIES: tuple[tuple[type[Refused], int], ...] = (
     (Stale, 412),
     (Invalid, 422),
     (Limited, 429),
+    (EventUnreadableError, 500),
     (Busy, 503),
 )
 TITLES = {

@@ -7,12 +7,25 @@ Nor does an owner trust its memory of the place. Commits here do not wait for th
 the last ones back; and a commit whose answer was lost may have happened. Whoever moves a checkpoint says from where.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
+from domain.limits import STANDS_STILL_SECONDS
 from domain.ports import Db
 
 SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1"
 SELECT_ALL = "SELECT name, version, position FROM read.checkpoints ORDER BY name"
+# How far groups are behind the head, and since when the next event waits with nothing done: a group that moves, or that
+# has everything, stands still for no time.
+SELECT_LAGS = """
+    SELECT asked.name, h.position - coalesce(c.position, 0),
+        coalesce(extract(epoch FROM clock_timestamp() - greatest(c.moved_at, e.recorded_at)), 0)::float8
+    FROM unnest($1::text[]) WITH ORDINALITY asked (name, i) CROSS JOIN record.head h
+    LEFT JOIN read.checkpoints c ON c.name = asked.name
+    LEFT JOIN record.events e ON e.position = coalesce(c.position, 0) + 1 AND e.position <= h.position
+    ORDER BY asked.i
+"""
 ENSURE = "INSERT INTO read.checkpoints (name, version) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
 TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
@@ -24,7 +37,8 @@ RENEW = """
     WHERE name = $1 AND epoch = $2 AND position = $3
 """
 MOVE = """
-    UPDATE read.checkpoints SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5)
+    UPDATE read.checkpoints
+    SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5), moved_at = clock_timestamp()
     WHERE name = $1 AND epoch = $2 AND position = $3
 """
 LET_GO = "UPDATE read.checkpoints SET leased_to = '-infinity' WHERE name = $1 AND epoch = $2"
@@ -42,6 +56,18 @@ class Checkpoint(Struct, frozen=True):
     position: int
 
 
+class Lag(Struct, frozen=True):
+    """How far a group is behind the record, and for how long it has not moved although there is something to do."""
+
+    name: str
+    events: int
+    idle_seconds: float
+
+    @property
+    def stands_still(self) -> bool:
+        return self.events > 0 and self.idle_seconds > STANDS_STILL_SECONDS
+
+
 class LeaseLost(Exception):
     """The group is not where this owner left it, or not its own any more; what was to be written was not."""
 
@@ -53,6 +79,11 @@ async def position(db: Db, name: str) -> int:
 
 async def every(db: Db) -> list[Checkpoint]:
     return await db.all(Checkpoint, SELECT_ALL)
+
+
+async def lags(db: Db, names: Sequence[str]) -> list[Lag]:
+    """Return how far these groups are behind, in this order; one that nobody follows yet is at 0."""
+    return await db.all(Lag, SELECT_LAGS, list(names))
 
 
 async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> Lease | None:

@@ -3,16 +3,21 @@
 `TELLS_ROOM` and `TELLS_OWN` say which events are told, and what of each: one type of `data` per event, the whole
 after-image. They encode the bytes and make the AsyncAPI document, so a new event that is told is a line here. A room's frame names `prev`, the position of the event that the room heard before. The control lane carries what single
 people or all gateways hear: sessions that ended, accounts shut, and everybody's own feed (`room_id` and `prev` null).
+
+Of an event that cannot be told (it cannot be read, this version does not know it, its frame cannot be made) a room hears
+`event.skipped` with no data: every event that a room hears has a frame, so `prev` stays a function of the record, and
+nobody takes it for a gap that asking again could close. To single people it is not told.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from domain.account import AccountActivated, AccountDeactivatedEvent, ProfileChanged
-from domain.facts import Event, Recorded
+from domain.facts import Event, Recorded, UnknownEvent
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
@@ -22,6 +27,25 @@ from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
+
+log = structlog.get_logger()
+
+SKIPPED_MARK = b'"event":"event.skipped"'
+
+
+class EventSkipped(Event, frozen=True):
+    """Stands in a frame for an event that cannot be told. No event of the record."""
+
+    topic: ClassVar = "event.skipped"
+
+    room_id: RoomId
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+
+class Nothing(Struct, frozen=True):
+    """What is told of an event that cannot be told."""
 
 
 class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
@@ -114,18 +138,30 @@ decode_control = msgspec.json.Decoder(Control).decode
 
 
 def room_frame(fact: Recorded[Any], prev: int) -> bytes:
-    """Return the frame of an event that its room hears."""
-    event = fact.event
-    data = TELLS_ROOM[type(event)].of(fact)
-    return _encode(RoomEvent(event.topic, fact.position, prev, event.audience(), fact.at, fact.meta.actor, data))
+    """Return the frame of an event that its room hears; that of `EventSkipped` where it cannot be told."""
+    return _told(fact, prev, fact.event, lambda: TELLS_ROOM[type(fact.event)].of(fact))
 
 
 def tombstone_frame(fact: Recorded[Any], prev: int) -> bytes:
     """Return the frame of what tells of a message deleted since, or of its file: everything but their content."""
-    event = fact.event
-    is_of_file = isinstance(event, (FileCompleted, FileFailed))
-    data = blank_view(TELLS_ROOM[type(event)].of(fact)) if is_of_file else tombstone(view_of(fact))  # type: ignore[arg-type]
-    return _encode(RoomEvent(event.topic, fact.position, prev, event.room_id, fact.at, fact.meta.actor, data))
+    is_of_file = isinstance(fact.event, (FileCompleted, FileFailed))
+
+    def data() -> Struct:
+        return blank_view(TELLS_ROOM[type(fact.event)].of(fact)) if is_of_file else tombstone(view_of(fact))  # type: ignore[arg-type]
+
+    return _told(fact, prev, fact.event, data)
+
+
+def _told(fact: Recorded[Any], prev: int, event: Event, data: Callable[[], Struct]) -> bytes:
+    room_id = event.audience()
+    assert room_id is not None, "a room's frame is of what the room hears"
+    if not isinstance(event, UnknownEvent):
+        try:
+            return _encode(RoomEvent(event.topic, fact.position, prev, room_id, fact.at, fact.meta.actor, data()))
+        except Exception as error:  # of whatever kind: one event keeps nobody from the others
+            log.error("a frame cannot be made", position=fact.position, topic=event.topic, error=type(error).__name__)
+    topic = EventSkipped.topic
+    return _encode(RoomEvent(topic, fact.position, prev, room_id, fact.at, fact.meta.actor, Nothing()))
 
 
 def posting_of(fact: Recorded[Any]) -> int | None:
@@ -164,7 +200,16 @@ def ends_membership(event: Event) -> UserId | None:
 
 
 def control(fact: Recorded[Any]) -> Control | None:
-    """Return what the control lane says of an event; None for nothing."""
+    """Return what the control lane says of an event; None for nothing, and for what cannot be told."""
+    try:
+        return _control(fact)
+    except Exception as error:
+        topic = fact.event.topic
+        log.error("a control frame cannot be made", position=fact.position, topic=topic, error=type(error).__name__)
+        return None
+
+
+def _control(fact: Recorded[Any]) -> Control | None:
     event = fact.event
     match event:
         case SessionEnded():
@@ -227,6 +272,7 @@ TELLS_ROOM: dict[type[Event], Telling] = {
     RoomChanged: Telling(RoomAfter, _room),
     RoomArchivedEvent: Telling(RoomAfter, _room),
     **_OF_FILES,
+    EventSkipped: Telling(Nothing, lambda fact: Nothing()),
 }
 TELLS_OWN: dict[type[Event], Telling] = {
     **_OF_MEMBERS,

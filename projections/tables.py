@@ -56,6 +56,10 @@ class Table:
         return Change(self, "add", key, values)
 
 
+class RowExists(Exception):
+    """A batch makes a row twice that cannot exist yet: as the database would say of two batches."""
+
+
 Handler = Callable[[Recorded[Any]], Iterable[Change]]
 
 
@@ -102,6 +106,11 @@ class _Pending:
         self.add: dict[tuple[object, ...], dict[str, int]] = {}
         self.late: dict[tuple[object, ...], dict[str, Any]] = {}
 
+    def replace(self, key: tuple[object, ...], values: Mapping[str, Any]) -> None:
+        """Change some columns of a whole row."""
+        rows = self.new if key in self.new else self.put
+        rows[key] = {**rows[key], **values}
+
 
 class Batch:
     """Changes folded in memory, in the order of the facts."""
@@ -117,20 +126,28 @@ class Batch:
         whole = pending.new.get(key)
         if whole is None:
             whole = pending.put.get(key)
+        # Changes are left as they are: a batch that is refused is folded again in halves, of the same ones.
         match change.operation:
+            case "new" if whole is not None:
+                raise RowExists(f"{change.table.name} is given a row that it has")
             case "new":
                 pending.new[key] = values
             case "put" if whole is not None:
-                whole.update({name: value for name, value in values.items() if name not in change.table.kept})
+                pending.replace(key, {name: value for name, value in values.items() if name not in change.table.kept})
             case "put":
                 # A `set` of a kept column earlier in the batch must still reach the row that is there: sets go first.
                 pending.put[key] = values
             case "set":
                 if key in pending.put and (kept := change.table.kept & values.keys()):
                     pending.late.setdefault(key, {}).update({name: values[name] for name in kept})
-                (whole if whole is not None else pending.set.setdefault(key, {})).update(values)
+                if whole is not None:
+                    pending.replace(key, values)
+                else:
+                    pending.set.setdefault(key, {}).update(values)
+            case "add" if whole is not None:
+                pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
             case "add":
-                amounts = whole if whole is not None else pending.add.setdefault(key, {})
+                amounts = pending.add.setdefault(key, {})
                 for name, amount in values.items():
                     amounts[name] = amounts.get(name, 0) + amount
 

@@ -16,9 +16,10 @@ from adapters.sandbox import Sandbox
 from adapters.scanner import open_scanner
 from adapters.vault import load_master
 from domain.ids import RecordId
+from domain.limits import PARKED_LISTED_MAX
 from domain.ports import ScannerUnavailable
 from gateway.tls import server_context
-from projections import PROJECTIONS, checkpoints
+from projections import PROJECTIONS, checkpoints, parked
 from runtime.guards import lax
 from runtime.interpreter import outdated
 from runtime.logins import SELECT_ME, powers_of, too_strong
@@ -154,9 +155,25 @@ async def _projections(settings: Settings) -> str:
                 raise RuntimeError(f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}'")
         if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
             raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
+        if still := [each for each in await checkpoints.lags(db, list(PROJECTIONS)) if each.stands_still]:
+            found = "; ".join(f"{e.name} for {e.idle_seconds:,.0f} s, {e.events:,} events behind" for e in still)
+            raise RuntimeError(f"it stands still: {found}. Is a projector running, and what does its log say?")
+        if missing := await parked.counts(db):
+            raise RuntimeError(await _parked(db, missing))
         return ", ".join(f"{name} at {position:,}" for name, position in places.items())
     finally:
         await db.close()
+
+
+async def _parked(db: Database, missing: dict[str, int]) -> str:
+    """Return the sentence that names what groups of read tables go without."""
+    names = [
+        f"{event.group} at {event.position:,} ({event.topic}: {event.error})"
+        for event in await parked.listed(db, limit=PARKED_LISTED_MAX)
+    ]
+    more = sum(missing.values()) - len(names)
+    rest = f", and {more:,} more" if more > 0 else ""
+    return f"events are parked: {', '.join(names)}{rest}; see 'Parked events' in docs/operating.md"
 
 
 async def _files(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from domain import rights
 from domain.account import ACCOUNT, Account
-from domain.facts import Recorded, Stream, UnknownEvent
+from domain.facts import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.file import FILE, File
 from domain.ids import FileId, StreamId, UserId
 from domain.limits import PAGE_ITEMS_MAX
@@ -294,6 +294,8 @@ async def _read_stream(base: Ground, stream: Stream[Any], stream_id: StreamId) -
 
 
 def _evolved(stream: Stream[Any], state: Any, fact: Recorded[Any]) -> Any:
+    if isinstance(fact.event, UnreadableEvent):
+        raise NotJudged(f"Position {fact.position} ({fact.event.recorded_topic}) cannot be read: {fact.event.fault}.")
     return state if isinstance(fact.event, UnknownEvent) else stream.evolve(state, fact)
 
 

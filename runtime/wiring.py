@@ -58,15 +58,17 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from gateway.tls import server_context
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
 from runtime.descriptors import connections_max
 from runtime.embedded import Servers, answers, locate
 from runtime.guards import guard, guard_gateway
 from runtime.logins import guard_login
 from runtime.settings import SettingRefused, Settings, listens_on
+from runtime.watch import watch_record
 from workers.files import Saga
 from workers.janitor import Janitor
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 from workers.rebuild import Progress, Rebuild, Verdict
 from workers.sweeper import Sweeper
 from workers.tasks import Dispatcher, crew
@@ -238,8 +240,9 @@ async def run_gateway(settings: Settings) -> int:
         following = asyncio.create_task(hub.run(), name="hub")
         posting = asyncio.create_task(house.post.run(), name="post")
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
-        failed = _end_with(stop, writer, postponed, following, posting, counting)
-        async with background(counting, posting, following, postponed, writer):
+        watching = _watching(base)
+        failed = _end_with(stop, writer, postponed, following, posting, counting, watching)
+        async with background(watching, counting, posting, following, postponed, writer):
             log.info("listening", address=listens_on(settings))
             bounds, trusts = _bounds(settings), house.terms.proxies.trusts
             await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls, bounds=bounds, trusts=trusts)
@@ -252,11 +255,14 @@ async def run_projector(settings: Settings) -> int:
     async with ground(settings, kind="projector") as base:
         lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
         publisher = Publisher(base.record, base.db, lanes, LIVE)
-        follower = Follower(LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over)
+        follower = Follower(
+            LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over, taken=publisher.begin
+        )
         following = asyncio.create_task(follower.run(), name="live group")
         telling = asyncio.create_task(publisher.run(), name="publisher")
-        failed = _end_with(stop, following, telling)
-        async with background(following, telling):
+        watching = _watching(base)
+        failed = _end_with(stop, following, telling, watching)
+        async with background(watching, following, telling):
             await stop.wait()
         await lanes.close()
     return 1 if failed else 0
@@ -285,6 +291,7 @@ async def run_worker(settings: Settings) -> int:
             asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
             *(asyncio.create_task(hand.run(), name="hand") for hand in hands),
             asyncio.create_task(base.record.run(), name="writer"),
+            _watching(base),
         ]
         failed = _end_with(stop, *loops)
         async with background(*loops):
@@ -333,8 +340,12 @@ async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_onl
         for group in groups:
             work = Rebuild(group, base.record, base.db, progress=_show_progress)
             verdicts += await work.run(swap=not shadow_only)
+        missing = {} if shadow_only else await parked.counts(base.db)
     for verdict in verdicts:
         print(verdict.sentence())
+    for group in groups:
+        if count := missing.get(group.name):
+            print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
     return 0 if all(verdict.is_equal for verdict in verdicts) else 3
 
 
@@ -418,6 +429,10 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def _watching(base: Ground) -> "asyncio.Task[None]":
+    return asyncio.create_task(watch_record(base.record, base.record_id), name="watch of the record's id")
 
 
 def _end_with(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> list[str]:

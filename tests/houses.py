@@ -52,7 +52,8 @@ from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
 from runtime.roles import SERVER, login
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 
 SECRET = b"a master key for tests, 32 bytes"
 MASTER = Master(SECRET)
@@ -128,7 +129,7 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     slower = await Database.open(as_login(database_url, "worker"), size=2)
     lanes = Lanes.open(redis_url, (await record.head()).record, 16)
     publisher = Publisher(record, db, lanes, LIVE)
-    live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over)
+    live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over, taken=publisher.begin)
     slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     async with running(live.run(), publisher.run(), html.run()):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.ports import Db
+from projections import parked
 from projections.tables import Group, Table
 
 OLD = "__old"
@@ -78,6 +79,7 @@ async def exchange(transaction: Db, group: Group, suffix: str) -> None:
         await transaction.run(f"ALTER TABLE {table.name}{suffix} RENAME TO {bare(table)}")
         for index in indexes[table.name]:
             await transaction.run(f"ALTER INDEX read.{index}{suffix} RENAME TO {index}")
+    await parked.serve_rebuilt(transaction, group.name)
     await transaction.run(SET_VERSION, group.name, group.version)
 
 

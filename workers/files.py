@@ -72,7 +72,7 @@ class Saga:
         async with self._blobs.local(file.blob) as path:
             result = await self._sandbox.run(job, path, mime_type=file.mime_type, operations=task.operations)
         if result.reason is not None:
-            # A child is believed as far as it can be: it says one of our reasons, or it broke.
+            # What a child says was held to what it may say (`adapters/answers.py`).
             reason: Reason = next((known for known in SENTENCES if known == result.reason), "unreadable")
             await self.fail(file.file_id, reason)
             return

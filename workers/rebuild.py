@@ -3,13 +3,15 @@
 One rebuild of a group at a time: it holds an advisory lock from beginning to end. Its tables stand beside the served ones
 as `<table>__next_<its connection>`, with the same owner and the same grants. When they have caught up, both are compared
 by checksum at one and the same position, and exchanged (`exchange.py`). The old tables stay as `<table>__old` until the
-next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none.
+next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none. Events that the new tables cannot
+take are parked as those of the served ones are, and take their place in the exchange: what can be taken now is healed.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -18,8 +20,10 @@ from adapters.database import Database, Session
 from domain.facts import Event, Recorded
 from domain.limits import REBUILD_BATCH_EVENTS_MAX
 from domain.ports import Db, Record, RecordLocked, RecordUnavailable
-from projections.tables import Batch, Group, Table
+from projections import parked
+from projections.tables import Group, Table
 from workers.exchange import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
+from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
 LAST_STRETCH_EVENTS = 2_000
 SWAP_TRIES_MAX = 100
@@ -27,6 +31,7 @@ SWAP_PAUSE_SECONDS = 0.2
 TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext($1))"
 LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
 SELECT_ME = "SELECT to_hex(pg_backend_pid())"
+SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
 SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1"
 SELECT_LEFTOVERS = """
     SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
@@ -126,6 +131,7 @@ class Rebuild:
         """Drop what this rebuild made, or one that was interrupted."""
         for table in await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables]):
             await self._db.run(f"DROP TABLE IF EXISTS {table}")
+        await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with what is served, both at the position that one look at the served tables shows. Answers how many
@@ -206,16 +212,28 @@ class Rebuild:
         return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
 
     async def _write(self, facts: Sequence[Recorded[Event]], db: Db) -> None:
-        batch = Batch()
-        for fact in facts:
-            for handler in self._handlers.get(type(fact.event), ()):
-                for change in handler(fact):
-                    batch.apply(change)
-        if db is self._db:
-            async with db.transaction(durable=False) as transaction:
-                await batch.write(transaction, suffix=self._next, bulk=True)
-        else:
-            await batch.write(db, suffix=self._next)
+        folded = await fold(facts, self._handlers, between=_goes_on)
+        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+
+    async def _commit(self, folded: Sequence[Folded]) -> None:
+        async with self._db.transaction(durable=False) as transaction:
+            await self._put(transaction, folded, bulk=True)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _commit_within(self, transaction: Db, folded: Sequence[Folded]) -> None:
+        """Write within the swap's transaction, which goes on where the database refuses a part."""
+        await transaction.run(SAVEPOINT)
+        try:
+            await self._put(transaction, folded, bulk=False)
+        except Exception:
+            await transaction.run(ROLL_BACK)
+            raise
+        await transaction.run(RELEASE)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
+        await batch_of(folded).write(db, suffix=self._next, bulk=bulk)
+        await parked.park(db, self._group.name, parked_of(folded), is_building=True)
 
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one."""
@@ -238,6 +256,11 @@ def _pairs(flat: Sequence[Any]) -> list[tuple[str, int]]:
 
 def _rows(table: Table, suffix: str) -> str:
     return f"(SELECT {', '.join((*table.key, *table.columns))} FROM {table.name}{suffix})"
+
+
+async def _goes_on(used_seconds: float) -> bool:
+    """A rebuild has no lease, and takes the time it needs."""
+    return True
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:

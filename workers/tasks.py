@@ -12,6 +12,7 @@ import structlog
 
 from adapters.sandbox import ChildDied
 from adapters.tasks import RedisTasks, Taken
+from domain.file import Reason
 from domain.limits import (
     CHILD_DEATHS_MAX,
     DISPATCH_FILES_MAX,
@@ -23,7 +24,7 @@ from domain.limits import (
     TASK_TRIES_MAX,
 )
 from domain.ports import BlobMissing, BlobsUnavailable, Db, RecordUnavailable, ScannerUnavailable, TasksUnavailable
-from domain.refusals import Busy
+from domain.refusals import Busy, Refused
 from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING
@@ -116,8 +117,7 @@ class Hand:
     async def _failed(self, taken: Taken, error: Exception) -> None:
         name = taken.envelope.name
         if isinstance(error, ChildDied) and taken.tries >= CHILD_DEATHS_MAX:
-            await self._saga.fail(taken.envelope.task.file_id, "too_slow")
-            await self._tasks.done(taken)
+            await self._end(taken, "too_slow")
         elif taken.tries >= self._tries_max:
             await self._give_up(taken, str(error))
         else:
@@ -128,7 +128,14 @@ class Hand:
 
     async def _give_up(self, taken: Taken, reason: str) -> None:
         log.error("a task is given up", task=taken.envelope.name, tries=taken.tries, reason=reason)
-        await self._saga.fail(taken.envelope.task.file_id, "gave_up")
+        await self._end(taken, "gave_up")
+
+    async def _end(self, taken: Taken, reason: Reason) -> None:
+        """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
+        try:
+            await self._saga.fail(taken.envelope.task.file_id, reason)
+        except Refused as refusal:
+            log.error("a file cannot be ended", task=taken.envelope.name, reason=refusal.detail)
         await self._tasks.done(taken)
 
 

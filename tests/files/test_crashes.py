@@ -30,6 +30,7 @@ from adapters.clock import now
 from adapters.scanner import ClamdScanner
 from runtime.embedded import Embedded
 from runtime.migrate import create_database, migrate
+from runtime.roles import LOGINS
 from tests.blobs.faulty import Fault, FaultyS3, faulty_s3
 from tests.blobs.stores import BUCKET, credentials, make_bucket, names
 from tests.blobs.test_sweeper import sweeper_of
@@ -40,7 +41,7 @@ from tests.files.crashing_worker import AT_ONCE, POINTS
 from tests.files.houses import Works, ended, worker, working
 from tests.files.test_saga import ends
 from tests.files.test_scanner import liar
-from tests.houses import Gateway, Person, deployment, free_port, ledger, until
+from tests.houses import LOGIN_PASSWORD, Gateway, Person, deployment, free_port, ledger, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -170,7 +171,7 @@ async def test_kill_9_of_a_server_amid_the_work(tmp_path: Path) -> None:
     with Embedded(tmp_path / "home") as embedded:
         url, redis_url = embedded.servers.database_url, embedded.servers.redis_url
         await create_database(url)
-        await migrate(url, say=lambda sentence: None)
+        await migrate(url, say=lambda sentence: None, logins=dict.fromkeys(LOGINS, LOGIN_PASSWORD))
         async with (
             deployment(url, redis_url) as house,
             worker(house, url, redis_url, claim_seconds=1.0) as works,

@@ -57,7 +57,7 @@ async def test_a_password_is_the_same_however_it_is_typed(house: Gateway) -> Non
 async def test_a_hash_of_before_is_found_and_made_anew(house: Gateway) -> None:
     """Earlier versions hashed what was typed; whoever types it so once may type it as they like from then on."""
     user_id = UserId(house.house.desk.new_id())
-    hashed = await house.house.passwords.hash(TYPED["NFD"])
+    hashed = await house.house.passwords.hash(TYPED["NFD"], address="address 127.0.0.1", account="email x")
     await house.house.desk.do(RegisterAccount(user_id, "old@example.com", "old", hashed), Caller())
     assert await login(house, "old@example.com", TYPED["NFC"]) == 401
     assert await login(house, "old@example.com", TYPED["NFD"]) == 200

@@ -28,7 +28,8 @@ from projections.message_html import render
 from runtime.doctor import doctor
 from runtime.settings import read
 from tests.houses import ledger, running
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 from workers.rebuild import Rebuild
 
 SELECT_HTML = "SELECT position, version, html FROM read.message_html"

@@ -23,6 +23,7 @@ MATRIX = """
     read.files                  r           raw         r           owner
     read.message_html           r           -           raw         owner
     read.messages               r           raw         -           owner
+    read.parked_events          r           ra          ra          owner
     read.room_members           r           raw         r           owner
     read.rooms                  r           raw         -           owner
     read.sessions               r           raw         -           owner
@@ -40,6 +41,7 @@ FUNCTIONS = {
     "record.append": {"gateway", "worker", "operator"},
     "record.forget_receipts": {"worker"},
     "record.refuse": set[str](),
+    "record.renew": {"projector"},
 }
 BECOMES = {  # by SET ROLE
     "gateway": {"hansard_app", "hansard_gateway"},
@@ -221,6 +223,7 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
     assert await owner.fetch(SELECT_DEFINERS) == [
         ("record.append", "search_path=pg_catalog, pg_temp"),
         ("record.forget_receipts", "search_path=pg_catalog, pg_temp"),
+        ("record.renew", "search_path=pg_catalog, pg_temp"),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from adapters.clock import lapsed
 from domain.ports import Db, RecordUnavailable
-from projections import LIVE, checkpoints, messages, rooms, sessions, users
+from projections import LIVE, checkpoints, messages, parked, rooms, sessions, users
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
@@ -29,6 +29,7 @@ class MemoryTables:
     def __init__(self) -> None:
         self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
         self.checkpoints: dict[str, Values] = {}
+        self.parked: list[tuple[Any, ...]] = []
         self._crashes = 0
         self._earlier: deque[tuple[Any, Any]] = deque(maxlen=COMMITS_LOST_MAX)
 
@@ -50,6 +51,9 @@ class MemoryTables:
             return f"INSERT 0 {int(self.checkpoints.setdefault(name, new) is new)}"
         if sql in (checkpoints.RENEW, checkpoints.MOVE, checkpoints.LET_GO):
             return self._lease(sql, args)
+        if sql == parked.INSERT:
+            self.parked += zip(*args[2:], strict=True)
+            return "INSERT"
         if found := INSERT.match(sql):
             return self._insert(found, CONFLICT.search(sql), args)
         found = UPDATE.match(sql)
@@ -78,6 +82,7 @@ class MemoryTables:
                 raise checkpoints.LeaseLost
         self._earlier.append((self.rows, self.checkpoints))
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
+        self.parked += draft.parked
 
     def crash(self, commits: int) -> None:
         """Lose the newest commits, as a crash does with what need not wait for the disk."""

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 
 import msgspec
 import pytest
@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from adapters.lanes import Entry
 from adapters.memory import MemoryRecord
 from domain.facts import Recorded
+from domain.ids import RoomId
 from domain.ports import Answer, Append
 from gateway.feeds import Feed, Room, Told
 from gateway.hub import Hub
 from tests.simulation.__main__ import hush
 from tests.simulation.world import World, live_through
-from workers.projector import Publisher
+from workers.publisher import Publisher
 
 SEEDS = 200
 CHUNK = 20
@@ -112,8 +113,8 @@ class GappyHub(Hub):
 class ForgetfulPublisher(Publisher):
     """Passes over some events, and does not know it: the next frame names the event before as its `prev`."""
 
-    def _entries(self, fact: Recorded[object]) -> list[Entry]:
-        return [] if fact.position % 11 == 0 else super()._entries(fact)
+    def _entries(self, fact: Recorded[object], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        return [] if fact.position % 11 == 0 else super()._entries(fact, heard)
 
 
 class TrustingRecord(MemoryRecord):

@@ -214,8 +214,8 @@ class LanesLink(MemoryLanes):
         await self._process.through("redis", "ping", super().ping)
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int, forgotten: Sequence[tuple[RoomId, int]] = ()
-    ) -> None:
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
         weather = self._process.weather
         if entries and weather.chance.random() < weather.lost_answers:
             lanes = {CONTROL if entry.room_id is None else self.lane_of(entry.room_id) for entry in entries}
@@ -227,7 +227,7 @@ class LanesLink(MemoryLanes):
             self._streams.told = before
             raise LanesUnavailable("cut off between two lanes")
         publish = super().publish
-        await self._process.through("redis", "publish", lambda: publish(entries, told=told, forgotten=forgotten))
+        return await self._process.through("redis", "publish", lambda: publish(entries, told=told, forgotten=forgotten))
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         trim = super().trim

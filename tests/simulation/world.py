@@ -50,7 +50,8 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire
 from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
 from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
-from workers.projector import Follower, Publisher
+from workers.projector import Follower
+from workers.publisher import Publisher
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LANES = 3
@@ -164,7 +165,7 @@ class Projector(Process):
         super().__init__(name, world.weather)
         record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
         publisher = world.publisher(record, db, cast(Any, LanesLink(self, world.streams, LANES)), LIVE)
-        follower = Follower(LIVE, record, db, owner=name, committed=publisher.hand_over)
+        follower = Follower(LIVE, record, db, owner=name, committed=publisher.hand_over, taken=publisher.begin)
         self.start(publisher.run())
         self.start(follower.run())
 
@@ -539,6 +540,8 @@ class World:
             key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"
         }
         posted = {fact.position for fact in self.record.facts if isinstance(fact.event, MessagePosted)}
+        if self.tables.parked:
+            self.faults.append(f"parked, though nothing was wrong with it: {self.tables.parked}")
         if rows.keys() != posted:
             self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
 

@@ -1,0 +1,74 @@
+"""Parked events: what a group of read tables could not take, and went on without. Owns the table `read.parked_events`.
+
+A parked event is as if the group had never heard of it. Later events of its stream are applied to whatever rows there
+are: an edit of a message whose posting was parked finds no row, and changes nothing. Rows may therefore be missing or
+old until the group is rebuilt by a version that takes the event; a rebuild (`is_building`) has parked events of its own,
+which take the place of the served ones in its swap.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from domain.ports import Db
+
+INSERT = """
+    INSERT INTO read.parked_events (group_name, is_building, position, topic, error)
+    SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[])
+    ON CONFLICT (group_name, is_building, position) DO NOTHING
+"""
+SELECT_COUNTS = "SELECT group_name, count(*) FROM read.parked_events WHERE NOT is_building GROUP BY 1 ORDER BY 1"
+SELECT_LISTED = """
+    SELECT group_name, position, topic, error FROM read.parked_events WHERE NOT is_building
+    ORDER BY position, group_name LIMIT $1
+"""
+DELETE = "DELETE FROM read.parked_events WHERE group_name = $1 AND is_building = $2"
+SERVE = "UPDATE read.parked_events SET is_building = false WHERE group_name = $1 AND is_building"
+
+
+class Parked(Struct, frozen=True):
+    """`error` is the class of what went wrong: never its words, which may quote the event."""
+
+    position: int
+    topic: str
+    error: str
+
+
+class ParkedIn(Struct, frozen=True):
+    """A parked event and the group that goes without it."""
+
+    group: str
+    position: int
+    topic: str
+    error: str
+
+
+async def park(db: Db, group: str, events: Sequence[Parked], *, is_building: bool = False) -> None:
+    """Write down what a group goes without, in the transaction that passes it."""
+    if events:
+        columns = ([e.position for e in events], [e.topic for e in events], [e.error for e in events])
+        await db.run(INSERT, group, is_building, *columns)
+
+
+async def counts(db: Db) -> dict[str, int]:
+    """Return how many events each group goes without; groups that miss none are left out."""
+    return dict(await db.all(_pair, SELECT_COUNTS))
+
+
+async def listed(db: Db, *, limit: int) -> list[ParkedIn]:
+    """Return parked events in the order of the record."""
+    return await db.all(ParkedIn, SELECT_LISTED, limit)
+
+
+async def forget(db: Db, group: str, *, is_building: bool) -> None:
+    await db.run(DELETE, group, is_building)
+
+
+async def serve_rebuilt(db: Db, group: str) -> None:
+    """Have what a rebuild parked take the place of what was parked before, in the transaction of its swap."""
+    await db.run(DELETE, group, False)
+    await db.run(SERVE, group)
+
+
+def _pair(group: str, count: int) -> tuple[str, int]:
+    return group, count

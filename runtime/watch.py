@@ -1,0 +1,23 @@
+"""Watching the record's id: a record that was replaced by an earlier state of itself has a new one (`workers/publisher.py`).
+
+Cursors, lanes, queues and limits name the record, so every process of the deployment begins anew with the new id.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from domain.ids import RecordId
+from domain.ports import Record, RecordReplaced, RecordUnavailable
+
+WATCH_SECONDS = 2.0
+
+
+async def watch_record(record: Record, known: RecordId) -> None:
+    """Run until the record has another id, and raise `RecordReplaced`: a process whose loop fails ends, and is started
+    again by its supervisor."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        with suppress(RecordUnavailable):
+            found = (await record.head()).record
+            if found != known:
+                raise RecordReplaced(f"The record is {found} now, no longer {known}: this process begins anew.")

@@ -1,0 +1,213 @@
+"""The publisher: what it remembers as told every lane took; who takes the lease begins where that is; another record is noticed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from adapters.lanes import CONTROL, Entry, Lanes
+from domain.ids import RecordId, RoomId
+from domain.ports import RecordReplaced
+from projections import LIVE, checkpoints
+from runtime.watch import watch_record
+from tests.houses import running
+from tests.projections.test_parking import Scene, scene
+from tests.projections.test_read_models import entries_of
+from workers.projector import Follower
+from workers.publisher import Publisher
+
+LANES = 4
+
+
+class WatchedLanes(Lanes):
+    """Lanes that remember what was published through this client."""
+
+    published: list[int]
+
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
+        self.published += [entry.position for entry in entries]
+        return await super().publish(entries, told=told, forgotten=forgotten)
+
+
+@asynccontextmanager
+async def lanes_of(here: Scene, redis_url: str) -> AsyncIterator[WatchedLanes]:
+    lanes = WatchedLanes.open(redis_url, (await here.record.head()).record, LANES)
+    lanes.published = []
+    yield lanes
+    await lanes.close()
+
+
+async def posted_to_every_lane(here: Scene, lanes: Lanes) -> dict[int, RoomId]:
+    """Open rooms until each lane has one; answers them by lane."""
+    found: dict[int, RoomId] = {}
+    while len(found) < LANES:
+        room = Scene(here.db, here.record, here.desk)
+        if (lane := lanes.lane_of(room.room)) not in found:
+            found[lane] = (await room.open()).room
+    return found
+
+
+async def heard(here: Scene) -> dict[RoomId | None, list[int]]:
+    """Return by room the positions of what it hears."""
+    by_room: dict[RoomId | None, list[int]] = {}
+    for fact in await here.record.after(0, limit=10_000):
+        if (room_id := fact.event.audience()) is not None:
+            by_room.setdefault(room_id, []).append(fact.position)
+    return by_room
+
+
+async def told(lanes: Lanes) -> dict[RoomId | None, list[int]]:
+    by_room: dict[RoomId | None, list[int]] = {}
+    for lane in range(LANES):
+        for entry in await entries_of(lanes, lane):
+            places = by_room.setdefault(entry.room_id, [])
+            assert entry.prev == (places[-1] if places else 0)
+            places.append(entry.position)
+    return by_room
+
+
+async def test_a_lane_that_refuses_is_left_out_and_gets_everything_when_it_is_mended(
+    database_url: str, redis_url: str
+) -> None:
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        redis = Redis.from_url(redis_url)
+        rooms = await posted_to_every_lane(here, lanes)
+        publisher = Publisher(here.record, here.db, lanes, LIVE)
+        await lanes.publish((), told=0)
+        await here.follow()
+        await publisher.step()
+        before = await lanes.told()
+        broken, sound = rooms[0], rooms[1]
+        key = lanes._key(0)
+        kept = await entries_of(lanes, 0)
+        await redis.delete(key)
+        await redis.set(key, "not a stream")
+        place = (await here.record.head()).position
+        for room_id in (broken, sound, broken, sound):
+            room = Scene(here.db, here.record, here.desk)
+            room.room = room_id
+            owner = await here.db.value("SELECT owner_id FROM read.rooms WHERE id = $1", room_id)
+            room.caller = type(room.caller)(user_id=owner)
+            await room.post(3)
+            await here.follow()
+            publisher.hand_over(await here.record.after(place, limit=100))
+            place = (await here.record.head()).position
+            await publisher.step()
+        everything = await heard(here)
+        assert [entry.position for entry in await entries_of(lanes, 1) if entry.room_id == sound] == everything[sound]
+        assert await lanes.told() == before, "not past what a lane did not take"
+        await publisher.step()
+        assert await lanes.told() == before and await redis.get(key) == b"not a stream"
+        await redis.delete(key)
+        await lanes.publish(kept, told=None)
+        await publisher.step()
+        assert await told(lanes) == everything
+        assert await lanes.told() == place
+        await redis.aclose()
+
+
+async def test_a_publisher_that_begins_anew_finds_what_a_broken_lane_missed(database_url: str, redis_url: str) -> None:
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        redis = Redis.from_url(redis_url)
+        key = lanes._key(lanes.lane_of(here.room))
+        await lanes.publish((), told=0)
+        await redis.set(key, "not a stream")
+        await here.post(5)
+        await here.follow()
+        await Publisher(here.record, here.db, lanes, LIVE).step()
+        assert await lanes.told() == 0
+        await redis.delete(key)
+        await Publisher(here.record, here.db, lanes, LIVE).step()
+        assert await told(lanes) == await heard(here)
+        assert await lanes.told() == (await here.record.head()).position
+        await redis.aclose()
+
+
+async def test_a_standby_that_takes_over_tells_nothing_again(database_url: str, redis_url: str) -> None:
+    async with (
+        scene(database_url) as here,
+        lanes_of(here, redis_url) as first,
+        lanes_of(here, redis_url) as second,
+    ):
+        await first.publish((), told=0)  # where Redis remembers nothing, what is before the checkpoint is not told
+        owners = []
+        for lanes in (first, second):
+            publisher = Publisher(here.record, here.db, lanes, LIVE)
+            follower = Follower(
+                LIVE, here.record, here.db, owner=uuid4().hex, committed=publisher.hand_over, taken=publisher.begin
+            )
+            owners.append((publisher, follower))
+        (one, owner), (other, standby) = owners
+        async with running(other.run()):
+            async with running(one.run(), owner.run()):
+                await until_told(here, first)
+                standing_by = asyncio.create_task(standby.run())
+                await here.post(50)
+                await until_told(here, first)
+                assert second.published == []
+            # The owner gave its lease back; the standby takes it, and is the one that tells.
+            new = await here.post(3)
+            await until_told(here, second)
+            standing_by.cancel()
+            await asyncio.gather(standing_by, return_exceptions=True)
+        assert sorted(set(second.published)) == new
+        assert await told(second) == await heard(here)
+
+
+async def until_told(here: Scene, lanes: Lanes) -> None:
+    head = (await here.record.head()).position
+    async with asyncio.timeout(30):
+        while (await lanes.told() or 0) < head:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_record_that_is_behind_what_was_told_is_another_one(database_url: str, redis_url: str) -> None:
+    """Restored to an earlier state: its next frames would have ids that the lanes hold already, and be refused silently."""
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        await here.post(3)
+        await here.follow()
+        head = await here.record.head()
+        room = RoomId(uuid4())
+        await lanes.publish([Entry(head.position + 15, room, 0, b"{}", None)], told=head.position + 15)
+        watching = asyncio.create_task(watch_record(here.record, head.record))
+        with pytest.raises(RecordReplaced):
+            await Publisher(here.record, here.db, lanes, LIVE).step()
+        renewed = await here.record.head()
+        assert renewed.record != head.record and renewed.position == head.position
+        assert await lanes.told() is None
+        assert [await lanes.last(lane) for lane in (CONTROL, *range(LANES))] == ["0-0"] * (LANES + 1)
+        async with asyncio.timeout(10):
+            with pytest.raises(RecordReplaced):
+                await watching
+        # Begun anew, everything is told again under the new id.
+        async with lanes_of(here, redis_url) as again:
+            publisher = Publisher(here.record, here.db, again, LIVE)
+            await publisher.step()
+            place = renewed.position
+            new = await here.post(6)
+            await here.follow()
+            publisher.hand_over(await here.record.after(place, limit=100))
+            await publisher.step()
+            assert (await entries_of(again, again.lane_of(here.room)))[-1].position == new[-1]
+
+
+async def test_what_was_told_is_no_reason_for_another_id_where_the_record_has_it(
+    database_url: str, redis_url: str
+) -> None:
+    """A crash of Postgres may take back the tables' last commits, never the record's."""
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        await here.post(3)
+        await here.follow()
+        head = await here.record.head()
+        await lanes.publish((), told=head.position)
+        await here.db.run("UPDATE read.checkpoints SET position = position - 2 WHERE name = 'live'")
+        await Publisher(here.record, here.db, lanes, LIVE).step()
+        assert await here.record.head() == head
+        assert not await here.record.renew(head.record, head.position), "nobody else gives a record another id"
+        assert not await here.record.renew(RecordId(uuid4()), head.position + 9)
+        assert await checkpoints.position(here.db, "live") == head.position - 2

@@ -1,0 +1,94 @@
+"""A row of the record that cannot be decoded is told as what it is, and keeps nobody from the rows beside it."""
+
+from uuid import uuid4
+
+import pytest
+
+from adapters.audit import AuditReader, Filter
+from adapters.database import Database
+from adapters.record import PostgresRecord
+from adapters.vault import Vault
+from commands.account import RegisterAccount
+from commands.desk import Desk
+from commands.message import EditMessage, PostMessage
+from commands.room import OpenRoom
+from domain.facts import Caller, UnreadableEvent
+from domain.ids import MessageId, RoomId, UserId
+from domain.message import MESSAGE, MessageEdited, MessagePosted
+from domain.refusals import EventUnreadableError
+from tests.houses import MASTER, ledger
+from tests.poison import SPOILT, SPOILT_METAS, Change, spoil
+
+CASES = [("data", name, how) for name, how in SPOILT.items()] + [
+    ("meta", name, how) for name, how in SPOILT_METAS.items()
+]
+ids = [f"{part}: {name}" for part, name, _ in CASES]
+
+
+class Scene:
+    """Three messages of one room, the second one edited."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.caller = Caller(user_id=UserId(uuid4()), address="203.0.113.9")
+        self.room = RoomId(uuid4())
+        self.messages = [MessageId(uuid4()) for _ in range(3)]
+        self.positions: list[int] = []
+
+    async def play(self) -> "Scene":
+        assert self.caller.user_id
+        await self.desk.do(RegisterAccount(self.caller.user_id, "a@example.com", "ada", "x"), Caller())
+        await self.desk.do(OpenRoom(self.room, "Room", None, False), self.caller)
+        for message_id in self.messages:
+            outcome = await self.desk.do(PostMessage(self.room, message_id, "hello"), self.caller)
+            self.positions.append(outcome.position)
+        await self.desk.do(EditMessage(self.messages[1], "hello again"), self.caller)
+        return self
+
+
+def fresh(db: Database, record: PostgresRecord, desk: Desk) -> Desk:
+    """Return a desk that remembers nothing."""
+    return Desk(record, desk._handlers, now=desk.now, chance=desk._chance)
+
+
+@pytest.mark.parametrize(("part", "name", "how"), CASES, ids=ids)
+async def test_it_stops_no_reader(database_url: str, part: str, name: str, how: bytes | Change) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        scene = await Scene(desk).play()
+        bad, head = scene.positions[1], (await record.head()).position
+        await spoil(database_url, bad, **{part: how})
+        facts = await record.after(0, limit=1_000)
+        assert [fact.position for fact in facts] == list(range(1, head + 1))
+        [fact] = [fact for fact in facts if isinstance(fact.event, UnreadableEvent)]
+        assert isinstance(fact.event, UnreadableEvent)
+        assert (fact.position, fact.event.recorded_topic, fact.event.audience()) == (bad, "message.posted", scene.room)
+        of_room = await record.room_after(scene.room, 0, until=head, limit=1_000)
+        assert [type(each.event) for each in of_room][-4:] == [
+            MessagePosted, UnreadableEvent, MessagePosted, MessageEdited,
+        ]  # fmt: skip
+        # Nothing is decided on its stream, and everything on the others.
+        again = fresh(db, record, desk)
+        with pytest.raises(EventUnreadableError):
+            await again.do(EditMessage(scene.messages[1], "more"), scene.caller)
+        assert (await again.do(EditMessage(scene.messages[0], "more"), scene.caller)).facts
+        assert (await again.do(PostMessage(scene.room, MessageId(uuid4()), "more"), scene.caller)).facts
+        with pytest.raises(EventUnreadableError):
+            await again.see(MESSAGE, scene.messages[1])
+        # Auditors see where it stands, and what is wrong.
+        page = await AuditReader(db, Vault(db, MASTER)).page(Filter(), after=0, limit=100)
+        assert [entry.position for entry in page.entries][:head] == list(range(1, head + 1))
+        [entry] = [entry for entry in page.entries if entry.unreadable]
+        assert (entry.position, entry.type, entry.data) == (bad, "message.posted", {})
+        assert entry.unreadable == fact.event.fault
+        edits = [entry for entry in page.entries if entry.type == "message.edited"]
+        assert [entry.before for entry in edits] == [None, {"content": "hello"}]
+
+
+async def test_a_box_of_a_meta_that_was_altered_is_the_auditors_matter(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, desk):
+        scene = await Scene(desk).play()
+        [position, *_] = scene.positions
+        await spoil(database_url, position, meta=SPOILT["half a box"])
+        assert not [fact for fact in await record.after(0, limit=100) if isinstance(fact.event, UnreadableEvent)]
+        entry = await AuditReader(db, Vault(db, MASTER)).entry(position)
+        assert entry is not None and (entry.unreadable, entry.actor) == ("not what was sealed", None)

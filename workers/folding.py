@@ -1,0 +1,122 @@
+"""Folding: from events to changes of rows, and from changes to rows, so that no event stops those behind it.
+
+Handlers run in slices, between which the loop has its turn. What a handler or the database cannot take is *parked*: it
+is written down by group and position (`projections/parked.py`), in the transaction that passes it, and the rest goes on.
+The culprit of a batch that the database refuses is found by halves, each a transaction of its own.
+
+Only what is the event's own fault is parked: a handler that fails on it, values that no column takes. That the database is
+away, full, read-only, or has other tables than this version expects is nobody's poison, and is waited out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from adapters.clock import lapsed
+from adapters.database import blames_values
+from domain.facts import Event, Recorded, UnreadableEvent
+from domain.limits import FOLD_SLICE_SECONDS
+from domain.ports import RecordUnavailable
+from domain.topics import TOPICS
+from projections.checkpoints import LeaseLost
+from projections.parked import Parked
+from projections.tables import Batch, Change, Handler
+
+log = structlog.get_logger()
+
+Handlers = Mapping[type[Event], Sequence[Handler]]
+PASSING = (RecordUnavailable, LeaseLost, MemoryError)
+
+
+class Folded(NamedTuple):
+    """An event and what it changes. `fault`: why it is parked; then it changes nothing."""
+
+    fact: Recorded[Event]
+    changes: Sequence[Change]
+    fault: str | None = None
+
+
+async def fold(
+    facts: Sequence[Recorded[Event]], handlers: Handlers, *, between: Callable[[float], Awaitable[bool]]
+) -> list[Folded]:
+    """Run the handlers. `between` is awaited after each slice with the seconds used so far; False: that is enough."""
+    folded: list[Folded] = []
+    began = slice_began = lapsed()
+    clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
+    for fact in facts:
+        folded.append(_folded(fact, handlers))
+        now = clock()
+        if now - slice_began >= FOLD_SLICE_SECONDS and fact is not facts[-1]:
+            if not await between(now - began):
+                break
+            await asyncio.sleep(0)
+            waited = clock() - now
+            began, slice_began = began + waited, now + waited
+    return folded
+
+
+async def write(folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], Awaitable[None]]) -> None:
+    """Commit all of it, in order and as one; where the database refuses a value, by halves, and the culprit parked.
+
+    Halving `n` events for `k` culprits takes at most `2 k log n` transactions; each that commits moves the checkpoint.
+    """
+    try:
+        await commit(folded)
+    except PASSING:
+        raise
+    except Exception as error:
+        if not blames_values(error):
+            raise RecordUnavailable(f"Rows cannot be written: {error}") from error
+        if len(folded) == 1:
+            [only] = folded
+            await commit([Folded(only.fact, (), _name(error))])
+            return
+        middle = len(folded) // 2
+        await write(folded[:middle], commit)
+        await write(folded[middle:], commit)
+
+
+def batch_of(folded: Sequence[Folded]) -> Batch:
+    """Return the changes of all events that are not parked."""
+    batch = Batch()
+    for each in folded:
+        for change in each.changes:
+            batch.apply(change)
+    return batch
+
+
+def parked_of(folded: Sequence[Folded]) -> list[Parked]:
+    """Return what is to be written down of those that are."""
+    return [
+        Parked(each.fact.position, _topic(each.fact.event), each.fault) for each in folded if each.fault is not None
+    ]
+
+
+def say_parked(group: str, folded: Sequence[Folded]) -> None:
+    """Raise the alarm for what was parked."""
+    for parked in parked_of(folded):
+        log.error("event parked", group=group, position=parked.position, topic=parked.topic, error=parked.error)
+
+
+def _folded(fact: Recorded[Event], handlers: Handlers) -> Folded:
+    if isinstance(fact.event, UnreadableEvent):
+        kind = TOPICS.get(fact.event.recorded_topic)
+        return Folded(fact, (), f"unreadable: {fact.event.fault}" if kind in handlers else None)
+    try:
+        return Folded(fact, [change for handler in handlers.get(type(fact.event), ()) for change in handler(fact)])
+    except MemoryError:
+        raise
+    except Exception as error:
+        return Folded(fact, (), _name(error))
+
+
+def _topic(event: Event) -> str:
+    return event.recorded_topic if isinstance(event, UnreadableEvent) else event.topic
+
+
+def _name(error: Exception) -> str:
+    """Return what an error is, without what it says: that may quote the event."""
+    state = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} ({state})" if isinstance(state, str) else type(error).__name__

@@ -1,0 +1,215 @@
+"""The publisher: tells the live group's frames to the lanes, in position order, after their rows are committed.
+
+What it cannot tell waits; it never holds the rows up. In the happy path it is handed each batch. After trouble, and
+whenever its process takes the group's lease, it reads the record from the place that Redis remembers up to the checkpoint;
+where Redis has forgotten, from the checkpoint on: hubs find what they missed in the record.
+
+The place that Redis remembers moves only past what every lane took. A lane that refuses is left out and tried again every
+second, from where it was; the others go on. A place beyond the head is that of another record, one since restored to an
+earlier state: the record gets a new id, and every process begins anew.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from adapters.clock import lapsed
+from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from domain.facts import Event, Recorded
+from domain.file import FILE
+from domain.ids import RoomId, StreamId
+from domain.limits import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from domain.message import MESSAGE, MessageDeleted
+from domain.ports import Db, Record, RecordReplaced, RecordUnavailable
+from projections import checkpoints, frames
+from projections.tables import Group
+
+log = structlog.get_logger()
+
+ROOMS_REMEMBERED_MAX = 100_000
+UNTOLD_EVENTS_MAX = 20_000
+
+
+class Publisher:
+    """Tells frames. One tells at a time: that of the process that holds the group's lease; a standby's waits."""
+
+    def __init__(self, record: Record, db: Db, lanes: Lanes, group: Group) -> None:
+        self._record = record
+        self._db = db
+        self._lanes = lanes
+        self._group = group
+        self._untold: deque[Sequence[Recorded[Event]]] = deque()
+        self._wake = asyncio.Event()
+        self._place = 0  # everything up to it was told, but for lanes that are behind
+        self._is_lost = True  # the place is to be found anew
+        self._heard: OrderedDict[RoomId, int] = OrderedDict()
+        self._behind: dict[int, int] = {}  # lanes that refused, and up to where each took everything
+
+    def begin(self) -> None:
+        """Find the place anew: the lease was taken just now, and somebody else may have told in between."""
+        self._is_lost = True
+        self._wake.set()
+
+    def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
+        """Take a committed batch; more than is worth keeping is read again later."""
+        self._untold.append(facts)
+        if sum(map(len, self._untold)) > UNTOLD_EVENTS_MAX:
+            self._untold.clear()
+            self._is_lost = True
+        self._wake.set()
+
+    async def step(self) -> None:
+        """Tell everything that waits. Raises `LanesUnavailable`, and the place is then found anew; `RecordReplaced`."""
+        self._wake.clear()
+        try:
+            while self._is_lost or self._untold:
+                if self._is_lost:
+                    await self._find_place()
+                else:
+                    await self._tell(self._untold.popleft())
+            if self._behind:
+                await self._mend()
+        except BaseException:
+            self._is_lost = True
+            raise
+
+    async def run(self) -> None:
+        """Tell what is handed over, for ever, and have Redis forget what is old; while it is away, try again every second."""
+        trimmed_at = -LANE_TRIM_SECONDS
+        while True:
+            is_woken = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS if self._behind else LANE_TRIM_SECONDS):
+                    is_woken = await self._wake.wait()
+            try:
+                if is_woken or self._behind:
+                    await self.step()
+                if lapsed() - trimmed_at >= LANE_TRIM_SECONDS:
+                    await self._lanes.trim()
+                    trimmed_at = lapsed()
+            except (LanesUnavailable, RecordUnavailable) as error:
+                log.warning("publishing waits", reason=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+                self._wake.set()
+
+    async def _find_place(self) -> None:
+        """Go on where Redis says, up to the checkpoint. What is handed over from now on is found or told again."""
+        self._is_lost = False
+        for kept in (self._untold, self._heard, self._behind):
+            kept.clear()
+        checkpoint = await checkpoints.position(self._db, self._group.name)
+        told = await self._lanes.told()
+        if told is not None and told > checkpoint:
+            await self._require_told_by_this_record(told)
+        self._place = checkpoint if told is None else min(told, checkpoint)
+        while facts := await self._record.after(self._place, until=checkpoint, limit=LIVE_BATCH_EVENTS_MAX):
+            await self._tell(facts)
+        self._place = max(self._place, checkpoint)
+
+    async def _require_told_by_this_record(self, told: int) -> None:
+        """Raise `RecordReplaced` where more was told than the record holds; its id is another one then."""
+        head = await self._record.head()
+        if told <= head.position:
+            return
+        log.error("the record is behind what was told of it: it was replaced by an earlier state, and gets a new id",
+                  told=told, head=head.position, record=str(head.record))  # fmt: skip
+        await self._record.renew(head.record, told)
+        await self._lanes.forget()
+        raise RecordReplaced(f"Frames were told up to position {told}, and the record ends at {head.position}.")
+
+    async def _tell(self, facts: Sequence[Recorded[Event]]) -> None:
+        facts = [fact for fact in facts if fact.position > self._place]
+        if not facts:
+            return
+        if facts[0].position > self._place + 1:
+            await self._tell_between(facts[0].position)
+        entries = await self._entries_of(facts, self._heard)
+        entries = [entry for entry in entries if self._lane(entry) not in self._behind]
+        last = facts[-1].position
+        forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind]
+        for lane in await self._lanes.publish(entries, told=None if self._behind else last, forgotten=forgotten):
+            log.error("a lane refuses frames", lane=lane, after=self._place)
+            self._behind[lane] = self._place
+        self._place = last
+
+    async def _tell_between(self, position: int) -> None:
+        """Tell what was committed and never handed over: the answer to its commit was lost."""
+        while self._place < position - 1:
+            await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
+
+    async def _mend(self) -> None:
+        """Tell lanes that refused what they missed; those that refuse still are left where they are."""
+        for lane in list(self._behind):
+            if await self._caught_up(lane, self._place):
+                del self._behind[lane]
+                log.info("a lane is mended", lane=lane)
+        if not self._behind:
+            await self._lanes.publish((), told=self._place)
+
+    async def _caught_up(self, lane: int, until: int) -> bool:
+        while self._behind[lane] < until:
+            facts = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
+            entries = [entry for entry in await self._entries_of(facts, {}) if self._lane(entry) == lane]
+            forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
+            if await self._lanes.publish(entries, told=None, forgotten=forgotten):
+                return False
+            self._behind[lane] = facts[-1].position
+        return True
+
+    async def _entries_of(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        """Return the entries of events in order. `heard`: what each room heard last, as far as it is known."""
+        await self._learn_previous(facts, heard)
+        return [entry for fact in facts for entry in self._entries(fact, heard)]
+
+    def _entries(self, fact: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        entries = []
+        room_id = fact.event.audience()
+        if room_id is not None:
+            prev = heard.pop(room_id, 0)
+            heard[room_id] = fact.position  # now the last one remembered
+            frame = frames.room_frame(fact, prev)
+            entries.append(Entry(fact.position, room_id, prev, frame, frames.ends_membership(fact.event)))
+        if (control := frames.control(fact)) is not None:
+            entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
+        return entries
+
+    async def _forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
+        """Return what told of messages that are deleted, or of their files: hubs that have not read it find it in the
+        record, as it may be told now.
+        """
+        streams: set[StreamId] = set()
+        for event in (fact.event for fact in facts):
+            if isinstance(event, MessageDeleted):
+                streams.add(MESSAGE.id(event.message_id))
+                if event.file_id is not None:
+                    streams.add(FILE.id(event.file_id))
+        if not streams:
+            return []
+        until, found = facts[-1].position, await self._record.streams(sorted(streams))
+        return [
+            (room_id, fact.position)
+            for events in found.values()
+            for fact in events
+            if fact.position <= until
+            and not isinstance(fact.event, MessageDeleted)
+            and (room_id := fact.event.audience()) is not None
+        ]
+
+    async def _learn_previous(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
+        """Look up, for rooms not remembered, what they heard before these events."""
+        first: dict[RoomId, int] = {}
+        for fact in facts:
+            room_id = fact.event.audience()
+            if room_id is not None and room_id not in heard:
+                first.setdefault(room_id, fact.position)
+        previous = await self._record.previous_in_rooms(list(first.items()))
+        heard.update(zip(first, previous, strict=True))
+        while len(heard) > ROOMS_REMEMBERED_MAX + len(first):
+            del heard[next(iter(heard))]
+
+    def _lane(self, entry: Entry) -> int:
+        return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
