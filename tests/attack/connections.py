@@ -11,7 +11,7 @@ from tests.attack.wires import API, Wire, ask, request
 IDLE = 1_050
 IDLE_ALLOWED = 900  # of one address; the issue's 1,050 must not all find a place
 ADDRESSES, OF_EACH = 60, 40
-PATIENCE_SECONDS = 65.0
+PATIENCE_SECONDS = 80.0  # load balancers keep a connection for a minute, and servers a little longer
 RECOVERY_SECONDS = 5.0
 SLOW_READERS = 30
 
@@ -113,12 +113,12 @@ async def _patiently(scene: Scene, what: str, *tries: Awaitable[float | None]) -
 
 
 async def silent(scene: Scene) -> Found:
-    """Who connects and says nothing is sent away within a minute."""
+    """Who connects and says nothing is sent away in good time."""
     return await _patiently(scene, "a silent connection", _until_closed(scene, b""), _until_closed(scene, b"\r\n"))
 
 
 async def half_heads(scene: Scene) -> Found:
-    """Who does not finish the headers is sent away within a minute, however steadily they trickle."""
+    """Who does not finish the headers is sent away in good time, however steadily they trickle."""
     half = b"GET /livez HTTP/1.1\r\nHost: attack\r\nX: y"
     return await _patiently(
         scene, "half a head", _until_closed(scene, half), _until_closed(scene, half, b"y"),
@@ -127,7 +127,7 @@ async def half_heads(scene: Scene) -> Found:
 
 
 async def half_bodies(scene: Scene) -> Found:
-    """Who does not finish a body is sent away within a minute, with a token as without."""
+    """Who does not finish a body is sent away in good time, with a token as without."""
     person = await scene.person()
     room = await scene.room(person)
     size = {"Content-Length": "5000"}
@@ -140,7 +140,7 @@ async def half_bodies(scene: Scene) -> Found:
 
 
 async def kept_alive(scene: Scene) -> Found:
-    """A connection on which nothing is asked any more is closed within a minute."""
+    """A connection on which nothing is asked any more is closed in good time."""
     return await _patiently(scene, "an idle connection", _until_closed(scene, request("GET", "/livez")))
 
 
@@ -152,7 +152,7 @@ async def half_handshakes(scene: Scene) -> Found:
 
 
 async def unread_answer(scene: Scene) -> Found:
-    """Who asks for a page of two megabytes and does not read it is let go within a minute."""
+    """Who asks for a page of two megabytes and does not read it is let go in good time."""
     person, room = await scene.long_room()
 
     async def one() -> float | None:
