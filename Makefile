@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check simulate chaos soak fuzz schema bench format env rights clean
+.PHONY: help up test check simulate chaos soak attack fuzz schema bench format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -35,6 +35,9 @@ chaos: $(STAMP) ## Kill everything at random amid talk, and check every promise 
 
 soak: $(STAMP) ## Talk steadily for an hour; nothing may grow (SECONDS=3600)
 	@$(BIN)/python -m tests.chaos.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+attack: $(STAMP) ## Attack a deployment of its own in every way known; others must not notice (ONLY="pings …", SECONDS=4)
+	@$(BIN)/python -m tests.attack $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: $(STAMP) ## Measure, and print a table (several minutes)
 	@$(BIN)/python -m bench $(ROWS)

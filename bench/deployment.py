@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import httpx
 import psutil
@@ -18,7 +18,9 @@ START_SECONDS = 60
 class Deployment:
     """Everything that `hansard up` starts. Loopback only; gone, with its data, at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limits: str = "off", is_logged: bool = False) -> None:
+        """`is_logged`: what it says is written to the file `log` beside its home."""
+        self._is_logged = is_logged
         self._folder = tempfile.TemporaryDirectory(prefix="hansard-bench-")
         self.home = Path(self._folder.name) / "home"
         self.port = free_port()
@@ -27,15 +29,17 @@ class Deployment:
             **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
             "HANSARD_HOME": str(self.home),
             "HANSARD_PORT": str(self.port),
-            "HANSARD_LIMITS": "off",
+            "HANSARD_LIMITS": limits,
         }
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "runtime.cli", "up"),
-            env=self.environment,
-            stdout=asyncio.subprocess.DEVNULL,
-        )
+        with self._open_log() as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "runtime.cli", "up"),
+                env=self.environment,
+                stdout=log,
+                stderr=log if self._is_logged else None,
+            )
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
             while not await self._is_ready(http):
                 await asyncio.sleep(0.1)
@@ -46,6 +50,9 @@ class Deployment:
             self._process.send_signal(signal.SIGTERM)
         await self._process.wait()
         self._folder.cleanup()
+
+    def _open_log(self) -> IO[bytes]:
+        return open(self.home.parent / "log" if self._is_logged else os.devnull, "ab")
 
     async def _is_ready(self, http: httpx.AsyncClient) -> bool:
         if self._process.returncode is not None:
