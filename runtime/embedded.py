@@ -207,14 +207,15 @@ class Embedded:
         return {name: process.pid for name, process in self._running.items()}
 
     def _bring_up(self, names: list[str]) -> None:
-        """Start servers and wait until they answer; one that meets the remains of its predecessor tries again."""
+        """Start servers and wait until they answer. One that meets the remains of its predecessor tries again, and so does
+        one that somebody kills meanwhile, also where it is another one than those that are started."""
         starts = {"postgres": self._start_postgres, "valkey": self._start_valkey}
         deadline = time.monotonic() + REMAINS_SECONDS
         for name in names:
             starts[name]()
         while not self._all_answer():
             for name, code in self.dead().items():
-                if time.monotonic() > deadline or not self._met_remains(name):
+                if time.monotonic() > deadline or not (code < 0 or self._met_remains(name)):
                     raise EmbeddedFailed(f"The embedded {name} did not start ({code}): {self._last_line(name)}")
                 time.sleep(RETRY_SECONDS)
                 starts[name]()

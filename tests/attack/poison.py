@@ -125,7 +125,6 @@ async def poison_event(scene: Scene) -> Found:
 
 async def _poison(home: Path, user_id: UserId) -> str:
     """Say to the record what a child that was taken over would have it believe."""
-    wide = Variant("original", 2**40, 3, "image/webp", 90, "cd" * 32)
     file_id, saga = FileId(uuid4()), Caller(agent="attack")
     async with ledger(locate(home).database_url, size=2, master=load_master(home / "master.key", create=False)) as (
         _,
@@ -135,6 +134,7 @@ async def _poison(home: Path, user_id: UserId) -> str:
         await desk.do(ReceiveFile(file_id, "cat.png", "image/png", 100, "ab" * 32), Caller(user_id=user_id))
         await desk.do(NoteScan(file_id, "basic"), saga)
         try:
+            wide = Variant("original", 2**40, 3, "image/webp", 90, "cd" * 32)
             await desk.do(NoteProcessing(file_id, (wide,)), saga)
         except Exception as refused:
             return f"refused: {type(refused).__name__}"

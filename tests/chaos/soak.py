@@ -21,7 +21,8 @@ import httpx
 import psutil
 from hansard_client import Chat, Client
 
-from domain.limits import FOLDS_CACHED_MAX
+from commands.folds import FOLD_BYTES
+from domain.limits import FOLDS_BYTES_MAX
 from tests.chaos.deployment import GATEWAYS, PROCESSES, Deployment, deployment
 from tests.chaos.log import Log
 from tests.chaos.people import Account, Observer, Sender, some_text
@@ -34,7 +35,7 @@ LOGIN_SECONDS = 600.0
 SENDS_AT_ONCE = 64
 # A full cache still grows once: a dictionary whose entries come and go is made anew when as many have come as it has
 # places for (10 MiB more, after 87,000 messages).
-FILL_MESSAGES = 2 * FOLDS_CACHED_MAX
+FILL_MESSAGES = 2 * FOLDS_BYTES_MAX // FOLD_BYTES
 SETTLE_SAMPLES = 6
 SAMPLES_MIN = 6
 MEMORY_MIB_PER_MINUTE_MAX = 1.0

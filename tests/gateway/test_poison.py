@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -120,10 +121,12 @@ async def test_a_projection_that_stands_still_is_told(
         async with projector(database_url, redis_url):
             await until(is_ready)
         # HTML that nobody renders is told, and takes no gateway out of service.
-        await house.house.db.run("UPDATE read.checkpoints SET position = position - 1 WHERE name = 'message_html'")
-        await house.house.db.run(
-            "UPDATE read.checkpoints SET moved_at = moved_at - interval '1 minute' WHERE name = 'message_html'"
+        owner = await asyncpg.connect(database_url)
+        await owner.execute(
+            "UPDATE read.checkpoints SET position = position - 1, moved_at = moved_at - interval '1 minute' "
+            "WHERE name = 'message_html'"
         )
+        await owner.close()
 
         async def html_stands_still() -> bool:
             return "message_html" in (await ready(house))[1].get("standing_still", {})
