@@ -33,7 +33,7 @@ SELECT_ME = """
 SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1"
 SELECT_NAMED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE username_folded = $1"
 SELECT_LISTED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) ORDER BY id"
-SELECT_NAMES = "SELECT id, username FROM read.users WHERE id > $1 ORDER BY id LIMIT $2"
+SELECT_NAMES = "SELECT id, username FROM read.names($1, $2)"
 SELECT_INACTIVE = "SELECT id FROM read.users WHERE NOT is_active"
 
 USERS = Table(

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from adapters.vault import load_master
+from adapters.clock import now
+from adapters.database import Database
+from adapters.record import PostgresRecord
+from adapters.vault import Vault, load_master
+from commands import HANDLERS
+from commands.desk import Desk
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from domain.facts import Caller
 from domain.file import Variant
@@ -15,7 +20,7 @@ from domain.ids import FileId, UserId
 from runtime.embedded import locate, tied_to_parent
 from tests.attack.scene import POSTS_A_PERSON, Attack, Found, Person, Scene
 from tests.attack.wires import API, ask
-from tests.houses import ledger
+from tests.houses import running
 
 BOMBS = 40
 RENDERED_SECONDS = 6.0
@@ -125,19 +130,24 @@ async def poison_event(scene: Scene) -> Found:
 
 async def _poison(home: Path, user_id: UserId) -> str:
     """Say to the record what a child that was taken over would have it believe."""
+    db = await Database.open(locate(home).login_url("worker"), size=2)
+    record = PostgresRecord(db, Vault(db, load_master(home / "master.key", create=False)), now=now, chance=os.urandom)
+    try:
+        async with running(record.run()):
+            return await _recorded(Desk(record, HANDLERS, now=now, chance=os.urandom), user_id)
+    finally:
+        await db.close()
+
+
+async def _recorded(desk: Desk, user_id: UserId) -> str:
     file_id, saga = FileId(uuid4()), Caller(agent="attack")
-    async with ledger(locate(home).database_url, size=2, master=load_master(home / "master.key", create=False)) as (
-        _,
-        _,
-        desk,
-    ):
-        await desk.do(ReceiveFile(file_id, "cat.png", "image/png", 100, "ab" * 32), Caller(user_id=user_id))
-        await desk.do(NoteScan(file_id, "basic"), saga)
-        try:
-            wide = Variant("original", 2**40, 3, "image/webp", 90, "cd" * 32)
-            await desk.do(NoteProcessing(file_id, (wide,)), saga)
-        except Exception as refused:
-            return f"refused: {type(refused).__name__}"
+    await desk.do(ReceiveFile(file_id, "cat.png", "image/png", 100, "ab" * 32), Caller(user_id=user_id))
+    await desk.do(NoteScan(file_id, "basic"), saga)
+    try:
+        wide = Variant("original", 2**40, 3, "image/webp", 90, "cd" * 32)
+        await desk.do(NoteProcessing(file_id, (wide,)), saga)
+    except Exception as refused:
+        return f"refused: {type(refused).__name__}"
     return "recorded"
 
 

@@ -71,7 +71,7 @@ async def test_of_two_that_look_alike_side_by_side_one_is_registered(house: Gate
 async def test_names_of_before_are_protected_too(house: Gateway, database_url: str) -> None:
     """Accounts of an earlier version claimed their names alone; two of them may look alike, and stay."""
     elder, younger, _ = [await earlier(house, name) for name in ("ada", ALIKE, "grace")]
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url, kind="worker") as (db, record, desk):
         janitor = Janitor(record, desk, db)
         assert await house.house.reads.wait((await record.head()).position)
         assert (await janitor.claim_names(), await janitor.claim_names()) == (2, 0)

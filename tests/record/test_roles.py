@@ -28,7 +28,7 @@ MATRIX = """
     read.rooms                  r           raw         -           owner
     read.sessions               r           raw         -           owner
     read.users                  r           raw         -           owner
-    record.claims               r           -           -           r
+    record.claims               r           -           r           r
     record.events               r           r           r           r
     record.head                 r           r           r           r
     record.receipts             r           -           -           r
@@ -38,6 +38,7 @@ MATRIX = """
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
+    "read.names": {"worker", "operator"},
     "record.append": {"gateway", "worker", "operator"},
     "record.forget_receipts": {"worker"},
     "record.refuse": set[str](),
@@ -221,6 +222,7 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
     assert {name: set(kinds or ()) for name, kinds in rows} == FUNCTIONS
     # What runs with its owner's rights looks for names nowhere that a caller could write.
     assert await owner.fetch(SELECT_DEFINERS) == [
+        ("read.names", "search_path=pg_catalog, pg_temp"),
         ("record.append", "search_path=pg_catalog, pg_temp"),
         ("record.forget_receipts", "search_path=pg_catalog, pg_temp"),
         ("record.renew", "search_path=pg_catalog, pg_temp"),
