@@ -10,6 +10,7 @@ from domain.ids import RecordId
 from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
+from gateway.derived import DerivedIds
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.post import Post
@@ -62,4 +63,5 @@ class House:
     post: Post
     refusals: Refusals
     uploads: UploadSlots = field(default_factory=UploadSlots)
+    derived: DerivedIds = field(default_factory=DerivedIds)
     answered: Answered = field(default_factory=Answered)
