@@ -59,7 +59,7 @@ class MemoryRecord:
         return Appended(tuple(facts))
 
     async def head(self) -> Head:
-        return Head(self._record, len(self.facts), self._at)
+        return Head(self._record, len(self.facts), self._at, self._now())
 
     async def streams(
         self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None

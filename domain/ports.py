@@ -39,9 +39,12 @@ class Db(Protocol):
 
 
 class Head(Struct, frozen=True):
+    """The end of the record: its last position, the latest time recorded, and what the clock says that gives the next."""
+
     record: RecordId
     position: int
     at: datetime
+    clock: datetime
 
 
 class Write(Struct, frozen=True):

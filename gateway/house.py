@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapters.audit import AuditReader
+from adapters.clock_watch import ClockWatch
 from adapters.holds import Holds
 from adapters.lanes import Lanes
 from commands.desk import Desk
@@ -63,5 +64,6 @@ class House:
     post: Post
     refusals: Refusals
     uploads: UploadSlots = field(default_factory=UploadSlots)
+    clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)
     answered: Answered = field(default_factory=Answered)

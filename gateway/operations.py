@@ -13,10 +13,11 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
+from adapters.clock_watch import ClockLeapt
 from adapters.lanes import LanesUnavailable
 from domain import limits
 from domain.ids import RecordId
-from domain.ports import RecordUnavailable
+from domain.ports import Head, RecordUnavailable
 from gateway import asyncapi
 from gateway.answers import shown
 from gateway.house import House
@@ -78,10 +79,11 @@ async def ready(house: House) -> Response[dict[str, Any]]:
     try:
         head = await house.record.head()
         state["postgres"] = "ok"
+        state["clock"] = clock_of(house, head)
         lag = head.position - await checkpoints.position(house.db, "live")
         state["projection_lag_events"] = lag
     except RecordUnavailable:
-        state["postgres"] = "away"
+        state["postgres"], state["clock"] = "away", "unknown"
         lag = LAG_EVENTS_MAX
     try:
         await house.lanes.ping()
@@ -89,8 +91,21 @@ async def ready(house: House) -> Response[dict[str, Any]]:
     except LanesUnavailable:
         state["redis"] = "away"
     is_ready = state["postgres"] == "ok" and state["redis"] == "ok" and lag < LAG_EVENTS_MAX
+    is_ready = is_ready and state["clock"] != "leapt"
     state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
+
+
+def clock_of(house: House, head: Head) -> str:
+    """Return what is to be said of the database's clock. `leapt`: nothing is recorded. `behind the record`: times stand
+    still until it has come up to the last one."""
+    try:
+        house.clock.judge(head.clock, head.at)
+    except ClockLeapt:
+        return "leapt"
+    if head.at - head.clock > house.clock.ahead_max:
+        return "behind the record"
+    return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
 
 
 @get("/metrics")
@@ -102,6 +117,8 @@ async def metrics(house: House) -> Response[str]:
     groups = await checkpoints.every(house.db)
     text = "".join((
         _metric("record_position", "gauge", [("", head.position)]),
+        _metric("clock_ahead_seconds", "gauge", [("", round(house.clock.ahead(head.clock).total_seconds()))]),
+        _metric("record_time_ahead_seconds", "gauge", [("", max(0, round((head.at - head.clock).total_seconds())))]),
         _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
         _metric("projection_lag_events", "gauge", [
             (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups

@@ -95,6 +95,10 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire", "master"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+    clock = add(
+        "clock", _clock, "Say what the clocks say that matter to the record, or accept the database's as it is."
+    )
+    clock.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
     _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
@@ -213,6 +217,12 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
         case "retire":
             return await retire(settings, asked.kid)
     return await every(settings)
+
+
+async def _clock(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.clocks import accept, show
+
+    return await (accept(settings) if asked.action == "accept" else show(settings))
 
 
 async def _explain(settings: Settings, asked: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ import structlog
 from adapters.audit import AuditReader
 from adapters.blobs import open_blobs
 from adapters.clock import now
+from adapters.clock_watch import ClockWatch
 from adapters.database import Database
 from adapters.holds import Holds
 from adapters.lanes import Lanes
@@ -77,6 +78,7 @@ log = structlog.get_logger()
 OPERATOR = Caller(agent="hansard command line")
 REBUILD_STATEMENT_SECONDS = 600.0
 LINGER_SECONDS = 0.05
+ANY_SECONDS = 100 * 365 * 24 * 3600
 
 
 class NotRunning(Exception):
@@ -97,6 +99,7 @@ class Ground:
     record: PostgresRecord
     record_id: RecordId
     desk: Desk
+    clock: ClockWatch
 
 
 def database_url(settings: Settings, kind: str = "operator") -> str:
@@ -126,9 +129,10 @@ def redis_url(settings: Settings) -> str:
 
 @asynccontextmanager
 async def ground(
-    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None
+    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
 ) -> AsyncIterator[Ground]:
-    """Open what every process needs, with the log-in of its kind; closed again in the reverse order."""
+    """Open what every process needs, with the log-in of its kind; closed again in the reverse order. `any_clock`: of an
+    operator who was asked."""
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
         db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)
@@ -136,7 +140,8 @@ async def ground(
         guard(settings)
         await guard_login(settings, db, kind)
         vault = Vault(db, load_master(settings.master_key, create=False))
-        record = PostgresRecord(db, vault, now=now, chance=os.urandom)
+        clock = ClockWatch(ANY_SECONDS if any_clock else settings.clock_ahead_seconds)
+        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock)
         try:
             head = await record.head()
         except RecordUnavailable:
@@ -144,7 +149,7 @@ async def ground(
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
         desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
-        yield Ground(settings, db, vault, record, head.record, desk)
+        yield Ground(settings, db, vault, record, head.record, desk, clock)
 
 
 def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
@@ -230,6 +235,7 @@ async def run_gateway(settings: Settings) -> int:
             holds=Holds(base.db),
             tasks=opened_tasks(base, stack),
             now=now,
+            clock=base.clock,
             post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
             refusals=Refusals(base.desk),
         )
@@ -310,7 +316,7 @@ async def list_tasks(settings: Settings) -> int:
 
 async def retry_task(settings: Settings, file_id: UUID) -> int:
     """Have one file that was given up tried again, and what waits for its next try be tried now."""
-    async with _operator(settings) as base, AsyncExitStack() as stack:
+    async with operator(settings) as base, AsyncExitStack() as stack:
         outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
         file = outcome.folded(FILE, file_id).state
         tasks = opened_tasks(base, stack)
@@ -340,7 +346,7 @@ async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_onl
 
 async def grant(settings: Settings, email: str, role: str) -> int:
     """Give an account a role."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         outcome = await base.desk.do(GrantRole(user_id, _role(role)), OPERATOR)
     print(f"{email} is {role}." if outcome.facts else f"{email} was {role} already.")
@@ -349,7 +355,7 @@ async def grant(settings: Settings, email: str, role: str) -> int:
 
 async def revoke(settings: Settings, email: str, role: str) -> int:
     """Take a role from an account."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         outcome = await base.desk.do(RevokeRole(user_id, _role(role)), OPERATOR)
     print(f"{email} is {role} no more." if outcome.facts else f"{email} was not {role}.")
@@ -358,7 +364,7 @@ async def revoke(settings: Settings, email: str, role: str) -> int:
 
 async def set_active(settings: Settings, email: str, *, active: bool) -> int:
     """Deactivate an account, or activate it again."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         command = Activate(user_id) if active else Deactivate(user_id)
         outcome = await base.desk.do(command, OPERATOR)
@@ -368,9 +374,9 @@ async def set_active(settings: Settings, email: str, *, active: bool) -> int:
 
 
 @asynccontextmanager
-async def _operator(settings: Settings) -> AsyncIterator[Ground]:
+async def operator(settings: Settings, *, any_clock: bool = False) -> AsyncIterator[Ground]:
     """The ground with a writer, for one command of the command line."""
-    async with ground(settings) as base, background(asyncio.create_task(base.record.run())):
+    async with ground(settings, any_clock=any_clock) as base, background(asyncio.create_task(base.record.run())):
         yield base
 
 
