@@ -303,9 +303,11 @@ async def list_tasks(settings: Settings) -> int:
     async with ground(settings) as base, AsyncExitStack() as stack:
         queued = await opened_tasks(base, stack).listed()
         for task in queued:
-            waits = f"since {task.envelope.added_at:%Y-%m-%d %H:%M:%S} UTC"
             said = f"{task.state} {task.detail}".strip()
-            print(f"{task.envelope.name}: {said} (try {task.envelope.attempt}, {waits})")
+            since = (
+                "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
+            )
+            print(f"{task.name}: {said}{since}")
         failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
         for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
