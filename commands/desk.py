@@ -333,7 +333,7 @@ class Desk:
                 await self._due.wait()
 
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:
-        if kept.request != receipt.request:
+        if kept.request not in (receipt.request, receipt.before):
             raise IdempotencyMismatch
         facts = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
         return Outcome(facts, kept.last, True, {})

@@ -63,6 +63,7 @@ class House:
     now: Clock
     post: Post
     refusals: Refusals
+    receipts_secret: bytes
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)

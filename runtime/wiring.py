@@ -238,6 +238,7 @@ async def run_gateway(settings: Settings) -> int:
             clock=base.clock,
             post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
             refusals=Refusals(base.desk),
+            receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
         )
         writer = asyncio.create_task(base.record.run(), name="writer")
         postponed = asyncio.create_task(base.desk.run(), name="postponed commands")
