@@ -1,6 +1,7 @@
 """Codec: events and metas to the very bytes that stand in the record, and back.
 
-Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed`:
+Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed` (a meta's
+reason in another, `sealed_reason`, since it is another person's):
 `{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
 """
@@ -21,7 +22,7 @@ from domain.ids import KeyId, StreamId
 from domain.topics import TOPICS
 
 NOBODY = UUID(int=0)
-META_SEALED = ("address", "agent", "reason")
+META_SEALED = ("address", "agent", "correlation")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -36,6 +37,7 @@ class _Box(Struct):
     """Only the sealed member of a row's JSON, to learn which keys a page needs."""
 
     sealed: Sealed | None = None
+    sealed_reason: Sealed | None = None
 
 
 class StoredRow(NamedTuple):
@@ -56,10 +58,12 @@ _public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed 
 
 
 def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
-    """Return the data keys that encoding this event and meta on this day needs; the meta's own is the last."""
+    """Return the data keys that encoding this event and meta on this day needs."""
     names = [KeyName(*event.key_subject(), day)] if event.sealed else []
-    if meta.address or meta.agent or meta.reason:
-        names.append(KeyName(meta.actor or NOBODY, None, day))
+    if any(getattr(meta, field) is not None for field in META_SEALED):
+        names.append(_of_actor(meta, day))
+    if meta.reason is not None:
+        names.append(_of_reason(event, meta, day))
     return names
 
 
@@ -75,8 +79,12 @@ def encode(
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
     if private:
-        name = KeyName(meta.actor or NOBODY, None, day)
-        public["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id) + b"meta", vault)
+        public["sealed"] = _seal(
+            private, keys[_of_actor(meta, day)], _bound(stream, event.topic, meta.id) + b"meta", vault
+        )
+    if (reason := public.pop("reason", None)) is not None:
+        bound = _bound(stream, event.topic, meta.id) + b"reason"
+        public["sealed_reason"] = _seal({"reason": reason}, keys[_of_reason(event, meta, day)], bound, vault)
     return _encode(plain), _encode(public)
 
 
@@ -85,7 +93,8 @@ async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: boo
     plains: list[dict[str, Any]] = [_decode(row.data) if row.topic in TOPICS else {} for row in rows]
     wanted = {sealed["key"] for plain in plains if (sealed := plain.get("sealed"))}
     if whole_meta:
-        wanted |= {box.key for row in rows if (box := _box(row.meta).sealed)}
+        metas = [_box(row.meta) for row in rows]
+        wanted |= {box.key for meta in metas for box in (meta.sealed, meta.sealed_reason) if box}
     await vault.gather(wanted)
     return [_decode_row(row, plain, vault, whole_meta) for row, plain in zip(rows, plains, strict=True)]
 
@@ -114,9 +123,11 @@ def _blanks(kind: type[Event]) -> dict[str, Any]:
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
     public = _decode(row.meta)
-    if sealed := public.pop("sealed", None):
-        bound = _bound(row.stream, row.topic, UUID(public["id"])) + b"meta"
-        public |= _open(sealed, bound, vault) or {}
+    bound = _bound(row.stream, row.topic, UUID(public["id"]))
+    if sealed := public.pop("sealed", None):  # of releases before: the reason too, and no correlation
+        public |= _open(sealed, bound + b"meta", vault) or {}
+    if sealed := public.pop("sealed_reason", None):
+        public |= _open(sealed, bound + b"reason", vault) or {}
     return msgspec.convert(public, Meta)
 
 
@@ -127,6 +138,14 @@ def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) ->
 def _open(sealed: dict[str, Any], bound: bytes, vault: Vault) -> dict[str, Any] | None:
     plain = vault.open(sealed["key"], a2b_base64(sealed["box"]), bound)
     return None if plain is None else _decode(plain)
+
+
+def _of_actor(meta: Meta, day: date) -> KeyName:
+    return KeyName(meta.actor or NOBODY, None, day)
+
+
+def _of_reason(event: Event, meta: Meta, day: date) -> KeyName:
+    return KeyName(event.about() or meta.actor or NOBODY, None, day)
 
 
 def _bound(stream: UUID, topic: str, event_id: UUID) -> bytes:
