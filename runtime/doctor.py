@@ -13,6 +13,7 @@ from adapters.clock import now
 from adapters.clock_watch import ClockWatch
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.master_check import require_right
 from adapters.sandbox import Sandbox
 from adapters.scanner import open_scanner
 from adapters.vault import load_master
@@ -76,8 +77,13 @@ async def _disk(settings: Settings) -> str:
 
 
 async def _master_key(settings: Settings) -> str:
-    load_master(settings.master_key, create=False)
-    return f"{settings.master_key}; keep a copy elsewhere, without it the record cannot be read"
+    master = load_master(settings.master_key, create=False)
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        await require_right(db, master, settings.master_key, keep=False)
+    finally:
+        await db.close()
+    return f"{settings.master_key}, that of this record; keep a copy elsewhere, without it the record cannot be read"
 
 
 async def _modes(settings: Settings) -> str:

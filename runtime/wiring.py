@@ -24,6 +24,7 @@ from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.mail import open_mail
+from adapters.master_check import require_right
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
@@ -33,7 +34,7 @@ from adapters.snapshots import PostgresSnapshots
 from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
-from adapters.vault import Vault, load_master
+from adapters.vault import MasterKeyWrong, Vault, load_master
 from commands import HANDLERS
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
 from commands.desk import Desk
@@ -144,7 +145,8 @@ async def ground(
         record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock)
         try:
             head = await record.head()
-        except RecordUnavailable:
+            await require_right(db, vault.master, settings.master_key, keep=kind != "projector")
+        except (RecordUnavailable, MasterKeyWrong):
             raise
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
