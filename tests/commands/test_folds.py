@@ -43,7 +43,7 @@ MARKS = """
 MOVE_HEAD = "UPDATE record.head SET position = (SELECT max(position) FROM record.events)"
 # The version of each fold, and a digest of its state's JSON schema.
 FOLDS = {
-    "account": (1, "0344583b19f4"),
+    "account": (2, "2631136f143c"),
     "session": (1, "c2ce1428a367"),
     "sessions": (2, "de8b7e7bd1b4"),
     "letter": (1, "e64085bdbc70"),
@@ -51,7 +51,7 @@ FOLDS = {
     "membership": (1, "19ff4a569fde"),
     "message": (1, "cb15b002884a"),
     "reading": (1, "2ffa33ca9ddd"),
-    "file": (1, "bf57522e14f6"),
+    "file": (2, "ba557f0c141e"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "6a411ce95acd"),
     "clock": (1, "818df70592ac"),
