@@ -28,7 +28,8 @@ from projections.tables import Batch, Group
 log = structlog.get_logger()
 
 ROOMS_REMEMBERED_MAX = 100_000
-UNTOLD_EVENTS_MAX = 20_000
+UNTOLD_BYTES_MAX = 32 * 1024**2  # about
+EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 Told = Callable[[Sequence[Recorded[Event]]], None]
 
 
@@ -138,6 +139,7 @@ class Publisher:
         self._lanes = lanes
         self._group = group
         self._untold: deque[Sequence[Recorded[Event]]] = deque()
+        self._untold_bytes = 0
         self._wake = asyncio.Event()
         self._place: int | None = None
         self._heard: OrderedDict[RoomId, int] = OrderedDict()
@@ -145,7 +147,8 @@ class Publisher:
     def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
         """Take a committed batch; more than is worth keeping is read again later."""
         self._untold.append(facts)
-        if sum(map(len, self._untold)) > UNTOLD_EVENTS_MAX:
+        self._untold_bytes += bytes_of(facts)
+        if self._untold_bytes > UNTOLD_BYTES_MAX:
             self._forget_place()
         self._wake.set()
 
@@ -156,7 +159,9 @@ class Publisher:
             if self._place is None:
                 await self._find_place()
             while self._untold:
-                await self._tell(self._untold.popleft())
+                facts = self._untold.popleft()
+                self._untold_bytes -= bytes_of(facts)
+                await self._tell(facts)
         except BaseException:
             self._forget_place()
             raise
@@ -256,4 +261,10 @@ class Publisher:
 
     def _forget_place(self) -> None:
         self._untold.clear()
+        self._untold_bytes = 0
         self._place = None
+
+
+def bytes_of(facts: Sequence[Recorded[Event]]) -> int:
+    """Return about how much memory events take: their texts, and a fixed sum for each."""
+    return sum(EVENT_BYTES + len(getattr(fact.event, "content", "")) for fact in facts)
