@@ -1,6 +1,7 @@
 """Codec: events and metas to the very bytes that stand in the record, and back.
 
-Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed`:
+Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed` (a meta's
+reason in another, `sealed_reason`, since it is another person's):
 `{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
 
@@ -25,7 +26,7 @@ from domain.ids import EventId, KeyId, RoomId, StreamId
 from domain.topics import TOPICS
 
 NOBODY = UUID(int=0)
-META_SEALED = ("address", "agent", "reason")
+META_SEALED = ("address", "agent", "correlation")
 NO_META = Meta(EventId(NOBODY), "")
 
 _encode = msgspec.json.Encoder().encode
@@ -38,9 +39,10 @@ class Sealed(Struct, frozen=True):
 
 
 class _Box(Struct):
-    """Only the sealed member of a row's JSON, to learn which keys a page needs."""
+    """Only the sealed members of a row's JSON, to learn which keys a page needs."""
 
     sealed: Sealed | None = None
+    sealed_reason: Sealed | None = None
 
 
 class StoredRow(NamedTuple):
@@ -67,10 +69,12 @@ _public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed 
 
 
 def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
-    """Return the data keys that encoding this event and meta on this day needs; the meta's own is the last."""
+    """Return the data keys that encoding this event and meta on this day needs."""
     names = [KeyName(*event.key_subject(), day)] if event.sealed else []
-    if meta.address or meta.agent or meta.reason:
-        names.append(KeyName(meta.actor or NOBODY, None, day))
+    if any(getattr(meta, field) is not None for field in META_SEALED):
+        names.append(_of_actor(meta, day))
+    if meta.reason is not None:
+        names.append(_of_reason(event, meta, day))
     return names
 
 
@@ -86,8 +90,12 @@ def encode(
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
     if private:
-        name = KeyName(meta.actor or NOBODY, None, day)
-        public["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id) + b"meta", vault)
+        public["sealed"] = _seal(
+            private, keys[_of_actor(meta, day)], _bound(stream, event.topic, meta.id) + b"meta", vault
+        )
+    if (reason := public.pop("reason", None)) is not None:
+        bound = _bound(stream, event.topic, meta.id) + b"reason"
+        public["sealed_reason"] = _seal({"reason": reason}, keys[_of_reason(event, meta, day)], bound, vault)
     return _encode(plain), _encode(public)
 
 
@@ -96,7 +104,7 @@ async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: boo
     plains = [_plain(row) if row.topic in TOPICS else {} for row in rows]
     wanted = {sealed.key for plain in plains if isinstance(plain, dict) and (sealed := plain.get("sealed"))}
     if whole_meta:
-        wanted |= {key for row in rows if (key := _key_of_meta(row))}
+        wanted |= {key for row in rows for key in _keys_of_meta(row)}
     await vault.gather(wanted)
     return [_decode_row(row, plain, vault, whole_meta) for row, plain in zip(rows, plains, strict=True)]
 
@@ -123,12 +131,12 @@ def _key(text: str) -> KeyId:
     return KeyId(str(UUID(text)))
 
 
-def _key_of_meta(row: StoredRow) -> KeyId | None:
+def _keys_of_meta(row: StoredRow) -> list[KeyId]:
     try:
-        box = _box(row.meta).sealed
-        return None if box is None else _key(box.key)
+        box = _box(row.meta)
+        return [_key(sealed.key) for sealed in (box.sealed, box.sealed_reason) if sealed]
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
+        return []
 
 
 def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, whole_meta: bool) -> Recorded[Event]:
@@ -180,12 +188,16 @@ def _blanks(kind: type[Event]) -> dict[str, Any]:
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
-    """Return a meta with its sealed part. Raises `_Unreadable`."""
+    """Return a meta with its sealed parts. Raises `_Unreadable`."""
     meta = _meta(row.meta)
+    plain, bound = msgspec.to_builtins(meta), _bound(row.stream, row.topic, meta.id)
     try:
-        sealed = _box(row.meta).sealed
-        private = _open(sealed, _bound(row.stream, row.topic, meta.id) + b"meta", vault) if sealed else None
-        return msgspec.convert({**msgspec.to_builtins(meta), **(private or {})}, Meta)
+        box = _box(row.meta)
+        if box.sealed:  # of releases before: the reason too, and no correlation
+            plain |= _open(box.sealed, bound + b"meta", vault) or {}
+        if box.sealed_reason:
+            plain |= _open(box.sealed_reason, bound + b"reason", vault) or {}
+        return msgspec.convert(plain, Meta)
     except msgspec.ValidationError:
         raise _Unreadable("of another shape") from None
 
@@ -204,6 +216,14 @@ def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
     if found is not None and not isinstance(found, dict):
         raise _Unreadable("of another shape")
     return found
+
+
+def _of_actor(meta: Meta, day: date) -> KeyName:
+    return KeyName(meta.actor or NOBODY, None, day)
+
+
+def _of_reason(event: Event, meta: Meta, day: date) -> KeyName:
+    return KeyName(event.about() or meta.actor or NOBODY, None, day)
 
 
 def _bound(stream: UUID, topic: str, event_id: UUID) -> bytes:

@@ -60,7 +60,7 @@ class MemoryRecord:
         return Appended(tuple(facts))
 
     async def head(self) -> Head:
-        return Head(self._record, len(self.facts), self._at)
+        return Head(self._record, len(self.facts), self._at, self._now())
 
     async def renew(self, known: RecordId, told: int) -> bool:
         if (self._record, len(self.facts) < told) != (known, True):

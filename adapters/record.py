@@ -14,8 +14,11 @@ from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
+import structlog
 from msgspec import Struct
 
+from adapters.clock import lapsed
+from adapters.clock_watch import ClockLeapt, ClockWatch
 from adapters.codec import StoredRow, decode_all, encode, key_names
 from adapters.database import Database, connect, translated
 from adapters.vault import KeyName, Vault
@@ -25,6 +28,7 @@ from domain.limits import (
     APPEND_BYTES_MAX,
     APPEND_COMMANDS_MAX,
     APPEND_QUEUE_MAX,
+    CLOCK_ALARM_SECONDS,
     POLL_SECONDS,
     RECEIPTS_FORGOTTEN_MAX,
 )
@@ -44,11 +48,21 @@ from domain.ports import (
 )
 from domain.refusals import Busy
 
+log = structlog.get_logger()
+
 APPEND = """
     SELECT command, outcome, first, last, at, detail
     FROM record.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
-SELECT_HEAD = "SELECT record, position, recorded_at FROM record.head"
+# Judges the clock first; where it says a later time than this one, nothing is called and no row answered.
+APPEND_IN_TIME = """
+    SELECT a.command, a.outcome, a.first, a.last, a.at, a.detail
+    FROM (SELECT $2::int AS commands WHERE clock_timestamp() <= $1::timestamptz OFFSET 0) believed
+    CROSS JOIN LATERAL record.append(
+        believed.commands, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+    ) a
+"""
+SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
 SELECT_STREAMS = """
     SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
     FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
@@ -87,6 +101,7 @@ SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest 
 FORGET_RECEIPTS = "SELECT record.forget_receipts($1, $2)"
 RENEW = "SELECT record.renew($1, $2)"
 CHANNEL = "hansard_record"
+APPENDED = 0  # of the outcomes of `record.append`
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
 CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
@@ -107,8 +122,12 @@ class _Waiting(Struct):
 class PostgresRecord:
     """The port `domain.ports.Record`. `run()` is the writer; without it nothing is appended."""
 
-    def __init__(self, db: Database, vault: Vault, *, now: Clock, chance: Chance) -> None:
+    def __init__(
+        self, db: Database, vault: Vault, *, now: Clock, chance: Chance, clock: ClockWatch | None = None
+    ) -> None:
+        """`clock` judges that of Postgres; None: by itself, as is usual."""
         self._db = db
+        self._clock = clock or ClockWatch()
         self._vault = vault
         self._now = now
         self._chance = chance
@@ -116,6 +135,7 @@ class PostgresRecord:
         self._wake = asyncio.Event()
         self._connection: Any = None
         self._closing = False
+        self._alarmed = -CLOCK_ALARM_SECONDS
 
     # Appending
 
@@ -238,12 +258,34 @@ class PostgresRecord:
             columns.add(number, waiting, day, keys, self._vault)
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._db.url)
-        with translated():
-            rows = await self._connection.fetch(APPEND, len(batch), *columns.all())
+        rows = await self._append(len(batch), columns.all())
+        if not rows:
+            self._judge_clock(await self.head())
+            rows = await self._append(len(batch), columns.all())
+            if not rows:
+                raise ClockLeapt(ClockLeapt.__doc__)
         answers: list[Answer] = [Conflicted()] * len(batch)
         for command, outcome, first, last, at, detail in rows:
             answers[command - 1] = _answer(batch[command - 1], outcome, first, last, at, detail)
         return answers
+
+    async def _append(self, commands: int, columns: list[list[Any]]) -> list[Any]:
+        """Call `record.append`; no rows where the database's clock cannot be believed."""
+        with translated():
+            rows = await self._connection.fetch(APPEND_IN_TIME, self._clock.latest(), commands, *columns)
+        if rows and (at := rows[0]["at"]) is not None and rows[0]["outcome"] == APPENDED:
+            self._clock.believe(at, at)
+        return list(rows)
+
+    def _judge_clock(self, head: Head) -> None:
+        """Raise `ClockLeapt`, and say so in the log, unless the record or an operator has gone on there already."""
+        try:
+            self._clock.judge(head.clock, head.at)
+        except ClockLeapt as error:
+            if lapsed() - self._alarmed >= CLOCK_ALARM_SECONDS:
+                self._alarmed = lapsed()
+                log.error("the clock has leapt: nothing is recorded", reason=str(error))
+            raise
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -403,7 +445,7 @@ def _push(columns: tuple[list[Any], ...], *values: object) -> None:
 
 def _answer(waiting: _Waiting, outcome: int, first: int, last: int, at: datetime, detail: str | None) -> Answer:
     match outcome:
-        case 0:
+        case 0:  # APPENDED
             return Appended(tuple(_recorded(waiting, first, at)))
         case 2:
             return ClaimTaken(next(kind for kind in CLAIM_KINDS if kind == detail))
@@ -422,8 +464,8 @@ def _recorded(waiting: _Waiting, first: int, at: datetime) -> list[Recorded[Even
     return facts
 
 
-def _head(record: UUID, position: int, at: datetime) -> Head:
-    return Head(RecordId(record), position, at)
+def _head(record: UUID, position: int, at: datetime, clock: datetime) -> Head:
+    return Head(RecordId(record), position, at, clock)
 
 
 def _blamed(error: Exception) -> Exception:

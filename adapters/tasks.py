@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, cast
 
 import msgspec
+import structlog
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -17,9 +18,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from domain.ids import RecordId
-from domain.limits import REDIS_SECONDS, TASK_BLOCK_MS, TASK_CLAIM_SECONDS, TASKS_LISTED_MAX
+from domain.limits import (
+    REDIS_SECONDS,
+    TASK_BLOCK_MS,
+    TASK_CLAIM_SECONDS,
+    TASK_SHOWN_BYTES,
+    TASK_UNKNOWN_SECONDS,
+    TASKS_LISTED_MAX,
+)
 from domain.ports import TasksUnavailable
 from domain.tasks import KIND_OF, KINDS, Kind, Task
+
+log = structlog.get_logger()
 
 GROUP = "workers"
 # KEYS: known, stream. ARGV: name, entry.
@@ -28,18 +38,24 @@ ADD = """
     redis.call('XADD', KEYS[2], '*', 'task', ARGV[2])
     return 1
 """
-# KEYS: stream, known. ARGV: group, id, name.
+# These three answer 0 and change nothing where somebody else holds the entry by now: another consumer, or another of this
+# one's, to whom it was delivered once more.
+# KEYS: stream, known. ARGV: group, id, consumer, deliveries, name.
 DONE = """
+    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
+    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
     redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-    if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then redis.call('HDEL', KEYS[2], ARGV[3]) end
+    if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then redis.call('HDEL', KEYS[2], ARGV[5]) end
     return 1
 """
-# KEYS: stream, later. ARGV: group, id, entry, milliseconds from now.
+# KEYS: stream, later. ARGV: group, id, consumer, deliveries, entry, milliseconds from now.
 LATER = """
+    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
+    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
     redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
     if redis.call('XDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
     local clock = redis.call('TIME')
-    redis.call('ZADD', KEYS[2], clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[4], ARGV[3])
+    redis.call('ZADD', KEYS[2], clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[6], ARGV[5])
     return 1
 """
 # KEYS: later, stream. ARGV: how many at most; 1 for all, whether due or not.
@@ -53,11 +69,11 @@ DUE = """
     end
     return #due
 """
-# KEYS: stream. ARGV: group, consumer, id. Answers 0 where somebody else holds the entry by now.
+# KEYS: stream. ARGV: group, id, consumer, deliveries.
 BEAT = """
-    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
-    if #held == 0 or held[1][2] ~= ARGV[2] then return 0 end
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')
+    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
+    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[2], 'JUSTID')
     return 1
 """
 
@@ -81,15 +97,21 @@ class Taken(Struct, frozen=True):
     kind: Kind
     envelope: Envelope
     tries: int
+    deliveries: int
 
 
 class Listed(Struct, frozen=True):
-    """A queued task for people: `state` is waiting, running (by whom) or later (when it is tried again)."""
+    """A queued task for people: `state` is waiting, running (by whom) or later (when it is tried again).
 
-    envelope: Envelope
+    One that this version does not know has the start of its entry for a name, and neither try nor time.
+    """
+
+    name: str
     kind: Kind
     state: str
     detail: str
+    attempt: int | None
+    added_at: datetime | None
 
 
 _decode = msgspec.json.Decoder(Envelope).decode
@@ -103,6 +125,7 @@ class RedisTasks:
         self._redis = redis
         self._prefix = f"hansard:{{{record}}}:tasks"
         self._consumer = consumer
+        self.claim_seconds = claim_seconds
         self._claim_ms = int(claim_seconds * 1000)
         self._block_ms = block_ms
         self._add, self._done, self._later, self._due, self._beat = (
@@ -160,23 +183,40 @@ class RedisTasks:
             return None
         entry_id, fields = entries[0]
         held = await _asked(self._redis.xpending_range(stream, GROUP, entry_id, entry_id, 1))
-        envelope = _decode(fields[b"task"])
         deliveries = held[0]["times_delivered"] if held else 1
-        return Taken(entry_id, kind, envelope, envelope.attempt + deliveries - 1)
+        entry = fields.get(b"task", b"")
+        try:
+            envelope = _decode(entry)
+        except msgspec.DecodeError:
+            # Of a newer version, most likely: it waits for a worker that knows it, and none dies of it.
+            log.warning("a task is not known here, and waits", kind=kind, entry=entry[:TASK_SHOWN_BYTES])
+            await self._put_back(kind, entry_id, deliveries, entry, TASK_UNKNOWN_SECONDS)
+            return None
+        return Taken(entry_id, kind, envelope, envelope.attempt + deliveries - 1, deliveries)
 
     async def beat(self, taken: Taken) -> bool:
         """Say that this consumer is still at it; False: somebody else has it by now."""
-        return bool(await _asked(self._beat(keys=[self._stream(taken.kind)], args=[GROUP, self._consumer, taken.id])))
+        keys = [self._stream(taken.kind)]
+        return bool(await _asked(self._beat(keys=keys, args=self._claim(taken.id, taken.deliveries))))
 
-    async def done(self, taken: Taken) -> None:
+    async def done(self, taken: Taken) -> bool:
+        """Take a task from the queue; False: somebody else has it by now, and it is theirs to end."""
         keys = [self._stream(taken.kind), self._known]
-        await _asked(self._done(keys=keys, args=[GROUP, taken.id, taken.envelope.name]))
+        args = [*self._claim(taken.id, taken.deliveries), taken.envelope.name]
+        return bool(await _asked(self._done(keys=keys, args=args)))
 
     async def later(self, taken: Taken, *, seconds: float) -> None:
-        """Put a task back, to be tried again in a while."""
+        """Put a task back, to be tried again in a while; what somebody else has by now is theirs."""
         envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1)
-        keys = [self._stream(taken.kind), self._later_key(taken.kind)]
-        await _asked(self._later(keys=keys, args=[GROUP, taken.id, _encode(envelope), int(seconds * 1000)]))
+        await self._put_back(taken.kind, taken.id, taken.deliveries, _encode(envelope), seconds)
+
+    def _claim(self, entry_id: bytes, deliveries: int) -> list[str | bytes | int]:
+        return [GROUP, entry_id, self._consumer, deliveries]
+
+    async def _put_back(self, kind: Kind, entry_id: bytes, deliveries: int, entry: bytes, seconds: float) -> None:
+        keys = [self._stream(kind), self._later_key(kind)]
+        args = [*self._claim(entry_id, deliveries), entry, int(seconds * 1000)]
+        await _asked(self._later(keys=keys, args=args))
 
     # The operators' side
 
@@ -194,11 +234,11 @@ class RedisTasks:
                 running = {}
             for entry_id, fields in await _asked(self._redis.xrange(stream, count=TASKS_LISTED_MAX)):
                 state = "running" if entry_id in running else "waiting"
-                found.append(Listed(_decode(fields[b"task"]), kind, state, running.get(entry_id, "")))
+                found.append(_listed(fields.get(b"task", b""), kind, state, running.get(entry_id, "")))
             later = self._redis.zrange(self._later_key(kind), 0, TASKS_LISTED_MAX - 1, withscores=True)
             for entry, due in await _asked(cast(Awaitable[Any], later)):
                 at = datetime.fromtimestamp(due / 1000, UTC)
-                found.append(Listed(_decode(entry), kind, "later", f"at {at:%H:%M:%S} UTC"))
+                found.append(_listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC"))
         return found
 
     async def hurry(self) -> int:
@@ -226,6 +266,15 @@ class RedisTasks:
 
     def _later_key(self, kind: Kind) -> str:
         return f"{self._prefix}:{kind}:later"
+
+
+def _listed(entry: bytes, kind: Kind, state: str, detail: str) -> Listed:
+    try:
+        envelope = _decode(entry)
+    except msgspec.DecodeError:
+        shown = entry[:TASK_SHOWN_BYTES].decode(errors="replace")
+        return Listed(f"unknown here: {shown!r}", kind, state, detail, None, None)
+    return Listed(envelope.name, kind, state, detail, envelope.attempt, envelope.added_at)
 
 
 class _NoGroup(Exception):

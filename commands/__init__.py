@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, file, letter, membership, message, reading, room, security, session
+from commands import account, audit, clock, file, letter, membership, message, reading, room, security, session
 from commands.desk import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -18,4 +18,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **file.HANDLERS,
     **audit.HANDLERS,
     **security.HANDLERS,
+    **clock.HANDLERS,
 }

@@ -6,12 +6,14 @@ from commands.desk import Handler, Work
 from domain import audit as decide
 from domain.account import ACCOUNT, require_right
 from domain.audit import AUDIT_READS, read_key
+from domain.ids import UserId
 
 
 class NoteAuditRead(Struct, frozen=True):
     """Refused to whoever has no role that may read the record. Silent when this minute has it already."""
 
     filter: str
+    person: UserId | None = None
 
 
 async def note(command: NoteAuditRead, work: Work) -> None:
@@ -21,7 +23,11 @@ async def note(command: NoteAuditRead, work: Work) -> None:
     minute = int(work.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)
     reads = await work.load_new(AUDIT_READS, key)
-    work.write(AUDIT_READS, key, events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute))
+    work.write(
+        AUDIT_READS,
+        key,
+        events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute, person=command.person),
+    )
 
 
 HANDLERS: dict[type[Struct], Handler] = {NoteAuditRead: note}

@@ -7,8 +7,8 @@ any refusal or silence that was decided on folds at hand, is decided once more o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.folds import Folded, Folds, evolved
+from commands.turns import Turns
 from domain.facts import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, UserId, uuid7
 from domain.limits import DECIDE_TRIES_MAX, POSTPONED_LAST_SECONDS, POSTPONED_MAX
@@ -91,6 +92,7 @@ class Work:
         self.caller = caller
         self.now = desk.now()
         self.assumed = False
+        self.conflicted = False
         self.claims: list[Claim] = []
         self.folds: dict[StreamId, Folded[Any]] = {}
         self.unguarded: set[StreamId] = set()
@@ -189,6 +191,7 @@ class Desk:
         self._handlers = handlers
         self._chance = chance
         self._folds = Folds(record, snapshots)
+        self._turns = Turns(chance)
         self._postponed: dict[StreamId, tuple[Postponed, Caller]] = {}
         self._dues: list[tuple[datetime, StreamId]] = []  # a heap; what was postponed further meanwhile is passed over
         self._due = asyncio.Event()
@@ -228,41 +231,49 @@ class Desk:
         """Run a command to its end. Raises `Refused` for a no, and `RecordUnavailable` when nobody can know."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
-        fresh = False
-        for _ in range(DECIDE_TRIES_MAX):
-            work = Work(self, caller, fresh=fresh)
-            try:
-                await self._handlers[type(command)](command, work)
-            except Refused:
-                if work.assumed:
-                    fresh = True
-                    continue
-                if receipt and (kept := await self.record.receipt(receipt.digest)):
-                    return await self._replay(kept, receipt)
-                raise
-            if work.postponed and not self._closing:
-                self._postpone(work.postponed, caller)
-                return Outcome((), _position(work), False, work.folds, work.postponed.command)
-            writes = _writes(work)
-            if not writes:
-                if work.assumed:
-                    fresh = True
-                    continue
-                return Outcome((), _position(work), False, work.folds)
-            answer = await self.record.append(_append(command, work, writes, receipt))
-            match answer:
-                case Appended(facts):
-                    folds = await self._folded(work, facts)
-                    return Outcome(facts, facts[-1].position, False, folds)
-                case Conflicted():
-                    fresh = True
-                case ClaimTaken(kind):
-                    refusal, pointer = TAKEN[kind]
-                    raise refusal(pointer=pointer)
-                case ReceiptFound():
-                    assert receipt is not None, "only a receipt that was sent can be found"
-                    return await self._replay(answer, receipt)
+        fresh, met = False, 0
+        async with AsyncExitStack() as turn:
+            for _ in range(DECIDE_TRIES_MAX):
+                work = Work(self, caller, fresh=fresh)
+                outcome = await self._try(command, work, caller, receipt)
+                if outcome is not None:
+                    return outcome
+                if work.conflicted:
+                    met += 1
+                    await self._turns.wait(turn, _contended(work), met=met)
+                fresh = True
         raise WriteContended
+
+    async def _try(self, command: Struct, work: Work, caller: Caller, receipt: Receipt | None) -> Outcome | None:
+        """Decide once and have it appended; None: it must be decided anew, on streams brought up to date."""
+        try:
+            await self._handlers[type(command)](command, work)
+        except Refused:
+            if work.assumed:
+                return None
+            if receipt and (kept := await self.record.receipt(receipt.digest)):
+                return await self._replay(kept, receipt)
+            raise
+        if work.postponed and not self._closing:
+            self._postpone(work.postponed, caller)
+            return Outcome((), _position(work), False, work.folds, work.postponed.command)
+        writes = _writes(work)
+        if not writes:
+            return None if work.assumed else Outcome((), _position(work), False, work.folds)
+        answer = await self.record.append(_append(command, work, writes, receipt))
+        match answer:
+            case Appended(facts):
+                folds = await self._folded(work, facts)
+                return Outcome(facts, facts[-1].position, False, folds)
+            case Conflicted():
+                work.conflicted = True
+                return None
+            case ClaimTaken(kind):
+                refusal, pointer = TAKEN[kind]
+                raise refusal(pointer=pointer)
+            case ReceiptFound():
+                assert receipt is not None, "only a receipt that was sent can be found"
+                return await self._replay(answer, receipt)
 
     async def admit(self, probe: Callable[[Work], Awaitable[None]], caller: Caller) -> None:
         """Raise what `probe` refuses on the present state, as `do` would; nothing is written."""
@@ -322,7 +333,7 @@ class Desk:
                 await self._due.wait()
 
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:
-        if kept.request != receipt.request:
+        if kept.request not in (receipt.request, receipt.before):
             raise IdempotencyMismatch
         facts = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
         return Outcome(facts, kept.last, True, {})
@@ -334,6 +345,11 @@ def _writes(work: Work) -> tuple[Write, ...]:
         for stream_id, (_, events) in work.writes.items()
         if events
     )
+
+
+def _contended(work: Work) -> Iterator[StreamId]:
+    """Return the streams that others may write at the same time; one that is new is nobody else's."""
+    return (stream_id for stream_id in work.writes if work.folds[stream_id].version)
 
 
 def _append(command: Struct, work: Work, writes: tuple[Write, ...], receipt: Receipt | None) -> Append:

@@ -62,7 +62,7 @@ async def open_session(command: OpenSession, work: Work) -> None:
         ),
     )
     work.write(SESSIONS, user_id, events=[SessionListed(command.session_id, user_id, command.expires_at)])
-    live = listed.ids(work.now)
+    live = listed.ids
     too_many = live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)][:SESSIONS_ENDED_AT_ONCE_MAX]
     await _end(work, user_id, too_many, reason="too_many")
 
@@ -99,7 +99,7 @@ async def end(command: EndSession, work: Work) -> None:
 async def end_all(work: Work, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
     """End every live session of a person but `keep`, together with what else the command writes."""
     listed = await work.load(SESSIONS, user_id) or Listed()
-    await _end(work, user_id, [one for one in listed.ids(work.now) if one != keep], reason=reason)
+    await _end(work, user_id, [one for one in listed.ids if one != keep], reason=reason)
 
 
 async def _end(work: Work, user_id: UserId, ids: Sequence[SessionId], *, reason: EndReason) -> None:

@@ -250,7 +250,7 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
             assert_never(event)
 
 
-ACCOUNT: Stream[Account] = Stream("account", evolve, Account, subject=lambda account: (account.user_id, None))
+ACCOUNT: Stream[Account] = Stream("account", evolve, Account, fold=2, subject=lambda account: (account.user_id, None))
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered, ProfileChanged, NameClaimed, EmailVerified, PasswordChanged, PasswordRehashed,
     AccountDeactivatedEvent, AccountActivated, RoleGranted, RoleRevoked,

@@ -11,19 +11,28 @@ from msgspec import Struct
 
 from domain.bounds import Int8
 from domain.facts import Event, Recorded, Stream
-from domain.ids import SessionId, UserId
+from domain.ids import RoomId, SessionId, UserId
 
 READS = UUID("c0a4ef0b-3f5e-5c8b-91b5-0f6a7a2f9d51")
 
 
 class AuditRead(Event, frozen=True):
-    """`filter` is the request's path and query as it was asked, positions of pages left out."""
+    """`filter` is the request's path and query as it was asked, positions of pages left out; `person`, whose data was
+    asked for, where it says so: then filter and reason are theirs, else the auditor's."""
 
     topic: ClassVar = "audit.read"
+    sealed: ClassVar = ("filter",)
 
     auditor_id: UserId
     filter: str
     minute: Int8
+    person: UserId | None = None
+
+    def about(self) -> UUID:
+        return self.person or self.auditor_id
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.about(), None
 
 
 class AuditReads(Struct, frozen=True):
@@ -34,9 +43,11 @@ def read_key(session_id: SessionId, filter: str, minute: int) -> UUID:
     return uuid5(READS, f"{session_id}\n{minute}\n{filter}")
 
 
-def note(reads: AuditReads | None, *, auditor_id: UserId, filter: str, minute: int) -> tuple[AuditRead, ...]:
+def note(
+    reads: AuditReads | None, *, auditor_id: UserId, filter: str, minute: int, person: UserId | None = None
+) -> tuple[AuditRead, ...]:
     """Record the first read of this minute; `minute` counts from 1970."""
-    return () if reads else (AuditRead(auditor_id, filter, minute),)
+    return () if reads else (AuditRead(auditor_id, filter, minute, person),)
 
 
 def evolve(reads: AuditReads | None, fact: Recorded[AuditRead]) -> AuditReads:

@@ -16,6 +16,8 @@ from msgspec import Struct
 from domain.bounds import require_bounds
 from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
 
+PERSONS = ("user_id", "sender_id", "uploader_id")
+
 
 class Event(Struct, frozen=True):
     """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to.
@@ -39,6 +41,10 @@ class Event(Struct, frozen=True):
         """Whose data the sealed fields are: the person (or room), and the room it was said in."""
         raise AssertionError(f"{self.topic} seals nothing")
 
+    def about(self) -> UUID | None:
+        """The person whom it is about, where there is one: what somebody gave as a reason for it is this person's data."""
+        return next((found for name in PERSONS if (found := getattr(self, name, None)) is not None), None)
+
 
 class UnknownEvent(Event, frozen=True):
     """An event whose topic this version does not know; followers pass over it."""
@@ -61,7 +67,10 @@ class UnreadableEvent(UnknownEvent, frozen=True):
 
 
 class Meta(Struct, frozen=True, omit_defaults=True):
-    """Who, whence and why; recorded with every event of one command. `address`, `agent` and `reason` are sealed."""
+    """Who, whence and why; recorded with every event of one command.
+
+    `address`, `agent` and `correlation` are sealed under the actor's key, `reason` under that of whom the event is about.
+    """
 
     id: EventId
     command: str

@@ -356,7 +356,7 @@ def _failed(file: File, reason: Reason, moderator_ids: tuple[UserId, ...]) -> Fi
     )  # fmt: skip
 
 
-FILE: Stream[File] = Stream("file", evolve, File, subject=lambda file: (file.uploader_id, None))
+FILE: Stream[File] = Stream("file", evolve, File, fold=2, subject=lambda file: (file.uploader_id, None))
 EVENTS: tuple[type[Event], ...] = (
     FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried,
 )  # fmt: skip

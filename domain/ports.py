@@ -39,9 +39,12 @@ class Db(Protocol):
 
 
 class Head(Struct, frozen=True):
+    """The end of the record: its last position, the latest time recorded, and what the clock says that gives the next."""
+
     record: RecordId
     position: int
     at: datetime
+    clock: datetime
 
 
 class Write(Struct, frozen=True):
@@ -61,10 +64,14 @@ class Claim(Struct, frozen=True):
 
 
 class Receipt(Struct, frozen=True):
-    """What an Idempotency-Key stands for: the digest of caller, method, path and key, and that of the body."""
+    """What an Idempotency-Key stands for: the digest of caller, method, path and key, and that of the body.
+
+    `before`: what an earlier release would have kept for that of the body; it is compared, and never kept.
+    """
 
     digest: bytes
     request: bytes
+    before: bytes | None = None
 
 
 class Append(Struct, frozen=True):

@@ -196,6 +196,10 @@ class MessageIdTaken(Contradicted, code="message.id_taken"):
     """Another message was posted under this id."""
 
 
+class MessageIdReserved(Invalid, code="message.id_reserved"):
+    """This id is a system message's, or will be one's: make another."""
+
+
 class MessageDeletedAlready(Contradicted, code="message.deleted"):
     """This message is deleted."""
 

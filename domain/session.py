@@ -4,7 +4,7 @@ Only SHA-256 hashes of refresh tokens are recorded. A token that was spent and c
 use was: the whole session ends (RFC 9700 4.14.2).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal, assert_never
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from domain.facts import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
-from domain.limits import REFRESH_RETRY_SECONDS
+from domain.limits import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
 from domain.refusals import BadRefreshToken, SessionRevoked
 from domain.rights import of_session
 
@@ -91,8 +91,10 @@ class Listed(Struct, frozen=True):
 
     expires: tuple[tuple[SessionId, datetime], ...] = ()
 
-    def ids(self, now: datetime) -> tuple[SessionId, ...]:
-        return tuple(session_id for session_id, expires_at in self.expires if expires_at > now)
+    @property
+    def ids(self) -> tuple[SessionId, ...]:
+        """All of them, whatever a clock says of them: who ends the others ends those that may have expired too."""
+        return tuple(session_id for session_id, _ in self.expires)
 
 
 def open_session(
@@ -129,7 +131,7 @@ def refresh(
         raise BadRefreshToken
     if presented_hash != session.token_hash:
         since = (now - session.refreshed_at).total_seconds()
-        if next_hash == session.token_hash and since <= REFRESH_RETRY_SECONDS:
+        if next_hash == session.token_hash and -CLOCK_LEEWAY_SECONDS <= since <= REFRESH_RETRY_SECONDS:
             return ()
         return (SessionEnded(session.session_id, session.user_id, "reuse"),)
     return (SessionRefreshed(session.session_id, session.user_id, next_hash, address, agent),)
@@ -172,11 +174,16 @@ def unlist(listed: Listed | None, user_id: UserId, *ended: SessionId) -> tuple[S
 
 
 def evolve_list(listed: Listed | None, fact: Recorded[SessionListed | SessionsUnlisted]) -> Listed:
-    """Add a session, or take some out. Those that expired until then are dropped: the oldest stand first."""
+    """Add a session, or take some out. Those that expired until then are dropped: the oldest stand first.
+
+    Expired by two clocks, the record's and that of the gateway which opened the new one: where one of them is wrong, the
+    sessions live on in the list, so that they can be ended.
+    """
     expires = () if listed is None else listed.expires
     match fact.event:
         case SessionListed() as e:
-            live = next((i for i, (_, expires_at) in enumerate(expires) if expires_at > fact.at), len(expires))
+            at = min(fact.at, e.expires_at - timedelta(seconds=REFRESH_SECONDS))
+            live = next((i for i, (_, expires_at) in enumerate(expires) if expires_at > at), len(expires))
             return Listed((*expires[live:], (e.session_id, e.expires_at)))
         case SessionsUnlisted(session_ids=ids):
             ended = frozenset(ids)
@@ -186,6 +193,6 @@ def evolve_list(listed: Listed | None, fact: Recorded[SessionListed | SessionsUn
 
 
 SESSION: Stream[Session] = Stream("session", evolve, Session, subject=lambda session: (session.user_id, None))
-SESSIONS: Stream[Listed] = Stream("sessions", evolve_list, Listed)
+SESSIONS: Stream[Listed] = Stream("sessions", evolve_list, Listed, fold=2)
 EVENTS: tuple[type[Event], ...] = (SessionOpened, SessionRefreshed, SessionEnded)
 LISTING: tuple[type[Event], ...] = (SessionListed, SessionsUnlisted)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import account, audit, file, letter, membership, message, reading, room, security, session
+from domain import account, audit, clock, file, letter, membership, message, reading, room, security, session
 from domain.facts import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
@@ -17,6 +17,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
     (security.SECURITY, security.EVENTS),
+    (clock.CLOCK, clock.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

@@ -27,7 +27,7 @@ from gateway.answers import shown, written
 from gateway.house import House
 from gateway.letter import tell_owner, write_letter
 from gateway.pages import Page
-from gateway.passwords import Email, NewPassword, hash_for, require_good
+from gateway.passwords import Email, NewPassword, hash_for, require_good, require_same
 from gateway.problems import FieldError, Problem
 from gateway.requests import uuid_of
 from gateway.session import profile_of
@@ -65,7 +65,7 @@ async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) ->
         raise RegistrationClosed
 
 
-@post("/auth/register", opt={"admit": admit_strangers})
+@post("/auth/register", opt={"admit": admit_strangers, "secrets": ("password",)})
 async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
     await admit_strangers(house, caller, {})
@@ -81,6 +81,8 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
         outcome = await _register_quietly(house, command, caller, receipt)
     fact = outcome.fact(AccountRegistered)
     assert fact is not None, "an accepted registration registered"
+    if outcome.replayed:
+        await require_same(house, data.password, fact.event.password_hash, data.email, caller)
     body = replace(users.profile_of(fact), email=data.email)
     return written(house, caller, outcome, body, status=201, version=fact.version)
 

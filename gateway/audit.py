@@ -15,7 +15,7 @@ from commands.audit import NoteAuditRead
 from commands.desk import Work
 from domain.account import ACCOUNT, require_right
 from domain.facts import Caller
-from domain.ids import RecordId
+from domain.ids import RecordId, UserId
 from domain.refusals import Unknown
 from gateway.answers import shown
 from gateway.house import House
@@ -91,7 +91,11 @@ async def note(request: Request[Any, Any, Any], house: House, caller: Caller) ->
     await admit_auditors(house, caller, {})
     require_reason(caller)
     asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
-    await house.desk.do(NoteAuditRead(f"{request.url.path}?{urlencode(asked)}".rstrip("?")), caller)
+    person = next((value for wanted in ("subject", "actor") for name, value in asked if name == wanted), None)
+    command = NoteAuditRead(
+        f"{request.url.path}?{urlencode(asked)}".rstrip("?"), None if person is None else UserId(UUID(person))
+    )
+    await house.desk.do(command, caller)
 
 
 ROUTES: list[BaseRouteHandler] = [list_events, read_event]

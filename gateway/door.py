@@ -96,7 +96,9 @@ class Sessions:
         """Read anew what the tables say; a session that ended longer ago than any token lives is forgotten."""
         life = timedelta(seconds=ACCESS_SECONDS + 2 * CLOCK_LEEWAY_SECONDS + 60)
         told = self._ended
-        self._ended = await sessions.ended_since(self._db, self._now() - life)
+        # By the earlier of two clocks: `ended_at` is the database's, and what a token says is ours.
+        now = min(self._now(), await sessions.clock(self._db))
+        self._ended = await sessions.ended_since(self._db, now - life)
         self._ended |= told if len(told) < 100_000 else set()
         self._shut = await users.inactive(self._db)
         await self._tokens.reload()

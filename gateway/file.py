@@ -138,7 +138,7 @@ async def _receive(
         file_id, received.original_name, received.mime_type, received.size_bytes, received.blob, for_room
     )
     said = f"{received.blob}\n{received.original_name}\n{for_room}"
-    receipt = receipt_for(request, sha256(said.encode()).digest())
+    receipt = receipt_for(request, said.encode(), before=sha256(said.encode()).digest())
     quota = house.terms.storage_bytes_of_user
     if not await house.holds.reserve(me(caller), file_id, received.size_bytes, quota_bytes=quota):
         raise QuotaExceeded

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapters.audit import AuditReader
+from adapters.clock_watch import ClockWatch
 from adapters.holds import Holds
 from adapters.lanes import Lanes
 from commands.desk import Desk
@@ -10,6 +11,7 @@ from domain.ids import RecordId
 from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
 from gateway.address import Proxies
+from gateway.derived import DerivedIds
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.post import Post
@@ -61,5 +63,8 @@ class House:
     now: Clock
     post: Post
     refusals: Refusals
+    receipts_secret: bytes
     uploads: UploadSlots = field(default_factory=UploadSlots)
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    derived: DerivedIds = field(default_factory=DerivedIds)
     answered: Answered = field(default_factory=Answered)

@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
 from commands.letter import ResetPassword, VerifyEmail, WriteLetter
-from domain.account import ACCOUNT
+from domain.account import ACCOUNT, PasswordChanged
 from domain.facts import Caller
 from domain.ids import LetterId, UserId
 from domain.letter import LETTER, Purpose
@@ -32,7 +32,7 @@ from domain.text import check_email, fold_email
 from gateway import throttling
 from gateway.answers import written
 from gateway.house import House
-from gateway.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good
+from gateway.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good, require_same
 
 LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
 TEXTS: dict[Purpose, tuple[str, str]] = {
@@ -94,7 +94,7 @@ async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
-@post("/auth/password/reset", status_code=204)
+@post("/auth/password/reset", status_code=204, opt={"secrets": ("password",)})
 async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
@@ -108,6 +108,9 @@ async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt 
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
             house.sessions.end(fact.event.session_id)
+    changed = outcome.fact(PasswordChanged)
+    if outcome.replayed and changed is not None:
+        await require_same(house, data.password, changed.event.password_hash, account.email, caller)
     return written(house, caller, outcome, None, status=204)
 
 

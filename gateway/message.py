@@ -1,6 +1,6 @@
 """Messages: a room's history, sending, editing, deleting."""
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
@@ -17,8 +17,9 @@ from domain.limits import MESSAGE_CHARS_MAX
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
-from domain.refusals import MessageNotFound, SystemMessage
+from domain.refusals import MessageIdReserved, MessageNotFound, SystemMessage
 from domain.text import PRINTABLE_PATTERN
+from gateway import derived
 from gateway.answers import shown, written
 from gateway.house import House
 from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
@@ -82,6 +83,7 @@ async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> 
 
 
 admit_listing = admitting("message.list")
+admit_posting = admitting("message.post")
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
@@ -126,11 +128,13 @@ async def list_messages(
     return shown(Page(await messages.with_files(house.db, found), following))
 
 
-@post("/rooms/{room_id:uuid}/messages", opt={"admit": admitting("message.post")})
+@post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_posting})
 async def send(
     room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
 ) -> Response[MessageView]:
     """Post a message. It is on the disk, with its position, when this answers."""
+    if data.id is not None:
+        await require_free(house, caller, RoomId(room_id), data.id)
     message_id = MessageId(data.id or house.desk.new_id())
     outcome = await house.desk.do(post_of(RoomId(room_id), message_id, data), caller, receipt)
     fact = outcome.fact(MessagePosted)
@@ -138,6 +142,15 @@ async def send(
         return written(house, caller, outcome, view_of(fact), status=201, version=fact.version)
     message = await current(house, outcome, message_id)
     return written(house, caller, outcome, message, version=message.version)
+
+
+async def require_free(house: House, caller: Caller, room_id: RoomId, message_id: UUID) -> None:
+    """Refuse an id that a system message has, or will have; who may not post in the room is told that first."""
+    try:
+        await derived.require_free(house.derived, house.record, house.db, message_id)
+    except MessageIdReserved:
+        await admit_posting(house, caller, {"room_id": room_id})
+        raise
 
 
 def post_of(room_id: RoomId, message_id: MessageId, data: SendBody) -> PostMessage:
@@ -196,6 +209,8 @@ async def read_history(
     """List the versions of a message, the first first."""
     message = await messages.seen(house.db, me(caller), MessageId(message_id), "message.versions")
     (after,) = (0,) if cursor is None else version_at(cursor, house.record_id)
+    if message.message_type == "system":
+        return shown(Page([VersionView(1, message.position, message.created_at, None, message.content, False)], None))
     stream_id = MESSAGE.id(message_id)
     facts = (await house.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
     # Asked after the page was read: what is on it and was deleted until then is told to nobody.
@@ -213,8 +228,6 @@ async def read_history(
         for fact in facts
         if not isinstance(fact.event, UnknownEvent)
     ]
-    if message.message_type == "system" and cursor is None:
-        versions = [VersionView(1, message.position, message.created_at, None, message.content, False)]
     following = cursor_of(house.record_id, "versions", facts[-1].version) if len(facts) == limit else None
     return shown(Page(versions, following))
 
@@ -227,8 +240,13 @@ async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageVi
     return view_of(facts[-1])
 
 
-async def _unless_system(house: House, caller: Caller, message_id: UUID, change: Awaitable[Done]) -> Done:
+async def _unless_system(house: House, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]) -> Done:
     """Return what a change answers; that a message is unknown is told as `SystemMessage` where it is one, and seen."""
+    try:
+        await derived.require_no_system_message(house.db, me(caller), message_id)
+    except BaseException:
+        change.close()
+        raise
     try:
         return await change
     except MessageNotFound:

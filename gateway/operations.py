@@ -13,10 +13,11 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
+from adapters.clock_watch import ClockLeapt
 from adapters.lanes import LanesUnavailable
 from domain import limits
 from domain.ids import RecordId
-from domain.ports import RecordUnavailable
+from domain.ports import Head, RecordUnavailable
 from gateway import asyncapi
 from gateway.answers import shown
 from gateway.house import House
@@ -82,13 +83,14 @@ async def ready(house: House) -> Response[dict[str, Any]]:
     try:
         head = await house.record.head()
         state["postgres"] = "ok"
+        state["clock"] = clock_of(house, head)
         lag = head.position - await checkpoints.position(house.db, "live")
         state["projection_lag_events"] = lag
         lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
     except RecordUnavailable:
-        state["postgres"] = "away"
+        state["postgres"], state["clock"] = "away", "unknown"
         lag = LAG_EVENTS_MAX
         still = {}
     try:
@@ -97,8 +99,21 @@ async def ready(house: House) -> Response[dict[str, Any]]:
     except LanesUnavailable:
         state["redis"] = "away"
     is_ready = state["postgres"] == state["redis"] == "ok" and lag < LAG_EVENTS_MAX and LIVE.name not in still
+    is_ready = is_ready and state["clock"] != "leapt"
     state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
+
+
+def clock_of(house: House, head: Head) -> str:
+    """Return what is to be said of the database's clock. `leapt`: nothing is recorded. `behind the record`: times stand
+    still until it has come up to the last one."""
+    try:
+        house.clock.judge(head.clock, head.at)
+    except ClockLeapt:
+        return "leapt"
+    if head.at - head.clock > house.clock.ahead_max:
+        return "behind the record"
+    return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
 
 
 @get("/metrics")
@@ -111,6 +126,8 @@ async def metrics(house: House) -> Response[str]:
     lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
     text = "".join((
         _metric("record_position", "gauge", [("", head.position)]),
+        _metric("clock_ahead_seconds", "gauge", [("", round(house.clock.ahead(head.clock).total_seconds()))]),
+        _metric("record_time_ahead_seconds", "gauge", [("", max(0, round((head.at - head.clock).total_seconds())))]),
         _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
         _metric("projection_lag_events", "gauge", [
             (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups

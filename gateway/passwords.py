@@ -18,7 +18,7 @@ from domain.limits import (
     PASSWORD_BYTES_MAX,
 )
 from domain.quotas import NOWHERE, of_address, of_email
-from domain.refusals import PasswordTooCommon
+from domain.refusals import IdempotencyMismatch, PasswordTooCommon
 from domain.text import check_password, fold_email, is_about, normalised
 from gateway.house import House
 from projections import sessions
@@ -81,6 +81,12 @@ def require_good(house: House, password: str, *names: str, field: str = "passwor
     if house.passwords.is_common(password) or is_about(password, *names):
         raise PasswordTooCommon(pointer=f"/{field}")
     return password
+
+
+async def require_same(house: House, password: str, hashed: str, email: str, caller: Caller) -> None:
+    """Refuse to repeat an answer to who says another password than then: receipts keep nothing of it. Raises `Busy`."""
+    if await matching_form(house, password, hashed, email, caller) is None:
+        raise IdempotencyMismatch
 
 
 async def hash_for(house: House, password: str, email: str, caller: Caller) -> str:

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from msgspec import Struct
 
+from adapters.clock_watch import ClockLeapt
 from adapters.lanes import LanesUnavailable
 from domain.ports import BlobsUnavailable, KeysMissing, NothingWritten, RecordUnavailable
 from domain.refusals import (
@@ -128,6 +129,13 @@ def problem_of(error: Exception) -> Problem:
                 503,
                 "server.keys_missing",
                 "What was asked for is encrypted, and its key is not there at the moment; the operator can restore it.",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        case ClockLeapt():
+            return Problem(
+                503,
+                "server.clock_leapt",
+                "The clock that gives events their times has leapt ahead; nothing is written until an operator has seen to it.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         case NothingWritten():

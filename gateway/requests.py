@@ -5,10 +5,11 @@ is told only to those who may know of it: the route's `admit` is asked first (CO
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
+from hmac import digest as hmac
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
@@ -60,21 +61,36 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
-    """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address."""
+    """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address.
+
+    Of a body with a secret in it the rest is digested: nothing is kept of what a route's `opt` calls `secrets`.
+    """
     if idempotency_key(request) is None:
         return None
-    return receipt_for(request, sha256(await request.body()).digest())
+    body = await request.body()
+    handler: BaseRouteHandler = request.scope["route_handler"]
+    return receipt_for(request, _without(body, handler.opt.get("secrets", ())), before=sha256(body).digest())
 
 
-def receipt_for(request: Request[Any, Any, Any], said: bytes) -> Receipt | None:
-    """Return the same for a request whose body is not kept; `said` is the digest of what it said."""
+def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes | None = None) -> Receipt | None:
+    """Return the same for a request whose body is not kept; `said` is all that it said. What is kept of that is an HMAC:
+    whoever reads the table and guesses a body cannot tell that it was this one. `before` is what earlier releases kept."""
     key = idempotency_key(request)
     if key is None:
         return None
+    house: House = request.app.state.house
     caller = _who(request)
     whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
     scope = "\n".join((whose, request.method, request.url.path, key))
-    return Receipt(sha256(scope.encode()).digest(), said)
+    return Receipt(sha256(scope.encode()).digest(), hmac(house.receipts_secret, said, "sha256"), before)
+
+
+def _without(body: bytes, secrets: Collection[str]) -> bytes:
+    """Return a body of JSON, which was judged already, without these of its fields."""
+    if not secrets:
+        return body
+    fields: dict[str, Any] = msgspec.json.decode(body)
+    return msgspec.json.encode({name: value for name, value in fields.items() if name not in secrets})
 
 
 def require_key(request: Request[Any, Any, Any]) -> None:

@@ -36,10 +36,12 @@ from domain.quotas import of_user
 from domain.refusals import BadToken, Limited, Refused, SessionRevoked
 from domain.text import LINE_BREAKING
 from gateway import problems, protocol, spoken, throttling
+from gateway.derived import require_no_system_message
 from gateway.feeds import Connection
 from gateway.frame_meter import cost_of
 from gateway.handshake import credentials, place_of, query_of, refuse
 from gateway.house import House
+from gateway.message import require_free
 from gateway.outlet import EXTENSION, Outlet, prepared
 from gateway.protocol import (
     Authenticate,
@@ -273,9 +275,11 @@ class Session:
                 case Send():
                     await self._post(intent)
                 case Edit():
+                    await self._require_no_system_message(intent.message_id)
                     edit = EditMessage(MessageId(intent.message_id), intent.content, intent.version)
                     await self._command(intent, edit, intent.reason)
                 case Delete():
+                    await self._require_no_system_message(intent.message_id)
                     delete = DeleteMessage(MessageId(intent.message_id), intent.version)
                     await self._command(intent, delete, intent.reason)
                 case Read():
@@ -306,7 +310,12 @@ class Session:
         self._house.reads.wrote(self._connection.access.user_id, outcome.position)
         self._connection.say(protocol.reply(intent.id, position=outcome.position))
 
+    async def _require_no_system_message(self, message_id: UUID) -> None:
+        await require_no_system_message(self._house.db, self._connection.access.user_id, message_id)
+
     async def _post(self, intent: Send) -> None:
+        if intent.message_id is not None:
+            await require_free(self._house, self._caller(None), RoomId(intent.room_id), intent.message_id)
         message_id = MessageId(intent.message_id or self._house.desk.new_id())
         command = PostMessage(
             RoomId(intent.room_id),

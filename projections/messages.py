@@ -94,7 +94,9 @@ SELECT_ONE = (
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version
     WHERE msg.id = $2 AND msg.position >= """
     + SINCE
+    + " ORDER BY msg.sender_id IS NOT NULL LIMIT 1"  # what was posted under a system message's id is not found by it
 )
+SELECT_IS_SYSTEM = "SELECT EXISTS (SELECT FROM read.messages WHERE id = $1 AND sender_id IS NULL)"
 SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
 SELECT_SHOWINGS = """
     SELECT file_id, max(position) FROM read.messages
@@ -192,6 +194,11 @@ async def seen(
     require_standing(operation, None if row is None else row[0])
     assert row is not None, "a message that is not there is refused"
     return _view(row, html)
+
+
+async def is_system(db: Db, message_id: MessageId) -> bool:
+    """Return whether a system message has this id."""
+    return bool(await db.value(SELECT_IS_SYSTEM, message_id))
 
 
 async def with_files(db: Db, found: Sequence[MessageView]) -> list[MessageView]:

@@ -19,6 +19,7 @@ SELECT_ADDRESSES = """
     SELECT address FROM read.sessions WHERE user_id = $1 AND created_at > $2 AND address IS NOT NULL
     ORDER BY created_at DESC LIMIT $3
 """
+SELECT_CLOCK = "SELECT clock_timestamp()"
 SELECT_ENDED = "SELECT id FROM read.sessions WHERE ended_at > $1"
 
 SESSIONS = Table(
@@ -55,6 +56,12 @@ async def live(db: Db, user_id: UserId, now: datetime) -> list[SessionRow]:
 async def addresses(db: Db, user_id: UserId, since: datetime, *, sessions_max: int) -> list[str]:
     """Return from where a person's sessions of late come, the newest first; those that have ended too."""
     return await db.all(str, SELECT_ADDRESSES, user_id, since, sessions_max)
+
+
+async def clock(db: Db) -> datetime:
+    """Return what the clock says that gives events their times."""
+    said: datetime = await db.value(SELECT_CLOCK)
+    return said
 
 
 async def ended_since(db: Db, moment: datetime) -> set[SessionId]:

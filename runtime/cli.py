@@ -95,10 +95,18 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("action", choices=("list", "rotate", "retire", "master"))
     keys.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+    clock = add("clock", _clock, "Say what the clocks say that times are taken from, or accept the database's.")
+    clock.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
     _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
+    _talk(add)
+    add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
+    return top
+
+
+def _talk(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
     saying = add("say", _say, "Post a message as a member of a room; prints its position.")
     saying.add_argument("room", metavar="ROOM", help="its id, or its name")
     saying.add_argument("text", metavar="TEXT", help="what to say")
@@ -113,8 +121,6 @@ def parser() -> argparse.ArgumentParser:
         talking.add_argument(
             "--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT"
         )
-    add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
-    return top
 
 
 def spare_the_collector() -> None:
@@ -213,6 +219,12 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
         case "retire":
             return await retire(settings, asked.kid)
     return await every(settings)
+
+
+async def _clock(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.clocks import accept, show
+
+    return await (accept(settings) if asked.action == "accept" else show(settings))
 
 
 async def _explain(settings: Settings, asked: argparse.Namespace) -> int:

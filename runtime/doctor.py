@@ -10,8 +10,10 @@ from tempfile import NamedTemporaryFile
 
 from adapters.certificates import ends, fault
 from adapters.clock import now
+from adapters.clock_watch import ClockWatch
 from adapters.database import Database
 from adapters.lanes import Lanes
+from adapters.master_check import require_right
 from adapters.sandbox import Sandbox
 from adapters.scanner import open_scanner
 from adapters.vault import load_master
@@ -31,6 +33,7 @@ from runtime.wiring import database_url, opened_blobs, redis_url
 SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 SELECT_HEAD = "SELECT record FROM record.head"
 SELECT_POSITION = "SELECT position FROM record.head"
+SELECT_CLOCK = "SELECT clock_timestamp(), recorded_at FROM record.head"
 SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
 POSTGRES_MIN = 150_000
 FREE_BYTES_MIN = 1024**3
@@ -75,8 +78,13 @@ async def _disk(settings: Settings) -> str:
 
 
 async def _master_key(settings: Settings) -> str:
-    load_master(settings.master_key, create=False)
-    return f"{settings.master_key}; keep a copy elsewhere, without it the record cannot be read"
+    master = load_master(settings.master_key, create=False)
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        await require_right(db, master, settings.master_key, keep=False)
+    finally:
+        await db.close()
+    return f"{settings.master_key}, that of this record; keep a copy elsewhere, without it the record cannot be read"
 
 
 async def _modes(settings: Settings) -> str:
@@ -131,6 +139,28 @@ async def _interpreter(settings: Settings) -> str:
     if old := outdated(sys.version_info):
         return f"WARNING: Python {running}: {old}"
     return f"Python {running}"
+
+
+async def _clock(settings: Settings) -> str:
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        [(clock, recorded)] = await db.all(lambda *row: row, SELECT_CLOCK)
+    finally:
+        await db.close()
+    watch = ClockWatch(settings.clock_ahead_seconds)
+    watch.judge(clock, recorded)
+    ahead, stuck = watch.ahead(clock), recorded - clock
+    if stuck > watch.ahead_max:
+        raise RuntimeError(
+            f"the record's last time is {_seconds(stuck)} ahead of Postgres' clock: times stand still until then"
+        )
+    if abs(ahead) > watch.ahead_max:
+        raise RuntimeError(f"Postgres' clock is {_seconds(ahead)} ahead of this machine's: set both by NTP")
+    return f"Postgres' clock is {_seconds(ahead)} ahead of this machine's"
+
+
+def _seconds(time: timedelta) -> str:
+    return f"{time.total_seconds():,.0f} s"
 
 
 async def _redis(settings: Settings) -> str:
@@ -242,6 +272,7 @@ CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "postgres": _postgres,
     "log-in": _login,
     "python": _interpreter,
+    "clock": _clock,
     "redis": _redis,
     "projections": _projections,
     "files": _files,

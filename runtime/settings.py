@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec.structs import replace
 
+from domain.limits import CLOCK_AHEAD_SECONDS_MAX
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 from runtime.roles import LOGINS
 
@@ -145,6 +146,12 @@ class Settings:
         16, "How many Redis streams the rooms are spread over; alike for all processes.", low=1, high=1024
     )
     pool_size: int = setting(10, "Connections to Postgres of one process, at most.", low=2, high=500)
+    clock_ahead_seconds: int = setting(
+        CLOCK_AHEAD_SECONDS_MAX,
+        "How far ahead Postgres' clock may leap until nothing is recorded any more, in seconds (hansard clock).",
+        low=60,
+        high=10 * 365 * 24 * 3600,
+    )
     password_chars_min: int = setting(8, "The fewest characters of a password.", low=8, high=64)
     argon2_memory_kib: int = setting(19456, "Memory of one password hash (argon2id), KiB.", low=8192, high=4194304)
     argon2_time: int = setting(2, "Passes of one password hash.", low=1, high=100)

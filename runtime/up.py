@@ -17,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from adapters.database import Database
+from adapters.master_check import require_right
 from adapters.vault import load_master
 from gateway.server import listen
 from runtime.embedded import Embedded, Servers, tied_to_parent
@@ -64,10 +65,11 @@ async def _prepare(settings: Settings, servers: Servers) -> None:
     """Bring the embedded database to this version, make its log-ins, and the master key of a record that is empty."""
     await create_database(servers.database_url)
     await migrate(servers.database_url, say=say, logins=servers.logins())
-    if settings.master_key.exists():
-        return
     db = await Database.open(servers.login_url("operator"), size=1)
     try:
+        if settings.master_key.exists():
+            await require_right(db, load_master(settings.master_key, create=False), settings.master_key, keep=True)
+            return
         if position := await db.value(SELECT_POSITION):
             raise MasterKeyLost(
                 f"The record holds {position:,} events, and there is no master key at {settings.master_key}: without it "

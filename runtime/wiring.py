@@ -18,11 +18,13 @@ import structlog
 from adapters.audit import AuditReader
 from adapters.blobs import open_blobs
 from adapters.clock import now
+from adapters.clock_watch import ClockWatch
 from adapters.database import Database
 from adapters.holds import Holds
 from adapters.lanes import Lanes
 from adapters.limits import RedisLimits
 from adapters.mail import open_mail
+from adapters.master_check import require_right
 from adapters.passwords import Argon2Passwords
 from adapters.record import PostgresRecord
 from adapters.roster import Roster
@@ -32,7 +34,7 @@ from adapters.snapshots import PostgresSnapshots
 from adapters.tasks import RedisTasks
 from adapters.tickets import SignedTickets
 from adapters.tokens import EdDsaTokens
-from adapters.vault import Vault, load_master
+from adapters.vault import MasterKeyWrong, Vault, load_master
 from commands import HANDLERS
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
 from commands.desk import Desk
@@ -79,6 +81,7 @@ log = structlog.get_logger()
 OPERATOR = Caller(agent="hansard command line")
 REBUILD_STATEMENT_SECONDS = 600.0
 LINGER_SECONDS = 0.05
+ANY_SECONDS = 100 * 365 * 24 * 3600
 
 
 class NotRunning(Exception):
@@ -99,6 +102,7 @@ class Ground:
     record: PostgresRecord
     record_id: RecordId
     desk: Desk
+    clock: ClockWatch
 
 
 def database_url(settings: Settings, kind: str = "operator") -> str:
@@ -128,9 +132,10 @@ def redis_url(settings: Settings) -> str:
 
 @asynccontextmanager
 async def ground(
-    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None
+    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
 ) -> AsyncIterator[Ground]:
-    """Open what every process needs, with the log-in of its kind; closed again in the reverse order."""
+    """Open what every process needs, with the log-in of its kind; closed again in the reverse order. `any_clock`: of an
+    operator who was asked."""
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
         db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)
@@ -138,15 +143,17 @@ async def ground(
         guard(settings)
         await guard_login(settings, db, kind)
         vault = Vault(db, load_master(settings.master_key, create=False))
-        record = PostgresRecord(db, vault, now=now, chance=os.urandom)
+        clock = ClockWatch(ANY_SECONDS if any_clock else settings.clock_ahead_seconds)
+        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock)
         try:
             head = await record.head()
-        except RecordUnavailable:
+            await require_right(db, vault.master, settings.master_key, keep=kind != "projector")
+        except (RecordUnavailable, MasterKeyWrong):
             raise
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
         desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
-        yield Ground(settings, db, vault, record, head.record, desk)
+        yield Ground(settings, db, vault, record, head.record, desk, clock)
 
 
 def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
@@ -194,50 +201,10 @@ async def run_gateway(settings: Settings) -> int:
     stop = _stop_signal()
     listener = listen(settings.host, settings.port)
     async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
-        lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
-        stack.push_async_callback(lanes.close)
-        tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
-        passwords = stack.enter_context(
-            Argon2Passwords(
-                memory_kib=settings.argon2_memory_kib,
-                time_cost=settings.argon2_time,
-                parallelism=settings.argon2_parallelism,
-            )
-        )
-        limits = RedisLimits.open(redis_url(settings), base.record_id, base.vault.master.secret_of(b"hansard limits"))
-        stack.push_async_callback(limits.close)
-        sessions = Sessions(base.db, tokens, now)
-        reads = Reads(base.db)
-        roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
-        stack.push_async_callback(roster.close)
-        seats = Seats(roster, settings.seats)
-        hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
-        house = House(
-            terms=_terms(settings),
-            record_id=base.record_id,
-            record=base.record,
-            db=base.db,
-            desk=base.desk,
-            reads=reads,
-            sessions=sessions,
-            tokens=tokens,
-            tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
-            passwords=passwords,
-            limits=limits,
-            audit=AuditReader(base.db, base.vault),
-            lanes=lanes,
-            hub=hub,
-            seats=seats,
-            blobs=await opened_blobs(settings, stack),
-            holds=Holds(base.db),
-            tasks=opened_tasks(base, stack),
-            now=now,
-            post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
-            refusals=Refusals(base.desk),
-        )
+        house = await _house(settings, base, stack)
         writer = asyncio.create_task(base.record.run(), name="writer")
         postponed = asyncio.create_task(base.desk.run(), name="postponed commands")
-        following = asyncio.create_task(hub.run(), name="hub")
+        following = asyncio.create_task(house.hub.run(), name="hub")
         posting = asyncio.create_task(house.post.run(), name="post")
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
         watching = _watching(base)
@@ -245,8 +212,55 @@ async def run_gateway(settings: Settings) -> int:
         async with background(watching, counting, posting, following, postponed, writer):
             log.info("listening", address=listens_on(settings))
             bounds, trusts = _bounds(settings), house.terms.proxies.trusts
-            await serve(create_app(house), listener, stop, drain=hub.drain, tls=tls, bounds=bounds, trusts=trusts)
+            await serve(create_app(house), listener, stop, drain=house.hub.drain, tls=tls, bounds=bounds, trusts=trusts)
     return 1 if failed else 0
+
+
+async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> House:
+    """Make what the routes of a gateway stand on, for as long as the stack is."""
+    lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
+    stack.push_async_callback(lanes.close)
+    tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
+    passwords = stack.enter_context(
+        Argon2Passwords(
+            memory_kib=settings.argon2_memory_kib,
+            time_cost=settings.argon2_time,
+            parallelism=settings.argon2_parallelism,
+        )
+    )
+    limits = RedisLimits.open(redis_url(settings), base.record_id, base.vault.master.secret_of(b"hansard limits"))
+    stack.push_async_callback(limits.close)
+    sessions = Sessions(base.db, tokens, now)
+    reads = Reads(base.db)
+    roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
+    stack.push_async_callback(roster.close)
+    seats = Seats(roster, settings.seats)
+    hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
+    return House(
+        terms=_terms(settings),
+        record_id=base.record_id,
+        record=base.record,
+        db=base.db,
+        desk=base.desk,
+        reads=reads,
+        sessions=sessions,
+        tokens=tokens,
+        tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
+        passwords=passwords,
+        limits=limits,
+        audit=AuditReader(base.db, base.vault),
+        lanes=lanes,
+        hub=hub,
+        seats=seats,
+        blobs=await opened_blobs(settings, stack),
+        holds=Holds(base.db),
+        tasks=opened_tasks(base, stack),
+        now=now,
+        clock=base.clock,
+        post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+        refusals=Refusals(base.desk),
+        receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
+    )
 
 
 async def run_projector(settings: Settings) -> int:
@@ -304,9 +318,11 @@ async def list_tasks(settings: Settings) -> int:
     async with ground(settings) as base, AsyncExitStack() as stack:
         queued = await opened_tasks(base, stack).listed()
         for task in queued:
-            waits = f"since {task.envelope.added_at:%Y-%m-%d %H:%M:%S} UTC"
             said = f"{task.state} {task.detail}".strip()
-            print(f"{task.envelope.name}: {said} (try {task.envelope.attempt}, {waits})")
+            since = (
+                "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
+            )
+            print(f"{task.name}: {said}{since}")
         failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
         for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
@@ -317,7 +333,7 @@ async def list_tasks(settings: Settings) -> int:
 
 async def retry_task(settings: Settings, file_id: UUID) -> int:
     """Have one file that was given up tried again, and what waits for its next try be tried now."""
-    async with _operator(settings) as base, AsyncExitStack() as stack:
+    async with operator(settings) as base, AsyncExitStack() as stack:
         outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
         file = outcome.folded(FILE, file_id).state
         tasks = opened_tasks(base, stack)
@@ -351,7 +367,7 @@ async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_onl
 
 async def grant(settings: Settings, email: str, role: str) -> int:
     """Give an account a role."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         outcome = await base.desk.do(GrantRole(user_id, _role(role)), OPERATOR)
     print(f"{email} is {role}." if outcome.facts else f"{email} was {role} already.")
@@ -360,7 +376,7 @@ async def grant(settings: Settings, email: str, role: str) -> int:
 
 async def revoke(settings: Settings, email: str, role: str) -> int:
     """Take a role from an account."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         outcome = await base.desk.do(RevokeRole(user_id, _role(role)), OPERATOR)
     print(f"{email} is {role} no more." if outcome.facts else f"{email} was not {role}.")
@@ -369,7 +385,7 @@ async def revoke(settings: Settings, email: str, role: str) -> int:
 
 async def set_active(settings: Settings, email: str, *, active: bool) -> int:
     """Deactivate an account, or activate it again."""
-    async with _operator(settings) as base:
+    async with operator(settings) as base:
         user_id = await _account(base, email)
         command = Activate(user_id) if active else Deactivate(user_id)
         outcome = await base.desk.do(command, OPERATOR)
@@ -379,9 +395,9 @@ async def set_active(settings: Settings, email: str, *, active: bool) -> int:
 
 
 @asynccontextmanager
-async def _operator(settings: Settings) -> AsyncIterator[Ground]:
+async def operator(settings: Settings, *, any_clock: bool = False) -> AsyncIterator[Ground]:
     """The ground with a writer, for one command of the command line."""
-    async with ground(settings) as base, background(asyncio.create_task(base.record.run())):
+    async with ground(settings, any_clock=any_clock) as base, background(asyncio.create_task(base.record.run())):
         yield base
 
 

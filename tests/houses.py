@@ -289,6 +289,7 @@ async def gateway(
             now=now,
             post=Post(mails or NoMails()),
             refusals=Refusals(desk),
+            receipts_secret=MASTER.secret_of(b"hansard receipts"),
         )
         port = free_port()
         stop = asyncio.Event()

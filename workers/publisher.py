@@ -31,7 +31,8 @@ from projections.tables import Group
 log = structlog.get_logger()
 
 ROOMS_REMEMBERED_MAX = 100_000
-UNTOLD_EVENTS_MAX = 20_000
+UNTOLD_BYTES_MAX = 32 * 1024**2  # about
+EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 
 
 class Publisher:
@@ -43,6 +44,7 @@ class Publisher:
         self._lanes = lanes
         self._group = group
         self._untold: deque[Sequence[Recorded[Event]]] = deque()
+        self._untold_bytes = 0
         self._wake = asyncio.Event()
         self._place = 0  # everything up to it was told, but for lanes that are behind
         self._is_lost = True  # the place is to be found anew
@@ -57,8 +59,9 @@ class Publisher:
     def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
         """Take a committed batch; more than is worth keeping is read again later."""
         self._untold.append(facts)
-        if sum(map(len, self._untold)) > UNTOLD_EVENTS_MAX:
-            self._untold.clear()
+        self._untold_bytes += bytes_of(facts)
+        if self._untold_bytes > UNTOLD_BYTES_MAX:
+            self._forget_untold()
             self._is_lost = True
         self._wake.set()
 
@@ -70,7 +73,9 @@ class Publisher:
                 if self._is_lost:
                     await self._find_place()
                 else:
-                    await self._tell(self._untold.popleft())
+                    facts = self._untold.popleft()
+                    self._untold_bytes -= bytes_of(facts)
+                    await self._tell(facts)
             if self._behind:
                 await self._mend()
         except BaseException:
@@ -96,11 +101,16 @@ class Publisher:
                 await asyncio.sleep(POLL_SECONDS)
                 self._wake.set()
 
+    def _forget_untold(self) -> None:
+        self._untold.clear()
+        self._untold_bytes = 0
+
     async def _find_place(self) -> None:
         """Go on where Redis says, up to the checkpoint. What is handed over from now on is found or told again."""
         self._is_lost = False
-        for kept in (self._untold, self._heard, self._behind):
-            kept.clear()
+        self._forget_untold()
+        self._heard.clear()
+        self._behind.clear()
         checkpoint = await checkpoints.position(self._db, self._group.name)
         told = await self._lanes.told()
         if told is not None and told > checkpoint:
@@ -213,3 +223,8 @@ class Publisher:
 
     def _lane(self, entry: Entry) -> int:
         return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
+
+
+def bytes_of(facts: Sequence[Recorded[Event]]) -> int:
+    """Return about how much memory events take: their texts, and a fixed sum for each."""
+    return sum(EVENT_BYTES + len(getattr(fact.event, "content", "")) for fact in facts)

@@ -1,6 +1,6 @@
 """The crew: takes tasks from the queue, so many of each kind at once, and has the saga do them, in the end always.
 
-A hand holds its task by heartbeats. What fails is tried again later, ever later and with jitter, and after the last try
+A hand holds its task by heartbeats, and records nothing of one that it does not hold any more. What fails is tried again later, ever later and with jitter, and after the last try
 its file ends as given up: a dead letter is an event. The dispatcher finds in the read tables every file that has not
 ended, and queues what is due: so nothing is lost when Redis forgets, and nothing depends on who was told what.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from adapters.clock import lapsed
 from adapters.sandbox import ChildDied
 from adapters.tasks import RedisTasks, Taken
 from domain.file import Reason
@@ -28,7 +29,7 @@ from domain.refusals import Busy, Refused
 from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING
-from workers.files import Saga
+from workers.files import ClaimLost, Saga
 
 log = structlog.get_logger()
 
@@ -60,17 +61,28 @@ class Hand:
         self._backoff_seconds = backoff_seconds
         self._beat_seconds = beat_seconds
         self._poll_seconds = poll_seconds
+        self._held_at = 0.0
 
     async def step(self) -> bool:
         """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
+        self._held_at = lapsed()
+        try:
+            await self._do(taken)
+        except ClaimLost:
+            log.warning("a task was taken over by somebody else", task=taken.envelope.name)
+        return True
+
+    async def _do(self, taken: Taken) -> None:
         if taken.tries > self._tries_max:  # its workers died with it, again and again
             await self._give_up(taken, "its workers ended")
-            return True
+            return
         try:
             following = await self._holding(taken)
+        except ClaimLost:
+            raise
         except PASSING as error:
             await self._failed(taken, error)
         except Exception as error:
@@ -78,7 +90,6 @@ class Hand:
             await self._failed(taken, error)
         else:
             await self._done(taken, following)
-        return True
 
     async def run(self) -> None:
         while True:
@@ -90,28 +101,29 @@ class Hand:
 
     async def _holding(self, taken: Taken) -> Task | None:
         """Do a task while saying that it is being done; given up where somebody else took it meanwhile."""
-        work = asyncio.ensure_future(self._saga.do(taken.envelope.task))
+        work = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
         try:
             while True:
                 await asyncio.wait([work], timeout=self._beat_seconds)
                 if work.done():
                     return work.result()
                 if not await self._beat(taken):
-                    raise TasksUnavailable("somebody else took this task")
+                    raise ClaimLost
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
     async def _beat(self, taken: Taken) -> bool:
-        """Whether the task is still held; a queue that is away says nothing against it: a step may run twice."""
+        """Whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
         try:
-            return await self._tasks.beat(taken)
+            is_held = await self._tasks.beat(taken)
         except TasksUnavailable:
-            return True
+            return lapsed() - self._held_at < self._tasks.claim_seconds
+        self._held_at = lapsed()
+        return is_held
 
     async def _done(self, taken: Taken, following: Task | None) -> None:
-        await self._tasks.done(taken)
-        if following is not None:
+        if await self._tasks.done(taken) and following is not None:
             await self._tasks.add(following)
 
     async def _failed(self, taken: Taken, error: Exception) -> None:
@@ -133,7 +145,7 @@ class Hand:
     async def _end(self, taken: Taken, reason: Reason) -> None:
         """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
         try:
-            await self._saga.fail(taken.envelope.task.file_id, reason)
+            await self._saga.fail(taken.envelope.task.file_id, reason, lambda: self._beat(taken))
         except Refused as refusal:
             log.error("a file cannot be ended", task=taken.envelope.name, reason=refusal.detail)
         await self._tasks.done(taken)

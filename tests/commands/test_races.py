@@ -12,6 +12,7 @@ from adapters.record import PostgresRecord
 from commands import HANDLERS
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
 from commands.desk import Desk
+from commands.file import NoteScan, ReceiveFile
 from commands.membership import PutMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
@@ -19,7 +20,8 @@ from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT
 from domain.facts import Caller
-from domain.ids import MessageId, SessionId, UserId
+from domain.file import FILE
+from domain.ids import FileId, MessageId, SessionId, UserId
 from domain.limits import DECIDE_TRIES_MAX
 from domain.message import MESSAGE, MessagePosted
 from domain.ports import Append, Conflicted, Receipt, RecordUnavailable
@@ -301,3 +303,22 @@ async def test_marks_that_wait_are_written_when_the_process_ends(database_url: s
         assert ada.user_id
         reading = (await desk.see(READING, room_id, ada.user_id)).state
         assert reading is not None and reading.position == positions[-1]
+
+
+async def test_one_file_is_shown_in_many_rooms_at_once(database_url: str) -> None:
+    """Through two gateways: each post writes to the one stream of the file, and every one of them is accepted."""
+    async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
+        ada, file_id = await person(one), FileId(uuid4())
+        await one.do(ReceiveFile(file_id, "plan.txt", "text/plain", 100, "ab" * 32), ada)
+        await one.do(NoteScan(file_id, "basic"), ada)
+        room_ids = [await room_of(one, ada) for _ in range(32)]
+        outcomes = await asyncio.gather(
+            *(
+                desk.do(PostMessage(room_id, MessageId(uuid4()), "", "file", file_id), ada)
+                for i, room_id in enumerate(room_ids)
+                for desk in ((one, two)[i % 2],)
+            )
+        )
+        assert len({outcome.position for outcome in outcomes}) == 32
+        state = (await one.see(FILE, file_id)).state
+        assert state is not None and not [*one._turns._lines], "who has had a turn leaves no line behind"

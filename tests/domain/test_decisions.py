@@ -121,6 +121,12 @@ class TestSession:
         again = self.refresh(self.opened, refreshed, spent, token="first", at=DAY + timedelta(minutes=3))
         assert again == ended, "the next one was spent as well"
 
+    def test_the_same_answer_is_not_given_for_as_long_as_a_clock_was_ahead(self) -> None:
+        refreshed = SessionRefreshed(self.opened.session_id, ADA, "next")
+        ended = (SessionEnded(self.opened.session_id, ADA, "reuse"),)
+        assert self.refresh(self.opened, refreshed, token="first", at=DAY - timedelta(days=8)) == ended
+        assert self.refresh(self.opened, refreshed, token="first", at=DAY + timedelta(minutes=1, seconds=55)) == ()
+
     def test_an_unknown_or_old_session_is_refused(self) -> None:
         with pytest.raises(BadRefreshToken):
             self.refresh(token="first")

@@ -238,7 +238,7 @@ async def delayed(works: Works, who: Person, file_id: str) -> None:
     """Wait until this file's work was tried and put back; it is neither lost nor over."""
 
     async def put_back() -> bool:
-        return any(task.envelope.attempt > 1 for task in await works.tasks.listed())
+        return any((task.attempt or 0) > 1 for task in await works.tasks.listed())
 
     await until(put_back)
     assert (await who.ask("GET", f"/files/{file_id}/status", 200))["status"] in ("pending", "processing")

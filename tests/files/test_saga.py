@@ -1,15 +1,17 @@
 """The saga from upload to variants: what is made, what is told, and what becomes of what is harmful or broken."""
 
+import asyncio
 import io
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+import structlog
 from PIL import Image
 from websockets.asyncio.client import connect
 
@@ -24,7 +26,7 @@ from tests.conftest import Servers, fresh_database
 from tests.files import pictures
 from tests.files.houses import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
-from tests.houses import Person, deployment, running, until
+from tests.houses import Person, deployment, logged, running, until
 from tests.lines import line
 from workers.tasks import crew
 
@@ -205,7 +207,11 @@ async def test_a_queue_that_forgets_everything_is_rebuilt_from_the_record(databa
         async with working(works):
             for file_id in ids:
                 assert (await ended(ada, file_id))["status"] == "completed"
-        assert await works.tasks.listed() == []
+
+            async def idle() -> bool:
+                return await works.tasks.listed() == []
+
+            await until(idle)  # a file has ended a moment before its task has
 
 
 class Moody:
@@ -268,7 +274,7 @@ async def test_tries_are_spread_and_grow(database_url: str, redis_url: str) -> N
         while not await hand.step():
             pass
         [listed] = await works.tasks.listed()
-        assert (listed.state, listed.envelope.attempt) == ("later", 2)
+        assert (listed.state, listed.attempt) == ("later", 2)
         assert not await hand.step(), "it waits for its time"
         assert await works.tasks.hurry() == 1
         assert await hand.step()
@@ -322,6 +328,85 @@ async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_n
         assert await second.tasks.listed() == []
 
 
+async def test_a_task_of_a_newer_version_waits_and_stops_nobody(database_url: str, redis_url: str) -> None:
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url) as works,
+    ):
+        tasks, ada = works.tasks, await house.person()
+        unknown = {
+            "task": {"type": "TranscribeFile", "file_id": str(uuid4()), "user_id": ada.id},
+            "attempt": 1, "added_at": "2026-11-24T12:00:00Z",
+        }  # fmt: skip
+        for entry in (json.dumps(unknown), "no JSON", b"\xff\x00"):
+            await tasks._redis.xadd(tasks._stream("scan"), {"task": entry})
+        async with working(works):
+            file_id = (await ada.upload(b"some text"))["id"]
+            assert (await ended(ada, file_id))["status"] == "completed"
+
+            async def waits() -> bool:
+                listed = await tasks.listed()
+                return len(listed) == 3 and {task.state for task in listed} == {"later"}
+
+            await until(waits)
+        assert await tasks.hurry() == 3
+        kept = [fields[b"task"] for _, fields in await tasks._redis.xrange(tasks._stream("scan"))]
+        assert json.dumps(unknown).encode() in kept, "a worker that knows it finds it as it was"
+        assert ["TranscribeFile" in task.name for task in await tasks.listed()].count(True) == 1
+
+
+class Slow(Moody):
+    """A scanner that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away, self.asking, self.go = False, asyncio.Event(), asyncio.Event()
+
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Any:
+        self.asking.set()
+        await self.go.wait()
+        return await super().scan(pieces)
+
+
+@pytest.mark.parametrize("at_last", ["answers", "fails"])
+@pytest.mark.parametrize("same_worker", [True, False])
+async def test_who_lost_a_task_records_nothing_of_it(
+    database_url: str, redis_url: str, at_last: str, same_worker: bool
+) -> None:
+    """Whether its step answers at last or fails for the last time: the task is somebody else's, who may be a neighbour."""
+    scanner = Slow()
+    async with (
+        deployment(database_url, redis_url) as house,
+        worker(house, database_url, redis_url, scanner=scanner, claim_seconds=0.3) as first,
+        worker(house, database_url, redis_url, claim_seconds=0.3) as second,
+    ):
+        ada = await house.person()
+        file_id = (await ada.upload(b"some text"))["id"]
+        hand = first.hand("scan", beat_seconds=3600, tries_max=1)  # it is stuck: no beat in time
+        async with running(hand.run()):
+            await scanner.asking.wait()
+            heir, over = (first if same_worker else second).tasks, None
+
+            async def taken_over() -> bool:
+                nonlocal over
+                over = await heir.take("scan")
+                return over is not None
+
+            await until(taken_over)
+            assert over is not None
+            scanner.away = at_last == "fails"
+            with logged(structlog.processors.JSONRenderer()) as said:
+                scanner.go.set()
+                await until(lambda: _said(said, "taken over"))
+        facts = (await house.house.record.streams([FILE.id(UUID(file_id))]))[FILE.id(UUID(file_id))]
+        assert len(facts) == 1, "it was received, and nothing else"
+        assert await heir.beat(over) and len(await heir.listed()) == 1
+
+
+async def _said(said: io.StringIO, what: str) -> bool:
+    return what in said.getvalue()
+
+
 async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing(database_url: str, redis_url: str) -> None:
     async with deployment(database_url, redis_url) as house:
 
@@ -369,7 +454,7 @@ async def test_of_each_kind_so_many_are_done_at_once_and_none_holds_up_another(
             self.most: Counter[str] = Counter()
             self.done = 0
 
-        async def do(self, task: Any) -> None:
+        async def do(self, task: Any, held: Any) -> None:
             kind = KIND_OF[type(task)]
             self.now[kind] += 1
             self.most[kind] = max(self.most[kind], self.now[kind])

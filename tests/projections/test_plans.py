@@ -12,7 +12,7 @@ import pytest
 
 from domain.limits import UNREAD_COUNTED_MAX
 from domain.rights import file_relations, standings
-from projections import files, messages, rooms
+from projections import files, messages, rooms, users
 from tests.houses import PLAN_MODES, rows_met
 
 LOUD_MESSAGES = 60_000
@@ -29,6 +29,10 @@ MEMBERS = """
 MESSAGES = """
     INSERT INTO read.messages SELECT ($1::uuid[])[1 + n % $2], n, gen_random_uuid(), $3, 'text', 'words', NULL, NULL, false,
         now(), now(), 1, false, NULL, NULL FROM generate_series(2, $4::int) n
+"""
+PEOPLE = """
+    INSERT INTO read.users SELECT gen_random_uuid(), n || '@x.y', '', n, n, NULL, n % 10000 > 0, true, now(), now(), 1
+    FROM generate_series(1, $1::int) n
 """
 FILE = """
     INSERT INTO read.files
@@ -88,3 +92,12 @@ async def test_who_may_download_a_file_is_found_without_messages_that_show_other
     for mode in PLAN_MODES:
         assert await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, shown_nowhere, *sees) == 0
         assert 0 < await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, reposted, *sees) < LIMIT
+
+
+async def test_who_is_deactivated_is_found_without_a_look_at_the_others(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    await db.execute(PEOPLE, 20_000)
+    await db.execute("ANALYZE read.users")
+    for mode in PLAN_MODES:
+        assert await rows_met(db, mode, "users", users.SELECT_INACTIVE) == 2
+    await db.close()

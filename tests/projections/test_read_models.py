@@ -21,15 +21,17 @@ from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.facts import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
+from domain.limits import MESSAGE_CHARS_MAX
 from domain.ports import RecordUnavailable
 from domain.refusals import Refused
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.doctor import doctor
 from runtime.settings import read
+from tests.commands.test_desk import person, room_of
 from tests.houses import ledger, running
 from workers.projector import Follower
-from workers.publisher import Publisher
+from workers.publisher import UNTOLD_BYTES_MAX, Publisher, bytes_of
 from workers.rebuild import Rebuild
 
 SELECT_HTML = "SELECT position, version, html FROM read.message_html"
@@ -393,3 +395,23 @@ async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(databas
         while await follower.step() != 0:
             pass
         assert set(await db.all(UserId, "SELECT id FROM read.users")) == {*people, last}
+
+
+async def test_what_waits_to_be_told_is_bounded_in_bytes(database_url: str, redis_url: str) -> None:
+    """Few events of long texts are as much as many of short ones; past the bound they are read again when they are told."""
+    async with ledger(database_url) as (db, record, desk):
+        ada = await person(desk)
+        room_id = await room_of(desk, ada)
+        for _ in range(10):
+            await desk.do(PostMessage(room_id, MessageId(uuid4()), "x" * MESSAGE_CHARS_MAX), ada)
+        facts = await record.after((await record.head()).position - 10, limit=10)
+        lanes = Lanes.open(redis_url, (await record.head()).record, 16)
+        publisher = Publisher(record, db, lanes, LIVE)
+        batches = UNTOLD_BYTES_MAX // bytes_of(facts)
+        assert bytes_of(facts) > 10 * MESSAGE_CHARS_MAX and batches * 10 < 20_000
+        for _ in range(batches):
+            publisher.hand_over(facts)
+        assert len(publisher._untold) == batches
+        publisher.hand_over(facts)
+        assert not publisher._untold
+        await lanes.close()

@@ -34,6 +34,7 @@ MATRIX = """
     record.receipts             r           -           -           r
     record.snapshots            raw         -           raw         raw
     vault.data_keys             ra          r           ra          ra
+    vault.master_check          ra          r           ra          ra
     vault.signing_keys          ra          -           -           raw(retired_at)
 """
 FUNCTIONS = {

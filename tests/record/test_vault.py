@@ -14,18 +14,23 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from cryptography.exceptions import InvalidTag
+from msgspec.structs import replace
 
 from adapters.audit import AuditReader, Filter
 from adapters.codec import StoredRow, decode_all
 from adapters.vault import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
+from commands.account import GrantRole
+from commands.audit import NoteAuditRead
+from commands.membership import RemoveMember
 from commands.message import PostMessage
-from domain.facts import UnknownEvent, UnreadableEvent
+from domain.facts import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
 from domain.limits import DATA_KEYS_CACHED_MAX
 from domain.message import MessagePosted
 from domain.ports import KeysMissing
 from projections import LIVE
 from tests.commands.test_desk import person, room_of
+from tests.commands.test_folds import as_owner
 from tests.houses import MASTER, ledger
 from tests.record.test_record import post
 from workers.projector import Follower
@@ -34,6 +39,7 @@ from workers.rebuild import Rebuild
 SELECT_ROWS = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY position
 """
+SELECT_BYTES = "SELECT data, meta FROM record.events WHERE position = $1"
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "sealed.json").read_text())
 
 
@@ -229,6 +235,64 @@ async def test_what_was_sealed_by_the_first_version_still_opens(database_url: st
     name = KeyName(UUID(key["subject"]), RoomId(UUID(key["room_id"])), date.fromisoformat(key["day"]))
     assert name.id() == key["key_id"], "the same name finds the same key"
     assert MASTER.claim("email", "ada@example.com").hex() == GOLDEN["claim"]
+
+
+async def test_an_audit_read_of_before_is_still_read(database_url: str) -> None:
+    """Its filter and request id stand in plain, and its reason under the auditor's key."""
+    key, row = GOLDEN["audit_read"]["key"], GOLDEN["audit_read"]["row"]
+    superuser = await asyncpg.connect(database_url)
+    await superuser.execute(
+        "INSERT INTO vault.data_keys (key_id, subject, day, wrapped) VALUES ($1, $2, $3, $4)",
+        UUID(key["key_id"]), UUID(key["subject"]), date.fromisoformat(key["day"]), bytes.fromhex(key["wrapped"]),
+    )  # fmt: skip
+    await superuser.execute(
+        "INSERT INTO record.events VALUES (1, $1, 1, $2, $3, $4, NULL, now())",
+        UUID(row["stream"]), row["topic"], row["data"].encode(), row["meta"].encode(),
+    )  # fmt: skip
+    await superuser.close()
+    async with ledger(database_url) as (db, _, _):
+        entry = await AuditReader(db, Vault(db, MASTER)).entry(1)
+    assert entry is not None and not entry.erased
+    assert entry.data["filter"] == f"/api/v1/audit/events?subject={UUID(int=1)}"
+    assert (entry.correlation, entry.reason) == ("req-1", "why, of old")
+    assert (entry.address, entry.agent) == ("203.0.113.9", "agent/1")
+
+
+async def test_what_is_said_of_a_person_is_sealed_under_their_key_and_goes_with_it(database_url: str) -> None:
+    destroy = "UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1"
+    async with ledger(database_url) as (db, _, desk):
+        ada, auditor = await person(desk), await person(desk)
+        assert ada.user_id and auditor.user_id
+        await desk.do(GrantRole(auditor.user_id, "auditor"), Caller())
+        said = {"correlation": "request-17", "address": "203.0.113.9", "agent": "agent/2", "reason": "she is suspected"}
+        filter = f"/audit/events?subject={ada.user_id}"
+        outcome = await desk.do(NoteAuditRead(filter, ada.user_id), replace(auditor, **said))
+        [[data, meta]] = await db.all(lambda *row: row, SELECT_BYTES, outcome.position)
+        for text in (*said.values(), filter):
+            assert text.encode() not in data + meta
+        for erased, expected in (
+            (None, (said, filter)),
+            (auditor.user_id, ({**dict.fromkeys(said), "reason": said["reason"]}, filter)),
+            (ada.user_id, (dict.fromkeys(said), "")),
+        ):
+            await as_owner(database_url, (destroy, erased or uuid4()))
+            entry = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
+            assert entry is not None
+            assert ({name: getattr(entry, name) for name in said}, entry.data["filter"]) == expected
+        assert (entry.actor, entry.data["person"], entry.erased) == (auditor.user_id, str(ada.user_id), True)
+
+
+async def test_why_somebody_was_removed_is_sealed_under_their_key(database_url: str) -> None:
+    async with ledger(database_url) as (db, _, desk):
+        ada, ben = await person(desk), await person(desk)
+        assert ada.user_id and ben.user_id
+        room_id = await room_of(desk, ada, ben)
+        outcome = await desk.do(RemoveMember(room_id, ben.user_id), replace(ada, reason="he was rude"))
+        before = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
+        await as_owner(database_url, ("UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1", ben.user_id))
+        after = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
+        assert before is not None and after is not None
+        assert (before.reason, after.reason) == ("he was rude", None)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from adapters.clock import lapsed
@@ -120,6 +121,8 @@ class MemoryTables:
                 return [
                     (file_id, max(at for each, at in shown if each == file_id)) for file_id in {f for f, _ in shown}
                 ]
+            case sessions.SELECT_CLOCK:
+                return [(datetime.max.replace(tzinfo=UTC),)]  # no other clock than the gateway's own
             case sessions.SELECT_ENDED:
                 found = self.rows["read.sessions"]
                 return [(key[0],) for key, row in found.items() if row["ended_at"] and row["ended_at"] > args[0]]

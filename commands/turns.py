@@ -1,0 +1,33 @@
+"""Turns: commands that met each other on a stream go one after the other, so that each of them is done.
+
+Nobody waits who has met nobody. Within a process there is a line for each stream; between processes whoever meets again
+waits a moment, ever longer and by chance, so that they do not meet for ever.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from weakref import WeakValueDictionary
+
+from domain.ids import StreamId
+from domain.limits import CONTENDED_SECONDS, CONTENDED_SECONDS_MAX
+from domain.ports import Chance
+
+
+class Turns:
+    """The lines of one process; a line is there for as long as somebody stands in it."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._lines: WeakValueDictionary[StreamId, asyncio.Lock] = WeakValueDictionary()
+
+    async def wait(self, stack: AsyncExitStack, streams: Iterable[StreamId], *, met: int) -> None:
+        """After the first meeting (`met` 1) stand in the lines of these streams, until the stack is left; after each
+        further one wait a moment."""
+        if met == 1:
+            for stream_id in sorted(streams):  # in one order: nobody waits for who waits for them
+                line = self._lines.setdefault(stream_id, asyncio.Lock())
+                await stack.enter_async_context(line)
+        else:
+            share = int.from_bytes(self._chance(2), "big") / 2**16
+            await asyncio.sleep(share * min(CONTENDED_SECONDS * 2.0**met, CONTENDED_SECONDS_MAX))
