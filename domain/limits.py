@@ -86,6 +86,10 @@ DATA_KEYS_CACHED_MAX = 50_000
 RECEIPT_HOURS = 24
 RECEIPTS_FORGOTTEN_MAX = 10_000
 READ_MARK_SECONDS = 5
+READ_MARKS_KEPT_SECONDS = 30  # beside the record: until the read tables have the mark, even where they lag
+READ_MARKS_OF_USER_MAX = 1_000  # so kept, by room; and of how many people in one process
+READ_MARKS_USERS_MAX = 10_000
+READ_MARKS_AWAY_SECONDS = 1.0
 POSTPONED_MAX = 100_000
 POSTPONED_LAST_SECONDS = 5.0
 

@@ -13,6 +13,7 @@ from gateway.address import Proxies
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -46,6 +47,7 @@ class House:
     db: Db
     desk: Desk
     reads: Reads
+    marks: ReadMarks
     sessions: Sessions
     tokens: Tokens
     tickets: Tickets

@@ -91,7 +91,10 @@ async def list_rooms(
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""
     before = None if cursor is None else place_at(cursor, house.record_id)
-    found = await rooms.page(house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit)
+    marks = await house.marks.of(me(caller))
+    found = await rooms.page(
+        house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
+    )
     following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page([room for room, _ in found], following))
 
@@ -109,7 +112,7 @@ async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: R
 @get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
-    room = await rooms.seen(house.db, me(caller), RoomId(room_id))
+    room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
@@ -124,7 +127,7 @@ async def change_room(
     assert now.state is not None and now.at is not None, "a changed room exists"
     await house.reads.wait(outcome.position)
     try:
-        seen = await rooms.seen(house.db, me(caller), RoomId(room_id))
+        seen = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     except RoomNotFound:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
     body = replace(

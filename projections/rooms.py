@@ -1,6 +1,6 @@
 """Rooms: what a room is, how many are in it, and when it was last active. Owns the table `read.rooms`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,11 +20,12 @@ from projections.messages import POSITION_MAX, MessageView
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-# Of messages as in `projections/messages.py`: bounds and order name the room.
+# Of messages as in `projections/messages.py`: bounds and order name the room. $3 and $4: rooms, and how far this person has
+# read them where the record may not say so yet.
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
-        r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, """
+        r.version, m.role, r.member_count, mark.position, unread.count, r.activity, """
     + STANDING
     + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
@@ -32,6 +33,9 @@ _COLUMNS = (
         msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    CROSS JOIN LATERAL (
+        SELECT greatest(m.read_position, ($4::bigint[])[array_position($3::uuid[], r.id)]) AS position
+    ) mark
     LEFT JOIN LATERAL (
         SELECT * FROM read.messages last WHERE (last.room_id, last.position) >= (r.id, """
     + SINCE
@@ -42,7 +46,7 @@ _COLUMNS = (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
             WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
-                AND (new.room_id, new.position) > (r.id, greatest(m.read_position, m.joined_position))
+                AND (new.room_id, new.position) > (r.id, greatest(mark.position, m.joined_position))
                 AND (new.room_id, new.position) <= (r.id, {POSITION_MAX})
             ORDER BY new.room_id, new.position LIMIT $2
         ) counted
@@ -53,15 +57,16 @@ SELECT_PAGE = (
     _COLUMNS
     + " WHERE "
     + STANDING
-    + """ = ANY ($9::text[])
-        AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
-        AND ($5::text IS NULL OR position($5 IN r.name_folded) > 0)
-        AND (r.activity, r.id) < ($6, $7)
-    ORDER BY r.activity DESC, r.id DESC LIMIT $8
+    + """ = ANY ($11::text[])
+        AND ($5 OR NOT r.is_archived) AND (NOT $6 OR m.role IS NOT NULL)
+        AND ($7::text IS NULL OR position($7 IN r.name_folded) > 0)
+        AND (r.activity, r.id) < ($8, $9)
+    ORDER BY r.activity DESC, r.id DESC LIMIT $10
 """
 )
-SELECT_ONE = _COLUMNS + " WHERE r.id = $3"
+SELECT_ONE = _COLUMNS + " WHERE r.id = $5"
 SELECT_ACTIVITY = "SELECT id, activity FROM read.rooms WHERE id = ANY ($1::uuid[])"
+NO_MARKS: Mapping[RoomId, int] = {}
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 
 ROOMS = Table(
@@ -116,22 +121,23 @@ async def page(
     archived: bool = False,
     before: tuple[int, UUID] | None = None,
     limit: int,
+    marks: Mapping[RoomId, int] = NO_MARKS,
 ) -> list[tuple[RoomView, tuple[int, UUID]]]:
     """Return rooms that this person may see, the latest active first, each with its cursor.
 
     `archived` has archived ones come too, `q` only those whose name contains it, compared as usernames are, and without
-    blanks around it; `joined` only one's own.
+    blanks around it; `joined` only one's own. `marks`: how far the person has read rooms where the table may not say so yet.
     """
     activity, room_id = before or FIRST
     sought = None if q is None else fold(q).strip()
-    args = (UNREAD_COUNTED_MAX, archived, joined, sought, activity, room_id, limit, standings("room.list"))
-    rows = await db.all(_row, SELECT_PAGE, user_id, *args)
+    args = (archived, joined, sought, activity, room_id, limit, standings("room.list"))
+    rows = await db.all(_row, SELECT_PAGE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), *args)
     return [(_view(row), (row[14], row[0])) for row in rows]
 
 
-async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView:
+async def seen(db: Db, user_id: UserId, room_id: RoomId, *, marks: Mapping[RoomId, int] = NO_MARKS) -> RoomView:
     """Return a room as this person sees it. Raises `Refused` where they may not, or where there is none."""
-    row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, room_id)
+    row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), room_id)
     require_standing("room.read", None if row is None else row[15])
     assert row is not None, "a room that is not there is refused"
     return _view(row)
@@ -194,6 +200,10 @@ def active(fact: Recorded[MessagePosted | MessageEdited | MessageDeleted | Membe
 
 def _row(*columns: Any) -> tuple[Any, ...]:
     return columns
+
+
+def _columns(marks: Mapping[RoomId, int]) -> tuple[list[RoomId], list[int]]:
+    return list(marks), list(marks.values())
 
 
 def _view(row: tuple[Any, ...]) -> RoomView:

@@ -53,6 +53,7 @@ from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.operations import our_version
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -202,6 +203,7 @@ async def run_gateway(settings: Settings) -> int:
             db=base.db,
             desk=base.desk,
             reads=reads,
+            marks=ReadMarks(roster),
             sessions=sessions,
             tokens=tokens,
             tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),

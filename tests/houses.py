@@ -45,6 +45,7 @@ from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -260,6 +261,7 @@ async def gateway(
             db=db,
             desk=desk,
             reads=reads,
+            marks=ReadMarks(roster),
             sessions=sessions,
             tokens=tokens,
             tickets=SignedTickets(MASTER, roster, chance=os.urandom),
