@@ -89,7 +89,8 @@ async def list_rooms(
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
-    """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""
+    """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
+    first; archived ones only when asked for."""
     before = None if cursor is None else place_at(cursor, house.record_id)
     marks = await house.marks.of(me(caller))
     found = await rooms.page(

@@ -1,4 +1,8 @@
-"""Rooms: what a room is, how many are in it, and when it was last active. Owns the table `read.rooms`."""
+"""Rooms: what a room is, how many are in it, when it last heard of anything, and when something was last posted in it.
+
+Owns the table `read.rooms`. `activity` moves with every event of the room, and hubs compare it with what they heard;
+`last_posted` with messages alone, system messages among them, and rooms are listed by it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +20,7 @@ from domain.ports import Db
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.text import fold
-from projections.messages import POSITION_MAX, MessageView
+from projections.messages import POSITION_MAX, MessageView, subjects_of
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
@@ -25,7 +29,7 @@ from projections.tables import Change, Projection, Table
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
-        r.version, m.role, r.member_count, mark.position, unread.count, r.activity, """
+        r.version, m.role, r.member_count, mark.position, unread.count, r.last_posted, """
     + STANDING
     + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
@@ -60,8 +64,8 @@ SELECT_PAGE = (
     + """ = ANY ($11::text[])
         AND ($5 OR NOT r.is_archived) AND (NOT $6 OR m.role IS NOT NULL)
         AND ($7::text IS NULL OR position($7 IN r.name_folded) > 0)
-        AND (r.activity, r.id) < ($8, $9)
-    ORDER BY r.activity DESC, r.id DESC LIMIT $10
+        AND (r.last_posted, r.id) < ($8, $9)
+    ORDER BY r.last_posted DESC, r.id DESC LIMIT $10
 """
 )
 SELECT_ONE = _COLUMNS + " WHERE r.id = $5"
@@ -82,6 +86,7 @@ ROOMS = Table(
         "is_archived": "bool",
         "member_count": "int",
         "activity": "bigint",
+        "last_posted": "bigint",
         "created_at": "timestamptz",
         "updated_at": "timestamptz",
         "version": "int",
@@ -123,14 +128,15 @@ async def page(
     limit: int,
     marks: Mapping[RoomId, int] = NO_MARKS,
 ) -> list[tuple[RoomView, tuple[int, UUID]]]:
-    """Return rooms that this person may see, the latest active first, each with its cursor.
+    """Return rooms that this person may see, each with its cursor; that of the last message posted first, as
+    `last_message` shows it, or of the last opening where a room has none.
 
     `archived` has archived ones come too, `q` only those whose name contains it, compared as usernames are, and without
     blanks around it; `joined` only one's own. `marks`: how far the person has read rooms where the table may not say so yet.
     """
-    activity, room_id = before or FIRST
+    place, room_id = before or FIRST
     sought = None if q is None else fold(q).strip()
-    args = (archived, joined, sought, activity, room_id, limit, standings("room.list"))
+    args = (archived, joined, sought, place, room_id, limit, standings("room.list"))
     rows = await db.all(_row, SELECT_PAGE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), *args)
     return [(_view(row), (row[14], row[0])) for row in rows]
 
@@ -161,8 +167,8 @@ def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
-        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position, created_at=fact.at,
-        updated_at=fact.at, version=fact.version,
+        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position,
+        last_posted=fact.position, created_at=fact.at, updated_at=fact.at, version=fact.version,
     )  # fmt: skip
 
 
@@ -170,14 +176,12 @@ def changed(fact: Recorded[RoomChanged]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.set(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description or None, is_private=e.is_private,
-        history=e.history, activity=fact.position, updated_at=fact.at, version=fact.version,
+        history=e.history, updated_at=fact.at, version=fact.version, **_places(fact),
     )  # fmt: skip
 
 
 def archived(fact: Recorded[RoomArchivedEvent]) -> Iterable[Change]:
-    yield ROOMS.set(
-        fact.event.room_id, is_archived=True, activity=fact.position, updated_at=fact.at, version=fact.version
-    )
+    yield ROOMS.set(fact.event.room_id, is_archived=True, updated_at=fact.at, version=fact.version, **_places(fact))
 
 
 def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
@@ -186,16 +190,22 @@ def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
 
 def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
     yield ROOMS.add(fact.event.room_id, member_count=1)
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
 
 
 def gone(fact: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
     yield ROOMS.add(fact.event.room_id, member_count=-1)
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
 
 
 def active(fact: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
+
+
+def _places(fact: Recorded[Any]) -> dict[str, int]:
+    """Return what an event says of when its room was active, and of when something was posted in it."""
+    is_message = isinstance(fact.event, MessagePosted) or subjects_of(fact.event) is not None
+    return {"activity": fact.position} | ({"last_posted": fact.position} if is_message else {})
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:
