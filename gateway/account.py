@@ -115,7 +115,9 @@ async def read_me(house: House, caller: Caller) -> Response[Profile]:
 
 
 @put("/users/me")
-async def change_me(data: ProfileBody, house: House, caller: Caller, if_match: int | None) -> Response[Profile]:
+async def change_me(
+    data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[Profile]:
     """Change username or avatar."""
     assert caller.user_id, "the door lets no stranger here"
     outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)

@@ -25,7 +25,7 @@ from gateway import problems, throttling
 from gateway.address import Proxies
 from gateway.headers import bodiless, completed
 from gateway.matching import Routes, is_canonical
-from gateway.preconditions import conditional
+from gateway.preconditions import conditional, listed
 from gateway.rights import PUBLIC
 from gateway.security import Refusals
 from gateway.throttling import UNLIMITED, Throttle
@@ -158,8 +158,9 @@ class Door:
             if route is not None:
                 scope = {**scope, "method": route.method}  # a copy: the server goes by its own
         outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
-        if scope["method"] in ("GET", "HEAD") and (tags := headers.get(b"if-none-match")) is not None:
-            outward = conditional(outward, tags.decode("latin-1"))
+        if scope["method"] in ("GET", "HEAD"):
+            expected, known = (listed(scope["headers"], name) for name in (b"if-match", b"if-none-match"))
+            outward = conditional(outward, expected, known, request_id)
         access: Access | None = None
         refused: Refused | problems.Problem | None = None
         if route in HASHING and self._passwords.is_full_for(of_address(address)):

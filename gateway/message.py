@@ -163,7 +163,7 @@ async def read_message(
 
 @patch("/messages/{message_id:uuid}", opt={"admit": admit_editors})
 async def edit(
-    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: int | None
+    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Replace the text; only the sender may."""
     command = EditMessage(MessageId(message_id), data.content, if_match)
@@ -174,7 +174,9 @@ async def edit(
 
 
 @delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_deleters})
-async def delete_message(message_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[MessageView]:
+async def delete_message(
+    message_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
     command = DeleteMessage(MessageId(message_id), if_match)
     outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))

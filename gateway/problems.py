@@ -99,6 +99,11 @@ def not_found() -> Problem:
     return Problem(404, "route.not_found", "There is nothing at this address.")
 
 
+def stale() -> Problem:
+    """Return the answer to a read whose If-Match names other versions."""
+    return _refusal(Stale("This is not the version that was asked for."))
+
+
 def behind(written: int | None = None) -> Problem:
     """Return the answer where the read tables lag; `written` is the position of a write that was accepted even so."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

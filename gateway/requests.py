@@ -26,6 +26,7 @@ from domain.refusals import Invalid
 from domain.text import LINE_BREAKING
 from gateway.bodies import body_of
 from gateway.house import House
+from gateway.preconditions import listed, versions_of
 from gateway.problems import FieldError, Problem, allowed_at, behind, record_changed
 
 # A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
@@ -90,15 +91,10 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
     return key
 
 
-def version_of(request: Request[Any, Any, Any]) -> int | None:
-    """Return the version that If-Match asks for; None for any (no header, or `*`)."""
-    text = request.headers.get("if-match")
-    if text is None or text.strip() == "*":
-        return None
-    found = re.fullmatch(r'"(\d{1,9})"', text.strip())
-    if not found:
-        raise Problem(422, "header.if_match", 'If-Match is the ETag that a read answered: "<version>".')
-    return int(found[1])
+def versions_asked(request: Request[Any, Any, Any]) -> frozenset[int] | None:
+    """Return the versions that If-Match asks for; None for any (no header, or `*`)."""
+    tags = listed(request.scope["headers"], b"if-match")
+    return None if tags is None else versions_of(tags)
 
 
 def require_reason(caller: Caller) -> None:
@@ -147,7 +143,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
     if "receipt" in asked:
         idempotency_key(request)
     if "if_match" in asked:
-        version_of(request)
+        versions_asked(request)
 
 
 def _query_problem(name: str, code: str, detail: str) -> Problem:

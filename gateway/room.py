@@ -119,7 +119,7 @@ async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[Roo
 
 @patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
 async def change_room(
-    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: int | None
+    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
     """Change a room; owners and admins may."""
     command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
@@ -139,7 +139,7 @@ async def change_room(
 
 
 @delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
-async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[None]:
+async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)
     return written(house, caller, outcome, None, status=204)

@@ -339,8 +339,11 @@ class TestMessage:
     def test_a_version_that_is_not_the_present_one_is_stale(self) -> None:
         message.require_version(3, 3)
         message.require_version(3, None)
+        message.require_version(3, frozenset({2, 3}))
         with pytest.raises(Stale):
             message.require_version(3, 2)
+        with pytest.raises(Stale):
+            message.require_version(3, frozenset())
 
     def test_what_was_edited_is_known_to_have_been(self) -> None:
         edited = message.edit(given_facts(message.MESSAGE, POSTED), by=ADA, relation="member", content="bye")
