@@ -161,6 +161,7 @@ PREVIEW_PIXELS = 1_280
 UPLOAD_CHUNK_BYTES = 512 * 1024
 UPLOAD_HEADER_BYTES_MAX = 64 * 1024
 UPLOAD_OVERHEAD_BYTES_MAX = 256 * 1024
+UPLOAD_PARTS_MAX = 8  # one is taken; the others are told
 UPLOAD_IDLE_SECONDS = 30.0
 UPLOADS_AT_ONCE_MAX = 64
 UPLOADS_OF_USER_MAX = 8  # at once, through one gateway: nobody alone keeps others from uploading

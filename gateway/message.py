@@ -18,8 +18,9 @@ from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.refusals import MessageNotFound, SystemMessage
-from domain.text import PRINTABLE_PATTERN
+from domain.text import PRINTABLE_PATTERN, check_content
 from gateway.answers import shown, written
+from gateway.faults import CHECK
 from gateway.house import House
 from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import FieldError, Problem, record_changed
@@ -28,7 +29,14 @@ from projections import messages
 from projections.messages import MessageView, view_of
 
 Done = TypeVar("Done")
-Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})]
+Content = Annotated[
+    str,
+    Meta(
+        max_length=MESSAGE_CHARS_MAX,
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        extra={CHECK: lambda said, _: check_content(said, chars_min=0)},
+    ),
+]
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):

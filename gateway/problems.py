@@ -178,6 +178,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         problem.headers["Allow"] = allowed_at(request)
     state = request.scope.get("state", {})
     state["refused"] = problem.code
+    if problem.status == 422 and problem.errors and "faults" in state:
+        blamed = {error.pointer for error in problem.errors}
+        problem.errors = [*problem.errors, *(fault for fault in state["faults"]() if fault.pointer not in blamed)]
     request_id = state.get("request_id")
     return Response(
         rendered(problem, request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers

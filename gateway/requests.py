@@ -7,7 +7,7 @@ is told only to those who may know of it: the route's `admit` is asked first (CO
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -24,6 +24,7 @@ from domain.limits import AGENT_CHARS_MAX, IDEMPOTENCY_KEY_CHARS_MAX, REASON_CHA
 from domain.ports import Access, Receipt
 from domain.refusals import Invalid
 from domain.text import LINE_BREAKING
+from gateway import faults
 from gateway.bodies import body_of
 from gateway.house import House
 from gateway.preconditions import listed, versions_of
@@ -46,7 +47,9 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         _check_query(request, handler)
         _check_headers(request, handler)
         if handler.parsed_data_field is not None:
-            request._json = await body_of(request, handler.parsed_data_field.annotation)
+            body = request._json = await body_of(request, handler.parsed_data_field.annotation)
+            # Asked where the body is refused for one field: then all are told (gateway/problems.py).
+            request.scope["state"]["faults"] = partial(faults.of_body, body, request.app.state.house.terms)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)
     except (Problem, Invalid):
@@ -130,7 +133,8 @@ def _check_value(name: str, value: str, parameter: "Parameter") -> None:
         if isinstance(read, datetime):
             read.astimezone(UTC)
     except (msgspec.ValidationError, ValueError) as error:
-        raise _query_problem(name, "query.invalid", str(error)) from None
+        said = faults.told(faults.placed(str(error))[1])
+        raise _query_problem(name, "query.invalid", said) from None
     except OverflowError:
         raise _query_problem(name, "query.invalid", "This time is out of range.") from None
 

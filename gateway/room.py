@@ -17,8 +17,9 @@ from domain.ports import Receipt
 from domain.refusals import RoomNotFound
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
-from domain.text import PRINTABLE_PATTERN
+from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
 from gateway.answers import shown, written
+from gateway.faults import CHECK
 from gateway.house import House
 from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import behind
@@ -33,10 +34,16 @@ Name = Annotated[
         max_length=ROOM_NAME_CHARS_MAX,
         description="One line, with a visible character.",
         extra_json_schema={"format": "line"},
+        extra={CHECK: lambda said, _: check_room_name(said)},
     ),
 ]
 Description = Annotated[
-    str, Meta(max_length=ROOM_DESCRIPTION_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})
+    str,
+    Meta(
+        max_length=ROOM_DESCRIPTION_CHARS_MAX,
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        extra={CHECK: lambda said, _: check_room_description(said)},
+    ),
 ]
 
 
