@@ -20,6 +20,7 @@ from gateway import (
     account,
     audit,
     file,
+    front_page,
     letter,
     membership,
     message,
@@ -74,7 +75,7 @@ def create_app(house: House) -> ASGIApp:
 def application(house: House) -> Litestar:
     """Return all routes. Nobody is kept out of them here: that is the door's to do."""
     app = Litestar(
-        [Router("/api/v1", route_handlers=API), *operations.ROUTES],
+        [Router("/api/v1", route_handlers=API), *operations.ROUTES, *front_page.ROUTES],
         before_request=check,
         dependencies={
             "house": Provide(lambda: house, sync_to_thread=False),

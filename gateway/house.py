@@ -37,6 +37,7 @@ class Terms:
     verify_email: bool = False
     links_url: str = ""
     tls_only: bool = False
+    migrations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 from adapters.lanes import LanesUnavailable
+from adapters.migrated import applied
 from domain import limits
 from domain.ids import RecordId
 from domain.ports import RecordUnavailable
@@ -73,13 +74,15 @@ async def live() -> Response[dict[str, str]]:
 
 @get("/readyz")
 async def ready(house: House) -> Response[dict[str, Any]]:
-    """Answer 200 when requests can be served: Postgres, Redis, and a projection that keeps up."""
+    """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up."""
     state: dict[str, Any] = {}
     try:
         head = await house.record.head()
         state["postgres"] = "ok"
         lag = head.position - await checkpoints.position(house.db, "live")
         state["projection_lag_events"] = lag
+        due = len(house.terms.migrations - await applied(house.db))
+        state["migrations"] = f"due: {due}" if due else "ok"
     except RecordUnavailable:
         state["postgres"] = "away"
         lag = LAG_EVENTS_MAX
@@ -88,7 +91,8 @@ async def ready(house: House) -> Response[dict[str, Any]]:
         state["redis"] = "ok"
     except LanesUnavailable:
         state["redis"] = "away"
-    is_ready = state["postgres"] == "ok" and state["redis"] == "ok" and lag < LAG_EVENTS_MAX
+    answers = state["postgres"] == state["redis"] == state.get("migrations") == "ok"
+    is_ready = answers and lag < LAG_EVENTS_MAX
     state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
 
@@ -136,7 +140,7 @@ async def schema_page(request: Request[Any, Any, Any], house: House) -> Response
     style = b64encode(sha256(STYLE.encode()).digest()).decode()
     return Response(
         _page(_schema(request, house)).encode(),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{style}'; object-src 'none'; "
             "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

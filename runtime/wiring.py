@@ -63,6 +63,7 @@ from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files
 from runtime.descriptors import connections_max
 from runtime.embedded import answers, locate
 from runtime.guards import guard, guard_gateway
+from runtime.migrate import migrations
 from runtime.settings import Settings, listens_on
 from workers.files import Saga
 from workers.janitor import Janitor
@@ -386,6 +387,7 @@ def _terms(settings: Settings) -> Terms:
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
         tls_only=settings.env == "production",
+        migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
     )

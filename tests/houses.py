@@ -51,6 +51,7 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
+from runtime.migrate import migrations
 from workers.projector import Follower, Publisher
 
 SECRET = b"a master key for tests, 32 bytes"
@@ -255,6 +256,7 @@ async def gateway(
                 storage_bytes_of_user,
                 verify_email,
                 tls_only=tls_only,
+                migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
             record=record,
