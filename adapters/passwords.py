@@ -2,8 +2,8 @@
 
 At most two at once; more wait in a bounded queue, where addresses and accounts take turns (`adapters/fair_queue.py`), and
 past it the answer is `Busy`: hashing is made to be dear. The
-threads take what time of the processors nobody else wants (Linux), and rest between hashes while many wait, so that a
-flood of log-ins does not hold up who is logged in.
+threads take what time of the processors nobody else wants (Linux), and rest between hashes of a crowd while many wait, so that a
+flood of log-ins does not hold up who is logged in. Who waits alone, of an address and account, waits for no rest.
 """
 
 import asyncio
@@ -34,6 +34,9 @@ WAITING_MAX = 32
 # as it worked. Two cores under 200 log-ins a second: the median of an acknowledgement grows by a tenth instead of a half.
 FLOOD_WAITING = 8
 FLOOD_SHARE = 1 / 8
+# Rests are of those of whom more than one waits, and follow the processor's time and not the clock's: on a busy machine a
+# flood would otherwise make its own end last minutes, with everybody behind it.
+REST_SECONDS_MAX = 0.25
 REST_FACTOR = max(0.0, AT_ONCE_MAX / (PROCESSORS * FLOOD_SHARE) - 1)
 # Beside a busy thread of the same core a hash gets a fourth of it: 0.08 s instead of 0.02. SCHED_IDLE gave way altogether,
 # and took 10 s where anything else of the session was busy (a container of gateway and worker); nice 19 took 2 s.
@@ -93,7 +96,8 @@ class Argon2Passwords:
     async def _run(self, address: str, account: str, work: Callable[..., T], *args: str) -> T:
         await self._queue.turn(address, account)
         try:
-            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, work, *args)
+            is_crowd = self._queue.has_more_of(address, account)
+            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_crowd, work, *args)
         except RuntimeError:  # the threads have ended
             self._queue.done()
             raise Busy(BUSY) from None
@@ -101,14 +105,15 @@ class Argon2Passwords:
         job.add_done_callback(lambda _: self._queue.done())
         return await asyncio.shield(job)
 
-    def _paced(self, work: Callable[..., T], *args: str) -> T:
-        """Do the work, in a thread of the pool; whoever comes next may have to wait until it has rested."""
-        if self._rests_until > (now := time.monotonic()):
-            time.sleep(self._rests_until - now)
-        began = time.monotonic()
+    def _paced(self, is_crowd: bool, work: Callable[..., T], *args: str) -> T:
+        """Do the work, in a thread of the pool. What a crowd waits for rests first, where the one before made it."""
+        if is_crowd and self._rests_until > (now := time.monotonic()):
+            time.sleep(min(self._rests_until - now, REST_SECONDS_MAX))
+        began = time.thread_time()
         done = work(*args)
-        if len(self._queue) > FLOOD_WAITING:
-            self._rests_until = time.monotonic() + REST_FACTOR * (time.monotonic() - began)
+        if is_crowd and len(self._queue) > FLOOD_WAITING:
+            rest = min(REST_FACTOR * (time.thread_time() - began), REST_SECONDS_MAX)
+            self._rests_until = time.monotonic() + rest
         return done
 
 

@@ -2,13 +2,14 @@
 
 Every gateway has a lease, by Redis's own clock. What a gateway wrote counts as long as its lease lives, so what a killed
 one left behind is void without anybody sweeping it. Beside the leases: sockets by person and address, the people of a
-room, spent tickets, and a channel a lane for what is never recorded. The keys share a hash tag: small, and of one slot,
+room, read marks that wait for the record, spent tickets, and a channel a lane for what is never recorded. The keys share a hash tag: small, and of one slot,
 so that one script sees leases and counts at the same moment.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self, cast
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,14 @@ from redis.exceptions import RedisError
 
 from adapters.redis_pool import open_redis
 from domain.ids import RecordId, RoomId, UserId
-from domain.limits import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS, ROSTER_SECONDS, TICKET_SECONDS
+from domain.limits import (
+    GATEWAY_BEAT_SECONDS,
+    GATEWAY_LEASE_SECONDS,
+    READ_MARKS_KEPT_SECONDS,
+    READ_MARKS_OF_USER_MAX,
+    ROSTER_SECONDS,
+    TICKET_SECONDS,
+)
 
 # Renew a lease. Answers whether it was new (Redis had forgotten it), and all that live.
 BEAT = """
@@ -161,6 +169,21 @@ class Roster:
         """Spend a ticket; answers whether it was unspent until now."""
         key = self._key("spent", nonce.hex())
         return bool(await _asked(cast(Awaitable[Any], self._redis.set(key, b"1", nx=True, ex=2 * TICKET_SECONDS))))
+
+    async def mark(self, user_id: UserId, room_id: RoomId, position: int) -> None:
+        """Keep how far somebody has read a room, forward only; of very many rooms those read furthest."""
+        key = self._key("marks", str(user_id))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zadd(key, {room_id.bytes: position}, gt=True)
+        pipe.zremrangebyrank(key, 0, -READ_MARKS_OF_USER_MAX - 1)
+        pipe.expire(key, READ_MARKS_KEPT_SECONDS)
+        await _asked(pipe.execute())
+
+    async def marks(self, user_id: UserId) -> dict[RoomId, int]:
+        """Return how far somebody has read rooms of late; without a mark for half a minute nothing is kept."""
+        key = self._key("marks", str(user_id))
+        found = await _asked(cast(Awaitable[Any], self._redis.zrange(key, 0, -1, withscores=True)))
+        return {RoomId(UUID(bytes=name)): int(position) for name, position in found}
 
     async def listen(self, lanes: Iterable[int]) -> None:
         """Hear these lanes' channels too from now on."""

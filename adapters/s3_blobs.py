@@ -30,6 +30,7 @@ from domain.limits import (
     BLOB_JOINING_SECONDS,
     BLOB_PAGE_MAX,
     BLOB_PART_BYTES,
+    BLOB_PARTING_SECONDS,
     BLOB_REQUEST_SECONDS,
     BLOB_TRIES_MAX,
     SIGNED_URL_SECONDS,
@@ -51,7 +52,7 @@ class S3Blobs:
         self._stack = stack
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._encrypted = {"ServerSideEncryption": sse} if sse else {}
+        self._encrypted: dict[str, Any] = {"ServerSideEncryption": sse} if sse else {}
         self._signed = signed
         self._staging = staging
 
@@ -98,7 +99,7 @@ class S3Blobs:
     async def read(self, blob: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         if length == 0:
             return
-        wanted = {}
+        wanted: dict[str, Any] = {}
         if start or length is not None:
             wanted["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         try:
@@ -180,7 +181,8 @@ class S3Blobs:
             await self._join(key, upload, parts)
         except BaseException:
             with suppress(BlobsUnavailable, BlobMissing):
-                await asyncio.shield(self._asked("abort_multipart_upload", Key=key, UploadId=upload))
+                taken_back = self._asked("abort_multipart_upload", BLOB_PARTING_SECONDS, Key=key, UploadId=upload)
+                await asyncio.shield(taken_back)
             raise
 
     async def _join(self, key: str, upload: str, parts: list[dict[str, Any]]) -> None:
@@ -198,14 +200,14 @@ class S3Blobs:
 
     async def _is_there(self, key: str) -> bool:
         try:
-            await self._asked("head_object", Key=key)
+            await self._asked("head_object", BLOB_PARTING_SECONDS, Key=key)
         except BlobMissing:
             return False
         return True
 
-    async def _asked(self, operation: str, **arguments: Any) -> Any:
+    async def _asked(self, operation: str, seconds: float = BLOB_REQUEST_SECONDS, **arguments: Any) -> Any:
         with _translated():
-            async with asyncio.timeout(BLOB_REQUEST_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await getattr(self._client, operation)(Bucket=self._bucket, **arguments)
 
     def _key(self, blob: str) -> str:

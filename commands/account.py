@@ -8,7 +8,7 @@ from domain import account as decide
 from domain.account import ACCOUNT, AccountRole, NameClaimed
 from domain.ids import UserId
 from domain.lookalikes import skeletons
-from domain.message import require_version
+from domain.message import Versions, require_version
 from domain.text import check_avatar_url, check_email, check_username, fold, fold_email
 
 
@@ -26,7 +26,7 @@ class ChangeProfile(Struct, frozen=True):
 
     username: str | UnsetType = UNSET
     avatar_url: str | None | UnsetType = UNSET
-    version: int | None = None
+    version: Versions = None
 
 
 class ClaimName(Struct, frozen=True):

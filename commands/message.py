@@ -12,7 +12,7 @@ from domain import message as decide
 from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
-from domain.message import MESSAGE
+from domain.message import MESSAGE, Versions
 from domain.refusals import ReplyTargetUnknown
 from domain.rights import MessageOperation, Relation, unknown
 
@@ -31,12 +31,12 @@ class EditMessage(Struct, frozen=True):
 
     message_id: MessageId
     content: str
-    version: int | None = None
+    version: Versions = None
 
 
 class DeleteMessage(Struct, frozen=True):
     message_id: MessageId
-    version: int | None = None
+    version: Versions = None
 
 
 async def post(command: PostMessage, work: Work) -> None:

@@ -9,7 +9,7 @@ from domain import room as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, Membership, relation_of
-from domain.message import require_version
+from domain.message import Versions, require_version
 from domain.rights import RoomOperation, require_in_room
 from domain.room import ROOM, History, Room
 from domain.text import check_room_description, check_room_name
@@ -32,12 +32,12 @@ class ChangeRoom(Struct, frozen=True):
     description: str | None | UnsetType = UNSET
     is_private: bool | UnsetType = UNSET
     history: History | UnsetType = UNSET
-    version: int | None = None
+    version: Versions = None
 
 
 class ArchiveRoom(Struct, frozen=True):
     room_id: RoomId
-    version: int | None = None
+    version: Versions = None
 
 
 class Entered(NamedTuple):

@@ -21,6 +21,9 @@ from domain.refusals import MessageDeletedAlready, MessageIdTaken, Stale
 from domain.rights import Relation, of_message
 from domain.shown import Shown
 
+# Which versions a change may be made to: one, any of several, or None for whatever there is.
+Versions = int | frozenset[int] | None
+
 
 class _OfMessage(Event, frozen=True):
     message_id: MessageId
@@ -167,9 +170,9 @@ def digest_of(content: str) -> bytes:
     return sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
-def require_version(actual: int, wanted: int | None) -> None:
-    """Refuse when the caller decided on another version than the present one; None decides on any."""
-    if wanted is not None and wanted != actual:
+def require_version(actual: int, wanted: Versions) -> None:
+    """Refuse when the caller decided on another version than the present one, or on none of those named."""
+    if wanted is not None and actual not in (frozenset({wanted}) if isinstance(wanted, int) else wanted):
         raise Stale
 
 

@@ -156,7 +156,7 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("room.read",        RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
     InRoom("room.list",        RoomNotFound,    ok,           ok,           ok,           RoomNotFound, ok,         ok,         ok,    ok),
     InRoom("room.join",        RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("room.leave",       RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    RoomArchived),
+    InRoom("room.leave",       RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
     InRoom("room.mark_read",   RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
     InRoom("room.hear",        RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
     InRoom("room.change",      RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, ok,         ok,    RoomArchived),

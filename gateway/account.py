@@ -22,8 +22,9 @@ from domain.limits import (
 )
 from domain.ports import Receipt
 from domain.refusals import AccountNotFound, EmailTaken, RegistrationClosed
-from domain.text import check_email, check_username, fold_email
+from domain.text import check_avatar_url, check_email, check_username, fold_email
 from gateway.answers import shown, written
+from gateway.faults import CHECK
 from gateway.house import House
 from gateway.letter import tell_owner, write_letter
 from gateway.pages import Page
@@ -41,9 +42,17 @@ Username = Annotated[
         max_length=USERNAME_CHARS_MAX,
         description="Letters and digits of any script, `_`, `.` and `-`, all visible.",
         extra_json_schema={"format": "username"},
+        extra={CHECK: lambda said, _: check_username(said)},
     ),
 ]
-AvatarUrl = Annotated[str, Meta(max_length=AVATAR_URL_CHARS_MAX, extra_json_schema={"format": "uri"})]
+AvatarUrl = Annotated[
+    str,
+    Meta(
+        max_length=AVATAR_URL_CHARS_MAX,
+        extra_json_schema={"format": "uri"},
+        extra={CHECK: lambda said, _: check_avatar_url(said)},
+    ),
+]
 
 
 class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +126,9 @@ async def read_me(house: House, caller: Caller) -> Response[Profile]:
 
 
 @put("/users/me")
-async def change_me(data: ProfileBody, house: House, caller: Caller, if_match: int | None) -> Response[Profile]:
+async def change_me(
+    data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[Profile]:
     """Change username or avatar."""
     assert caller.user_id, "the door lets no stranger here"
     outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)

@@ -20,6 +20,7 @@ from gateway import (
     account,
     audit,
     file,
+    front_page,
     letter,
     membership,
     message,
@@ -34,7 +35,7 @@ from gateway import (
 from gateway.door import HASHING, Door
 from gateway.house import House
 from gateway.matching import SOCKET, Routes
-from gateway.requests import caller_of, check, receipt_of, version_of
+from gateway.requests import caller_of, check, receipt_of, versions_asked
 from gateway.rights import ROUTES, SOCKETS
 from gateway.throttling import QUOTAS, UNLIMITED, Throttle
 
@@ -74,13 +75,13 @@ def create_app(house: House) -> ASGIApp:
 def application(house: House) -> Litestar:
     """Return all routes. Nobody is kept out of them here: that is the door's to do."""
     app = Litestar(
-        [Router("/api/v1", route_handlers=API), *operations.ROUTES],
+        [Router("/api/v1", route_handlers=API), *operations.ROUTES, *front_page.ROUTES],
         before_request=check,
         dependencies={
             "house": Provide(lambda: house, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "receipt": Provide(receipt_of),
-            "if_match": Provide(_version, sync_to_thread=False),
+            "if_match": Provide(_versions, sync_to_thread=False),
         },
         exception_handlers={Exception: problems.handle},
         openapi_config=_openapi(house),
@@ -96,8 +97,8 @@ def _caller(request: Request[Any, Any, Any]) -> Caller:
     return caller_of(request)
 
 
-def _version(request: Request[Any, Any, Any]) -> int | None:
-    return version_of(request)
+def _versions(request: Request[Any, Any, Any]) -> frozenset[int] | None:
+    return versions_asked(request)
 
 
 def _openapi(house: House) -> OpenAPIConfig:

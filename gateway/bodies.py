@@ -1,7 +1,6 @@
 """Bodies: strict JSON. Nothing is converted, no field is unknown, no key stands twice, and a fault names its field."""
 
 import json
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -10,11 +9,8 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
+from gateway import faults
 from gateway.problems import FieldError, Problem
-
-ISSUE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
-MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*)`$", re.DOTALL)
 
 
 async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
@@ -29,20 +25,20 @@ async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
             FieldError("", "body.missing", "A JSON object is expected.")])  # fmt: skip
     if media_type != "application/json":
         raise Problem(415, "body.media_type", "The body must be application/json.")
-    return strict(raw, kind)
+    return strict(raw, kind, request.app.state.house.terms)
 
 
-def strict(raw: bytes, kind: Any) -> Any:
-    """Decode JSON into a type: nothing converted, no unknown field, no key twice. Raises `Problem`."""
+def strict(raw: bytes, kind: Any, terms: Any = None) -> Any:
+    """Decode JSON into a type: nothing converted, no unknown field, no key twice. Raises `Problem` with all faults."""
     try:
         value = _decoder(kind)(raw)
     except msgspec.ValidationError as error:
         _refuse_duplicates(raw)
-        raise _field_problem(str(error)) from None
+        raise _field_problem(str(error), faults.of_json(raw, kind, terms)) from None
     except RecursionError:
         raise Problem(400, "body.too_deep", "The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "body.not_json", f"The body is no JSON: {error}.") from None
+        raise Problem(400, "body.not_json", f"The body is no JSON: {faults.not_json(raw, error)}") from None
     _refuse_duplicates(raw)
     return value
 
@@ -64,26 +60,16 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             422,
             "body.duplicate_key",
             "A key stands twice in one object.",
-            errors=[FieldError(_pointer(twice), "body.duplicate_key", "This key stands twice.")],
+            errors=[FieldError(faults.pointer(twice), "body.duplicate_key", "This key stands twice.")],
         )
     return found
 
 
-def _field_problem(said: str) -> Problem:
-    """Turn msgspec's sentence (`Expected `str`, got `int` - at `$.name``) into a problem with a pointer."""
-    issue = ISSUE.match(said)
-    what, path = (issue["what"], issue["path"]) if issue else (said, None)
-    pointer = "".join(_pointer(part) for part in re.findall(r"[^.\[\]]+", (path or "$").removeprefix("$")))
-    code, detail = "field.invalid", what
-    if found := UNKNOWN_FIELD.search(what):
-        pointer, code, detail = pointer + _pointer(found["name"]), "field.unknown", "This field is not known here."
-    elif found := MISSING_FIELD.search(what):
-        pointer, code, detail = pointer + _pointer(found["name"]), "field.missing", "This field is needed."
-    return Problem(422, code, f"{pointer or 'The body'}: {detail}", errors=[FieldError(pointer, code, detail)])
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+def _field_problem(said: str, errors: list[FieldError]) -> Problem:
+    """Return the problem of these faults; of msgspec's sentence where a body cannot be read field by field."""
+    errors = errors or [faults.of_sentence(said)]
+    first = errors[0]
+    return Problem(422, first.code, f"{first.pointer or 'The body'}: {first.detail}", errors=errors)
 
 
 @lru_cache(maxsize=256)

@@ -23,9 +23,9 @@ from domain.quotas import of_address
 from domain.refusals import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from gateway import problems, throttling
 from gateway.address import Proxies
-from gateway.headers import bodiless, completed
+from gateway.headers import FRONT_PAGE, bodiless, completed, wants_page
 from gateway.matching import Routes, is_canonical
-from gateway.preconditions import conditional
+from gateway.preconditions import conditional, listed
 from gateway.rights import PUBLIC
 from gateway.security import Refusals
 from gateway.throttling import UNLIMITED, Throttle
@@ -159,9 +159,12 @@ class Door:
             send = bodiless(send)
             if route is not None:
                 scope = {**scope, "method": route.method}  # a copy: the server goes by its own
+        if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
+            route = None  # there is nothing for machines
         outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
-        if scope["method"] in ("GET", "HEAD") and (tags := headers.get(b"if-none-match")) is not None:
-            outward = conditional(outward, tags.decode("latin-1"))
+        if scope["method"] in ("GET", "HEAD"):
+            expected, known = (listed(scope["headers"], name) for name in (b"if-match", b"if-none-match"))
+            outward = conditional(outward, expected, known, request_id)
         access: Access | None = None
         refused: Refused | problems.Problem | None = None
         if route in HASHING and self._passwords.is_full_for(of_address(address)):
@@ -306,6 +309,10 @@ async def _preflight(send: Any, origin: bytes | None) -> None:
         ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+def _accept(headers: dict[bytes, bytes]) -> str:
+    return headers.get(b"accept", b"").decode("latin-1")
 
 
 def _trace(headers: dict[bytes, bytes]) -> dict[str, str]:

@@ -17,14 +17,13 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from domain.ports import Blobs
-from gateway.preconditions import knows
+from gateway.preconditions import expects, knows, listed
 from gateway.problems import Problem
 
 INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 # Types that may be named: no browser runs them. Anything else is just bytes.
 NAMED = INLINE | {"application/pdf", "text/plain", "application/zip", "audio/mpeg", "video/mp4", "application/ogg"}
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-STRONG_TAG = re.compile(r'(?<!W/)"[^"]*"')
 
 
 class Content(Struct, frozen=True):
@@ -89,15 +88,15 @@ def disposition_of(content: Content) -> str:
 
 def _is_expected(request: Request[Any, Any, Any], content: Content) -> bool:
     """Whether it is what the client goes on with (RFC 9110 13.2.2: If-Match beats If-Unmodified-Since)."""
-    if (tags := request.headers.get("if-match")) is not None:
-        return tags.strip() == "*" or content.etag in STRONG_TAG.findall(tags)
+    if (tags := listed(request.scope["headers"], b"if-match")) is not None:
+        return expects(tags, content.etag)
     since = _time(request.headers.get("if-unmodified-since"))
     return since is None or content.modified_at.replace(microsecond=0) <= since
 
 
 def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:
     """Whether the client has it already (RFC 9110 13.2.2: If-None-Match beats If-Modified-Since)."""
-    if (tags := request.headers.get("if-none-match")) is not None:
+    if (tags := listed(request.scope["headers"], b"if-none-match")) is not None:
         return knows(tags, content.etag)
     since = _time(request.headers.get("if-modified-since"))
     return since is not None and content.modified_at.replace(microsecond=0) <= since

@@ -1,5 +1,7 @@
-"""Headers that browsers must see: on whatever is answered, a preflight, a refused handshake and "400" included."""
+"""Headers that browsers must see: on whatever is answered, a preflight, a refused handshake and "400" included. And how a
+browser is told from a machine."""
 
+import re
 from typing import Any
 
 ALWAYS = (
@@ -16,6 +18,9 @@ UNLESS_SAID = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
+FRONT_PAGE = "/"  # for browsers alone
+HTML = re.compile(r"\s*text/html\s*(?:;(?P<parameters>.*))?", re.IGNORECASE)
+REFUSED = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -42,3 +47,12 @@ def bodiless(send: Any) -> Any:
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
     return drop
+
+
+def wants_page(accept: str) -> bool:
+    """Whether an Accept names HTML itself (RFC 9110 12.5.1): `*/*` is what machines say."""
+    found = (HTML.fullmatch(each) for each in accept.split(","))
+    return any(
+        each is not None and not any(REFUSED.fullmatch(one) for one in (each["parameters"] or "").split(";"))
+        for each in found
+    )

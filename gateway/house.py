@@ -15,6 +15,7 @@ from gateway.derived import DerivedIds
 from gateway.door import Answered, Sessions
 from gateway.hub import Hub
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -38,6 +39,7 @@ class Terms:
     verify_email: bool = False
     links_url: str = ""
     tls_only: bool = False
+    migrations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class House:
     db: Db
     desk: Desk
     reads: Reads
+    marks: ReadMarks
     sessions: Sessions
     tokens: Tokens
     tickets: Tickets

@@ -18,9 +18,10 @@ from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.refusals import MessageIdReserved, MessageNotFound, SystemMessage
-from domain.text import PRINTABLE_PATTERN
+from domain.text import PRINTABLE_PATTERN, check_content
 from gateway import derived
 from gateway.answers import shown, written
+from gateway.faults import CHECK
 from gateway.house import House
 from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import FieldError, Problem, record_changed
@@ -29,7 +30,14 @@ from projections import messages
 from projections.messages import MessageView, view_of
 
 Done = TypeVar("Done")
-Content = Annotated[str, Meta(max_length=MESSAGE_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})]
+Content = Annotated[
+    str,
+    Meta(
+        max_length=MESSAGE_CHARS_MAX,
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        extra={CHECK: lambda said, _: check_content(said, chars_min=0)},
+    ),
+]
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,7 +184,7 @@ async def read_message(
 
 @patch("/messages/{message_id:uuid}", opt={"admit": admit_editors})
 async def edit(
-    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: int | None
+    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Replace the text; only the sender may."""
     command = EditMessage(MessageId(message_id), data.content, if_match)
@@ -187,7 +195,9 @@ async def edit(
 
 
 @delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_deleters})
-async def delete_message(message_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[MessageView]:
+async def delete_message(
+    message_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
     command = DeleteMessage(MessageId(message_id), if_match)
     outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))

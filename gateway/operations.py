@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from adapters.clock_watch import ClockLeapt
 from adapters.lanes import LanesUnavailable
+from adapters.migrated import applied
 from domain import limits
 from domain.ids import RecordId
 from domain.ports import Head, RecordUnavailable
@@ -74,7 +75,7 @@ async def live() -> Response[dict[str, str]]:
 
 @get("/readyz")
 async def ready(house: House) -> Response[dict[str, Any]]:
-    """Answer 200 when requests can be served: Postgres, Redis, and a projection that keeps up.
+    """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up.
 
     Parked events, and another group than the live one that stands still, are told and leave it ready: they are the
     operator's matter, and no gateway could do better.
@@ -89,6 +90,8 @@ async def ready(house: House) -> Response[dict[str, Any]]:
         lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
+        due = len(house.terms.migrations - await applied(house.db))
+        state["migrations"] = f"due: {due}" if due else "ok"
     except RecordUnavailable:
         state["postgres"], state["clock"] = "away", "unknown"
         lag = LAG_EVENTS_MAX
@@ -98,8 +101,9 @@ async def ready(house: House) -> Response[dict[str, Any]]:
         state["redis"] = "ok"
     except LanesUnavailable:
         state["redis"] = "away"
-    is_ready = state["postgres"] == state["redis"] == "ok" and lag < LAG_EVENTS_MAX and LIVE.name not in still
-    is_ready = is_ready and state["clock"] != "leapt"
+    answers = state["postgres"] == state["redis"] == state.get("migrations") == "ok"
+    keeps_up = lag < LAG_EVENTS_MAX and LIVE.name not in still
+    is_ready = answers and keeps_up and state["clock"] != "leapt"
     state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
 
@@ -167,7 +171,7 @@ async def schema_page(request: Request[Any, Any, Any], house: House) -> Response
     style = b64encode(sha256(STYLE.encode()).digest()).decode()
     return Response(
         _page(_schema(request, house)).encode(),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{style}'; object-src 'none'; "
             "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

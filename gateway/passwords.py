@@ -19,17 +19,26 @@ from domain.limits import (
 )
 from domain.quotas import NOWHERE, of_address, of_email
 from domain.refusals import IdempotencyMismatch, PasswordTooCommon
-from domain.text import check_password, fold_email, is_about, normalised
+from domain.text import check_email, check_password, fold_email, is_about, normalised
+from gateway.faults import CHECK
 from gateway.house import House
 from projections import sessions
 
-Email = Annotated[str, Meta(max_length=EMAIL_CHARS_MAX, extra_json_schema={"format": "email"})]
+Email = Annotated[
+    str,
+    Meta(
+        max_length=EMAIL_CHARS_MAX,
+        extra_json_schema={"format": "email"},
+        extra={CHECK: lambda said, _: check_email(said)},
+    ),
+]
 NewPassword = Annotated[
     str,
     Meta(
         max_length=PASSWORD_BYTES_MAX,
         description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
         extra_json_schema={"format": "password"},
+        extra={CHECK: lambda said, terms: check_password(normalised(said), chars_min=terms.password_chars_min)},
     ),
 ]
 

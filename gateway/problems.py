@@ -102,6 +102,11 @@ def not_found() -> Problem:
     return Problem(404, "route.not_found", "There is nothing at this address.")
 
 
+def stale() -> Problem:
+    """Return the answer to a read whose If-Match names other versions."""
+    return _refusal(Stale("This is not the version that was asked for."))
+
+
 def behind(written: int | None = None) -> Problem:
     """Return the answer where the read tables lag; `written` is the position of a write that was accepted even so."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -183,6 +188,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         problem.headers["Allow"] = allowed_at(request)
     state = request.scope.get("state", {})
     state["refused"] = problem.code
+    if problem.status == 422 and problem.errors and "faults" in state:
+        blamed = {error.pointer for error in problem.errors}
+        problem.errors = [*problem.errors, *(fault for fault in state["faults"]() if fault.pointer not in blamed)]
     request_id = state.get("request_id")
     return Response(
         rendered(problem, request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers

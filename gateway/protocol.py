@@ -18,20 +18,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.ids import RoomId
 from domain.limits import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
+from gateway.faults import HALF, HALF_SAID, of_sentence
 from gateway.spoken import Error, Frame, Refusal, Reply
 
 GOING_AWAY, TOO_SLOW, TOO_MANY_FRAMES, UNAUTHENTICATED, DRAINING, TOO_MANY_SOCKETS = 4000, 4008, 4013, 4401, 4410, 4414
 BAD_PROTOCOL, SESSION_REVOKED, REMOVED, NO_ROOM = 4500, 4501, 4502, 4505
 NOT_UTF8, FRAME_TOO_LARGE = 1007, 1009
 SUBPROTOCOL = "hansard.v1.json"
-DETAIL_CHARS_MAX = 300
 SPACED_KEY_MARK = re.compile(r'"\s+:')
-HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # of a surrogate pair, alone or not
-FAULT = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$?(?P<path>[^`]*)`)?", re.DOTALL)
-FIELD_FAULTS = (
-    (re.compile(r"Object contains unknown field `(.*)`", re.DOTALL), "field.unknown", "This field is not known here."),
-    (re.compile(r"Object missing required field `(.*)`", re.DOTALL), "field.missing", "This field is needed."),
-)
 
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Version = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -158,7 +152,7 @@ def parse(text: str) -> Intent:
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         # JSON's grammar allows half of a surrogate pair (RFC 8259 8.2), and browsers send it: that much is answered.
         request, is_deep = _request_of(text, error), isinstance(error, RecursionError)
-        what = "It is nested too deeply." if is_deep else "A text holds half of a surrogate pair."
+        what = "It is nested too deeply." if is_deep else HALF_SAID
         raise BadFrame(request, "field.invalid", f"The frame: {what}") from None
     if _may_have_duplicates(text, intent):
         _refuse_duplicates(text, intent)
@@ -199,14 +193,9 @@ def frame(said: Frame) -> bytes:
 
 
 def _field_fault(request: int | None, said: str) -> BadFrame:
-    """Turn msgspec's sentence (`Expected `str`, got `int` - at `$.content``) into a fault that names the field."""
-    for pattern, code, sentence in FIELD_FAULTS:  # of the frame itself: these sentences name no place
-        if found := pattern.fullmatch(said):
-            return BadFrame(request, code, f"/{found[1][:DETAIL_CHARS_MAX]}: {sentence}")
-    fault = FAULT.fullmatch(said)
-    assert fault is not None, "every sentence has this form"
-    at = "".join(f"/{part}" for part in re.findall(r"\w+", fault["path"] or ""))
-    return BadFrame(request, "field.invalid", f"{at or 'The frame'}: {fault['what'][:DETAIL_CHARS_MAX]}")
+    """Turn msgspec's sentence into a fault that names the field."""
+    fault = of_sentence(said)
+    return BadFrame(request, fault.code, f"{fault.pointer or 'The frame'}: {fault.detail}")
 
 
 def _request_of(text: str, fault: Exception) -> int | None:

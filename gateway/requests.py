@@ -7,7 +7,7 @@ is told only to those who may know of it: the route's `admit` is asked first (CO
 import re
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from hmac import digest as hmac
 from types import NoneType, UnionType
@@ -25,8 +25,10 @@ from domain.limits import AGENT_CHARS_MAX, IDEMPOTENCY_KEY_CHARS_MAX, REASON_CHA
 from domain.ports import Access, Receipt
 from domain.refusals import Invalid
 from domain.text import LINE_BREAKING
+from gateway import faults
 from gateway.bodies import body_of
 from gateway.house import House
+from gateway.preconditions import listed, versions_of
 from gateway.problems import FieldError, Problem, allowed_at, behind, record_changed
 
 # A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
@@ -46,7 +48,9 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         _check_query(request, handler)
         _check_headers(request, handler)
         if handler.parsed_data_field is not None:
-            request._json = await body_of(request, handler.parsed_data_field.annotation)
+            body = request._json = await body_of(request, handler.parsed_data_field.annotation)
+            # Asked where the body is refused for one field: then all are told (gateway/problems.py).
+            request.scope["state"]["faults"] = partial(faults.of_body, body, request.app.state.house.terms)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)
     except (Problem, Invalid):
@@ -106,15 +110,10 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
     return key
 
 
-def version_of(request: Request[Any, Any, Any]) -> int | None:
-    """Return the version that If-Match asks for; None for any (no header, or `*`)."""
-    text = request.headers.get("if-match")
-    if text is None or text.strip() == "*":
-        return None
-    found = re.fullmatch(r'"(\d{1,9})"', text.strip())
-    if not found:
-        raise Problem(422, "header.if_match", 'If-Match is the ETag that a read answered: "<version>".')
-    return int(found[1])
+def versions_asked(request: Request[Any, Any, Any]) -> frozenset[int] | None:
+    """Return the versions that If-Match asks for; None for any (no header, or `*`)."""
+    tags = listed(request.scope["headers"], b"if-match")
+    return None if tags is None else versions_of(tags)
 
 
 def require_reason(caller: Caller) -> None:
@@ -150,7 +149,8 @@ def _check_value(name: str, value: str, parameter: "Parameter") -> None:
         if isinstance(read, datetime):
             read.astimezone(UTC)
     except (msgspec.ValidationError, ValueError) as error:
-        raise _query_problem(name, "query.invalid", str(error)) from None
+        said = faults.told(faults.placed(str(error))[1])
+        raise _query_problem(name, "query.invalid", said) from None
     except OverflowError:
         raise _query_problem(name, "query.invalid", "This time is out of range.") from None
 
@@ -163,7 +163,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
     if "receipt" in asked:
         idempotency_key(request)
     if "if_match" in asked:
-        version_of(request)
+        versions_asked(request)
 
 
 def _query_problem(name: str, code: str, detail: str) -> Problem:

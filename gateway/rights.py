@@ -60,6 +60,7 @@ ROUTES: Mapping[tuple[str, str], tuple[Operation, ...]] = {
     ("GET", "/livez"): ("deployment.read",),
     ("GET", "/readyz"): ("deployment.read",),
     ("GET", "/metrics"): ("deployment.read",),
+    ("GET", "/"): ("deployment.read",),
     ("GET", "/schema"): ("deployment.read",),
     ("GET", "/schema/openapi.json"): ("deployment.read",),
     ("GET", "/asyncapi.json"): ("deployment.read",),

@@ -17,8 +17,9 @@ from domain.ports import Receipt
 from domain.refusals import RoomNotFound
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
-from domain.text import PRINTABLE_PATTERN
+from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
 from gateway.answers import shown, written
+from gateway.faults import CHECK
 from gateway.house import House
 from gateway.pages import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.problems import behind
@@ -33,10 +34,16 @@ Name = Annotated[
         max_length=ROOM_NAME_CHARS_MAX,
         description="One line, with a visible character.",
         extra_json_schema={"format": "line"},
+        extra={CHECK: lambda said, _: check_room_name(said)},
     ),
 ]
 Description = Annotated[
-    str, Meta(max_length=ROOM_DESCRIPTION_CHARS_MAX, extra_json_schema={"pattern": PRINTABLE_PATTERN})
+    str,
+    Meta(
+        max_length=ROOM_DESCRIPTION_CHARS_MAX,
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        extra={CHECK: lambda said, _: check_room_description(said)},
+    ),
 ]
 
 
@@ -89,9 +96,13 @@ async def list_rooms(
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
-    """List public rooms and one's own private ones, the latest active first; archived ones only when asked for."""
+    """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
+    first; archived ones only when asked for."""
     before = None if cursor is None else place_at(cursor, house.record_id)
-    found = await rooms.page(house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit)
+    marks = await house.marks.of(me(caller))
+    found = await rooms.page(
+        house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
+    )
     following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page([room for room, _ in found], following))
 
@@ -109,13 +120,13 @@ async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: R
 @get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
-    room = await rooms.seen(house.db, me(caller), RoomId(room_id))
+    room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
 @patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
 async def change_room(
-    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: int | None
+    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
     """Change a room; owners and admins may."""
     command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
@@ -124,7 +135,7 @@ async def change_room(
     assert now.state is not None and now.at is not None, "a changed room exists"
     await house.reads.wait(outcome.position)
     try:
-        seen = await rooms.seen(house.db, me(caller), RoomId(room_id))
+        seen = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     except RoomNotFound:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
     body = replace(
@@ -135,7 +146,7 @@ async def change_room(
 
 
 @delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
-async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: int | None) -> Response[None]:
+async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)
     return written(house, caller, outcome, None, status=204)

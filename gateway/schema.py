@@ -64,7 +64,14 @@ AFTER = (
     "Wait, at most 2 s, until this route's tables have passed this position.",
     {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
 )
-IF_MATCH = ("If-Match", "The ETag of a read; 412 where it is stale.", {**TEXT, "format": "etag"})
+IF_MATCH = ("If-Match", "ETags of reads, or `*`; 412 where none is the present one.", {**TEXT, "format": "etag"})
+IF_NONE_MATCH = (
+    "If-None-Match",
+    "ETags of reads, or `*`; 304 where one is the present one.",
+    {**TEXT, "format": "etag"},
+)
+ETAG: Json = {"ETag": {"description": "The version, in quotation marks.", "schema": TEXT}}
+UNCHANGED: Json = {"description": "It is what If-None-Match names", "headers": ETAG}
 KEY_SCHEMA: Json = {**TEXT, "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX}
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.", KEY_SCHEMA)
 REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.", KEY_SCHEMA)
@@ -101,6 +108,8 @@ BY_KIND: Json = {
         },
     ]
 }
+# Whose answers have an ETag (`tests/gateway/test_rfc9110.py` holds this to what is answered).
+TAGGED = frozenset({"/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}", "/api/v1/users/me"})
 DOWNLOADS = ("/content", "/variants/{name}")
 MESSAGES = "/api/v1/rooms/{room_id}/messages"
 READY = "/readyz"
@@ -133,7 +142,19 @@ def documented(app: Litestar) -> Json:
             _complete(path, method, handler, document["paths"][path][method.lower()], shapes)
     for (made_by, path), parameter in NAMES.items():
         _link(document["paths"], document["paths"][path][made_by.lower()], parameter)
+    for operations in document["paths"].values():
+        if "get" in operations:
+            operations["head"] = _headed(operations["get"])
     return document
+
+
+def _headed(operation: Json) -> Json:
+    """Return what HEAD is where GET is this: the same, without bodies (`gateway/door.py` sees to it)."""
+    bare = {
+        status: {name: said for name, said in answer.items() if name not in ("content", "links")}
+        for status, answer in operation["responses"].items()
+    }
+    return {**operation, "operationId": f"{operation['operationId']}Head", "responses": bare}
 
 
 def _link(paths: Json, operation: Json, parameter: str) -> None:
@@ -184,6 +205,9 @@ def _answers(path: str, method: str, handler: HTTPRouteHandler, shapes: Shapes) 
     if method not in ("GET", "HEAD"):
         answer["headers"] = dict(POSITION)
     found = {status: answer}
+    if method == "GET" and path in TAGGED:
+        answer["headers"] = dict(ETAG)
+        found["304"] = dict(UNCHANGED)
     if path == MESSAGES and method == "POST":
         found["200"] = {**answer, "description": "It was posted already, under this id."}
     if path.endswith(DOWNLOADS):
@@ -212,7 +236,7 @@ def _refused_with(path: str, method: str, operation: Json, *, is_public: bool) -
         found |= {403, 404}
     if path.endswith(DOWNLOADS):
         found.add(416)
-    if any(each["name"] == IF_MATCH[0] for each in operation["parameters"]):
+    if method in ("GET", "HEAD") or any(each["name"] == IF_MATCH[0] for each in operation["parameters"]):
         found.add(412)
     return found
 
@@ -238,8 +262,11 @@ def _headers(path: str, method: str, handler: HTTPRouteHandler, *, is_public: bo
         found.append(KEY)
     if path == REFRESH:
         found.append(REFRESH_KEY)
-    if "if_match" in asked:
+    is_tagged = method in ("GET", "HEAD") and (path in TAGGED or path.endswith(DOWNLOADS))
+    if "if_match" in asked or is_tagged:
         found.append(IF_MATCH)
+    if is_tagged:
+        found.append(IF_NONE_MATCH)
     return found
 
 

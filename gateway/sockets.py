@@ -16,6 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import UNSET
 
 from adapters.lanes import LanesUnavailable
+from commands.desk import Outcome
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from domain.facts import Caller
@@ -56,6 +57,7 @@ from gateway.protocol import (
     Typing,
     Unsubscribe,
 )
+from gateway.reading import mark
 from gateway.subscriptions import Subscriptions
 
 log = structlog.get_logger()
@@ -283,7 +285,7 @@ class Session:
                     delete = DeleteMessage(MessageId(intent.message_id), intent.version)
                     await self._command(intent, delete, intent.reason)
                 case Read():
-                    await self._command(intent, MarkRead(RoomId(intent.room_id), intent.position))
+                    await self._mark(intent)
         except Refused as refused:
             status = problems.status_of(refused)
             wait = ceil(refused.retry_after_seconds) if isinstance(refused, Limited) else UNSET
@@ -306,7 +308,13 @@ class Session:
         return await self._house.limits.take(of_user(self._connection.access.user_id), taken)
 
     async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
-        outcome = await self._house.desk.do(command, self._caller(reason))
+        self._done(intent, await self._house.desk.do(command, self._caller(reason)))
+
+    async def _mark(self, intent: Read) -> None:
+        command = MarkRead(RoomId(intent.room_id), intent.position)
+        self._done(intent, await mark(self._house, self._caller(None), command))
+
+    def _done(self, intent: Intent, outcome: Outcome) -> None:
         self._house.reads.wrote(self._connection.access.user_id, outcome.position)
         self._connection.say(protocol.reply(intent.id, position=outcome.position))
 

@@ -25,9 +25,11 @@ from domain.limits import (
     UPLOAD_CHUNK_BYTES,
     UPLOAD_HEADER_BYTES_MAX,
     UPLOAD_OVERHEAD_BYTES_MAX,
+    UPLOAD_PARTS_MAX,
     UPLOAD_SHORT_BYTES_A_SECOND_MIN,
 )
 from domain.ports import BlobsUnavailable
+from gateway.faults import FAULTS_MAX, pointer
 from gateway.problems import FieldError, Problem
 from gateway.upload_slots import UploadSlot
 
@@ -60,7 +62,7 @@ async def receiving(
             await _take(request, boundary, intake, slot)
         slot.whole()
         if intake.size_bytes == 0:
-            raise _field("/file", "file.empty", "This file is empty.")
+            raise _refused([FieldError("/file", "file.empty", "This file is empty.")])
         yield Received(
             Path(name), file_name(intake.name), kind_of(intake.head), intake.size_bytes, intake.digest.hexdigest()
         )
@@ -84,20 +86,26 @@ class _Intake:
         self.head = b""
         self.digest = sha256()
         self.begun = self.ended = False
+        self.faults: list[FieldError] = []
         self._file = file
         self._bytes_max = bytes_max
         self._gathered = bytearray()
 
     def begin(self, segment: MultipartSegment) -> None:
+        """Take a part for the file, or note what is wrong with it: then nothing more is kept."""
         if segment.name != FIELD:
-            name = (segment.name or "").replace("~", "~0").replace("/", "~1")[:100]
-            raise _field(f"/{name}", "field.unknown", "This field is not known here.")
-        if self.begun:
-            raise _field("/file", "field.duplicate", "One file is taken at a time.")
-        if segment.filename is None:
-            raise _field("/file", "field.invalid", "This field must be a file, with a filename.")
-        self.begun = True
-        self.name = segment.filename
+            self._blame(pointer(segment.name or ""), "field.unknown", "This field is not known here.")
+        elif self.begun:
+            self._blame("/file", "field.duplicate", "One file is taken at a time.")
+        elif segment.filename is None:
+            self._blame("/file", "field.invalid", "This field must be a file, with a filename.")
+        else:
+            self.name = segment.filename
+        self.begun = self.begun or segment.name == FIELD
+
+    def _blame(self, at: str, code: str, detail: str) -> None:
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(FieldError(at, code, detail))
 
     async def add(self, piece: bytes) -> None:
         self.size_bytes += len(piece)
@@ -123,7 +131,7 @@ class _Intake:
 
 async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake, slot: UploadSlot) -> None:
     parser = PushMultipartParser(
-        boundary, max_header_size=UPLOAD_HEADER_BYTES_MAX, max_header_count=8, max_segment_count=2
+        boundary, max_header_size=UPLOAD_HEADER_BYTES_MAX, max_header_count=8, max_segment_count=UPLOAD_PARTS_MAX
     )
     overhead = 0
     chunks = aiter(request.stream())
@@ -138,17 +146,19 @@ async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake,
                         intake.begin(event)
                     case None:
                         intake.ended = True
-                    case piece:
+                    case piece if not intake.faults:
                         await intake.add(bytes(piece))
             overhead += len(chunk) - (intake.size_bytes - before)
             if overhead > UPLOAD_OVERHEAD_BYTES_MAX:
+                _require_no(intake.faults)
                 raise Problem(413, "body.too_large", "There is more around the file than in a form.")
     except ParserLimitReached:
+        _require_no(intake.faults)
         raise Problem(413, "body.too_large", "A part's headers are too long, or there are too many parts.") from None
     except MultipartError as error:
         raise Problem(400, "body.not_multipart", f"The body is no multipart form: {error}.") from None
-    if not intake.begun:
-        raise _field("/file", "field.missing", "This field is needed.")
+    missing = [] if intake.begun else [FieldError("/file", "field.missing", "This field is needed.")]
+    _require_no([*intake.faults, *missing])
     await intake.flush()
 
 
@@ -189,5 +199,11 @@ async def _make(staging: Path) -> tuple[int, str]:
         raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
 
 
-def _field(pointer: str, code: str, detail: str) -> Problem:
-    return Problem(422, code, f"{pointer}: {detail}", errors=[FieldError(pointer, code, detail)])
+def _require_no(faults: list[FieldError]) -> None:
+    if faults:
+        raise _refused(faults)
+
+
+def _refused(faults: list[FieldError]) -> Problem:
+    first = faults[0]
+    return Problem(422, first.code, f"{first.pointer}: {first.detail}", errors=faults)

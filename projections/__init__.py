@@ -8,7 +8,7 @@ from projections.tables import Group
 
 LIVE = Group(
     "live",
-    version=2,
+    version=3,
     projections=(
         users.PROJECTION,
         sessions.PROJECTION,

@@ -1,6 +1,10 @@
-"""Rooms: what a room is, how many are in it, and when it was last active. Owns the table `read.rooms`."""
+"""Rooms: what a room is, how many are in it, when it last heard of anything, and when something was last posted in it.
 
-from collections.abc import Iterable, Sequence
+Owns the table `read.rooms`. `activity` moves with every event of the room, and hubs compare it with what they heard;
+`last_posted` with messages alone, system messages among them, and rooms are listed by it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,15 +20,16 @@ from domain.ports import Db
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.text import fold
-from projections.messages import POSITION_MAX, MessageView
+from projections.messages import POSITION_MAX, MessageView, subjects_of
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-# Of messages as in `projections/messages.py`: bounds and order name the room.
+# Of messages as in `projections/messages.py`: bounds and order name the room. $3 and $4: rooms, and how far this person has
+# read them where the record may not say so yet.
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
-        r.version, m.role, r.member_count, m.read_position, unread.count, r.activity, """
+        r.version, m.role, r.member_count, mark.position, unread.count, r.last_posted, """
     + STANDING
     + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
@@ -32,6 +37,9 @@ _COLUMNS = (
         msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    CROSS JOIN LATERAL (
+        SELECT greatest(m.read_position, ($4::bigint[])[array_position($3::uuid[], r.id)]) AS position
+    ) mark
     LEFT JOIN LATERAL (
         SELECT * FROM read.messages last WHERE (last.room_id, last.position) >= (r.id, """
     + SINCE
@@ -42,7 +50,7 @@ _COLUMNS = (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
             WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
-                AND (new.room_id, new.position) > (r.id, greatest(m.read_position, m.joined_position))
+                AND (new.room_id, new.position) > (r.id, greatest(mark.position, m.joined_position))
                 AND (new.room_id, new.position) <= (r.id, {POSITION_MAX})
             ORDER BY new.room_id, new.position LIMIT $2
         ) counted
@@ -53,15 +61,16 @@ SELECT_PAGE = (
     _COLUMNS
     + " WHERE "
     + STANDING
-    + """ = ANY ($9::text[])
-        AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
-        AND ($5::text IS NULL OR position($5 IN r.name_folded) > 0)
-        AND (r.activity, r.id) < ($6, $7)
-    ORDER BY r.activity DESC, r.id DESC LIMIT $8
+    + """ = ANY ($11::text[])
+        AND ($5 OR NOT r.is_archived) AND (NOT $6 OR m.role IS NOT NULL)
+        AND ($7::text IS NULL OR position($7 IN r.name_folded) > 0)
+        AND (r.last_posted, r.id) < ($8, $9)
+    ORDER BY r.last_posted DESC, r.id DESC LIMIT $10
 """
 )
-SELECT_ONE = _COLUMNS + " WHERE r.id = $3"
+SELECT_ONE = _COLUMNS + " WHERE r.id = $5"
 SELECT_ACTIVITY = "SELECT id, activity FROM read.rooms WHERE id = ANY ($1::uuid[])"
+NO_MARKS: Mapping[RoomId, int] = {}
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 
 ROOMS = Table(
@@ -77,6 +86,7 @@ ROOMS = Table(
         "is_archived": "bool",
         "member_count": "int",
         "activity": "bigint",
+        "last_posted": "bigint",
         "created_at": "timestamptz",
         "updated_at": "timestamptz",
         "version": "int",
@@ -116,22 +126,24 @@ async def page(
     archived: bool = False,
     before: tuple[int, UUID] | None = None,
     limit: int,
+    marks: Mapping[RoomId, int] = NO_MARKS,
 ) -> list[tuple[RoomView, tuple[int, UUID]]]:
-    """Return rooms that this person may see, the latest active first, each with its cursor.
+    """Return rooms that this person may see, each with its cursor; that of the last message posted first, as
+    `last_message` shows it, or of the last opening where a room has none.
 
     `archived` has archived ones come too, `q` only those whose name contains it, compared as usernames are, and without
-    blanks around it; `joined` only one's own.
+    blanks around it; `joined` only one's own. `marks`: how far the person has read rooms where the table may not say so yet.
     """
-    activity, room_id = before or FIRST
+    place, room_id = before or FIRST
     sought = None if q is None else fold(q).strip()
-    args = (UNREAD_COUNTED_MAX, archived, joined, sought, activity, room_id, limit, standings("room.list"))
-    rows = await db.all(_row, SELECT_PAGE, user_id, *args)
+    args = (archived, joined, sought, place, room_id, limit, standings("room.list"))
+    rows = await db.all(_row, SELECT_PAGE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), *args)
     return [(_view(row), (row[14], row[0])) for row in rows]
 
 
-async def seen(db: Db, user_id: UserId, room_id: RoomId) -> RoomView:
+async def seen(db: Db, user_id: UserId, room_id: RoomId, *, marks: Mapping[RoomId, int] = NO_MARKS) -> RoomView:
     """Return a room as this person sees it. Raises `Refused` where they may not, or where there is none."""
-    row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, room_id)
+    row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), room_id)
     require_standing("room.read", None if row is None else row[15])
     assert row is not None, "a room that is not there is refused"
     return _view(row)
@@ -155,8 +167,8 @@ def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
-        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position, created_at=fact.at,
-        updated_at=fact.at, version=fact.version,
+        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position,
+        last_posted=fact.position, created_at=fact.at, updated_at=fact.at, version=fact.version,
     )  # fmt: skip
 
 
@@ -164,14 +176,12 @@ def changed(fact: Recorded[RoomChanged]) -> Iterable[Change]:
     e = fact.event
     yield ROOMS.set(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description or None, is_private=e.is_private,
-        history=e.history, activity=fact.position, updated_at=fact.at, version=fact.version,
+        history=e.history, updated_at=fact.at, version=fact.version, **_places(fact),
     )  # fmt: skip
 
 
 def archived(fact: Recorded[RoomArchivedEvent]) -> Iterable[Change]:
-    yield ROOMS.set(
-        fact.event.room_id, is_archived=True, activity=fact.position, updated_at=fact.at, version=fact.version
-    )
+    yield ROOMS.set(fact.event.room_id, is_archived=True, updated_at=fact.at, version=fact.version, **_places(fact))
 
 
 def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
@@ -180,20 +190,30 @@ def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
 
 def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
     yield ROOMS.add(fact.event.room_id, member_count=1)
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
 
 
 def gone(fact: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
     yield ROOMS.add(fact.event.room_id, member_count=-1)
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
 
 
 def active(fact: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
-    yield ROOMS.set(fact.event.room_id, activity=fact.position)
+    yield ROOMS.set(fact.event.room_id, **_places(fact))
+
+
+def _places(fact: Recorded[Any]) -> dict[str, int]:
+    """Return what an event says of when its room was active, and of when something was posted in it."""
+    is_message = isinstance(fact.event, MessagePosted) or subjects_of(fact.event) is not None
+    return {"activity": fact.position} | ({"last_posted": fact.position} if is_message else {})
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:
     return columns
+
+
+def _columns(marks: Mapping[RoomId, int]) -> tuple[list[RoomId], list[int]]:
+    return list(marks), list(marks.values())
 
 
 def _view(row: tuple[Any, ...]) -> RoomView:

@@ -55,6 +55,7 @@ from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.operations import our_version
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -65,6 +66,7 @@ from runtime.descriptors import connections_max
 from runtime.embedded import Servers, answers, locate
 from runtime.guards import guard, guard_gateway
 from runtime.logins import guard_login
+from runtime.migrate import migrations
 from runtime.settings import SettingRefused, Settings, listens_on
 from runtime.watch import watch_record
 from workers.files import Saga
@@ -243,6 +245,7 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
         db=base.db,
         desk=base.desk,
         reads=reads,
+        marks=ReadMarks(roster),
         sessions=sessions,
         tokens=tokens,
         tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
@@ -426,6 +429,7 @@ def _terms(settings: Settings) -> Terms:
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
         tls_only=settings.env == "production",
+        migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,
     )

@@ -46,11 +46,13 @@ from gateway.door import Sessions
 from gateway.house import House, Terms
 from gateway.hub import Hub
 from gateway.post import Post
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from projections import LIVE, MESSAGE_HTML
+from runtime.migrate import migrations
 from runtime.roles import SERVER, login
 from workers.projector import Follower
 from workers.publisher import Publisher
@@ -268,12 +270,14 @@ async def gateway(
                 storage_bytes_of_user,
                 verify_email,
                 tls_only=tls_only,
+                migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
             record=record,
             db=db,
             desk=desk,
             reads=reads,
+            marks=ReadMarks(roster),
             sessions=sessions,
             tokens=tokens,
             tickets=SignedTickets(MASTER, roster, chance=os.urandom),

@@ -24,7 +24,7 @@ OF_A_MEMBER = OF_A_STRANGER | {
     "file.upload_for", "message.delete", "message.edit", "message.post", "room.hear", "room.leave", "room.mark_read",
 }  # fmt: skip
 OF_AN_ADMIN = OF_A_MEMBER | {"member.promote", "member.put", "member.remove", "room.change"}
-IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.mark_read"}
+IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.leave", "room.mark_read"}
 
 
 def allowed(kind: RoomKind, relation: Relation) -> set[str]:
@@ -69,7 +69,7 @@ def test_each_role_may_what_the_lower_ones_may_and_no_more_than_is_written_here(
         assert allowed(kind, "owner") == OF_AN_ADMIN | {"room.archive"} == set(OPERATIONS)
 
 
-def test_an_archived_room_can_be_read_and_nothing_else() -> None:
+def test_an_archived_room_can_be_read_and_left_and_nothing_else() -> None:
     for kind in ("archived", "private archived"):
         assert allowed(kind, "banned") == set()
         assert allowed(kind, "member") == allowed(kind, "admin") == IN_AN_ARCHIVED_ROOM

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from adapters.passwords import WAITING_MAX, Argon2Passwords
 from domain.quotas import STRICT
+from domain.refusals import Busy
 from gateway.address import Proxies
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_letters import Box
@@ -103,6 +104,28 @@ async def test_who_guesses_locks_the_owner_out_of_no_address_that_the_account_kn
             (await at(house, HOME).post("/auth/login", json=right | {"password": WRONG})).status_code for _ in range(7)
         ]
         assert at_home == [401] * 5 + [429] * 2, "and there one guesses no faster"
+
+
+class BusyPasswords:
+    """A pool of hashing whose queue is always full, but for who looks before coming."""
+
+    def is_full_for(self, address: str) -> bool:
+        return False
+
+    async def verify(self, password: str, hashed: str | None, *, address: str, account: str) -> bool:
+        raise Busy
+
+
+async def test_a_log_in_that_was_not_looked_at_is_no_wrong_password(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url, quotas=GUESSED) as house:
+        ada = await house.person()
+        right, passwords = {"email": ada.email, "password": PASSWORD}, house.house.passwords
+        object.__setattr__(house.house, "passwords", BusyPasswords())
+        async with house.client() as http:
+            for _ in range(7):
+                assert_problem(await http.post("/auth/login", json=right), 503, "server.busy")
+            object.__setattr__(house.house, "passwords", passwords)
+            assert (await http.post("/auth/login", json=right)).status_code == 200
 
 
 async def test_an_account_that_nobody_has_is_guessed_as_one_that_somebody_has_elsewhere(

@@ -57,14 +57,15 @@ async def talk(
 
 async def test_a_page_of_rooms_touches_no_message_of_others(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:
     db, ids = talk
+    marks = (ids, [1] * len(ids))
     last = (*rooms.FIRST, LIMIT, standings("room.list"))
     most = (len(ids) - QUIET_ROOMS) * (1 + UNREAD_COUNTED_MAX)
     for mode in PLAN_MODES:
         page = await rows_met(
-            db, mode, "messages", rooms.SELECT_PAGE, READER, UNREAD_COUNTED_MAX, False, True, None, *last
+            db, mode, "messages", rooms.SELECT_PAGE, READER, UNREAD_COUNTED_MAX, *marks, False, True, None, *last
         )
         assert 0 < page <= most
-        assert await rows_met(db, mode, "messages", rooms.SELECT_ONE, READER, UNREAD_COUNTED_MAX, ids[-1]) == 0
+        assert await rows_met(db, mode, "messages", rooms.SELECT_ONE, READER, UNREAD_COUNTED_MAX, *marks, ids[-1]) == 0
 
 
 async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:

@@ -231,7 +231,7 @@ class Client:
         limit: int = PAGE_ITEMS,
         after: int | None = None,
     ) -> AsyncIterator[Room]:
-        """Iterate over the rooms that one may see, the latest active first; `limit` is how many are fetched at once."""
+        """Iterate over the rooms that one may see, that of the last message first; `limit` is how many are fetched at once."""
         query = {"q": q, "joined": joined or None, "archived": archived or None, "limit": limit}
         return self._pages(Room, "/rooms", query, after)
 
