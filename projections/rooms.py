@@ -20,7 +20,8 @@ from projections.messages import POSITION_MAX, MessageView
 from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-# Of messages as in `projections/messages.py`: bounds and order name the room.
+# Of messages as in `projections/messages.py`: bounds and order name the room. What is counted stands in the index
+# `messages_of_room` (migrations/0070_unread.sql), so that no message is read for it.
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
@@ -49,15 +50,18 @@ _COLUMNS = (
     ) unread ON true
 """
 )
+# Rooms are chosen first: a plan that sorts looks at all that somebody may see, and would count in each of them.
 SELECT_PAGE = (
     _COLUMNS
-    + " WHERE "
+    + """ WHERE r.id = ANY (ARRAY (
+        SELECT r.id FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE """
     + STANDING
     + """ = ANY ($9::text[])
         AND ($3 OR NOT r.is_archived) AND (NOT $4 OR m.role IS NOT NULL)
         AND ($5::text IS NULL OR position($5 IN r.name_folded) > 0)
         AND (r.activity, r.id) < ($6, $7)
-    ORDER BY r.activity DESC, r.id DESC LIMIT $8
+        ORDER BY r.activity DESC, r.id DESC LIMIT $8
+    )) ORDER BY r.activity DESC, r.id DESC
 """
 )
 SELECT_ONE = _COLUMNS + " WHERE r.id = $3"

@@ -341,6 +341,16 @@ async def rows_met(db: asyncpg.Connection, mode: str, table: str, sql: str, *arg
         met = plan["Actual Rows"] + sum(n for key, n in plan.items() if key.startswith("Rows Removed"))
         return below + met * plan["Actual Loops"]
 
+    return touched(await _plan(db, mode, sql, *args))
+
+
+async def pages_met(db: asyncpg.Connection, mode: str, sql: str, *args: object) -> int:
+    """Run a statement with this `plan_cache_mode`; answers how many pages of tables and indexes it looked at."""
+    plan = await _plan(db, mode, sql, *args)
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def _plan(db: asyncpg.Connection, mode: str, sql: str, *args: object) -> dict[str, Any]:
     await db.execute(f"SET plan_cache_mode = {mode}")
-    [found] = json.loads(await db.fetchval("EXPLAIN (ANALYZE, FORMAT JSON) " + sql, *args))
-    return touched(found["Plan"])
+    [found] = json.loads(await db.fetchval("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql, *args))
+    return dict(found["Plan"])
