@@ -58,7 +58,7 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from gateway.tls import server_context
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
 from runtime.descriptors import connections_max
 from runtime.embedded import Servers, answers, locate
 from runtime.guards import guard, guard_gateway
@@ -79,6 +79,7 @@ log = structlog.get_logger()
 OPERATOR = Caller(agent="hansard command line")
 REBUILD_STATEMENT_SECONDS = 600.0
 LINGER_SECONDS = 0.05
+AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what it has not yet is looked through
 
 
 class NotRunning(Exception):
@@ -284,8 +285,10 @@ async def run_worker(settings: Settings) -> int:
         )
         sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
+        indexing = Follower(AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
+            asyncio.create_task(indexing.run(), name="audit index"),
             asyncio.create_task(Janitor(base.record, base.desk, base.db).run(), name="janitor"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
             asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),

@@ -50,7 +50,7 @@ from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
-from projections import LIVE, MESSAGE_HTML
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.roles import SERVER, login
 from workers.projector import Follower
 from workers.publisher import Publisher
@@ -132,7 +132,8 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over, taken=publisher.begin)
     slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
-    async with running(live.run(), publisher.run(), html.run()):
+    index = Follower(AUDIT_INDEX, slowly, slower, owner=uuid4().hex)
+    async with running(live.run(), publisher.run(), html.run(), index.run()):
         yield live
     await lanes.close()
     await slower.close()

@@ -23,7 +23,7 @@ from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.ports import RecordUnavailable
 from domain.refusals import Refused
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.doctor import doctor
 from runtime.settings import read
@@ -110,6 +110,7 @@ async def test_rebuilt_equals_served(database_url: str, seed: int) -> None:
             assert follower.lease is None or follower.lease.position < head
             await small_step(follower, record, 1 + seed * 7)
         await Follower(MESSAGE_HTML, record, db, owner="html").step()
+        await Follower(AUDIT_INDEX, record, db, owner="index").step()
         # … and rebuilt by one big one.
         for group in PROJECTIONS.values():
             verdicts = await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)

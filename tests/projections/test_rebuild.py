@@ -8,7 +8,7 @@ import pytest
 
 from adapters.database import Database
 from adapters.record import PostgresRecord
-from projections import LIVE, MESSAGE_HTML
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from tests.houses import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import rebuild
@@ -89,7 +89,7 @@ async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_repla
         async with ledger(database_url) as (_, record, desk):
             await make_history(desk, seed, 30)
             db = await Database.open(url, size=4)
-            for group in (LIVE, MESSAGE_HTML):
+            for group in PROJECTIONS.values():
                 await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)
             assert await owner.fetch(SELECT_RIGHTS) == before
             await db.close()

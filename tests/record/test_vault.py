@@ -15,7 +15,8 @@ import asyncpg
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from adapters.audit import AuditReader, Filter
+from adapters.audit import AuditReader
+from adapters.audit_index import Filter
 from adapters.codec import StoredRow, decode_all
 from adapters.vault import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
 from commands.message import PostMessage
