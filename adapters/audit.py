@@ -9,7 +9,7 @@ than asked for and still have a next one.
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -19,9 +19,10 @@ from adapters import audit_index
 from adapters.audit_index import Filter
 from adapters.codec import StoredRow, decode_all
 from adapters.database import Database
-from adapters.vault import Vault
+from adapters.vault import Master, Vault
 from domain.facts import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
+from domain.limits import AUDIT_CONNECTIONS_MAX, AUDIT_STATEMENT_SECONDS
 from domain.topics import FEATURES, STREAM_OF
 
 _EVENTS = "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE "
@@ -91,17 +92,29 @@ class AuditPage(Struct, frozen=True):
 
 
 class AuditReader:
+    """Reads over connections of its own, with a vault of its own: however slow a search, nobody else waits for it, and the
+    keys of old entries push out none that are in use."""
+
     def __init__(self, db: Database, vault: Vault) -> None:
-        self._db = db
+        self.db = db
         self._vault = vault
+
+    @classmethod
+    async def open(cls, url: str, master: Master) -> Self:
+        """Connect, and raise `RecordUnavailable` when nobody answers."""
+        db = await Database.open(url, size=AUDIT_CONNECTIONS_MAX, statement_seconds=AUDIT_STATEMENT_SECONDS)
+        return cls(db, Vault(db, master))
+
+    async def close(self) -> None:
+        await self.db.close()
 
     async def page(self, wanted: Filter, *, after: int, limit: int) -> AuditPage:
         """Return entries after a position, in order, at most `limit`."""
-        head = int(await self._db.value(SELECT_HEAD))
-        indexed = await audit_index.covered(self._db, wanted)
-        begin, end = await audit_index.bounds(self._db, wanted, head)
+        head = int(await self.db.value(SELECT_HEAD))
+        indexed = await audit_index.covered(self.db, wanted)
+        begin, end = await audit_index.bounds(self.db, wanted, head)
         after, indexed = max(after, begin), min(indexed, end)
-        lead = await audit_index.leading(self._db, wanted, after, indexed) if after < indexed else 0
+        lead = await audit_index.leading(self.db, wanted, after, indexed) if after < indexed else 0
         rows: list[StoredRow] = []
         started = time.monotonic()
         while after < end and len(rows) < limit and time.monotonic() - started < SCAN_SECONDS:
@@ -110,7 +123,7 @@ class AuditReader:
             else:
                 until = min(after + SCAN_EVENTS, end)
                 asked = after, until, *_arguments(wanted), limit - len(rows)
-                found = await self._db.all(StoredRow, SELECT_PAGE, *asked)
+                found = await self.db.all(StoredRow, SELECT_PAGE, *asked)
             rows += found
             after = rows[-1].position if len(rows) == limit else until
         return AuditPage(await self._entries(rows), after if after < end else None)
@@ -119,16 +132,16 @@ class AuditReader:
         self, wanted: Filter, lead: int, after: int, until: int, limit: int
     ) -> tuple[list[StoredRow], int]:
         """Return entries of a stretch of the index, and up to where it went."""
-        stretch = await audit_index.sought(self._db, wanted, lead, after, until)
+        stretch = await audit_index.sought(self.db, wanted, lead, after, until)
         positions = stretch.positions
         if not positions:
             return [], stretch.until
         asked = positions, stretch.until, *_arguments(wanted), limit
-        return await self._db.all(StoredRow, SELECT_OF_INDEX, *asked), stretch.until
+        return await self.db.all(StoredRow, SELECT_OF_INDEX, *asked), stretch.until
 
     async def entry(self, position: int) -> AuditEntry | None:
         """Return the entry at a position; None beyond the head."""
-        entries = await self._entries(await self._db.all(StoredRow, SELECT_ENTRY, position))
+        entries = await self._entries(await self.db.all(StoredRow, SELECT_ENTRY, position))
         return entries[0] if entries else None
 
     async def _entries(self, rows: Sequence[StoredRow]) -> list[AuditEntry]:
@@ -142,7 +155,7 @@ class AuditReader:
         stretches = _earlier(sorted(later))
         if not stretches:
             return {}
-        earlier = await self._db.all(StoredRow, SELECT_EARLIER, *map(list, zip(*stretches, strict=True)))
+        earlier = await self.db.all(StoredRow, SELECT_EARLIER, *map(list, zip(*stretches, strict=True)))
         found: dict[int, dict[str, Any]] = {}
         told: dict[StreamId, _Told] = {}
         for fact in await decode_all(earlier, self._vault):

@@ -212,6 +212,8 @@ async def run_gateway(settings: Settings) -> int:
         roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
         stack.push_async_callback(roster.close)
         seats = Seats(roster, settings.seats)
+        audit = await AuditReader.open(base.db.url, base.vault.master)
+        stack.push_async_callback(audit.close)
         hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
         house = House(
             terms=_terms(settings),
@@ -225,7 +227,7 @@ async def run_gateway(settings: Settings) -> int:
             tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
             passwords=passwords,
             limits=limits,
-            audit=AuditReader(base.db, base.vault),
+            audit=audit,
             lanes=lanes,
             hub=hub,
             seats=seats,

@@ -250,6 +250,9 @@ async def gateway(
         stack.push_async_callback(roster.close)
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
         hub = Hub(record, db, lanes, roster, seats, sessions, reads)
+        audit = await AuditReader.open(db.url, MASTER)
+        stack.push_async_callback(audit.close)
+
         home = Path(stack.enter_context(TemporaryDirectory(prefix="hansard-files-")))
         blobs = await open_blobs(blobs_url, home=home, **store)
         stack.push_async_callback(blobs.close)
@@ -280,7 +283,7 @@ async def gateway(
             tickets=SignedTickets(MASTER, roster, chance=os.urandom),
             passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
             limits=limits,
-            audit=AuditReader(db, Vault(db, MASTER)),
+            audit=audit,
             lanes=lanes,
             hub=hub,
             seats=seats,
