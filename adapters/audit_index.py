@@ -1,7 +1,7 @@
 """What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes.
 
 The index is walked by whichever of the things asked for happened least often, in stretches of `SCAN_ENTRIES`; the others
-are compared with its rows. It is told what it may not know: rows of topics that its writer did not know come too, and
+are compared with its rows. It is told what it may not know: rows of topics that its writer did not know, and of events that it parked, come too, and
 whoever reads the record compares them once more.
 """
 
@@ -19,13 +19,17 @@ SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
 # Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person.
 _LED = "SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries WHERE "
 _UNKNOWN = _LED + "NOT is_known AND position > $2 AND position <= $3 ORDER BY position LIMIT $4"
+_PARKED = """
+    SELECT position, NULL::uuid, NULL::uuid, NULL::uuid, topic, false FROM read.parked_events
+    WHERE group_name = 'audit_index' AND NOT is_building AND position > $2 AND position <= $3 ORDER BY position LIMIT $4
+"""
 _FITTING = """
     SELECT count(*), max(position), array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
         ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
         AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
     )) FROM led
 """
-_FOUND = " LIMIT $4) UNION (" + _UNKNOWN + ") ORDER BY position LIMIT $4)" + _FITTING
+_FOUND = " LIMIT $4) UNION (" + _UNKNOWN + ") UNION (" + _PARKED + ") ORDER BY position LIMIT $4)" + _FITTING
 _BEGIN = "WITH led AS ((" + _LED
 _ACTOR = "actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)"
 _SUBJECT = "subject IS NOT NULL AND (subject, position) > ($1::uuid, $2) AND (subject, position) <= ($1, $3)"
@@ -37,10 +41,18 @@ SELECT_BY_ROOM = _BEGIN + _ROOM + " ORDER BY room_id, position" + _FOUND
 SELECT_BY_TOPIC = _BEGIN + _TOPIC + " ORDER BY topic, position" + _FOUND
 # How often each thing happened in a stretch, counted up to a bound.
 _COUNT = "(SELECT count(*) FROM (SELECT FROM read.audit_entries WHERE "
-_COUNTED = " AND position > $1 AND position <= $2 LIMIT $3) counted)"
+_COUNTED = ", position LIMIT $3) counted)"
+_ACTORS = "actor IS NOT NULL AND (actor, position) > ($4::uuid, $1) AND (actor, position) <= ($4, $2) ORDER BY actor"
+_SUBJECTS = (
+    "subject IS NOT NULL AND (subject, position) > ($5::uuid, $1) AND (subject, position) <= ($5, $2) ORDER BY subject"
+)
+_ROOMS = (
+    "room_id IS NOT NULL AND (room_id, position) > ($6::uuid, $1) AND (room_id, position) <= ($6, $2) ORDER BY room_id"
+)
+_TOPICS = "(topic, position) > ($7::text, $1) AND (topic, position) <= ($7, $2) ORDER BY topic"
 COUNT = (
-    "SELECT " + _COUNT + "actor = $4::uuid" + _COUNTED + ", " + _COUNT + "subject = $5::uuid" + _COUNTED
-    + ", " + _COUNT + "room_id = $6::uuid" + _COUNTED + ", " + _COUNT + "topic = $7::text" + _COUNTED
+    "SELECT " + _COUNT + _ACTORS + _COUNTED + ", " + _COUNT + _SUBJECTS + _COUNTED
+    + ", " + _COUNT + _ROOMS + _COUNTED + ", " + _COUNT + _TOPICS + _COUNTED
 )  # fmt: skip
 LEADS = (SELECT_BY_ACTOR, SELECT_BY_SUBJECT, SELECT_BY_ROOM, SELECT_BY_TOPIC)
 

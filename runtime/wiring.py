@@ -157,6 +157,13 @@ def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
     return tasks
 
 
+async def opened_audit(base: Ground, stack: AsyncExitStack) -> AuditReader:
+    """Open the auditor's reader for as long as the stack is."""
+    audit = await AuditReader.open(base.db.url, base.vault.master)
+    stack.push_async_callback(audit.close)
+    return audit
+
+
 async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
     """Open the blob store for as long as the stack is."""
     blobs = await open_blobs(
@@ -212,8 +219,6 @@ async def run_gateway(settings: Settings) -> int:
         roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
         stack.push_async_callback(roster.close)
         seats = Seats(roster, settings.seats)
-        audit = await AuditReader.open(base.db.url, base.vault.master)
-        stack.push_async_callback(audit.close)
         hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
         house = House(
             terms=_terms(settings),
@@ -227,7 +232,7 @@ async def run_gateway(settings: Settings) -> int:
             tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
             passwords=passwords,
             limits=limits,
-            audit=audit,
+            audit=await opened_audit(base, stack),
             lanes=lanes,
             hub=hub,
             seats=seats,
