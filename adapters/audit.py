@@ -1,28 +1,32 @@
 """The auditor's reading of the record: whole entries, with what is sealed of their metas, straight from the log.
 
-Entries come in pages of bounded work: a request looks through at most `SCAN_EVENTS` events at a time and stops at a
-full page, the end, or `SCAN_SECONDS`; a page may therefore hold fewer entries than asked for and still have a next one.
+Where somebody, something or a room is asked for, positions come from the index as far as that goes (`audit_index.py`), and
+the rest of the record is looked through. Entries come in pages of bounded work: a request looks through at most
+`SCAN_EVENTS` events at a time and stops at a full page, the end, or `SCAN_SECONDS`; a page may therefore hold fewer entries
+than asked for and still have a next one.
 """
 
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from adapters import audit_index
+from adapters.audit_index import Filter
 from adapters.codec import StoredRow, decode_all
 from adapters.database import Database
-from adapters.vault import Vault
+from adapters.vault import Master, Vault
 from domain.facts import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
+from domain.limits import AUDIT_CONNECTIONS_MAX, AUDIT_STATEMENT_SECONDS
 from domain.topics import FEATURES, STREAM_OF
 
-SELECT_PAGE = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE position > $1 AND position <= $2
+_EVENTS = "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE "
+_WANTED = """
         AND ($3::text IS NULL OR convert_from(meta, 'UTF8')::jsonb ->> 'actor' = $3)
         AND ($4::uuid IS NULL OR room_id = $4 OR convert_from(data, 'UTF8')::jsonb ->> 'room_id' = $4::text)
         AND ($5::text IS NULL OR $5 IN (
@@ -35,37 +39,29 @@ SELECT_PAGE = """
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9
 """
-SELECT_ENTRY = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE position = $1
-"""
+SELECT_PAGE = _EVENTS + "position > $1 AND position <= $2" + _WANTED
+SELECT_OF_INDEX = _EVENTS + "position = ANY ($1::bigint[]) AND position <= $2" + _WANTED
+SELECT_ENTRY = _EVENTS + "position = $1"
 SELECT_EARLIER = """
     SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
-    FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
-    JOIN record.events e ON e.stream = asked.stream AND e.version < asked.version
+    FROM unnest($1::uuid[], $2::int[], $3::int[]) asked (stream, first, last)
+    JOIN record.events e ON e.stream = asked.stream AND e.version BETWEEN asked.first AND asked.last
     ORDER BY e.stream, e.version
 """
 SELECT_HEAD = "SELECT position FROM record.head"
 SCAN_EVENTS = 50_000
 SCAN_SECONDS = 1.0
+# What came before an entry is read from so many events of its stream, and of all streams of a page.
+BEFORE_EVENTS_MAX = 200
+BEFORE_EVENTS_OF_PAGE = 5_000
 # By kind of stream: what later events replace or end, and an earlier one may hold.
 REPLACED = {stream.kind: frozenset(name for event in events for name in event.changes) for stream, events in FEATURES}
 SECRETS = ("password_hash", "token_hash", "secret_hash")
 
 
-class Filter(Struct, frozen=True):
-    """What an auditor asks for; None asks for everything. `to` is exclusive."""
-
-    actor: UUID | None = None
-    room: UUID | None = None
-    subject: UUID | None = None
-    type: str | None = None
-    from_: datetime | None = None
-    to: datetime | None = None
-
-
 class AuditEntry(Struct, frozen=True):
-    """One event of the record, as it stands there. `before` has what the event's fields held until then. `unreadable` says
-    what is wrong with a row that cannot be decoded; `data` is then empty."""
+    """One event of the record, as it stands there. `before` has what the event's fields held until then, as far as the last
+    events of its stream say it. `unreadable` says what is wrong with a row that cannot be decoded; `data` is then empty."""
 
     position: int
     type: str
@@ -96,25 +92,56 @@ class AuditPage(Struct, frozen=True):
 
 
 class AuditReader:
+    """Reads over connections of its own, with a vault of its own: however slow a search, nobody else waits for it, and the
+    keys of old entries push out none that are in use."""
+
     def __init__(self, db: Database, vault: Vault) -> None:
-        self._db = db
+        self.db = db
         self._vault = vault
+
+    @classmethod
+    async def open(cls, url: str, master: Master) -> Self:
+        """Connect, and raise `RecordUnavailable` when nobody answers."""
+        db = await Database.open(url, size=AUDIT_CONNECTIONS_MAX, statement_seconds=AUDIT_STATEMENT_SECONDS)
+        return cls(db, Vault(db, master))
+
+    async def close(self) -> None:
+        await self.db.close()
 
     async def page(self, wanted: Filter, *, after: int, limit: int) -> AuditPage:
         """Return entries after a position, in order, at most `limit`."""
-        head = int(await self._db.value(SELECT_HEAD))
+        head = int(await self.db.value(SELECT_HEAD))
+        indexed = await audit_index.covered(self.db, wanted)
+        begin, end = await audit_index.bounds(self.db, wanted, head)
+        after, indexed = max(after, begin), min(indexed, end)
+        lead = await audit_index.leading(self.db, wanted, after, indexed) if after < indexed else 0
         rows: list[StoredRow] = []
         started = time.monotonic()
-        while after < head and len(rows) < limit and time.monotonic() - started < SCAN_SECONDS:
-            until = min(after + SCAN_EVENTS, head)
-            found = await self._db.all(StoredRow, SELECT_PAGE, after, until, *_arguments(wanted), limit - len(rows))
+        while after < end and len(rows) < limit and time.monotonic() - started < SCAN_SECONDS:
+            if after < indexed:
+                found, until = await self._of_index(wanted, lead, after, indexed, limit - len(rows))
+            else:
+                until = min(after + SCAN_EVENTS, end)
+                asked = after, until, *_arguments(wanted), limit - len(rows)
+                found = await self.db.all(StoredRow, SELECT_PAGE, *asked)
             rows += found
             after = rows[-1].position if len(rows) == limit else until
-        return AuditPage(await self._entries(rows), after if after < head else None)
+        return AuditPage(await self._entries(rows), after if after < end else None)
+
+    async def _of_index(
+        self, wanted: Filter, lead: int, after: int, until: int, limit: int
+    ) -> tuple[list[StoredRow], int]:
+        """Return entries of a stretch of the index, and up to where it went."""
+        stretch = await audit_index.sought(self.db, wanted, lead, after, until)
+        positions = stretch.positions
+        if not positions:
+            return [], stretch.until
+        asked = positions, stretch.until, *_arguments(wanted), limit
+        return await self.db.all(StoredRow, SELECT_OF_INDEX, *asked), stretch.until
 
     async def entry(self, position: int) -> AuditEntry | None:
         """Return the entry at a position; None beyond the head."""
-        entries = await self._entries(await self._db.all(StoredRow, SELECT_ENTRY, position))
+        entries = await self._entries(await self.db.all(StoredRow, SELECT_ENTRY, position))
         return entries[0] if entries else None
 
     async def _entries(self, rows: Sequence[StoredRow]) -> list[AuditEntry]:
@@ -125,30 +152,65 @@ class AuditReader:
     async def _before(self, rows: Sequence[StoredRow]) -> dict[int, dict[str, Any]]:
         """Return, by position, what the stream of each row held until then, by field; first events have none."""
         later = {(row.stream, row.version - 1): row.position for row in rows if row.version > 1}
-        latest: dict[StreamId, int] = {}
-        for stream, version in later:
-            latest[stream] = max(version + 1, latest.get(stream, 0))
-        earlier = await self._db.all(StoredRow, SELECT_EARLIER, list(latest), list(latest.values()))
+        stretches = _earlier(sorted(later))
+        if not stretches:
+            return {}
+        earlier = await self.db.all(StoredRow, SELECT_EARLIER, *map(list, zip(*stretches, strict=True)))
         found: dict[int, dict[str, Any]] = {}
-        states: dict[StreamId, Any] = {}
-        held: dict[StreamId, dict[str, Any]] = {}
-        lost: set[StreamId] = set()
+        told: dict[StreamId, _Told] = {}
         for fact in await decode_all(earlier, self._vault):
-            if isinstance(fact.event, UnreadableEvent):
-                lost.add(fact.stream)
-            if isinstance(fact.event, UnknownEvent) or fact.stream in lost:
-                continue  # from what cannot be read on nobody knows what the stream had folded to
-            kind = STREAM_OF[fact.event.topic]
-            states[fact.stream] = kind.evolve(states.get(fact.stream), fact)
-            known = held.setdefault(fact.stream, {})
-            for name in REPLACED[kind.kind]:
-                if name in fact.event.__struct_fields__:
-                    known[name] = getattr(fact.event, name)
-                elif name in fact.event.changes and name in known:
-                    known[name] = None
-            if (position := later.get((fact.stream, fact.version))) is not None:
-                found[position] = msgspec.to_builtins(states[fact.stream]) | msgspec.to_builtins(held[fact.stream])
+            known = told.get(fact.stream)
+            if known is None or fact.version != known.version + 1:
+                known = told[fact.stream] = _Told()
+            known.take(fact)
+            if (position := later.get((fact.stream, fact.version))) is not None and not known.is_lost:
+                found[position] = known.fields()
         return found
+
+
+class _Told:
+    """What consecutive events of a stream say of its fields: all of it from the first one on, otherwise what the last
+    ones happen to hold."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.is_lost = False
+        self._state: Any = None
+        self._loose: dict[str, Any] = {}
+        self._held: dict[str, Any] = {}
+
+    def take(self, fact: Recorded[Event]) -> None:
+        e, self.version = fact.event, fact.version
+        if isinstance(e, UnreadableEvent):
+            self.is_lost = True  # from here on nobody knows what the stream had folded to
+        if isinstance(e, UnknownEvent) or self.is_lost:
+            return
+        kind = STREAM_OF[e.topic]
+        if self._state is not None or fact.version == 1:
+            self._state = kind.evolve(self._state, fact)
+        else:
+            self._loose |= {name: getattr(e, name) for name in kind.state.__struct_fields__ if hasattr(e, name)}
+        for name in REPLACED[kind.kind]:
+            if name in e.__struct_fields__:
+                self._held[name] = getattr(e, name)
+            elif name in e.changes and name in self._held:
+                self._held[name] = None
+
+    def fields(self) -> dict[str, Any]:
+        whole = self._loose if self._state is None else self._state
+        return dict(msgspec.to_builtins(whole) | msgspec.to_builtins(self._held))
+
+
+def _earlier(ends: Sequence[tuple[StreamId, int]]) -> list[tuple[StreamId, int, int]]:
+    """Return stretches of streams (first and last version) that hold what came before each of these ends, in order."""
+    most = min(BEFORE_EVENTS_MAX, BEFORE_EVENTS_OF_PAGE // max(1, len(ends)))
+    stretches: list[tuple[StreamId, int, int]] = []
+    for stream, last in ends:
+        first = max(1, last - most + 1)
+        if stretches and stretches[-1][0] == stream and first <= stretches[-1][2] + 1:
+            first = stretches.pop()[1]
+        stretches.append((stream, first, last))
+    return stretches
 
 
 def _arguments(wanted: Filter) -> tuple[object, ...]:

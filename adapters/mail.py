@@ -7,8 +7,6 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
-
 from domain.limits import MAIL_SECONDS
 from domain.ports import Mail, MailUnavailable
 from domain.text import mail_address
@@ -47,6 +45,8 @@ class SmtpMail:
         self._sender = sender
 
     async def send(self, mail: Mail) -> None:
+        import aiosmtplib  # by whom it is used: a start costs less without it
+
         try:
             await aiosmtplib.send(
                 message(mail, self._sender),

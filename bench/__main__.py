@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.vault import load_master
-from bench import files, logins, pages, record, sockets
+from bench import files, logins, million, pages, record, sockets
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
@@ -57,6 +57,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
+    "M": lambda: million.million(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,
     "F3": files.large_upload_to_s3,

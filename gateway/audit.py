@@ -10,7 +10,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from msgspec import Meta
 
-from adapters.audit import AuditEntry, Filter
+from adapters.audit import AuditEntry
+from adapters.audit_index import Filter
 from commands.audit import NoteAuditRead
 from commands.desk import Work
 from domain.account import ACCOUNT, require_right

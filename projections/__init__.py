@@ -3,7 +3,7 @@
 The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
 """
 
-from projections import files, members, message_html, messages, rooms, sessions, users
+from projections import audit_index, files, members, message_html, messages, rooms, sessions, users
 from projections.tables import Group
 
 LIVE = Group(
@@ -19,4 +19,5 @@ LIVE = Group(
     ),
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML)}
+AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}

@@ -25,7 +25,8 @@ from projections.standing import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 # Of messages as in `projections/messages.py`: bounds and order name the room. $3 and $4: rooms, and how far this person has
-# read them where the record may not say so yet.
+# read them where the record may not say so yet. What is counted stands in the index `messages_of_room`
+# (migrations/0070_unread.sql), so that no message is read for it.
 _COLUMNS = (
     """
     SELECT r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at,
@@ -57,15 +58,18 @@ _COLUMNS = (
     ) unread ON true
 """
 )
+# Rooms are chosen first: a plan that sorts looks at all that somebody may see, and would count in each of them.
 SELECT_PAGE = (
     _COLUMNS
-    + " WHERE "
+    + """ WHERE r.id = ANY (ARRAY (
+        SELECT r.id FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE """
     + STANDING
     + """ = ANY ($11::text[])
         AND ($5 OR NOT r.is_archived) AND (NOT $6 OR m.role IS NOT NULL)
         AND ($7::text IS NULL OR position($7 IN r.name_folded) > 0)
         AND (r.last_posted, r.id) < ($8, $9)
-    ORDER BY r.last_posted DESC, r.id DESC LIMIT $10
+        ORDER BY r.last_posted DESC, r.id DESC LIMIT $10
+    )) ORDER BY r.last_posted DESC, r.id DESC
 """
 )
 SELECT_ONE = _COLUMNS + " WHERE r.id = $5"

@@ -9,7 +9,8 @@ import gc
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), asked.lasting or asked.failure)
     import uvloop
 
+    with leaving_out("rich"):  # which structlog would load to colour what we never print: a tenth of a start
+        import structlog as _  # noqa: F401
     from runtime.descriptors import raise_limit
     from runtime.logs import configure_logs
 
@@ -121,6 +124,19 @@ def _talk(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
         talking.add_argument(
             "--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT"
         )
+
+
+@contextmanager
+def leaving_out(name: str) -> Iterator[None]:
+    """Have an optional module seem not to be installed, for what is imported meanwhile."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # an import then raises ModuleNotFoundError
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def spare_the_collector() -> None:

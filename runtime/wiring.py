@@ -61,7 +61,7 @@ from gateway.seats import Seats
 from gateway.security import Refusals
 from gateway.server import listen, serve
 from gateway.tls import server_context
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
 from runtime.descriptors import connections_max
 from runtime.embedded import Servers, answers, locate
 from runtime.guards import guard, guard_gateway
@@ -84,6 +84,7 @@ OPERATOR = Caller(agent="hansard command line")
 REBUILD_STATEMENT_SECONDS = 600.0
 LINGER_SECONDS = 0.05
 ANY_SECONDS = 100 * 365 * 24 * 3600
+AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what it has not yet is looked through
 
 
 class NotRunning(Exception):
@@ -163,6 +164,13 @@ def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
     tasks = RedisTasks.open(redis_url(base.settings), base.record_id, _name())
     stack.push_async_callback(tasks.close)
     return tasks
+
+
+async def opened_audit(base: Ground, stack: AsyncExitStack) -> AuditReader:
+    """Open the auditor's reader for as long as the stack is."""
+    audit = await AuditReader.open(base.db.url, base.vault.master)
+    stack.push_async_callback(audit.close)
+    return audit
 
 
 async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
@@ -251,7 +259,7 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
         tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
         passwords=passwords,
         limits=limits,
-        audit=AuditReader(base.db, base.vault),
+        audit=await opened_audit(base, stack),
         lanes=lanes,
         hub=hub,
         seats=seats,
@@ -301,8 +309,10 @@ async def run_worker(settings: Settings) -> int:
         )
         sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
         rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
+        indexing = Follower(AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS)
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
+            asyncio.create_task(indexing.run(), name="audit index"),
             asyncio.create_task(Janitor(base.record, base.desk, base.db).run(), name="janitor"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
             asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),

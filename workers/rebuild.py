@@ -38,7 +38,7 @@ SELECT_LEFTOVERS = """
     WHERE c.relnamespace = to_regnamespace('read') AND c.relkind = 'r'
         AND EXISTS (SELECT FROM unnest($1::text[]) t WHERE starts_with(c.relname, t || '__next'))
 """
-# Whose the served table is, and who may do what with it: said of another table.
+# Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
 SELECT_RIGHTS = """
     SELECT said FROM (
         SELECT 1, format('ALTER TABLE %s OWNER TO %I', $2::text, pg_get_userbyid(c.relowner))
@@ -46,6 +46,8 @@ SELECT_RIGHTS = """
         UNION ALL SELECT 2, format('GRANT %s ON %s TO %s', a.privilege_type, $2::text,
             CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
         FROM pg_catalog.pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::text::regclass AND a.grantee <> c.relowner
+        UNION ALL SELECT 3, format('ALTER TABLE %s SET (%s)', $2::text, array_to_string(c.reloptions, ', '))
+        FROM pg_catalog.pg_class c WHERE c.oid = $1::text::regclass AND c.reloptions IS NOT NULL
     ) rights (i, said) ORDER BY i, said
 """
 
@@ -236,14 +238,14 @@ class Rebuild:
         await parked.park(db, self._group.name, parked_of(folded), is_building=True)
 
     async def _index(self, table: Table) -> None:
-        """Make the served table's other indexes on the new one."""
+        """Make the served table's other indexes on the new one, and have it known that its rows are visible to all."""
         for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
             if not is_primary:
                 made = definition.replace(
                     f"INDEX {name} ON {table.name} ", f"INDEX {name}{self._next} ON {table.name}{self._next} "
                 )
                 await self._db.run(made)
-        await self._db.run(f"ANALYZE {table.name}{self._next}")
+        await self._db.run(f"VACUUM ANALYZE {table.name}{self._next}")
 
     def _tell(self, total: int) -> None:
         self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))

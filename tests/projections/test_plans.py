@@ -13,10 +13,11 @@ import pytest
 from domain.limits import UNREAD_COUNTED_MAX
 from domain.rights import file_relations, standings
 from projections import files, messages, rooms, users
-from tests.houses import PLAN_MODES, rows_met
+from tests.houses import PLAN_MODES, pages_met, rows_met
 
 LOUD_MESSAGES = 60_000
 QUIET_ROOMS = 30
+UNREAD_ROOMS = 200
 LIMIT = 50
 READER = UUID(int=1)
 ROOMS = """
@@ -66,6 +67,28 @@ async def test_a_page_of_rooms_touches_no_message_of_others(talk: tuple[asyncpg.
         )
         assert 0 < page <= most
         assert await rows_met(db, mode, "messages", rooms.SELECT_ONE, READER, UNREAD_COUNTED_MAX, *marks, ids[-1]) == 0
+
+
+async def test_a_page_of_rooms_counts_what_is_unread_without_reading_it(database_url: str) -> None:
+    """Of rooms that it shows, in the index alone: a few pages a room, wherever the messages stand."""
+    db = await asyncpg.connect(database_url)
+    ids = [uuid4() for _ in range(UNREAD_ROOMS)]
+    await db.execute(ROOMS, READER, ids)
+    await db.execute(MEMBERS, READER, ids)
+    await db.execute(MESSAGES, ids, UNREAD_ROOMS, uuid4(), LOUD_MESSAGES)
+    await db.execute(
+        "UPDATE read.rooms SET last_posted = (SELECT max(position) FROM read.messages WHERE room_id = rooms.id)"
+    )
+    await db.execute("UPDATE read.messages SET deleted = true WHERE position % 1000 = 1")
+    await db.execute("VACUUM ANALYZE read.messages")
+    await db.execute("ANALYZE read.rooms; ANALYZE read.room_members")
+    for mode, joined, shown in product(PLAN_MODES, (True, False), (LIMIT, 5)):
+        last = (*rooms.FIRST, shown, standings("room.list"))
+        asked = (READER, UNREAD_COUNTED_MAX, [], [], False, joined, None, *last)
+        met = await rows_met(db, mode, "messages", rooms.SELECT_PAGE, *asked)
+        assert shown * 290 < met < shown * 310
+        assert await pages_met(db, mode, rooms.SELECT_PAGE, *asked) < 200 + shown * 20
+    await db.close()
 
 
 async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:

@@ -24,7 +24,7 @@ from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.limits import MESSAGE_CHARS_MAX
 from domain.ports import RecordUnavailable
 from domain.refusals import Refused
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.doctor import doctor
 from runtime.settings import read
@@ -112,6 +112,7 @@ async def test_rebuilt_equals_served(database_url: str, seed: int) -> None:
             assert follower.lease is None or follower.lease.position < head
             await small_step(follower, record, 1 + seed * 7)
         await Follower(MESSAGE_HTML, record, db, owner="html").step()
+        await Follower(AUDIT_INDEX, record, db, owner="index").step()
         # … and rebuilt by one big one.
         for group in PROJECTIONS.values():
             verdicts = await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
-from adapters.audit import AuditReader, Filter
+from adapters.audit import AuditReader
+from adapters.audit_index import Filter
 from adapters.vault import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
 from commands.membership import LeaveRoom, PutMember, RemoveMember

@@ -18,6 +18,7 @@ MATRIX = """
     files.holds                 raw         -           rawd        raw
     files.reservations          rad         -           -           rad
     public.hansard_migrations   r           r           r           r
+    read.audit_entries          r           -           raw         owner
     read.checkpoints            r           raw         raw         owner
     read.file_variants          r           raw         r           owner
     read.files                  r           raw         r           owner
@@ -302,7 +303,13 @@ async def test_only_the_command_line_makes_tables_and_only_among_the_read_tables
 
 
 @pytest.mark.parametrize(
-    ("kind", "own", "other"), [("projector", "live", "message_html"), ("worker", "message_html", "live")]
+    ("kind", "own", "other"),
+    [
+        ("projector", "live", "message_html"),
+        ("projector", "live", "audit_index"),
+        ("worker", "message_html", "live"),
+        ("worker", "audit_index", "live"),
+    ],
 )
 async def test_whoever_follows_a_group_moves_its_checkpoint_and_no_other(
     database_url: str, owner: asyncpg.Connection, kind: str, own: str, other: str

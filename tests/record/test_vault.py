@@ -16,7 +16,8 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from adapters.audit import AuditReader, Filter
+from adapters.audit import AuditReader
+from adapters.audit_index import Filter
 from adapters.codec import StoredRow, decode_all
 from adapters.vault import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
 from commands.account import GrantRole

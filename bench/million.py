@@ -1,0 +1,142 @@
+"""M: a record of a million messages under a deployment that runs, and what those notice of it who read.
+
+`M` is the first page of rooms and the newest messages of one of them, a log-in, the audit trail by each filter, and the start
+of another gateway; medians over one connection. How the record is made: `generator.py`; the followers' catching up with it
+is waited for, and is a row too.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from statistics import median
+from uuid import UUID
+
+import httpx
+
+from adapters.database import Database
+from adapters.vault import load_master
+from bench.deployment import Deployment, free_port
+from bench.generator import Made, generate
+from bench.load import PASSWORD
+from bench.sockets import Measured, people
+from domain.ids import UserId
+from projections import PROJECTIONS, checkpoints
+from runtime.embedded import locate
+
+MESSAGES = 1_000_000
+CATCH_UP_SECONDS = 1_200
+ROUNDS = 30
+LOG_INS = 10
+STARTS = 5
+WHY = {"Hansard-Reason": "bench"}
+
+
+async def million(deployment: Deployment, *, messages: int = MESSAGES) -> list[Measured]:
+    """M."""
+    async with deployment:
+        (ada,) = await people(deployment.base, 1)
+        async with httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=60) as http:
+            http.headers["Authorization"] = f"Bearer {await ada.token()}"
+            me = (await http.get("/users/me")).raise_for_status().json()
+            await _command(deployment, "grant", me["email"], "auditor")
+            master = load_master(deployment.home / "master.key", create=False)
+            started = time.perf_counter()
+            owner = locate(deployment.home).database_url
+            made, head = await generate(owner, master, UserId(UUID(me["id"])), messages=messages)
+            seconds = await _caught_up(deployment, head, started)
+            rows = [Measured(f"M {head:,} events, followed by all groups, events/s", f"{head / seconds:,.0f}")]
+            rows += await _reads(http, made)
+            rows.append(await _log_ins(http, me["email"]))
+        rows.append(await _starts(deployment))
+        return rows
+
+
+async def _reads(http: httpx.AsyncClient, made: Made) -> list[Measured]:
+    reads = {
+        "first page of /rooms, 200 joined, nothing read": "/rooms?joined=true",
+        "first page of /rooms": "/rooms",
+        "newest 50 messages of a room": f"/rooms/{made.busy_room}/messages",
+        "audit, no filter": "/audit/events",
+        "audit by a rare actor": f"/audit/events?actor={made.actor}",
+        "audit by a rare subject": f"/audit/events?subject={made.subject}",
+        "audit by a rare room": f"/audit/events?room={made.room}",
+        "audit by a rare type": f"/audit/events?type={made.type}&subject={made.subject}",
+        "audit by a busy room and a type": f"/audit/events?room={made.busy_room}&type=member.joined",
+    }
+    return [await _median(f"M {name}", partial(_read, http, path), ROUNDS) for name, path in reads.items()]
+
+
+async def _read(http: httpx.AsyncClient, path: str) -> None:
+    """Read a list until something is on its page."""
+    answer = (await http.get(path, headers=WHY)).raise_for_status().json()
+    while not answer["items"]:
+        joint = "&" if "?" in path else "?"
+        assert answer["next_cursor"], f"nothing is found by {path}"
+        answer = (await http.get(f"{path}{joint}cursor={answer['next_cursor']}", headers=WHY)).raise_for_status().json()
+
+
+async def _log_ins(http: httpx.AsyncClient, email: str) -> Measured:
+    async def log_in() -> None:
+        (await http.post("/auth/login", json={"email": email, "password": PASSWORD})).raise_for_status()
+
+    return await _median("M log-in", log_in, LOG_INS)
+
+
+async def _starts(deployment: Deployment) -> Measured:
+    """From the start of a process to its first answer."""
+    taken = []
+    for _ in range(STARTS):
+        port, started = free_port(), time.perf_counter()
+        environment = {**deployment.environment, "HANSARD_PORT": str(port)}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runtime.cli", "gateway"), env=environment, stderr=asyncio.subprocess.DEVNULL
+        )
+        async with httpx.AsyncClient() as http:
+            while True:
+                try:
+                    if (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                        taken.append((time.perf_counter() - started) * 1000)
+                        break
+                except httpx.TransportError:
+                    await asyncio.sleep(0.01)
+        process.terminate()
+        await process.wait()
+    return _row("M start of a gateway, until it is ready", taken)
+
+
+async def _median(name: str, ask: Callable[[], Awaitable[None]], rounds: int) -> Measured:
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        await ask()
+        taken.append((time.perf_counter() - started) * 1000)
+    return _row(name, taken)
+
+
+def _row(name: str, taken: list[float]) -> Measured:
+    return Measured(name, f"{median(taken):,.1f} ms, worst {max(taken):,.1f}")
+
+
+async def _caught_up(deployment: Deployment, head: int, started: float) -> float:
+    """Wait until every group of read tables is at a position; answers how long it took since the start."""
+    db = await Database.open(locate(deployment.home).database_url, size=1)
+    try:
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            while True:
+                groups = {group.name: group.position for group in await checkpoints.every(db)}
+                if all(groups.get(name, 0) >= head for name in PROJECTIONS):
+                    return time.perf_counter() - started
+                await asyncio.sleep(0.5)
+    finally:
+        await db.close()
+
+
+async def _command(deployment: Deployment, *arguments: str) -> None:
+    """Run a command of `hansard` beside the deployment."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "runtime.cli", *arguments), env={**os.environ, **deployment.environment}
+    )
+    assert await process.wait() == 0, arguments

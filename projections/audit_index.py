@@ -1,0 +1,43 @@
+"""The index of the audit trail: of each event who did it, to whom, in which room, and what. Owns `read.audit_entries`.
+
+A group of its own, so that it never holds up a message. It holds ids in plain, as the record does, and nothing sealed: what
+is erased leaves no trace in it. The auditor's reader (`adapters/audit.py`) answers from it as far as it goes and looks
+through the rest of the record, so that no answer is behind.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from domain.facts import Recorded, UnknownEvent
+from domain.topics import TOPICS
+from projections.tables import Change, Handler, Projection, Table
+
+# Who an event is about stands in one of these; in none that is sealed, which the record shows to no search either.
+SUBJECTS = ("user_id", "sender_id", "owner_id")
+
+AUDIT_ENTRIES = Table(
+    "read.audit_entries",
+    key={"position": "bigint"},
+    columns={"actor": "uuid", "subject": "uuid", "room_id": "uuid", "topic": "text", "is_known": "bool"},
+)
+
+
+def happened(fact: Recorded[Any]) -> Iterable[Change]:
+    e = fact.event
+    room_id = e.audience() or (None if "room_id" in e.sealed else getattr(e, "room_id", None))
+    subjects = (getattr(e, name, None) for name in SUBJECTS if name not in e.sealed)
+    yield AUDIT_ENTRIES.new(
+        fact.position, actor=fact.meta.actor, room_id=room_id, topic=e.topic, is_known=True,
+        subject=next((subject for subject in subjects if subject is not None), None),
+    )  # fmt: skip
+
+
+def unknown(fact: Recorded[UnknownEvent]) -> Iterable[Change]:
+    e = fact.event
+    yield AUDIT_ENTRIES.new(
+        fact.position, actor=fact.meta.actor, room_id=e.room_id, topic=e.recorded_topic, is_known=False
+    )
+
+
+HANDLERS: dict[type[Any], Handler] = {**dict.fromkeys(TOPICS.values(), happened), UnknownEvent: unknown}
+PROJECTION = Projection(tables=(AUDIT_ENTRIES,), handlers=HANDLERS)

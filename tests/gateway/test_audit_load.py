@@ -1,0 +1,37 @@
+"""Searches of the audit trail, however slow and however many, hold up nobody but each other."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+from commands.account import GrantRole
+from domain.facts import Caller
+from domain.ids import UserId
+from domain.limits import AUDIT_CONNECTIONS_MAX
+from tests.houses import deployment
+
+SEARCHES = 20
+PAGES = 50
+
+
+async def test_searches_that_hold_every_connection_of_theirs_keep_nobody_from_reading(
+    database_url: str, redis_url: str
+) -> None:
+    async with deployment(database_url, redis_url) as house:
+        ada, ben = await house.person(), await house.person()
+        await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+        room_id = await ben.room()
+        await ben.say(room_id, "Hello")
+        path, why = "/audit/events?type=message.posted", {"Hansard-Reason": "a complaint"}
+        async with AsyncExitStack() as held:
+            pool = house.house.audit.db.pool
+            for _ in range(pool.get_max_size()):
+                await held.enter_async_context(pool.acquire())
+            searching = [asyncio.create_task(ada.http.get(path, headers=why)) for _ in range(SEARCHES)]
+            pages = await asyncio.gather(*(ben.http.get(f"/rooms/{room_id}/messages") for _ in range(PAGES)))
+            assert {page.status_code for page in pages} == {200}
+            answers = {answer.status_code for answer in await asyncio.gather(*searching)}
+        assert answers == {503}
+        assert pool.get_max_size() == AUDIT_CONNECTIONS_MAX
+        found = (await ada.ask("GET", path, 200, headers=why))["items"]
+        assert [entry["data"]["content"] for entry in found] == ["Hello"]
