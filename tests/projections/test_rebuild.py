@@ -84,7 +84,7 @@ async def test_of_two_rebuilds_at_once_the_second_is_told_so_and_no_row_is_lost(
 async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_replace(database_url: str) -> None:
     owner = await asyncpg.connect(database_url)
     before = await owner.fetch(SELECT_RIGHTS)
-    assert len(before) == 10 and {row[1] for row in before} == {"hansard_operator"}
+    assert len(before) == 11 and {row[1] for row in before} == {"hansard_operator"}
     for seed, url in enumerate((as_login(database_url, "operator"), database_url), 30):
         async with ledger(database_url) as (_, record, desk):
             await make_history(desk, seed, 30)

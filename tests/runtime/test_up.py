@@ -149,7 +149,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert "[ok]   scanner: the basic check" in said and "[ok]   sandbox: " in said
         code, said = await house.run("rebuild", "--all")
         assert code == 0, said
-        assert said.count("equals what was served") == 8
+        assert said.count("equals what was served") == 9
         assert await house.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
         family = house.family()
         assert await house.stop() == 0

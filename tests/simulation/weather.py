@@ -16,7 +16,7 @@ from adapters.lanes import CONTROL, Entry, LanesUnavailable
 from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
 from adapters.roster import People, RosterUnavailable, Seat, Whisper
 from domain.facts import Event, Recorded
-from domain.ids import RoomId, StreamId
+from domain.ids import RoomId, StreamId, UserId
 from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
 from domain.refusals import Refused
@@ -281,6 +281,12 @@ class NoRoster:
         raise RosterUnavailable("not simulated")
 
     async def listen(self, lanes: Iterable[int]) -> None:
+        raise RosterUnavailable("not simulated")
+
+    async def mark(self, user_id: UserId, room_id: RoomId, position: int) -> None:
+        raise RosterUnavailable("not simulated")
+
+    async def marks(self, user_id: UserId) -> dict[RoomId, int]:
         raise RosterUnavailable("not simulated")
 
 

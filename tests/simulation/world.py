@@ -38,9 +38,11 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Access, RecordUnavailable, Refreshing
 from domain.refusals import BadToken
 from domain.refusals import Refused as DomainRefused
+from gateway.derived import DerivedIds
 from gateway.door import Sessions
 from gateway.house import House
 from gateway.hub import Hub
+from gateway.read_marks import ReadMarks
 from gateway.reads import Reads
 from gateway.seats import Seats
 from gateway.security import Refusals
@@ -133,7 +135,7 @@ class Gateway(Process):
             SimpleNamespace(
                 terms=terms, record_id=world.record_id, record=record, db=db, desk=self.desk, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
-                seats=seats, now=world.now, refusals=Refusals(self.desk),
+                seats=seats, now=world.now, refusals=Refusals(self.desk), derived=DerivedIds(), marks=ReadMarks(roster),
             ),
         )  # fmt: skip
         self.start(self.desk.run())
