@@ -30,8 +30,8 @@ T = TypeVar("T")
 PROCESSORS = os.cpu_count() or 2
 AT_ONCE_MAX = min(2, max(1, PROCESSORS // 2))
 WAITING_MAX = 32
-# So many waiting is a flood: then hashing takes an eighth of the processors, and a thread rests for so many times as long
-# as it worked. Two cores under 200 log-ins a second: the median of an acknowledgement grows by a tenth instead of a half.
+# So many waiting is a flood: then a crowd, of whom several wait, gets an eighth of the processors, as a thread rests for so
+# many times as long as it worked. Two cores under 200 log-ins a second: the median of an acknowledgement grows by a tenth instead of a half.
 FLOOD_WAITING = 8
 FLOOD_SHARE = 1 / 8
 # Rests are of those of whom more than one waits, and follow the processor's time and not the clock's: on a busy machine a

@@ -106,8 +106,12 @@ class Settings:
     limit_logins: str = setting("", LIMIT.format("log-ins of an address"))
     limit_connects: str = setting("", LIMIT.format("sockets that an address opens"))
     limit_frames: str = setting("", LIMIT.format("frames of a socket"))
-    limit_mails: str = setting("", LIMIT.format("mails to one e-mail address"))
-    limit_wrong_passwords: str = setting("", LIMIT.format("wrong passwords of an account"))
+    limit_mails: str = setting(
+        "", LIMIT.format("mails to one e-mail address, apart for strangers and for addresses its account knows")
+    )
+    limit_wrong_passwords: str = setting(
+        "", LIMIT.format("wrong passwords of an account, of all strangers together and of each address it knows")
+    )
     sockets_of_user: int = setting(
         0, "How many sockets a person may hold at once. 0: as HANSARD_LIMITS says.", low=0, high=1_000_000
     )
