@@ -64,7 +64,7 @@ BODY_BYTES_MAX = 256 * 1024
 PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 200
 USERS_BY_IDS_MAX = PAGE_ITEMS_MAX  # the senders of a whole page
-PAGE_TEXT_BYTES_MAX = 8 * 1024**2  # of a page of messages with HTML: their text and it
+PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages with HTML: their text and it
 READ_YOUR_WRITE_SECONDS = 2.0
 UNREAD_COUNTED_MAX = 1_000
 

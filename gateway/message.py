@@ -114,7 +114,7 @@ async def list_messages(
 ) -> Response[Page[MessageView]]:
     """List messages, newest first; `after` a position oldest first, `around` one ascending.
 
-    A page with `?render=html` holds at most 8 MiB of text and HTML: fewer messages than `limit` where they are long, and a
+    A page with `?render=html` holds at most 1 MiB of text and HTML: fewer messages than `limit` where they are long, and a
     `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
     """
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
