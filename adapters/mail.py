@@ -7,7 +7,7 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from domain.limits import MAIL_SECONDS
+from domain.bounds import MAIL_SECONDS
 from domain.ports import Mail, MailUnavailable
 from domain.text import mail_address
 

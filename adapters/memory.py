@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
-from adapters.lanes import CONTROL, Entry
-from domain.facts import Event, Meta, Recorded
+from adapters.redis.lanes import CONTROL, Entry
+from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, POLL_SECONDS
+from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, RecordId, RoomId, StreamId, uuid7
-from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX, POLL_SECONDS
 from domain.ports import (
     Answer,
     Append,
@@ -155,7 +155,7 @@ class MemoryStreams:
 
 
 class MemoryLanes:
-    """One client of `MemoryStreams`, with the methods of `adapters.lanes.Lanes`."""
+    """One client of `MemoryStreams`, with the methods of `adapters.redis.lanes.Lanes`."""
 
     def __init__(self, streams: MemoryStreams, count: int) -> None:
         self.count = count

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import uvloop
 
-from adapters.vault import load_master
+from adapters.postgres.data_keys import load_master
 from bench import files, logins, million, pages, record, sockets
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
-from runtime.embedded import Embedded
+from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 
 REBUILD_EVENTS = 200_000

@@ -16,7 +16,7 @@ import httpx
 import psutil
 from PIL import Image
 
-from adapters.sandbox import Sandbox
+from adapters.media.sandbox import Sandbox
 from bench.deployment import Deployment, free_port
 from bench.sockets import Measured
 
@@ -71,7 +71,7 @@ async def pictures() -> list[Measured]:
     with tempfile.TemporaryDirectory(prefix="hansard-bench-") as folder:
         file = Path(folder) / "photograph.jpg"
         file.write_bytes(content)
-        with Sandbox(module="workers.child", size=CORES, strict=False) as sandbox:
+        with Sandbox(module="workers.files.child", size=CORES, strict=False) as sandbox:
 
             async def process() -> None:
                 result = await sandbox.run("image", file, mime_type="image/jpeg", operations=OPERATIONS)

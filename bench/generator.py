@@ -15,11 +15,11 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from adapters.codec import encode, key_names
-from adapters.database import Database
-from adapters.vault import Master, Vault
+from adapters.postgres.codec import encode, key_names
+from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.database import Database
 from domain.account import ACCOUNT, AccountRegistered, RoleGranted
-from domain.facts import Event, Meta
+from domain.events import Event, Meta
 from domain.ids import EventId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.message import MESSAGE, MessagePosted

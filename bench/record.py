@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from statistics import median
 from uuid import UUID, uuid4
 
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Master, Vault
+from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS
 from commands.account import RegisterAccount
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.message import PostMessage
 from commands.room import OpenRoom
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import LIVE
 from workers.projector import Follower

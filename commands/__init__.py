@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, clock, file, letter, membership, message, reading, room, security, session
-from commands.desk import Handler
+from commands import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from commands.command_bus import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
     **account.HANDLERS,
     **session.HANDLERS,
-    **letter.HANDLERS,
+    **email_token.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
     **message.HANDLERS,

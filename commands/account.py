@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from commands.session import end_all
 from domain import account as decide
 from domain.account import ACCOUNT, AccountRole, NameClaimed

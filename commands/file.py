@@ -2,13 +2,13 @@
 
 from msgspec import Struct
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from commands.room import enter
 from domain import file as decide
 from domain.account import ACCOUNT, require_active
 from domain.file import FILE, Reason, Variant
+from domain.file_snapshot import Scan
 from domain.ids import FileId, RoomId, UserId
-from domain.shown import Scan
 
 
 class ReceiveFile(Struct, frozen=True):

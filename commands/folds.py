@@ -13,11 +13,11 @@ from typing import Any, Generic, TypeVar
 import structlog
 from msgspec import Struct, structs
 
-from domain.facts import Recorded, Stream, UnknownEvent, UnreadableEvent
+from domain.bounds import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
+from domain.errors import EventUnreadableError
+from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.limits import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
 from domain.ports import Record, RecordUnavailable, Snapshot, Snapshots
-from domain.refusals import EventUnreadableError
 
 State = TypeVar("State")
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ Where an owner comes or goes, the room's stream is written in the same append: i
 
 from msgspec import Struct
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from commands.room import enter
 from domain import membership as decide
 from domain import room as room_decide

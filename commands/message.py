@@ -6,14 +6,14 @@ at that position, which the file's stream guards.
 
 from msgspec import Struct
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from commands.room import enter
 from domain import message as decide
+from domain.errors import ReplyTargetUnknown
 from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.refusals import ReplyTargetUnknown
 from domain.rights import MessageOperation, Relation, unknown
 
 

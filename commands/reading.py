@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from commands.room import enter
 from domain import reading as decide
 from domain.ids import RoomId

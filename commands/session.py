@@ -5,12 +5,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.desk import Handler, Work
+from commands.command_bus import Handler, Work
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
+from domain.bounds import SESSIONS_ENDED_AT_ONCE_MAX, SESSIONS_LIVE_MAX
+from domain.errors import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
 from domain.ids import SessionId, UserId
-from domain.limits import SESSIONS_ENDED_AT_ONCE_MAX, SESSIONS_LIVE_MAX
-from domain.refusals import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
 from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionEnded, SessionListed
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from weakref import WeakValueDictionary
 
+from domain.bounds import CONTENDED_SECONDS, CONTENDED_SECONDS_MAX
 from domain.ids import StreamId
-from domain.limits import CONTENDED_SECONDS, CONTENDED_SECONDS_MAX
 from domain.ports import Chance
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from domain.facts import Event, Recorded, Stream
+from domain.errors import AccountDeactivated, AccountNotFound, WrongPassword
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.refusals import AccountDeactivated, AccountNotFound, WrongPassword
 from domain.rights import PersonalOperation, as_whom
 
 AccountRole = Literal["auditor", "records_manager", "admin"]

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
-from domain.bounds import Int8
-from domain.facts import Event, Recorded, Stream
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
+from domain.integers import Int8
 
 READS = UUID("c0a4ef0b-3f5e-5c8b-91b5-0f6a7a2f9d51")
 

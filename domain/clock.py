@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from domain.facts import Event, Recorded, Stream
+from domain.events import Event, Recorded, Stream
 
 
 class ClockAccepted(Event, frozen=True):

@@ -17,14 +17,14 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.bounds import Int4, Int8
-from domain.facts import Event, Recorded, Stream
+from domain.bounds import FILE_NAME_CHARS_MAX
+from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.events import Event, Recorded, Stream
+from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.integers import Int4, Int8
 from domain.kinds import MessageType
-from domain.limits import FILE_NAME_CHARS_MAX
-from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
 from domain.rights import FileRelation, of_file
-from domain.shown import FileStatus, Form, Scan, Shown
 from domain.text import INVISIBLE, LINE_BREAKING
 from domain.variants import fault_of
 

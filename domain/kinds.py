@@ -2,8 +2,8 @@
 
 from typing import Literal, Protocol
 
+from domain.errors import Invalid
 from domain.ids import FileId
-from domain.refusals import Invalid
 from domain.text import check_content
 
 MessageType = Literal["text", "image", "file", "system"]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain import rights
-from domain.facts import Event, Recorded, Stream
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import Relation
 

@@ -13,13 +13,13 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.bounds import Int8
-from domain.facts import Event, Recorded, Stream
+from domain.errors import MessageDeletedAlready, MessageIdTaken, Stale
+from domain.events import Event, Recorded, Stream
+from domain.file_snapshot import Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
-from domain.refusals import MessageDeletedAlready, MessageIdTaken, Stale
 from domain.rights import Relation, of_message
-from domain.shown import Shown
 
 # Which versions a change may be made to: one, any of several, or None for whatever there is.
 Versions = int | frozenset[int] | None

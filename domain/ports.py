@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from domain.facts import Caller, Event, Recorded, Stream
+from domain.events import Caller, Event, Recorded, Stream
+from domain.file_snapshot import Scan
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
 from domain.quotas import Quota
-from domain.shown import Scan
 from domain.tasks import Task
 
 Row = TypeVar("Row")

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from domain.bounds import Int8
-from domain.facts import Event, Recorded, Stream
+from domain.bounds import READ_MARK_SECONDS
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.limits import READ_MARK_SECONDS
+from domain.integers import Int8
 
 
 class ReadMarked(Event, frozen=True):

@@ -3,7 +3,7 @@
 A column is a relation, a cell what whoever stands in it is told: `ok`, or the refusal. Questions are asked in this order,
 and the first no is the answer: as whom one comes (`AS_WHOM`), what one is to the room (`IN_ROOM`), and, where it is about
 something in it, what one is to that (`OF_…`). Commands ask with folded streams; queries hand the standings that a table
-allows to their statement (`projections/standing.py`). What the state forbids to everybody (a last owner, a deleted
+allows to their statement (`projections/relationship.py`). What the state forbids to everybody (a last owner, a deleted
 message, a stale version) is no right: the decisions say it, afterwards.
 
 `docs/rights.md` shows the same with the requests and codes that clients see; `hansard explain` says it of one person.
@@ -12,7 +12,7 @@ message, a stale version) is no right: the decisions say it, afterwards.
 from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, get_args
 
-from domain.refusals import (
+from domain.errors import (
     AccountDeactivated,
     BadCredentials,
     BadToken,
@@ -233,7 +233,7 @@ def unknown(operation: RoomOperation) -> type[Refused]:
 
 
 def standing(kind: RoomKind, relation: Relation) -> str:
-    """Return both as queries have them (`projections/standing.py`)."""
+    """Return both as queries have them (`projections/relationship.py`)."""
     return f"{kind}/{relation}"
 
 
@@ -280,7 +280,7 @@ def of_session(operation: Literal["session.end"], *, is_own: bool) -> Verdict:
 def reads_since(history: Literal["shared", "joined"], relation: Relation, *, joined_position: int) -> int | None:
     """Return the first position of a room that may be read by whom its table lets read; None: no message at all.
 
-    Queries have the same as `SINCE` (`projections/standing.py`).
+    Queries have the same as `SINCE` (`projections/relationship.py`).
     """
     if history == "shared":
         return 0

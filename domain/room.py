@@ -9,10 +9,10 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from domain.facts import Event, Recorded, Stream
+from domain.bounds import ROOM_OWNERS_MAX
+from domain.errors import LastOwner, TooManyOwners
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.limits import ROOM_OWNERS_MAX
-from domain.refusals import LastOwner, TooManyOwners
 from domain.rights import RoomKind
 
 History = Literal["shared", "joined"]

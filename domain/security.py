@@ -8,9 +8,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.bounds import Int8
-from domain.facts import Event, Recorded, Stream
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
+from domain.integers import Int8
 
 NOBODY = UUID(int=0)
 

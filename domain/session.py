@@ -11,10 +11,10 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.facts import Event, Recorded, Stream
+from domain.bounds import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
+from domain.errors import BadRefreshToken, SessionRevoked
+from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
-from domain.limits import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
-from domain.refusals import BadRefreshToken, SessionRevoked
 from domain.rights import of_session
 
 # revoked: by its owner, from another session. too_many: a newer one took its place.

@@ -8,8 +8,8 @@ from typing import Literal
 from msgspec import Struct
 
 from domain.file import PROCESSED
+from domain.file_snapshot import FileStatus
 from domain.ids import FileId, UserId
-from domain.shown import FileStatus
 
 Kind = Literal["scan", "image", "document"]
 KINDS: tuple[Kind, ...] = ("scan", "image", "document")

@@ -5,7 +5,7 @@ import unicodedata
 
 import idna
 
-from domain.limits import (
+from domain.bounds import (
     AVATAR_URL_CHARS_MAX,
     EMAIL_CHARS_MAX,
     MARKS_IN_A_ROW_MAX,
@@ -16,7 +16,7 @@ from domain.limits import (
     USERNAME_CHARS_MAX,
     USERNAME_CHARS_MIN,
 )
-from domain.refusals import Invalid
+from domain.errors import Invalid
 
 # Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from domain import account, audit, clock, file, letter, membership, message, reading, room, security, session
-from domain.facts import Event, Stream
+from domain import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from domain.events import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (account.ACCOUNT, account.EVENTS),
     (session.SESSION, session.EVENTS),
     (session.SESSIONS, session.LISTING),
-    (letter.LETTER, letter.EVENTS),
+    (email_token.LETTER, email_token.EVENTS),
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),

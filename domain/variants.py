@@ -1,19 +1,19 @@
 """Variants: what processing makes of a file, and what may be believed of it.
 
 Whoever decodes what strangers sent may have been taken over by it. So what it says it made is held to what was asked for,
-twice: where its answer is taken (`adapters/sandbox.py`), and where it is decided (`domain/file.py`).
+twice: where its answer is taken (`adapters/media/sandbox.py`), and where it is decided (`domain/file.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from domain.limits import (
+from domain.bounds import (
     CHILD_ANSWER_BYTES_MAX,
     DOCUMENT_PAGES_MAX,
     PICTURE_PIXELS_MAX,
     PREVIEW_PIXELS,
     THUMBNAIL_PIXELS,
 )
-from domain.shown import Form
+from domain.file_snapshot import Form
 
 # What each operation makes (`domain/tasks.py`).
 MAKES: Mapping[str, tuple[str, ...]] = {

@@ -14,34 +14,34 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
-from domain.facts import Caller
-from domain.limits import BODY_BYTES_MAX
-from gateway import (
+from domain.bounds import BODY_BYTES_MAX
+from domain.events import Caller
+from gateway.edge.authentication import HASHING, Door
+from gateway.edge.rate_limits import QUOTAS, UNLIMITED, Throttle
+from gateway.edge.rights import ROUTES, SOCKETS
+from gateway.edge.route_matching import SOCKET, Routes
+from gateway.http import problems
+from gateway.http.requests import caller_of, check, receipt_of, versions_asked
+from gateway.routes import (
     account,
     audit,
+    email_token,
     file,
     front_page,
-    letter,
     membership,
     message,
     operations,
-    problems,
     reading,
     room,
     session,
-    sockets,
-    tickets,
+    ticket,
 )
-from gateway.door import HASHING, Door
-from gateway.house import House
-from gateway.matching import SOCKET, Routes
-from gateway.requests import caller_of, check, receipt_of, versions_asked
-from gateway.rights import ROUTES, SOCKETS
-from gateway.throttling import QUOTAS, UNLIMITED, Throttle
+from gateway.services import House
+from gateway.sockets import connection
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
-    *letter.ROUTES,
+    *email_token.ROUTES,
     *account.ROUTES,
     *room.ROUTES,
     *membership.ROUTES,
@@ -49,8 +49,8 @@ API: list[BaseRouteHandler] = [
     *reading.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
-    *tickets.ROUTES,
-    *sockets.ROUTES,
+    *ticket.ROUTES,
+    *connection.ROUTES,
 ]
 
 
@@ -86,7 +86,7 @@ def application(house: House) -> Litestar:
         exception_handlers={Exception: problems.handle},
         openapi_config=_openapi(house),
         request_max_body_size=BODY_BYTES_MAX,
-        logging_config=None,  # the process's own (runtime/wiring.py)
+        logging_config=None,  # the process's own (runtime/composition.py)
         debug=False,
     )
     app.state.house = house

@@ -1,14 +1,14 @@
 """The index of the audit trail: of each event who did it, to whom, in which room, and what. Owns `read.audit_entries`.
 
 A group of its own, so that it never holds up a message. It holds ids in plain, as the record does, and nothing sealed: what
-is erased leaves no trace in it. The auditor's reader (`adapters/audit.py`) answers from it as far as it goes and looks
+is erased leaves no trace in it. The auditor's reader (`adapters/postgres/audit.py`) answers from it as far as it goes and looks
 through the rest of the record, so that no answer is behind.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from domain.facts import Recorded, UnknownEvent
+from domain.events import Recorded, UnknownEvent
 from domain.topics import TOPICS
 from projections.tables import Change, Handler, Projection, Table
 

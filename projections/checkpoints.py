@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from domain.limits import STANDS_STILL_SECONDS
+from domain.bounds import STANDS_STILL_SECONDS
 from domain.ports import Db
 
 SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1"

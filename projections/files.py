@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from domain.facts import Recorded
+from domain.events import Recorded
 from domain.file import (
     SENTENCES,
     FileCompleted,
@@ -24,11 +24,11 @@ from domain.file import (
     Reason,
     storage_path,
 )
+from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports import Db
 from domain.rights import SeeingFile, file_relations, standings, unknown
-from domain.shown import FileStatus, Form, Scan, Shown
-from projections.standing import SINCE, STANDING
+from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 _ROW = """

@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct
 
 from domain.account import AccountActivated, AccountDeactivatedEvent, ProfileChanged
-from domain.facts import Event, Recorded, UnknownEvent
+from domain.events import Event, Recorded, UnknownEvent
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.facts import Recorded
+from domain.bounds import ROOM_OWNERS_MAX
+from domain.events import Recorded
 from domain.ids import RoomId, UserId
-from domain.limits import ROOM_OWNERS_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.ports import Db
 from domain.reading import ReadMarked
 from domain.rights import require_standing, standings
-from projections.standing import STANDING
+from projections.relationship import STANDING
 from projections.tables import Change, Projection, Table
 
 SELECT_PAGE = (

@@ -12,7 +12,7 @@ from html import escape
 
 from nh3 import Cleaner
 
-from domain.facts import Recorded
+from domain.events import Recorded
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from projections import links, markdown
 from projections.tables import Change, Projection, Table

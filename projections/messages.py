@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from domain.facts import Event, Recorded
+from domain.bounds import PAGE_TEXT_BYTES_MAX
+from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
-from domain.limits import PAGE_TEXT_BYTES_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
@@ -23,7 +23,7 @@ from domain.rights import RoomOperation, require_standing, standings
 from domain.room import RoomArchivedEvent, RoomChanged
 from projections import files
 from projections.files import FileView
-from projections.standing import SINCE, STANDING
+from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 # A room as this person may see it: `since` is the first position they may read, $3 are the standings that read at all.

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.facts import Recorded
+from domain.bounds import UNREAD_COUNTED_MAX
+from domain.events import Recorded
 from domain.ids import RoomId, UserId
-from domain.limits import UNREAD_COUNTED_MAX
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
@@ -21,7 +21,7 @@ from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.text import fold
 from projections.messages import POSITION_MAX, MessageView, subjects_of
-from projections.standing import SINCE, STANDING
+from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
 # Of messages as in `projections/messages.py`: bounds and order name the room. $3 and $4: rooms, and how far this person has

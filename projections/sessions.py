@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from domain.facts import Recorded
+from domain.events import Recorded
 from domain.ids import SessionId, UserId
 from domain.ports import Db
 from domain.session import SessionEnded, SessionOpened, SessionRefreshed

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from domain.facts import Event, Recorded
+from domain.events import Event, Recorded
 from domain.ports import Db
 
 COPY_ROWS_MIN = 200

@@ -20,7 +20,7 @@ from domain.account import (
     RoleGranted,
     RoleRevoked,
 )
-from domain.facts import Recorded
+from domain.events import Recorded
 from domain.ids import UserId
 from domain.ports import Db
 from domain.text import fold

@@ -155,32 +155,32 @@ def dotenv(file: Path) -> dict[str, str]:
 
 
 async def _up(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.up import up
+    from runtime.operators.up import up
 
     return await up(settings)
 
 
 async def _gateway(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import run_gateway
+    from runtime.composition import run_gateway
 
     return await run_gateway(settings)
 
 
 async def _projector(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import run_projector
+    from runtime.composition import run_projector
 
     return await run_projector(settings)
 
 
 async def _worker(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import run_worker
+    from runtime.composition import run_worker
 
     return await run_worker(settings)
 
 
 async def _migrate(settings: Settings, asked: argparse.Namespace) -> int:
+    from runtime.composition import embedded, owners_url
     from runtime.migrate import migrate
-    from runtime.wiring import embedded, owners_url
 
     embedded_logins = {} if settings.migration_url or settings.database_url else embedded(settings).logins()
     applied = await migrate(owners_url(settings), say=print, logins=settings.login_passwords or embedded_logins)
@@ -189,7 +189,7 @@ async def _migrate(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _url_of(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import embedded
+    from runtime.composition import embedded
 
     servers = embedded(settings)
     print(servers.database_url if asked.login == "owner" else servers.login_url(asked.login))
@@ -197,31 +197,31 @@ async def _url_of(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _rebuild(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import rebuild
+    from runtime.composition import rebuild
 
     return await rebuild(settings, None if asked.all else [asked.name], shadow_only=asked.shadow)
 
 
 async def _grant(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import grant
+    from runtime.composition import grant
 
     return await grant(settings, asked.email, asked.role)
 
 
 async def _revoke(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import revoke
+    from runtime.composition import revoke
 
     return await revoke(settings, asked.email, asked.role)
 
 
 async def _account(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import set_active
+    from runtime.composition import set_active
 
     return await set_active(settings, asked.email, active=asked.action == "activate")
 
 
 async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.keys import every, new_master, retire, rotate
+    from runtime.operators.keys import every, new_master, retire, rotate
 
     if asked.action == "master":
         if asked.kid != "new":
@@ -238,13 +238,13 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _clock(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.clocks import accept, show
+    from runtime.operators.clock import accept, show
 
     return await (accept(settings) if asked.action == "accept" else show(settings))
 
 
 async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.explain import explain
+    from runtime.operators.explain import explain
 
     return await explain(settings, asked.user, asked.operation, asked.target, asked.whom)
 
@@ -278,7 +278,7 @@ def _operations() -> str:
 
 
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.wiring import list_tasks, retry_task
+    from runtime.composition import list_tasks, retry_task
 
     if asked.action == "list":
         return await list_tasks(settings)
@@ -288,14 +288,14 @@ async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def _say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    from runtime.talk import password_of, say
+    from runtime.operators.talk import password_of, say
 
     # The password is asked for before there is a loop, so that Ctrl-C answers too.
     return say(_server(settings, asked), asked.email, password_of(settings, asked.email), asked.room, asked.text)
 
 
 def _listen(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    from runtime.talk import listen, password_of
+    from runtime.operators.talk import listen, password_of
 
     who = _server(settings, asked), asked.email, password_of(settings, asked.email)
     return listen(*who, asked.room, after=asked.after, as_json=asked.json)
@@ -319,7 +319,7 @@ def _position(text: str) -> int:
 
 
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.doctor import doctor
+    from runtime.operators.doctor import doctor
 
     return await doctor(settings)
 
@@ -328,16 +328,16 @@ def _is_sentence(error: Exception) -> bool:
     """Whether an exception was written for the person who reads it."""
     from hansard_client import HansardError
 
-    from adapters.lanes import LanesUnavailable
-    from adapters.tokens import KeyNotRetired
+    from adapters.credentials.tokens import KeyNotRetired
+    from adapters.redis.lanes import LanesUnavailable
+    from domain.errors import Refused
     from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
-    from domain.refusals import Refused
-    from gateway.server import PortTaken
-    from runtime.embedded import EmbeddedFailed
-    from runtime.explain import NotJudged
-    from runtime.talk import CannotTalk
-    from runtime.wiring import AccountUnknown, NotRunning
-    from workers.exchange import RebuildRefused
+    from gateway.server.uvicorn_server import PortTaken
+    from runtime.composition import AccountUnknown, NotRunning
+    from runtime.embedded.servers import EmbeddedFailed
+    from runtime.operators.explain import NotJudged
+    from runtime.operators.talk import CannotTalk
+    from workers.table_swap import RebuildRefused
 
     passing = (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, RecordUnavailable, Refused, PortTaken, EmbeddedFailed,
                AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, RebuildRefused)  # fmt: skip
@@ -346,13 +346,13 @@ def _is_sentence(error: Exception) -> bool:
 
 def _lasts(error: Exception) -> bool:
     """Whether a sentence tells of something that will be so at the next start: a setting, a key, a log-in, a version."""
-    from adapters.vault import MasterKeyWrong
-    from gateway.tls import TlsRefused
-    from runtime.guards import Lax
-    from runtime.keys import MasterKeyLost
-    from runtime.logins import LoginRefused
+    from adapters.postgres.data_keys import MasterKeyWrong
+    from gateway.server.tls import TlsRefused
+    from runtime.login_checks import LoginRefused
     from runtime.migrate import MigrationRefused
+    from runtime.operators.keys import MasterKeyLost
     from runtime.roles import RolesRefused
+    from runtime.startup_checks import Lax
 
     lasting = (SettingRefused, MasterKeyWrong, MasterKeyLost, TlsRefused, Lax, LoginRefused, MigrationRefused, RolesRefused)  # fmt: skip
     return isinstance(error, lasting)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from adapters.database import connect
+from adapters.postgres.database import connect
 from runtime.roles import SELECT_ME, make_groups, make_logins
 
 SELECT_HAS_TABLE = "SELECT to_regclass('public.hansard_migrations') IS NOT NULL"

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec.structs import replace
 
-from domain.limits import CLOCK_AHEAD_SECONDS_MAX
+from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 from runtime.roles import LOGINS
 

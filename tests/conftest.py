@@ -21,7 +21,7 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
-from runtime.embedded import Embedded
+from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
 from tests.files.clamd import CLAMD, KIND

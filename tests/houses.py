@@ -19,38 +19,38 @@ import httpx
 import structlog
 from structlog.typing import Processor
 
-from adapters.audit import AuditReader
-from adapters.blobs import open_blobs
+from adapters.blobs.stores import open_blobs
 from adapters.clock import now
-from adapters.database import Database
-from adapters.holds import Holds
-from adapters.lanes import Lanes
-from adapters.limits import RedisLimits
-from adapters.passwords import Argon2Passwords
-from adapters.record import PostgresRecord
-from adapters.roster import Roster
-from adapters.snapshots import PostgresSnapshots
-from adapters.tasks import RedisTasks
-from adapters.tickets import SignedTickets
-from adapters.tokens import EdDsaTokens
-from adapters.vault import Master, Vault
+from adapters.credentials.passwords import Argon2Passwords
+from adapters.credentials.tickets import SignedTickets
+from adapters.credentials.tokens import EdDsaTokens
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.blob_leases import Holds
+from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.redis.cluster_state import Roster
+from adapters.redis.lanes import Lanes
+from adapters.redis.rate_limits import RedisLimits
+from adapters.redis.task_queue import RedisTasks
 from commands import HANDLERS
-from commands.desk import Desk
+from commands.command_bus import Desk
 from domain.ports import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import Seats as SeatLimits
-from gateway.address import Proxies
 from gateway.app import create_app
-from gateway.connections import ConnectionBounds
-from gateway.door import Sessions
-from gateway.house import House, Terms
-from gateway.hub import Hub
-from gateway.post import Post
-from gateway.read_marks import ReadMarks
-from gateway.reads import Reads
-from gateway.seats import Seats
-from gateway.security import Refusals
-from gateway.server import listen, serve
+from gateway.edge.authentication import Sessions
+from gateway.edge.client_address import Proxies
+from gateway.edge.refusal_log import Refusals
+from gateway.http.background_jobs import Post
+from gateway.http.read_your_writes import Reads
+from gateway.realtime.connection_limit import Seats
+from gateway.realtime.hub import Hub
+from gateway.realtime.read_marks import ReadMarks
+from gateway.server.connections import ConnectionBounds
+from gateway.server.uvicorn_server import listen, serve
+from gateway.services import House, Terms
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login

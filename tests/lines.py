@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 
-from gateway.asyncapi import ANSWERED_WITH, documented
-from gateway.protocol import Authenticate, Intent
+from gateway.protocol.client_frames import Authenticate, Intent
+from gateway.spec.asyncapi import ANSWERED_WITH, documented
 from tests.houses import Gateway, Person
 
 Frame = dict[str, Any]

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import structlog
 
 from adapters.clock import lapsed
-from adapters.database import blames_values
-from domain.facts import Event, Recorded, UnreadableEvent
-from domain.limits import FOLD_SLICE_SECONDS
+from adapters.postgres.database import blames_values
+from domain.bounds import FOLD_SLICE_SECONDS
+from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports import RecordUnavailable
 from domain.topics import TOPICS
 from projections.checkpoints import LeaseLost

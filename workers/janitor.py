@@ -9,15 +9,15 @@ from uuid import UUID
 
 import structlog
 
-from adapters.record import PostgresRecord
+from adapters.postgres.event_store import PostgresRecord
 from commands.account import ClaimName
-from commands.desk import Desk
-from domain.facts import Caller
+from commands.command_bus import Desk
+from domain.bounds import RECEIPT_HOURS
+from domain.errors import Refused
+from domain.events import Caller
 from domain.ids import UserId
-from domain.limits import RECEIPT_HOURS
 from domain.lookalikes import skeletons
 from domain.ports import Db, RecordUnavailable
-from domain.refusals import Refused
 from projections import users
 
 log = structlog.get_logger()

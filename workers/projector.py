@@ -12,8 +12,7 @@ from contextlib import suppress
 import structlog
 
 from adapters.clock import lapsed
-from domain.facts import Event, Recorded
-from domain.limits import (
+from domain.bounds import (
     FOLD_SECONDS_MAX,
     LEASE_SECONDS,
     LEASE_SECONDS_MAX,
@@ -21,6 +20,7 @@ from domain.limits import (
     LIVE_BATCH_EVENTS_MIN,
     POLL_SECONDS,
 )
+from domain.events import Event, Recorded
 from domain.ports import Db, Record, RecordUnavailable
 from projections import checkpoints, parked
 from projections.checkpoints import Lease, LeaseLost

@@ -18,11 +18,11 @@ from typing import Any
 import structlog
 
 from adapters.clock import lapsed
-from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
-from domain.facts import Event, Recorded
+from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from domain.events import Event, Recorded
 from domain.file import FILE
 from domain.ids import RoomId, StreamId
-from domain.limits import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.message import MESSAGE, MessageDeleted
 from domain.ports import Db, Record, RecordReplaced, RecordUnavailable
 from projections import checkpoints, frames

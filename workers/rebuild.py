@@ -16,14 +16,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from adapters.database import Database, Session
-from domain.facts import Event, Recorded
-from domain.limits import REBUILD_BATCH_EVENTS_MAX
+from adapters.postgres.database import Database, Session
+from domain.bounds import REBUILD_BATCH_EVENTS_MAX
+from domain.events import Event, Recorded
 from domain.ports import Db, Record, RecordLocked, RecordUnavailable
 from projections import parked
 from projections.tables import Group, Table
-from workers.exchange import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
+from workers.table_swap import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
 
 LAST_STRETCH_EVENTS = 2_000
 SWAP_TRIES_MAX = 100

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.fair_queue import FairQueue
-from domain.refusals import Busy
+from adapters.credentials.fair_queue import FairQueue
+from domain.errors import Busy
 
 PLACES = 8
 

@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.limits import LocalLimits, RedisLimits
+from adapters.redis.rate_limits import LocalLimits, RedisLimits
+from domain.bounds import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX
 from domain.ids import RecordId
-from domain.limits import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX
 from domain.ports import Allowance, Limits
 from domain.quotas import RELAXED, SETS, STRICT, Quota, Quotas, of_address
-from runtime.embedded import Embedded
+from runtime.embedded.servers import Embedded
 
 HOUR = Quota("hour", 3600, 3600, 5)  # one a second, five at once
 SLOW = Quota("slow", 1, 3600, 1)

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from adapters.passwords import AT_ONCE_MAX, REST_SECONDS_MAX, Argon2Passwords
+from adapters.credentials.passwords import AT_ONCE_MAX, REST_SECONDS_MAX, Argon2Passwords
 
 HASHES = 5
 

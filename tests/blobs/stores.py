@@ -13,7 +13,7 @@ import aioboto3
 import httpx
 from moto.server import ThreadedMotoServer
 
-from adapters.blobs import open_blobs
+from adapters.blobs.stores import open_blobs
 from domain.ports import Blobs
 from tests.houses import free_port, until
 

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from adapters import s3_blobs
-from adapters.s3_blobs import S3Blobs
+from adapters.blobs import s3
+from adapters.blobs.s3 import S3Blobs
 from domain.ports import BlobMissing, Blobs, BlobsUnavailable
 from tests.blobs.faulty import Fault, faulty_s3
 from tests.blobs.stores import (
@@ -225,8 +225,8 @@ async def test_a_black_hole_is_given_up_in_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str]
 ) -> None:
     """A server that takes the connection and never answers."""
-    monkeypatch.setattr(s3_blobs, "BLOB_ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(s3_blobs, "BLOB_TRIES_MAX", 2)
+    monkeypatch.setattr(s3, "BLOB_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(s3, "BLOB_TRIES_MAX", 2)
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(16)

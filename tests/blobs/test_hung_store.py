@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from adapters.s3_blobs import S3Blobs
-from domain.limits import BLOB_PART_BYTES
+from adapters.blobs.s3 import S3Blobs
+from domain.bounds import BLOB_PART_BYTES
 from domain.ports import BlobsUnavailable
 from tests.houses import free_port
 

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.database import Database
-from adapters.holds import Holds
-from adapters.record import PostgresRecord
-from commands.desk import Desk
+from adapters.postgres.blob_leases import Holds
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from commands.command_bus import Desk
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile
-from domain.facts import Caller
+from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, UserId
 from domain.ports import Blobs, BlobsUnavailable
@@ -21,8 +21,8 @@ from projections import LIVE
 from tests.blobs.stores import names, opened, put, staged
 from tests.commands.test_desk import person
 from tests.houses import ledger, running, until
+from workers.files.sweeper import Sweeper
 from workers.projector import Follower
-from workers.sweeper import Sweeper
 
 SAGA = Caller(agent="test")
 
@@ -61,7 +61,7 @@ async def test_what_nothing_refers_to_goes_and_the_rest_stays(database_url: str,
 async def test_nothing_goes_while_the_tables_lag(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.sweeper.SWEEP_CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr("workers.files.sweeper.SWEEP_CATCH_UP_SECONDS", 0.1)
     async with ledger(database_url) as (db, record, desk), opened("", tmp_path) as blobs:
         ada = await person(desk)
         await receive(desk, ada, await put(blobs, b"not in the tables yet"))
@@ -80,7 +80,7 @@ async def test_young_blobs_are_left_alone(database_url: str, tmp_path: Path) -> 
 async def test_what_is_held_cannot_be_condemned_and_what_is_condemned_cannot_be_held(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.holds.BLOB_CONDEMNED_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("adapters.postgres.blob_leases.BLOB_CONDEMNED_WAIT_SECONDS", 0.1)
     async with ledger(database_url) as (db, _, _):
         holds = Holds(db)
         await holds.hold(["aa", "bb"])

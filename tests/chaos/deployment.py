@@ -23,9 +23,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from runtime.embedded import Embedded, EmbeddedFailed, tied_to_parent
-from runtime.keys import make_master
+from runtime.embedded.servers import Embedded, EmbeddedFailed, tied_to_parent
 from runtime.migrate import create_database, migrate
+from runtime.operators.keys import make_master
 from runtime.settings import Settings
 from tests.houses import free_port
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from hansard_client import Client
 
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault, load_master
-from domain.facts import Recorded
+from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from domain.events import Recorded
 from tests.chaos.checker import Fact, Finding, History, Listed, check
 from tests.chaos.deployment import GATEWAYS, Deployment, End
 from tests.chaos.log import Log, mark

@@ -10,7 +10,7 @@ import pytest
 from hansard_client import Refused
 
 from commands.file import NoteProcessing, NoteScan
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import FileId
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, names
 from tests.clients.people import Faults, person

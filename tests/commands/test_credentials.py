@@ -12,13 +12,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from adapters.database import Database
-from adapters.passwords import AT_ONCE_MAX, WAITING_MAX, Argon2Passwords
-from adapters.tokens import EdDsaTokens, KeyNotRetired, Keys, SigningKey
-from adapters.vault import Master, MasterKeyWrong
+from adapters.credentials.passwords import AT_ONCE_MAX, WAITING_MAX, Argon2Passwords
+from adapters.credentials.tokens import EdDsaTokens, KeyNotRetired, Keys, SigningKey
+from adapters.postgres.data_keys import Master, MasterKeyWrong
+from adapters.postgres.database import Database
+from domain.errors import BadRefreshToken, BadToken, Busy
 from domain.ids import SessionId, UserId
 from domain.ports import Access
-from domain.refusals import BadRefreshToken, BadToken, Busy
 from tests.houses import MASTER
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

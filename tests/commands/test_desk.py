@@ -8,24 +8,18 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.clock import now
-from adapters.record import PostgresRecord
+from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import ChangeProfile, Deactivate, GrantRole, RegisterAccount
 from commands.audit import NoteAuditRead
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ChangeRoom, OpenRoom
 from commands.session import OpenSession, RefreshSession
 from domain.account import AccountRegistered
-from domain.facts import Caller, Event, Recorded
-from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
-from domain.membership import MemberRemoved
-from domain.message import MESSAGE, MessagePosted
-from domain.ports import Receipt
-from domain.reading import READING
-from domain.refusals import (
+from domain.errors import (
     AccountDeactivated,
     BadRefreshToken,
     Banned,
@@ -38,6 +32,12 @@ from domain.refusals import (
     SessionRevoked,
     UsernameTaken,
 )
+from domain.events import Caller, Event, Recorded
+from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
+from domain.membership import MemberRemoved
+from domain.message import MESSAGE, MessagePosted
+from domain.ports import Receipt
+from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SessionEnded, SessionRefreshed
 from tests.houses import ledger

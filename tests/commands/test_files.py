@@ -6,15 +6,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.message import PostMessage
 from commands.room import OpenRoom
-from domain.facts import Caller, Recorded
+from domain.errors import FileNotFound, FilePending, NotAMember
+from domain.events import Caller, Recorded
 from domain.file import FILE, FileCompleted, FileFailed, FileReceived, FileShared, Variant
 from domain.ids import FileId, MessageId, RoomId
 from domain.message import MESSAGE, MessagePosted
-from domain.refusals import FileNotFound, FilePending, NotAMember
 from tests.commands.test_desk import person
 from tests.houses import ledger
 

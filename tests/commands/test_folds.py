@@ -13,20 +13,20 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.clock import now
-from adapters.database import Database
-from adapters.snapshots import PostgresSnapshots
-from adapters.vault import Vault
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.snapshots import PostgresSnapshots
 from commands import HANDLERS
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.message import EditMessage, PostMessage
 from commands.room import ChangeRoom
-from domain.facts import Event, Meta, Recorded
+from domain.bounds import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
+from domain.errors import RecordIsNewer
+from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, MessageId, SessionId, StreamId, UserId
-from domain.limits import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
 from domain.message import MESSAGE, digest_of
 from domain.ports import Record, Snapshot
 from domain.reading import READING
-from domain.refusals import RecordIsNewer
 from domain.room import ROOM
 from domain.session import SESSIONS, Listed, SessionListed, SessionsUnlisted
 from domain.topics import FEATURES

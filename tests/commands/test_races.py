@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from adapters.clock import now
-from adapters.record import PostgresRecord
+from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.file import NoteScan, ReceiveFile
 from commands.membership import PutMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
@@ -19,14 +19,8 @@ from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT
-from domain.facts import Caller
-from domain.file import FILE
-from domain.ids import FileId, MessageId, SessionId, UserId
-from domain.limits import DECIDE_TRIES_MAX
-from domain.message import MESSAGE, MessagePosted
-from domain.ports import Append, Conflicted, Receipt, RecordUnavailable
-from domain.reading import READING, ReadMarked
-from domain.refusals import (
+from domain.bounds import DECIDE_TRIES_MAX
+from domain.errors import (
     AccountDeactivated,
     AccountNotFound,
     IdempotencyMismatch,
@@ -41,6 +35,12 @@ from domain.refusals import (
     UsernameTaken,
     WriteContended,
 )
+from domain.events import Caller
+from domain.file import FILE
+from domain.ids import FileId, MessageId, SessionId, UserId
+from domain.message import MESSAGE, MessagePosted
+from domain.ports import Append, Conflicted, Receipt, RecordUnavailable
+from domain.reading import READING, ReadMarked
 from domain.room import ROOM
 from domain.session import SESSION
 from tests.commands.test_desk import person, post, room_of

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
-from domain.facts import Caller
+from domain.errors import Refused
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from domain.refusals import Refused
 from tests.commands.test_desk import person
 from tests.houses import ledger
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct, inspect
 from msgspec.structs import replace
 
-from domain.bounds import INT4_MAX, INT8_MAX
+from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
 from projections import files, members, messages
 

@@ -10,22 +10,7 @@ from hypothesis import strategies as st
 
 from domain import account, audit, membership, message, reading, room, session
 from domain.account import AccountRegistered, ProfileChanged
-from domain.facts import Event, Meta, Recorded, Stream, UnknownEvent
-from domain.ids import (
-    EventId,
-    FileId,
-    MessageId,
-    RoomId,
-    SessionId,
-    StreamId,
-    UserId,
-    stream_id,
-    system_message_id,
-    uuid7,
-)
-from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
-from domain.message import MessageDeleted, MessageEdited, MessagePosted
-from domain.refusals import (
+from domain.errors import (
     AccountDeactivated,
     AccountNotFound,
     BadRefreshToken,
@@ -41,6 +26,21 @@ from domain.refusals import (
     Stale,
     TooManyOwners,
 )
+from domain.events import Event, Meta, Recorded, Stream, UnknownEvent
+from domain.ids import (
+    EventId,
+    FileId,
+    MessageId,
+    RoomId,
+    SessionId,
+    StreamId,
+    UserId,
+    stream_id,
+    system_message_id,
+    uuid7,
+)
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.room import OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.session import SessionEnded, SessionOpened, SessionRefreshed
 from domain.text import check_content, check_email, check_username, fold

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import file
+from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
 from domain.file import (
     FILE,
     FileCompleted,
@@ -21,9 +22,8 @@ from domain.file import (
     file_name,
     storage_path,
 )
+from domain.file_snapshot import Form, Shown
 from domain.ids import FileId, MessageId, RoomId
-from domain.refusals import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
-from domain.shown import Form, Shown
 from tests.domain.test_decisions import ADA, BEN, DAY, LOBBY, given_facts
 
 F, M, ATTIC = FileId(UUID(int=30)), MessageId(UUID(int=20)), RoomId(UUID(int=11))

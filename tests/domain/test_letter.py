@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from domain.bounds import RESET_SECONDS, VERIFY_SECONDS
+from domain.email_token import Letter, LetterUsed, use
+from domain.errors import BadLetter
 from domain.ids import LetterId, UserId
-from domain.letter import Letter, LetterUsed, use
-from domain.limits import RESET_SECONDS, VERIFY_SECONDS
-from domain.refusals import BadLetter
-from gateway.letter import LIVES
+from gateway.routes.email_token import LIVES
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LETTER = Letter(

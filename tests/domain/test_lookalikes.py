@@ -2,8 +2,8 @@
 
 import pytest
 
+from domain.errors import Invalid
 from domain.lookalikes import skeletons
-from domain.refusals import Invalid
 from domain.text import check_username
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from domain import rights
-from domain.refusals import Contradicted, Unauthenticated, Unknown
+from domain.errors import Contradicted, Unauthenticated, Unknown
 from domain.rights import AS_WHOM, IN_ROOM, OF_FILE, OF_MEMBER, OF_MESSAGE, Relation, RoomKind, RoomOperation, in_room
 
 OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.refusals import Invalid
+from domain.errors import Invalid
 from domain.text import (
     check_avatar_url,
     check_content,

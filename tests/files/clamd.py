@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from adapters.scanner import EICAR, ClamdScanner
+from adapters.media.scanner import EICAR, ClamdScanner
 from domain.ports import ScannerUnavailable
 from tests.houses import until
 

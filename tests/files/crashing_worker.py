@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from adapters.folder_blobs import FolderBlobs
-from adapters.holds import Holds
-from adapters.sandbox import Sandbox
-from adapters.scanner import BasicScanner
-from adapters.tasks import RedisTasks
+from adapters.blobs.folder import FolderBlobs
+from adapters.media.sandbox import Sandbox
+from adapters.media.scanner import BasicScanner
+from adapters.postgres.blob_leases import Holds
+from adapters.redis.task_queue import RedisTasks
 from tests.houses import ledger
-from workers.files import Saga
-from workers.tasks import Hand
+from workers.files.saga import Saga
+from workers.files.task_workers import Hand
 
 AT_ONCE = 3
 # Whose method, which method, whether it dies before or after it, and for which commands.
@@ -67,7 +67,7 @@ class Fatal:
 
 async def main(database_url: str, redis_url: str, folder: str, point: str) -> None:
     async with ledger(database_url, size=4) as (db, record, desk):
-        with Sandbox(module="workers.child", size=1, strict=False) as sandbox:
+        with Sandbox(module="workers.files.child", size=1, strict=False) as sandbox:
             record_id = (await record.head()).record
             parts: dict[str, Any] = {
                 "desk": desk, "blobs": FolderBlobs(Path(folder)), "holds": Holds(db), "scanner": BasicScanner(),

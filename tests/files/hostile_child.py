@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from workers import child
-from workers.images import Made, Refused
+from workers.files import child
+from workers.files.images import Made, Refused
 
 PTRACE_ATTACH, PR_GET_DUMPABLE, F_SETSIG = 16, 3, 10
 PROT_READ_WRITE_EXECUTE, MAP_ANONYMOUS_PRIVATE = 7, 0x22

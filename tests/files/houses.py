@@ -6,14 +6,14 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from adapters.sandbox import Sandbox
-from adapters.scanner import BasicScanner
-from adapters.tasks import RedisTasks
+from adapters.media.sandbox import Sandbox
+from adapters.media.scanner import BasicScanner
+from adapters.redis.task_queue import RedisTasks
 from domain.ports import Scanner
 from domain.tasks import KINDS
 from tests.houses import Gateway, Person, deployment, ledger, running, until
-from workers.files import Saga
-from workers.tasks import Dispatcher, Hand
+from workers.files.saga import Saga
+from workers.files.task_workers import Dispatcher, Hand
 
 
 class Works:
@@ -45,7 +45,7 @@ async def worker(
     async with ledger(database_url, size=4) as (db, _, desk):
         with ExitStack() as stack:
             sandbox = stack.enter_context(
-                Sandbox(module="workers.child", size=2, strict=True, wall_seconds=wall_seconds)
+                Sandbox(module="workers.files.child", size=2, strict=True, wall_seconds=wall_seconds)
             )
             tasks = RedisTasks.open(
                 redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100

@@ -5,7 +5,7 @@ import socket
 import sys
 from typing import Any
 
-from workers import child
+from workers.files import child
 
 
 def lie(handle: int, filters: Any, nursery: int) -> None:

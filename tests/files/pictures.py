@@ -7,7 +7,7 @@ import zlib
 import pypdfium2
 from PIL import Image, PngImagePlugin
 
-from adapters.scanner import EICAR
+from adapters.media.scanner import EICAR
 
 
 def saved(image: Image.Image, form: str, **options: object) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.sandbox import ChildDied, Sandbox
+from adapters.media.sandbox import ChildDied, Sandbox
+from domain.bounds import CHILD_ANSWER_BYTES_MAX, PICTURE_PIXELS_MAX
+from domain.errors import Invalid
 from domain.file import FILE, Variant, note_processing
-from domain.limits import CHILD_ANSWER_BYTES_MAX, PICTURE_PIXELS_MAX
-from domain.refusals import Invalid
 from tests.domain.test_decisions import given_facts
 from tests.domain.test_file import CLEAN, RECEIVED
 from tests.files import pictures

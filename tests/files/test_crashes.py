@@ -25,10 +25,10 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from adapters import s3_blobs
+from adapters.blobs import s3 as s3_blobs
 from adapters.clock import now
-from adapters.scanner import ClamdScanner
-from runtime.embedded import Embedded
+from adapters.media.scanner import ClamdScanner
+from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS
 from tests.blobs.faulty import Fault, FaultyS3, faulty_s3
@@ -261,7 +261,7 @@ async def test_a_folder_whose_disk_is_full_or_broken(
                 assert await Nothing.of(house) == before and os.listdir(house.house.blobs.staging()) == []
                 disk.free()
             with monkeypatch.context() as faults:
-                faults.setattr("adapters.folder_blobs._sync", broken)
+                faults.setattr("adapters.blobs.folder._sync", broken)
                 assert (await ada.upload(b"%d" % turn, status=503))["code"] == "server.unavailable"
                 assert await Nothing.of(house) == before and os.listdir(house.house.blobs.staging()) == []
             ids += [(await ada.upload(pictures.jpeg(500 + turn, 400 + i)))["id"] for i in range(2)]
@@ -273,13 +273,13 @@ async def test_a_folder_whose_disk_is_full_or_broken(
                     await all_end_once(works, ada, ids[:-1], shared.database_url, swept=False)
             ids.append((await ada.upload(pictures.jpeg(600 + turn, 410)))["id"])
             with monkeypatch.context() as faults:
-                faults.setattr("adapters.folder_blobs._sync" if turn else "adapters.folder_blobs._open", broken)
+                faults.setattr("adapters.blobs.folder._sync" if turn else "adapters.blobs.folder._open", broken)
                 async with working(works, backoff_seconds=0.1):
                     await delayed(works, ada, ids[-1])
                     faults.undo()
                     await all_end_once(works, ada, ids, shared.database_url)
             with monkeypatch.context() as faults:
-                faults.setattr("adapters.folder_blobs._open", broken)
+                faults.setattr("adapters.blobs.folder._open", broken)
                 assert (await ada.ask("GET", f"/files/{ids[-1]}/content", 503))["code"] == "server.unavailable"
             assert (await ada.http.get(f"/files/{ids[-1]}/content")).status_code == 200
 

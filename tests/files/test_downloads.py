@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from commands.file import FailFile, NoteProcessing, NoteScan
-from domain.facts import Caller
+from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId
-from gateway.file import _name
+from gateway.routes.file import _name
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, put
 from tests.conftest import Servers, fresh_database
 from tests.files.test_uploads import PNG

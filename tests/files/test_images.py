@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.files import pictures
-from workers import images
-from workers.images import Made
+from workers.files import images
+from workers.files.images import Made
 
 ALL = ("thumbnail", "resize", "compress")
 NAMES = {"thumbnail": "thumbnail", "resize": "preview", "compress": "original"}

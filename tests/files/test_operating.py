@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from adapters.scanner import MADE_AT
-from runtime.doctor import doctor
+from adapters.media.scanner import MADE_AT
+from runtime.operators.doctor import doctor
 from runtime.settings import Settings, read
 from tests.files.clamd import KIND, clamd
 from tests.files.houses import ended, worker, working
@@ -158,7 +158,7 @@ async def test_doctor_names_what_holds_the_sandbox_and_what_is_missing(
         assert said.startswith("[ok]   sandbox: children decode, and are held by limits, ") and "seccomp" in said
         assert ("user, " in said) == (os.geteuid() == 0) and ("not by user" in said) == (os.geteuid() != 0)
         assert ("landlock, " in said) != ("not by landlock: it comes with Linux 5.13" in said)
-    start = "adapters.sandbox._Child.start"
+    start = "adapters.media.sandbox._Child.start"
     with monkeypatch.context() as without_seccomp:
         real = _start()
         without_seccomp.setattr(start, lambda self: _without_seccomp(real(self), self))
@@ -186,7 +186,7 @@ async def test_doctor_asks_the_blob_store(settings: Settings, capsys: pytest.Cap
 
 
 def _start() -> Any:
-    from adapters import sandbox
+    from adapters.media import sandbox
 
     return sandbox._Child.start
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from adapters.content_types import kind_of
+from adapters.media.content_types import kind_of
 from tests.files import pictures
 from tests.files.test_images import NOISE, made_of
-from workers import documents, images
-from workers.images import Made, Refused
+from workers.files import documents, images
+from workers.files.images import Made, Refused
 
 
 def opened(made: Made) -> Image.Image:

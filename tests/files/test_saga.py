@@ -15,7 +15,7 @@ import structlog
 from PIL import Image
 from websockets.asyncio.client import connect
 
-from adapters.tasks import RedisTasks
+from adapters.redis.task_queue import RedisTasks
 from commands.file import FailFile
 from domain.file import FILE, FileCompleted, FileFailed
 from domain.ids import FileId, UserId
@@ -28,7 +28,7 @@ from tests.files.houses import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
 from tests.houses import Person, deployment, logged, running, until
 from tests.lines import line
-from workers.tasks import crew
+from workers.files.task_workers import crew
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -222,7 +222,7 @@ class Moody:
         self.away = True
 
     async def scan(self, pieces: AsyncIterator[bytes]) -> Any:
-        from adapters.scanner import BasicScanner
+        from adapters.media.scanner import BasicScanner
 
         self.asked += 1
         if self.away:

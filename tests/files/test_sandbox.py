@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from adapters.sandbox import ChildDied, Sandbox, SandboxMissing
+from adapters.media.sandbox import ChildDied, Sandbox, SandboxMissing
 from tests.files import pictures
 from tests.files.test_pictures_of_others import P3, cmyk_profile, form
 from tests.houses import until
@@ -111,8 +111,8 @@ async def test_no_child_is_left_behind(file: Path) -> None:
 
 
 async def test_where_it_must_be_safe_it_is_seccomp_or_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.sandbox._Child.start", lambda self: ("limits", "landlock"))
-    with Sandbox(module="workers.child", size=1, strict=True) as sandbox:
+    monkeypatch.setattr("adapters.media.sandbox._Child.start", lambda self: ("limits", "landlock"))
+    with Sandbox(module="workers.files.child", size=1, strict=True) as sandbox:
         with pytest.raises(SandboxMissing):
             await sandbox.run("image", file, mime_type="image/png", operations=ALL)
         assert sandbox.pids() == []
@@ -143,7 +143,7 @@ async def test_every_decoder_finds_what_it_needs_when_it_is_locked_up(name: str,
     content, mime_type = SOUND[name]
     (tmp_path / "file").write_bytes(content)
     job, operations = ("document", ("count_pages", "preview")) if name.endswith("pdf") else ("image", ALL)
-    with Sandbox(module="workers.child", size=1, strict=False) as sandbox:
+    with Sandbox(module="workers.files.child", size=1, strict=False) as sandbox:
         result = await sandbox.run(job, tmp_path / "file", mime_type=mime_type, operations=operations)
     assert result.reason is None and len(result.made) == (2 if job == "document" else 3)
 
@@ -170,16 +170,16 @@ async def test_after_a_death_the_next_child_is_laid_out_anew(file: Path) -> None
 
 
 async def test_a_nursery_is_renewed_after_some_children(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.sandbox.NURSERY_CHILDREN_MAX", 3)
+    monkeypatch.setattr("adapters.media.sandbox.NURSERY_CHILDREN_MAX", 3)
     with Sandbox(module="tests.files.hostile_child", size=1, strict=False) as sandbox:
         layouts = [await sandbox.run("layout", file, mime_type="", operations=()) for _ in range(4)]
         assert len({each.made[0].name for each in layouts}) == 2
 
 
 async def test_a_nursery_that_was_killed_is_replaced(file: Path) -> None:
-    with Sandbox(module="workers.child", size=1, strict=False) as sandbox:
+    with Sandbox(module="workers.files.child", size=1, strict=False) as sandbox:
         await sandbox.held_by()
-        [nursery] = [each for each in psutil.Process().children() if "workers.child" in each.cmdline()]
+        [nursery] = [each for each in psutil.Process().children() if "workers.files.child" in each.cmdline()]
         nursery.kill()
         await until(lambda: gone(nursery.pid, or_zombie=True))
         assert (await sandbox.run("image", file, mime_type="image/png", operations=ALL)).reason is None

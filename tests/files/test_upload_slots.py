@@ -8,8 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.ids import UserId
-from domain.limits import (
+from domain.bounds import (
     UPLOAD_BYTES_A_SECOND_MIN,
     UPLOAD_IDLE_SECONDS,
     UPLOAD_SHORT_BYTES_A_SECOND_MIN,
@@ -18,9 +17,10 @@ from domain.limits import (
     UPLOADS_AT_ONCE_MAX,
     UPLOADS_OF_USER_MAX,
 )
-from domain.refusals import Busy, TooManyUploads
-from gateway.address import Proxies
-from gateway.upload_slots import UploadSlots
+from domain.errors import Busy, TooManyUploads
+from domain.ids import UserId
+from gateway.edge.client_address import Proxies
+from gateway.http.upload_slots import UploadSlots
 from tests.houses import Gateway, Person, gateway, running, until
 
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))

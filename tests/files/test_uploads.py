@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from domain.bounds import LINGER_BYTES, UPLOADS_OF_USER_MAX
 from domain.file import FILE, FileReceived
 from domain.ids import FileId
-from domain.limits import LINGER_BYTES, UPLOADS_OF_USER_MAX
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
 from tests.houses import Gateway, Person, deployment, running, until
@@ -133,7 +133,7 @@ async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) 
 async def test_who_sends_too_much_hears_so_at_once_and_is_listened_to_a_little(
     house: Gateway, monkeypatch: pytest.MonkeyPatch, expect: str
 ) -> None:
-    monkeypatch.setattr("gateway.door.LINGER_SECONDS", 1.0)
+    monkeypatch.setattr("gateway.edge.authentication.LINGER_SECONDS", 1.0)
     ada = await house.person()
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(
@@ -201,7 +201,7 @@ async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[async
 
 async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never silent for long; but what comes is no upload."""
-    monkeypatch.setattr("gateway.upload_slots.UPLOAD_IDLE_SECONDS", 0.4)
+    monkeypatch.setattr("gateway.http.upload_slots.UPLOAD_IDLE_SECONDS", 0.4)
     async with begun_upload(house, await house.person()) as (reader, writer):
 
         async def drip() -> None:
@@ -231,7 +231,7 @@ async def test_nobody_alone_takes_all_the_places_for_uploads(house: Gateway) -> 
 
 
 async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.upload_slots.UPLOAD_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.http.upload_slots.UPLOAD_IDLE_SECONDS", 0.2)
     ada = await house.person()
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(

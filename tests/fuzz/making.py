@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.limits import FRAME_BYTES_MAX
+from domain.bounds import FRAME_BYTES_MAX
 
 Chance = random.Random
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from domain.limits import MESSAGE_CHARS_MAX
-from gateway import protocol
-from gateway.protocol import BadFrame, Edit, Intent, Send, Subscribe
+from domain.bounds import MESSAGE_CHARS_MAX
+from gateway.protocol import client_frames
+from gateway.protocol.client_frames import BadFrame, Edit, Intent, Send, Subscribe
 from tests.fuzz.making import Case, Pairs
 from tests.lines import INTENTS, Undocumented, check_asked, check_told
 
@@ -64,7 +64,7 @@ def _timed(text: str) -> tuple[Intent | BadFrame, float]:
     said: Intent | BadFrame
     started = thread_time()
     try:
-        said = protocol.parse(text)
+        said = client_frames.parse(text)
     except BadFrame as bad:
         said = bad
     except Exception as error:
@@ -82,7 +82,7 @@ def _hold_refusal(bad: BadFrame, written: Any) -> None:
         else:
             _require(bad.request is None, "a number that cannot be said back is not answered", bad.request)
     try:
-        reply = protocol.refusal(bad.request, bad.code, bad.detail, 422)
+        reply = client_frames.refusal(bad.request, bad.code, bad.detail, 422)
     except Exception as error:
         raise Broken("a refusal can be said", type(error).__name__, str(error)[:300]) from error
     if reply is not None:
@@ -100,9 +100,9 @@ def _hold_intent(intent: Intent, written: Any) -> None:
     if isinstance(intent, Subscribe) and intent.rooms is not None:
         _require(len(frame["rooms"]) == len(intent.rooms), "a room that stands twice is refused", frame["rooms"])
     again = msgspec.json.encode(intent)
-    _require(protocol.parse(again.decode()) == intent, "an intent written and read again is the same")
+    _require(client_frames.parse(again.decode()) == intent, "an intent written and read again is the same")
     if intent.id is not None:
-        reply = json.loads(protocol.reply(intent.id) or b"")
+        reply = json.loads(client_frames.reply(intent.id) or b"")
         _require(reply["id"] == frame["id"], "an intent can be answered under its number")
     if _is_described(intent):
         try:

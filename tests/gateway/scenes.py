@@ -23,7 +23,7 @@ from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import PostMessage
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
-from domain.facts import Caller
+from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, SessionId, UserId
 from domain.rights import Relation, RoomKind, is_outside

@@ -15,9 +15,9 @@ from typing import Any
 
 import uvloop
 
-from gateway.address import Proxies
-from gateway.connections import ConnectionBounds
-from gateway.server import listen, serve
+from gateway.edge.client_address import Proxies
+from gateway.server.connections import ConnectionBounds
+from gateway.server.uvicorn_server import listen, serve
 
 PIECE = b"x" * 65_536
 PIECES = 2_000

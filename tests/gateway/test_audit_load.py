@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 from commands.account import GrantRole
-from domain.facts import Caller
+from domain.bounds import AUDIT_CONNECTIONS_MAX
+from domain.events import Caller
 from domain.ids import UserId
-from domain.limits import AUDIT_CONNECTIONS_MAX
 from tests.houses import deployment
 
 SEARCHES = 20

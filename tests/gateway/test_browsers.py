@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway.app import API
-from gateway.rights import PUBLIC
+from gateway.edge.rights import PUBLIC
 from tests.files.test_downloads import completed
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import Gateway, deployment

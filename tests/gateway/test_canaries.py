@@ -9,7 +9,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from adapters.audit_index import Filter
+from adapters.postgres.audit_index import Filter
 from tests.gateway.test_letters import Box, posting
 from tests.gateway.test_sessions import refreshed
 from tests.gateway.test_sockets import line

@@ -14,7 +14,7 @@ import pytest
 from litestar.routes import BaseRoute, HTTPRoute
 
 from gateway.app import application
-from gateway.door import PUBLIC
+from gateway.edge.authentication import PUBLIC
 from tests.houses import Gateway, Person, deployment
 
 # CONTRACT, section 3: what needs no token. A new line here is a decision, not a habit.

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from adapters.audit_index import Filter
+from adapters.postgres.audit_index import Filter
 from gateway.app import create_app
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_security import counted

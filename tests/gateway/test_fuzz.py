@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from gateway import protocol
-from gateway.protocol import BadFrame, Intent
+from gateway.protocol import client_frames
+from gateway.protocol.client_frames import BadFrame, Intent
 from tests.fuzz.__main__ import reduced
 from tests.fuzz.making import FILLERS, SHAPES, Case, case, large
 from tests.fuzz.promises import CODES, Broken, hold
@@ -34,14 +34,14 @@ def test_a_case_can_be_made_again_by_itself() -> None:
 
 
 def test_what_breaks_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = protocol.parse
+    parse = client_frames.parse
 
     def forgetful(text: str) -> Intent:
         if "rooms" in text:
             raise KeyError("rooms")
         return parse(text)
 
-    monkeypatch.setattr(protocol, "parse", forgetful)
+    monkeypatch.setattr(client_frames, "parse", forgetful)
     with pytest.raises(Broken, match="nothing but BadFrame") as found:
         for number in range(RUNS):
             made = case(1, number)
@@ -53,6 +53,6 @@ def test_a_good_frame_that_is_refused_is_found(monkeypatch: pytest.MonkeyPatch) 
     def strict(text: str) -> Intent:
         raise BadFrame(None, "field.invalid", "No.")
 
-    monkeypatch.setattr(protocol, "parse", strict)
+    monkeypatch.setattr(client_frames, "parse", strict)
     with pytest.raises(Broken, match="a good frame is taken"):
         hold(Case('{"type":"ping"}', is_good=True))

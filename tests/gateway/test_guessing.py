@@ -10,10 +10,10 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from adapters.passwords import WAITING_MAX, Argon2Passwords
+from adapters.credentials.passwords import WAITING_MAX, Argon2Passwords
+from domain.errors import Busy
 from domain.quotas import STRICT
-from domain.refusals import Busy
-from gateway.address import Proxies
+from gateway.edge.client_address import Proxies
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_letters import Box
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, until

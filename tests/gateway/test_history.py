@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.clock import now
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from commands.file import NoteScan
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import FileId
 from projections import LIVE
 from tests.houses import MASTER, Gateway, Person, deployment, gateway, running

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from commands.message import PostMessage
-from domain.facts import Caller
+from domain.bounds import PAGE_TEXT_BYTES_MAX
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from domain.limits import PAGE_TEXT_BYTES_MAX
 from tests.houses import PASSWORD, Gateway, deployment
 
 
@@ -319,7 +319,7 @@ async def test_pages_with_html_are_bounded_in_bytes_and_go_on(house: Gateway) ->
 
 async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(house: Gateway) -> None:
     from commands.account import GrantRole
-    from domain.facts import Caller
+    from domain.events import Caller
     from domain.ids import UserId
 
     ada, eve = await house.person(), await house.person()

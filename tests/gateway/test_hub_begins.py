@@ -4,15 +4,15 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-from adapters.lanes import Lanes
-from adapters.roster import Roster
-from adapters.tokens import EdDsaTokens
+from adapters.credentials.tokens import EdDsaTokens
+from adapters.redis.cluster_state import Roster
+from adapters.redis.lanes import Lanes
 from domain.ports import RecordUnavailable
 from domain.quotas import Seats as SeatLimits
-from gateway.door import Sessions
-from gateway.hub import Hub
-from gateway.reads import Reads
-from gateway.seats import Seats
+from gateway.edge.authentication import Sessions
+from gateway.http.read_your_writes import Reads
+from gateway.realtime.connection_limit import Seats
+from gateway.realtime.hub import Hub
 from tests.houses import MASTER, ledger, now
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from adapters.lanes import Entry
+from adapters.redis.lanes import Entry
+from domain.bounds import LANE_AGE_SECONDS
 from domain.ids import RoomId
-from domain.limits import LANE_AGE_SECONDS
 from projections import LIVE, frames
-from runtime.embedded import Embedded
+from runtime.embedded.servers import Embedded
 from tests.gateway.test_history import edit, finish, heard, pending
 from tests.houses import Gateway, deployment, gateway, ledger, projector, until
 from tests.lines import line

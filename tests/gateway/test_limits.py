@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from domain.quotas import OFF, STRICT, Quota
-from gateway.address import Proxies
+from gateway.edge.client_address import Proxies
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import PASSWORD, gateway
 

@@ -9,7 +9,7 @@ import pytest
 
 from commands.account import ChangeProfile
 from domain.account import ACCOUNT, AccountRegistered
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import Append, Appended, Claim, Write
 from domain.text import fold

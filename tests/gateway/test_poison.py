@@ -8,9 +8,9 @@ import asyncpg
 import httpx
 import pytest
 
-from adapters.lanes import CONTROL, Entry
+from adapters.redis.lanes import CONTROL, Entry
 from commands.message import PostMessage
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import checkpoints, parked
 from tests.houses import Gateway, Person, gateway, projector, until

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed
 
 from adapters.clock import lapsed
-from adapters.roster import People, Roster, RosterUnavailable, Seat, Whisper
+from adapters.redis.cluster_state import People, Roster, RosterUnavailable, Seat, Whisper
+from domain.bounds import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
-from domain.limits import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, REDIS_CONNECTIONS_MAX
-from gateway.presence import _most
+from gateway.realtime.presence import _most
 from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import protocol
-from gateway.protocol import BadFrame, Ping, Send, Subscribe
+from gateway.protocol import client_frames
+from gateway.protocol.client_frames import BadFrame, Ping, Send, Subscribe
 from tests.fuzz.making import Case
 from tests.fuzz.promises import hold
 
@@ -28,7 +28,7 @@ kinds = st.sampled_from(
 
 def parse(text: str) -> Any:
     try:
-        return protocol.parse(text)
+        return client_frames.parse(text)
     except BadFrame as bad:
         return bad
 
@@ -140,12 +140,19 @@ def test_a_fault_does_not_repeat_a_whole_frame() -> None:
 
 def test_what_is_no_number_of_a_client_is_still_answered() -> None:
     bad = parse('{"id":-9223372036854775808,"type":"ping"}')
-    assert json.loads(protocol.refusal(bad.request, bad.code, bad.detail, 422) or b"")["id"] == -(2**63)
+    assert json.loads(client_frames.refusal(bad.request, bad.code, bad.detail, 422) or b"")["id"] == -(2**63)
 
 
 def test_replies() -> None:
-    assert protocol.reply(None, position=1) is None
-    assert json.loads(protocol.reply(3, position=1) or b"") == {"type": "reply", "id": 3, "ok": True, "position": 1}
-    no = json.loads(protocol.refusal(3, "room.not_found", "No.", 404) or b"")
+    assert client_frames.reply(None, position=1) is None
+    assert json.loads(client_frames.reply(3, position=1) or b"") == {
+        "type": "reply",
+        "id": 3,
+        "ok": True,
+        "position": 1,
+    }
+    no = json.loads(client_frames.refusal(3, "room.not_found", "No.", 404) or b"")
     assert no["error"] == {"code": "room.not_found", "detail": "No.", "status": 404, "retryable": False}
-    assert json.loads(protocol.refusal(3, "server.unavailable", "Later.", 503) or b"")["error"]["retryable"] is True
+    assert (
+        json.loads(client_frames.refusal(3, "server.unavailable", "Later.", 503) or b"")["error"]["retryable"] is True
+    )

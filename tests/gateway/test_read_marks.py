@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from adapters.clock import lapsed
-from adapters.roster import Roster
-from domain.limits import READ_MARK_SECONDS
+from adapters.redis.cluster_state import Roster
+from domain.bounds import READ_MARK_SECONDS
 from domain.reading import READING
 from tests.houses import Gateway, Person, deployment, gateway, until
 from tests.lines import line

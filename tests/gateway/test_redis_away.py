@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters.clock import lapsed
-from runtime.embedded import Embedded
+from runtime.embedded.servers import Embedded
 from tests.houses import Gateway, deployment
 from tests.lines import Line, line
 

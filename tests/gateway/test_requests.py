@@ -12,10 +12,10 @@ import pytest
 import structlog
 
 from commands.account import GrantRole
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import UserId
 from gateway.app import create_app
-from gateway.rights import PUBLIC
+from gateway.edge.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment, gateway
 
 WHY = {"Hansard-Reason": "case 7"}

@@ -20,11 +20,11 @@ from websockets.exceptions import InvalidStatus
 
 from domain import rights
 from domain.rights import MemberTarget, Relation, RoomKind, RoomOperation, Verdict, in_room, is_outside
-from gateway import front_page, operations
 from gateway.app import API
-from gateway.problems import TITLES
-from gateway.protocol import Intent, Ping
-from gateway.rights import FRAMES, ROUTES, SOCKETS, V1, refusal_of, rendered
+from gateway.edge.rights import FRAMES, ROUTES, SOCKETS, V1, refusal_of, rendered
+from gateway.http.problems import TITLES
+from gateway.protocol.client_frames import Intent, Ping
+from gateway.routes import front_page, operations
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
 from tests.houses import deployment

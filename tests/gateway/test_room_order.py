@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.limits import PAGE_ITEMS_MAX
+from domain.bounds import PAGE_ITEMS_MAX
 from tests.houses import Gateway, Person, deployment
 
 

@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.passwords import Argon2Passwords
+from adapters.credentials.passwords import Argon2Passwords
 from commands.account import Activate, ChangePassword, Deactivate, RehashPassword
 from commands.session import OpenSession
 from domain.account import ACCOUNT
-from domain.facts import Caller
+from domain.bounds import SESSIONS_LIVE_MAX
+from domain.errors import BadCredentials, WrongPassword
+from domain.events import Caller
 from domain.ids import SessionId, UserId
-from domain.limits import SESSIONS_LIVE_MAX
-from domain.refusals import BadCredentials, WrongPassword
 from domain.session import SessionEnded
-from gateway import protocol
+from gateway.protocol import client_frames
 from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sockets import line
@@ -48,7 +48,7 @@ async def ended_within_a_second(other: Gateway, *people: Person) -> AsyncIterato
         yield
         async with asyncio.timeout(1):
             for socket in sockets:
-                assert await socket.closed() == protocol.SESSION_REVOKED
+                assert await socket.closed() == client_frames.SESSION_REVOKED
         for person in people:
             assert_problem(await other.client(person.token).get("/users/me"), 401, "auth.session_revoked")
 

@@ -11,13 +11,13 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.clock import lapsed, now
+from domain.bounds import EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
 from domain.ids import RoomId, SessionId, UserId
-from domain.limits import EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
 from domain.membership import MemberRemoved
 from domain.message import MessagePosted
 from domain.ports import Access
 from domain.quotas import OFF, Quota
-from gateway.feeds import Connection
+from gateway.realtime.feeds import Connection
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway
 from tests.lines import Line, line
 

@@ -99,7 +99,7 @@ async def test_no_spelling_passes_a_limit(database_url: str, redis_url: str, rou
 
 async def test_a_table_that_names_no_route_is_refused_at_the_start(house: Gateway) -> None:
     from gateway.app import application
-    from gateway.matching import Routes
+    from gateway.edge.route_matching import Routes
 
     app = application(house.house)
     Routes(app, [("POST", "/api/v1/auth/login"), ("WS", "/api/v1/ws/{room_id}")])

@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from adapters.roster import Roster
-from adapters.tickets import SignedTickets
-from adapters.vault import Master
+from adapters.credentials.tickets import SignedTickets
+from adapters.postgres.data_keys import Master
+from adapters.redis.cluster_state import Roster
+from domain.errors import BadToken
 from domain.ids import RecordId, SessionId, UserId
 from domain.ports import Access
-from domain.refusals import BadToken
 from tests.houses import MASTER, Gateway, Person, deployment, gateway
 from tests.lines import line
 

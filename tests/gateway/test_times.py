@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
-from adapters.database import Database
-from adapters.passwords import Argon2Passwords
-from domain.limits import LOOK_UP_SECONDS
+from adapters.credentials.passwords import Argon2Passwords
+from adapters.postgres.database import Database
+from domain.bounds import LOOK_UP_SECONDS
 from tests.gateway.test_letters import posting
 from tests.houses import PASSWORD, Gateway, gateway
 

@@ -15,11 +15,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from adapters.mail import SmtpMail
-from adapters.redis_pool import open_redis
+from adapters.redis.connections import open_redis
 from domain.ports import Mail, MailUnavailable
-from gateway.address import Proxies
-from gateway.connections import ConnectionBounds
-from gateway.tls import TlsRefused, server_context
+from gateway.edge.client_address import Proxies
+from gateway.server.connections import ConnectionBounds
+from gateway.server.tls import TlsRefused, server_context
 from tests.certificates import Shown, made
 from tests.gateway.small_front import to_the_end
 from tests.gateway.test_bad_input import assert_problem

@@ -11,10 +11,10 @@ from hansard_client import Client
 from adapters.mail import message
 from commands.account import RegisterAccount
 from domain.account import ACCOUNT
-from domain.facts import Caller
+from domain.errors import Invalid
+from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import Mail
-from domain.refusals import Invalid
 from domain.text import check_email, fold_email
 from tests.gateway.test_letters import Box
 from tests.houses import PASSWORD, Gateway, deployment

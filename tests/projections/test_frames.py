@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.facts import Event, Meta, Recorded
+from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, StreamId, UserId
 from domain.topics import TOPICS
 from projections import frames

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from domain.facts import Recorded
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from domain.events import Recorded
 from domain.message import MessagePosted
 from projections import checkpoints, message_html
 from projections.tables import Change, Group, Projection

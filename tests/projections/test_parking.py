@@ -12,16 +12,16 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from adapters.codec import Sealed, _bound, _open, _seal
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
+from adapters.postgres.codec import Sealed, _bound, _open, _seal
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from commands.account import RegisterAccount
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from commands.message import EditMessage, PostMessage
 from commands.room import OpenRoom
-from domain.facts import Caller, Recorded
+from domain.events import Caller, Recorded
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
@@ -29,7 +29,7 @@ from domain.ports import RecordUnavailable
 from projections import LIVE, MESSAGE_HTML, checkpoints, message_html, parked
 from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection
-from runtime.doctor import doctor
+from runtime.operators.doctor import doctor
 from runtime.settings import Settings
 from tests.houses import MASTER, ledger
 from tests.poison import SPOILT, spoil

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from domain.limits import UNREAD_COUNTED_MAX
+from domain.bounds import UNREAD_COUNTED_MAX
 from domain.rights import file_relations, standings
 from projections import files, messages, rooms, users
 from tests.houses import PLAN_MODES, pages_met, rows_met

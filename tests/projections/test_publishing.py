@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.lanes import CONTROL, Entry, Lanes
+from adapters.redis.lanes import CONTROL, Entry, Lanes
 from domain.ids import RecordId, RoomId
 from domain.ports import RecordReplaced
 from projections import LIVE, checkpoints
-from runtime.watch import watch_record
+from runtime.record_watch import watch_record
 from tests.houses import running
 from tests.projections.test_parking import Scene, scene
 from tests.projections.test_read_models import entries_of

@@ -8,25 +8,25 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.database import Database
-from adapters.lanes import CONTROL, Entry, Lanes, LanesUnavailable
-from adapters.record import PostgresRecord
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from commands.account import ChangeProfile, RegisterAccount
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
-from domain.facts import Caller
+from domain.bounds import MESSAGE_CHARS_MAX
+from domain.errors import Refused
+from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
-from domain.limits import MESSAGE_CHARS_MAX
 from domain.ports import RecordUnavailable
-from domain.refusals import Refused
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
-from runtime.doctor import doctor
+from runtime.operators.doctor import doctor
 from runtime.settings import read
 from tests.commands.test_desk import person, room_of
 from tests.houses import ledger, running

@@ -6,15 +6,15 @@ import random
 import asyncpg
 import pytest
 
-from adapters.database import Database
-from adapters.record import PostgresRecord
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from tests.houses import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import rebuild
-from workers.exchange import RebuildRefused
 from workers.projector import Follower
 from workers.rebuild import Progress, Rebuild, Verdict
+from workers.table_swap import RebuildRefused
 
 # Readers that hold a table which is exchanged late while they ask for one that is exchanged early.
 READS = (

@@ -3,15 +3,15 @@
 from typing import Any
 from uuid import uuid4
 
-from adapters.audit import AuditReader
-from adapters.audit_index import Filter
-from adapters.vault import Vault
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.audit_index import Filter
+from adapters.postgres.data_keys import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from tests.houses import MASTER, ledger
 

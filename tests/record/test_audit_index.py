@@ -10,16 +10,16 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from adapters import audit, audit_index
-from adapters.audit import AuditReader
-from adapters.audit_index import LEADS, SCAN_ENTRIES, Filter
-from adapters.database import Database
-from adapters.vault import Vault
+from adapters.postgres import audit, audit_index
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.audit_index import LEADS, SCAN_ENTRIES, Filter
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
 from commands.account import RegisterAccount
 from commands.membership import JoinRoom
 from commands.message import EditMessage, PostMessage
 from commands.room import OpenRoom
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import AUDIT_INDEX
 from tests.houses import MASTER, PLAN_MODES, ledger, rows_met

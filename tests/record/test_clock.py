@@ -11,23 +11,23 @@ import pytest
 import structlog
 
 from adapters.clock import now
-from adapters.clock_watch import ClockLeapt, ClockWatch
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
+from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import ChangePassword
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.session import EndSession, OpenSession
 from domain.clock import ClockAccepted
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import SessionId
 from domain.ports import Appended
 from domain.session import SessionEnded
-from gateway.door import Sessions
+from gateway.edge.authentication import Sessions
 from projections import LIVE
-from runtime import clocks
-from runtime.doctor import doctor
+from runtime.operators import clock
+from runtime.operators.doctor import doctor
 from runtime.settings import Settings
 from tests.commands.test_desk import person
 from tests.commands.test_folds import as_owner
@@ -101,12 +101,12 @@ async def test_what_an_operator_accepted_holds_for_every_process_and_is_recorded
     async with record_of(database_url, ClockWatch(own=lambda: now() - EIGHT_DAYS)) as record:
         with pytest.raises(ClockLeapt):
             await record.append(post())
-        assert await clocks.accept(settings) == 0
+        assert await clock.accept(settings) == 0
         (fact,) = await record.after(0, limit=10)
         assert isinstance(fact.event, ClockAccepted) and fact.meta.agent is None
         assert fact.event.clock - fact.event.recorded > EIGHT_DAYS - MINUTE
         assert isinstance(await record.append(post()), Appended)
-    assert await clocks.show(settings) == 0
+    assert await clock.show(settings) == 0
     assert "Accepted at position 1" in capsys.readouterr().out
     assert await doctor(settings, ["clock"]) == 0
     await set_head(database_url, EIGHT_DAYS)

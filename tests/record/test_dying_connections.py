@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from adapters.database import Database, connect
+from adapters.postgres.database import Database, connect
 from domain.ports import Appended, RecordUnavailable
 from tests.houses import ledger
 from tests.record.test_record import post

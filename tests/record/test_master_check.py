@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.database import Database
-from adapters.master_check import SELECT_CHECK, require_right
-from adapters.vault import Master, MasterKeyWrong
-from runtime import clocks
-from runtime.doctor import doctor
+from adapters.postgres.data_keys import Master, MasterKeyWrong
+from adapters.postgres.database import Database
+from adapters.postgres.master_key_check import SELECT_CHECK, require_right
+from runtime.operators import clock
+from runtime.operators.doctor import doctor
 from runtime.settings import Settings
 from tests.houses import MASTER, SECRET, ledger
 from tests.record.test_record import post
@@ -59,9 +59,9 @@ async def test_no_process_starts_on_another_records_key(
         key.write_text(secret.hex())
         key.chmod(0o600)
         if code == 0:
-            assert await clocks.show(settings) == 0
+            assert await clock.show(settings) == 0
         else:
             with pytest.raises(MasterKeyWrong, match="is not the one of this record"):
-                await clocks.show(settings)
+                await clock.show(settings)
         assert await doctor(settings, ["master key"]) == code
     assert "is not the one of this record" in capsys.readouterr().out

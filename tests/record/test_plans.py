@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from adapters import record
+from adapters.postgres import event_store
 from tests.houses import PLAN_MODES, rows_met
 
 LOUD_EVENTS = 30_000
@@ -30,12 +30,12 @@ async def test_a_room_s_events_are_found_without_those_of_others(database_url: s
 
     for mode, position in product(PLAN_MODES, (1, LOUD_EVENTS // 2, LOUD_EVENTS)):
         after = (position, LOUD_EVENTS, LIMIT)
-        assert await met(mode, record.SELECT_ROOM_AFTER, loud[0], *after) <= LIMIT
-        assert await met(mode, record.SELECT_ROOM_AFTER, quiet, *after) == 0
+        assert await met(mode, event_store.SELECT_ROOM_AFTER, loud[0], *after) <= LIMIT
+        assert await met(mode, event_store.SELECT_ROOM_AFTER, quiet, *after) == 0
         before = (position, LIMIT)
-        assert await met(mode, record.SELECT_ROOM_BEFORE, loud[0], *before) <= LIMIT
-        assert await met(mode, record.SELECT_ROOM_BEFORE, quiet, *before) == 0
+        assert await met(mode, event_store.SELECT_ROOM_BEFORE, loud[0], *before) <= LIMIT
+        assert await met(mode, event_store.SELECT_ROOM_BEFORE, quiet, *before) == 0
         rooms: list[UUID] = [*loud, quiet]
-        assert await met(mode, record.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(loud)
+        assert await met(mode, event_store.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(loud)
     assert LIMIT in seen
     await db.close()

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from adapters.clock import now
-from adapters.codec import decode_all
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
-from domain.facts import Caller, UnreadableEvent
+from adapters.postgres.codec import decode_all
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from domain.events import Caller, UnreadableEvent
 from domain.ids import MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberLeft
 from domain.message import MESSAGE, MessagePosted
@@ -172,7 +172,7 @@ async def test_what_is_personal_stands_nowhere_in_plain(database_url: str) -> No
 
 
 async def test_a_sealed_box_cannot_be_moved_to_another_event(database_url: str) -> None:
-    from adapters.codec import StoredRow
+    from adapters.postgres.codec import StoredRow
 
     async with ledger(database_url) as (db, record, _):
         await record.append(post("one"))

@@ -15,12 +15,12 @@ from eventsourcing.tests.persistence import (
     NonInterleavingNotificationIDsBaseCase,
 )
 
-from adapters.recorders import Bridge, DomainFact, RecordRecorder, StreamRecorder
-from adapters.vault import Master, load_master
+from adapters.eventsourcing_bridge import Bridge, DomainFact, RecordRecorder, StreamRecorder
+from adapters.postgres.data_keys import Master, load_master
 from commands.account import RegisterAccount
 from commands.room import OpenRoom
 from domain.account import AccountRegistered
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import RoomId, UserId
 from domain.room import RoomOpened
 from tests.conftest import Servers
@@ -71,7 +71,9 @@ class Dog(Aggregate):
 
 async def test_a_stock_application_saves_and_reads_its_own_aggregates(database_url: str) -> None:
     def use() -> list[str]:
-        app = Application[UUID](env={"PERSISTENCE_MODULE": "adapters.recorders", "HANSARD_DATABASE_URL": database_url})
+        app = Application[UUID](
+            env={"PERSISTENCE_MODULE": "adapters.eventsourcing_bridge", "HANSARD_DATABASE_URL": database_url}
+        )
         dog = Dog("Fido")
         dog.learn("roll over")
         app.save(dog)
@@ -93,7 +95,7 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
     def read() -> list[DomainFact]:
         app = Application[UUID](
             env={
-                "PERSISTENCE_MODULE": "adapters.recorders",
+                "PERSISTENCE_MODULE": "adapters.eventsourcing_bridge",
                 "HANSARD_DATABASE_URL": database_url,
                 "HANSARD_MASTER_KEY_FILE": str(key_file),
             }
@@ -121,7 +123,7 @@ async def test_the_library_may_read_our_record_and_never_write_it(database_url: 
 
         def save() -> None:
             app = Application[UUID](
-                env={"PERSISTENCE_MODULE": "adapters.recorders", "HANSARD_DATABASE_URL": database_url}
+                env={"PERSISTENCE_MODULE": "adapters.eventsourcing_bridge", "HANSARD_DATABASE_URL": database_url}
             )
             try:
                 app.save(Dog("Fido"))

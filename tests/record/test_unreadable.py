@@ -4,18 +4,18 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.audit import AuditReader, Filter
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
+from adapters.postgres.audit import AuditReader, Filter
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from commands.account import RegisterAccount
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.message import EditMessage, PostMessage
 from commands.room import OpenRoom
-from domain.facts import Caller, UnreadableEvent
+from domain.errors import EventUnreadableError
+from domain.events import Caller, UnreadableEvent
 from domain.ids import MessageId, RoomId, UserId
 from domain.message import MESSAGE, MessageEdited, MessagePosted
-from domain.refusals import EventUnreadableError
 from tests.houses import MASTER, ledger
 from tests.poison import SPOILT, SPOILT_METAS, Change, spoil
 

@@ -16,17 +16,17 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from adapters.audit import AuditReader
-from adapters.audit_index import Filter
-from adapters.codec import StoredRow, decode_all
-from adapters.vault import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.audit_index import Filter
+from adapters.postgres.codec import StoredRow, decode_all
+from adapters.postgres.data_keys import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
 from commands.account import GrantRole
 from commands.audit import NoteAuditRead
 from commands.membership import RemoveMember
 from commands.message import PostMessage
-from domain.facts import Caller, UnknownEvent, UnreadableEvent
+from domain.bounds import DATA_KEYS_CACHED_MAX
+from domain.events import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
-from domain.limits import DATA_KEYS_CACHED_MAX
 from domain.message import MessagePosted
 from domain.ports import KeysMissing
 from projections import LIVE

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.clock import now
-from adapters.database import Database
-from adapters.record import PostgresRecord
-from adapters.vault import Vault
-from domain.facts import Caller
+from adapters.postgres.data_keys import Vault
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
+from domain.bounds import APPEND_QUEUE_MAX
+from domain.errors import Busy
+from domain.events import Caller
 from domain.ids import StreamId
-from domain.limits import APPEND_QUEUE_MAX
 from domain.membership import MemberLeft
 from domain.ports import (
     Answer,
@@ -35,7 +36,6 @@ from domain.ports import (
     RecordUnavailable,
     Write,
 )
-from domain.refusals import Busy
 from tests.houses import MASTER, ledger, running
 from tests.record.test_record import ROOM, SENDER, post
 

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from runtime.wiring import background
+from runtime.composition import background
 
 
 async def test_a_loop_whose_cancellation_was_swallowed_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `asyncio.wait_for` swallows it when what it waits for ends at the same moment."""
-    monkeypatch.setattr("runtime.wiring.CANCEL_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("runtime.composition.CANCEL_AGAIN_SECONDS", 0.05)
     swallowed = 0
 
     async def hard_of_hearing() -> None:

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import structlog
 
-from runtime.doctor import doctor
-from runtime.guards import Lax, guard, guard_gateway
+from runtime.operators.doctor import doctor
 from runtime.settings import SettingRefused, Settings, read
+from runtime.startup_checks import Lax, guard, guard_gateway
 from tests.certificates import made
 from tests.houses import free_port
 from tests.runtime.test_settings import POSTGRES

@@ -9,12 +9,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from adapters.database import Database
-from runtime.doctor import doctor
-from runtime.embedded import Embedded, locate
-from runtime.embedded_logins import SECRET_FILE
-from runtime.logins import LoginRefused, guard_login
+from adapters.postgres.database import Database
+from runtime.embedded.logins import SECRET_FILE
+from runtime.embedded.servers import Embedded, locate
+from runtime.login_checks import LoginRefused, guard_login
 from runtime.migrate import MigrationRefused, create_database, migrate, migrations
+from runtime.operators.doctor import doctor
 from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefused, login
 from runtime.settings import SettingRefused, Settings, read
 from tests.conftest import Servers

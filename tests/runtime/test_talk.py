@@ -14,7 +14,7 @@ import pytest
 from hansard_client import Client, RecordChanged, Refused, Room, Unreachable
 
 from runtime.cli import run
-from runtime.talk import CannotTalk, listen, say, visible
+from runtime.operators.talk import CannotTalk, listen, say, visible
 from tests.houses import PASSWORD, Gateway, deployment, free_port
 
 

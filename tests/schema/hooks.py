@@ -16,9 +16,9 @@ from schemathesis.auths import AuthContext
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from adapters.passwords import common_passwords
+from adapters.credentials.passwords import common_passwords
 from domain import text
-from domain.limits import PASSWORD_BYTES_MAX, REASON_CHARS_MAX
+from domain.bounds import PASSWORD_BYTES_MAX, REASON_CHARS_MAX
 
 ENDING = ["/api/v1/auth/logout"]
 UNKNOWN_HEADER = "x-schemathesis-unknown-property"
@@ -84,7 +84,7 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
 
 @schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
-    """Leave out 7.0: JSON Schema takes it for an integer, and we do not (gateway/bodies.py: nothing is converted)."""
+    """Leave out 7.0: JSON Schema takes it for an integer, and we do not (gateway/http/bodies.py: nothing is converted)."""
     return not isinstance(body, dict) or not any(isinstance(value, float) for value in body.values())
 
 

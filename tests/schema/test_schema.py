@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from commands.account import GrantRole
-from domain.facts import Caller
+from domain.events import Caller
 from domain.ids import UserId
 from tests.houses import PASSWORD, Gateway, deployment
 from tests.schema.run import Ran, schemathesis

@@ -1,6 +1,6 @@
 """The network between clients and gateways: in order, late, cut at any byte boundary of frames, and slow to be read.
 
-A `Line` is one socket: to the gateway it is what ASGI and `gateway.outlet` give it, to the client a wire of the client
+A `Line` is one socket: to the gateway it is what ASGI and `gateway.server.transport` give it, to the client a wire of the client
 library.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from hansard_client.errors import Closed, Refused
 
 from domain.quotas import Quota
-from gateway.outlet import EXTENSION
+from gateway.server.transport import EXTENSION
 from tests.simulation.weather import Process, Weather
 
 HIGH_WATER_BYTES = 4_000

@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 
 from adapters.clock import now
-from adapters.lanes import CONTROL, Entry, Lanes
 from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
-from domain.facts import Caller, Recorded
+from adapters.redis.lanes import CONTROL, Entry, Lanes
+from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, StreamId, UserId, uuid7
 from domain.membership import MemberLeft
 from domain.message import MessagePosted

@@ -10,13 +10,13 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from adapters.lanes import Entry
 from adapters.memory import MemoryRecord
-from domain.facts import Recorded
+from adapters.redis.lanes import Entry
+from domain.events import Recorded
 from domain.ids import RoomId
 from domain.ports import Answer, Append
-from gateway.feeds import Feed, Room, Told
-from gateway.hub import Hub
+from gateway.realtime.feeds import Feed, Room, Told
+from gateway.realtime.hub import Hub
 from tests.simulation.__main__ import hush
 from tests.simulation.world import World, live_through
 from workers.publisher import Publisher

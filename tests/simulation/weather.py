@@ -12,14 +12,14 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Literal, TypeVar
 
-from adapters.lanes import CONTROL, Entry, LanesUnavailable
 from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
-from adapters.roster import People, RosterUnavailable, Seat, Whisper
-from domain.facts import Event, Recorded
+from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
+from adapters.redis.lanes import CONTROL, Entry, LanesUnavailable
+from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
+from domain.errors import Refused
+from domain.events import Event, Recorded
 from domain.ids import RoomId, StreamId, UserId
-from domain.limits import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
-from domain.refusals import Refused
 from tests.simulation.tables import MemoryTables
 
 T = TypeVar("T")

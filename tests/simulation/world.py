@@ -21,32 +21,32 @@ from hansard_client.chat import Chat
 from hansard_client.errors import Closed, HansardError, Refused
 from hansard_client.models import Event
 
-from adapters.limits import LocalLimits
 from adapters.memory import MemoryRecord, MemoryStreams
+from adapters.redis.rate_limits import LocalLimits
 from commands import HANDLERS
 from commands.account import RegisterAccount
-from commands.desk import Desk
+from commands.command_bus import Desk
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage
 from commands.room import ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
 from domain import quotas
-from domain.facts import Caller, Recorded
+from domain.errors import BadToken
+from domain.errors import Refused as DomainRefused
+from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Access, RecordUnavailable, Refreshing
-from domain.refusals import BadToken
-from domain.refusals import Refused as DomainRefused
-from gateway.derived import DerivedIds
-from gateway.door import Sessions
-from gateway.house import House
-from gateway.hub import Hub
-from gateway.read_marks import ReadMarks
-from gateway.reads import Reads
-from gateway.seats import Seats
-from gateway.security import Refusals
-from gateway.sockets import Session
+from gateway.edge.authentication import Sessions
+from gateway.edge.refusal_log import Refusals
+from gateway.http.derived_ids import DerivedIds
+from gateway.http.read_your_writes import Reads
+from gateway.realtime.connection_limit import Seats
+from gateway.realtime.hub import Hub
+from gateway.realtime.read_marks import ReadMarks
+from gateway.services import House
+from gateway.sockets.connection import Session
 from projections import LIVE
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire

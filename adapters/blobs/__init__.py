@@ -1,0 +1,1 @@
+"""Blob stores: a folder, and S3 or what speaks its language."""

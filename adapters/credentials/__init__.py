@@ -1,0 +1,1 @@
+"""Credentials: passwords, access tokens, tickets, certificates."""

@@ -1,0 +1,66 @@
+"""The watch on the database's clock: an event's time can never be taken back, so a clock that leaps is not believed.
+
+What the clock may say now is told by two others: this machine's own, and what the database said before and the time that
+passed since. One that is further ahead than the bound writes nothing, until it is mended or an operator has the record
+go on from there (`hansard clock accept`, which is recorded). A record that is there already goes on: no leap is left.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from adapters.clock import now
+from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
+from domain.ports import Clock, NothingWritten
+
+# Counts while a machine sleeps, where the system has such a clock: waking up is no leap.
+UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class ClockLeapt(NothingWritten):
+    """The database's clock is too far ahead to be believed; nothing was written."""
+
+
+class ClockWatch:
+    """What one process knows of the database's clock."""
+
+    def __init__(
+        self,
+        ahead_seconds_max: float = CLOCK_AHEAD_SECONDS_MAX,
+        *,
+        own: Clock = now,
+        uptime: Callable[[], float] = lambda: time.clock_gettime(UPTIME),
+    ) -> None:
+        self.ahead_max = timedelta(seconds=ahead_seconds_max)
+        self._own = own
+        self._uptime = uptime
+        self._said: tuple[datetime, float] | None = None
+        self._recorded: datetime | None = None
+
+    def latest(self) -> datetime:
+        """Return the latest time that the database may say now and be believed."""
+        expected = self._own()
+        if self._said is not None:
+            at, uptime = self._said
+            expected = min(expected, at + timedelta(seconds=self._uptime() - uptime))
+        return max(expected, self._recorded or expected) + self.ahead_max
+
+    def believe(self, clock: datetime, recorded: datetime) -> None:
+        """Go on from what the database says now, and from the record's last time."""
+        self._said = (clock, self._uptime())
+        self._recorded = recorded
+
+    def ahead(self, clock: datetime) -> timedelta:
+        """Return how far what the database says now is ahead of this machine's clock; negative: behind it."""
+        return clock - self._own()
+
+    def judge(self, clock: datetime, recorded: datetime) -> None:
+        """Believe what the database says now, or raise `ClockLeapt`; `recorded` is the record's last time."""
+        latest = max(self.latest(), recorded + self.ahead_max)
+        if clock > latest:
+            raise ClockLeapt(
+                f"The database's clock says {clock:%Y-%m-%d %H:%M:%S} UTC, this machine's {self._own():%Y-%m-%d %H:%M:%S} "
+                f"UTC, and the last event was recorded at {recorded:%Y-%m-%d %H:%M:%S} UTC: set the clock that is wrong "
+                "(NTP), or, where it is right, run 'hansard clock accept'."
+            )
+        self.believe(clock, recorded)

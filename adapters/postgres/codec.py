@@ -1,0 +1,230 @@
+"""Codec: events and metas to the very bytes that stand in the record, and back.
+
+Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed` (a meta's
+reason in another, `sealed_reason`, since it is another person's):
+`{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
+(associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
+
+What cannot be decoded is an `UnreadableEvent`, with a meta that says nothing where that is at fault: a row that was altered
+keeps nobody from reading the others. A key that is missing is another matter, and no fault of the row's.
+"""
+
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from msgspec import Struct
+
+from adapters.postgres.data_keys import KeyName, Vault
+from domain.events import Event, Fault, Meta, Recorded, UnknownEvent, UnreadableEvent
+from domain.ids import EventId, KeyId, RoomId, StreamId
+from domain.topics import TOPICS
+
+NOBODY = UUID(int=0)
+META_SEALED = ("address", "agent", "correlation")
+NO_META = Meta(EventId(NOBODY), "")
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Sealed(Struct, frozen=True):
+    key: KeyId
+    box: str
+
+
+class _Box(Struct):
+    """Only the sealed members of a row's JSON, to learn which keys a page needs."""
+
+    sealed: Sealed | None = None
+    sealed_reason: Sealed | None = None
+
+
+class StoredRow(NamedTuple):
+    """A row of `record.events`, columns in this order."""
+
+    position: int
+    stream: StreamId
+    version: int
+    topic: str
+    data: bytes
+    meta: bytes
+    room_id: UUID | None
+    recorded_at: Any
+
+
+class _Unreadable(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault: Fault = fault
+
+
+_box = msgspec.json.Decoder(_Box).decode
+_public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed over
+
+
+def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
+    """Return the data keys that encoding this event and meta on this day needs."""
+    names = [KeyName(*event.key_subject(), day)] if event.sealed else []
+    if any(getattr(meta, field) is not None for field in META_SEALED):
+        names.append(_of_actor(meta, day))
+    if meta.reason is not None:
+        names.append(_of_reason(event, meta, day))
+    return names
+
+
+def encode(
+    event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
+) -> tuple[bytes, bytes]:
+    """Return the bytes of data and meta; `keys` are those that the vault made of `key_names`, and has at hand."""
+    plain = msgspec.to_builtins(event)
+    if event.sealed:
+        name = KeyName(*event.key_subject(), day)
+        private = {field: plain.pop(field) for field in event.sealed}
+        plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
+    public = msgspec.to_builtins(meta)
+    private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
+    if private:
+        public["sealed"] = _seal(
+            private, keys[_of_actor(meta, day)], _bound(stream, event.topic, meta.id) + b"meta", vault
+        )
+    if (reason := public.pop("reason", None)) is not None:
+        bound = _bound(stream, event.topic, meta.id) + b"reason"
+        public["sealed_reason"] = _seal({"reason": reason}, keys[_of_reason(event, meta, day)], bound, vault)
+    return _encode(plain), _encode(public)
+
+
+async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
+    """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
+    plains = [_plain(row) if row.topic in TOPICS else {} for row in rows]
+    wanted = {sealed.key for plain in plains if isinstance(plain, dict) and (sealed := plain.get("sealed"))}
+    if whole_meta:
+        wanted |= {key for row in rows for key in _keys_of_meta(row)}
+    await vault.gather(wanted)
+    return [_decode_row(row, plain, vault, whole_meta) for row, plain in zip(rows, plains, strict=True)]
+
+
+def _plain(row: StoredRow) -> dict[str, Any] | Fault:
+    """Return the members of a row's JSON, `sealed` as a `Sealed`; else what is wrong with them."""
+    try:
+        plain = _decode(row.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "not JSON"
+    if not isinstance(plain, dict):
+        return "of another shape"
+    if (sealed := plain.get("sealed")) is not None:
+        try:
+            plain["sealed"] = Sealed(_key(sealed["key"]), sealed["box"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "of another shape"
+    return plain
+
+
+@lru_cache(maxsize=65_536)
+def _key(text: str) -> KeyId:
+    """Return the id of a key; `ValueError` where there can be no such key."""
+    return KeyId(str(UUID(text)))
+
+
+def _keys_of_meta(row: StoredRow) -> list[KeyId]:
+    try:
+        box = _box(row.meta)
+        return [_key(sealed.key) for sealed in (box.sealed, box.sealed_reason) if sealed]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return []
+
+
+def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, whole_meta: bool) -> Recorded[Event]:
+    meta, erased = NO_META, False
+    try:
+        meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
+        event, erased = _event(row, plain, meta, vault)
+    except _Unreadable as error:
+        event = UnreadableEvent(row.topic, _room(row), error.fault)
+    return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
+
+
+def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vault) -> tuple[Event, bool]:
+    """Return the event, and whether what is sealed of it is erased. Raises `_Unreadable`."""
+    if not isinstance(plain, dict):
+        raise _Unreadable(plain)
+    kind = TOPICS.get(row.topic)
+    if kind is None:
+        return UnknownEvent(row.topic, _room(row)), False
+    erased = False
+    if sealed := plain.pop("sealed", None):
+        private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
+        erased = private is None
+        plain |= _blanks(kind) if private is None else private
+    try:
+        return msgspec.convert(plain, kind), erased
+    except (msgspec.ValidationError, RecursionError):
+        raise _Unreadable("of another shape") from None
+
+
+def _room(row: StoredRow) -> RoomId | None:
+    return None if row.room_id is None else RoomId(row.room_id)
+
+
+def _meta(meta: bytes) -> Meta:
+    try:
+        return _public_meta(meta)
+    except msgspec.ValidationError:
+        raise _Unreadable("of another shape") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _Unreadable("not JSON") from None
+
+
+@lru_cache(maxsize=256)
+def _blanks(kind: type[Event]) -> dict[str, Any]:
+    """Return what is left of sealed fields when their key is destroyed: the field's default, else an empty text."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if not field.required}
+    return {name: defaults.get(name, "") for name in kind.sealed}
+
+
+def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
+    """Return a meta with its sealed parts. Raises `_Unreadable`."""
+    meta = _meta(row.meta)
+    plain, bound = msgspec.to_builtins(meta), _bound(row.stream, row.topic, meta.id)
+    try:
+        box = _box(row.meta)
+        if box.sealed:  # of releases before: the reason too, and no correlation
+            plain |= _open(box.sealed, bound + b"meta", vault) or {}
+        if box.sealed_reason:
+            plain |= _open(box.sealed_reason, bound + b"reason", vault) or {}
+        return msgspec.convert(plain, Meta)
+    except msgspec.ValidationError:
+        raise _Unreadable("of another shape") from None
+
+
+def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) -> Sealed:
+    return Sealed(key_id, b2a_base64(vault.seal(key_id, _encode(private), bound), newline=False).decode())
+
+
+def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
+    """Return what a box holds; None when its key was destroyed. Raises `_Unreadable`."""
+    try:
+        plain = vault.open(sealed.key, a2b_base64(sealed.box), bound)
+        found = None if plain is None else _decode(plain)
+    except (InvalidTag, ValueError, TypeError):
+        raise _Unreadable("not what was sealed") from None
+    if found is not None and not isinstance(found, dict):
+        raise _Unreadable("of another shape")
+    return found
+
+
+def _of_actor(meta: Meta, day: date) -> KeyName:
+    return KeyName(meta.actor or NOBODY, None, day)
+
+
+def _of_reason(event: Event, meta: Meta, day: date) -> KeyName:
+    return KeyName(event.about() or meta.actor or NOBODY, None, day)
+
+
+def _bound(stream: UUID, topic: str, event_id: UUID) -> bytes:
+    return stream.bytes + event_id.bytes + topic.encode()

@@ -1,0 +1,205 @@
+"""Postgres: one pool of connections, each with time-outs. What they may do is what their log-in may (`migrations/0050_roles.sql`).
+
+asyncpg's own time-outs default to none; here every statement, lock, idle transaction and wait for a connection has one.
+Whatever says that Postgres is away or does not answer is raised as `RecordUnavailable`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from typing import Any, Self, TypeVar
+
+import asyncpg
+
+from domain.bounds import POOL_WAIT_SECONDS, STATEMENT_SECONDS
+from domain.ports import Db, NothingWritten, RecordLocked, RecordUnavailable
+
+Row = TypeVar("Row")
+
+BEGIN = "BEGIN"
+BEGIN_LAZY = "BEGIN; SET LOCAL synchronous_commit = off"
+SETTINGS = {
+    "application_name": "hansard",
+    "jit": "off",  # one plan of the append function fell from 17,000/s to 100/s with it
+    "search_path": "pg_catalog",
+    "timezone": "UTC",
+    "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a query on a connection whose end was announced and has not come yet
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+# The server's own word that the transaction came to nothing.
+UNDONE = (
+    asyncpg.QueryCanceledError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+)
+LOCKED = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+
+
+VALUES_AT_FAULT = ("21", "22", "23", "54")  # SQLSTATE classes: cardinality, data, constraints, limits of a row
+
+
+def blames_values(error: Exception) -> bool:
+    """Whether what failed while writing is the fault of the values, and would fail again; else it is the server's, or that
+    of tables which are not as they are expected."""
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate)[:2] in VALUES_AT_FAULT
+    return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""
+    try:
+        yield
+    except LOCKED as error:
+        raise RecordLocked(f"Postgres is busy: {error}") from error
+    except UNDONE as error:
+        raise NothingWritten(f"Postgres is busy: {error}") from error
+    except AWAY as error:
+        if isinstance(error, ValueError):
+            raise  # asyncpg's DataError: an argument of the wrong kind, which is our own fault
+        raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
+
+
+async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
+    """Open one connection outside the pool, for what holds it long (the writer, LISTEN, rebuilds)."""
+    settings = {**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))}
+    with translated():
+        return await asyncpg.connect(
+            url, timeout=POOL_WAIT_SECONDS, command_timeout=statement_seconds, server_settings=settings
+        )
+
+
+class Session:
+    """Queries on one connection; what `Database.transaction` gives."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
+        with translated():
+            return [row(*values) for values in await self.connection.fetch(sql, *args)]
+
+    async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None:
+        with translated():
+            values = await self.connection.fetchrow(sql, *args)
+        return None if values is None else row(*values)
+
+    async def value(self, sql: str, *args: object) -> Any:
+        with translated():
+            return await self.connection.fetchval(sql, *args)
+
+    async def run(self, sql: str, *args: object) -> str:
+        with translated():
+            return str(await self.connection.execute(sql, *args))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        schema, _, name = table.rpartition(".")
+        with translated():
+            await self.connection.copy_records_to_table(name, schema_name=schema, columns=columns, records=rows)
+
+    @asynccontextmanager
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Db]:
+        """BEGIN … COMMIT, or ROLLBACK when anything is raised. Not nested."""
+        await self.run(BEGIN if durable else BEGIN_LAZY)
+        try:
+            yield self
+        except BaseException:
+            await asyncio.shield(self._roll_back())
+            raise
+        await self.run("COMMIT")
+
+    async def _roll_back(self) -> None:
+        try:
+            await self.connection.execute("ROLLBACK")
+        except (*AWAY, asyncpg.PostgresError):
+            with suppress(asyncpg.InterfaceError):  # closed already: the pool has it back, and lets nobody touch it
+                self.connection.terminate()
+
+
+class Database:
+    """A pool; each query borrows a connection, at most `POOL_WAIT_SECONDS` after it asked."""
+
+    def __init__(self, pool: Any, url: str) -> None:
+        self.pool = pool
+        self.url = url
+
+    @classmethod
+    async def open(cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS) -> Self:
+        """Connect, and raise `RecordUnavailable` when nobody answers."""
+        with translated():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                timeout=POOL_WAIT_SECONDS,
+                command_timeout=statement_seconds,
+                reset=_leave_as_is,
+                max_cached_statement_lifetime=0,
+                max_inactive_connection_lifetime=0,
+                server_settings={**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))},
+            )
+        return cls(pool, url)
+
+    async def close(self) -> None:
+        try:
+            async with asyncio.timeout(POOL_WAIT_SECONDS):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Borrow one connection for several queries."""
+        with translated():
+            connection = await self.pool.acquire(timeout=POOL_WAIT_SECONDS)
+        try:
+            yield Session(connection)
+        finally:
+            with translated():
+                await self.pool.release(connection)
+
+    async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
+        async with self.session() as session:
+            return await session.all(row, sql, *args)
+
+    async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None:
+        async with self.session() as session:
+            return await session.one(row, sql, *args)
+
+    async def value(self, sql: str, *args: object) -> Any:
+        async with self.session() as session:
+            return await session.value(sql, *args)
+
+    async def run(self, sql: str, *args: object) -> str:
+        async with self.session() as session:
+            return await session.run(sql, *args)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        async with self.session() as session:
+            await session.copy(table, columns, rows)
+
+    def transaction(self, *, durable: bool = True) -> AbstractAsyncContextManager[Db]:
+        return self._transaction(durable)
+
+    @asynccontextmanager
+    async def _transaction(self, durable: bool) -> AsyncIterator[Db]:
+        async with self.session() as session, session.transaction(durable=durable) as transaction:
+            yield transaction
+
+
+async def _leave_as_is(connection: Any) -> None:
+    """Connections are alike and hold nothing between queries: asyncpg's RESET ALL would cost a round trip each."""

@@ -1,0 +1,40 @@
+"""The check of the master key: whether it is the one under which this record's keys were made.
+
+The vault holds a known text that the first process wrapped. A record of an earlier release has none: there a data key
+says the same, and the text is kept from then on.
+"""
+
+from pathlib import Path
+from uuid import UUID
+
+from adapters.postgres.data_keys import Master, MasterKeyWrong
+from domain.ports import Db
+
+SELECT_CHECK = "SELECT wrapped FROM vault.master_check"
+INSERT_CHECK = "INSERT INTO vault.master_check (wrapped) VALUES ($1) ON CONFLICT (one_row) DO NOTHING"
+SELECT_ANY_KEY = "SELECT key_id, wrapped FROM vault.data_keys WHERE wrapped IS NOT NULL LIMIT 1"
+TEXT, NAME = b"This is the master key of this record.", b"hansard master check"
+
+
+async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> None:
+    """Raise `MasterKeyWrong` where the record's keys were made under another one; with `keep`, see to it that the vault can
+    tell from now on. Of two keys that come to an empty vault at once the first one's is right."""
+    try:
+        checked = await db.value(SELECT_CHECK)
+        if checked is None:
+            if (sample := await db.one(_pair, SELECT_ANY_KEY)) is not None:
+                master.unwrap(sample[1], name=str(sample[0]).encode())
+            if not keep:
+                return
+            await db.run(INSERT_CHECK, master.wrap(TEXT, name=NAME))
+            checked = await db.value(SELECT_CHECK)
+        master.unwrap(checked, name=NAME)
+    except MasterKeyWrong:
+        raise MasterKeyWrong(
+            f"The master key at {path} is not the one of this record: its keys were made under another, and nothing else "
+            "opens them. Put back the copy that you kept (docs/backup.md), or begin afresh with an empty database."
+        ) from None
+
+
+def _pair(key_id: UUID, wrapped: bytes) -> tuple[UUID, bytes]:
+    return key_id, wrapped

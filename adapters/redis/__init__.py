@@ -1,0 +1,1 @@
+"""Redis: lanes, rate limits, the task queue, and who is connected where."""

@@ -1,0 +1,217 @@
+"""The roster: who is connected where. It lives in Redis and nowhere else, and all of it may be forgotten.
+
+Every gateway has a lease, by Redis's own clock. What a gateway wrote counts as long as its lease lives, so what a killed
+one left behind is void without anybody sweeping it. Beside the leases: sockets by person and address, the people of a
+room, read marks that wait for the record, spent tickets, and a channel a lane for what is never recorded. The keys share a hash tag: small, and of one slot,
+so that one script sees leases and counts at the same moment.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, Self, cast
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.redis.connections import open_redis
+from domain.bounds import (
+    GATEWAY_BEAT_SECONDS,
+    GATEWAY_LEASE_SECONDS,
+    READ_MARKS_KEPT_SECONDS,
+    READ_MARKS_OF_USER_MAX,
+    ROSTER_SECONDS,
+    TICKET_SECONDS,
+)
+from domain.ids import RecordId, RoomId, UserId
+
+# Renew a lease. Answers whether it was new (Redis had forgotten it), and all that live.
+BEAT = """
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+    local is_new = redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return {is_new, redis.call('ZRANGE', KEYS[1], 0, -1)}
+"""
+# Say how many sockets a gateway has of a person and of an address, unless that makes too many with those of the other
+# gateways that live. ARGV: gateway, seconds to keep, then count and maximum (0: any number) for each key after the
+# first. Answers 0, or which key has too many (1, 2); then nothing was changed.
+SEAT = """
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    for i = 2, #KEYS do
+        local total, most = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+        local kept = redis.call('HGETALL', KEYS[i])
+        for j = 1, #kept, 2 do
+            local lease = redis.call('ZSCORE', KEYS[1], kept[j])
+            if not lease or tonumber(lease) <= now then
+                redis.call('HDEL', KEYS[i], kept[j])
+            elseif kept[j] ~= ARGV[1] then
+                total = total + tonumber(kept[j + 1])
+            end
+        end
+        if most > 0 and total > most then return i - 1 end
+    end
+    for i = 2, #KEYS do
+        if ARGV[2 * i - 1] == '0' then
+            redis.call('HDEL', KEYS[i], ARGV[1])
+        else
+            redis.call('HSET', KEYS[i], ARGV[1], ARGV[2 * i - 1])
+            redis.call('EXPIRE', KEYS[i], ARGV[2])
+        end
+    end
+    return 0
+"""
+KEPT_SECONDS = 24 * 3600
+
+
+class RosterUnavailable(Exception):
+    """Redis does not answer; what was asked is unknown, and may be done without."""
+
+
+class Seat(NamedTuple):
+    """How many sockets this gateway has of somebody (`user:<id>`, `address:<network>`), and how many all may have."""
+
+    whose: str
+    taken: int
+    taken_max: int
+
+
+class People(Struct, frozen=True, array_like=True):
+    """Whom a gateway sees in a room; of two that it said, the one of the higher `number` holds."""
+
+    number: int
+    user_ids: frozenset[UserId]
+
+
+class Whisper(Struct, frozen=True, array_like=True):
+    """What a gateway says beside the lanes: whom it sees in a room, or who types there."""
+
+    gateway: str
+    room_id: RoomId
+    people: People | None = None
+    typing: UserId | None = None
+
+
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_whisper = msgspec.msgpack.Decoder(Whisper).decode
+_people = msgspec.msgpack.Decoder(People).decode
+
+
+class Roster:
+    """One gateway's view of the roster, and its hand in it. Every call raises `RosterUnavailable` within a second."""
+
+    def __init__(self, redis: "Redis", record: RecordId, gateway: str) -> None:
+        self.gateway = gateway
+        self._redis = redis
+        self._prefix = f"hansard:{{{record}}}"
+        self._beat = redis.register_script(BEAT)
+        self._seat = redis.register_script(SEAT)
+        self._ears: Any = None
+
+    @classmethod
+    def open(cls, url: str, record: RecordId, gateway: str) -> Self:
+        return cls(open_redis(url, seconds=ROSTER_SECONDS), record, gateway)
+
+    async def close(self) -> None:
+        """Give the lease back, so that nobody waits for its end, and close."""
+        with suppress(RosterUnavailable):  # it ends by itself
+            await _asked(cast(Awaitable[Any], self._redis.zrem(self._key("gateways"), self.gateway)))
+        if self._ears is not None:
+            await self._ears.aclose()
+        await self._redis.aclose()
+
+    async def beat(self) -> tuple[bool, frozenset[str]]:
+        """Renew this gateway's lease. Answers whether Redis had forgotten it, and all gateways that live."""
+        keys = [self._key("gateways")]
+        arguments: list[Any] = [self.gateway, int(GATEWAY_LEASE_SECONDS * 1000)]
+        is_new, living = await _asked(cast(Awaitable[Any], self._beat(keys=keys, args=arguments)))
+        return bool(is_new), frozenset(name.decode() for name in living)
+
+    async def seat(self, *seats: Seat) -> str | None:
+        """Say how many sockets this gateway has of each; answers whose were too many (then nothing was said)."""
+        keys = [self._key("gateways"), *(self._key("seats", seat.whose) for seat in seats)]
+        arguments: list[Any] = [self.gateway, KEPT_SECONDS]
+        for seat in seats:
+            arguments += [seat.taken, seat.taken_max]
+        refused = int(await _asked(cast(Awaitable[Any], self._seat(keys=keys, args=arguments))))
+        return seats[refused - 1].whose if refused else None
+
+    async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
+        """Keep what is said of people, and tell everybody who listens to the lanes."""
+        pipe = self._redis.pipeline(transaction=False)
+        for lane, whisper in whispers:
+            if (people := whisper.people) is not None:
+                key = self._key("people", str(whisper.room_id))
+                if people.user_ids:
+                    pipe.hset(key, self.gateway, _encode(people))
+                    pipe.expire(key, KEPT_SECONDS)
+                else:
+                    pipe.hdel(key, self.gateway)
+            pipe.publish(self._channel(lane), _encode(whisper))
+        await _asked(pipe.execute())
+
+    async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
+        """Return, by gateway, what was last said of these rooms; some of the gateways may live no more."""
+        pipe = self._redis.pipeline(transaction=False)
+        for room_id in room_ids:
+            pipe.hgetall(self._key("people", str(room_id)))
+        answers = await _asked(pipe.execute())
+        return {
+            room_id: {gateway.decode(): _people(said) for gateway, said in answer.items()}
+            for room_id, answer in zip(room_ids, answers, strict=True)
+        }
+
+    async def spend(self, nonce: bytes) -> bool:
+        """Spend a ticket; answers whether it was unspent until now."""
+        key = self._key("spent", nonce.hex())
+        return bool(await _asked(cast(Awaitable[Any], self._redis.set(key, b"1", nx=True, ex=2 * TICKET_SECONDS))))
+
+    async def mark(self, user_id: UserId, room_id: RoomId, position: int) -> None:
+        """Keep how far somebody has read a room, forward only; of very many rooms those read furthest."""
+        key = self._key("marks", str(user_id))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zadd(key, {room_id.bytes: position}, gt=True)
+        pipe.zremrangebyrank(key, 0, -READ_MARKS_OF_USER_MAX - 1)
+        pipe.expire(key, READ_MARKS_KEPT_SECONDS)
+        await _asked(pipe.execute())
+
+    async def marks(self, user_id: UserId) -> dict[RoomId, int]:
+        """Return how far somebody has read rooms of late; without a mark for half a minute nothing is kept."""
+        key = self._key("marks", str(user_id))
+        found = await _asked(cast(Awaitable[Any], self._redis.zrange(key, 0, -1, withscores=True)))
+        return {RoomId(UUID(bytes=name)): int(position) for name, position in found}
+
+    async def listen(self, lanes: Iterable[int]) -> None:
+        """Hear these lanes' channels too from now on."""
+        if self._ears is None:
+            self._ears = self._redis.pubsub(ignore_subscribe_messages=True)
+        await _asked(self._ears.subscribe(*(self._channel(lane) for lane in lanes)))
+
+    async def hear(self) -> AsyncIterator[Whisper]:
+        """Yield what is told on the channels, until Redis fails; a lost connection forgets what was listened to."""
+        try:
+            while True:
+                message = await _asked(self._ears.get_message(timeout=GATEWAY_BEAT_SECONDS))
+                if message is not None:
+                    yield _whisper(message["data"])
+        finally:
+            ears, self._ears = self._ears, None
+            if ears is not None:
+                await ears.aclose()
+
+    def _key(self, kind: str, name: str = "") -> str:
+        return f"{self._prefix}:{kind}:{name}" if name else f"{self._prefix}:{kind}"
+
+    def _channel(self, lane: int) -> str:
+        return f"{self._prefix}:beside:{lane}"
+
+
+async def _asked(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (TimeoutError, RedisError, OSError) as error:
+        raise RosterUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error

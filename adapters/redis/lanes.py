@@ -1,0 +1,240 @@
+"""Lanes: the Redis streams that carry frames from the one publisher to every hub.
+
+A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by everybody. An entry's id is
+`<position>-0`, so Redis itself refuses what it already has. Keys name the record and hold no hash tag: in a cluster
+they spread over the slots. Lanes are a hint: what is lost here is found in the record.
+
+They hold text, so nothing stays in them for long: a lane that nobody writes to expires, of the others entries are
+trimmed by age (Redis forgets by number only, so marks say how far was told when), and what told of a message goes when
+the message is deleted.
+"""
+
+import math
+import zlib
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from adapters.redis.connections import open_redis
+from domain.bounds import (
+    LANE_AGE_SECONDS,
+    LANE_BLOCK_MS,
+    LANE_ENTRIES_MAX,
+    LANE_READ_ENTRIES_MAX,
+    LANE_TRIM_SECONDS,
+    REDIS_SECONDS,
+)
+from domain.ids import RecordId, RoomId
+
+log = structlog.get_logger()
+
+# One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
+# so that no later entry can take a place after a hole.
+PUBLISH = """
+    local at = 3
+    while at <= #ARGV do
+        local fields = tonumber(ARGV[at + 1])
+        local call = {'XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[at]}
+        for i = 1, fields do call[6 + i] = ARGV[at + 1 + i] end
+        local added = redis.pcall(unpack(call))
+        if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then
+            return redis.error_reply(added.err)
+        end
+        at = at + 2 + fields
+    end
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    return 1
+"""
+CONTROL = -1
+OF_ONE_LANE = "WRONGTYPE"
+
+
+class LanesUnavailable(Exception):
+    """Redis does not answer, or refuses to write."""
+
+
+class Entry(NamedTuple):
+    """One frame on a lane. `prev` and `room_id` None on the control lane; `ended` names whose feed ends with it."""
+
+    position: int
+    room_id: RoomId | None
+    prev: int
+    frame: bytes
+    ended: UUID | None
+
+
+class Lanes:
+    """The lanes of one record."""
+
+    def __init__(self, redis: "Redis", record: RecordId, count: int) -> None:
+        self.count = count
+        self._redis = redis
+        self._prefix = f"hansard:{record}"
+        self._script = redis.register_script(PUBLISH)
+        self._reader = redis.client()  # a connection of its own, which may block
+        self._reader_id: int | None = None
+
+    @classmethod
+    def open(cls, url: str, record: RecordId, count: int) -> Self:
+        """Make the client; it connects when it is first used. Time-outs everywhere, no retries of its own."""
+        return cls(open_redis(url, seconds=REDIS_SECONDS), record, count)
+
+    async def close(self) -> None:
+        await self._reader.aclose()
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raise `LanesUnavailable` when Redis does not answer."""
+        await _asked(cast(Awaitable[Any], self._redis.ping()))
+
+    def lane_of(self, room_id: RoomId) -> int:
+        return zlib.crc32(room_id.bytes) % self.count
+
+    # The publisher's side
+
+    async def publish(
+        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+    ) -> frozenset[int]:
+        """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions.
+        Answers the lanes that refused: a key of another kind stands there. When none did, note that everything up to
+        `told` was told (None: note nothing).
+        """
+        by_lane: dict[int, list[Any]] = {}
+        for entry in entries:
+            lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
+            by_lane.setdefault(lane, [LANE_ENTRIES_MAX, LANE_AGE_SECONDS]).extend(_arguments(entry))
+        refused = await self._add(by_lane) if by_lane else frozenset()
+        if forgotten:
+            await self._take_back([each for each in forgotten if self.lane_of(each[0]) not in refused])
+        if told is not None and not refused:
+            await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), told)))
+        return refused
+
+    async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for room_id, position in forgotten:
+                pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
+            await _asked(pipe.execute())
+
+    async def _add(self, by_lane: Mapping[int, list[Any]]) -> frozenset[int]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane, arguments in by_lane.items():
+                await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
+            answers = await _asked(pipe.execute(raise_on_error=False))
+        refused = {lane: answer for lane, answer in zip(by_lane, answers, strict=True) if isinstance(answer, Exception)}
+        for error in refused.values():
+            if not str(error).startswith(OF_ONE_LANE):
+                raise LanesUnavailable(f"Redis refuses to write: {error}") from error
+        return frozenset(refused)
+
+    async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
+        """Forget every entry that was told longer ago than this, in lanes that nobody writes to any more too.
+
+        Any process may ask for it, at any time. Ages are measured by Redis's clock, from one call to another.
+        """
+        told = await self.told()
+        if told is None:
+            return
+        marks = self._key_of("marks")
+        seconds, microseconds = await _asked(cast(Awaitable[Any], self._redis.time()))
+        now = seconds + microseconds / 1e6
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zadd(marks, {str(told): now}, nx=True)
+            pipe.expire(marks, math.ceil(2 * age_seconds + LANE_TRIM_SECONDS))
+            pipe.zrevrangebyscore(marks, now - age_seconds, "-inf", start=0, num=1, withscores=True)
+            *_, found = await _asked(pipe.execute())
+        if not found:
+            return
+        [(old, marked_at)] = found
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane in (CONTROL, *range(self.count)):
+                pipe.xtrim(self._key(lane), minid=f"{int(old) + 1}-0", approximate=False)
+            pipe.zremrangebyscore(marks, "-inf", marked_at)
+            await _asked(pipe.execute())
+
+    async def forget(self) -> None:
+        """Drop all lanes of this record, and how far was told."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lane in (CONTROL, *range(self.count)):
+                pipe.delete(self._key(lane))
+            pipe.delete(self._key_of("told"))
+            pipe.delete(self._key_of("marks"))
+            await _asked(pipe.execute())
+
+    async def told(self) -> int | None:
+        """Return up to which position everything was told; None when Redis has forgotten."""
+        value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
+        return None if value is None else int(value)
+
+    # The hub's side
+
+    async def last(self, lane: int) -> str:
+        """Return the id after which a lane's new entries will come."""
+        newest = await _asked(cast(Awaitable[Any], self._redis.xrevrange(self._key(lane), count=1)))
+        return newest[0][0].decode() if newest else "0-0"
+
+    async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
+        """Wait for entries after these places, at most `LANE_BLOCK_MS`; answers the new place and entries by lane."""
+        keys = {self._key(lane): lane for lane in places}
+        streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
+        try:
+            if self._reader_id is None:
+                self._reader_id = int(await _asked(cast(Awaitable[Any], self._reader.client_id())))
+            answer = await _asked(
+                cast(Awaitable[Any], self._reader.xread(streams, count=LANE_READ_ENTRIES_MAX, block=LANE_BLOCK_MS))
+            )
+        except LanesUnavailable:
+            self._reader_id = None
+            raise
+        return {keys[key.decode()]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
+
+    async def interrupt(self) -> None:
+        """Have a `read` that blocks return at once, so that it can be asked anew with other places."""
+        if self._reader_id is not None:
+            await _asked(cast(Awaitable[Any], self._redis.client_unblock(self._reader_id)))
+
+    def _key(self, lane: int) -> str:
+        return self._key_of("control" if lane == CONTROL else f"lane:{lane}")
+
+    def _key_of(self, name: str) -> str:
+        return f"{self._prefix}:{name}"
+
+
+def _arguments(entry: Entry) -> list[Any]:
+    fields: list[Any] = [b"f", entry.frame]
+    if entry.room_id is not None:
+        fields += [b"r", entry.room_id.bytes, b"p", entry.prev]
+    if entry.ended is not None:
+        fields += [b"u", entry.ended.bytes]
+    return [f"{entry.position}-0", len(fields), *fields]
+
+
+def _entries(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Entry]:
+    """Tell the entries of a lane; what is none of ours is passed over, and found in the record."""
+    for entry_id, fields in rows:
+        try:
+            yield _entry(entry_id, fields)
+        except (KeyError, ValueError) as error:
+            log.error("an entry of a lane cannot be read", entry=repr(entry_id), error=type(error).__name__)
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    room, ended = fields.get(b"r"), fields.get(b"u")
+    return Entry(
+        int(entry_id.partition(b"-")[0]),
+        None if room is None else RoomId(UUID(bytes=room)),
+        int(fields.get(b"p", 0)),
+        fields[b"f"],
+        None if ended is None else UUID(bytes=ended),
+    )
+
+
+async def _asked(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (TimeoutError, RedisError, OSError) as error:
+        raise LanesUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error

@@ -1,0 +1,138 @@
+"""The record's vocabulary: what an event is, what surrounds it, and how streams fold into states.
+
+An `Event` is plain data with a topic that is for ever. Fields named in `sealed` are encrypted in the record, under a key
+of `key_subject` and room and day; when the key is destroyed they come back as their default (else an empty text) and
+`Recorded.erased` is true. `room_id` of the record is the audience: the event is told in that room, and only those
+events carry one, so that a frame's `prev` is a function of the record.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
+from domain.integers import require_bounds
+
+PERSONS = ("user_id", "sender_id", "uploader_id")
+
+
+class Event(Struct, frozen=True):
+    """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to.
+
+    `changes` names what this event replaces or ends beside its own fields: fields of the stream's state, or of its earlier
+    events. An auditor is shown what they held until then.
+    """
+
+    topic: ClassVar[str] = ""
+    sealed: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
+
+    def audience(self) -> RoomId | None:
+        """The room in which this event is told; None for those that no room hears."""
+        return None
+
+    def key_subject(self) -> tuple[UUID, RoomId | None]:
+        """Whose data the sealed fields are: the person (or room), and the room it was said in."""
+        raise AssertionError(f"{self.topic} seals nothing")
+
+    def about(self) -> UUID | None:
+        """The person whom it is about, where there is one: what somebody gave as a reason for it is this person's data."""
+        return next((found for name in PERSONS if (found := getattr(self, name, None)) is not None), None)
+
+
+class UnknownEvent(Event, frozen=True):
+    """An event whose topic this version does not know; followers pass over it."""
+
+    recorded_topic: str
+    room_id: RoomId | None
+
+    def audience(self) -> RoomId | None:
+        return self.room_id
+
+
+Fault = Literal["not JSON", "of another shape", "not what was sealed"]
+
+
+class UnreadableEvent(UnknownEvent, frozen=True):
+    """An event that cannot be decoded: it was written by a fault, or altered since. Nothing may be decided on its
+    stream; who follows the record parks it and goes on."""
+
+    fault: Fault
+
+
+class Meta(Struct, frozen=True, omit_defaults=True):
+    """Who, whence and why; recorded with every event of one command.
+
+    `address`, `agent` and `correlation` are sealed under the actor's key, `reason` under that of whom the event is about.
+    """
+
+    id: EventId
+    command: str
+    actor: UserId | None = None
+    session: SessionId | None = None
+    correlation: str | None = None
+    causation: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    reason: str | None = None
+
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+State_co = TypeVar("State_co", covariant=True)
+
+
+class Recorded(Struct, Generic[E_co], frozen=True):
+    """An event with its place in the record. `version` counts from 1 in its stream, `at` is the record's clock (UTC)."""
+
+    position: int
+    stream: StreamId
+    version: int
+    at: datetime
+    event: E_co
+    meta: Meta
+    erased: bool = False
+
+
+class Stream(Generic[State_co]):
+    """A kind of stream and how its events fold; `evolve` takes None and the first event, then its own answers.
+
+    `state` is the type of those answers and `fold` the version of `evolve`: raise it when the same events come to mean
+    another state, so that no snapshot of before is believed. `subject` names whose data a state holds: its snapshots are
+    sealed under their key. None: nobody's.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        evolve: Callable[[Any, Recorded[Any]], State_co],
+        state: type[State_co],
+        *,
+        fold: int = 1,
+        subject: Callable[[Any], tuple[UUID, RoomId | None]] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.evolve = evolve
+        self.state = state
+        self.fold = fold
+        self.subject = subject
+
+    def id(self, *key: UUID) -> StreamId:
+        return stream_id(self.kind, *key)
+
+
+class Caller(Struct, frozen=True):
+    """On whose behalf a command runs. `user_id` None: a stranger, or the operator at the command line."""
+
+    user_id: UserId | None = None
+    session_id: SessionId | None = None
+    correlation: str | None = None
+    causation: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    reason: str | None = None

@@ -1,0 +1,39 @@
+"""Bounds: how large a number in an event may be. Each is as wide as the column that keeps it, and holds for ever.
+
+A number of an event is an `Int4` or an `Int8`. What does not fit can be neither made nor decoded: a decision that tries
+is stopped before anything is recorded, and what stands in the record in spite of it is an event that cannot be read.
+What is sensible (how large a picture may be) is decided where it is decided, and may change; this may not.
+"""
+
+from functools import lru_cache
+from typing import Annotated
+
+from msgspec import Meta, Struct, inspect
+
+INT4_MAX = 2**31 - 1
+INT8_MAX = 2**63 - 1
+Int4 = Annotated[int, Meta(ge=0, le=INT4_MAX)]
+Int8 = Annotated[int, Meta(ge=0, le=INT8_MAX)]
+
+
+def require_bounds(made: Struct) -> None:
+    """Raise `ValueError` unless each number of a struct is within the bounds that its type declares.
+
+    msgspec looks at bounds when it decodes; this, as `__post_init__`, looks at them whenever one is made.
+    """
+    for name, low, high in _bounds(type(made)):
+        value = getattr(made, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"{type(made).__name__}.{name} is not between {low} and {high}.")
+
+
+@lru_cache(maxsize=512)
+def _bounds(kind: type[Struct]) -> tuple[tuple[str, int, int], ...]:
+    about = inspect.type_info(kind)
+    assert isinstance(about, inspect.StructType), "only structs have bounds"
+    return tuple(
+        (field.name, each.ge, each.le)
+        for field in about.fields
+        for each in (field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,))
+        if isinstance(each, inspect.IntType) and each.ge is not None and each.le is not None
+    )

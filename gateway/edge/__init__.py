@@ -1,0 +1,1 @@
+"""What happens before a route: authentication, proxies, CORS, security headers, rate limits, the log of refusals."""

@@ -1,0 +1,84 @@
+"""Throttling: which quotas a request takes, and what is told of them (IETF draft-ietf-httpapi-ratelimit-headers).
+
+`QUOTAS` is the table: what a route takes beside `requests`, which every request takes but those of `UNLIMITED`. A
+person's requests are theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the
+routes take themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from domain.errors import Limited
+from domain.ports import Access, Allowance, Limits, Standing
+from domain.quotas import Quota, Quotas, of_address, of_user
+
+UNLIMITED = frozenset({("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")})
+# By the route that answers (`gateway/edge/route_matching.py`): names of quotas.
+QUOTAS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("POST", "/api/v1/auth/register"): ("registrations",),
+    ("POST", "/api/v1/auth/login"): ("logins",),
+    ("POST", "/api/v1/auth/verify-email"): ("logins",),
+    ("POST", "/api/v1/auth/password/forgot"): ("logins",),
+    ("POST", "/api/v1/auth/password/reset"): ("logins",),
+    ("POST", "/api/v1/rooms/{room_id}/messages"): ("sends",),
+    ("POST", "/api/v1/files/upload"): ("uploads",),
+}
+POLICIES_TOLD_MAX = 8
+
+
+class Throttle:
+    """The limits of one gateway process."""
+
+    def __init__(self, limits: Limits, quotas: Quotas) -> None:
+        self._limits = limits
+        self._quotas = quotas
+
+    async def take(self, scope: Any, route: tuple[str, str] | None, access: Access | None) -> Allowance:
+        """Take what a request for a route costs (None: for none). What is told of it is kept in the scope's state."""
+        if route in UNLIMITED:
+            return Allowance()
+        names = QUOTAS.get(route, ()) if route else ()
+        asked = [self._quotas.requests, *(getattr(self._quotas, name) for name in names)]
+        allowance = await self._limits.take(whose(scope, access), *asked)
+        tell(scope, allowance)
+        return allowance
+
+    async def take_connect(self, scope: Any) -> Allowance:
+        """Take what opening a socket costs."""
+        allowance = await self._limits.take(whose(scope, None), self._quotas.connects)
+        tell(scope, allowance)
+        return allowance
+
+
+async def take(limits: Limits, scope: Any, name: str, *quotas: Quota | None) -> None:
+    """Take further quotas under a name, within a route; raises `Limited`. Its headers tell of them too."""
+    allowance = await limits.take(name, *quotas)
+    tell(scope, allowance)
+    require(allowance)
+
+
+def require(allowance: Allowance) -> None:
+    """Raise `Limited` where an allowance says no."""
+    if not allowance.ok:
+        raise Limited(allowance.retry_after_seconds)
+
+
+def whose(scope: Any, access: Access | None) -> str:
+    client = scope.get("client")
+    return of_user(access.user_id) if access else of_address(client[0] if client else None)
+
+
+def tell(scope: Any, allowance: Allowance) -> None:
+    """Keep what the answer's headers will say."""
+    scope["state"].setdefault("standings", []).extend(allowance.standings)
+
+
+def headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
+    """Return the two headers of an answer: a list (RFC 9651) of policies, and of how they stand."""
+    if not standings:
+        return []
+    told = standings[-POLICIES_TOLD_MAX:]
+    policies = ", ".join(f'"{s.quota.name}";q={s.quota.burst};w={ceil(s.quota.window_seconds)}' for s in told)
+    state = ", ".join(f'"{s.quota.name}";r={s.remaining};t={ceil(s.full_in_seconds)}' for s in told)
+    return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", state.encode())]

@@ -1,0 +1,67 @@
+"""Refusals: counted in memory, and written down once a minute, by kind and by person or address.
+
+Of more than `REFUSAL_LINES_MAX` persons and addresses a minute the further ones share a line for each kind. What a
+process that is killed had counted of its last minute is lost; its log has it.
+"""
+
+import asyncio
+from collections import Counter
+
+import structlog
+
+from commands.command_bus import Desk
+from commands.security import CountRefusals
+from domain.bounds import REFUSAL_LINES_MAX, REFUSAL_SECONDS
+from domain.errors import Refused
+from domain.events import Caller
+from domain.ids import UserId
+from domain.ports import RecordUnavailable
+from domain.security import RefusalsCounted
+
+log = structlog.get_logger()
+
+COUNTED = frozenset({401, 403, 429})
+# What is not somebody's answers as what is not there: who looks for such things is counted as who is refused is.
+HIDDEN = frozenset({"room.not_found", "message.not_found", "file.not_found"})
+OTHERS = "others"
+
+
+class Refusals:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._counts: Counter[tuple[str, UserId | None, str | None]] = Counter()
+
+    def note(self, status: int, kind: str, user_id: UserId | None, address: str | None) -> None:
+        """Count an answer, if it is one of those that matter."""
+        if status not in COUNTED and kind not in HIDDEN:
+            return
+        line = (kind, user_id, None if user_id else address)
+        if line not in self._counts and len(self._counts) >= REFUSAL_LINES_MAX:
+            line = (kind, None, OTHERS)
+        self._counts[line] += 1
+
+    async def step(self) -> int:
+        """Write down what was counted; answers how many lines. What cannot be written is counted on."""
+        counts, self._counts = self._counts, Counter()
+        if not counts:
+            return 0
+        minute = int(self._desk.now().timestamp()) // 60
+        lines = tuple(
+            RefusalsCounted(kind, count, minute, user_id, address) for (kind, user_id, address), count in counts.items()
+        )
+        try:
+            await self._desk.do(CountRefusals(self._desk.new_id(), lines), Caller(agent="hansard gateway"))
+        except (Refused, RecordUnavailable) as error:
+            log.warning("refusals wait to be written down", reason=str(error))
+            self._counts.update(counts)
+            return 0
+        return len(lines)
+
+    async def run(self) -> None:
+        """Write down what was counted, once a minute for ever, and once more on cancellation."""
+        try:
+            while True:
+                await asyncio.sleep(REFUSAL_SECONDS)
+                await self.step()
+        finally:
+            await self.step()

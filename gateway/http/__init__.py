@@ -1,0 +1,1 @@
+"""HTTP below the routes: requests, bodies, responses, pagination, uploads, downloads, problems."""

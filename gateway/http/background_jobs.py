@@ -1,0 +1,52 @@
+"""The post: what is done after the answer, so that neither the answer nor its time tells of it. Bounded, and in memory only."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from domain.bounds import MAIL_PAUSE_SECONDS, MAIL_TRIES_MAX, MAILS_WAITING_MAX, POST_PAUSE_SECONDS
+from domain.errors import Busy, Refused
+from domain.ports import Mail, Mails, MailUnavailable, RecordUnavailable
+
+log = structlog.get_logger()
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Post:
+    """What is done after the answer, one after the other; what cannot be done in some tries is given up, and logged."""
+
+    def __init__(self, mails: Mails) -> None:
+        self._mails = mails
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAILS_WAITING_MAX)
+
+    def put(self, job: Job) -> None:
+        """Raise `Busy` when too much waits."""
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
+            raise Busy from None
+
+    async def send(self, mail: Mail) -> None:
+        for attempt in range(1, MAIL_TRIES_MAX + 1):
+            try:
+                return await self._mails.send(mail)
+            except MailUnavailable as error:
+                log.warning("a mail waits" if attempt < MAIL_TRIES_MAX else "a mail is given up", reason=str(error))
+                await asyncio.sleep(MAIL_PAUSE_SECONDS * attempt)
+        return None
+
+    async def step(self) -> None:
+        """Do the next job; wait for one, and then a moment, so that no later request's time tells what was done for it."""
+        job = await self._jobs.get()
+        await asyncio.sleep(random.uniform(0, POST_PAUSE_SECONDS))
+        try:
+            await job()
+        except (Refused, RecordUnavailable) as error:
+            log.warning("a letter was not written", reason=type(error).__name__)
+
+    async def run(self) -> None:
+        while True:
+            await self.step()

@@ -1,0 +1,64 @@
+"""Derived ids: those of system messages, which are functions of positions and therefore known before they are used.
+
+A client may make any id, but none that is or may soon be a system message's: those of what is recorded are found in the
+read table, those of the positions around the head are computed. Whoever reaches further ahead gains nothing: an id that
+a system message has too is always looked up as the system message (`projections/messages.py`).
+"""
+
+from uuid import UUID
+
+from domain.errors import MessageIdReserved, SystemMessage
+from domain.ids import MessageId, UserId, system_message_id
+from domain.ports import Db, Record
+from projections import messages
+
+DERIVED_VERSION = 5  # of a UUID: no other can be derived (RFC 9562 5.5)
+AHEAD_POSITIONS = 20_000
+BEHIND_POSITIONS = 10_000  # further than read tables lag behind while a gateway is ready
+MARK_BYTES = 6  # of an id: enough to find the one position that may have it
+
+
+class DerivedIds:
+    """The ids that are derived from the positions around the head, as far as they were asked for."""
+
+    def __init__(self) -> None:
+        self._marks: dict[bytes, int] = {}
+        self._positions = range(0)
+
+    def near(self, message_id: UUID, head: int) -> bool:
+        """Whether an id is derived from a position that was recorded of late, or will be soon."""
+        self._move(range(max(1, head - BEHIND_POSITIONS), head + AHEAD_POSITIONS + 1))
+        position = self._marks.get(message_id.bytes[:MARK_BYTES])
+        return position is not None and system_message_id(position) == message_id
+
+    def _move(self, positions: range) -> None:
+        """Compute what is new; while the head moves little, that is little."""
+        known = self._positions
+        if known.start <= positions.start and positions.stop <= known.stop:
+            return  # a head read a moment ago may be told after a later one
+        if positions.start >= known.stop or positions.start < known.start:
+            self._marks, known = {}, range(positions.start, positions.start)
+        for position in range(known.start, positions.start):
+            self._marks.pop(_mark(position), None)
+        for position in range(known.stop, positions.stop):
+            self._marks[_mark(position)] = position
+        self._positions = positions
+
+
+async def require_free(derived: DerivedIds, record: Record, db: Db, message_id: UUID) -> None:
+    """Refuse an id of a client's making that a system message has, or will have."""
+    if message_id.version != DERIVED_VERSION:
+        return
+    if derived.near(message_id, (await record.head()).position) or await messages.is_system(db, MessageId(message_id)):
+        raise MessageIdReserved(pointer="/id")
+
+
+async def require_no_system_message(db: Db, user_id: UserId, message_id: UUID) -> None:
+    """Refuse to change a system message that this person sees, whatever else was posted under its id."""
+    if message_id.version == DERIVED_VERSION and await messages.is_system(db, MessageId(message_id)):
+        await messages.seen(db, user_id, MessageId(message_id))
+        raise SystemMessage
+
+
+def _mark(position: int) -> bytes:
+    return system_message_id(position).bytes[:MARK_BYTES]

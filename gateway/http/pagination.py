@@ -1,0 +1,52 @@
+"""Pages: cursors that say nothing to a client and all to us, and the shape of a page."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from domain.bounds import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from domain.ids import RecordId
+from gateway.http.problems import FieldError, Problem, record_changed
+
+Item = TypeVar("Item")
+Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
+Limit = Annotated[int, Meta(ge=1, le=PAGE_ITEMS_MAX, description=f"How many items, 1 to {PAGE_ITEMS_MAX}.")]
+Cursor = Annotated[str, Meta(description="`next_cursor` of the page before.", extra_json_schema={"format": "cursor"})]
+LIMIT = PAGE_ITEMS_DEFAULT
+
+
+class Page(Struct, Generic[Item], frozen=True):
+    """`next_cursor` null: there is nothing after this page."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+def cursor_of(record: RecordId, kind: str, *place: Any) -> str:
+    """Return the cursor of a place in a list of this kind."""
+    return urlsafe_b64encode(msgspec.msgpack.encode((record.bytes[:6], kind, *place))).rstrip(b"=").decode()
+
+
+def place_of(cursor: str, record: RecordId, kind: str, shape: Any) -> Any:
+    """Return the place (a tuple of `shape`) that a cursor of this kind names; a cursor of another record is refused.
+
+    A cursor is not signed: whoever makes one up gets the page of that place, and nothing that they could not ask for.
+    """
+    try:
+        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        of, named, *place = msgspec.msgpack.decode(raw)
+        place = msgspec.convert(tuple(place), shape)
+    except (ValueError, TypeError, msgspec.MsgspecError, RecursionError):
+        raise _invalid() from None
+    if of != record.bytes[:6]:
+        raise record_changed()
+    if named != kind:
+        raise _invalid()
+    return place
+
+
+def _invalid() -> Problem:
+    detail = "This is no cursor of this list."
+    return Problem(422, "cursor.invalid", detail, errors=[FieldError("?cursor", "cursor.invalid", detail)])

@@ -1,0 +1,57 @@
+"""Reading one's own writes: waiting until the read tables have passed a position.
+
+A client asks with `Hansard-After`. Beside that, a person's reads wait for that person's own last write through this
+gateway, shortly and without an error: a client that never heard of positions sees what it just did.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from adapters.clock import lapsed
+from domain.bounds import READ_YOUR_WRITE_SECONDS
+from domain.ids import UserId
+from domain.ports import Db
+from projections import checkpoints
+
+WRITERS_REMEMBERED_MAX = 50_000
+OWN_WRITE_SECONDS = 1.0
+PAUSES = (0.002, 0.003, 0.005, 0.01, 0.02)
+
+
+class Reads:
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._positions: dict[str, int] = {}
+        self._written: OrderedDict[UserId, int] = OrderedDict()
+
+    def passed(self, position: int, *, group: str = "live") -> None:
+        """Note that a group's tables are at least this far."""
+        if position > self._positions.get(group, 0):
+            self._positions[group] = position
+
+    def wrote(self, user_id: UserId, position: int) -> None:
+        """Note somebody's latest write."""
+        self._written[user_id] = max(position, self._written.get(user_id, 0))
+        self._written.move_to_end(user_id)
+        if len(self._written) > WRITERS_REMEMBERED_MAX:
+            self._written.popitem(last=False)
+
+    async def wait(self, position: int, *, group: str = "live", seconds: float = READ_YOUR_WRITE_SECONDS) -> bool:
+        """Wait until a group has passed a position; answers whether it has."""
+        deadline = lapsed() + seconds
+        tries = 0
+        while self._positions.get(group, 0) < position:
+            self.passed(await checkpoints.position(self._db, group), group=group)
+            if self._positions.get(group, 0) >= position:
+                break
+            if lapsed() > deadline:
+                return False
+            await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+            tries += 1
+        return True
+
+    async def wait_for_own(self, user_id: UserId) -> None:
+        """Wait a little for this person's own latest write."""
+        position = self._written.get(user_id)
+        if position is not None:
+            await self.wait(position, seconds=OWN_WRITE_SECONDS)

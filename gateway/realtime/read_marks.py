@@ -1,0 +1,68 @@
+"""Read marks that were accepted and wait to be recorded, as their owner's own reads show them.
+
+The record gets at most one mark in five seconds of a member and room (`commands/reading.py`), and the read tables know no
+other. What waits is kept in Redis until then, so that every gateway shows it, and in this process, so that this one does
+while Redis is away. All of it may be forgotten: then a mark is seen some seconds later.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import structlog
+
+from adapters.clock import lapsed
+from adapters.redis.cluster_state import Roster, RosterUnavailable
+from domain.bounds import READ_MARKS_AWAY_SECONDS, READ_MARKS_KEPT_SECONDS, READ_MARKS_OF_USER_MAX, READ_MARKS_USERS_MAX
+from domain.ids import RoomId, UserId
+
+log = structlog.get_logger()
+NONE: Mapping[RoomId, int] = {}
+
+
+class ReadMarks:
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._kept: OrderedDict[UserId, tuple[float, dict[RoomId, int]]] = OrderedDict()
+        self._away_until = 0.0
+
+    async def note(self, user_id: UserId, room_id: RoomId, position: int) -> None:
+        """Keep a mark that waits; it goes forward only."""
+        self._forget_old()
+        _, marks = self._kept.pop(user_id, (0.0, {}))
+        marks[room_id] = max(position, marks.get(room_id, 0))
+        if len(marks) > READ_MARKS_OF_USER_MAX:
+            del marks[min(marks, key=marks.__getitem__)]
+        self._kept[user_id] = lapsed() + READ_MARKS_KEPT_SECONDS, marks
+        if not self._is_away():
+            try:
+                await self._roster.mark(user_id, room_id, position)
+            except RosterUnavailable as error:
+                self._note_away(error)
+
+    async def of(self, user_id: UserId) -> Mapping[RoomId, int]:
+        """Return how far this person has read, by room, where the record may not say so yet."""
+        self._forget_old()
+        _, marks = self._kept.get(user_id, (0.0, NONE))
+        if self._is_away():
+            return marks
+        try:
+            everywhere = await self._roster.marks(user_id)
+        except RosterUnavailable as error:
+            self._note_away(error)
+            return marks
+        return {room_id: max(everywhere.get(room_id, 0), marks.get(room_id, 0)) for room_id in {*everywhere, *marks}}
+
+    def _forget_old(self) -> None:
+        while self._kept:
+            user_id, (until, _) = next(iter(self._kept.items()))
+            if until > lapsed() and len(self._kept) <= READ_MARKS_USERS_MAX:
+                return
+            del self._kept[user_id]
+
+    def _is_away(self) -> bool:
+        return lapsed() < self._away_until
+
+    def _note_away(self, error: RosterUnavailable) -> None:
+        """Ask no more for a moment: who finds Redis hanging has waited for it, and the others need not."""
+        self._away_until = lapsed() + READ_MARKS_AWAY_SECONDS
+        log.warning("read marks are seen at once on this gateway alone", reason=str(error))

@@ -1,0 +1,159 @@
+"""Registering, one's own profile, and how one finds others."""
+
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, get, post, put
+from litestar.handlers import BaseRouteHandler
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+
+from commands.account import ChangeProfile, RegisterAccount
+from commands.command_bus import Outcome
+from domain.account import ACCOUNT, AccountRegistered, require_active
+from domain.bounds import AVATAR_URL_CHARS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN, USERS_BY_IDS_MAX
+from domain.errors import AccountNotFound, EmailTaken, RegistrationClosed
+from domain.events import Caller
+from domain.ids import UserId
+from domain.ports import Receipt
+from domain.text import check_avatar_url, check_email, check_username, fold_email
+from gateway.edge.passwords import Email, NewPassword, hash_for, require_good, require_same
+from gateway.http.faults import CHECK
+from gateway.http.pagination import Page
+from gateway.http.problems import FieldError, Problem
+from gateway.http.requests import uuid_of
+from gateway.http.responses import shown, written
+from gateway.routes.email_token import tell_owner, write_letter
+from gateway.routes.session import profile_of
+from gateway.services import House
+from projections import users
+from projections.users import Profile, PublicUser
+
+Username = Annotated[
+    str,
+    Meta(
+        min_length=USERNAME_CHARS_MIN,
+        max_length=USERNAME_CHARS_MAX,
+        description="Letters and digits of any script, `_`, `.` and `-`, all visible.",
+        extra_json_schema={"format": "username"},
+        extra={CHECK: lambda said, _: check_username(said)},
+    ),
+]
+AvatarUrl = Annotated[
+    str,
+    Meta(
+        max_length=AVATAR_URL_CHARS_MAX,
+        extra_json_schema={"format": "uri"},
+        extra={CHECK: lambda said, _: check_avatar_url(said)},
+    ),
+]
+
+
+class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+    username: Username
+    password: NewPassword
+
+
+class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Absent means unchanged; null clears the avatar."""
+
+    username: Username | UnsetType = UNSET
+    avatar_url: AvatarUrl | None | UnsetType = UNSET
+
+
+async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse new accounts where none are taken."""
+    if not house.terms.registration_open:
+        raise RegistrationClosed
+
+
+@post("/auth/register", opt={"admit": admit_strangers, "secrets": ("password",)})
+async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
+    """Make an account. E-mail and username are compared case-folded."""
+    await admit_strangers(house, caller, {})
+    check_email(data.email)
+    check_username(data.username)
+    password = require_good(house, data.password, data.email, data.username)
+    user_id = UserId(house.desk.new_id())
+    hashed = await hash_for(house, password, data.email, caller)
+    command = RegisterAccount(user_id, data.email, data.username, hashed)
+    if not house.terms.verify_email:
+        outcome = await house.desk.do(command, caller, receipt)
+    else:
+        outcome = await _register_quietly(house, command, caller, receipt)
+    fact = outcome.fact(AccountRegistered)
+    assert fact is not None, "an accepted registration registered"
+    if outcome.replayed:
+        await require_same(house, data.password, fact.event.password_hash, data.email, caller)
+    body = replace(users.profile_of(fact), email=data.email)
+    return written(house, caller, outcome, body, status=201, version=fact.version)
+
+
+async def _register_quietly(house: House, command: RegisterAccount, caller: Caller, receipt: Receipt | None) -> Outcome:
+    """Register so that nobody learns whether the address has an account: only its owner is told, by mail.
+
+    For an address that has one, an account is made that has none: it holds its name, as the other would, and opens to
+    nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
+    """
+    nameless = replace(command, email="")
+    is_taken = await house.record.claimant("email", fold_email(command.email)) is not None
+    try:
+        outcome = await house.desk.do(nameless if is_taken else command, caller, receipt)
+    except EmailTaken:
+        is_taken, outcome = True, await house.desk.do(nameless, caller, receipt)
+    if outcome.replayed:
+        return outcome
+    if is_taken:
+        house.post.put(partial(tell_owner, house, command.email))
+    else:
+        house.post.put(partial(write_letter, house, command.user_id, command.email, "verify_email", caller))
+    return outcome
+
+
+@get("/users/me")
+async def read_me(house: House, caller: Caller) -> Response[Profile]:
+    """Return one's own profile, as the record has it."""
+    assert caller.user_id, "the door lets no stranger here"
+    seen = await house.desk.see(ACCOUNT, caller.user_id)
+    return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
+
+
+@put("/users/me")
+async def change_me(
+    data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[Profile]:
+    """Change username or avatar."""
+    assert caller.user_id, "the door lets no stranger here"
+    outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)
+    seen = outcome.folded(ACCOUNT, caller.user_id)
+    assert seen.state is not None, "who asks has an account"
+    return written(house, caller, outcome, profile_of(seen.state, seen.version), version=seen.version)
+
+
+@get("/users/{user_id:uuid}")
+async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
+    """Return the public part of a person's profile."""
+    user = await users.public(house.db, UserId(user_id))
+    if user is None:
+        raise AccountNotFound
+    return shown(user)
+
+
+@get("/users")
+async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
+    """Find people: by `username`, compared as names are, or by `ids`, up to 200 of them with commas between."""
+    if (username is None) == (ids is None):
+        raise Problem(422, "query.invalid", "Ask for either ?username= or ?ids=.", errors=[
+            FieldError("?username", "query.missing", "Either username or ids is needed.")])  # fmt: skip
+    if username is not None:
+        return shown(Page(await users.named(house.db, username), None))
+    wanted = [UserId(uuid_of(part.strip(), "ids")) for part in (ids or "").split(",")]
+    if len(wanted) > USERS_BY_IDS_MAX:
+        raise Problem(422, "query.invalid", f"At most {USERS_BY_IDS_MAX} ids at once.", errors=[
+            FieldError("?ids", "query.invalid", f"{len(wanted)} ids are given.")])  # fmt: skip
+    return shown(Page(await users.listed(house.db, wanted), None))
+
+
+ROUTES: list[BaseRouteHandler] = [register, read_me, change_me, read_user, find_users]

@@ -1,0 +1,102 @@
+"""The audit trail: the record itself, for those whose role it is. Every read is recorded, with its reason."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from litestar import Request, Response, get
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Parameter
+from msgspec import Meta
+
+from adapters.postgres.audit import AuditEntry
+from adapters.postgres.audit_index import Filter
+from commands.audit import NoteAuditRead
+from commands.command_bus import Work
+from domain.account import ACCOUNT, require_right
+from domain.errors import Unknown
+from domain.events import Caller
+from domain.ids import RecordId, UserId
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.problems import record_changed
+from gateway.http.requests import require_reason
+from gateway.http.responses import shown
+from gateway.routes.room import me
+from gateway.services import House
+
+Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
+PLACING = frozenset({"after", "cursor", "limit"})
+
+
+class EntryNotFound(Unknown, code="audit.entry_not_found"):
+    """The record has no event at this position."""
+
+
+async def admit_auditors(house: House, caller: Caller, path: dict[str, Any]) -> None:
+    """Refuse who has none of the roles, as the record has it now."""
+
+    async def probe(work: Work) -> None:
+        require_right(await work.load(ACCOUNT, me(caller)), "audit.read")
+
+    await house.desk.admit(probe, caller)
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[int]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int] = place_of(cursor, record, "audit", tuple[Place])
+    return place
+
+
+@get("/audit/events", opt={"admit": admit_auditors, "cursor": place_at})
+async def list_events(
+    request: Request[Any, Any, Any],
+    house: House,
+    caller: Caller,
+    actor: UUID | None = None,
+    room: UUID | None = None,
+    subject: UUID | None = None,
+    type: Annotated[str, Meta(max_length=100)] | None = None,
+    from_: Annotated[Moment | None, Parameter(query="from")] = None,
+    to: Moment | None = None,
+    after: Place | None = None,
+    cursor: Cursor | None = None,
+    limit: Limit = LIMIT,
+) -> Response[Page[AuditEntry]]:
+    """List events in the record's order. A page may be short, or empty, and still have a next one."""
+    await note(request, house, caller)
+    place = after or 0
+    if cursor is not None:
+        (place,) = place_at(cursor, house.record_id)
+    if place > (await house.record.head()).position:
+        raise record_changed()
+    page = await house.audit.page(Filter(actor, room, subject, type, from_, to), after=place, limit=limit)
+    following = None if page.next_after is None else cursor_of(house.record_id, "audit", page.next_after)
+    return shown(Page(page.entries, following))
+
+
+@get("/audit/events/{position:int}", opt={"admit": admit_auditors})
+async def read_event(
+    position: int, request: Request[Any, Any, Any], house: House, caller: Caller
+) -> Response[AuditEntry]:
+    """Return the event at a position, whole: who, what, when, from where and why."""
+    await note(request, house, caller)
+    entry = await house.audit.entry(position) if 0 < position < 2**63 else None
+    if entry is None:
+        raise EntryNotFound
+    return shown(entry)
+
+
+async def note(request: Request[Any, Any, Any], house: House, caller: Caller) -> None:
+    """Refuse who may not (403) or does not say why (422), and record the read."""
+    await admit_auditors(house, caller, {})
+    require_reason(caller)
+    asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
+    person = next((value for wanted in ("subject", "actor") for name, value in asked if name == wanted), None)
+    command = NoteAuditRead(
+        f"{request.url.path}?{urlencode(asked)}".rstrip("?"), None if person is None else UserId(UUID(person))
+    )
+    await house.desk.do(command, caller)
+
+
+ROUTES: list[BaseRouteHandler] = [list_events, read_event]

@@ -1,0 +1,156 @@
+"""Letters: verifying an e-mail, and a new password for who forgot the old one.
+
+Whether an address has an account is told by no answer and by no answer's time: what depends on it is done by the `Post`,
+after the answer. A letter that waits there when the process dies is lost; who waits for it asks again.
+"""
+
+import secrets
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, post
+from litestar.handlers import BaseRouteHandler
+from msgspec import Meta, Struct
+
+from commands.email_token import ResetPassword, VerifyEmail, WriteLetter
+from domain.account import ACCOUNT, PasswordChanged
+from domain.bounds import RESET_SECONDS, VERIFY_SECONDS
+from domain.email_token import LETTER, Purpose
+from domain.errors import BadLetter
+from domain.events import Caller
+from domain.ids import LetterId, UserId
+from domain.ports import Mail, Receipt
+from domain.quotas import of_email
+from domain.session import SessionEnded
+from domain.text import check_email, fold_email
+from gateway.edge import rate_limits
+from gateway.edge.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good, require_same
+from gateway.http.responses import written
+from gateway.services import House
+
+LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
+TEXTS: dict[Purpose, tuple[str, str]] = {
+    "verify_email": (
+        "Confirm your e-mail address",
+        "Somebody, most likely you, registered with this e-mail address. To confirm it, use this code within a day:",
+    ),
+    "reset_password": (
+        "A new password",
+        "Somebody, most likely you, asked for a new password. To set one, use this code within an hour; it ends all your "
+        "sessions. If it was not you, do nothing: your password stays as it is.",
+    ),
+}
+REGISTERED_ALREADY = (
+    "You have an account already",
+    "Somebody, most likely you, tried to register with this e-mail address, which has an account. Log in, or ask for a new "
+    "password. If it was not you, do nothing.",
+)
+
+
+class VerifyBody(Struct, frozen=True, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(max_length=200)]
+
+
+class ForgotBody(Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+
+
+class ResetBody(Struct, frozen=True, forbid_unknown_fields=True):
+    token: Annotated[str, Meta(max_length=200)]
+    password: NewPassword
+
+
+class Accepted(Struct, frozen=True):
+    detail: str
+
+
+@post("/auth/verify-email", status_code=204)
+async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+    """Confirm an e-mail address with the code that was mailed to it; it is good for one use."""
+    outcome = await house.desk.do(VerifyEmail(*_parts(data.token)), caller, receipt)
+    return written(house, caller, outcome, None, status=204)
+
+
+@post("/auth/password/forgot", status_code=202)
+async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
+    """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
+
+    Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
+    """
+    check_email(data.email)
+    folded, mails = fold_email(data.email), house.terms.quotas.mails
+    allowance = await house.limits.take(of_email(folded, "reset"), mails)
+    if not allowance.ok and (await account_in_time(house, data.email, caller))[1]:
+        allowance = await house.limits.take(of_email(folded, "reset at home"), mails)
+    rate_limits.tell(request.scope, allowance)
+    rate_limits.require(allowance)
+    house.post.put(partial(_remind, house, data.email, caller))
+    return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
+
+
+@post("/auth/password/reset", status_code=204, opt={"secrets": ("password",)})
+async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+    """Set a new password with the code that was mailed; every session of the account ends."""
+    letter_id, secret_hash = _parts(data.token)
+    letter = (await house.desk.see(LETTER, letter_id)).state
+    account = None if letter is None else (await house.desk.see(ACCOUNT, letter.user_id)).state
+    if letter is None or account is None or letter.secret_hash != secret_hash:
+        raise BadLetter(pointer="/token")
+    password = require_good(house, data.password, account.email, account.username)
+    hashed = await hash_for(house, password, account.email, caller)
+    outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
+    for fact in outcome.facts:
+        if isinstance(fact.event, SessionEnded):
+            house.sessions.end(fact.event.session_id)
+    changed = outcome.fact(PasswordChanged)
+    if outcome.replayed and changed is not None:
+        await require_same(house, data.password, changed.event.password_hash, account.email, caller)
+    return written(house, caller, outcome, None, status=204)
+
+
+async def write_letter(house: House, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
+    """Record a letter and send it; a job of the `Post`."""
+    letter_id, secret = LetterId(house.desk.new_id()), secrets.token_urlsafe(32)
+    expires_at = house.now() + timedelta(seconds=LIVES[purpose])
+    await house.desk.do(WriteLetter(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
+    subject, text = TEXTS[purpose]
+    code = f"{letter_id.hex}.{secret}"
+    link = f"\n\n{house.terms.links_url}#{purpose}={code}" if house.terms.links_url else ""
+    await house.post.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
+
+
+async def tell_owner(house: House, email: str) -> None:
+    """Tell who has an account that somebody tried to register with its address; a job of the `Post`."""
+    if (await house.limits.take(of_email(fold_email(email), "registered"), house.terms.quotas.mails)).ok:
+        await house.post.send(Mail(email, *REGISTERED_ALREADY))
+
+
+async def verify_again(house: House, user_id: UserId, email: str, caller: Caller) -> None:
+    """Send another letter to who logs in before confirming; a job of the `Post`."""
+    if (await house.limits.take(of_email(fold_email(email), "verify"), house.terms.quotas.mails)).ok:
+        await write_letter(house, user_id, email, "verify_email", caller)
+
+
+async def _remind(house: House, email: str, caller: Caller) -> None:
+    account = await account_of(house, email)
+    if account is not None and account.is_active:
+        await write_letter(house, account.user_id, account.email, "reset_password", caller)
+
+
+def _parts(token: str) -> tuple[LetterId, str]:
+    """Return the letter and the hash of the secret that a code names."""
+    name, _, secret = token.partition(".")
+    try:
+        return LetterId(UUID(hex=name)), _hash(secret)
+    except (ValueError, UnicodeEncodeError):
+        raise BadLetter(pointer="/token") from None
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
+
+
+ROUTES: list[BaseRouteHandler] = [verify_email, forgot, reset]

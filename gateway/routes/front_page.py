@@ -1,0 +1,45 @@
+"""The front page: what a browser sees at `/`, where an API has nothing. Whoever does not ask for HTML is answered as
+anywhere else where nothing is."""
+
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.handlers import BaseRouteHandler
+
+from gateway.edge.response_headers import FRONT_PAGE, wants_page
+from gateway.http.problems import not_found
+from gateway.services import House
+
+STYLE = "body{font:16px/1.5 system-ui;margin:4rem auto;max-width:40rem;padding:0 1rem}"
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'; object-src 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@get(FRONT_PAGE, include_in_schema=False)
+async def front_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+    """Say what this is, on a page that loads nothing."""
+    if not wants_page(request.headers.get("accept", "")):
+        raise not_found()
+    links = (
+        "<ul><li><a href=/schema>The API, for people</a>"
+        "<li><a href=/schema/openapi.json>OpenAPI</a>, and <a href=/asyncapi.json>AsyncAPI</a> of the sockets</ul>"
+        if house.terms.schema_on
+        else ""
+    )
+    page = (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'><title>Hansard</title>"
+        f"<style>{STYLE}</style><h1>Hansard</h1><p>This is a server of Hansard {escape(house.terms.version)}: team chat in "
+        "which every change is an event on a provable record. It is talked to by programs, below <code>/api/v1</code>; a "
+        f"client of yours is what you use it with.</p>{links}</html>"
+    )
+    headers = {"Content-Security-Policy": POLICY, "Vary": "Accept"}
+    return Response(page.encode(), media_type="text/html", headers=headers)
+
+
+ROUTES: list[BaseRouteHandler] = [front_page]

@@ -1,0 +1,91 @@
+"""Memberships: joining, leaving, and what owners and admins do to members."""
+
+from uuid import UUID
+
+from litestar import Response, delete, get, post, put
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+from commands.command_bus import Outcome
+from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
+from domain.events import Caller
+from domain.ids import RecordId, RoomId, UserId
+from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
+from domain.ports import Receipt
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.responses import shown, written
+from gateway.routes.room import admitting, me
+from gateway.services import House
+from projections import members
+from projections.members import MemberView
+
+
+class RoleBody(Struct, frozen=True, forbid_unknown_fields=True):
+    role: MemberRole
+
+
+class MembershipView(Struct, frozen=True):
+    room_id: RoomId
+    user_id: UserId
+    role: MemberRole
+
+
+@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.join")})
+async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
+    """Enter a public room; being in it already changes nothing."""
+    outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
+    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
+
+
+@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.leave")})
+async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+    """Leave a room; its last owner makes somebody else owner first."""
+    outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
+    return written(house, caller, outcome, None, status=204)
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int, UUID] = place_of(cursor, record, "members", tuple[Place, UUID])
+    return place
+
+
+@get("/rooms/{room_id:uuid}/members", opt={"admit": admitting("member.list"), "cursor": place_at})
+async def list_members(
+    room_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
+) -> Response[Page[MemberView]]:
+    """List the members of a room in the order they joined."""
+    after = None if cursor is None else place_at(cursor, house.record_id)
+    found = await members.page(house.db, me(caller), RoomId(room_id), after=after, limit=limit)
+    following = cursor_of(house.record_id, "members", *found[-1][1]) if len(found) == limit else None
+    return shown(Page([member for member, _ in found], following))
+
+
+@put("/rooms/{room_id:uuid}/members/{user_id:uuid}", opt={"admit": admitting("member.put")})
+async def put_member(
+    room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
+) -> Response[MembershipView]:
+    """Add somebody (owners and admins), or change a role (owners)."""
+    outcome = await house.desk.do(PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
+    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
+
+
+@delete("/rooms/{room_id:uuid}/members/{user_id:uuid}", status_code=204, opt={"admit": admitting("member.remove")})
+async def remove_member(
+    room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
+) -> Response[None]:
+    """Remove somebody; with `ban` they may not come back until they are added again."""
+    outcome = await house.desk.do(RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
+    return written(house, caller, outcome, None, status=204)
+
+
+def _membership(outcome: Outcome, room_id: RoomId, user_id: UserId) -> MembershipView:
+    joined = outcome.fact(MemberJoined)
+    if joined is not None:
+        return MembershipView(room_id, joined.event.user_id, joined.event.role)
+    state = outcome.folded(MEMBERSHIP, room_id, user_id).state
+    assert state is not None and state.role is not None, "an accepted membership has a role"
+    return MembershipView(room_id, user_id, state.role)
+
+
+ROUTES: list[BaseRouteHandler] = [join, leave, list_members, put_member, remove_member]

@@ -1,0 +1,155 @@
+"""Rooms."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, delete, get, patch, post
+from litestar.handlers import BaseRouteHandler
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
+
+from commands.command_bus import Work
+from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
+from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
+from domain.errors import RoomNotFound
+from domain.events import Caller
+from domain.ids import RecordId, RoomId, UserId
+from domain.ports import Receipt
+from domain.rights import RoomOperation
+from domain.room import ROOM, History, RoomOpened
+from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
+from gateway.http.faults import CHECK
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.problems import behind
+from gateway.http.requests import Admit
+from gateway.http.responses import shown, written
+from gateway.services import House
+from projections import rooms
+from projections.rooms import RoomView
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=ROOM_NAME_CHARS_MAX,
+        description="One line, with a visible character.",
+        extra_json_schema={"format": "line"},
+        extra={CHECK: lambda said, _: check_room_name(said)},
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(
+        max_length=ROOM_DESCRIPTION_CHARS_MAX,
+        extra_json_schema={"pattern": PRINTABLE_PATTERN},
+        extra={CHECK: lambda said, _: check_room_description(said)},
+    ),
+]
+
+
+class OpenRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    description: Description | None = None
+    is_private: bool = False
+
+
+class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Absent means unchanged; null clears the description."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | None | UnsetType = UNSET
+    is_private: bool | UnsetType = UNSET
+    history: History | UnsetType = UNSET
+
+
+def me(caller: Caller) -> UserId:
+    """Return who asks; the door lets no stranger to the routes that call this."""
+    assert caller.user_id, "the door lets no stranger here"
+    return caller.user_id
+
+
+def admitting(operation: RoomOperation) -> Admit:
+    """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
+
+    async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
+        async def probe(work: Work) -> None:
+            await enter(work, RoomId(path["room_id"]), operation)
+
+        await house.desk.admit(probe, caller)
+
+    return admit
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
+    """Return the place that a cursor of this list names."""
+    place: tuple[int, UUID] = place_of(cursor, record, "rooms", tuple[Place, UUID])
+    return place
+
+
+@get("/rooms", opt={"cursor": place_at})
+async def list_rooms(
+    house: House,
+    caller: Caller,
+    q: Annotated[str, Meta(max_length=ROOM_NAME_CHARS_MAX)] | None = None,
+    joined: bool = False,
+    archived: bool = False,
+    cursor: Cursor | None = None,
+    limit: Limit = LIMIT,
+) -> Response[Page[RoomView]]:
+    """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
+    first; archived ones only when asked for."""
+    before = None if cursor is None else place_at(cursor, house.record_id)
+    marks = await house.marks.of(me(caller))
+    found = await rooms.page(
+        house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
+    )
+    following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
+    return shown(Page([room for room, _ in found], following))
+
+
+@post("/rooms")
+async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[RoomView]:
+    """Open a room; the caller is its owner."""
+    room_id = RoomId(house.desk.new_id())
+    outcome = await house.desk.do(OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
+    fact = outcome.fact(RoomOpened)
+    assert fact is not None, "an accepted opening opened"
+    return written(house, caller, outcome, rooms.opened_view(fact), status=201, version=fact.version)
+
+
+@get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
+async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
+    """Return a room as the caller sees it."""
+    room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
+    return shown(room, version=room.version)
+
+
+@patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
+async def change_room(
+    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
+) -> Response[RoomView]:
+    """Change a room; owners and admins may."""
+    command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
+    outcome = await house.desk.do(command, caller)
+    now = outcome.folded(ROOM, room_id)
+    assert now.state is not None and now.at is not None, "a changed room exists"
+    await house.reads.wait(outcome.position)
+    try:
+        seen = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
+    except RoomNotFound:  # accepted, but the tables do not have the room yet
+        raise behind(outcome.position) from None
+    body = replace(
+        seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
+        history=now.state.history, version=now.version,
+    )  # fmt: skip
+    return written(house, caller, outcome, body, version=now.version)
+
+
+@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
+async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
+    """Archive a room; its owners may. Its history stays, nothing can be written any more."""
+    outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)
+    return written(house, caller, outcome, None, status=204)
+
+
+ROUTES: list[BaseRouteHandler] = [list_rooms, open_room, read_room, change_room, archive_room]

@@ -1,0 +1,213 @@
+"""Logging in, refreshing, logging out, one's own sessions, one's password."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Request, Response, delete, get, post, put
+from litestar.handlers import BaseRouteHandler
+from msgspec import Meta, Struct
+
+from commands.account import ChangePassword, RehashPassword
+from commands.command_bus import Outcome
+from commands.session import EndSession, OpenSession, RefreshSession
+from domain.account import ACCOUNT, Account, require_active
+from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
+from domain.errors import AccountDeactivated, BadCredentials, Busy, SessionRevoked, WrongPassword
+from domain.events import Caller
+from domain.ids import SessionId
+from domain.ports import Refreshing
+from domain.quotas import of_email, of_email_at, of_session
+from domain.rights import as_whom
+from domain.session import SESSION, SessionEnded
+from domain.text import fold_email, normalised
+from gateway.edge import rate_limits
+from gateway.edge.passwords import NewPassword, account_in_time, hash_for, matching_form, require_good
+from gateway.http.pagination import Page
+from gateway.http.requests import idempotency_key
+from gateway.http.responses import shown, written
+from gateway.routes.email_token import verify_again
+from gateway.services import House
+from projections import sessions
+from projections.sessions import SessionRow
+from projections.users import Profile
+
+
+class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=EMAIL_CHARS_MAX)]
+    password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+
+
+class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
+    refresh_token: Annotated[str, Meta(max_length=512)]
+
+
+class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
+    current_password: Annotated[str, Meta(max_length=PASSWORD_BYTES_MAX)]
+    new_password: NewPassword
+
+
+class SessionView(Struct, frozen=True):
+    """`address` and `agent` are those of its last refresh; `is_current`: it is the session that asks."""
+
+    id: SessionId
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    address: str | None
+    agent: str | None
+    is_current: bool
+
+
+class TokensView(Struct, frozen=True):
+    """`expires_in` in seconds is the access token's; the refresh token lives seven days and is good for one use."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    user: Profile
+
+
+@post("/auth/login", status_code=200)
+async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
+    """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
+
+    Every try takes one of the account's wrong passwords, and a right one gives it back: so tries side by side are no
+    more than tries one after the other. Strangers have so many together, and each address where the account was logged in
+    of late has as many of its own: guessing does not lock the owner out. Live sessions know nothing of it.
+    """
+    account, is_known = await account_in_time(house, data.email, caller)
+    folded = fold_email(data.email)
+    whose = of_email_at(folded, caller.address) if is_known else of_email(folded)
+    guesses = house.terms.quotas.wrong_passwords
+    await rate_limits.take(house.limits, request.scope, whose, guesses)
+    try:
+        matching = await matching_form(
+            house, data.password, account.password_hash if account else None, data.email, caller
+        )
+    except Busy:
+        await house.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
+        raise
+    if account is None or matching is None:
+        raise BadCredentials
+    if not account.is_active and (refusal := as_whom("session.open", "deactivated")) is not None:
+        raise refusal
+    await house.limits.give_back(whose, guesses)
+    is_unverified = house.terms.verify_email and not account.is_verified
+    if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
+        house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
+        raise refusal
+    account = await _rehashed(house, account, matching, caller)
+    session_id = SessionId(house.desk.new_id())
+    token = house.tokens.refresh(session_id)
+    expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
+    try:
+        command = OpenSession(session_id, account.user_id, token.hash, expires_at, account.password_hash)
+        outcome = await house.desk.do(command, caller)
+    except AccountDeactivated:
+        raise BadCredentials from None
+    return written(house, caller, outcome, await _tokens(house, outcome, token))
+
+
+@post("/auth/refresh", status_code=200)
+async def refresh(
+    request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
+) -> Response[TokensView]:
+    """Spend a refresh token for new tokens. A spent one, come again, ends the whole session.
+
+    Who sends an Idempotency-Key and loses the answer gets it again for ten seconds with the same key.
+    """
+    presented = house.tokens.read_refresh(data.refresh_token)
+    key = idempotency_key(request)
+    fresh = house.tokens.refresh(presented.session_id, after=presented.token, key=key)
+    outcome = await house.desk.do(RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
+    if outcome.fact(SessionEnded) is not None:
+        house.sessions.end(presented.session_id)
+        raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
+    return written(house, caller, outcome, await _tokens(house, outcome, fresh))
+
+
+@post("/auth/logout", status_code=204)
+async def logout(house: House, caller: Caller) -> Response[None]:
+    """End the session of the token that asks; its sockets close, its tokens are refused."""
+    assert caller.session_id, "the door lets no stranger here"
+    outcome = await house.desk.do(EndSession(caller.session_id, "logout"), caller)
+    house.sessions.end(caller.session_id)
+    return written(house, caller, outcome, None, status=204)
+
+
+@get("/auth/sessions")
+async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
+    """List one's own live sessions, the newest first. There are never more than fit on a page."""
+    assert caller.user_id, "the door lets no stranger here"
+    found = await sessions.live(house.db, caller.user_id, house.now())
+    return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
+
+
+@delete("/auth/sessions/{session_id:uuid}", status_code=204)
+async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
+    """End one of one's own sessions; one that has ended already stays so."""
+    outcome = await house.desk.do(EndSession(SessionId(session_id), "revoked"), caller)
+    house.sessions.end(SessionId(session_id))
+    return written(house, caller, outcome, None, status=204)
+
+
+@put("/auth/password", status_code=204)
+async def change_password(
+    request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
+) -> Response[None]:
+    """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do, by session."""
+    assert caller.user_id and caller.session_id, "the door lets no stranger here"
+    account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
+    password = require_good(house, data.new_password, account.email, account.username, field="new_password")
+    whose, guesses = of_session(caller.session_id), house.terms.quotas.wrong_passwords
+    await rate_limits.take(house.limits, request.scope, whose, guesses)
+    if await matching_form(house, data.current_password, account.password_hash, account.email, caller) is None:
+        raise WrongPassword(pointer="/current_password")
+    await house.limits.give_back(whose, guesses)
+    hashed = await hash_for(house, password, account.email, caller)
+    outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
+    for fact in outcome.facts:
+        if isinstance(fact.event, SessionEnded):
+            house.sessions.end(fact.event.session_id)
+    return written(house, caller, outcome, None, status=204)
+
+
+async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
+    """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
+    session = outcome.folded(SESSION, token.session_id).state
+    assert session is not None, "it was opened or refreshed"
+    house.reads.wrote(session.user_id, outcome.position)
+    access, seconds = house.tokens.access(
+        user_id=session.user_id, session_id=token.session_id, now=house.now(), until=session.expires_at
+    )
+    seen = await house.desk.see(ACCOUNT, session.user_id)
+    assert seen.state is not None, "a session belongs to an account"
+    return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
+
+
+async def _rehashed(house: House, account: Account, matching: str, caller: Caller) -> Account:
+    """Return the account with its password, which is now known to be right, normalised and hashed as is done today."""
+    password = normalised(matching)
+    if matching == password and not house.passwords.is_outdated(account.password_hash):
+        return account
+    hashed = await hash_for(house, password, account.email, caller)
+    outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)
+    return outcome.folded(ACCOUNT, account.user_id).state or account
+
+
+def _view(row: SessionRow, is_current: bool) -> SessionView:
+    return SessionView(row.id, row.created_at, row.last_used_at, row.expires_at, row.address, row.agent, is_current)
+
+
+def profile_of(account: Account, version: int) -> Profile:
+    """Return the profile of an account as the record has it."""
+    return Profile(
+        account.user_id, account.email, account.username, account.avatar_url, account.is_active, account.is_verified,
+        account.created_at, account.updated_at, version,
+    )  # fmt: skip
+
+
+ROUTES: list[BaseRouteHandler] = [login, refresh, logout, list_sessions, end_session, change_password]

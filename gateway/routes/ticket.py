@@ -1,0 +1,29 @@
+"""Tickets for sockets: browsers cannot send a header with the handshake, and a token must not stand in an address."""
+
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+from domain.bounds import TICKET_SECONDS
+from domain.ports import Access
+from gateway.services import House
+
+
+class TicketView(Struct, frozen=True):
+    """`ticket` goes into the socket's address (`?ticket=`), once, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+@post("/ws/tickets", status_code=201)
+async def issue_ticket(request: Request[Any, Any, Any], house: House) -> Response[TicketView]:
+    """Give out a ticket for one socket of this session, to be opened by a page of the same origin."""
+    access: Access = request.scope["state"]["access"]
+    ticket = house.tickets.issue(access, request.headers.get("origin", ""), house.now())
+    return Response(TicketView(ticket, TICKET_SECONDS), status_code=201)
+
+
+ROUTES: list[BaseRouteHandler] = [issue_ticket]

@@ -1,0 +1,154 @@
+"""The server: uvicorn, with its defaults put right for sockets that matter.
+
+Deflate off, frames bounded, proxy headers not believed, a small send buffer so that slow readers are noticed. SIGTERM is
+ours: sockets are sent away first, then uvicorn stops.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+
+import structlog
+import uvicorn
+from litestar.types import ASGIApp
+
+from adapters.clock import lapsed
+from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
+from gateway.edge.response_headers import ALWAYS
+from gateway.server.connections import Acceptor, ConnectionBounds, ConnectionLimit, Slot
+from gateway.server.http1 import HttpProtocol
+from gateway.server.transport import HansardProtocol
+
+log = structlog.get_logger()
+
+SEND_BUFFER_BYTES = 64 * 1024
+GRACEFUL_SECONDS = 10
+BACKLOG = 2048
+TICKS_OF_SWEEP = 5
+SWEEP_SECONDS_MAX = 1.0  # a process that was held up does not count that against its clients
+TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
+
+
+class PortTaken(Exception):
+    """The port is taken, or may not be used."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the listening socket. Raises `PortTaken` with one sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; or small answers wait 40 ms
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if host == "::":
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # IPv4 too, whatever the machine's default
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"Cannot listen on {host}:{port}: {error.strerror}. Set HANSARD_PORT to another one.") from None
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    drain: Callable[[], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+    bounds: ConnectionBounds = ConnectionBounds(),  # noqa: B008
+    trusts: Callable[[str], bool] = lambda address: False,
+) -> None:
+    """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS` after that.
+
+    `trusts`: of an address, whether it is a proxy of the operator's.
+    """
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws=HansardProtocol,
+        ws_max_size=FRAME_BYTES_MAX,
+        ws_per_message_deflate=False,
+        ws_ping_interval=HEARTBEAT_SECONDS,
+        ws_ping_timeout=None,  # HansardProtocol counts for itself
+        proxy_headers=False,
+        server_header=False,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        headers=[(name.decode(), value.decode()) for name, value in ALWAYS],
+    )
+    server = _Server(config, bounds, trusts, tls)
+    serving = asyncio.create_task(server.serve([listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await drain()
+    server.leave()
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our own acceptor, without its signal handlers (the process has them), and told when to end."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        bounds: ConnectionBounds,
+        trusts: Callable[[str], bool],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(config)
+        self._bounds = bounds
+        self._limit = ConnectionLimit(bounds, trusts)
+        self._tls = tls
+        self._left = asyncio.Event()
+        self._swept_at = lapsed()
+
+    def leave(self) -> None:
+        self.should_exit = True
+        self._left.set()
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        accept = partial(Acceptor, tls=self._tls, handshake_seconds=self._bounds.head_seconds)
+        self.servers: list[Acceptor] = [  # type: ignore[assignment]
+            accept(listener, self._limit, self._protocol) for listener in sockets or ()
+        ]
+        self.started = True
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            if ticks % TICKS_OF_SWEEP == 0:
+                self._sweep()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._left.wait()
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+    def _protocol(self, slot: Slot) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state, slot=slot, bounds=self._bounds)
+
+    def _sweep(self) -> None:
+        """Pass by every connection: one walk costs less than a timer for each."""
+        now = lapsed()
+        seconds, self._swept_at = min(now - self._swept_at, SWEEP_SECONDS_MAX), now
+        for connection in tuple(self.server_state.connections):
+            assert isinstance(connection, HttpProtocol | HansardProtocol), "nobody else makes any"
+            try:
+                connection.sweep(seconds)
+            except Exception:  # one connection must not end the server
+                log.exception("a connection is cut off")
+                connection.transport.abort()

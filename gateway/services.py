@@ -1,0 +1,73 @@
+"""The house: all that a gateway process stands on, built once by `runtime/composition.py` and handed to every route."""
+
+from dataclasses import dataclass, field
+
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.blob_leases import Holds
+from adapters.postgres.clock_watch import ClockWatch
+from adapters.redis.lanes import Lanes
+from commands.command_bus import Desk
+from domain.ids import RecordId
+from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
+from domain.quotas import Quotas
+from gateway.edge.authentication import Answered, Sessions
+from gateway.edge.client_address import Proxies
+from gateway.edge.refusal_log import Refusals
+from gateway.http.background_jobs import Post
+from gateway.http.derived_ids import DerivedIds
+from gateway.http.read_your_writes import Reads
+from gateway.http.upload_slots import UploadSlots
+from gateway.realtime.connection_limit import Seats
+from gateway.realtime.hub import Hub
+from gateway.realtime.read_marks import ReadMarks
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What operators decide and clients are told."""
+
+    version: str
+    origins: tuple[str, ...]
+    registration_open: bool
+    schema_on: bool
+    metrics_on: bool
+    password_chars_min: int
+    quotas: Quotas
+    proxies: Proxies
+    upload_bytes_max: int
+    storage_bytes_of_user: int
+    verify_email: bool = False
+    links_url: str = ""
+    tls_only: bool = False
+    migrations: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class House:
+    terms: Terms
+    record_id: RecordId
+    record: Record
+    db: Db
+    desk: Desk
+    reads: Reads
+    marks: ReadMarks
+    sessions: Sessions
+    tokens: Tokens
+    tickets: Tickets
+    passwords: Passwords
+    limits: Limits
+    audit: AuditReader
+    lanes: Lanes
+    hub: Hub
+    seats: Seats
+    blobs: Blobs
+    holds: Holds
+    tasks: Tasks
+    now: Clock
+    post: Post
+    refusals: Refusals
+    receipts_secret: bytes
+    uploads: UploadSlots = field(default_factory=UploadSlots)
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    derived: DerivedIds = field(default_factory=DerivedIds)
+    answered: Answered = field(default_factory=Answered)

@@ -1,0 +1,1 @@
+"""The life of one socket, from its handshake to its close."""

@@ -1,0 +1,89 @@
+"""The handshake of a socket: what is judged before the upgrade, and answered in HTTP."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from domain.errors import BadToken, SessionRevoked
+from domain.ports import Access
+from gateway.edge.authentication import bearer
+from gateway.edge.refusal_log import Refusals
+from gateway.http import problems
+from gateway.services import House
+
+JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
+QUERY_OF_ROOM = frozenset({"after", "record"})
+POSITION = re.compile(r"[0-9]{1,18}")
+
+
+async def credentials(house: House, scope: Any, *, is_room: bool) -> Access | None:
+    """Return what the handshake shows; None: a first frame will. Raises what HTTP answers."""
+    query = query_of(scope)
+    if any(JWT_LIKE.search(part) for name, values in query.items() for part in (name, *values)):
+        raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), house.terms.origins)
+    if house.hub.draining:
+        raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
+    access = house.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
+    for name, values in query.items():
+        if name != "ticket" and not (is_room and name in QUERY_OF_ROOM):
+            raise _query_problem(name, "query.unknown", "This query parameter is not known here.")
+        if len(values) > 1:
+            raise _query_problem(name, "query.duplicate", "This query parameter stands twice.")
+    place_of(query)
+    if "ticket" in query:
+        access = await _spend(house, query["ticket"][0], origin, access)
+    return access
+
+
+def place_of(query: dict[str, list[str]]) -> tuple[int | None, UUID | None]:
+    """Return `?after=` and `?record=`; None for what is absent. Raises what HTTP answers."""
+    after, record = query.get("after"), query.get("record")
+    if after is not None and not POSITION.fullmatch(after[0]):
+        raise _query_problem("after", "query.invalid", "This is not a position.")
+    try:
+        return None if after is None else int(after[0]), None if record is None else UUID(record[0])
+    except ValueError:
+        raise _query_problem("record", "query.invalid", "This is not a UUID.") from None
+
+
+def query_of(scope: Any) -> dict[str, list[str]]:
+    """Return the parameters of the socket's address."""
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+
+
+async def refuse(refusals: Refusals, scope: Any, send: Any, refusal: Exception) -> None:
+    """Answer the handshake with a problem (ASGI's `websocket.http.response`), and count it."""
+    problem, client = problems.problem_of(refusal), scope.get("client")
+    refusals.note(problem.status, problem.code, None, client[0] if client else None)
+    headers = [(b"content-type", problems.MEDIA_TYPE.encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
+    await send(
+        {"type": "websocket.http.response.body", "body": problems.rendered(problem, scope["state"]["request_id"])}
+    )
+
+
+def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
+    field = problems.FieldError(f"?{name}", code, detail)
+    return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
+
+
+async def _spend(house: House, ticket: str, origin: str, shown: Access | None) -> Access:
+    """Return whom a ticket lets in. Beside a token it must be of the same session."""
+    now = house.now()
+    access = await house.tickets.spend(ticket, origin, now)
+    if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
+        raise BadToken
+    if house.sessions.is_over(access):
+        raise SessionRevoked
+    return access
+
+
+def _check_origin(origin: str, host: str, allowed: tuple[str, ...]) -> None:
+    """Browsers send Origin: it must be the server's own or on the list, or any page could use a person's socket."""
+    if origin and origin not in (f"http://{host}", f"https://{host}") and origin not in allowed:
+        raise problems.Problem(403, "origin.refused", "Pages of this origin may not connect.")

@@ -1,0 +1,135 @@
+"""Examples of every frame, for the AsyncAPI document. They are values of the types, and events as they are told of facts:
+none of them can show what the code does not say.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from domain.account import ProfileChanged
+from domain.events import Event, Meta, Recorded
+from domain.file import FileCompleted, FileFailed, Variant
+from domain.file_snapshot import Form, Shown
+from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
+from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.reading import ReadMarked
+from domain.room import RoomArchivedEvent, RoomChanged, RoomOpened
+from gateway.protocol.client_frames import Authenticate, Delete, Edit, Ping, Read, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.server_frames import (
+    Error,
+    Expiring,
+    Hello,
+    IsTyping,
+    Live,
+    Pong,
+    Presence,
+    Reconnect,
+    Refusal,
+    Reply,
+    Reset,
+    Unsubscribed,
+)
+from projections import frames
+
+RECORD = UUID("6f1c2a52-7c0b-4a51-9f0e-3d1f6f6f8a10")
+ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a1"))
+OTHER_ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a2"))
+MESSAGE = MessageId(UUID("01931f40-1d2e-7b33-9000-0000000000b1"))
+FILE = FileId(UUID("01931f40-1d2e-7b33-9000-0000000000d1"))
+GRACE = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c1"))
+ALAN = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c2"))
+NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+
+ASKED: tuple[Struct, ...] = (
+    Authenticate(id=1, token="eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"),  # noqa: S106, an example
+    Subscribe(id=2, room_id=ROOM, after=1042, record=RECORD),
+    Subscribe(id=2, rooms={ROOM: 1042, OTHER_ROOM: None}),
+    Unsubscribe(id=3, room_id=ROOM),
+    Send(id=4, room_id=ROOM, message_id=MESSAGE, content="Hello, Alan"),
+    Edit(id=5, message_id=MESSAGE, content="Hello, Alan!", version=1, reason="spelling"),
+    Delete(id=6, message_id=MESSAGE),
+    Read(id=7, room_id=ROOM, position=1050),
+    Typing(room_id=ROOM),
+    Ping(),
+)
+SPOKEN: tuple[Struct, ...] = (
+    Hello(UUID("9f2d4c1e-5b7a-4a5e-8d3c-2f6e7a8b9c0d"), RECORD, 1049, 25, 900),
+    Reply(2, True),
+    Reply(4, True, 1050, MESSAGE, False),
+    Reply(5, True, 1051),
+    Reply(1, True, session_expires_in=900),
+    Refusal(4, False, Error("room.not_a_member", "Only members of the room may do this; join it first.", 403, False)),
+    Refusal(
+        2, False, Error("room.not_found", "There is no such room.", 404, False, rooms={OTHER_ROOM: "room.not_found"})
+    ),
+    Refusal(4, False, Error("rate.limited", "Too many messages; wait a second.", 429, True, retry_after_seconds=1)),
+    Live(ROOM, 1050),
+    IsTyping(ROOM, GRACE),
+    Presence(ROOM, GRACE, "online"),
+    Expiring(60),
+    Reconnect(1200),
+    Pong(),
+    Reset(ROOM, "record_changed"),
+    Unsubscribed(ROOM, "removed"),
+)
+EVENTS: tuple[Event, ...] = (
+    MessagePosted(MESSAGE, ROOM, GRACE, "Hello, Alan"),
+    MessagePosted(
+        MESSAGE, ROOM, GRACE, "The bombe", "image", FILE,
+        file=Shown("bombe.jpg", "image/jpeg", 514_872, "processing", "clamav", NOON),
+    ),
+    MessagePosted(
+        MESSAGE, ROOM, GRACE, "The bombe, again", "image", FILE,
+        file=Shown(
+            "bombe.jpg", "image/jpeg", 482_113, "completed", "clamav", NOON, NOON,
+            (Form("thumbnail", 256, 192, "image/webp", 7_204), Form("original", 4_000, 3_000, "image/jpeg", 482_113)),
+        ),
+    ),
+    MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
+    MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
+    MemberJoined(ROOM, ALAN, "member", GRACE),
+    MemberLeft(ROOM, ALAN),
+    MemberRemoved(ROOM, ALAN, GRACE),
+    MemberRoleChanged(ROOM, ALAN, "admin", GRACE),
+    RoomOpened(ROOM, "Bletchley", None, True, GRACE),
+    RoomChanged(ROOM, "Bletchley", "Where we meet", True, "shared", GRACE),
+    RoomArchivedEvent(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
+    frames.EventSkipped(ROOM),
+    ReadMarked(ROOM, ALAN, 1050),
+    ProfileChanged(ALAN, "alan", None),
+    FileCompleted(
+        FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "ab" * 32,
+        (Variant("thumbnail", 256, 192, "image/webp", 7_204, "cd" * 32),
+         Variant("original", 4_000, 3_000, "image/jpeg", 482_113, "ab" * 32)),
+    ),
+    FileFailed(FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "unreadable"),
+)  # fmt: skip
+
+
+def asked(kind: type[Struct]) -> list[dict[str, Any]]:
+    """Return frames of a client, without what is null: absent means the same."""
+    said = [msgspec.to_builtins(frame) for frame in ASKED if type(frame) is kind]
+    return [{name: value for name, value in frame.items() if value is not None} for frame in said]
+
+
+def spoken(kind: type[Struct]) -> list[dict[str, Any]]:
+    """Return frames of the server, but for events."""
+    return [msgspec.to_builtins(frame) for frame in SPOKEN if type(frame) is kind]
+
+
+def told(kind: type[Event], *, is_own: bool) -> list[dict[str, Any]]:
+    """Return frames of an event, as a room hears it or as oneself does."""
+    meta = Meta(EventId(UUID(int=1)), "Example", actor=GRACE)
+    found: list[dict[str, Any]] = []
+    for event in EVENTS:
+        if type(event) is kind:
+            fact = Recorded(1050, StreamId(UUID(int=1)), 1, NOON, event, meta)
+            control = frames.control(fact)
+            frame = control.own[0].frame if is_own and control else frames.room_frame(fact, 1042)
+            found.append(json.loads(frame))
+    return found

@@ -1,0 +1,95 @@
+"""Whether a log-in is strong enough for its process, and no stronger: looked at before anything else is done with it.
+
+What a log-in could become counts like what it is: membership of whatever kind, by SET ROLE or by granting it to itself.
+Who owns a table can switch its triggers off, and who may create roles, run programs or write files of the server can become
+its owner.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from adapters.postgres.database import Database
+from runtime.roles import GROUP_OF
+from runtime.settings import Settings
+
+SELECT_ME = "SELECT session_user::text"
+SELECT_TOO_WEAK = """
+    SELECT session_user::text WHERE to_regrole($1) IS NOT NULL AND NOT pg_has_role(session_user, to_regrole($1)::oid, 'USAGE')
+"""
+SELECT_TOO_STRONG = """
+    WITH reached AS (
+        SELECT * FROM pg_catalog.pg_roles WHERE pg_has_role($1::text::name, oid, 'MEMBER')
+    ), powers AS (
+        SELECT 1 AS rank, 'is a superuser' AS power, rolname FROM reached WHERE rolsuper
+        UNION ALL SELECT 2, 'may create roles', rolname FROM reached WHERE rolcreaterole
+        UNION ALL SELECT 3, 'may create databases', rolname FROM reached WHERE rolcreatedb
+        UNION ALL SELECT 4, 'may replicate', rolname FROM reached WHERE rolreplication
+        UNION ALL SELECT 5, 'passes by row security', rolname FROM reached WHERE rolbypassrls
+        UNION ALL SELECT 6, 'is a member of ' || rolname, NULL FROM reached WHERE oid < 16384 AND rolname LIKE 'pg\\_%'
+            AND rolname NOT IN ('pg_database_owner', 'pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats',
+                'pg_stat_scan_tables', 'pg_use_reserved_connections')
+        UNION ALL SELECT 7, 'owns the database', r.rolname FROM reached r JOIN pg_catalog.pg_database d ON d.datdba = r.oid
+            WHERE d.datname = current_database()
+        UNION ALL SELECT 8, 'owns the schema ' || n.nspname, r.rolname
+            FROM reached r JOIN pg_catalog.pg_namespace n ON n.nspowner = r.oid
+            WHERE n.nspname IN ('record', 'vault', 'files', 'read')
+        UNION ALL SELECT 9, 'owns ' || n.nspname || '.' || c.relname, r.rolname
+            FROM reached r JOIN pg_catalog.pg_class c ON c.relowner = r.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname IN ('record', 'vault', 'files') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+        UNION ALL SELECT 9, 'owns ' || n.nspname || '.' || p.proname, r.rolname
+            FROM reached r JOIN pg_catalog.pg_proc p ON p.proowner = r.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('record', 'vault', 'files')
+        UNION ALL SELECT 10, 'may write ' || n.nspname || '.' || c.relname, r.rolname
+            FROM reached r CROSS JOIN pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'record' AND c.relname IN ('events', 'head', 'claims', 'receipts') AND (
+                has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+                OR has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE'))
+        UNION ALL SELECT 11, 'may create things in the schema ' || n.nspname, r.rolname
+            FROM reached r CROSS JOIN pg_catalog.pg_namespace n
+            WHERE n.nspname IN ('record', 'vault', 'files') AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+        UNION ALL SELECT 12, 'may create schemas', r.rolname FROM reached r
+            WHERE has_database_privilege(r.oid, current_database(), 'CREATE')
+    )
+    SELECT power || CASE WHEN rolname <> $1 THEN ' (as ' || rolname || ')' ELSE '' END FROM powers
+    ORDER BY rank, power, rolname LIMIT 3
+"""
+log = structlog.get_logger()
+
+
+class LoginRefused(Exception):
+    """A process may do more or less than it should; the sentence says what to do."""
+
+
+async def guard_login(settings: Settings, db: Database, kind: str) -> None:
+    """Look at the log-in of a process of this kind. Raises `LoginRefused`; outside production, too much is only said."""
+    if settings.env == "production" and settings.migration_url and kind != "operator":
+        raise LoginRefused(
+            f"HANSARD_MIGRATION_URL is set for the {kind}; HANSARD_ENV is production. "
+            "The owner's log-in is for 'hansard migrate' alone: take it out of this process' environment."
+        )
+    if (me := await db.value(SELECT_TOO_WEAK, GROUP_OF[kind])) is not None:
+        raise LoginRefused(
+            f"{me} may not do what the {kind} does: have the owner say GRANT {GROUP_OF[kind]} TO {me} "
+            "(docs/operating.md, Log-ins)."
+        )
+    me = await db.value(SELECT_ME)
+    if powers := await powers_of(db, me):
+        if settings.env == "production":
+            raise LoginRefused(f"{too_strong(me, powers)} HANSARD_ENV is production.")
+        log.warning("this log-in may do more than its process needs", login=me, because=", ".join(powers))
+
+
+async def powers_of(db: Database, name: str) -> list[str]:
+    """Return what a log-in may do that no process should, at most three of them; [] when all is well."""
+    return await db.all(str, SELECT_TOO_STRONG, name)
+
+
+def too_strong(name: str, powers: Sequence[str]) -> str:
+    groups = f"{', '.join(list(GROUP_OF.values())[:-1])} or {list(GROUP_OF.values())[-1]}"
+    return (
+        f"{name}, as which HANSARD_DATABASE_URL logs in, {', '.join(powers)}. Give each process a log-in that is a member of "
+        f"{groups} and of nothing else (docs/operating.md, Log-ins), and the owner's to 'hansard migrate' alone, "
+        "as HANSARD_MIGRATION_URL."
+    )

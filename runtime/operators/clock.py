@@ -1,0 +1,36 @@
+"""`hansard clock`: what the database's clock says beside this machine's and the record, and accepting it as it is."""
+
+from adapters.clock import now
+from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from commands.clock import AcceptClock
+from domain.ports import Head
+from runtime.composition import OPERATOR, ground, operator
+from runtime.settings import Settings
+
+
+async def show(settings: Settings) -> int:
+    """Print the three times; 1 where nothing could be recorded now."""
+    async with ground(settings) as base:
+        head = await base.record.head()
+    print(_sentence(head))
+    try:
+        ClockWatch(settings.clock_ahead_seconds).judge(head.clock, head.at)
+    except ClockLeapt as error:
+        print(error)
+        return 1
+    return 0
+
+
+async def accept(settings: Settings) -> int:
+    """Have the record go on from what the database's clock says now; that it was accepted is an event."""
+    async with operator(settings, any_clock=True) as base:
+        head = await base.record.head()
+        outcome = await base.desk.do(AcceptClock(head.clock, now(), head.at), OPERATOR)
+    print(_sentence(head))
+    print(f"Accepted at position {outcome.position:,}: what is recorded from now on is no earlier than that.")
+    return 0
+
+
+def _sentence(head: Head) -> str:
+    said = {"the database's clock": head.clock, "this machine's": now(), "the last event": head.at}
+    return ", ".join(f"{whose} {at:%Y-%m-%d %H:%M:%S} UTC" for whose, at in said.items())

@@ -1,0 +1,81 @@
+"""Guards: what is looked at before a process starts, because afterwards it is too late. `runtime/login_checks.py` looks at the
+log-in in the same way.
+
+The master key opens the record, and the home holds mails, uploads and the embedded servers: nobody else of the machine
+may read or change them. In production what is lax stops the start, with a sentence that says what to do. Elsewhere it is
+mended where it is ours, and said in the log either way.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from adapters.credentials.certificates import fault
+from runtime.settings import SettingRefused, Settings
+
+log = structlog.get_logger()
+
+OTHERS, OTHERS_WRITE = 0o077, 0o022
+# What another account's group may not do with a key that root holds out to us: write or run it, and others nothing.
+BEYOND_GROUP_READ = 0o037
+
+
+class Lax(Exception):
+    """Others of this machine may read or change what is a secret; the sentence says what to do."""
+
+
+def guard(settings: Settings) -> None:
+    """Look at keys and home. Raises `Lax` in production; elsewhere mends what it can, and says so."""
+    with suppress(OSError):
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path, private in lax(settings):
+        mode = f"{_mode(path):04o}"
+        if settings.env == "production":
+            raise Lax(f"{path} is open to others of this machine (mode {mode}): chmod {private:o} it.")
+        try:
+            path.chmod(private)
+            log.warning("a mode was mended", path=str(path), was=mode, now=f"{private:04o}")
+        except OSError:
+            log.warning("others may read or change this: have its owner mend it", path=str(path), mode=mode)
+
+
+def guard_gateway(settings: Settings) -> None:
+    """Look at how clients reach a gateway: in production over TLS, by a certificate that they can trust."""
+    if settings.env != "production":
+        return
+    if not settings.has_tls and not settings.trusted_proxies:
+        raise SettingRefused(
+            "HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY must be set when HANSARD_ENV is production, or "
+            "HANSARD_TRUSTED_PROXIES where a proxy ends TLS in front of the gateway."
+        )
+    if settings.has_tls and (wrong := fault(settings.tls_certificate, datetime.now(UTC))):
+        raise SettingRefused(f"HANSARD_TLS_CERTIFICATE {wrong}; HANSARD_ENV is production.")
+
+
+def lax(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Tell what others may read or change, and the mode that it should have."""
+    if settings.home.is_dir() and _mode(settings.home) & OTHERS:
+        yield settings.home, 0o700
+    keys = [settings.master_key, *([settings.tls_key] if settings.has_tls else [])]
+    for key in keys:
+        if key.is_file() and _is_lax(key):
+            yield key, 0o600
+    for folder in {key.resolve().parent for key in keys} - {settings.home.resolve()}:
+        # Who may write into a folder may put another key in the key's place (a sticky folder keeps them from it).
+        if folder.is_dir() and _mode(folder) & OTHERS_WRITE and not _mode(folder) & stat.S_ISVTX:
+            yield folder, 0o700
+
+
+def _is_lax(key: Path) -> bool:
+    """Whether others may read a key. One that root holds out to this process may be readable by its group (as libpq has it)."""
+    owner = key.stat().st_uid
+    return bool(_mode(key) & (BEYOND_GROUP_READ if owner == 0 != os.geteuid() else OTHERS))
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

@@ -1,0 +1,123 @@
+"""The saga of a file: each step looks at the file on the record, does what is due, and records what came of it.
+
+A step may run twice, anywhere, at any time: bytes are stored before they are recorded, under their hash; and a decision
+that is taken already is silent. The queue only says what might be due (`workers/files/task_workers.py`).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkstemp
+from typing import assert_never
+
+from adapters.media.sandbox import Produced, Sandbox
+from adapters.postgres.blob_leases import Holds
+from commands.command_bus import Desk
+from commands.file import FailFile, NoteProcessing, NoteScan
+from domain.events import Caller
+from domain.file import FILE, SENTENCES, File, Reason, Variant
+from domain.ids import FileId, UserId
+from domain.ports import Blobs, BlobsUnavailable, Db, Scanner, Unscannable
+from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
+from projections import members
+
+SAGA = Caller(agent="hansard worker")
+Held = Callable[[], Awaitable[bool]]
+
+
+class ClaimLost(Exception):
+    """Somebody else has this task by now; nothing more is recorded of it here."""
+
+
+async def alone() -> bool:
+    """Of who does a task that nobody else can have."""
+    return True
+
+
+class Saga:
+    def __init__(self, desk: Desk, blobs: Blobs, holds: Holds, scanner: Scanner, sandbox: Sandbox, db: Db) -> None:
+        self._desk = desk
+        self._blobs = blobs
+        self._holds = holds
+        self._scanner = scanner
+        self._sandbox = sandbox
+        self._db = db
+
+    async def do(self, task: Task, held: Held = alone) -> Task | None:
+        """Do a task, if it is still due; answers what is due next. Whatever is raised may go away when tried again.
+
+        `held` is asked before anything is recorded, whether the task is still this worker's. Raises `ClaimLost`.
+        """
+        file = (await self._desk.see(FILE, task.file_id)).state
+        if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
+            return None
+        match task:
+            case ScanFile() if file.status == "pending":
+                await self._scan(file, held)
+            case ProcessImage() | ProcessDocument() if file.status == "processing":
+                await self._process(file, task, held)
+            case ScanFile() | ProcessImage() | ProcessDocument():
+                pass  # this step was done, or its turn has not come
+            case _:
+                assert_never(task)
+        file = (await self._desk.see(FILE, task.file_id)).state
+        assert file is not None, "files do not go away"
+        return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
+
+    async def fail(self, file_id: FileId, reason: Reason, held: Held = alone) -> None:
+        """End a file that cannot be helped; one that has ended stays as it is. Raises `ClaimLost`."""
+        await self._note(FailFile(file_id, reason), held)
+
+    async def _note(self, command: FailFile | NoteProcessing | NoteScan, held: Held) -> None:
+        if not await held():
+            raise ClaimLost
+        await self._desk.do(command, SAGA)
+
+    async def _scan(self, file: File, held: Held) -> None:
+        try:
+            verdict = await self._scanner.scan(self._blobs.read(file.blob))
+        except Unscannable:
+            await self.fail(file.file_id, "unscannable", held)
+            return
+        told: tuple[UserId, ...] = ()
+        if verdict.signature is not None and (room_id := file.room_id or file.for_room):
+            told = tuple(await members.moderators(self._db, room_id))
+        await self._note(NoteScan(file.file_id, verdict.scan, verdict.signature, told), held)
+
+    async def _process(self, file: File, task: ProcessImage | ProcessDocument, held: Held) -> None:
+        job = "image" if isinstance(task, ProcessImage) else "document"
+        async with self._blobs.local(file.blob) as path:
+            result = await self._sandbox.run(job, path, mime_type=file.mime_type, operations=task.operations)
+        if result.reason is not None:
+            # What a child says was held to what it may say (`adapters/media/child_answers.py`).
+            reason: Reason = next((known for known in SENTENCES if known == result.reason), "unreadable")
+            await self.fail(file.file_id, reason, held)
+            return
+        variants = [_variant(made) for made in result.made]
+        await self._holds.hold([variant.blob for variant in variants])
+        for variant, made in zip(variants, result.made, strict=True):
+            await self._blobs.put(variant.blob, await asyncio.to_thread(_gathered, self._blobs.staging(), made.content))
+        await self._note(NoteProcessing(file.file_id, tuple(variants), result.pages), held)
+
+
+def _variant(made: Produced) -> Variant:
+    return Variant(
+        made.name, made.width, made.height, made.mime_type, len(made.content), sha256(made.content).hexdigest()
+    )
+
+
+def _gathered(staging: Path, content: bytes) -> Path:
+    """Return a file of these bytes to put. A disk that is full leaves nothing behind, and is a store that refuses."""
+    try:
+        handle, name = mkstemp(dir=staging)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        except OSError:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise BlobsUnavailable(f"A variant cannot be gathered: {error.strerror}") from error
+    return Path(name)

@@ -1,0 +1,100 @@
+"""The sweeper: removes blobs that nothing refers to, and only those.
+
+Orphans are what crashes leave, and a picture's upload once its re-encoded original took its place. A page of the store's
+blobs is condemned (`adapters/postgres/blob_leases.py`) before the read tables are asked, and they are asked only after they have passed
+the head that the record had by then: every reference whose holder came first is seen.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from adapters.postgres.blob_leases import Holds
+from domain.bounds import (
+    BLOB_CONDEMNED_SECONDS,
+    SWEEP_AGE_SECONDS,
+    SWEEP_BLOBS_AT_ONCE,
+    SWEEP_CATCH_UP_SECONDS,
+    SWEEP_ROUND_SECONDS,
+    UNFINISHED_SECONDS,
+)
+from domain.file import storage_path
+from domain.ports import Blobs, BlobsUnavailable, Db, Record, RecordUnavailable
+from projections import checkpoints
+
+log = structlog.get_logger()
+
+SELECT_REFERENCED = """
+    SELECT storage_path FROM read.files WHERE storage_path = ANY ($1::text[])
+    UNION SELECT storage_path FROM read.file_variants WHERE storage_path = ANY ($1::text[])
+"""
+PAUSE_SECONDS = 0.05
+
+
+class Sweeper:
+    def __init__(
+        self, blobs: Blobs, holds: Holds, record: Record, db: Db, *, now: Callable[[], datetime],
+        age_seconds: float = SWEEP_AGE_SECONDS,
+    ) -> None:  # fmt: skip
+        """`age_seconds`: younger blobs are not looked at."""
+        self._blobs = blobs
+        self._holds = holds
+        self._record = record
+        self._db = db
+        self._now = now
+        self._age = timedelta(seconds=age_seconds)
+
+    async def step(self) -> int:
+        """Make one round; answers how many blobs were removed."""
+        removed = 0
+        before = self._now() - self._age
+        async for page in self._blobs.every():
+            old = [stored.blob for stored in page if stored.stored_at <= before]
+            unused = await self._unreferenced(old) if old else []
+            for i in range(0, len(unused), SWEEP_BLOBS_AT_ONCE):
+                removed += await self._remove(unused[i : i + SWEEP_BLOBS_AT_ONCE])
+        await self._blobs.clear(self._now() - timedelta(seconds=UNFINISHED_SECONDS))
+        await self._holds.forget()
+        return removed
+
+    async def run(self) -> None:
+        while True:
+            try:
+                if removed := await self.step():
+                    log.info("orphaned blobs removed", count=removed)
+            except (BlobsUnavailable, RecordUnavailable) as error:
+                log.warning("the sweeper waits", reason=str(error))
+            await asyncio.sleep(SWEEP_ROUND_SECONDS)
+
+    async def _remove(self, blobs: Sequence[str]) -> int:
+        condemned = await self._holds.condemn(blobs)
+        # Another sweeper may take this one for dead after BLOB_CONDEMNED_SECONDS: nothing is removed near that.
+        deadline = time.monotonic() + BLOB_CONDEMNED_SECONDS / 2
+        removed = 0
+        try:
+            if await self._caught_up():
+                for blob in await self._unreferenced(condemned):
+                    if time.monotonic() > deadline:
+                        break
+                    await self._blobs.delete(blob)
+                    removed += 1
+        finally:
+            await self._holds.bury(condemned)
+        return removed
+
+    async def _unreferenced(self, blobs: Sequence[str]) -> list[str]:
+        paths = {storage_path(blob): blob for blob in blobs}
+        referenced = set(await self._db.all(str, SELECT_REFERENCED, list(paths)))
+        return [blob for path, blob in paths.items() if path not in referenced]
+
+    async def _caught_up(self) -> bool:
+        """Whether the tables have passed what the record is now; waits a little for them."""
+        head = (await self._record.head()).position
+        for _ in range(int(SWEEP_CATCH_UP_SECONDS / PAUSE_SECONDS)):
+            if await checkpoints.position(self._db, "live") >= head:
+                return True
+            await asyncio.sleep(PAUSE_SECONDS)
+        return False

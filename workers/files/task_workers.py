@@ -1,0 +1,184 @@
+"""The crew: takes tasks from the queue, so many of each kind at once, and has the saga do them, in the end always.
+
+A hand holds its task by heartbeats, and records nothing of one that it does not hold any more. What fails is tried again later, ever later and with jitter, and after the last try
+its file ends as given up: a dead letter is an event. The dispatcher finds in the read tables every file that has not
+ended, and queues what is due: so nothing is lost when Redis forgets, and nothing depends on who was told what.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from adapters.clock import lapsed
+from adapters.media.sandbox import ChildDied
+from adapters.redis.task_queue import RedisTasks, Taken
+from domain.bounds import (
+    CHILD_DEATHS_MAX,
+    DISPATCH_FILES_MAX,
+    DISPATCH_SECONDS,
+    POLL_SECONDS,
+    TASK_BACKOFF_SECONDS,
+    TASK_BACKOFF_SECONDS_MAX,
+    TASK_CLAIM_SECONDS,
+    TASK_TRIES_MAX,
+)
+from domain.errors import Busy, Refused
+from domain.file import Reason
+from domain.ports import BlobMissing, BlobsUnavailable, Db, RecordUnavailable, ScannerUnavailable, TasksUnavailable
+from domain.tasks import Kind, Task, next_task
+from projections import files
+from projections.files import BEGINNING
+from workers.files.saga import ClaimLost, Saga
+
+log = structlog.get_logger()
+
+# What goes away by itself, sooner or later.
+PASSING = (BlobMissing, BlobsUnavailable, RecordUnavailable, ScannerUnavailable, TasksUnavailable, ChildDied, Busy)
+
+
+class Hand:
+    """One task at a time of one kind."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        tasks: RedisTasks,
+        saga: Saga,
+        *,
+        chance: Callable[[], float],
+        tries_max: int = TASK_TRIES_MAX,
+        backoff_seconds: float = TASK_BACKOFF_SECONDS,
+        beat_seconds: float = TASK_CLAIM_SECONDS / 3,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """`chance` draws from 0 to 1; it spreads the tries of what failed together."""
+        self._kind = kind
+        self._tasks = tasks
+        self._saga = saga
+        self._chance = chance
+        self._tries_max = tries_max
+        self._backoff_seconds = backoff_seconds
+        self._beat_seconds = beat_seconds
+        self._poll_seconds = poll_seconds
+        self._held_at = 0.0
+
+    async def step(self) -> bool:
+        """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
+        taken = await self._tasks.take(self._kind)
+        if taken is None:
+            return False
+        self._held_at = lapsed()
+        try:
+            await self._do(taken)
+        except ClaimLost:
+            log.warning("a task was taken over by somebody else", task=taken.envelope.name)
+        return True
+
+    async def _do(self, taken: Taken) -> None:
+        if taken.tries > self._tries_max:  # its workers died with it, again and again
+            await self._give_up(taken, "its workers ended")
+            return
+        try:
+            following = await self._holding(taken)
+        except ClaimLost:
+            raise
+        except PASSING as error:
+            await self._failed(taken, error)
+        except Exception as error:
+            log.exception("a task failed", task=taken.envelope.name)
+            await self._failed(taken, error)
+        else:
+            await self._done(taken, following)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.step()
+            except (TasksUnavailable, RecordUnavailable) as error:
+                log.warning("a hand waits", kind=self._kind, reason=str(error))
+                await asyncio.sleep(self._poll_seconds)
+
+    async def _holding(self, taken: Taken) -> Task | None:
+        """Do a task while saying that it is being done; given up where somebody else took it meanwhile."""
+        work = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
+        try:
+            while True:
+                await asyncio.wait([work], timeout=self._beat_seconds)
+                if work.done():
+                    return work.result()
+                if not await self._beat(taken):
+                    raise ClaimLost
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _beat(self, taken: Taken) -> bool:
+        """Whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
+        try:
+            is_held = await self._tasks.beat(taken)
+        except TasksUnavailable:
+            return lapsed() - self._held_at < self._tasks.claim_seconds
+        self._held_at = lapsed()
+        return is_held
+
+    async def _done(self, taken: Taken, following: Task | None) -> None:
+        if await self._tasks.done(taken) and following is not None:
+            await self._tasks.add(following)
+
+    async def _failed(self, taken: Taken, error: Exception) -> None:
+        name = taken.envelope.name
+        if isinstance(error, ChildDied) and taken.tries >= CHILD_DEATHS_MAX:
+            await self._end(taken, "too_slow")
+        elif taken.tries >= self._tries_max:
+            await self._give_up(taken, str(error))
+        else:
+            seconds = min(self._backoff_seconds * 2.0 ** (taken.tries - 1), TASK_BACKOFF_SECONDS_MAX)
+            seconds *= 0.5 + self._chance()
+            log.warning("a task is tried again", task=name, tries=taken.tries, seconds=seconds, reason=str(error))
+            await self._tasks.later(taken, seconds=seconds)
+
+    async def _give_up(self, taken: Taken, reason: str) -> None:
+        log.error("a task is given up", task=taken.envelope.name, tries=taken.tries, reason=reason)
+        await self._end(taken, "gave_up")
+
+    async def _end(self, taken: Taken, reason: Reason) -> None:
+        """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
+        try:
+            await self._saga.fail(taken.envelope.task.file_id, reason, lambda: self._beat(taken))
+        except Refused as refusal:
+            log.error("a file cannot be ended", task=taken.envelope.name, reason=refusal.detail)
+        await self._tasks.done(taken)
+
+
+class Dispatcher:
+    """Queues what is due for every file that has not ended and is not queued."""
+
+    def __init__(self, tasks: RedisTasks, db: Db, *, seconds: float = DISPATCH_SECONDS) -> None:
+        """`seconds`: how long after one look at all of them comes the next."""
+        self._tasks = tasks
+        self._db = db
+        self._seconds = seconds
+
+    async def step(self) -> int:
+        """Look at all of them once; answers how many tasks were missing."""
+        added, after = 0, BEGINNING
+        while page := await files.under_way(self._db, after=after, limit=DISPATCH_FILES_MAX):
+            due = [next_task(file.id, file.uploader_id, file.status, file.mime_type) for file in page]
+            added += await self._tasks.add(*(task for task in due if task is not None))
+            after = (page[-1].created_at, page[-1].id)
+        return added
+
+    async def run(self) -> None:
+        while True:
+            try:
+                if added := await self.step():
+                    log.info("tasks found in the record", count=added)
+            except (TasksUnavailable, RecordUnavailable) as error:
+                log.warning("the dispatcher waits", reason=str(error))
+            await asyncio.sleep(self._seconds)
+
+
+def crew(hands: Mapping[Kind, int], tasks: RedisTasks, saga: Saga, *, chance: Callable[[], float]) -> list[Hand]:
+    """Return as many hands of each kind as are asked for."""
+    return [Hand(kind, tasks, saga, chance=chance) for kind, count in hands.items() for _ in range(count)]
