@@ -63,7 +63,7 @@ def create_app(house: House) -> ASGIApp:
         Routes(app, ROUTES, HASHING, QUOTAS, UNLIMITED, ((SOCKET, path) for path in SOCKETS)),
         house.sessions,
         house.terms.origins,
-        house.answered,
+        house.metrics.http,
         throttle,
         house.terms.proxies,
         house.refusals,

@@ -20,9 +20,19 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
+from adapters.exposition import Exposition
 from adapters.mail import open_mail
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
+from adapters.metrics import (
+    AppendMetrics,
+    GatewayMetrics,
+    ProjectionMetrics,
+    PublisherMetrics,
+    Registry,
+    TaskMetrics,
+    new_registry,
+)
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.clock_watch import ClockWatch
@@ -65,6 +75,7 @@ from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, files, par
 from runtime.descriptors import connections_max
 from runtime.embedded.servers import Servers, answers, locate
 from runtime.login_checks import guard_login
+from runtime.metrics_listener import metrics_listener
 from runtime.migrate import migrations
 from runtime.record_watch import watch_record
 from runtime.settings import SettingRefused, Settings, listens_on
@@ -106,6 +117,7 @@ class Ground:
     record_id: RecordId
     desk: Desk
     clock: ClockWatch
+    registry: Registry
 
 
 def database_url(settings: Settings, kind: str = "operator") -> str:
@@ -147,7 +159,9 @@ async def ground(
         await guard_login(settings, db, kind)
         vault = Vault(db, load_master(settings.master_key, create=False))
         clock = ClockWatch(ANY_SECONDS if any_clock else settings.clock_ahead_seconds)
-        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock)
+        registry = new_registry()
+        appending = None if kind == "projector" else AppendMetrics(registry)
+        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock, metrics=appending)
         try:
             head = await record.head()
             await require_right(db, vault.master, settings.master_key, keep=kind != "projector")
@@ -156,7 +170,7 @@ async def ground(
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
         desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
-        yield Ground(settings, db, vault, record, head.record, desk, clock)
+        yield Ground(settings, db, vault, record, head.record, desk, clock, registry)
 
 
 def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
@@ -245,7 +259,8 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
     roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
     stack.push_async_callback(roster.close)
     seats = Seats(roster, settings.seats)
-    hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
+    metrics = GatewayMetrics(base.registry)
+    hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads, metrics.hub)
     return House(
         terms=_terms(settings),
         record_id=base.record_id,
@@ -271,6 +286,8 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
         post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
         refusals=Refusals(base.desk),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
+        metrics=metrics,
+        exposition=Exposition(base.registry),
     )
 
 
@@ -279,15 +296,22 @@ async def run_projector(settings: Settings) -> int:
     stop = _stop_signal()
     async with ground(settings, kind="projector") as base:
         lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
-        publisher = Publisher(base.record, base.db, lanes, LIVE)
+        publisher = Publisher(base.record, base.db, lanes, LIVE, PublisherMetrics(base.registry))
         follower = Follower(
-            LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over, taken=publisher.begin
+            LIVE,
+            base.record,
+            base.db,
+            owner=_name(),
+            committed=publisher.hand_over,
+            taken=publisher.begin,
+            metrics=ProjectionMetrics(base.registry),
         )
         following = asyncio.create_task(follower.run(), name="live group")
         telling = asyncio.create_task(publisher.run(), name="publisher")
         watching = _watching(base)
         failed = _end_with(stop, following, telling, watching)
-        async with background(watching, following, telling):
+        listening = metrics_listener(settings.metrics_address, Exposition(base.registry))
+        async with background(watching, following, telling), listening:
             await stop.wait()
         await lanes.close()
     return 1 if failed else 0
@@ -308,10 +332,16 @@ async def run_worker(settings: Settings) -> int:
             tasks,
             saga,
             chance=random.random,
+            metrics=TaskMetrics(base.registry),
         )
+        following = ProjectionMetrics(base.registry)
         sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
-        rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
-        indexing = Follower(AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS)
+        rendering = Follower(
+            MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS, metrics=following
+        )
+        indexing = Follower(
+            AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS, metrics=following
+        )
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(indexing.run(), name="audit index"),
@@ -323,7 +353,7 @@ async def run_worker(settings: Settings) -> int:
             _watching(base),
         ]
         failed = _end_with(stop, *loops)
-        async with background(*loops):
+        async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
             await stop.wait()
     return 1 if failed else 0
 

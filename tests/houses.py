@@ -24,6 +24,8 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
+from adapters.exposition import Exposition
+from adapters.metrics import GatewayMetrics, new_registry
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.data_keys import Master, Vault
@@ -240,6 +242,8 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
+        registry = new_registry()
+        metrics = GatewayMetrics(registry)
         db, record, desk = await stack.enter_async_context(ledger(database_url, kind="gateway"))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
@@ -251,7 +255,7 @@ async def gateway(
         roster = Roster.open(redis_url, head.record, uuid4().hex)
         stack.push_async_callback(roster.close)
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
-        hub = Hub(record, db, lanes, roster, seats, sessions, reads)
+        hub = Hub(record, db, lanes, roster, seats, sessions, reads, metrics.hub)
         audit = await AuditReader.open(db.url, MASTER)
         stack.push_async_callback(audit.close)
 
@@ -298,6 +302,8 @@ async def gateway(
             post=Post(mails or NoMails()),
             refusals=Refusals(desk),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
+            metrics=metrics,
+            exposition=Exposition(registry, fresh_seconds=0),
         )
         port = free_port()
         stop = asyncio.Event()

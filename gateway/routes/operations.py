@@ -1,8 +1,6 @@
 """What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and its documents."""
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 from importlib.metadata import version
@@ -19,6 +17,7 @@ from adapters.redis.lanes import LanesUnavailable
 from domain import bounds
 from domain.ids import RecordId
 from domain.ports import Head, RecordUnavailable
+from gateway import figures
 from gateway.http.problems import not_found
 from gateway.http.responses import shown
 from gateway.services import House
@@ -121,35 +120,14 @@ def clock_of(house: House, head: Head) -> str:
 
 
 @get("/metrics")
-async def metrics(house: House) -> Response[str]:
-    """Return figures in the text format of Prometheus."""
+async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
+    """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
     if not house.terms.metrics_on:
         raise not_found()
-    head = await house.record.head()
-    groups = await checkpoints.every(house.db)
-    lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
-    text = "".join((
-        _metric("record_position", "gauge", [("", head.position)]),
-        _metric("clock_ahead_seconds", "gauge", [("", round(house.clock.ahead(head.clock).total_seconds()))]),
-        _metric("record_time_ahead_seconds", "gauge", [("", max(0, round((head.at - head.clock).total_seconds())))]),
-        _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
-        _metric("projection_lag_events", "gauge", [
-            (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
-        ]),
-        _metric("projection_idle_seconds", "gauge", [
-            (f'{{group="{each.name}"}}', int(each.idle_seconds) if each.events > 0 else 0) for each in lags
-        ]),
-        _metric("parked_events", "gauge", [(f'{{group="{name}"}}', missing.get(name, 0)) for name in PROJECTIONS]),
-        _metric("asyncio_tasks", "gauge", [("", len(asyncio.all_tasks()))]),
-        _metric("sockets", "gauge", [("", house.hub.socket_count)]),
-        _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
-        _metric("events_skipped_total", "counter", [("", house.hub.skipped)]),
-        _metric("http_answers_total", "counter", [
-            (f'{{method="{method}",route="{route}",status="{status}"}}', count)
-            for (method, route, status), count in sorted(house.answered.items())
-        ]),
-    ))  # fmt: skip
-    return Response(text, media_type="text/plain; version=0.0.4")
+    text, media_type = await house.exposition.text(
+        request.headers.get("accept", ""), before=lambda: figures.read(house)
+    )
+    return Response(text.decode(), media_type=media_type)
 
 
 @get("/schema/openapi.json", include_in_schema=False)
@@ -196,12 +174,6 @@ def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
 def _require_schema(house: House) -> None:
     if not house.terms.schema_on:
         raise not_found()
-
-
-def _metric(name: str, kind: str, samples: Iterable[tuple[str, int]]) -> str:
-    """Return one metric in the text format; labels hold route templates and names of ours, which need no escaping."""
-    lines = "".join(f"hansard_{name}{labels} {value}\n" for labels, value in samples)
-    return f"# TYPE hansard_{name} {kind}\n{lines}"
 
 
 def _page(schema: dict[str, Any]) -> str:

@@ -230,11 +230,11 @@ async def test_metrics_count_answers_by_route_and_not_by_address(house: Gateway)
         await stranger.request("PROPFIND", f"/rooms/{room_id}")
         text = (await stranger.get(f"{house.base}/metrics")).text
     counted = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in text.splitlines() if line[0] != "#"}
-    route = 'hansard_http_answers_total{method="GET",route="/api/v1/rooms/{room_id}"'
-    assert counted[f'{route},status="200"}}'] == "1"
-    assert counted[f'{route},status="404"}}'] == "2"
-    assert counted['hansard_http_answers_total{method="other",route="",status="401"}'] == "1"
-    assert int(counted["hansard_record_position"]) == (await house.house.record.head()).position
+    route = 'hansard_http_requests_total{method="GET",route="/api/v1/rooms/{room_id}"'
+    assert counted[f'{route},status="200"}}'] == "1.0"
+    assert counted[f'{route},status="404"}}'] == "2.0"
+    assert counted['hansard_http_requests_total{method="other",route="",status="401"}'] == "1.0"
+    assert float(counted["hansard_record_position"]) == (await house.house.record.head()).position
     assert room_id not in text and "PROPFIND" not in text
 
 
