@@ -22,14 +22,16 @@ class MetricsPortTaken(Exception):
 
 
 @asynccontextmanager
-async def metrics_listener(address: tuple[str, int] | None, exposition: Exposition) -> AsyncIterator[None]:
+async def metrics_listener(
+    address: tuple[str, int] | None, exposition: Exposition, *, seconds: float = EXCHANGE_SECONDS
+) -> AsyncIterator[None]:
     """Answer on an address while the block runs; None: nobody is answered. Raises `MetricsPortTaken`."""
     if address is None:
         yield
         return
     host, port = address
     try:
-        server = await asyncio.start_server(_Listener(exposition).serve, host, port, limit=HEAD_BYTES_MAX)
+        server = await asyncio.start_server(_Listener(exposition, seconds).serve, host, port, limit=HEAD_BYTES_MAX)
     except OSError as error:
         raise MetricsPortTaken(
             f"Cannot listen on {host}:{port} for metrics: {error.strerror}. Set HANSARD_METRICS_LISTEN to another address."
@@ -41,8 +43,9 @@ async def metrics_listener(address: tuple[str, int] | None, exposition: Expositi
 
 
 class _Listener:
-    def __init__(self, exposition: Exposition) -> None:
+    def __init__(self, exposition: Exposition, seconds: float) -> None:
         self._exposition = exposition
+        self._seconds = seconds
         self._open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,7 +56,7 @@ class _Listener:
         self._open += 1
         writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all of it is sent
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 writer.write(await self._answer(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
