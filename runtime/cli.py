@@ -21,6 +21,7 @@ from uuid import UUID
 from domain.account import ACCOUNT_ROLES
 from domain.rights import OPERATIONS
 from projections import PROJECTIONS
+from runtime.env_file import env_file
 from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
 
@@ -37,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     asked = parser().parse_args(arguments)
     try:
-        settings = read({**dotenv(Path(".env")), **os.environ})
+        settings = read({**env_file(Path(".env")), **os.environ})
     except SettingRefused as error:
         return _fail(str(error), asked.lasting or asked.failure)
     import uvloop
@@ -144,14 +145,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def dotenv(file: Path) -> dict[str, str]:
-    """Return the HANSARD_ variables of a `.env` file; the environment beats them."""
-    if not file.is_file():
-        return {}
-    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs if name.strip().startswith("HANSARD_")}
 
 
 async def _up(settings: Settings, asked: argparse.Namespace) -> int:

@@ -127,7 +127,7 @@ async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str
     text, media_type = await house.exposition.text(
         request.headers.get("accept", ""), before=lambda: figures.read(house)
     )
-    return Response(text.decode(), media_type=media_type)
+    return Response(text.decode(), media_type="text/plain", headers={"Content-Type": media_type})
 
 
 @get("/schema/openapi.json", include_in_schema=False)
