@@ -5,6 +5,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -127,7 +128,8 @@ async def test_every_series_is_there_and_moves_when_its_thing_happens(house: tup
     async with httpx.AsyncClient(timeout=20) as http:
         before = {name: figures(await scraped(http, url)) for name, url in urls.items()}
         ada = await log_in(made, "ada")
-        async with ada:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(ada.aclose)
             room_id = (await ada.post("/rooms", json={"name": "Lobby"})).json()["id"]
             async with opened(made.port, ada, room_id) as line:
                 await until(line, "live")
