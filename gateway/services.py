@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from adapters.exposition import Exposition
-from adapters.metrics import GatewayMetrics
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.clock_watch import ClockWatch
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
 from commands.command_bus import Desk
 from domain.ids import RecordId

@@ -20,19 +20,9 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
-from adapters.exposition import Exposition
 from adapters.mail import open_mail
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
-from adapters.metrics import (
-    AppendMetrics,
-    GatewayMetrics,
-    ProjectionMetrics,
-    PublisherMetrics,
-    Registry,
-    TaskMetrics,
-    new_registry,
-)
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.clock_watch import ClockWatch
@@ -41,6 +31,11 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
+from adapters.prometheus.record import AppendMetrics
+from adapters.prometheus.registry import Registry, new_registry
+from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics, TaskMetrics
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits

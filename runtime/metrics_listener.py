@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.exposition import Exposition
+from adapters.prometheus.exposition import Exposition
 
 CONNECTIONS_MAX = 16
 HEAD_BYTES_MAX = 8 * 1024

@@ -24,14 +24,15 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
-from adapters.exposition import Exposition
-from adapters.metrics import GatewayMetrics, new_registry
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.data_keys import Master, Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
+from adapters.prometheus.registry import new_registry
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits

@@ -13,7 +13,7 @@ from time import perf_counter
 import structlog
 
 from adapters.clock import lapsed, now
-from adapters.metrics import GroupMetrics, ProjectionMetrics
+from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import (
     FOLD_SECONDS_MAX,
     LEASE_SECONDS,

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from adapters.clock import lapsed
-from adapters.metrics import PublisherMetrics
+from adapters.prometheus.workers import PublisherMetrics
 from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded

@@ -19,11 +19,11 @@ import structlog
 from msgspec import Struct
 
 from adapters.clock import lapsed
-from adapters.metrics import AppendMetrics
 from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
 from adapters.postgres.codec import StoredRow, decode_all, encode, key_names
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import Database, connect, translated
+from adapters.prometheus.record import AppendMetrics
 from domain.bounds import (
     APPEND_BYTES_MAX,
     APPEND_COMMANDS_MAX,

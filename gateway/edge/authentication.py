@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from litestar.types import ASGIApp
 
-from adapters.metrics import HttpMetrics
+from adapters.prometheus.gateway import HttpMetrics
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.errors import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from domain.ids import SessionId, UserId

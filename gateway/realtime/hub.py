@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from adapters.clock import lapsed
-from adapters.metrics import HubMetrics
+from adapters.prometheus.gateway import HubMetrics
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Entry, Lanes
 from domain.bounds import (

@@ -1,4 +1,4 @@
-"""What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and its documents."""
+"""What operators and machines ask: alive, ready, keys, what this deployment is, and its documents."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -17,7 +17,6 @@ from adapters.redis.lanes import LanesUnavailable
 from domain import bounds
 from domain.ids import RecordId
 from domain.ports import Head, RecordUnavailable
-from gateway import figures
 from gateway.http.problems import not_found
 from gateway.http.responses import shown
 from gateway.services import House
@@ -119,17 +118,6 @@ def clock_of(house: House, head: Head) -> str:
     return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
 
 
-@get("/metrics")
-async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
-    """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
-    if not house.terms.metrics_on:
-        raise not_found()
-    text, media_type = await house.exposition.text(
-        request.headers.get("accept", ""), before=lambda: figures.read(house)
-    )
-    return Response(text.decode(), media_type="text/plain", headers={"Content-Type": media_type})
-
-
 @get("/schema/openapi.json", include_in_schema=False)
 async def openapi(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
     """Return the OpenAPI 3.1 document of this API."""
@@ -197,5 +185,5 @@ def _page(schema: dict[str, Any]) -> str:
 
 
 ROUTES: list[BaseRouteHandler] = [
-    read_meta, read_jwks, live, ready, metrics, openapi, read_asyncapi, schema_page,
+    read_meta, read_jwks, live, ready, openapi, read_asyncapi, schema_page,
 ]  # fmt: skip

@@ -7,15 +7,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from adapters.metrics import (
-    RECORD_GAUGES,
-    AppendMetrics,
-    GatewayMetrics,
-    ProjectionMetrics,
-    PublisherMetrics,
-    TaskMetrics,
-    new_registry,
-)
+from adapters.prometheus.gateway import RECORD_GAUGES, GatewayMetrics
+from adapters.prometheus.record import AppendMetrics
+from adapters.prometheus.registry import new_registry
+from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics, TaskMetrics
 from tests.runtime.test_metrics import documented
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.exposition import Exposition
+from adapters.prometheus.exposition import Exposition
 from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTaken, metrics_listener
 from runtime.settings import SettingRefused, read
 from tests.files.pictures import png

@@ -13,7 +13,7 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.media.sandbox import ChildDied
-from adapters.metrics import TaskMetrics, TaskOutcome
+from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_queue import RedisTasks, Taken
 from domain.bounds import (
     CHILD_DEATHS_MAX,

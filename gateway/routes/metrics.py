@@ -1,18 +1,31 @@
-"""Figures: what the database says of the record and its read tables, read for a scrape of `/metrics`.
+"""`/metrics`: what this gateway counts, and what the database says of the record and its read tables when it is asked.
 
-While Postgres is away they are left out, and everything that the gateway counts itself is told all the same: that is when
-somebody looks.
+While Postgres is away the latter is left out, and everything else is told all the same: that is when somebody looks.
 """
 
 import asyncio
+from typing import Any
 
-from adapters.metrics import Samples
+from litestar import Request, Response, get
+from litestar.handlers import BaseRouteHandler
+
+from adapters.prometheus.gateway import Samples
 from domain.ports import RecordUnavailable
+from gateway.http.problems import not_found
 from gateway.services import House
 from projections import PROJECTIONS, checkpoints, parked
 
 
-async def read(house: House) -> None:
+@get("/metrics")
+async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
+    """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
+    if not house.terms.metrics_on:
+        raise not_found()
+    text, media_type = await house.exposition.text(request.headers.get("accept", ""), before=lambda: _read(house))
+    return Response(text.decode(), media_type="text/plain", headers={"Content-Type": media_type})
+
+
+async def _read(house: House) -> None:
     """Set the gauges that are not counted along."""
     house.metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
     try:
@@ -36,3 +49,6 @@ async def _samples(house: House) -> Samples:
         ],
         "hansard_parked_events": [(name, missing.get(name, 0)) for name in PROJECTIONS],
     }
+
+
+ROUTES: list[BaseRouteHandler] = [metrics]

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from adapters.clock import lapsed
-from adapters.metrics import Registry
+from adapters.prometheus.registry import Registry
 
 FRESH_SECONDS = 1.0
 OPENMETRICS = "application/openmetrics-text"
