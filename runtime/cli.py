@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
+from domain.errors import ReadableError, SetupError
 from domain.rights import OPERATIONS
 from projections import PROJECTIONS
 from runtime.env_file import env_file
@@ -55,10 +56,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return int(uvloop.run(asked.command(settings, asked)))
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        if settings.log_level == "debug" or not _is_sentence(error):
+    except ReadableError as error:
+        if settings.log_level == "debug":
             raise
-        return _fail(str(error), asked.lasting if asked.lasting and _lasts(error) else asked.failure)
+        lasts = asked.lasting and isinstance(error, SetupError)
+        return _fail(str(error), asked.lasting if lasts else asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -315,40 +317,6 @@ async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.operators.doctor import doctor
 
     return await doctor(settings)
-
-
-def _is_sentence(error: Exception) -> bool:
-    """Whether an exception was written for the person who reads it."""
-    from hansard_client import HansardError
-
-    from adapters.credentials.tokens import KeyNotRetired
-    from adapters.redis.lanes import LanesUnavailable
-    from domain.errors import Refused
-    from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
-    from gateway.server.uvicorn_server import PortTaken
-    from runtime.composition import AccountUnknown, NotRunning
-    from runtime.embedded.servers import EmbeddedFailed
-    from runtime.operators.explain import NotJudged
-    from runtime.operators.talk import CannotTalk
-    from workers.table_swap import RebuildRefused
-
-    passing = (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, RecordUnavailable, Refused, PortTaken, EmbeddedFailed,
-               AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, RebuildRefused)  # fmt: skip
-    return isinstance(error, passing) or _lasts(error)
-
-
-def _lasts(error: Exception) -> bool:
-    """Whether a sentence tells of something that will be so at the next start: a setting, a key, a log-in, a version."""
-    from adapters.postgres.data_keys import MasterKeyWrong
-    from gateway.server.tls import TlsRefused
-    from runtime.login_checks import LoginRefused
-    from runtime.migrate import MigrationRefused
-    from runtime.operators.keys import MasterKeyLost
-    from runtime.roles import RolesRefused
-    from runtime.startup_checks import Lax
-
-    lasting = (SettingRefused, MasterKeyWrong, MasterKeyLost, TlsRefused, Lax, LoginRefused, MigrationRefused, RolesRefused)  # fmt: skip
-    return isinstance(error, lasting)
 
 
 def _fail(sentence: str, code: int = 1) -> int:

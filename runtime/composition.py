@@ -46,6 +46,7 @@ from commands.command_bus import Desk
 from commands.file import RetryFile
 from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
 from domain.bounds import PAGE_ITEMS_DEFAULT
+from domain.errors import ReadableError
 from domain.events import Caller
 from domain.file import FILE
 from domain.ids import FileId, RecordId, UserId
@@ -93,11 +94,11 @@ ANY_SECONDS = 100 * 365 * 24 * 3600
 AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what it has not yet is looked through
 
 
-class NotRunning(Exception):
+class NotRunning(ReadableError):
     """A server that is needed is not there; the sentence says what to do."""
 
 
-class AccountUnknown(Exception):
+class AccountUnknown(ReadableError):
     """Nobody registered with this e-mail."""
 
 

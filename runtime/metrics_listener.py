@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adapters.prometheus.exposition import Exposition
+from domain.errors import ReadableError
 
 CONNECTIONS_MAX = 16
 HEAD_BYTES_MAX = 8 * 1024
@@ -17,7 +18,7 @@ EXCHANGE_SECONDS = 5.0
 TEXT = "text/plain; charset=utf-8"
 
 
-class MetricsPortTaken(Exception):
+class MetricsPortTaken(ReadableError):
     """The address of the metrics is taken, or may not be used."""
 
 

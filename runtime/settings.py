@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
+from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 from runtime.roles import LOGINS
 
@@ -29,7 +30,7 @@ LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
 
-class SettingRefused(Exception):
+class SettingRefused(SetupError):
     """A variable of the environment cannot be what it is; the sentence names it."""
 
 
