@@ -8,20 +8,17 @@ import argparse
 import gc
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
 from domain.errors import ReadableError, SetupError
-from domain.rights import OPERATIONS
 from projections import PROJECTIONS
+from runtime.arguments import describe_explain, describe_talk
 from runtime.env_file import env_file
 from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
@@ -103,30 +100,17 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     clock = add("clock", _clock, "Say what the clocks say that times are taken from, or accept the database's.")
     clock.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
-    _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
+    describe_explain(
+        add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact.")
+    )
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
-    _talk(add)
+    saying = add("say", _say, "Post a message as a member of a room; prints its position.")
+    listening = add("listen", _listen, "Print what happens in a room, whatever becomes of the connection.")
+    describe_talk(saying, listening)
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
-
-
-def _talk(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    saying = add("say", _say, "Post a message as a member of a room; prints its position.")
-    saying.add_argument("room", metavar="ROOM", help="its id, or its name")
-    saying.add_argument("text", metavar="TEXT", help="what to say")
-    listening = add("listen", _listen, "Print what happens in a room, whatever becomes of the connection.")
-    listening.add_argument("room", metavar="ROOM", help="its id, or its name")
-    listening.add_argument(
-        "--after", type=_position, metavar="N", help="everything after this position; else from now on"
-    )
-    listening.add_argument("--json", action="store_true", help="print JSON, an event a line")
-    for talking in (saying, listening):
-        talking.add_argument("--email", required=True, help="who it is; the password is asked for, or HANSARD_PASSWORD")
-        talking.add_argument(
-            "--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT"
-        )
 
 
 @contextmanager
@@ -244,34 +228,6 @@ async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
     return await explain(settings, asked.user, asked.operation, asked.target, asked.whom)
 
 
-def _describe(explaining: argparse.ArgumentParser) -> None:
-    explaining.formatter_class = argparse.RawDescriptionHelpFormatter
-    explaining.epilog = _operations()
-    explaining.set_defaults(failure=2)
-    explaining.add_argument("user", metavar="USER", help="who: an id, a name or an e-mail")
-    explaining.add_argument("operation", metavar="OPERATION", type=_operation, help="what: one of those listed below")
-    explaining.add_argument(
-        "target", metavar="TARGET", nargs="?", help="the id of the room, message, file, session or user it is asked of"
-    )
-    explaining.add_argument("--whom", metavar="USER", help="with member.…: of whom it is asked")
-
-
-def _operation(text: str) -> str:
-    if text not in OPERATIONS:
-        near = get_close_matches(text, OPERATIONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "'hansard explain --help' lists them"
-        raise argparse.ArgumentTypeError(f"{text!r} is no operation: {hint}")
-    return text
-
-
-def _operations() -> str:
-    listed = textwrap.fill(", ".join(OPERATIONS), width=78, break_on_hyphens=False)
-    return (
-        f"operations:\n{listed}\n\ndocs/rights.md says which request is which, and who may what.\n"
-        "exit codes: 0 allowed, 1 refused, 2 not judged (no such person, room, message or file)"
-    )
-
-
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.composition import list_tasks, retry_task
 
@@ -298,19 +254,6 @@ def _listen(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any
 
 def _server(settings: Settings, asked: argparse.Namespace) -> str:
     return str(asked.url or address(settings))
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address like https://chat.example.com")
-    return text
-
-
-def _position(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no position: a whole number, from 0")
-    return int(text)
 
 
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
