@@ -229,7 +229,7 @@ async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.composition import list_tasks, retry_task
+    from runtime.operators.tasks import list_tasks, retry_task
 
     if asked.action == "list":
         return await list_tasks(settings)

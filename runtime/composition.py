@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 
@@ -43,15 +43,11 @@ from adapters.redis.task_queue import RedisTasks
 from commands import HANDLERS
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
 from commands.command_bus import Desk
-from commands.file import RetryFile
 from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
-from domain.bounds import PAGE_ITEMS_DEFAULT
 from domain.errors import ReadableError
 from domain.events import Caller
-from domain.file import FILE
-from domain.ids import FileId, RecordId, UserId
+from domain.ids import RecordId, UserId
 from domain.ports import Blobs, RecordUnavailable
-from domain.tasks import next_task
 from domain.text import fold_email
 from gateway.app import create_app
 from gateway.edge.authentication import Sessions
@@ -67,7 +63,7 @@ from gateway.server.connections import ConnectionBounds
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
 from gateway.services import House, Terms
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, parked
 from runtime.descriptors import connections_max
 from runtime.embedded.servers import Servers, answers, locate
 from runtime.login_checks import guard_login
@@ -352,41 +348,6 @@ async def run_worker(settings: Settings) -> int:
         async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
             await stop.wait()
     return 1 if failed else 0
-
-
-async def list_tasks(settings: Settings) -> int:
-    """Show what is queued, and which files failed lately."""
-    async with ground(settings) as base, AsyncExitStack() as stack:
-        queued = await opened_tasks(base, stack).listed()
-        for task in queued:
-            said = f"{task.state} {task.detail}".strip()
-            since = (
-                "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
-            )
-            print(f"{task.name}: {said}{since}")
-        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
-        for failed in failures:
-            print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
-    if not queued and not failures:
-        print("Nothing waits, and nothing failed.")
-    return 0
-
-
-async def retry_task(settings: Settings, file_id: UUID) -> int:
-    """Have one file that was given up tried again, and what waits for its next try be tried now."""
-    async with operator(settings) as base, AsyncExitStack() as stack:
-        outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
-        file = outcome.folded(FILE, file_id).state
-        tasks = opened_tasks(base, stack)
-        due = None if file is None else next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
-        if due is not None:
-            await tasks.add(due)
-        await tasks.hurry()
-    if outcome.facts:
-        print(f"{file_id} is tried again.")
-    else:
-        print(f"{file_id} is under way." if due else f"{file_id} is completed already.")
-    return 0
 
 
 async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_only: bool) -> int:
