@@ -98,7 +98,6 @@ class Follower:
                 async for position in wakes:
                     await asyncio.sleep(self._linger_seconds)
                     try:
-                        self._measure(position)
                         while await self.step() > 0:
                             self._measure(position)
                         self._measure(position)

@@ -252,11 +252,11 @@ class Hub:
             log.error("a feed failed", exc_info=error)
 
     def _write_all(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, began, self._dirty = self._dirty, self._dirty_since, []
         for connection in dirty:
             if not connection.flush():
                 self._start(connection.drained())
-        self._metrics.fan_out_seconds.observe(perf_counter() - self._dirty_since)
+        self._metrics.fan_out_seconds.observe(perf_counter() - began)
 
     # What is told
 
