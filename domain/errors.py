@@ -1,4 +1,4 @@
-"""Refusals: the answers of a decision that says no.
+"""Errors that a person reads: what an operator is told in one sentence, and refusals, the answers of a decision that says no.
 
 The docstring of a refusal is the sentence that a person reads; its `code` is stable and part of the contract. The
 family says what kind of no it is; only `gateway/http/problems.py` knows HTTP's numbers for the families.
@@ -7,7 +7,15 @@ family says what kind of no it is; only `gateway/http/problems.py` knows HTTP's 
 from typing import ClassVar
 
 
-class Refused(Exception):
+class ReadableError(Exception):
+    """An accident that was foreseen: its text is a whole sentence for whoever runs the process, who needs no trace."""
+
+
+class SetupError(ReadableError):
+    """It will be so at the next start, too: a setting, a key, a log-in, a version. Exit code 78 tells supervisors."""
+
+
+class Refused(ReadableError):
     """The request was refused."""
 
     code: ClassVar[str] = "refused"

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
+from domain.errors import ReadableError
 from domain.events import Caller, Event, Recorded, Stream
 from domain.file_snapshot import Scan
 from domain.ids import RecordId, RoomId, SessionId, StreamId, UserId
@@ -172,7 +173,7 @@ class RecordReplaced(Exception):
     """The record is another one than this process knows: it was replaced by an earlier state of itself. Begin anew."""
 
 
-class RecordUnavailable(Exception):
+class RecordUnavailable(ReadableError):
     """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
 
 
@@ -235,7 +236,7 @@ class BlobMissing(Exception):
     """There are no such bytes in the store."""
 
 
-class BlobsUnavailable(Exception):
+class BlobsUnavailable(ReadableError):
     """The blob store does not answer, or refuses; whether something was stored is unknown: put it again."""
 
 
@@ -281,7 +282,7 @@ class Tasks(Protocol):
         """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailable`."""
 
 
-class TasksUnavailable(Exception):
+class TasksUnavailable(ReadableError):
     """The queue does not answer."""
 
 

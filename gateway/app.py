@@ -30,6 +30,7 @@ from gateway.routes import (
     front_page,
     membership,
     message,
+    metrics,
     operations,
     reading,
     room,
@@ -63,7 +64,7 @@ def create_app(house: House) -> ASGIApp:
         Routes(app, ROUTES, HASHING, QUOTAS, UNLIMITED, ((SOCKET, path) for path in SOCKETS)),
         house.sessions,
         house.terms.origins,
-        house.answered,
+        house.metrics.http,
         throttle,
         house.terms.proxies,
         house.refusals,
@@ -75,7 +76,7 @@ def create_app(house: House) -> ASGIApp:
 def application(house: House) -> Litestar:
     """Return all routes. Nobody is kept out of them here: that is the door's to do."""
     app = Litestar(
-        [Router("/api/v1", route_handlers=API), *operations.ROUTES, *front_page.ROUTES],
+        [Router("/api/v1", route_handlers=API), *operations.ROUTES, *metrics.ROUTES, *front_page.ROUTES],
         before_request=check,
         dependencies={
             "house": Provide(lambda: house, sync_to_thread=False),

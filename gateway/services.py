@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
 from adapters.postgres.clock_watch import ClockWatch
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
 from commands.command_bus import Desk
 from domain.ids import RecordId
 from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
-from gateway.edge.authentication import Answered, Sessions
+from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.http.background_jobs import Post
@@ -67,7 +69,8 @@ class House:
     post: Post
     refusals: Refusals
     receipts_secret: bytes
+    metrics: GatewayMetrics
+    exposition: Exposition
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)
-    answered: Answered = field(default_factory=Answered)

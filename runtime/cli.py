@@ -8,19 +8,18 @@ import argparse
 import gc
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
-from domain.rights import OPERATIONS
+from domain.errors import ReadableError, SetupError
 from projections import PROJECTIONS
+from runtime.arguments import describe_explain, describe_talk
+from runtime.env_file import env_file
 from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
 
@@ -37,7 +36,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     asked = parser().parse_args(arguments)
     try:
-        settings = read({**dotenv(Path(".env")), **os.environ})
+        settings = read({**env_file(Path(".env")), **os.environ})
     except SettingRefused as error:
         return _fail(str(error), asked.lasting or asked.failure)
     import uvloop
@@ -54,10 +53,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return int(uvloop.run(asked.command(settings, asked)))
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        if settings.log_level == "debug" or not _is_sentence(error):
+    except ReadableError as error:
+        if settings.log_level == "debug":
             raise
-        return _fail(str(error), asked.lasting if asked.lasting and _lasts(error) else asked.failure)
+        lasts = asked.lasting and isinstance(error, SetupError)
+        return _fail(str(error), asked.lasting if lasts else asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,30 +100,17 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
     clock = add("clock", _clock, "Say what the clocks say that times are taken from, or accept the database's.")
     clock.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
-    _describe(add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact."))
+    describe_explain(
+        add("explain", _explain, "Say whether somebody may do something, by which rule, and since which fact.")
+    )
     tasks = add("tasks", _tasks, "List what is queued for files and what failed, or have one file tried again.")
     tasks.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
     tasks.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
-    _talk(add)
+    saying = add("say", _say, "Post a message as a member of a room; prints its position.")
+    listening = add("listen", _listen, "Print what happens in a room, whatever becomes of the connection.")
+    describe_talk(saying, listening)
     add("doctor", _doctor, "Say what is set up, what answers, and what to mend.")
     return top
-
-
-def _talk(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    saying = add("say", _say, "Post a message as a member of a room; prints its position.")
-    saying.add_argument("room", metavar="ROOM", help="its id, or its name")
-    saying.add_argument("text", metavar="TEXT", help="what to say")
-    listening = add("listen", _listen, "Print what happens in a room, whatever becomes of the connection.")
-    listening.add_argument("room", metavar="ROOM", help="its id, or its name")
-    listening.add_argument(
-        "--after", type=_position, metavar="N", help="everything after this position; else from now on"
-    )
-    listening.add_argument("--json", action="store_true", help="print JSON, an event a line")
-    for talking in (saying, listening):
-        talking.add_argument("--email", required=True, help="who it is; the password is asked for, or HANSARD_PASSWORD")
-        talking.add_argument(
-            "--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT"
-        )
 
 
 @contextmanager
@@ -144,14 +131,6 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def dotenv(file: Path) -> dict[str, str]:
-    """Return the HANSARD_ variables of a `.env` file; the environment beats them."""
-    if not file.is_file():
-        return {}
-    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs if name.strip().startswith("HANSARD_")}
 
 
 async def _up(settings: Settings, asked: argparse.Namespace) -> int:
@@ -249,36 +228,8 @@ async def _explain(settings: Settings, asked: argparse.Namespace) -> int:
     return await explain(settings, asked.user, asked.operation, asked.target, asked.whom)
 
 
-def _describe(explaining: argparse.ArgumentParser) -> None:
-    explaining.formatter_class = argparse.RawDescriptionHelpFormatter
-    explaining.epilog = _operations()
-    explaining.set_defaults(failure=2)
-    explaining.add_argument("user", metavar="USER", help="who: an id, a name or an e-mail")
-    explaining.add_argument("operation", metavar="OPERATION", type=_operation, help="what: one of those listed below")
-    explaining.add_argument(
-        "target", metavar="TARGET", nargs="?", help="the id of the room, message, file, session or user it is asked of"
-    )
-    explaining.add_argument("--whom", metavar="USER", help="with member.…: of whom it is asked")
-
-
-def _operation(text: str) -> str:
-    if text not in OPERATIONS:
-        near = get_close_matches(text, OPERATIONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "'hansard explain --help' lists them"
-        raise argparse.ArgumentTypeError(f"{text!r} is no operation: {hint}")
-    return text
-
-
-def _operations() -> str:
-    listed = textwrap.fill(", ".join(OPERATIONS), width=78, break_on_hyphens=False)
-    return (
-        f"operations:\n{listed}\n\ndocs/rights.md says which request is which, and who may what.\n"
-        "exit codes: 0 allowed, 1 refused, 2 not judged (no such person, room, message or file)"
-    )
-
-
 async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
-    from runtime.composition import list_tasks, retry_task
+    from runtime.operators.tasks import list_tasks, retry_task
 
     if asked.action == "list":
         return await list_tasks(settings)
@@ -305,57 +256,10 @@ def _server(settings: Settings, asked: argparse.Namespace) -> str:
     return str(asked.url or address(settings))
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address like https://chat.example.com")
-    return text
-
-
-def _position(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no position: a whole number, from 0")
-    return int(text)
-
-
 async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.operators.doctor import doctor
 
     return await doctor(settings)
-
-
-def _is_sentence(error: Exception) -> bool:
-    """Whether an exception was written for the person who reads it."""
-    from hansard_client import HansardError
-
-    from adapters.credentials.tokens import KeyNotRetired
-    from adapters.redis.lanes import LanesUnavailable
-    from domain.errors import Refused
-    from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
-    from gateway.server.uvicorn_server import PortTaken
-    from runtime.composition import AccountUnknown, NotRunning
-    from runtime.embedded.servers import EmbeddedFailed
-    from runtime.operators.explain import NotJudged
-    from runtime.operators.talk import CannotTalk
-    from workers.table_swap import RebuildRefused
-
-    passing = (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, RecordUnavailable, Refused, PortTaken, EmbeddedFailed,
-               AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, RebuildRefused)  # fmt: skip
-    return isinstance(error, passing) or _lasts(error)
-
-
-def _lasts(error: Exception) -> bool:
-    """Whether a sentence tells of something that will be so at the next start: a setting, a key, a log-in, a version."""
-    from adapters.postgres.data_keys import MasterKeyWrong
-    from gateway.server.tls import TlsRefused
-    from runtime.login_checks import LoginRefused
-    from runtime.migrate import MigrationRefused
-    from runtime.operators.keys import MasterKeyLost
-    from runtime.roles import RolesRefused
-    from runtime.startup_checks import Lax
-
-    lasting = (SettingRefused, MasterKeyWrong, MasterKeyLost, TlsRefused, Lax, LoginRefused, MigrationRefused, RolesRefused)  # fmt: skip
-    return isinstance(error, lasting)
 
 
 def _fail(sentence: str, code: int = 1) -> int:

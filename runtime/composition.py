@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 
@@ -31,6 +31,11 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
+from adapters.prometheus.record import AppendMetrics
+from adapters.prometheus.registry import Registry, new_registry
+from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics, TaskMetrics
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
@@ -38,14 +43,11 @@ from adapters.redis.task_queue import RedisTasks
 from commands import HANDLERS
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
 from commands.command_bus import Desk
-from commands.file import RetryFile
 from domain.account import ACCOUNT, ACCOUNT_ROLES, AccountRole
-from domain.bounds import PAGE_ITEMS_DEFAULT
+from domain.errors import ReadableError
 from domain.events import Caller
-from domain.file import FILE
-from domain.ids import FileId, RecordId, UserId
+from domain.ids import RecordId, UserId
 from domain.ports import Blobs, RecordUnavailable
-from domain.tasks import next_task
 from domain.text import fold_email
 from gateway.app import create_app
 from gateway.edge.authentication import Sessions
@@ -61,10 +63,11 @@ from gateway.server.connections import ConnectionBounds
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
 from gateway.services import House, Terms
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, files, parked
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, parked
 from runtime.descriptors import connections_max
 from runtime.embedded.servers import Servers, answers, locate
 from runtime.login_checks import guard_login
+from runtime.metrics_listener import metrics_listener
 from runtime.migrate import migrations
 from runtime.record_watch import watch_record
 from runtime.settings import SettingRefused, Settings, listens_on
@@ -87,11 +90,11 @@ ANY_SECONDS = 100 * 365 * 24 * 3600
 AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what it has not yet is looked through
 
 
-class NotRunning(Exception):
+class NotRunning(ReadableError):
     """A server that is needed is not there; the sentence says what to do."""
 
 
-class AccountUnknown(Exception):
+class AccountUnknown(ReadableError):
     """Nobody registered with this e-mail."""
 
 
@@ -106,6 +109,7 @@ class Ground:
     record_id: RecordId
     desk: Desk
     clock: ClockWatch
+    registry: Registry
 
 
 def database_url(settings: Settings, kind: str = "operator") -> str:
@@ -147,7 +151,9 @@ async def ground(
         await guard_login(settings, db, kind)
         vault = Vault(db, load_master(settings.master_key, create=False))
         clock = ClockWatch(ANY_SECONDS if any_clock else settings.clock_ahead_seconds)
-        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock)
+        registry = new_registry()
+        appending = None if kind == "projector" else AppendMetrics(registry)
+        record = PostgresRecord(db, vault, now=now, chance=os.urandom, clock=clock, metrics=appending)
         try:
             head = await record.head()
             await require_right(db, vault.master, settings.master_key, keep=kind != "projector")
@@ -156,7 +162,7 @@ async def ground(
         except Exception as error:
             raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
         desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
-        yield Ground(settings, db, vault, record, head.record, desk, clock)
+        yield Ground(settings, db, vault, record, head.record, desk, clock, registry)
 
 
 def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
@@ -245,7 +251,8 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
     roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
     stack.push_async_callback(roster.close)
     seats = Seats(roster, settings.seats)
-    hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads)
+    metrics = GatewayMetrics(base.registry)
+    hub = Hub(base.record, base.db, lanes, roster, seats, sessions, reads, metrics.hub)
     return House(
         terms=_terms(settings),
         record_id=base.record_id,
@@ -271,6 +278,8 @@ async def _house(settings: Settings, base: Ground, stack: AsyncExitStack) -> Hou
         post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
         refusals=Refusals(base.desk),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
+        metrics=metrics,
+        exposition=Exposition(base.registry),
     )
 
 
@@ -279,15 +288,22 @@ async def run_projector(settings: Settings) -> int:
     stop = _stop_signal()
     async with ground(settings, kind="projector") as base:
         lanes = Lanes.open(redis_url(settings), base.record_id, settings.lanes)
-        publisher = Publisher(base.record, base.db, lanes, LIVE)
+        publisher = Publisher(base.record, base.db, lanes, LIVE, PublisherMetrics(base.registry))
         follower = Follower(
-            LIVE, base.record, base.db, owner=_name(), committed=publisher.hand_over, taken=publisher.begin
+            LIVE,
+            base.record,
+            base.db,
+            owner=_name(),
+            committed=publisher.hand_over,
+            taken=publisher.begin,
+            metrics=ProjectionMetrics(base.registry),
         )
         following = asyncio.create_task(follower.run(), name="live group")
         telling = asyncio.create_task(publisher.run(), name="publisher")
         watching = _watching(base)
         failed = _end_with(stop, following, telling, watching)
-        async with background(watching, following, telling):
+        listening = metrics_listener(settings.metrics_address, Exposition(base.registry))
+        async with background(watching, following, telling), listening:
             await stop.wait()
         await lanes.close()
     return 1 if failed else 0
@@ -308,10 +324,16 @@ async def run_worker(settings: Settings) -> int:
             tasks,
             saga,
             chance=random.random,
+            metrics=TaskMetrics(base.registry),
         )
+        following = ProjectionMetrics(base.registry)
         sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
-        rendering = Follower(MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS)
-        indexing = Follower(AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS)
+        rendering = Follower(
+            MESSAGE_HTML, base.record, base.db, owner=_name(), linger_seconds=LINGER_SECONDS, metrics=following
+        )
+        indexing = Follower(
+            AUDIT_INDEX, base.record, base.db, owner=_name(), linger_seconds=AUDIT_LINGER_SECONDS, metrics=following
+        )
         loops = [
             asyncio.create_task(rendering.run(), name="message html"),
             asyncio.create_task(indexing.run(), name="audit index"),
@@ -323,44 +345,9 @@ async def run_worker(settings: Settings) -> int:
             _watching(base),
         ]
         failed = _end_with(stop, *loops)
-        async with background(*loops):
+        async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
             await stop.wait()
     return 1 if failed else 0
-
-
-async def list_tasks(settings: Settings) -> int:
-    """Show what is queued, and which files failed lately."""
-    async with ground(settings) as base, AsyncExitStack() as stack:
-        queued = await opened_tasks(base, stack).listed()
-        for task in queued:
-            said = f"{task.state} {task.detail}".strip()
-            since = (
-                "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
-            )
-            print(f"{task.name}: {said}{since}")
-        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
-        for failed in failures:
-            print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
-    if not queued and not failures:
-        print("Nothing waits, and nothing failed.")
-    return 0
-
-
-async def retry_task(settings: Settings, file_id: UUID) -> int:
-    """Have one file that was given up tried again, and what waits for its next try be tried now."""
-    async with operator(settings) as base, AsyncExitStack() as stack:
-        outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
-        file = outcome.folded(FILE, file_id).state
-        tasks = opened_tasks(base, stack)
-        due = None if file is None else next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
-        if due is not None:
-            await tasks.add(due)
-        await tasks.hurry()
-    if outcome.facts:
-        print(f"{file_id} is tried again.")
-    else:
-        print(f"{file_id} is under way." if due else f"{file_id} is completed already.")
-    return 0
 
 
 async def rebuild(settings: Settings, names: Sequence[str] | None, *, shadow_only: bool) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from adapters.postgres.database import Database
+from domain.errors import SetupError
 from runtime.roles import GROUP_OF
 from runtime.settings import Settings
 
@@ -58,7 +59,7 @@ SELECT_TOO_STRONG = """
 log = structlog.get_logger()
 
 
-class LoginRefused(Exception):
+class LoginRefused(SetupError):
     """A process may do more or less than it should; the sentence says what to do."""
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from adapters.postgres.database import connect
+from domain.errors import SetupError
 from runtime.roles import SELECT_ME, make_groups, make_logins
 
 SELECT_HAS_TABLE = "SELECT to_regclass('public.hansard_migrations') IS NOT NULL"
@@ -30,7 +31,7 @@ STATEMENT_SECONDS = 600.0
 NO_LOGINS: Mapping[str, str] = {}
 
 
-class MigrationRefused(Exception):
+class MigrationRefused(SetupError):
     """The database cannot be brought to this version; the sentence says why."""
 
 

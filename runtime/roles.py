@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from domain.errors import SetupError
+
 APP = "hansard_app"
 # Each process' group, by the name under which its log-in is asked for.
 GROUP_OF = {
@@ -61,7 +63,7 @@ CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_oper
 GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_operator TO {owner};"""
 
 
-class RolesRefused(Exception):
+class RolesRefused(SetupError):
     """The roles cannot be made by this user; the sentence says who is to do what."""
 
 

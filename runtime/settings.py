@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
+from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
 from runtime.roles import LOGINS
 
@@ -25,10 +26,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Of Postgres' modes those that check a certificate, and the one that says that there is none.
 SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
+LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
 
-class SettingRefused(Exception):
+class SettingRefused(SetupError):
     """A variable of the environment cannot be what it is; the sentence names it."""
 
 
@@ -143,7 +145,12 @@ class Settings:
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
-    metrics: Literal["on", "off"] = setting("on", "Whether /metrics is served.")
+    metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
+    metrics_listen: str = setting(
+        "",
+        "Where a projector or worker answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
+        "up' the projector; its worker takes the next port.",
+    )
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
     lanes: int = setting(
@@ -206,6 +213,12 @@ class Settings:
         return self.connections_of_address or min(of_set, max(1, total // 2))
 
     @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """The host and port that `metrics_listen` names."""
+        found = LISTEN.fullmatch(self.metrics_listen)
+        return None if found is None else (found[1] or found[2], int(found[3]))
+
+    @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(text) for text in self.trusted_proxies)
 
@@ -229,6 +242,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     if settings.has_tls != (settings.tls_key != Path("")):
         raise SettingRefused("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
     _check_limits(settings)
+    _check_metrics(settings)
     _check_production(settings)
     return settings
 
@@ -349,6 +363,13 @@ def _check_limits(settings: Settings) -> None:
         assert settings.proxies is not None
     except ValueError as error:
         raise SettingRefused(f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7.") from None
+
+
+def _check_metrics(settings: Settings) -> None:
+    """The port after it is a port too: `hansard up` has its worker listen there."""
+    given, found = settings.metrics_listen, settings.metrics_address
+    if given and (found is None or not 1 <= found[1] < 65535):
+        raise SettingRefused(f"HANSARD_METRICS_LISTEN is {given!r}; it is HOST:PORT, like 127.0.0.1:9464.")
 
 
 def _quota(name: str, text: str) -> Quota:

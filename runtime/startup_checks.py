@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from adapters.credentials.certificates import fault
+from domain.errors import SetupError
 from runtime.settings import SettingRefused, Settings
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ OTHERS, OTHERS_WRITE = 0o077, 0o022
 BEYOND_GROUP_READ = 0o037
 
 
-class Lax(Exception):
+class Lax(SetupError):
     """Others of this machine may read or change what is a secret; the sentence says what to do."""
 
 

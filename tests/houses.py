@@ -30,6 +30,9 @@ from adapters.postgres.data_keys import Master, Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
+from adapters.prometheus.registry import new_registry
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
@@ -240,6 +243,8 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """A gateway, running on a free port of loopback, without a projector; it has no limits but those given."""
     async with AsyncExitStack() as stack:
+        registry = new_registry()
+        metrics = GatewayMetrics(registry)
         db, record, desk = await stack.enter_async_context(ledger(database_url, kind="gateway"))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
@@ -251,7 +256,7 @@ async def gateway(
         roster = Roster.open(redis_url, head.record, uuid4().hex)
         stack.push_async_callback(roster.close)
         seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
-        hub = Hub(record, db, lanes, roster, seats, sessions, reads)
+        hub = Hub(record, db, lanes, roster, seats, sessions, reads, metrics.hub)
         audit = await AuditReader.open(db.url, MASTER)
         stack.push_async_callback(audit.close)
 
@@ -298,6 +303,8 @@ async def gateway(
             post=Post(mails or NoMails()),
             refusals=Refusals(desk),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
+            metrics=metrics,
+            exposition=Exposition(registry, fresh_seconds=0),
         )
         port = free_port()
         stop = asyncio.Event()

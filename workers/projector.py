@@ -8,10 +8,12 @@ disk: everything here comes back from the record. An event that the group cannot
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import lapsed, now
+from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import (
     FOLD_SECONDS_MAX,
     LEASE_SECONDS,
@@ -50,6 +52,7 @@ class Follower:
         committed: Told | None = None,
         taken: Callable[[], None] | None = None,
         linger_seconds: float = 0.0,
+        metrics: ProjectionMetrics | None = None,
     ) -> None:
         """`committed` is called with each batch of facts once its rows are committed, `taken` when the place is found anew:
         the lease was taken, or the tables are not where they were left. Whom nobody waits for may linger: it then takes
@@ -67,6 +70,7 @@ class Follower:
         self._lease_seconds = LEASE_SECONDS
         self._slowest_seconds = 0.0  # of one step, of late
         self._events_max = LIVE_BATCH_EVENTS_MAX
+        self._metrics = GroupMetrics(metrics or ProjectionMetrics(), group.name)
 
     async def step(self) -> int:
         """Write one batch; answers how many events it held, 0 when there was nothing, -1 on standby."""
@@ -91,11 +95,12 @@ class Follower:
         """Follow for ever; on cancellation the lease is given back."""
         try:
             async with self._record.wakes() as wakes:
-                async for _ in wakes:
+                async for position in wakes:
                     await asyncio.sleep(self._linger_seconds)
                     try:
                         while await self.step() > 0:
-                            pass
+                            self._measure(position)
+                        self._measure(position)
                     except RecordUnavailable as error:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
@@ -104,6 +109,11 @@ class Follower:
                 with suppress(RecordUnavailable, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+
+    def _measure(self, head: int) -> None:
+        """Say whether the group is ours, and how far it is behind what we know of the record."""
+        self._metrics.owned.set(self.lease is not None)
+        self._metrics.behind_events.set(0 if self.lease is None else max(0, head - self.lease.position))
 
     async def _take(self) -> bool:
         seconds = self._lease_seconds
@@ -156,7 +166,7 @@ class Follower:
 
     async def _commit(self, folded: Sequence[Folded]) -> None:
         assert self.lease is not None
-        name, position = self.group.name, folded[-1].fact.position
+        name, position, began = self.group.name, folded[-1].fact.position, perf_counter()
         # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
             await checkpoints.move(transaction, name, self.lease, position, self._lease_seconds)
@@ -164,6 +174,13 @@ class Follower:
             await parked.park(transaction, name, parked_of(folded))
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = lapsed()
+        self._count(folded, perf_counter() - began)
         say_parked(name, folded)
         if self._committed is not None:
             self._committed([each.fact for each in folded])
+
+    def _count(self, folded: Sequence[Folded], seconds: float) -> None:
+        self._metrics.commit_seconds.observe(seconds)
+        self._metrics.batch_events.observe(len(folded))
+        self._metrics.lag_seconds.observe(max(0.0, (now() - folded[0].fact.at).total_seconds()))
+        self._metrics.parked.inc(len(parked_of(folded)))

@@ -13,11 +13,13 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import structlog
 
 from adapters.clock import lapsed
+from adapters.prometheus.workers import PublisherMetrics
 from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
@@ -38,7 +40,9 @@ EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 class Publisher:
     """Tells frames. One tells at a time: that of the process that holds the group's lease; a standby's waits."""
 
-    def __init__(self, record: Record, db: Db, lanes: Lanes, group: Group) -> None:
+    def __init__(
+        self, record: Record, db: Db, lanes: Lanes, group: Group, metrics: PublisherMetrics | None = None
+    ) -> None:
         self._record = record
         self._db = db
         self._lanes = lanes
@@ -50,6 +54,8 @@ class Publisher:
         self._is_lost = True  # the place is to be found anew
         self._heard: OrderedDict[RoomId, int] = OrderedDict()
         self._behind: dict[int, int] = {}  # lanes that refused, and up to where each took everything
+        self._metrics = metrics or PublisherMetrics()
+        self._metrics.lanes_behind.set_function(lambda: len(self._behind))
 
     def begin(self) -> None:
         """Find the place anew: the lease was taken just now, and somebody else may have told in between."""
@@ -135,6 +141,7 @@ class Publisher:
         facts = [fact for fact in facts if fact.position > self._place]
         if not facts:
             return
+        began = perf_counter()
         if facts[0].position > self._place + 1:
             await self._tell_between(facts[0].position)
         entries = await self._entries_of(facts, self._heard)
@@ -145,6 +152,8 @@ class Publisher:
             log.error("a lane refuses frames", lane=lane, after=self._place)
             self._behind[lane] = self._place
         self._place = last
+        self._metrics.seconds.observe(perf_counter() - began)
+        self._metrics.frames.inc(len(entries))
 
     async def _tell_between(self, position: int) -> None:
         """Tell what was committed and never handed over: the answer to its commit was lost."""

@@ -9,6 +9,7 @@ renamed. A reader may hold one of them and wait for the next, so each lock is gi
 from collections.abc import Mapping
 from typing import Any
 
+from domain.errors import ReadableError
 from domain.ports import Db
 from projections import parked
 from projections.tables import Group, Table
@@ -32,7 +33,7 @@ SELECT_INDEXES = """
 """
 
 
-class RebuildRefused(Exception):
+class RebuildRefused(ReadableError):
     """A group's tables are not rebuilt, or not exchanged; the sentence says why."""
 
 

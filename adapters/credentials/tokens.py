@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from adapters.postgres.data_keys import Master, fingerprint
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.errors import BadRefreshToken, BadToken
+from domain.errors import BadRefreshToken, BadToken, ReadableError
 from domain.ids import SessionId, UserId
 from domain.ports import Access, Db, Refreshing
 
@@ -59,7 +59,7 @@ class SigningKey(Struct, frozen=True):
     signs_from: datetime = EVER
 
 
-class KeyNotRetired(Exception):
+class KeyNotRetired(ReadableError):
     """No such key, or it is the only one that may sign: rotate first, and wait until the new one signs."""
 
 

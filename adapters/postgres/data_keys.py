@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from adapters.clock import lapsed
 from domain.bounds import DATA_KEYS_CACHED_MAX
+from domain.errors import SetupError
 from domain.ids import KeyId, RoomId
 from domain.ports import Db, KeysMissing
 
@@ -38,7 +39,7 @@ KEY_SECONDS = 60.0
 KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
 
 
-class MasterKeyWrong(Exception):
+class MasterKeyWrong(SetupError):
     """The master key does not open this record's keys: restore the key file that belongs to it."""
 
 

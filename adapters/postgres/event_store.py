@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
+from time import perf_counter
 from typing import Any, get_args
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
 from adapters.postgres.codec import StoredRow, decode_all, encode, key_names
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import Database, connect, translated
+from adapters.prometheus.record import AppendMetrics
 from domain.bounds import (
     APPEND_BYTES_MAX,
     APPEND_COMMANDS_MAX,
@@ -105,6 +107,12 @@ APPENDED = 0  # of the outcomes of `record.append`
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
 CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
+OUTCOMES: Mapping[type[Answer], str] = {
+    Appended: "appended",
+    Conflicted: "conflicted",
+    ClaimTaken: "claim_taken",
+    ReceiptFound: "repeated",
+}
 SEALED_BYTES = 1024  # of what is no text: a file's variants
 
 
@@ -117,13 +125,21 @@ class _Waiting(Struct):
     written: frozenset[object]
     touched: frozenset[object]
     size: int
+    since: float
 
 
 class PostgresRecord:
     """The port `domain.ports.Record`. `run()` is the writer; without it nothing is appended."""
 
     def __init__(
-        self, db: Database, vault: Vault, *, now: Clock, chance: Chance, clock: ClockWatch | None = None
+        self,
+        db: Database,
+        vault: Vault,
+        *,
+        now: Clock,
+        chance: Chance,
+        clock: ClockWatch | None = None,
+        metrics: AppendMetrics | None = None,
     ) -> None:
         """`clock` judges that of Postgres; None: by itself, as is usual."""
         self._db = db
@@ -136,6 +152,8 @@ class PostgresRecord:
         self._connection: Any = None
         self._closing = False
         self._alarmed = -CLOCK_ALARM_SECONDS
+        self._metrics = metrics or AppendMetrics()
+        self._metrics.waiting.set_function(lambda: len(self._queue))
 
     # Appending
 
@@ -172,6 +190,7 @@ class PostgresRecord:
         if not self._queue:
             self._wake.clear()
         if batch:
+            self._metrics.batch_commands.observe(len(batch))
             await self._commit(batch)
         return len(batch)
 
@@ -193,7 +212,7 @@ class PostgresRecord:
         if append.receipt:
             written.add(append.receipt.digest)
         touched = written | {stream for stream, _ in append.guards}
-        return _Waiting(append, metas, answer, frozenset(written), frozenset(touched), size)
+        return _Waiting(append, metas, answer, frozenset(written), frozenset(touched), size, perf_counter())
 
     def _gather(self) -> list[_Waiting]:
         """Take from the queue, in order, what may stand in one batch; the rest keeps its place."""
@@ -241,9 +260,12 @@ class PostgresRecord:
             self._fail(batch, RecordUnavailable("The writer was stopped."))
             raise
         else:
+            now, observe = perf_counter(), self._metrics.seconds.observe
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
+                observe(now - waiting.since)
+            self._metrics.answered(OUTCOMES[type(answer)] for answer in answers)
 
     async def _call(self, batch: list[_Waiting]) -> list[Answer]:
         day = self._now().date()
@@ -271,8 +293,10 @@ class PostgresRecord:
 
     async def _append(self, commands: int, columns: list[list[Any]]) -> list[Any]:
         """Call `record.append`; no rows where the database's clock cannot be believed."""
+        began = perf_counter()
         with translated():
             rows = await self._connection.fetch(APPEND_IN_TIME, self._clock.latest(), commands, *columns)
+        self._metrics.commit_seconds.observe(perf_counter() - began)
         if rows and (at := rows[0]["at"]) is not None and rows[0]["outcome"] == APPENDED:
             self._clock.believe(at, at)
         return list(rows)
@@ -292,8 +316,8 @@ class PostgresRecord:
             self._connection.terminate()
             self._connection = None
 
-    @staticmethod
-    def _fail(batch: "Sequence[_Waiting] | deque[_Waiting]", error: BaseException) -> None:
+    def _fail(self, batch: "Sequence[_Waiting] | deque[_Waiting]", error: BaseException) -> None:
+        self._metrics.answered("failed" for _ in batch)
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)

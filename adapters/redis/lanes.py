@@ -28,6 +28,7 @@ from domain.bounds import (
     LANE_TRIM_SECONDS,
     REDIS_SECONDS,
 )
+from domain.errors import ReadableError
 from domain.ids import RecordId, RoomId
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ CONTROL = -1
 OF_ONE_LANE = "WRONGTYPE"
 
 
-class LanesUnavailable(Exception):
+class LanesUnavailable(ReadableError):
     """Redis does not answer, or refuses to write."""
 
 

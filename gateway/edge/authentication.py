@@ -8,14 +8,16 @@ lets in carries an `Access` in its scope. Sockets show their credentials themsel
 import asyncio
 import re
 import secrets
-from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from time import perf_counter
 from typing import Any
 
 import structlog
 from litestar.types import ASGIApp
 
+from adapters.prometheus.gateway import HttpMetrics
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.errors import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from domain.ids import SessionId, UserId
@@ -55,9 +57,6 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9\-_.:/+=]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 RELOAD_SECONDS = 10.0
-
-# How often each route answered what, since the process began: (method, route, status). Both have few values.
-Answered = Counter[tuple[str, str, int]]
 
 
 class Sessions:
@@ -114,7 +113,7 @@ class Door:
         routes: Routes,
         known: Sessions,
         origins: tuple[str, ...],
-        answered: Answered,
+        metrics: HttpMetrics,
         throttle: Throttle,
         proxies: Proxies,
         refusals: Refusals,
@@ -128,7 +127,7 @@ class Door:
         self._app = app
         self._routes = routes
         self._known = known
-        self._answered = answered
+        self._metrics = metrics
         self._throttle = throttle
         self._proxies = proxies
         self._origins = frozenset(origin.encode() for origin in origins)
@@ -162,7 +161,8 @@ class Door:
                 scope = {**scope, "method": route.method}  # a copy: the server goes by its own
         if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
             route = None  # there is nothing for machines
-        outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
+        count = self._counter(scope["method"], "" if route is None else route.path)
+        outward: Any = _Outward(receive, send, scope, request_id, allowed, count, self._refusals)
         if scope["method"] in ("GET", "HEAD"):
             expected, known = (listed(scope["headers"], name) for name in (b"if-match", b"if-none-match"))
             outward = conditional(outward, expected, known, request_id)
@@ -190,6 +190,11 @@ class Door:
             await _refuse(outward, refused, request_id)
             return
         await self._app(scope, receive, outward)
+
+    def _counter(self, method: str, route: str) -> Callable[[int], None]:
+        """Return what counts the answer to a request that begins now; a route that there is not is named by nothing."""
+        began, named = perf_counter(), method if method in METHODS else "other"
+        return lambda status: self._metrics.answered(named, route, status, perf_counter() - began)
 
     async def _connect(self, scope: Any, receive: Any, send: Any, *, is_known: bool, is_refused: bool) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
@@ -232,14 +237,14 @@ class _Outward:
         scope: Any,
         request_id: str,
         origin: bytes | None,
-        answered: Answered,
+        count: Callable[[int], None],
         refusals: Refusals,
     ) -> None:
         self._receive = receive
         self._send = send
         self._closes = False
         self._scope = scope
-        self._answered = answered
+        self._count = count
         self._refusals = refusals
         self.headers = [(b"x-request-id", request_id.encode())]
         if origin:
@@ -258,8 +263,7 @@ class _Outward:
             headers = [*message.get("headers", ()), *self.headers, *told]
             if (kind := self._scope["state"].get("refused")) is not None:
                 self._note(message["status"], kind)
-            method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-            self._answered[method, self._scope.get("path_template", ""), message["status"]] += 1
+            self._count(message["status"])
             # Who was too slow (408) is let go at once.
             self._closes = (b"connection", b"close") in headers and message["status"] != 408
             message = {**message, "headers": headers}

@@ -13,11 +13,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import structlog
 
 from adapters.clock import lapsed
+from adapters.prometheus.gateway import HubMetrics
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Entry, Lanes
 from domain.bounds import (
@@ -52,11 +54,19 @@ class Hub:
     """All rooms and sockets of one gateway process."""
 
     def __init__(
-        self, record: Record, db: Db, lanes: Lanes, roster: Roster, seats: Seats, sessions: Sessions, reads: Reads
+        self,
+        record: Record,
+        db: Db,
+        lanes: Lanes,
+        roster: Roster,
+        seats: Seats,
+        sessions: Sessions,
+        reads: Reads,
+        metrics: HubMetrics | None = None,
     ) -> None:
         self.draining = False
-        self.delivered = 0
-        self.skipped = 0  # events of a room that could not be told
+        self._metrics = metrics or HubMetrics()
+        self._metrics.sockets.set_function(lambda: len(self._connections))
         self._record = record
         self._db = db
         self._lanes = lanes
@@ -69,14 +79,11 @@ class Hub:
         self._connections: dict[Connection, None] = {}
         self._by_user: dict[UserId, dict[Connection, None]] = {}
         self._dirty: list[Connection] = []
+        self._dirty_since = 0.0
         self._last_heard = 0
         self._following = Following(record, db, lanes, hear=self.hear, obey=self._obey)
         self._replays = asyncio.Semaphore(REPLAYS_AT_ONCE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def socket_count(self) -> int:
-        return len(self._connections)
 
     # The sockets' side
 
@@ -135,6 +142,7 @@ class Hub:
     def write_soon(self, connection: Connection) -> None:
         """Have a connection's outbox written at the end of this turn of the loop."""
         if not self._dirty:
+            self._dirty_since = perf_counter()
             asyncio.get_running_loop().call_soon(self._write_all)
         self._dirty.append(connection)
 
@@ -244,10 +252,11 @@ class Hub:
             log.error("a feed failed", exc_info=error)
 
     def _write_all(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, began, self._dirty = self._dirty, self._dirty_since, []
         for connection in dirty:
             if not connection.flush():
                 self._start(connection.drained())
+        self._metrics.fan_out_seconds.observe(perf_counter() - began)
 
     # What is told
 
@@ -291,7 +300,7 @@ class Hub:
         else:
             room.remember(told)
         if frames.SKIPPED_MARK in told.frame:
-            self.skipped += 1
+            self._metrics.skipped.inc()
         room.seen = told.position
         behind: list[Feed] = []
         renamed: dict[int, bytes] = {}
@@ -306,7 +315,7 @@ class Hub:
                 feed.place = feed.held = told.position
             else:
                 feed.take(told, renamed)
-        self.delivered += len(room.live) - len(behind)
+        self._metrics.delivered.inc(len(room.live) - len(behind))
         for feed in behind:
             self._catch_up_soon(feed)
         if told.ended is not None:
@@ -406,7 +415,7 @@ class Hub:
         renamed: dict[int, bytes] = {}
         for told in page:
             if feed.take(told, renamed):
-                self.delivered += 1
+                self._metrics.delivered.inc()
             if told.ended == feed.user_id and told.position > feed.joined:
                 feed.end("left" if told.topic == frames.LEAVING else "removed")
                 return

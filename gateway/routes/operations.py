@@ -1,8 +1,6 @@
-"""What operators and machines ask: alive, ready, metrics, keys, what this deployment is, and its documents."""
+"""What operators and machines ask: alive, ready, keys, what this deployment is, and its documents."""
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 from importlib.metadata import version
@@ -120,38 +118,6 @@ def clock_of(house: House, head: Head) -> str:
     return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
 
 
-@get("/metrics")
-async def metrics(house: House) -> Response[str]:
-    """Return figures in the text format of Prometheus."""
-    if not house.terms.metrics_on:
-        raise not_found()
-    head = await house.record.head()
-    groups = await checkpoints.every(house.db)
-    lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
-    text = "".join((
-        _metric("record_position", "gauge", [("", head.position)]),
-        _metric("clock_ahead_seconds", "gauge", [("", round(house.clock.ahead(head.clock).total_seconds()))]),
-        _metric("record_time_ahead_seconds", "gauge", [("", max(0, round((head.at - head.clock).total_seconds())))]),
-        _metric("projection_position", "gauge", [(f'{{group="{c.name}"}}', c.position) for c in groups]),
-        _metric("projection_lag_events", "gauge", [
-            (f'{{group="{c.name}"}}', max(0, head.position - c.position)) for c in groups
-        ]),
-        _metric("projection_idle_seconds", "gauge", [
-            (f'{{group="{each.name}"}}', int(each.idle_seconds) if each.events > 0 else 0) for each in lags
-        ]),
-        _metric("parked_events", "gauge", [(f'{{group="{name}"}}', missing.get(name, 0)) for name in PROJECTIONS]),
-        _metric("asyncio_tasks", "gauge", [("", len(asyncio.all_tasks()))]),
-        _metric("sockets", "gauge", [("", house.hub.socket_count)]),
-        _metric("frames_delivered_total", "counter", [("", house.hub.delivered)]),
-        _metric("events_skipped_total", "counter", [("", house.hub.skipped)]),
-        _metric("http_answers_total", "counter", [
-            (f'{{method="{method}",route="{route}",status="{status}"}}', count)
-            for (method, route, status), count in sorted(house.answered.items())
-        ]),
-    ))  # fmt: skip
-    return Response(text, media_type="text/plain; version=0.0.4")
-
-
 @get("/schema/openapi.json", include_in_schema=False)
 async def openapi(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
     """Return the OpenAPI 3.1 document of this API."""
@@ -198,12 +164,6 @@ def _require_schema(house: House) -> None:
         raise not_found()
 
 
-def _metric(name: str, kind: str, samples: Iterable[tuple[str, int]]) -> str:
-    """Return one metric in the text format; labels hold route templates and names of ours, which need no escaping."""
-    lines = "".join(f"hansard_{name}{labels} {value}\n" for labels, value in samples)
-    return f"# TYPE hansard_{name} {kind}\n{lines}"
-
-
 def _page(schema: dict[str, Any]) -> str:
     rows = []
     for path, operations in sorted(schema["paths"].items()):
@@ -225,5 +185,5 @@ def _page(schema: dict[str, Any]) -> str:
 
 
 ROUTES: list[BaseRouteHandler] = [
-    read_meta, read_jwks, live, ready, metrics, openapi, read_asyncapi, schema_page,
+    read_meta, read_jwks, live, ready, openapi, read_asyncapi, schema_page,
 ]  # fmt: skip

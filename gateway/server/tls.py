@@ -4,10 +4,12 @@
 import ssl
 from pathlib import Path
 
+from domain.errors import SetupError
+
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-class TlsRefused(Exception):
+class TlsRefused(SetupError):
     """Certificate and key cannot be used; the sentence names them."""
 
 

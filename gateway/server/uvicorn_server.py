@@ -17,6 +17,7 @@ from litestar.types import ASGIApp
 
 from adapters.clock import lapsed
 from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
+from domain.errors import ReadableError
 from gateway.edge.response_headers import ALWAYS
 from gateway.server.connections import Acceptor, ConnectionBounds, ConnectionLimit, Slot
 from gateway.server.http1 import HttpProtocol
@@ -32,7 +33,7 @@ SWEEP_SECONDS_MAX = 1.0  # a process that was held up does not count that agains
 TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
 
 
-class PortTaken(Exception):
+class PortTaken(ReadableError):
     """The port is taken, or may not be used."""
 
 

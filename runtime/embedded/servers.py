@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
+from domain.errors import ReadableError
 from runtime.embedded import logins
 from runtime.embedded.logins import OWNER, password_of, read_secret
 from runtime.roles import GROUP_OF, login
@@ -59,7 +60,7 @@ VALKEY_SETTINGS = ("--port", "0", "--unixsocketperm", "700", "--appendonly", "no
                    "--maxmemory-policy", "noeviction", "--daemonize", "no")  # fmt: skip
 
 
-class EmbeddedFailed(Exception):
+class EmbeddedFailed(ReadableError):
     """The embedded servers cannot run; the sentence says why and what to do."""
 
 

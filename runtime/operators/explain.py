@@ -11,6 +11,7 @@ from uuid import UUID
 from domain import rights
 from domain.account import ACCOUNT, Account
 from domain.bounds import PAGE_ITEMS_MAX
+from domain.errors import ReadableError
 from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.file import FILE, File
 from domain.ids import FileId, StreamId, UserId
@@ -47,7 +48,7 @@ SEEING_A_FILE: Mapping[str, SeeingFile] = {each: each for each in get_args(Seein
 CLAIMS: tuple[ClaimKind, ...] = ("email", "username")
 
 
-class NotJudged(Exception):
+class NotJudged(ReadableError):
     """Something that was named is not there, or not what this operation is asked of."""
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from adapters.credentials.tokens import Keys
 from adapters.postgres.data_keys import load_master
 from domain.bounds import ACCESS_SECONDS, KEY_LEAD_AT_ONCE_SECONDS, KEY_LEAD_SECONDS
+from domain.errors import SetupError
 from runtime.composition import ground
 from runtime.settings import Settings
 
 
-class MasterKeyLost(Exception):
+class MasterKeyLost(SetupError):
     """The record is not empty, and its master key is not there; the sentence says what can be done."""
 
 

@@ -11,12 +11,13 @@ from uuid import UUID
 
 from hansard_client import Client, Event, HansardError, Room
 
+from domain.errors import ReadableError
 from runtime.settings import Settings
 
 PATIENCE_SECONDS = 5.0  # of a person at a terminal; what was lost later is come back to without an end
 
 
-class CannotTalk(Exception):
+class CannotTalk(ReadableError):
     """Why it cannot; the sentence says what to do."""
 
 
@@ -67,13 +68,17 @@ def visible(text: str) -> str:
 
 @asynccontextmanager
 async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
-    async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
-        await client.login(email, password)
-        try:
-            yield client
-        finally:
-            with suppress(HansardError):  # then the session ends by itself, in seven days
-                await client.logout()
+    """A client of this person. What the client library fails with is said as a sentence here: `CannotTalk`."""
+    try:
+        async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
+            await client.login(email, password)
+            try:
+                yield client
+            finally:
+                with suppress(HansardError):  # then the session ends by itself, in seven days
+                    await client.logout()
+    except HansardError as error:
+        raise CannotTalk(str(error)) from error
 
 
 async def _room(client: Client, name: str) -> Room:

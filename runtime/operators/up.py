@@ -116,7 +116,11 @@ class _House:
     def _settings_of(self, name: str) -> dict[str, str]:
         """Return what a child is told: its own log-in. Settings that are empty beat those of a file `.env`."""
         url = self._settings.database_url or self._embedded.servers.login_url(name)
-        return {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
+        told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
+        if name == "worker" and (address := self._settings.metrics_address) is not None:
+            host, port = address
+            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + 1}"
+        return told
 
     async def _watch(self) -> int:
         """Start again what ends, until told to stop, or until one ends that would end again."""

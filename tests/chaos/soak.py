@@ -41,7 +41,7 @@ SAMPLES_MIN = 6
 MEMORY_MIB_PER_MINUTE_MAX = 1.0
 GROWTH_MAX = 10
 MIB = 1024 * 1024
-TASKS = re.compile(r"^hansard_asyncio_tasks (\d+)$", re.MULTILINE)
+TASKS = re.compile(r"^hansard_asyncio_tasks (\d+)(?:\.0)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,12 @@ async def test_a_room_hears_that_something_cannot_be_told_and_all_the_rest(datab
                 assert (await ada.say(room_id, "five"))["content"] == "five"
                 assert (await parked.counts(house.house.db))["live"] == 1
                 assert {found.position for found in await parked.listed(house.house.db, limit=5)} == {places[1]}
-                assert house.house.hub.skipped == 1
                 status, state = await ready(house)
                 assert (status, state["status"], state["parked_events"]["live"]) == (200, "ready", 1)
                 async with httpx.AsyncClient(base_url=house.base) as http:
                     figures = (await http.get("/metrics")).text
-                assert 'hansard_parked_events{group="live"} 1\n' in figures
+                assert 'hansard_parked_events{group="live"} 1.0\n' in figures
+                assert "hansard_events_skipped_total 1.0\n" in figures
                 assert 'hansard_parked_events{group="message_html"} ' in figures
 
 

@@ -1,5 +1,6 @@
 """Requests: the order in which faults are told, what a query or cursor may hold, and what every answer leaves behind."""
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import structlog
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
+from domain.ports import RecordUnavailable
 from gateway.app import create_app
 from gateway.edge.rights import PUBLIC
 from tests.houses import PASSWORD, Gateway, deployment, gateway
@@ -230,12 +232,35 @@ async def test_metrics_count_answers_by_route_and_not_by_address(house: Gateway)
         await stranger.request("PROPFIND", f"/rooms/{room_id}")
         text = (await stranger.get(f"{house.base}/metrics")).text
     counted = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in text.splitlines() if line[0] != "#"}
-    route = 'hansard_http_answers_total{method="GET",route="/api/v1/rooms/{room_id}"'
-    assert counted[f'{route},status="200"}}'] == "1"
-    assert counted[f'{route},status="404"}}'] == "2"
-    assert counted['hansard_http_answers_total{method="other",route="",status="401"}'] == "1"
-    assert int(counted["hansard_record_position"]) == (await house.house.record.head()).position
+    route = 'hansard_http_requests_total{method="GET",route="/api/v1/rooms/{room_id}"'
+    assert counted[f'{route},status="200"}}'] == "1.0"
+    assert counted[f'{route},status="404"}}'] == "2.0"
+    assert counted['hansard_http_requests_total{method="other",route="",status="401"}'] == "1.0"
+    assert float(counted["hansard_record_position"]) == (await house.house.record.head()).position
     assert room_id not in text and "PROPFIND" not in text
+
+
+class AwayRecord:
+    """A record whose Postgres does not answer."""
+
+    async def head(self) -> None:
+        raise RecordUnavailable("Postgres does not answer.")
+
+
+async def test_metrics_are_told_while_postgres_is_away(house: Gateway) -> None:
+    ada = await house.person()
+    async with house.client() as http, inside(house, "192.0.2.1", record=AwayRecord()) as away:
+        whole = (await http.get(f"{house.base}/metrics")).text
+        answer = await away.get("http://inside/metrics")
+        again = (await http.get(f"{house.base}/metrics")).text
+    assert answer.status_code == 200
+    assert ada.id not in answer.text
+    assert 'hansard_http_requests_total{method="POST",route="/api/v1/auth/login",status="200"} 1.0\n' in answer.text
+    assert "hansard_postgres_answers 0.0\n" in answer.text
+    for text in (whole, again):
+        assert "hansard_postgres_answers 1.0\n" in text
+        assert re.search(r"^hansard_record_position [1-9]", text, re.MULTILINE)
+    assert "\nhansard_record_position " not in answer.text
 
 
 async def test_the_schema_says_what_litestar_does_not_know(house: Gateway) -> None:

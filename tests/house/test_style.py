@@ -155,7 +155,7 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     services = compose["services"]
     assert {"api", "projector", "worker", "db", "redis", "blobs", "clamav"} <= set(services)
-    for name in ("api", "db", "redis", "blobs", "clamav"):
+    for name in ("api", "projector", "worker", "db", "redis", "blobs", "clamav"):
         assert services[name]["healthcheck"]["test"], name
     for name in ("db", "blobs", "clamav"):
         assert services[name]["volumes"], name

@@ -126,7 +126,7 @@ async def test_a_gateway_says_what_the_clock_does(database_url: str, redis_url: 
         assert await ready() == (200, "ok")
         object.__setattr__(house.house, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
         assert await ready() == (200, "unlike this machine's"), "the record is there already"
-        assert "hansard_clock_ahead_seconds 7200\n" in (await http.get(f"{house.base}/metrics")).text
+        assert "hansard_clock_ahead_seconds 7200.0\n" in (await http.get(f"{house.base}/metrics")).text
         object.__setattr__(house.house, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
         await set_head(database_url, -EIGHT_DAYS)
         assert await ready() == (503, "leapt")

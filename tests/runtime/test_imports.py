@@ -12,7 +12,7 @@ import json, sys
 from runtime import cli
 
 async def say(settings, asked):
-    import runtime.wiring
+    import runtime.composition
     print(json.dumps(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module})))
     return 0
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.quotas import OFF, RELAXED, STRICT, Quota
-from runtime.cli import dotenv
+from runtime.env_file import env_file
 from runtime.settings import SettingRefused, Settings, address, example, listens_on, read
 
 POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
@@ -18,7 +18,29 @@ def test_the_example_file_is_what_the_settings_say() -> None:
 
 
 def test_the_example_file_changes_nothing() -> None:
-    assert read(dotenv(ROOT / ".env.example")) == Settings()
+    assert read(env_file(ROOT / ".env.example")) == Settings()
+
+
+def test_an_env_file_is_read_as_other_programs_read_theirs(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(
+        b"\xef\xbb\xbfHANSARD_HOST='::1'\r\n"
+        b"export HANSARD_PORT=8001   # the second one\n"
+        b'HANSARD_MAIL_FROM="Chat <chat@example.com>"\n'
+        b"HANSARD_PASSWORD=pa$HOME${X}#1\n"
+        b"  # HANSARD_ENV=production\nOTHER=1\nHANSARD_ORIGINS=\n"
+    )
+    assert env_file(file) == {
+        "HANSARD_HOST": "::1",
+        "HANSARD_PORT": "8001",
+        "HANSARD_MAIL_FROM": "Chat <chat@example.com>",
+        "HANSARD_PASSWORD": "pa$HOME${X}#1",
+        "HANSARD_ORIGINS": "",
+    }
+    file.write_text("HANSARD_PORT\n")
+    with pytest.raises(SettingRefused, match="HANSARD_PORT stands in"):
+        env_file(file)
+    assert env_file(tmp_path / "nothing") == {}
 
 
 def test_production_has_nothing_embedded() -> None:

@@ -7,11 +7,13 @@ ended, and queues what is due: so nothing is lost when Redis forgets, and nothin
 
 import asyncio
 from collections.abc import Callable, Mapping
+from time import perf_counter
 
 import structlog
 
 from adapters.clock import lapsed
 from adapters.media.sandbox import ChildDied
+from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_queue import RedisTasks, Taken
 from domain.bounds import (
     CHILD_DEATHS_MAX,
@@ -51,6 +53,7 @@ class Hand:
         backoff_seconds: float = TASK_BACKOFF_SECONDS,
         beat_seconds: float = TASK_CLAIM_SECONDS / 3,
         poll_seconds: float = POLL_SECONDS,
+        metrics: TaskMetrics | None = None,
     ) -> None:
         """`chance` draws from 0 to 1; it spreads the tries of what failed together."""
         self._kind = kind
@@ -62,6 +65,8 @@ class Hand:
         self._beat_seconds = beat_seconds
         self._poll_seconds = poll_seconds
         self._held_at = 0.0
+        self._metrics = metrics or TaskMetrics()
+        self._running = self._metrics.running.labels(kind)
 
     async def step(self) -> bool:
         """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
@@ -69,27 +74,32 @@ class Hand:
         if taken is None:
             return False
         self._held_at = lapsed()
+        began = perf_counter()
+        outcome: TaskOutcome = "interrupted"
         try:
-            await self._do(taken)
+            with self._running.track_inprogress():
+                outcome = await self._do(taken)
         except ClaimLost:
+            outcome = "lost"
             log.warning("a task was taken over by somebody else", task=taken.envelope.name)
+        finally:
+            self._metrics.ended(self._kind, outcome, perf_counter() - began)
         return True
 
-    async def _do(self, taken: Taken) -> None:
+    async def _do(self, taken: Taken) -> TaskOutcome:
         if taken.tries > self._tries_max:  # its workers died with it, again and again
-            await self._give_up(taken, "its workers ended")
-            return
+            return await self._give_up(taken, "its workers ended")
         try:
             following = await self._holding(taken)
         except ClaimLost:
             raise
         except PASSING as error:
-            await self._failed(taken, error)
+            return await self._failed(taken, error)
         except Exception as error:
             log.exception("a task failed", task=taken.envelope.name)
-            await self._failed(taken, error)
-        else:
-            await self._done(taken, following)
+            return await self._failed(taken, error)
+        await self._done(taken, following)
+        return "done"
 
     async def run(self) -> None:
         while True:
@@ -126,21 +136,23 @@ class Hand:
         if await self._tasks.done(taken) and following is not None:
             await self._tasks.add(following)
 
-    async def _failed(self, taken: Taken, error: Exception) -> None:
+    async def _failed(self, taken: Taken, error: Exception) -> TaskOutcome:
         name = taken.envelope.name
         if isinstance(error, ChildDied) and taken.tries >= CHILD_DEATHS_MAX:
             await self._end(taken, "too_slow")
-        elif taken.tries >= self._tries_max:
-            await self._give_up(taken, str(error))
-        else:
-            seconds = min(self._backoff_seconds * 2.0 ** (taken.tries - 1), TASK_BACKOFF_SECONDS_MAX)
-            seconds *= 0.5 + self._chance()
-            log.warning("a task is tried again", task=name, tries=taken.tries, seconds=seconds, reason=str(error))
-            await self._tasks.later(taken, seconds=seconds)
+            return "gave_up"
+        if taken.tries >= self._tries_max:
+            return await self._give_up(taken, str(error))
+        seconds = min(self._backoff_seconds * 2.0 ** (taken.tries - 1), TASK_BACKOFF_SECONDS_MAX)
+        seconds *= 0.5 + self._chance()
+        log.warning("a task is tried again", task=name, tries=taken.tries, seconds=seconds, reason=str(error))
+        await self._tasks.later(taken, seconds=seconds)
+        return "retried"
 
-    async def _give_up(self, taken: Taken, reason: str) -> None:
+    async def _give_up(self, taken: Taken, reason: str) -> TaskOutcome:
         log.error("a task is given up", task=taken.envelope.name, tries=taken.tries, reason=reason)
         await self._end(taken, "gave_up")
+        return "gave_up"
 
     async def _end(self, taken: Taken, reason: Reason) -> None:
         """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
@@ -179,6 +191,16 @@ class Dispatcher:
             await asyncio.sleep(self._seconds)
 
 
-def crew(hands: Mapping[Kind, int], tasks: RedisTasks, saga: Saga, *, chance: Callable[[], float]) -> list[Hand]:
+def crew(
+    hands: Mapping[Kind, int],
+    tasks: RedisTasks,
+    saga: Saga,
+    *,
+    chance: Callable[[], float],
+    metrics: TaskMetrics | None = None,
+) -> list[Hand]:
     """Return as many hands of each kind as are asked for."""
-    return [Hand(kind, tasks, saga, chance=chance) for kind, count in hands.items() for _ in range(count)]
+    metrics = metrics or TaskMetrics()
+    return [
+        Hand(kind, tasks, saga, chance=chance, metrics=metrics) for kind, count in hands.items() for _ in range(count)
+    ]

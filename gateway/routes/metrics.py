@@ -1,0 +1,54 @@
+"""`/metrics`: what this gateway counts, and what the database says of the record and its read tables when it is asked.
+
+While Postgres is away the latter is left out, and everything else is told all the same: that is when somebody looks.
+"""
+
+import asyncio
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.handlers import BaseRouteHandler
+
+from adapters.prometheus.gateway import Samples
+from domain.ports import RecordUnavailable
+from gateway.http.problems import not_found
+from gateway.services import House
+from projections import PROJECTIONS, checkpoints, parked
+
+
+@get("/metrics")
+async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
+    """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
+    if not house.terms.metrics_on:
+        raise not_found()
+    text, media_type = await house.exposition.text(request.headers.get("accept", ""), before=lambda: _read(house))
+    return Response(text.decode(), media_type="text/plain", headers={"Content-Type": media_type})
+
+
+async def _read(house: House) -> None:
+    """Set the gauges that are not counted along."""
+    house.metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
+    try:
+        house.metrics.record.show(await _samples(house))
+    except RecordUnavailable:
+        house.metrics.record.hide()
+
+
+async def _samples(house: House) -> Samples:
+    head = await house.record.head()
+    groups = await checkpoints.every(house.db)
+    lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
+    return {
+        "hansard_record_position": [("", head.position)],
+        "hansard_record_time_ahead_seconds": [("", max(0, round((head.at - head.clock).total_seconds())))],
+        "hansard_clock_ahead_seconds": [("", round(house.clock.ahead(head.clock).total_seconds()))],
+        "hansard_projection_position": [(each.name, each.position) for each in groups],
+        "hansard_projection_lag_events": [(each.name, max(0, each.events)) for each in lags],
+        "hansard_projection_idle_seconds": [
+            (each.name, int(each.idle_seconds) if each.events > 0 else 0) for each in lags
+        ],
+        "hansard_parked_events": [(name, missing.get(name, 0)) for name in PROJECTIONS],
+    }
+
+
+ROUTES: list[BaseRouteHandler] = [metrics]

@@ -1,0 +1,48 @@
+"""`hansard tasks`: what is queued for files, what failed lately, and another try for one of them."""
+
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+from commands.file import RetryFile
+from domain.bounds import PAGE_ITEMS_DEFAULT
+from domain.file import FILE
+from domain.ids import FileId
+from domain.tasks import next_task
+from projections import files
+from runtime.composition import OPERATOR, ground, opened_tasks, operator
+from runtime.settings import Settings
+
+
+async def list_tasks(settings: Settings) -> int:
+    """Show what is queued, and which files failed lately."""
+    async with ground(settings) as base, AsyncExitStack() as stack:
+        queued = await opened_tasks(base, stack).listed()
+        for task in queued:
+            said = f"{task.state} {task.detail}".strip()
+            since = (
+                "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
+            )
+            print(f"{task.name}: {said}{since}")
+        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
+        for failed in failures:
+            print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
+    if not queued and not failures:
+        print("Nothing waits, and nothing failed.")
+    return 0
+
+
+async def retry_task(settings: Settings, file_id: UUID) -> int:
+    """Have one file that was given up tried again, and what waits for its next try be tried now."""
+    async with operator(settings) as base, AsyncExitStack() as stack:
+        outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
+        file = outcome.folded(FILE, file_id).state
+        tasks = opened_tasks(base, stack)
+        due = None if file is None else next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
+        if due is not None:
+            await tasks.add(due)
+        await tasks.hurry()
+    if outcome.facts:
+        print(f"{file_id} is tried again.")
+    else:
+        print(f"{file_id} is under way." if due else f"{file_id} is completed already.")
+    return 0
