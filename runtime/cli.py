@@ -24,6 +24,7 @@ from projections import PROJECTIONS
 from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
 
+MISUSED = 2
 EX_CONFIG = 78  # of sysexits.h; systemd: RestartPreventExitStatus=78
 SUPERVISED = ("gateway", "projector", "worker")
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
@@ -55,9 +56,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if settings.log_level == "debug" or not _is_sentence(error):
+        from runtime.sentences import lasts, sentence_of
+
+        sentence = sentence_of(error, settings, migrates=asked.command is _migrate)
+        if settings.log_level == "debug" or sentence is None:
             raise
-        return _fail(str(error), asked.lasting if asked.lasting and _lasts(error) else asked.failure)
+        return _fail(sentence, asked.lasting if asked.lasting and lasts(error) else asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -225,10 +229,10 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
 
     if asked.action == "master":
         if asked.kid != "new":
-            raise SettingRefused("Make the master key with 'hansard keys master new'.")
+            return _fail("Make the master key with 'hansard keys master new'.", MISUSED)
         return await new_master(settings)
     if (asked.action == "retire") != (asked.kid is not None):
-        raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
+        return _fail("Name the key with 'hansard keys retire KID', and with nothing else.", MISUSED)
     match asked.action:
         case "rotate":
             return await rotate(settings, at_once=asked.now)
@@ -283,7 +287,7 @@ async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
     if asked.action == "list":
         return await list_tasks(settings)
     if asked.file is None:
-        return _fail("Say which file: hansard tasks retry FILE_ID")
+        return _fail("Say which file: hansard tasks retry FILE_ID", MISUSED)
     return await retry_task(settings, asked.file)
 
 
@@ -322,40 +326,6 @@ async def _doctor(settings: Settings, asked: argparse.Namespace) -> int:
     from runtime.operators.doctor import doctor
 
     return await doctor(settings)
-
-
-def _is_sentence(error: Exception) -> bool:
-    """Whether an exception was written for the person who reads it."""
-    from hansard_client import HansardError
-
-    from adapters.credentials.tokens import KeyNotRetired
-    from adapters.redis.lanes import LanesUnavailable
-    from domain.errors import Refused
-    from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
-    from gateway.server.uvicorn_server import PortTaken
-    from runtime.composition import AccountUnknown, NotRunning
-    from runtime.embedded.servers import EmbeddedFailed
-    from runtime.operators.explain import NotJudged
-    from runtime.operators.talk import CannotTalk
-    from workers.table_swap import RebuildRefused
-
-    passing = (BlobsUnavailable, TasksUnavailable, LanesUnavailable, KeyNotRetired, RecordUnavailable, Refused, PortTaken, EmbeddedFailed,
-               AccountUnknown, NotRunning, NotJudged, CannotTalk, HansardError, RebuildRefused)  # fmt: skip
-    return isinstance(error, passing) or _lasts(error)
-
-
-def _lasts(error: Exception) -> bool:
-    """Whether a sentence tells of something that will be so at the next start: a setting, a key, a log-in, a version."""
-    from adapters.postgres.data_keys import MasterKeyWrong
-    from gateway.server.tls import TlsRefused
-    from runtime.login_checks import LoginRefused
-    from runtime.migrate import MigrationRefused
-    from runtime.operators.keys import MasterKeyLost
-    from runtime.roles import RolesRefused
-    from runtime.startup_checks import Lax
-
-    lasting = (SettingRefused, MasterKeyWrong, MasterKeyLost, TlsRefused, Lax, LoginRefused, MigrationRefused, RolesRefused)  # fmt: skip
-    return isinstance(error, lasting)
 
 
 def _fail(sentence: str, code: int = 1) -> int:

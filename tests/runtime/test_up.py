@@ -131,7 +131,8 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert code == 1
         assert (
             said.strip()
-            == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid})."
+            == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid}): "
+            "stop that one, or set HANSARD_HOME and HANSARD_PORT to others."
         )
         # The operator's commands.
         assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com is auditor.\n")
@@ -191,7 +192,11 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     [
         ("gateway", {}, "Nothing runs under"),
         ("rebuild --all", {}, "Nothing runs under"),
-        ("projector", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "Postgres does not answer"),
+        (
+            "projector",
+            {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"},
+            "Postgres at 127.0.0.1:1 does not answer",
+        ),
         ("up", {"HANSARD_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "with 'hansard keys master new'."),
         ("up", {"HANSARD_PRT": "1"}, "HANSARD_PRT is no setting; did you mean HANSARD_PORT?"),
     ],
