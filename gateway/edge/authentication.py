@@ -158,8 +158,7 @@ class Door:
             return
         if scope["method"] == "HEAD":
             send = bodiless(send)
-            if route is not None:
-                scope = {**scope, "method": route.method}  # a copy: the server goes by its own
+            scope = {**scope, "method": "GET" if route is None else route.method}  # a copy: the server goes by its own
         if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
             route = None  # there is nothing for machines
         outward: Any = _Outward(receive, send, scope, request_id, allowed, self._answered, self._refusals)
