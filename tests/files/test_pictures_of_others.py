@@ -133,6 +133,25 @@ def test_a_jpeg_that_holds_a_second_picture_is_the_first_one() -> None:
         assert red > 200 > 50 > blue
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pictures.chunk(b"zTXt", b"prompt\0\0" + zlib.compress(b"x" * 2_000_000)),
+        pictures.chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000)),
+        pictures.chunk(b"iTXt", b"workflow\0\0\0\0\0" + b"x" * 2_000_000),
+        pictures.chunk(b"tEXt", b"parameters\0" + b"x" * 70_000_000),
+        pictures.chunk(b"zTXt", b"odd\0\7" + zlib.compress(b"x")),
+    ],
+    ids=["zTXt", "xmp", "iTXt", "tEXt", "folded otherwise"],
+)
+def test_what_a_png_says_beside_its_picture_keeps_nobody_from_it(text: bytes) -> None:
+    plain = pictures.png(40, 30)
+    at = plain.index(b"IDAT") - 4
+    made = made_of(plain[:at] + text + plain[at:], "image/png")["original"]
+    assert opened(made).convert("RGB").tobytes() == Image.open(io.BytesIO(plain)).convert("RGB").tobytes()
+    assert b"xxxx" not in made.content
+
+
 def test_the_picture_of_an_apng_for_those_who_cannot_show_it_moving_is_no_frame() -> None:
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("white", "red", "blue")]
     content = pictures.saved(
