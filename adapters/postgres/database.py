@@ -60,11 +60,24 @@ def blames_values(error: Exception) -> bool:
     return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
+class DatabaseRefused(RecordUnavailable):
+    """Postgres answers, and does not let us in, or has no such database; the sentence says what to do."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""
+    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else.
+
+    A log-in is refused here too: a pool connects again, and its password may have been changed meanwhile.
+    """
     try:
         yield
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseRefused(
+            f"Postgres has no such database ({error}): create it, or mend the name in its URL."
+        ) from None
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise _not_let_in(error) from None
     except LOCKED as error:
         raise RecordLocked(f"Postgres is busy: {error}") from error
     except UNDONE as error:
@@ -75,26 +88,24 @@ def translated() -> Iterator[None]:
         raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
 
 
-class DatabaseRefused(RecordUnavailable):
-    """Postgres answers, and does not let us in, or has no such database; the sentence says what to do."""
-
-
 @contextmanager
 def connecting(url: str) -> Iterator[None]:
     """The same of what connects, which says where, and what to do where waiting does not help."""
     try:
         with translated():
             yield
+    except DatabaseRefused:
+        raise
     except RecordUnavailable as error:
         raise type(error)(f"Postgres at {_place(url)} does not answer: {_cause(error)}.") from error
-    except asyncpg.InvalidCatalogNameError as error:
-        raise DatabaseRefused(
-            f"Postgres has no such database ({error}): create it, or mend the name in its URL."
-        ) from None
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
-        raise DatabaseRefused(f"Postgres does not let us in ({error}): mend name and password in its URL.") from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _not_let_in(error) from None
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise DatabaseRefused(f"The URL of Postgres cannot be used: {error}.") from None
+
+
+def _not_let_in(error: Exception) -> DatabaseRefused:
+    return DatabaseRefused(f"Postgres does not let us in ({error}): mend name and password in its URL.")
 
 
 def _place(url: str) -> str:
