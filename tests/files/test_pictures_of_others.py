@@ -113,6 +113,15 @@ def test_what_pictures_are_is_told_by_their_bytes() -> None:
     assert kind_of(b"\xff\x0a" + bytes(50)) == "image/jxl"
 
 
+@pytest.mark.parametrize(
+    "text", [b"0123456789", b"BMW is a car", b"RIFF on it", b"ID3 is a tag", b"P1 is a place", "BM: grüße".encode()]
+)
+def test_text_is_text_whatever_two_letters_it_begins_with(text: bytes) -> None:
+    assert kind_of(text) == "text/plain"
+    assert kind_of(b"BM" + bytes(60)) == "image/x-ms-bmp" and kind_of(b"RIFF\0\0\0\0WAVEfmt ") == "audio/wave"
+    assert kind_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == "image/svg+xml"
+
+
 # Several pictures in one
 
 
