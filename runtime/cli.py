@@ -16,13 +16,14 @@ from typing import Any
 from uuid import UUID
 
 from domain.account import ACCOUNT_ROLES
-from domain.errors import ReadableError, SetupError
+from domain.errors import SetupError
 from projections import PROJECTIONS
 from runtime.arguments import describe_explain, describe_talk
 from runtime.env_file import env_file
 from runtime.roles import GROUP_OF
 from runtime.settings import SettingRefused, Settings, address, read
 
+MISUSED = 2
 EX_CONFIG = 78  # of sysexits.h; systemd: RestartPreventExitStatus=78
 SUPERVISED = ("gateway", "projector", "worker")
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
@@ -53,11 +54,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return int(uvloop.run(asked.command(settings, asked)))
     except KeyboardInterrupt:
         return 130
-    except ReadableError as error:
-        if settings.log_level == "debug":
+    except Exception as error:
+        from runtime.sentences import sentence_of
+
+        sentence = sentence_of(error, settings, migrates=asked.command is _migrate)
+        if settings.log_level == "debug" or sentence is None:
             raise
         lasts = asked.lasting and isinstance(error, SetupError)
-        return _fail(str(error), asked.lasting if lasts else asked.failure)
+        return _fail(sentence, asked.lasting if lasts else asked.failure)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -204,10 +208,10 @@ async def _keys(settings: Settings, asked: argparse.Namespace) -> int:
 
     if asked.action == "master":
         if asked.kid != "new":
-            raise SettingRefused("Make the master key with 'hansard keys master new'.")
+            return _fail("Make the master key with 'hansard keys master new'.", MISUSED)
         return await new_master(settings)
     if (asked.action == "retire") != (asked.kid is not None):
-        raise SettingRefused("Name the key with 'hansard keys retire KID', and with nothing else.")
+        return _fail("Name the key with 'hansard keys retire KID', and with nothing else.", MISUSED)
     match asked.action:
         case "rotate":
             return await rotate(settings, at_once=asked.now)
@@ -234,7 +238,7 @@ async def _tasks(settings: Settings, asked: argparse.Namespace) -> int:
     if asked.action == "list":
         return await list_tasks(settings)
     if asked.file is None:
-        return _fail("Say which file: hansard tasks retry FILE_ID")
+        return _fail("Say which file: hansard tasks retry FILE_ID", MISUSED)
     return await retry_task(settings, asked.file)
 
 

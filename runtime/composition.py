@@ -160,7 +160,9 @@ async def ground(
         except (RecordUnavailable, MasterKeyWrong):
             raise
         except Exception as error:
-            raise NotRunning("The database has no record yet: run 'hansard migrate' first.") from error
+            raise NotRunning(
+                "The database has no record yet, or is older than this release: run 'hansard migrate' first."
+            ) from error
         desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
         yield Ground(settings, db, vault, record, head.record, desk, clock, registry)
 

@@ -27,7 +27,9 @@ CREATE_TABLE = """
 SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations ORDER BY number"
 INSERT_APPLIED = "INSERT INTO public.hansard_migrations (number, name, sha256) VALUES ($1, $2, $3)"
 LOCK = "SELECT pg_advisory_lock(hashtext('hansard migrations'))"
+SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 STATEMENT_SECONDS = 600.0
+POSTGRES_MIN = 150_000
 NO_LOGINS: Mapping[str, str] = {}
 
 
@@ -63,6 +65,7 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
     """
     connection = await connect(url, statement_seconds=STATEMENT_SECONDS)
     try:
+        require_version(await connection.fetchval(SELECT_VERSION))
         await connection.execute("SET lock_timeout = 0")
         await connection.fetchval(LOCK)
         has_table = await connection.fetchval(SELECT_HAS_TABLE)
@@ -80,16 +83,29 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
         await connection.close()
 
 
+def require_version(number: int) -> None:
+    """Raise `MigrationRefused` where Postgres is too old; `number` as in `server_version_num`."""
+    if number < POSTGRES_MIN:
+        raise MigrationRefused(
+            f"Postgres {number // 10_000} is too old; {POSTGRES_MIN // 10_000} or newer is needed: upgrade it, or name another "
+            "in HANSARD_DATABASE_URL."
+        )
+
+
 def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
     """Return what is to be applied; raise `MigrationRefused` where the database and the code do not fit."""
     by_number = {migration.number: migration for migration in known}
     for number, digest in applied.items():
         if number not in by_number:
             raise MigrationRefused(
-                f"The database has migration {number}, this version ends at {max(by_number)}: upgrade."
+                f"A newer release brought the database to migration {number}, and this one knows {max(by_number)} of them: "
+                "run that release, or a newer one."
             )
         if by_number[number].digest != digest:
-            raise MigrationRefused(f"Migration {number} ({by_number[number].name}) was changed after it was applied.")
+            raise MigrationRefused(
+                f"Migration {number} ({by_number[number].name}) was changed after it was applied: put back the file of the "
+                "release that applied it."
+            )
     return [migration for migration in known if migration.number not in applied]
 
 

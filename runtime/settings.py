@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
+from runtime import urls
 from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
@@ -25,6 +26,7 @@ DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "chang
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Of Postgres' modes those that check a certificate, and the one that says that there is none.
 SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
+ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
 LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
@@ -382,19 +384,10 @@ def _quota(name: str, text: str) -> Quota:
 
 
 def _check_urls(settings: Settings) -> None:
-    for name, url, schemes in (
-        ("HANSARD_DATABASE_URL", settings.database_url, ("postgresql", "postgres")),
-        ("HANSARD_MIGRATION_URL", settings.migration_url, ("postgresql", "postgres")),
-        ("HANSARD_REDIS_URL", settings.redis_url, ("redis", "rediss", "unix")),
-        ("HANSARD_BLOBS_URL", settings.blobs_url, ("file", "s3")),
-        ("HANSARD_MAIL_URL", settings.mail_url, ("smtp", "smtps", "smtp+plain", "file")),
-        ("HANSARD_LINKS_URL", settings.links_url, ("https", "http")),
-        ("HANSARD_S3_ENDPOINT", settings.s3_endpoint, ("http", "https")),
-        ("HANSARD_SCANNER_URL", settings.scanner_url, ("tcp", "unix")),
-    ):
-        if url and urlsplit(url).scheme not in schemes:
-            raise SettingRefused(f"{name} does not begin with {' or '.join(s + '://' for s in schemes)}.")
+    for name in urls.SCHEMES:
+        url = getattr(settings, name.removeprefix(PREFIX).lower())
+        if url and (wrong := urls.fault(name, url)):
+            raise SettingRefused(wrong)
     for origin in settings.origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        if not ORIGIN.fullmatch(origin):
             raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")

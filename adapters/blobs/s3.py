@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from botocore.handlers import add_expect_header
 
 from domain.bounds import (
@@ -40,6 +40,14 @@ from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
 NAME = re.compile(r"[0-9a-f]{64}")
 PAUSE_SECONDS = 0.5
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+# What an operator can mend.
+REFUSALS = {
+    "403": "this key may not (403)",
+    "AccessDenied": "this key may not (AccessDenied)",
+    "InvalidAccessKeyId": "it does not know AWS_ACCESS_KEY_ID (InvalidAccessKeyId)",
+    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY is another (SignatureDoesNotMatch)",
+    "NoSuchBucket": "there is no such bucket (NoSuchBucket)",
+}
 
 
 class S3Blobs:
@@ -164,7 +172,10 @@ class S3Blobs:
             )
 
     async def ping(self) -> None:
-        await self._asked("head_bucket")
+        try:
+            await self._asked("head_bucket")
+        except BlobMissing:
+            raise BlobsUnavailable(f"The blob store refuses: there is no bucket {self._bucket}") from None
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -234,7 +245,13 @@ class _translated:
                     raise BlobMissing(code) from error
                 if code in ("InvalidRange", "416"):
                     raise _BeyondTheEnd from error
-                raise BlobsUnavailable(f"The blob store refuses: {code or 'no reason given'}") from error
+                raise BlobsUnavailable(
+                    f"The blob store refuses: {REFUSALS.get(code, code) or 'no reason given'}"
+                ) from error
+            case NoCredentialsError() | PartialCredentialsError():
+                raise BlobsUnavailable(
+                    "Nothing says as whom to ask the blob store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ) from error
             case BotoCoreError() | OSError() | TimeoutError():
                 raise BlobsUnavailable(f"The blob store does not answer: {type(error).__name__}") from error
             case _ if error is not None and type(error).__module__.startswith("aiohttp"):

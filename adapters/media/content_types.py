@@ -9,6 +9,7 @@ import re
 import puremagic
 
 HEAD_BYTES = 64 * 1024
+MADE_UP = "text/ascii"  # puremagic's own, for "0123456789"
 UNKNOWN, TEXT, ZIP = "application/octet-stream", "text/plain", "application/zip"
 # What browsers would run if it came as text.
 MARKUP = re.compile(
@@ -49,7 +50,7 @@ def kind_of(head: bytes) -> str:
     except (puremagic.PureError, ValueError):
         found = []
     named = [match.mime_type for match in found if match.mime_type and "/" in match.mime_type]
-    if named and named[0] != TEXT:
+    if named and named[0] != TEXT and not (_is_of_bytes(named[0]) and _reads_as_text(head)):
         return str(named[0])
     if MARKUP.match(head.removeprefix(codecs.BOM_UTF8)):
         return "text/html"
@@ -69,6 +70,12 @@ def _picture(head: bytes) -> str | None:
         return None
     # `mif1` says only that it is a picture; the others say of which kind.
     return "image/avif" if "image/avif" in known else known[0]
+
+
+def _is_of_bytes(mime_type: str) -> bool:
+    """Whether what is of this kind is no text: some of their signatures are two letters (`BM`, `P1`)."""
+    family, _, kind = mime_type.partition("/")
+    return mime_type == MADE_UP or (family in ("image", "audio", "video") and "xml" not in kind and "eps" not in kind)
 
 
 def _reads_as_text(head: bytes) -> bool:

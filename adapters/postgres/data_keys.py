@@ -184,9 +184,15 @@ class Vault:
 
 def load_master(path: Path, *, create: bool) -> Master:
     """Read the key file (64 hex digits); with `create`, make it first where there is none, with mode 0600."""
-    if create and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _create_key_file(path)
+    try:
+        if create and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_key_file(path)
+    except OSError as error:
+        raise MasterKeyWrong(
+            f"No master key can be made at {path} ({error.strerror}): name a file in HANSARD_MASTER_KEY_FILE whose folder "
+            "you may write to."
+        ) from None
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:
@@ -194,10 +200,18 @@ def load_master(path: Path, *, create: bool) -> Master:
             f"There is no master key at {path}: put back the one that this record was written with, or make the first "
             "one of a new record with 'hansard keys master new'."
         ) from None
+    except OSError as error:
+        raise MasterKeyWrong(
+            f"The master key at {path} cannot be read ({error.strerror}): it is a file of mode 0600 that belongs to the "
+            "user whom this process runs as."
+        ) from None
     except ValueError:
         secret = b""
     if len(secret) != 32:
-        raise MasterKeyWrong(f"The master key at {path} is not 64 hexadecimal digits.")
+        raise MasterKeyWrong(
+            f"The master key at {path} is not 64 hexadecimal digits: name the right file in HANSARD_MASTER_KEY_FILE, or put "
+            "back the copy that you kept."
+        )
     return Master(secret)
 
 

@@ -8,10 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
 from domain.bounds import POOL_WAIT_SECONDS, STATEMENT_SECONDS
+from domain.errors import SetupError
 from domain.ports import Db, NothingWritten, RecordLocked, RecordUnavailable
 
 Row = TypeVar("Row")
@@ -59,11 +61,24 @@ def blames_values(error: Exception) -> bool:
     return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
+class DatabaseRefused(SetupError, RecordUnavailable):
+    """Postgres answers, and does not let us in, or has no such database; the sentence says what to do."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else."""
+    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else.
+
+    A log-in is refused here too: a pool connects again, and its password may have been changed meanwhile.
+    """
     try:
         yield
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseRefused(
+            f"Postgres has no such database ({error}): create it, or mend the name in its URL."
+        ) from None
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise _not_let_in(error) from None
     except LOCKED as error:
         raise RecordLocked(f"Postgres is busy: {error}") from error
     except UNDONE as error:
@@ -74,10 +89,43 @@ def translated() -> Iterator[None]:
         raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
 
 
+@contextmanager
+def connecting(url: str) -> Iterator[None]:
+    """The same of what connects, which says where, and what to do where waiting does not help."""
+    try:
+        with translated():
+            yield
+    except DatabaseRefused:
+        raise
+    except RecordUnavailable as error:
+        raise type(error)(f"Postgres at {_place(url)} does not answer: {_cause(error)}.") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _not_let_in(error) from None
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise DatabaseRefused(f"The URL of Postgres cannot be used: {error}.") from None
+
+
+def _not_let_in(error: Exception) -> DatabaseRefused:
+    return DatabaseRefused(f"Postgres does not let us in ({error}): mend name and password in its URL.")
+
+
+def _place(url: str) -> str:
+    """Return the host of a URL, and its port or socket; nothing that is secret."""
+    parts = urlsplit(url)
+    asked = dict(parse_qsl(parts.query))
+    host = parts.hostname or asked.get("host", "localhost")
+    return f"{host}:{parts.port or asked.get('port', 5432)}"
+
+
+def _cause(error: Exception) -> str:
+    cause = error.__cause__
+    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip(".")
+
+
 async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
     """Open one connection outside the pool, for what holds it long (the writer, LISTEN, rebuilds)."""
     settings = {**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))}
-    with translated():
+    with connecting(url):
         return await asyncpg.connect(
             url, timeout=POOL_WAIT_SECONDS, command_timeout=statement_seconds, server_settings=settings
         )
@@ -140,7 +188,7 @@ class Database:
     @classmethod
     async def open(cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS) -> Self:
         """Connect, and raise `RecordUnavailable` when nobody answers."""
-        with translated():
+        with connecting(url):
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,

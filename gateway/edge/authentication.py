@@ -157,8 +157,7 @@ class Door:
             return
         if scope["method"] == "HEAD":
             send = bodiless(send)
-            if route is not None:
-                scope = {**scope, "method": route.method}  # a copy: the server goes by its own
+            scope = {**scope, "method": "GET" if route is None else route.method}  # a copy: the server goes by its own
         if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
             route = None  # there is nothing for machines
         count = self._counter(scope["method"], "" if route is None else route.path)

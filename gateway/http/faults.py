@@ -56,7 +56,8 @@ def told(sentence: str) -> str:
         return f"This is to be {kind}, not {KINDS.get(got, 'something else')}."
     if sign is None:
         return f"This is to be {kind} of another form."
-    count = f"{BOUNDS.get(sign, sign)} {int(float(bound)):,}"
+    number = int(bound) if bound.lstrip("-").isdecimal() else int(float(bound))  # 2**63 - 1 is no float
+    count = f"{BOUNDS.get(sign, sign)} {number:,}"
     if not of_length:
         return f"This is to be {count}."
     return f"This has {count} {'characters' if kinds.startswith('str') else 'items'}."

@@ -34,6 +34,13 @@ from gateway.http.problems import FieldError, Problem
 from gateway.http.upload_slots import UploadSlot
 
 FIELD = "file"
+# What the parser says of a form, in words of ours.
+SAID = {
+    "Unexpected end of multipart stream (parser closed)": "It ends too early.",
+    "Missing Content-Disposition segment header": "A part does not say which field it is.",
+    "Boundary not found in first chunk": "It does not begin with the boundary that Content-Type names.",
+}
+OTHERWISE = "A part of it is not written as RFC 7578 has it."
 
 
 class Received(Struct, frozen=True):
@@ -156,7 +163,7 @@ async def _take(request: Request[Any, Any, Any], boundary: str, intake: _Intake,
         _require_no(intake.faults)
         raise Problem(413, "body.too_large", "A part's headers are too long, or there are too many parts.") from None
     except MultipartError as error:
-        raise Problem(400, "body.not_multipart", f"The body is no multipart form: {error}.") from None
+        raise Problem(400, "body.not_multipart", f"The body is no multipart form: {_said(str(error))}") from None
     missing = [] if intake.begun else [FieldError("/file", "field.missing", "This field is needed.")]
     _require_no([*intake.faults, *missing])
     await intake.flush()
@@ -197,6 +204,10 @@ async def _make(staging: Path) -> tuple[int, str]:
         return await asyncio.to_thread(mkstemp, dir=staging)
     except OSError as error:
         raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
+
+
+def _said(sentence: str) -> str:
+    return SAID.get(sentence, OTHERWISE)
 
 
 def _require_no(faults: list[FieldError]) -> None:

@@ -203,7 +203,8 @@ def allowed_at(request: Request[Any, Any, Any]) -> str:
     there = [route for route in routes if route.path == asked] or [
         route for route in routes if re.fullmatch(PARAMETER.sub("[^/]+", route.path), asked)
     ]
-    return ", ".join(sorted({method for route in there for method in getattr(route, "methods", ())}))
+    methods = {method for route in there for method in getattr(route, "methods", ())}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _refusal(refusal: Refused) -> Problem:

@@ -36,7 +36,7 @@ Admit = Callable[[House, Caller, dict[str, Any]], Awaitable[None]]
 RESERVED = frozenset({"request", "scope", "data", "house", "caller", "receipt", "if_match"})
 PATH_PARAMETER = re.compile(r"\{(\w+):")
 VISIBLE = re.compile(r"[\x21-\x7e]+")
-WHOLE = re.compile(r"-?[0-9]{1,19}")
+WHOLE, LONG = re.compile(r"-?[0-9]{1,19}"), re.compile(r"-?[0-9]{20,}")
 
 
 async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
@@ -143,7 +143,10 @@ def _check_value(name: str, value: str, parameter: "Parameter") -> None:
     if found := LINE_BREAKING.search(value):
         raise _query_problem(name, "query.invalid", f"Character U+{ord(found[0]):04X} is not allowed.")
     if parameter.base is int and not WHOLE.fullmatch(value):
-        raise _query_problem(name, "query.invalid", "This is not a whole number.")
+        is_long = LONG.fullmatch(value) is not None
+        raise _query_problem(
+            name, "query.invalid", "This number is out of range." if is_long else "This is not a whole number."
+        )
     try:
         read = msgspec.convert(value, parameter.kind, strict=parameter.base not in (int, bool))
         if isinstance(read, datetime):

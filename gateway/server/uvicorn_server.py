@@ -5,6 +5,7 @@ ours: sockets are sent away first, then uvicorn stops.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -51,9 +52,16 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise PortTaken(f"Cannot listen on {host}:{port}: {error.strerror}. Set HANSARD_PORT to another one.") from None
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise PortTaken(f"Cannot listen on {place}: {error.strerror}. {_remedy(error)}") from None
     listener.setblocking(False)
     return listener
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return "Set HANSARD_PORT to another one."
+    return "Set HANSARD_HOST to an address of this machine: 127.0.0.1 for itself alone, 0.0.0.0 or :: for all."
 
 
 async def serve(

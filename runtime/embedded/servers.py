@@ -149,14 +149,20 @@ class Embedded:
 
     def hold(self) -> None:
         """Take the home, or raise `EmbeddedFailed` when another process of this machine has it."""
-        _make_private(self.home)
-        lock = open(self.home / "lock", "a+")  # noqa: SIM115 – held until the process ends
+        try:
+            _make_private(self.home)
+            lock = open(self.home / "lock", "a+")  # noqa: SIM115 – held until the process ends
+        except OSError as error:
+            raise EmbeddedFailed(
+                f"{self.home} cannot hold the data ({error.strerror}): set HANSARD_HOME to a folder that you may write to."
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
             raise EmbeddedFailed(
-                f"Hansard is already running on {self.home} (process {lock.read().strip() or 'unknown'})."
+                f"Hansard is already running on {self.home} (process {lock.read().strip() or 'unknown'}): stop that one, or set "
+                "HANSARD_HOME and HANSARD_PORT to others."
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -323,7 +329,9 @@ class Embedded:
                 file.unlink()
                 return
             if time.monotonic() > deadline:
-                raise EmbeddedFailed(f"Another Postgres (process {pid}) still holds {file.parent}.")
+                raise EmbeddedFailed(
+                    f"Another Postgres (process {pid}) still holds {file.parent}: stop that one first."
+                )
             time.sleep(0.05)
 
     def _log(self, name: str) -> Path:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import asyncpg
+
 from adapters.clock import now
 from adapters.credentials.certificates import ends, fault
 from adapters.media.sandbox import Sandbox
@@ -25,17 +27,15 @@ from projections import PROJECTIONS, checkpoints, parked
 from runtime.composition import database_url, opened_blobs, redis_url
 from runtime.interpreter import outdated
 from runtime.login_checks import SELECT_ME, powers_of, too_strong
-from runtime.migrate import migrations, pending
+from runtime.migrate import SELECT_VERSION, migrations, pending, require_version
 from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
 from runtime.startup_checks import lax
 
-SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 SELECT_HEAD = "SELECT record FROM record.head"
 SELECT_POSITION = "SELECT position FROM record.head"
 SELECT_CLOCK = "SELECT clock_timestamp(), recorded_at FROM record.head"
 SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
-POSTGRES_MIN = 150_000
 FREE_BYTES_MIN = 1024**3
 LAG_EVENTS_MAX = 10_000
 CERTIFICATE_LEFT_MIN = timedelta(days=14)
@@ -62,6 +62,11 @@ async def doctor(settings: Settings, names: Collection[str] = ()) -> int:
     for name, check in checks.items():
         try:
             print(f"[ok]   {name}: {await check(settings)}")
+        except asyncpg.UndefinedTableError:
+            failed += 1
+            print(
+                f"[FAIL] {name}: the database has no record yet, or is older than this release: run 'hansard migrate'"
+            )
         except Exception as error:
             failed += 1
             print(f"[FAIL] {name}: {error or type(error).__name__}")
@@ -111,8 +116,7 @@ async def _postgres(settings: Settings) -> str:
     db = await Database.open(database_url(settings), size=2)
     try:
         version = int(await db.value(SELECT_VERSION))
-        if version < POSTGRES_MIN:
-            raise RuntimeError(f"Postgres {version // 10_000} is too old; 15 or newer is needed")
+        require_version(version)
         applied = dict(await db.all(lambda number, digest: (number, digest), SELECT_APPLIED))
         if due := pending(migrations(), applied):
             raise RuntimeError(f"{len(due)} migrations are due: run 'hansard migrate'")

@@ -19,6 +19,7 @@ from pathlib import Path
 from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
 from adapters.postgres.master_key_check import require_right
+from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen
 from runtime.embedded.servers import Embedded, Servers, tied_to_parent
 from runtime.migrate import create_database, migrate
@@ -43,6 +44,8 @@ async def up(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     guard(settings)
     guard_gateway(settings)
+    if settings.has_tls:
+        server_context(settings.tls_certificate, settings.tls_key)
     embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
     embedded.hold()
     listen(settings.host, settings.port).close()

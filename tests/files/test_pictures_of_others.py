@@ -113,6 +113,15 @@ def test_what_pictures_are_is_told_by_their_bytes() -> None:
     assert kind_of(b"\xff\x0a" + bytes(50)) == "image/jxl"
 
 
+@pytest.mark.parametrize(
+    "text", [b"0123456789", b"BMW is a car", b"RIFF on it", b"ID3 is a tag", b"P1 is a place", "BM: grüße".encode()]
+)
+def test_text_is_text_whatever_two_letters_it_begins_with(text: bytes) -> None:
+    assert kind_of(text) == "text/plain"
+    assert kind_of(b"BM" + bytes(60)) == "image/x-ms-bmp" and kind_of(b"RIFF\0\0\0\0WAVEfmt ") == "audio/wave"
+    assert kind_of(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == "image/svg+xml"
+
+
 # Several pictures in one
 
 
@@ -131,6 +140,25 @@ def test_a_jpeg_that_holds_a_second_picture_is_the_first_one() -> None:
         assert getattr(image, "n_frames", 1) == 1 and (made.width, made.height) == (60, 80), "upright, and still"
         red, _, blue = image.convert("RGB").getpixel((30, 40))  # type: ignore[misc]
         assert red > 200 > 50 > blue
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pictures.chunk(b"zTXt", b"prompt\0\0" + zlib.compress(b"x" * 2_000_000)),
+        pictures.chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000)),
+        pictures.chunk(b"iTXt", b"workflow\0\0\0\0\0" + b"x" * 2_000_000),
+        pictures.chunk(b"tEXt", b"parameters\0" + b"x" * 70_000_000),
+        pictures.chunk(b"zTXt", b"odd\0\7" + zlib.compress(b"x")),
+    ],
+    ids=["zTXt", "xmp", "iTXt", "tEXt", "folded otherwise"],
+)
+def test_what_a_png_says_beside_its_picture_keeps_nobody_from_it(text: bytes) -> None:
+    plain = pictures.png(40, 30)
+    at = plain.index(b"IDAT") - 4
+    made = made_of(plain[:at] + text + plain[at:], "image/png")["original"]
+    assert opened(made).convert("RGB").tobytes() == Image.open(io.BytesIO(plain)).convert("RGB").tobytes()
+    assert b"xxxx" not in made.content
 
 
 def test_the_picture_of_an_apng_for_those_who_cannot_show_it_moving_is_no_frame() -> None:

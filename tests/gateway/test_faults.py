@@ -10,6 +10,7 @@ import pytest
 from tests.houses import Gateway, deployment
 from tests.lines import line
 
+RFC_7578 = "A part of it is not written as RFC 7578 has it."
 # What msgspec, Python and the decoders say of themselves.
 INSIDE = re.compile(
     r"`|UnicodeDecodeError|utf-8|codec|b'|\bstr\b|\bint\b|\bgot\b|truncated|Invalid |msgspec|RFC3339|\\\\"
@@ -99,10 +100,36 @@ async def test_wrong_types_and_lengths_are_told_in_words(house: Gateway) -> None
     ):
         answer = await ada.http.post(f"/rooms/{room_id}/messages", json=body)
         assert faults(answer) and answer.json()["errors"][0]["detail"] == said
-    answer = await ada.http.put(f"/rooms/{room_id}/read", json={"position": -1})
-    assert faults(answer) and answer.json()["errors"][0]["detail"] == "This is to be at least 0."
+    for position, said in (
+        (-1, "This is to be at least 0."),
+        (2**63, "This is to be at most 9,223,372,036,854,775,807."),
+        (1.5, "This is to be a whole number, not a number."),
+    ):
+        answer = await ada.http.put(f"/rooms/{room_id}/read", json={"position": position})
+        assert faults(answer) and answer.json()["errors"][0]["detail"] == said
+    answer = await ada.http.get(f"/rooms/{room_id}/messages?before=99999999999999999999")
+    assert faults(answer) and answer.json()["errors"][0]["detail"] == "This number is out of range."
     for query in ("limit=0", "limit=x", "cursor=x", "before=-1", "render=pdf"):
         assert faults(await ada.http.get(f"/rooms/{room_id}/messages?{query}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "It ends too early."),
+        (b"x", "It ends too early."),
+        (b"--b\r\n\r\nx\r\n--b--", "A part does not say which field it is."),
+        (b"--b\r\nContent-Disposition: inline; name=file\r\n\r\nx\r\n--b--", RFC_7578),
+        (b"--b\r\nno header\r\n\r\nx\r\n--b--", RFC_7578),
+        (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx', "It ends too early."),
+    ],
+)
+async def test_what_is_no_form_is_told_in_words(house: Gateway, content: bytes, said: str) -> None:
+    ada = await house.person()
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = await ada.http.post("/files/upload", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "body.not_multipart")
+    assert answer.json()["detail"] == f"The body is no multipart form: {said}"
 
 
 async def test_frames_are_told_in_the_same_words(house: Gateway) -> None:

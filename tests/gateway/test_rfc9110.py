@@ -73,6 +73,33 @@ async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_no
         assert Asked("GET", "/livez") in await asked_of(house, ada)
 
 
+async def test_head_goes_wherever_get_goes_and_is_among_what_an_address_takes(
+    database_url: str, redis_url: str
+) -> None:
+    async with deployment(database_url, redis_url) as house:
+        ada = await house.person()
+        room_id = await ada.room()
+        for path in (
+            "/rooms/x",
+            "/messages/7",
+            "/users/0",
+            f"/rooms/{room_id}x/members",
+            "/nowhere",
+            "/files/x/content",
+        ):
+            for method in ("GET", "HEAD"):
+                assert (await ada.http.request(method, path)).status_code == 404, (method, path)
+        for method, path, status, allowed in (
+            ("OPTIONS", "/rooms", 204, "GET, HEAD, OPTIONS, POST"),
+            ("PUT", "/rooms", 405, "GET, HEAD, OPTIONS, POST"),
+            ("PUT", f"/rooms/{room_id}", 405, "DELETE, GET, HEAD, OPTIONS, PATCH"),
+            ("HEAD", "/auth/login", 405, "OPTIONS, POST"),
+            ("GET", "/auth/login", 405, "OPTIONS, POST"),
+        ):
+            answer = await ada.http.request(method, path)
+            assert (answer.status_code, answer.headers["allow"]) == (status, allowed), (method, path)
+
+
 async def test_a_write_is_done_to_any_of_the_versions_that_it_names(database_url: str, redis_url: str) -> None:
     async with deployment(database_url, redis_url) as house:
         ada = await house.person()

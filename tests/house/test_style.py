@@ -163,9 +163,11 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     assert " ".join(services["redis"]["command"]).startswith("valkey-server --save  --appendonly no")
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
     assert used <= set(compose["volumes"])
+    from runtime.cli import parser
     from runtime.settings import read
 
     for name in ("api", "projector", "worker", "migrate", "keys"):
+        assert parser().parse_args(services[name]["command"]).command, name
         environment = {key: str(value) for key, value in services[name]["environment"].items()}
         read({key: re.sub(r"\$\{[^}]*\}", "x", value) for key, value in environment.items()})
 
@@ -222,3 +224,10 @@ def test_documents_name_files_that_are_there() -> None:
             if not (ROOT / name).exists():
                 missing.append(f"{document.name}: {name}")
     assert missing == []
+
+
+def test_the_dockerfile_copies_every_package_that_the_wheel_holds() -> None:
+    """Typed by hand in a scratch folder its steps made a wheel that starts; a package that is forgotten would not be seen there."""
+    copied = re.findall(r"^COPY (\S+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(wheel["packages"]) | {"clients"} == set(copied) - {"clients/python/pyproject.toml"}

@@ -66,6 +66,13 @@ AS_TYPED = [
     ("- [ ] a\n- [x] b", "<ul>\n<li>[ ] a</li>\n<li>[x] b</li>\n</ul>\n"),
     ("snake_case_name 2*3*4 = 24", "<p>snake_case_name 2<em>3</em>4 = 24</p>\n"),
     ('[a](https://x.example "b")', '<p>[a](<a href="https://x.example">https://x.example</a> "b")</p>\n'),
+    (">", "<p>&gt;</p>\n"),
+    ("> \n>", "<p>&gt; <br>\n&gt;</p>\n"),
+    ("```", "<p>```</p>\n"),
+    ("~~~\n\n~~~", "<p>~~~<br>\n<br>\n~~~</p>\n"),
+    ("-", "<p>-</p>\n"),
+    ("- -\n  +", "<p>- -<br>\n  +</p>\n"),
+    ("1.", "<p>1.</p>\n"),
     ("[](https://x.example)", '<p>[](<a href="https://x.example">https://x.example</a>)</p>\n'),
 ]  # fmt: skip
 BARE = [

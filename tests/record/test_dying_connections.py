@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
+from uuid import uuid4
 
 import pytest
 
-from adapters.postgres.database import Database, connect
+from adapters.postgres.database import Database, DatabaseRefused, connect
 from domain.ports import Appended, RecordUnavailable
-from tests.houses import ledger
+from tests.houses import ledger, until
 from tests.record.test_record import post
 
 FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
@@ -114,3 +115,32 @@ async def test_a_transaction_whose_connection_is_cut_says_that_the_record_is_awa
                 proxy.let_go()
                 await transaction.run("SELECT 1")
         db.pool.terminate()
+
+
+async def test_a_password_that_was_changed_meanwhile_is_told_as_a_database_that_is_away(database_url: str) -> None:
+    """A pool connects again: what it is refused then is for the operator, and 503 for clients."""
+    owner = await connect(database_url)
+    name = f"rotated_{uuid4().hex}"
+    await owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'first'")
+    parts = urlsplit(database_url)
+    url = parts._replace(netloc=f"{name}:first@{parts.netloc.rpartition('@')[2]}").geturl()
+    try:
+        db = await Database.open(url, size=1)
+        assert await db.value("SELECT 1") == 1
+        await owner.execute(f"ALTER ROLE {name} PASSWORD 'second'")
+        await owner.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", name)
+
+        async def refused() -> bool:
+            try:
+                await db.value("SELECT 1")
+            except DatabaseRefused as error:
+                return "does not let us in" in str(error)
+            except RecordUnavailable:
+                return False  # the connection that was ended
+            raise AssertionError("nobody may log in with the old password")
+
+        await until(refused)
+        await db.close()
+    finally:
+        await owner.execute(f"DROP ROLE {name}")
+        await owner.close()

@@ -10,6 +10,14 @@ from runtime.env_file import env_file
 from runtime.settings import SettingRefused, Settings, address, example, listens_on, read
 
 POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
+UNREADABLE = (
+    "{} cannot be read: a port is a number, and in a name or password # / ? @ : [ are written as "
+    "%23 %2F %3F %40 %3A %5B."
+)
+STROKES = "is a whole path after three strokes, like"
+SSLMODE = (
+    "HANSARD_DATABASE_URL has sslmode=on; it can be disable or allow or prefer or require or verify-ca or verify-full."
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -120,6 +128,44 @@ def test_values_are_parsed() -> None:
             "HANSARD_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set; it is a list like 10.0.0.0/8, 192.0.2.7.",
         ),
         ("HANSARD_DATABASE_URL", "mysql://x", "HANSARD_DATABASE_URL does not begin with postgresql:// or postgres://."),
+        ("HANSARD_DATABASE_URL", "postgresql://h/d?sslmode=on", SSLMODE),
+        ("HANSARD_DATABASE_URL", "postgresql://u:p#w@h/d", UNREADABLE.format("HANSARD_DATABASE_URL")),
+        ("HANSARD_MIGRATION_URL", "postgresql://u:p@h:port/d", UNREADABLE.format("HANSARD_MIGRATION_URL")),
+        ("HANSARD_DATABASE_URL", "postgresql://u:p/w@h/d", UNREADABLE.format("HANSARD_DATABASE_URL")),
+        ("HANSARD_DATABASE_URL", "postgresql://u:p[w@h/d", UNREADABLE.format("HANSARD_DATABASE_URL")),
+        ("HANSARD_REDIS_URL", "redis://h:99999/0", UNREADABLE.format("HANSARD_REDIS_URL")),
+        (
+            "HANSARD_REDIS_URL",
+            "redis://h:6379/hansard",
+            "HANSARD_REDIS_URL ends in /hansard; what stands there is the number of a database, like /0.",
+        ),
+        ("HANSARD_REDIS_URL", "unix://", f"HANSARD_REDIS_URL {STROKES} unix:///run/server.sock."),
+        ("HANSARD_BLOBS_URL", "file://srv/files", f"HANSARD_BLOBS_URL {STROKES} file:///srv/hansard."),
+        ("HANSARD_BLOBS_URL", "file:///", f"HANSARD_BLOBS_URL {STROKES} file:///srv/hansard."),
+        ("HANSARD_MAIL_URL", "file://mails", f"HANSARD_MAIL_URL {STROKES} file:///srv/hansard."),
+        ("HANSARD_MAIL_URL", "smtp://h:x", UNREADABLE.format("HANSARD_MAIL_URL")),
+        (
+            "HANSARD_BLOBS_URL",
+            "s3:///prefix",
+            "HANSARD_BLOBS_URL names nothing after s3://; it is like s3://bucket/prefix.",
+        ),
+        (
+            "HANSARD_S3_ENDPOINT",
+            "http://",
+            "HANSARD_S3_ENDPOINT names nothing after http://; it is like https://host.",
+        ),
+        (
+            "HANSARD_SCANNER_URL",
+            "tcp://:3310",
+            "HANSARD_SCANNER_URL names nothing after tcp://; it is like tcp://clamd:3310.",
+        ),
+        ("HANSARD_SCANNER_URL", "clamd:3310", "HANSARD_SCANNER_URL does not begin with tcp:// or unix://."),
+        ("HANSARD_SCANNER_URL", "tcp://clamd:x", UNREADABLE.format("HANSARD_SCANNER_URL")),
+        (
+            "HANSARD_ORIGINS",
+            "https://chat.example:port",
+            "HANSARD_ORIGINS has 'https://chat.example:port'; an origin is like https://chat.example.com.",
+        ),
         (
             "HANSARD_TLS_CERTIFICATE",
             "chat.pem",

@@ -24,6 +24,7 @@ from PIL import (
 from domain.bounds import ANIMATION_PIXELS_MAX, PICTURE_FRAMES_MAX, PICTURE_PIXELS_MAX, PREVIEW_PIXELS, THUMBNAIL_PIXELS
 from domain.file import Reason
 from workers.files.pixels import shown
+from workers.files.png_text import pass_over
 
 LOADED = (AvifImagePlugin, Jpeg2KImagePlugin, MpoImagePlugin, TiffImagePlugin)  # Pillow would import them too late
 FORMATS = {
@@ -43,6 +44,7 @@ TAIL_ROWS_MAX = 33  # what a JPEG without its end lacks at most: two rows of blo
 END_OF_IMAGE = b"\xff\xd9"
 NEW_SUBFILE_TYPE, DNG_VERSION, REDUCED = 254, 50_706, 1
 VARIANTS = {"compress": "original", "resize": "preview", "thumbnail": "thumbnail"}
+pass_over()
 Image.MAX_IMAGE_PIXELS = 4 * PICTURE_PIXELS_MAX  # what a JPEG may have; each picture is held to its bound below
 
 
