@@ -6,7 +6,8 @@ BIN := .venv/bin
 WORKERS ?= 2
 STAMP := .venv/.synced
 # What covers domain, commands and projections: their own tests, and the routes that ask for each read model.
-COVERED := tests/domain tests/commands tests/projections tests/gateway/test_http.py
+COVERED := tests/domain tests/commands tests/projections tests/files/test_saga.py $(addprefix tests/gateway/test_, http.py letters.py \
+	sessions.py read_marks.py history.py lookalikes.py rights.py)
 COVERED_PERCENT := 95
 
 export UV_PYTHON_DOWNLOADS := never
