@@ -1,6 +1,6 @@
 """The pages of the site, laid out as they lie in the repository, so that a link that works there works here.
 
-What is not Markdown is not copied: a page that links to code names it in code instead.
+What is not Markdown is not copied, but for the licence: a page that speaks of code names it in code instead of linking.
 """
 
 import shutil
@@ -18,6 +18,7 @@ ROOT_PAGES = (
     "CODE_OF_CONDUCT.md",
 )
 FOLDERS = ("docs", "clients")
+LINKED = ("LICENSE",)  # what pages link to and is no page
 FENCE = "```"
 MERMAID = "```mermaid"
 
@@ -36,6 +37,8 @@ def stage(root: Path, target: Path, draw: Callable[[str], str]) -> None:
         copy = target / page.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(drawn(page.read_text(), copy, draw))
+    for name in LINKED:
+        shutil.copy(root / name, target)
 
 
 def drawn(text: str, page: Path, draw: Callable[[str], str]) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from handbook import api, sockets
 from handbook.schemas import UnknownKeywordError, type_of
-from handbook.staging import drawn
+from handbook.staging import drawn, stage
+from tests.house.test_style import ROOT
 
 ROOM: dict[str, Any] = {
     "type": "object",
@@ -145,3 +146,12 @@ def test_a_diagram_becomes_a_picture_beside_its_page(tmp_path: Path) -> None:
         "# T\n![Diagram](page-0.svg)\nand\n![Diagram](page-1.svg)\n```sh\n```\n"
     )
     assert [(tmp_path / f"page-{i}.svg").read_text() for i in (0, 1)] == ["a\nb", "c"]
+
+
+def test_pages_lie_on_the_site_as_in_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "gone.md").touch()
+    stage(ROOT, tmp_path, str.lower)
+    for name in ("README.md", "LICENSE", "docs/operating.md", "docs/decisions/README.md", "clients/python/README.md"):
+        assert (tmp_path / name).exists(), name
+    assert not (tmp_path / "gone.md").exists()
+    assert (tmp_path / "docs" / "operating.md").read_text() == (ROOT / "docs" / "operating.md").read_text()
