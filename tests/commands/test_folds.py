@@ -43,18 +43,18 @@ MARKS = """
 MOVE_HEAD = "UPDATE record.head SET position = (SELECT max(position) FROM record.events)"
 # The version of each fold, and a digest of its state's JSON schema.
 FOLDS = {
-    "account": (2, "2631136f143c"),
+    "account": (2, "8733ec83a894"),
     "session": (1, "c2ce1428a367"),
-    "sessions": (2, "de8b7e7bd1b4"),
+    "sessions": (2, "d13b3dc26b90"),
     "letter": (1, "e64085bdbc70"),
-    "room": (1, "e28233758815"),
-    "membership": (1, "19ff4a569fde"),
-    "message": (1, "cb15b002884a"),
+    "room": (1, "b48672408e20"),
+    "membership": (1, "e3526db174d6"),
+    "message": (1, "92baeb3988e6"),
     "reading": (1, "2ffa33ca9ddd"),
-    "file": (2, "aeb91be7e53c"),
+    "file": (2, "d50594df58db"),
     "audit-read": (1, "25d91f295246"),
-    "security": (1, "6a411ce95acd"),
-    "clock": (1, "818df70592ac"),
+    "security": (1, "7b5ef93f9762"),
+    "clock": (1, "2644ba647f34"),
 }
 SNAPSHOTS = "SELECT version FROM record.snapshots WHERE stream = $1"
 
@@ -200,10 +200,17 @@ async def test_nothing_is_decided_on_a_stream_with_an_event_of_a_newer_version(d
         assert (await desk.do(PostMessage(elsewhere_room, MessageId(uuid4()), "hi"), ada)).facts
 
 
+def undescribed(schema: Any) -> Any:
+    """Return a schema without its descriptions: docstrings are no shape, and Python 3.13 indents them otherwise."""
+    if isinstance(schema, dict):
+        return {key: undescribed(value) for key, value in schema.items() if key != "description"}
+    return [undescribed(each) for each in schema] if isinstance(schema, list) else schema
+
+
 @pytest.mark.parametrize("stream", [stream for stream, _ in FEATURES], ids=lambda stream: stream.kind)
 def test_a_state_of_another_shape_is_another_fold(stream: Any) -> None:
     """A snapshot is read as the type that wrote it: whoever changes the type raises `fold`, and writes both down here."""
-    schema = json.dumps(msgspec.json.schema(stream.state), sort_keys=True)
+    schema = json.dumps(undescribed(msgspec.json.schema(stream.state)), sort_keys=True)
     assert (stream.fold, sha256(schema.encode()).hexdigest()[:12]) == FOLDS[stream.kind]
 
 

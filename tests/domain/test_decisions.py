@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import account, audit, membership, message, reading, room, session
-from domain.account import AccountRegistered, ProfileChanged
+from domain.account import (
+    AccountRegistered,
+    EmailVerified,
+    NameClaimed,
+    PasswordChanged,
+    PasswordRehashed,
+    ProfileChanged,
+)
 from domain.errors import (
     AccountDeactivated,
     AccountNotFound,
@@ -25,6 +32,7 @@ from domain.errors import (
     SessionRevoked,
     Stale,
     TooManyOwners,
+    WrongPassword,
 )
 from domain.events import Event, Meta, Recorded, Stream, UnknownEvent
 from domain.ids import (
@@ -80,6 +88,37 @@ class TestAccount:
             account.ACCOUNT, REGISTERED, account.AccountDeactivatedEvent(ADA), account.AccountActivated(ADA)
         )
         assert account.change_profile(back, username="x", avatar_url=None)
+
+    def test_a_password_is_changed_by_who_knew_the_last_one(self) -> None:
+        ada = given_facts(account.ACCOUNT, REGISTERED)
+        with pytest.raises(WrongPassword):
+            account.change_password(ada, seen_hash="of long ago", password_hash="new")
+        changed = account.change_password(ada, seen_hash="hash", password_hash="new")
+        assert changed == (PasswordChanged(ADA, "new"),)
+        after = given_facts(account.ACCOUNT, REGISTERED, *changed)
+        assert (after.password_hash, after.password_position, after.is_verified) == ("new", 102, False)
+
+    def test_a_hash_is_made_anew_only_where_it_is_still_the_same(self) -> None:
+        ada = given_facts(account.ACCOUNT, REGISTERED)
+        assert account.rehash_password(ada, seen_hash="of long ago", password_hash="dearer") == ()
+        rehashed = account.rehash_password(ada, seen_hash="hash", password_hash="dearer")
+        assert rehashed == (PasswordRehashed(ADA, "dearer"),)
+        after = given_facts(account.ACCOUNT, REGISTERED, *rehashed)
+        assert (after.password_hash, after.password_position) == ("dearer", ada.password_position)
+
+    def test_who_reads_the_mail_of_an_address_shows_that_it_is_theirs(self) -> None:
+        unverified = AccountRegistered(ADA, "ada@example.com", "ada", "hash", is_verified=False)
+        ada = given_facts(account.ACCOUNT, unverified)
+        assert not ada.is_verified
+        verified = account.verify_email(ada)
+        assert verified == (EmailVerified(ADA),)
+        assert account.verify_email(given_facts(account.ACCOUNT, unverified, *verified)) == ()
+        reset = account.reset_password(ada, password_hash="new", address="192.0.2.7")
+        after = given_facts(account.ACCOUNT, unverified, *reset)
+        assert (after.is_verified, after.password_hash, after.reset_address) == (True, "new", "192.0.2.7")
+
+    def test_a_name_that_is_claimed_changes_nothing_that_decisions_need(self) -> None:
+        assert given_facts(account.ACCOUNT, REGISTERED, NameClaimed(ADA)) == given_facts(account.ACCOUNT, REGISTERED)
 
     def test_roles_are_given_and_taken_once(self) -> None:
         ada = given_facts(account.ACCOUNT, REGISTERED)

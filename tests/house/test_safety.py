@@ -147,7 +147,14 @@ def test_the_image_holds_what_serves_and_nothing_else() -> None:
     copied = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")]
     taken = {part for words in copied for part in words[1:-1] if not part.startswith("--from")}
     rooms = {"domain", "commands", "projections", "adapters", "gateway", "workers", "runtime", "migrations", "clients"}
-    assert taken == rooms | {"pyproject.toml", "uv.lock", "README.md", "clients/python/pyproject.toml", "/opt/hansard"}
+    assert taken == rooms | {
+        "pyproject.toml",
+        "uv.lock",
+        "README.md",
+        "LICENSE",
+        "clients/python/pyproject.toml",
+        "/opt/hansard",
+    }
 
 
 def test_the_list_of_common_passwords_holds_enough_that_could_be_chosen() -> None:

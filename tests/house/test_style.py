@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("domain", "commands", "projections", "adapters", "gateway", "workers", "runtime")
 FOLDERS = [*(ROOT / room for room in ROOMS), ROOT / "clients" / "python" / "hansard_client"]
 MODULES = sorted(path for folder in FOLDERS for path in folder.rglob("*.py") if path.read_text().strip())
-EVERYTHING = MODULES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "bench").glob("*.py"))
+EVERYTHING = (
+    MODULES
+    + sorted((ROOT / "tests").rglob("*.py"))
+    + sorted((ROOT / "bench").glob("*.py"))
+    + sorted((ROOT / "handbook").glob("*.py"))
+)
 # Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.
 TREES = {path: ast.parse(path.read_text()) for path in EVERYTHING}
 FORBIDDEN_NAMES = re.compile(r"\b(utils?|helpers?|common|manager|misc)\b")
@@ -219,7 +224,8 @@ def test_the_dockerfile_is_multi_stage_and_runs_as_somebody() -> None:
 
 def test_documents_name_files_that_are_there() -> None:
     missing = []
-    for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))):
+    pages = (ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "STYLE", "SECURITY"))
+    for document in (*pages, *sorted((ROOT / "docs").rglob("*.md"))):
         for name in re.findall(r"`((?:[a-z_]+/)+[a-z0-9_.]+\.(?:py|md|sql|yaml|jsonl))`", document.read_text()):
             if not (ROOT / name).exists():
                 missing.append(f"{document.name}: {name}")

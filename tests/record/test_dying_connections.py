@@ -25,9 +25,12 @@ class Between:
     def __init__(self, url: str, folder: str) -> None:
         parts = urlsplit(url)
         at = parse_qs(parts.query)
-        self._real = f"{at['host'][0]}/.s.PGSQL.{at['port'][0]}"
-        self._own = Path(folder) / f".s.PGSQL.{at['port'][0]}"
-        self.url = parts._replace(query=f"host={quote(folder, safe='')}&port={at['port'][0]}").geturl()
+        host = at.get("host", [parts.hostname or ""])[0]
+        port = at.get("port", [str(parts.port or 5432)])[0]
+        self._real = (host, port)
+        self._own = Path(folder) / f".s.PGSQL.{port}"
+        who = parts.netloc.rpartition("@")[0]
+        self.url = parts._replace(netloc=f"{who}@", query=f"host={quote(folder, safe='')}&port={port}").geturl()
         self._clients: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,7 +51,11 @@ class Between:
         self._clients.clear()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_unix_connection(self._real)
+        host, port = self._real
+        if host.startswith("/"):
+            from_server, to_server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            from_server, to_server = await asyncio.open_connection(host, int(port))
         self._clients.append(writer)
         for one, other in ((reader, to_server), (from_server, writer)):
             task = asyncio.create_task(_carry(one, other))

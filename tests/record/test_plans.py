@@ -36,6 +36,7 @@ async def test_a_room_s_events_are_found_without_those_of_others(database_url: s
         assert await met(mode, event_store.SELECT_ROOM_BEFORE, loud[0], *before) <= LIMIT
         assert await met(mode, event_store.SELECT_ROOM_BEFORE, quiet, *before) == 0
         rooms: list[UUID] = [*loud, quiet]
-        assert await met(mode, event_store.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(loud)
+        # Before version 18 Postgres rounds rows a loop: three of four rooms are shown as four.
+        assert await met(mode, event_store.SELECT_PREVIOUS, rooms, [position] * len(rooms)) <= len(rooms)
     assert LIMIT in seen
     await db.close()
