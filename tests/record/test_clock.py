@@ -50,7 +50,7 @@ async def record_of(database_url: str, watch: ClockWatch) -> AsyncIterator[Postg
 
 async def set_head(database_url: str, by: timedelta) -> None:
     """Put the record's last time where a clock of before was."""
-    await as_owner(database_url, ("UPDATE record.head SET recorded_at = now() + $1::interval", by))
+    await as_owner(database_url, ("UPDATE record.identity SET made_at = now() + $1::interval", by))
 
 
 async def test_a_clock_that_is_days_ahead_of_this_machines_writes_nothing(database_url: str) -> None:
