@@ -35,10 +35,11 @@ from eventsourcing.persistence import (
     TrackingRecorder,
 )
 
+from adapters.postgres.append_batch import APPEND
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Vault, load_master
 from adapters.postgres.database import Database, connect, translated
-from adapters.postgres.event_store import APPEND, CHANNEL
+from adapters.postgres.head_listener import CHANNEL
 from domain.events import Event, Recorded
 from domain.ports import RecordUnavailable
 from domain.topics import TOPICS

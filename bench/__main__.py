@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.data_keys import load_master
-from bench import files, logins, million, pages, record, sockets
+from bench import files, logins, million, pages, record, sockets, writers
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.cli import spare_the_collector
@@ -47,6 +47,17 @@ async def commands() -> list[Measured]:
             return [*rows, *await record.rebuilds(url, master)]
 
 
+async def gateways() -> list[Measured]:
+    with tempfile.TemporaryDirectory(prefix="hansard-bench-") as folder:
+        home = Path(folder) / "home"
+        with Embedded(home, redis=False) as embedded:
+            url = embedded.servers.database_url
+            await create_database(url)
+            await migrate(url, say=lambda sentence: None)
+            load_master(home / "master.key", create=True)
+            return await writers.gateways(url, home / "master.key")
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S1": lambda: with_deployment(sockets.deliveries),
     "S2": lambda: with_deployment(sockets.durable_sends),
@@ -54,6 +65,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S4": lambda: with_deployment(sockets.idle),
     "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
+    "S9": gateways,
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),

@@ -46,10 +46,10 @@ async def commands(url: str, master: Master) -> list[Measured]:
     """S6: posts into 100 rooms at 1, 8 and 64 waiting; the median of three runs each."""
     async with record_in(url, master) as record:
         desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
-        caller, rooms = await _settle(desk)
+        caller, rooms = await settle(desk)
         rows = []
         for waiting, each in ((1, 400), (8, 300), (64, 100)):
-            rates = [await _posts(desk, caller, rooms, waiting, each) for _ in range(RUNS)]
+            rates = [await post_all(desk, caller, rooms, waiting, each) for _ in range(RUNS)]
             rows.append(Measured(f"S6 commands/s into the record, {waiting} waiting", f"{median(rates):,.0f}"))
         return rows
 
@@ -80,12 +80,12 @@ async def fill(url: str, master: Master, events: int) -> None:
     """Post until the record holds this many events."""
     async with record_in(url, master) as record:
         desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
-        caller, rooms = await _settle(desk)
+        caller, rooms = await settle(desk)
         missing = events - (await record.head()).position
-        await _posts(desk, caller, rooms, 256, max(0, missing) // 256)
+        await post_all(desk, caller, rooms, 256, max(0, missing) // 256)
 
 
-async def _settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
+async def settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
     user_id, name = UserId(uuid4()), uuid4().hex
     await desk.do(RegisterAccount(user_id, f"{name}@example.com", name[:20], "no hash"), Caller(address="127.0.0.1"))
     caller = Caller(user_id=user_id, address="127.0.0.1", agent="bench")
@@ -95,7 +95,7 @@ async def _settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
     return caller, rooms
 
 
-async def _posts(desk: Desk, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
+async def post_all(desk: Desk, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
     async def post(first: int) -> None:
         for i in range(each):
             await desk.do(

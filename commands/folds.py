@@ -1,8 +1,8 @@
 """Folds: streams as their events make them, kept at hand, and brought up to date by reading only what is new.
 
 What is kept is a guess that guards check; what is read is the truth. A stream is read page by page, beginning with the
-very event that the fold at hand ends with: if that one is not where it was, the fold is of another record, and the stream
-is read from its start. Of a stream longer than a page a snapshot is asked for, and one is made every `SNAPSHOT_EVENTS`.
+very event that the fold at hand ends with: if that one is not where and when it was, the fold is of another record, and the
+stream is read from its start. Of a stream longer than a page a snapshot is asked for, and one is made every `SNAPSHOT_EVENTS`.
 """
 
 from collections import OrderedDict
@@ -65,7 +65,7 @@ class Folds:
             for stream_id, facts in found.items():
                 folded, new = folds[stream_id], facts
                 if asked[stream_id] < folded.version:
-                    if not facts or facts[0].position != folded.position:
+                    if not facts or (facts[0].position, facts[0].at) != (folded.position, folded.at):
                         self._of(streams[stream_id]).forget(stream_id)
                         folds[stream_id] = began[stream_id] = Folded()
                         further[stream_id] = 0

@@ -14,24 +14,36 @@ from msgspec import Struct
 from domain.bounds import STANDS_STILL_SECONDS
 from domain.ports import Db
 
-SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1"
-SELECT_ALL = "SELECT name, version, position FROM read.checkpoints ORDER BY name"
+# Statements that come often say which version of the row they want: the last, or the one at a position. Others may be kept
+# by a long snapshot, and whoever asks for the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).
+SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
+SELECT_ALL = "SELECT DISTINCT ON (name) name, version, position FROM read.checkpoints ORDER BY name, position DESC"
 # How far groups are behind the head, and since when the next event waits with nothing done: a group that moves, or that
 # has everything, stands still for no time.
 SELECT_LAGS = """
     SELECT asked.name, h.position - coalesce(c.position, 0),
         coalesce(extract(epoch FROM clock_timestamp() - greatest(c.moved_at, e.recorded_at)), 0)::float8
     FROM unnest($1::text[]) WITH ORDINALITY asked (name, i) CROSS JOIN record.head h
-    LEFT JOIN read.checkpoints c ON c.name = asked.name
+    LEFT JOIN LATERAL (
+        SELECT position, moved_at FROM read.checkpoints WHERE name = asked.name ORDER BY position DESC LIMIT 1
+    ) c ON true
     LEFT JOIN record.events e ON e.position = coalesce(c.position, 0) + 1 AND e.position <= h.position
     ORDER BY asked.i
 """
-ENSURE = "INSERT INTO read.checkpoints (name, version) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+ENSURE = """
+    INSERT INTO read.checkpoints (name, version)
+    SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1)
+    ON CONFLICT (name, position) DO NOTHING
+"""
 TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
-    WHERE name = $1 AND leased_to < clock_timestamp() RETURNING epoch, position, version
+    WHERE name = $1 AND leased_to < clock_timestamp()
+        AND position = (SELECT c.position FROM read.checkpoints c WHERE c.name = $1 ORDER BY c.position DESC LIMIT 1)
+    RETURNING epoch, position, version
 """
-SELECT_HELD = "SELECT epoch, position, version FROM read.checkpoints WHERE name = $1 AND epoch = $2"
+SELECT_HELD = """
+    SELECT epoch, position, version FROM read.checkpoints WHERE name = $1 AND epoch = $2 ORDER BY position DESC LIMIT 1
+"""
 RENEW = """
     UPDATE read.checkpoints SET leased_to = clock_timestamp() + make_interval(secs => $4)
     WHERE name = $1 AND epoch = $2 AND position = $3

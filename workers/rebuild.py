@@ -32,7 +32,7 @@ TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext(
 LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
 SELECT_ME = "SELECT to_hex(pg_backend_pid())"
 SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
-SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1"
+SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
 SELECT_LEFTOVERS = """
     SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
     WHERE c.relnamespace = to_regnamespace('read') AND c.relkind = 'r'

@@ -15,7 +15,7 @@ from projections import parked
 from projections.tables import Group, Table
 
 OLD = "__old"
-LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 FOR UPDATE"
+LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC FOR UPDATE"
 SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
 # 100 ms, or half of what Postgres waits before it looks for deadlocks; vacuum is sent away after the whole of that.
 LOCK_SHORTLY = """

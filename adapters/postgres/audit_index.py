@@ -14,7 +14,9 @@ from msgspec import Struct
 from domain.ports import Db
 
 SCAN_ENTRIES = 5_000
-SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = 'audit_index'"
+SELECT_CHECKPOINT = """
+    SELECT position FROM read.checkpoints WHERE name = 'audit_index' ORDER BY position DESC LIMIT 1
+"""
 SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
 # Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person.
 _LED = "SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries WHERE "

@@ -1,13 +1,17 @@
 """Batches are bounded by time: whatever is in the record, one owner makes progress, and the loop has its turn meanwhile."""
 
 import asyncio
+import json
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import asyncpg
 import pytest
 
+from adapters.clock import now
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from domain.events import Recorded
@@ -114,7 +118,7 @@ async def test_a_batch_that_is_too_much_for_a_statement_is_made_smaller(database
             "CREATE TRIGGER dawdle BEFORE INSERT ON read.message_html FOR EACH ROW EXECUTE FUNCTION read.dawdle()"
         )
         db = await Database.open(database_url, size=2, statement_seconds=0.5)
-        record = PostgresRecord(db, here.record._vault, now=here.record._now, chance=here.record._chance)
+        record = PostgresRecord(db, here.record._vault, now=now, chance=os.urandom)
         following = asyncio.create_task(Follower(slow_group(0.0), record, db, owner="one").run())
         async with asyncio.timeout(60):
             while len(await here.db.all(int, SELECT_HTML)) < len(positions):
@@ -124,3 +128,29 @@ async def test_a_batch_that_is_too_much_for_a_statement_is_made_smaller(database
         await asyncio.gather(following, return_exceptions=True)
         await db.close()
         assert await here.db.value("SELECT count(*) FROM read.parked_events") == 0
+
+
+async def test_a_long_snapshot_leaves_checkpoints_alone(database_url: str) -> None:
+    """A dump keeps all versions of the row: neither who moves it nor who reads it may walk through them."""
+    async with ledger(database_url) as (db, _, _):
+        lease = await checkpoints.take(db, "live", 1, "one", 60)
+        assert lease is not None
+        reader, owner = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+        async with reader.transaction(isolation="repeatable_read", readonly=True):
+            await reader.fetchval("SELECT count(*) FROM read.checkpoints")
+            for position in range(1, 1_001):
+                await checkpoints.move(db, "live", lease, position, 60)
+                lease = checkpoints.Lease(lease.epoch, position, lease.version)
+            await owner.execute("ANALYZE read.checkpoints")
+            read = await buffers(owner, checkpoints.SELECT_POSITION, "live")
+            moved = await buffers(owner, checkpoints.MOVE, "live", lease.epoch, 1_000, 1_001, 60)
+        await reader.close()
+        await owner.close()
+        assert read <= 6 and moved <= 20, (read, moved)
+        assert await checkpoints.position(db, "live") == 1_001
+
+
+async def buffers(connection: asyncpg.Connection, sql: str, *args: object) -> int:
+    """Run a statement, and return how many pages it looked at."""
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *args))
+    return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])

@@ -37,6 +37,12 @@ from workers.projector import Follower
 
 EIGHT_DAYS = timedelta(days=8)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+SET_MADE_AT = "UPDATE record.identity SET made_at = now() + $1::interval"
+PAST_TRIGGERS = "SET session_replication_role = replica"
+SET_LAST_AT = """
+    UPDATE record.events SET recorded_at = now() + $1::interval
+    WHERE position = (SELECT max(position) FROM record.events)
+"""
 
 
 @asynccontextmanager
@@ -49,8 +55,8 @@ async def record_of(database_url: str, watch: ClockWatch) -> AsyncIterator[Postg
 
 
 async def set_head(database_url: str, by: timedelta) -> None:
-    """Put the record's last time where a clock of before was."""
-    await as_owner(database_url, ("UPDATE record.head SET recorded_at = now() + $1::interval", by))
+    """Put the record's last time where a clock of before was: that of its last event, or of its making."""
+    await as_owner(database_url, (SET_MADE_AT, by), (PAST_TRIGGERS,), (SET_LAST_AT, by))
 
 
 async def test_a_clock_that_is_days_ahead_of_this_machines_writes_nothing(database_url: str) -> None:

@@ -33,6 +33,11 @@ from domain.ports import (
 from tests.houses import MASTER, ledger, running
 
 ROOM, SENDER = RoomId(uuid4()), UserId(uuid4())
+HOLD_LOCK = "LOCK TABLE record.append_lock IN EXCLUSIVE MODE"
+LATER_EVENT = """
+    INSERT INTO record.events (position, stream, version, topic, data, meta, recorded_at)
+    VALUES (1, gen_random_uuid(), 1, 'later.topic', '{}', '{}', $1)
+"""
 
 
 def post(content: str = "hi", *, guards: tuple[tuple[StreamId, int], ...] = (), **more: object) -> Append:
@@ -206,7 +211,7 @@ async def test_a_killed_connection_fails_what_was_in_flight_and_the_next_append_
     async with ledger(database_url) as (_, record, _):
         await record.append(post())
         superuser = await asyncpg.connect(database_url)
-        await superuser.execute("BEGIN; SELECT * FROM record.head FOR UPDATE")
+        await superuser.execute(f"BEGIN; {HOLD_LOCK}")
         waiting = asyncio.create_task(record.append(post()))
         killer = await asyncpg.connect(database_url)
         blocked = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -280,7 +285,7 @@ async def test_recorded_time_never_runs_backwards(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         superuser = await asyncpg.connect(database_url)
         future = datetime(2100, 1, 1, tzinfo=UTC)
-        await superuser.execute("UPDATE record.head SET recorded_at = $1", future)
+        await superuser.execute(LATER_EVENT, future)
         await superuser.close()
         answer = await record.append(post())
         assert isinstance(answer, Appended) and answer.facts[0].at == future

@@ -205,7 +205,6 @@ async def test_topics_of_later_versions_and_of_others_are_passed_over(database_u
             "INSERT INTO record.events VALUES ($1, gen_random_uuid(), 1, 'later.topic', $2, $3, $4, now())",
             position, data, meta, room_id,
         )  # fmt: skip
-    await superuser.execute("UPDATE record.head SET position = 3")
     await superuser.close()
     async with ledger(database_url) as (_, record, _):
         await record.append(post())

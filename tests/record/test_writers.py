@@ -37,7 +37,7 @@ from domain.ports import (
     Write,
 )
 from tests.houses import MASTER, ledger, running
-from tests.record.test_record import ROOM, SENDER, post
+from tests.record.test_record import HOLD_LOCK, ROOM, SENDER, post
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -147,7 +147,7 @@ async def test_a_server_that_takes_no_writes_is_left_for_the_one_that_does(datab
         owner = await asyncpg.connect(database_url)
         name = await owner.fetchval("SELECT current_database()")
         await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-        record._drop_connection()
+        record.appender.drop_connection()
         with pytest.raises(NothingWritten):
             await record.append(post())
         await owner.execute("SET default_transaction_read_only = off")
@@ -160,7 +160,7 @@ async def test_a_lock_that_is_held_too_long_fails_the_command_and_not_the_writer
     async with ledger(database_url) as (_, record, _):
         superuser = await asyncpg.connect(database_url)
         async with superuser.transaction():
-            await superuser.execute("SELECT position FROM record.head FOR UPDATE")
+            await superuser.execute(HOLD_LOCK)
             with pytest.raises(NothingWritten):
                 await record.append(post())
         await superuser.close()

@@ -1,0 +1,138 @@
+"""Batches: what one process appends at a time, how Postgres is asked to, and what it answers.
+
+Of several processes one at a time appends. Who finds another at it queues its batch in the database, and whoever comes next
+appends all that are queued, in one commit (`migrations/0080_append_in_turns.sql`). All that is one statement here; where it
+fails the batch is taken out of the queue again, so that "nothing was written" stays true.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, get_args
+from uuid import UUID
+
+from msgspec import Struct
+
+from adapters.postgres.codec import encode
+from adapters.postgres.data_keys import KeyName, Vault
+from adapters.postgres.database import translated
+from domain.events import Event, Meta, Recorded
+from domain.ids import KeyId
+from domain.ports import (
+    Answer,
+    Append,
+    Appended,
+    ClaimKind,
+    ClaimTaken,
+    Conflicted,
+    NothingWritten,
+    ReceiptFound,
+    RecordUnavailable,
+)
+
+# Of one process that waits for nobody, as the bridge to the library does.
+APPEND = """
+    SELECT command, outcome, first, last, at, detail
+    FROM record.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+"""
+APPEND_IN_TURN = """
+    CALL record.append_in_turn(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, NULL
+    )
+"""
+WITHDRAW = "SELECT record.withdraw($1)"
+CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
+
+
+class PendingAppend(Struct):
+    """A command in the queue, its metas made; `touched` are the streams, claims and receipt it writes or guards."""
+
+    append: Append
+    metas: list[Meta]
+    answer: asyncio.Future[Answer]
+    written: frozenset[object]
+    touched: frozenset[object]
+    size: int
+    since: float
+
+
+async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, columns: list[list[Any]]) -> list[Any]:
+    """Append a batch, alone or together with others that wait; answers a row a command, and no row at all where the
+    database's clock says a later time than `latest`.
+
+    Raises `NothingWritten` only where that is certain; `RecordUnavailable`: the batch may have been appended, or may yet be.
+    """
+    try:
+        with translated():
+            return list(await connection.fetchval(APPEND_IN_TURN, ticket, latest, *columns))
+    except Exception as error:
+        if isinstance(error, RecordUnavailable) and not isinstance(error, NothingWritten):
+            raise
+        if (appended := await _withdraw(connection, ticket, error)) is None:
+            raise
+        return appended
+
+
+async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[Any] | None:
+    """Take a batch out of the queue, if it stands there; answers what became of it where somebody appended it already."""
+    try:
+        with translated():
+            answers = await connection.fetchval(WITHDRAW, ticket)
+    except Exception as error:
+        raise RecordUnavailable(f"A batch could not be taken out of the queue: {error}") from reason
+    return None if answers is None else list(answers)
+
+
+class BatchColumns:
+    """The arrays of `record.append`, in the order of its arguments."""
+
+    def __init__(self) -> None:
+        self._expected: tuple[list[Any], ...] = ([], [], [])
+        self._events: tuple[list[Any], ...] = ([], [], [], [], [], [], [])
+        self._claims: tuple[list[Any], ...] = ([], [], [], [])
+        self._receipts: tuple[list[Any], ...] = ([], [], [])
+
+    def add(self, number: int, pending: PendingAppend, day: date, keys: Mapping[KeyName, KeyId], vault: Vault) -> None:
+        append = pending.append
+        metas = iter(pending.metas)
+        for write in append.writes:
+            _push(self._expected, number, write.stream, write.expected)
+            for version, event in enumerate(write.events, write.expected + 1):
+                data, meta = encode(event, next(metas), stream=write.stream, day=day, keys=keys, vault=vault)
+                _push(self._events, number, write.stream, version, event.topic, data, meta, event.audience())
+        for stream, version in append.guards:
+            _push(self._expected, number, stream, version)
+        for claim in append.claims:
+            _push(self._claims, number, claim.kind, vault.master.claim(claim.kind, claim.value), claim.stream)
+        if append.receipt:
+            _push(self._receipts, number, append.receipt.digest, append.receipt.request)
+
+    def all(self) -> list[list[Any]]:
+        return [*self._expected, *self._events, *self._claims, *self._receipts]
+
+
+def _push(columns: tuple[list[Any], ...], *values: object) -> None:
+    for column, value in zip(columns, values, strict=True):
+        column.append(value)
+
+
+def answer_of(pending: PendingAppend, outcome: int, first: int, last: int, at: datetime, detail: str | None) -> Answer:
+    """Return what a row that Postgres answers says about a command."""
+    match outcome:
+        case 0:  # APPENDED
+            return Appended(tuple(_recorded(pending, first, at)))
+        case 2:
+            return ClaimTaken(next(kind for kind in CLAIM_KINDS if kind == detail))
+        case 3:
+            return ReceiptFound(first, last, bytes.fromhex(detail or ""))
+        case _:
+            return Conflicted()
+
+
+def _recorded(pending: PendingAppend, first: int, at: datetime) -> list[Recorded[Event]]:
+    facts: list[Recorded[Event]] = []
+    for write in pending.append.writes:
+        for version, event in enumerate(write.events, write.expected + 1):
+            meta = pending.metas[len(facts)]
+            facts.append(Recorded(first + len(facts), write.stream, version, at, event, meta))
+    return facts

@@ -1,0 +1,260 @@
+"""The writer of a process: group commit of whatever waits.
+
+No lingering: what queued up during the last commit is the next batch, and Postgres judges each of its commands alone. Within
+a batch a stream, claim or receipt that one command writes is touched by no other: who would, waits for the next batch, in
+order. What other processes append at the same time is none of its business (`append_batch.py`).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from adapters.clock import lapsed
+from adapters.postgres.append_batch import BatchColumns, PendingAppend, answer_of, append_in_turn
+from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from adapters.postgres.codec import key_names
+from adapters.postgres.data_keys import KeyName, Vault
+from adapters.postgres.database import connect
+from adapters.prometheus.record import AppendMetrics
+from domain.bounds import APPEND_BYTES_MAX, APPEND_COMMANDS_MAX, APPEND_QUEUE_MAX, CLOCK_ALARM_SECONDS
+from domain.errors import Busy
+from domain.events import Meta
+from domain.ids import EventId, uuid7
+from domain.ports import (
+    Answer,
+    Append,
+    Appended,
+    Chance,
+    ClaimTaken,
+    Clock,
+    Conflicted,
+    Head,
+    NothingWritten,
+    ReceiptFound,
+    RecordUnavailable,
+)
+
+log = structlog.get_logger()
+
+APPENDED = 0  # of the outcomes of `record.append`
+STEP_OUT_SECONDS = 5.0
+OUTCOMES: Mapping[type[Answer], str] = {
+    Appended: "appended",
+    Conflicted: "conflicted",
+    ClaimTaken: "claim_taken",
+    ReceiptFound: "repeated",
+}
+SEALED_BYTES = 1024  # of what is no text: a file's variants
+
+
+class Appender:
+    """Appends what waits. `run()` does so for ever; without it nothing is appended."""
+
+    def __init__(
+        self,
+        url: str,
+        vault: Vault,
+        *,
+        now: Clock,
+        chance: Chance,
+        clock: ClockWatch,
+        metrics: AppendMetrics,
+        head: Callable[[], Awaitable[Head]],
+    ) -> None:
+        self._url = url
+        self._vault = vault
+        self._now = now
+        self._chance = chance
+        self._clock = clock
+        self._head = head
+        self._queue: deque[PendingAppend] = deque()
+        self._wake = asyncio.Event()
+        self._connection: Any = None
+        self._closing = False
+        self._alarmed = -CLOCK_ALARM_SECONDS
+        self._metrics = metrics
+        self._metrics.waiting.set_function(lambda: len(self._queue))
+
+    async def append(self, append: Append) -> Answer:
+        if len(self._queue) >= APPEND_QUEUE_MAX:
+            raise Busy
+        if self._closing:
+            raise RecordUnavailable("This process is shutting down.")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(self._waiting(append, answer))
+        self._wake.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Append whatever comes, for ever; on cancellation what waits is appended first, then refused."""
+        try:
+            while True:
+                await self._wake.wait()
+                await self.step()
+        finally:
+            self._closing = True
+            with suppress(Exception):
+                async with asyncio.timeout(STEP_OUT_SECONDS):
+                    while self._queue:
+                        await self.step()
+            self._fail(self._queue, RecordUnavailable("This process is shutting down."))
+            self._queue.clear()
+            if self._connection is not None:
+                self._connection.terminate()
+
+    async def step(self) -> int:
+        """Append one batch; answers how many commands it held."""
+        batch = self._gather()
+        if not self._queue:
+            self._wake.clear()
+        if batch:
+            self._metrics.batch_commands.observe(len(batch))
+            await self._commit(batch)
+        return len(batch)
+
+    def _waiting(self, append: Append, answer: "asyncio.Future[Answer]") -> PendingAppend:
+        caller = append.caller
+        metas, size = [], 0
+        for write in append.writes:
+            for event in write.events:
+                event_id = EventId(uuid7(int(self._now().timestamp() * 1000), self._chance(10)))
+                metas.append(
+                    Meta(
+                        event_id, append.command, caller.user_id, caller.session_id, caller.correlation,
+                        caller.causation, caller.address, caller.agent, caller.reason,
+                    )
+                )  # fmt: skip
+                size += 512 + sum(_about(getattr(event, field)) for field in event.sealed)
+        written: set[object] = {write.stream for write in append.writes}
+        written |= {(claim.kind, claim.value) for claim in append.claims}
+        if append.receipt:
+            written.add(append.receipt.digest)
+        touched = written | {stream for stream, _ in append.guards}
+        return PendingAppend(append, metas, answer, frozenset(written), frozenset(touched), size, perf_counter())
+
+    def _gather(self) -> list[PendingAppend]:
+        """Take from the queue, in order, what may stand in one batch; the rest keeps its place."""
+        batch: list[PendingAppend] = []
+        later: list[PendingAppend] = []
+        written: set[object] = set()
+        awaited: set[object] = set()  # what those that wait looked at: nobody behind them may write it first
+        size = 0
+        while self._queue and len(batch) < APPEND_COMMANDS_MAX and size < APPEND_BYTES_MAX:
+            waiting = self._queue.popleft()
+            if waiting.answer.cancelled():
+                continue
+            if written.isdisjoint(waiting.touched) and awaited.isdisjoint(waiting.written):
+                batch.append(waiting)
+                size += waiting.size
+            else:
+                later.append(waiting)
+                awaited |= waiting.touched
+            written |= waiting.written
+            if len(later) >= APPEND_COMMANDS_MAX:
+                break
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    async def _commit(self, batch: list[PendingAppend]) -> None:
+        """Append a batch and answer each of its commands; one that cannot be written does not fail its neighbours."""
+        try:
+            answers = await self._call(batch)
+        except RecordUnavailable as error:
+            self.drop_connection()
+            self._fail(batch, error)
+        except Exception as error:  # of whatever kind: halves are tried until the one that it comes from stands alone
+            if len(batch) == 1:
+                self._fail(batch, _blamed(error))
+                return
+            middle = len(batch) // 2
+            try:
+                await self._commit(batch[:middle])
+            except BaseException:  # the writer was stopped: whoever stands in the other half hears it too
+                self._fail(batch[middle:], NothingWritten("The writer was stopped."))
+                raise
+            await self._commit(batch[middle:])
+        except BaseException:
+            self.drop_connection()
+            self._fail(batch, RecordUnavailable("The writer was stopped."))
+            raise
+        else:
+            now, observe = perf_counter(), self._metrics.seconds.observe
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+                observe(now - waiting.since)
+            self._metrics.answered(OUTCOMES[type(answer)] for answer in answers)
+
+    async def _call(self, batch: list[PendingAppend]) -> list[Answer]:
+        day = self._now().date()
+        names: set[KeyName] = set()
+        for waiting in batch:
+            events = (event for write in waiting.append.writes for event in write.events)
+            for event, meta in zip(events, waiting.metas, strict=True):
+                names.update(key_names(event, meta, day))
+        keys = await self._vault.make(names)
+        columns = BatchColumns()
+        for number, waiting in enumerate(batch, 1):
+            columns.add(number, waiting, day, keys, self._vault)
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._url)
+        rows = await self._append(columns.all())
+        if not rows:
+            self._judge_clock(await self._head())
+            rows = await self._append(columns.all())
+            if not rows:
+                raise ClockLeapt(ClockLeapt.__doc__)
+        answers: list[Answer] = [Conflicted()] * len(batch)
+        for command, outcome, first, last, at, detail in rows:
+            answers[command - 1] = answer_of(batch[command - 1], outcome, first, last, at, detail)
+        return answers
+
+    async def _append(self, columns: list[list[Any]]) -> list[Any]:
+        """Append in turn with others; no rows where the database's clock cannot be believed."""
+        ticket, began = UUID(bytes=self._chance(16), version=4), perf_counter()
+        rows = await append_in_turn(self._connection, ticket, self._clock.latest(), columns)
+        self._metrics.commit_seconds.observe(perf_counter() - began)
+        if rows and (at := rows[0]["at"]) is not None and rows[0]["outcome"] == APPENDED:
+            self._clock.believe(at, at)
+        return rows
+
+    def _judge_clock(self, head: Head) -> None:
+        """Raise `ClockLeapt`, and say so in the log, unless the record or an operator has gone on there already."""
+        try:
+            self._clock.judge(head.clock, head.at)
+        except ClockLeapt as error:
+            if lapsed() - self._alarmed >= CLOCK_ALARM_SECONDS:
+                self._alarmed = lapsed()
+                log.error("the clock has leapt: nothing is recorded", reason=str(error))
+            raise
+
+    def drop_connection(self) -> None:
+        """Leave the connection: of what was asked on it nobody knows more, and the next batch has one of its own."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    def _fail(self, batch: "Sequence[PendingAppend] | deque[PendingAppend]", error: BaseException) -> None:
+        self._metrics.answered("failed" for _ in batch)
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+
+
+def _about(value: object) -> int:
+    """Return about how many bytes a sealed field takes: of a text its characters, else a generous guess."""
+    return len(value) if isinstance(value, str) else 0 if value is None else SEALED_BYTES
+
+
+def _blamed(error: Exception) -> Exception:
+    """Tell what the command itself is to blame for (SQLSTATE classes 22, 23 and 42) from the server's state."""
+    if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] not in ("22", "23", "42"):
+        return RecordUnavailable(f"Postgres refuses to write: {error}")
+    return error

@@ -1,0 +1,56 @@
+"""Hearing of appends: LISTEN on a connection of its own, with reconnection.
+
+A notification only wakes; the position comes from it, or from the head where nothing was heard for a `POLL_SECONDS`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from adapters.postgres.database import connect, translated
+from domain.bounds import POLL_SECONDS
+from domain.ports import Record, RecordUnavailable
+
+CHANNEL = "hansard_record"
+
+
+class HeadListener:
+    """Follows the head of a record; `close` ends its connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+        self._heard = asyncio.Event()
+        self._position = 0
+
+    async def follow(self, record: Record) -> AsyncIterator[int]:
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await connect(self._url)
+                    with translated():
+                        await self._connection.add_listener(CHANNEL, self._hear)
+                    self._position = (await record.head()).position
+                else:
+                    await self._wait(record)
+            except RecordUnavailable:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            yield self._position
+
+    async def _wait(self, record: Record) -> None:
+        """Return when something was appended; what is heard while the follower works is not lost."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._heard.wait()
+        except TimeoutError:
+            self._position = (await record.head()).position
+        self._heard.clear()
+
+    def _hear(self, connection: object, pid: int, channel: str, payload: str) -> None:
+        self._position = max(self._position, int(payload))
+        self._heard.set()
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
