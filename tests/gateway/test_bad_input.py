@@ -154,9 +154,9 @@ async def test_ids_paths_and_methods(house: Gateway) -> None:
     assert_problem(answer, 405, "route.method_not_allowed")
     assert "GET" in answer.headers["allow"]
     for path, allowed in (
-        (f"/rooms/{uuid4()}", "DELETE, GET, OPTIONS, PATCH"),
+        (f"/rooms/{uuid4()}", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/files/upload", "OPTIONS, POST"),
-        ("/users/me", "GET, OPTIONS, PUT"),
+        ("/users/me", "GET, HEAD, OPTIONS, PUT"),
     ):
         answer = await ada.http.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (204, allowed)

@@ -24,7 +24,7 @@ from gateway.app import API
 from gateway.edge.rights import FRAMES, ROUTES, SOCKETS, V1, refusal_of, rendered
 from gateway.http.problems import TITLES
 from gateway.protocol.client_frames import Intent, Ping
-from gateway.routes import front_page, operations
+from gateway.routes import front_page, metrics, operations
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
 from tests.houses import deployment
@@ -69,7 +69,7 @@ def frames_without_row(intents: Any) -> set[Any]:
 
 async def test_every_route_and_every_frame_has_a_row_and_every_row_a_route(cast: Cast) -> None:
     assert without_row(API) == set()
-    unversioned = listed(operations.ROUTES) | listed(front_page.ROUTES)
+    unversioned = listed(operations.ROUTES) | listed(front_page.ROUTES) | listed(metrics.ROUTES)
     assert unversioned <= ROUTES.keys()
     assert (listed(API, V1) | unversioned) == ROUTES.keys() | {("WS", path) for path in SOCKETS}
     document = (await cast.person.http.get(f"{cast.house.base}/schema/openapi.json")).json()
