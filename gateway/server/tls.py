@@ -1,4 +1,4 @@
-"""TLS: the gateway's own, where no proxy ends it before. TLS 1.3, or 1.2 with forward secrecy and authenticated ciphers
+"""TLS: the gateway's own, for where no proxy terminates it. TLS 1.3, or 1.2 with forward secrecy and authenticated ciphers
 (RFC 9325), and nothing below."""
 
 import ssl
@@ -8,11 +8,11 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class TlsRefused(Exception):
-    """Certificate and key cannot be used; the sentence names them."""
+    """Certificate and key cannot be used. The message names them."""
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return what a listener speaks TLS with. Raises `TlsRefused`."""
+    """Return the TLS context of a listener. Raise `TlsRefused` if certificate and key cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
