@@ -56,7 +56,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = re.compile(rb"[A-Za-z0-9\-_.:/+=]{1,128}")
 # W3C Trace Context, version 00: the trace's id goes into every line that is logged for the request.
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-RELOAD_SECONDS = 10.0
 
 
 class Sessions:

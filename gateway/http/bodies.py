@@ -11,6 +11,7 @@ from litestar.exceptions import InternalServerException
 
 from gateway.http import faults
 from gateway.http.problems import FieldError, Problem
+from gateway.protocol.validation_errors import pointer
 
 
 async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
@@ -60,7 +61,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             422,
             "body.duplicate_key",
             "A key stands twice in one object.",
-            errors=[FieldError(faults.pointer(twice), "body.duplicate_key", "This key stands twice.")],
+            errors=[FieldError(pointer(twice), "body.duplicate_key", "This key stands twice.")],
         )
     return found
 

@@ -29,9 +29,10 @@ from domain.bounds import (
 )
 from domain.file import file_name
 from domain.ports import BlobsUnavailable
-from gateway.http.faults import FAULTS_MAX, pointer
+from gateway.http.faults import FAULTS_MAX
 from gateway.http.problems import FieldError, Problem
 from gateway.http.upload_slots import UploadSlot
+from gateway.protocol.validation_errors import pointer
 
 FIELD = "file"
 # What the parser says of a form, in words of ours.

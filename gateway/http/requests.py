@@ -29,6 +29,7 @@ from gateway.http import faults
 from gateway.http.bodies import body_of
 from gateway.http.preconditions import listed, versions_of
 from gateway.http.problems import FieldError, Problem, allowed_at, behind, record_changed
+from gateway.protocol.validation_errors import located, reworded
 from gateway.services import House
 
 # A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
@@ -152,7 +153,7 @@ def _check_value(name: str, value: str, parameter: "Parameter") -> None:
         if isinstance(read, datetime):
             read.astimezone(UTC)
     except (msgspec.ValidationError, ValueError) as error:
-        said = faults.told(faults.placed(str(error))[1])
+        said = reworded(located(str(error))[1])
         raise _query_problem(name, "query.invalid", said) from None
     except OverflowError:
         raise _query_problem(name, "query.invalid", "This time is out of range.") from None

@@ -1,1 +1,1 @@
-"""What travels over a socket: the frames of clients and of the server, as types. No I/O."""
+"""What travels over a socket: frames as types, parsing, encoding, framing and close codes. No I/O, nothing of the gateway."""

@@ -1,4 +1,4 @@
-"""What the server says on a socket: a type for every frame but events (`projections/frames.py`).
+"""The frames of the server: a type for each but events, which `projections/frames.py` makes. No I/O.
 
 The docstrings go into the AsyncAPI document. A frame grows by optional fields only: clients ignore what they do not know.
 """
@@ -6,6 +6,7 @@ The docstrings go into the AsyncAPI document. A frame grows by optional fields o
 from typing import Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from domain.ids import RoomId
@@ -22,7 +23,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
 
 
 class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
-    """Yes. What was written names its position; a send its message, and whether it was said before."""
+    """Yes. What was written names its position; a send its message, and whether it was sent before."""
 
     id: int
     ok: Literal[True]
@@ -44,7 +45,7 @@ class Error(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True, tag_field="type", tag="reply"):
-    """No. Of a subscription to many rooms, `rooms` of the error says which were refused why: of many all or none."""
+    """No. To many rooms a client subscribes all or none: `rooms` of the error says which were refused, and why."""
 
     id: int
     ok: Literal[False]
@@ -59,14 +60,14 @@ class Live(Struct, frozen=True, tag_field="type", tag="live"):
 
 
 class IsTyping(Struct, frozen=True, tag_field="type", tag="typing"):
-    """Somebody of the room is typing; forget it after some seconds. Dropped first where there is too much."""
+    """Somebody in the room is typing; forget it after some seconds. Dropped first where there is too much."""
 
     room_id: UUID
     user_id: UUID
 
 
 class Presence(Struct, frozen=True, tag_field="type", tag="presence"):
-    """Somebody of the room came or went. Dropped first where there is too much."""
+    """Somebody in the room came or went. Dropped first where there is too much."""
 
     room_id: UUID
     user_id: UUID
@@ -80,7 +81,7 @@ class Expiring(Struct, frozen=True, tag_field="type", tag="expiring"):
 
 
 class Reconnect(Struct, frozen=True, tag_field="type", tag="reconnect"):
-    """This server goes away: connect anew after so long, and resume."""
+    """This server goes away: reconnect after so long, and resume."""
 
     after_ms: int
 
@@ -97,10 +98,48 @@ class Reset(Struct, frozen=True, tag_field="type", tag="reset"):
 
 
 class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
-    """The caller is no longer in this room; its feed has ended with the event that says so."""
+    """The caller is no longer in this room; the subscription ended with the event that says so."""
 
     room_id: UUID
     reason: Literal["left", "removed"]
 
 
 Frame = Hello | Reply | Refusal | Live | IsTyping | Presence | Expiring | Reconnect | Pong | Reset | Unsubscribed
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the payload of a frame."""
+    return _encode(frame)
+
+
+def reply(
+    request: int | None,
+    *,
+    position: int | UnsetType = UNSET,
+    message_id: UUID | UnsetType = UNSET,
+    duplicate: bool | UnsetType = UNSET,
+    session_expires_in: int | UnsetType = UNSET,
+) -> bytes | None:
+    """Return the reply to a request, or None if the client did not number it."""
+    return (
+        None if request is None else _encode(Reply(request, True, position, message_id, duplicate, session_expires_in))
+    )
+
+
+def refusal(
+    request: int | None,
+    code: str,
+    detail: str,
+    status: int,
+    *,
+    retry_after_seconds: int | UnsetType = UNSET,
+    rooms: dict[RoomId, str] | UnsetType = UNSET,
+) -> bytes | None:
+    """Return the reply that says no, or None if the client did not number the request.
+
+    A refusal is `retryable` when the same frame may succeed later.
+    """
+    error = Error(code, detail, status, status in (429, 503), retry_after_seconds, rooms)
+    return None if request is None else _encode(Refusal(request, False, error))

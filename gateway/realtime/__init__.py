@@ -1,1 +1,1 @@
-"""The life of all sockets together: fan-out, replay, feeds, presence, and what is heard from Redis or the record."""
+"""All sockets of one process: connections and outboxes, subscriptions, fan-out, healing, replay, and presence."""

@@ -1,7 +1,7 @@
-"""Seats: how many sockets a person and an address may hold, over all gateways of the deployment.
+"""Connection limit: how many sockets a user and an address may have, over all gateways of the deployment.
 
-Every gateway says how many it has (`adapters/redis/cluster_state.py`); what it said holds as long as its lease. Without Redis a
-gateway counts its own sockets alone.
+Every gateway reports how many it has (`adapters/redis/cluster_state.py`); a report counts as long as the gateway's lease
+lives. Without Redis a gateway counts its own sockets alone.
 """
 
 from collections import Counter
@@ -15,55 +15,57 @@ from domain.ids import UserId
 from domain.quotas import of_address, of_user
 
 log = structlog.get_logger()
-SEATS_SAID_AT_ONCE_MAX = 100
+OWNERS_REPORTED_AT_ONCE_MAX = 100
 
 
 class Seats:
+    """Sockets by owner: a user (`user:<id>`) or an address (`address:<network>`)."""
+
     def __init__(self, roster: Roster, limits: quotas.Seats) -> None:
         self._roster = roster
         self._limits = limits
         self._taken: Counter[str] = Counter()
-        self._unsaid: set[str] = set()
+        self._unreported: set[str] = set()
 
     async def take(self, user_id: UserId, address: str | None) -> bool:
-        """Take a seat, to be given back by `leave`; answers False where that would be one too many."""
+        """Count a socket, until `leave`. Return False if it would be one too many, and is not counted."""
         limits = self._of(user_id, address)
         self._taken.update(limits.keys())
         try:
             refused = await self._roster.seat(
-                *(Seat(whose, self._taken[whose], most) for whose, most in limits.items())
+                *(Seat(owner, self._taken[owner], most) for owner, most in limits.items())
             )
         except RosterUnavailable as error:
             log.warning("sockets are counted on this gateway alone", reason=str(error))
-            refused = next((whose for whose, most in limits.items() if 0 < most < self._taken[whose]), None)
+            refused = next((owner for owner, most in limits.items() if 0 < most < self._taken[owner]), None)
         if refused is not None:
             self._taken.subtract(limits.keys())
-        self._unsaid |= limits.keys()  # of several at once the last word may have been an earlier count
+        self._unreported |= limits.keys()  # where several sockets come at once, the last report may be an earlier count
         return refused is None
 
     def leave(self, user_id: UserId, address: str | None) -> None:
-        """Give a seat back; the others hear of it with the next `say`."""
-        whose = self._of(user_id, address).keys()
-        self._taken.subtract(whose)
-        self._unsaid |= whose
+        """Count a socket no more. The other gateways learn of it with the next `report`."""
+        owners = self._of(user_id, address).keys()
+        self._taken.subtract(owners)
+        self._unreported |= owners
 
-    def say_again(self) -> None:
-        """Say everything once more: Redis had forgotten it."""
-        self._unsaid |= self._taken.keys()
+    def report_again(self) -> None:
+        """Have everything reported once more: Redis had forgotten it."""
+        self._unreported |= self._taken.keys()
 
-    async def say(self) -> None:
-        """Say what changed. Raises `RosterUnavailable`; it is said another time then."""
-        while self._unsaid:
-            names = list(islice(self._unsaid, SEATS_SAID_AT_ONCE_MAX))
-            self._unsaid.difference_update(names)
+    async def report(self) -> None:
+        """Report what changed. Raise `RosterUnavailable`; it is reported another time then."""
+        while self._unreported:
+            owners = list(islice(self._unreported, OWNERS_REPORTED_AT_ONCE_MAX))
+            self._unreported.difference_update(owners)
             try:
-                await self._roster.seat(*(Seat(name, self._taken[name], 0) for name in names))
+                await self._roster.seat(*(Seat(owner, self._taken[owner], 0) for owner in owners))
             except RosterUnavailable:
-                self._unsaid.update(names)
+                self._unreported.update(owners)
                 raise
-            for name in names:
-                if not self._taken[name]:
-                    del self._taken[name]
+            for owner in owners:
+                if not self._taken[owner]:
+                    del self._taken[owner]
 
     def _of(self, user_id: UserId, address: str | None) -> dict[str, int]:
         return {of_user(user_id): self._limits.of_user, of_address(address): self._limits.of_address}

@@ -1,9 +1,9 @@
-"""History: which of a room's frames a member may hear, where the room's history begins for each with their joining.
+"""History: the frames of a room as the record has them, and which of them a member may see.
 
-An edit, a deletion or the end of a file tells of a message that may be older than a member's joining: such a frame is not
-for them, and their next one names as `prev` what they hold (`gateway/realtime/feeds.py`). In rooms whose history everybody sees
-nothing here is asked, and one frame serves all. What was deleted is told to nobody any more, wherever a frame is made of
-the record.
+Where a room's history begins for each member with their joining, an edit, a deletion or the end of a file may be about a
+message older than that. Such a frame is withheld from the member, and the `prev` of their next one names what they have
+(`gateway/realtime/subscription.py`). In rooms whose history everybody sees nothing is looked up here, and one frame serves
+all. Wherever a frame is made from the record, the text of a deleted message is left out.
 """
 
 from collections.abc import Sequence
@@ -16,69 +16,89 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId
 from domain.ports import Db, Record
 from domain.room import RoomChanged
-from gateway.realtime.feeds import Told
-from gateway.server.transport import prepared
+from gateway.protocol.framing import text_frame
+from gateway.realtime.room_frames import RoomFrame
 from projections import frames, messages
 
 
 class Subject(NamedTuple):
-    """What an event tells of: the position of a posting (None: of nothing older than itself), and whether that is deleted."""
+    """What an event is about: the position of a posting (None: of nothing older than itself), and whether it is deleted."""
 
     posted: int | None = None
     is_deleted: bool = False
 
 
-def heard(entry: Entry, *, is_since_joining: bool) -> Told:
-    """Return an entry of a lane, ready to be told. Files are not heard from lanes: what may be told of them is looked up."""
+def frame_of(entry: Entry, *, is_since_joining: bool) -> RoomFrame:
+    """Return the frame of a lane's entry. Frames of files are never made so: what they may tell must be looked up."""
     glance = frames.glance(entry.frame, is_since_joining=is_since_joining)
-    return Told(
-        entry.position, entry.prev, prepared(entry.frame), entry.ended, glance.topic, glance.posted, glance.history
+    return RoomFrame(
+        entry.position, entry.prev, text_frame(entry.frame), entry.ended, glance.topic, glance.posted, glance.history
     )
 
 
-async def told(db: Db, room_id: RoomId, facts: Sequence[Recorded[Event]], prev: int) -> list[Told]:
-    """Return what a room was told by these events of it, as it may be told now; `prev` is the event before them."""
-    subjects = await _subjects(db, room_id, facts)
-    page = []
-    for fact in facts:
-        subject = subjects[fact.position]
-        frame = frames.tombstone_frame(fact, prev) if subject.is_deleted else frames.room_frame(fact, prev)
-        ended = frames.ends_membership(fact.event)
-        topic = (frames.EventSkipped if frames.SKIPPED_MARK in frame else fact.event).topic.encode()
-        history = fact.event.history if isinstance(fact.event, RoomChanged) else None
-        page.append(Told(fact.position, prev, prepared(frame), ended, topic, subject.posted, history))
-        prev = fact.position
-    return page
+class RoomHistory:
+    """Reads frames from the record. Every method raises `RecordUnavailable` while Postgres does not answer."""
 
+    def __init__(self, record: Record, db: Db) -> None:
+        self._record = record
+        self._db = db
 
-async def last_heard(record: Record, db: Db, room_id: RoomId, place: int, *, since: int) -> int:
-    """Return the last event up to a place that a member who hears a room since a position was told of; 0: none."""
-    limit, before = REPLAY_PAGE_EVENTS_MIN, place + 1
-    while before > since:
-        facts = await record.room_before(room_id, before, limit=limit)
-        subjects = await _subjects(db, room_id, facts)
-        for fact in facts:
-            if fact.position < since:
+    async def page(
+        self, room_id: RoomId, after: int, until: int, *, limit: int = REPLAY_PAGE_EVENTS
+    ) -> tuple[list[RoomFrame], int]:
+        """Return a room's frames after a position, as they may be delivered now, and the position up to which these are all."""
+        events = await self._record.room_after(room_id, after, until=until, limit=limit)
+        if not events:
+            return [], until
+        (prev,) = await self._record.previous_in_rooms([(room_id, events[0].position)])
+        page = await self._frames_of(room_id, events, prev)
+        return page, until if len(events) < limit else events[-1].position
+
+    async def last_visible(self, room_id: RoomId, until: int, *, since: int) -> int:
+        """Return the last event up to `until` that a member sees whose history begins at `since`, or 0 if there is none."""
+        limit, before = REPLAY_PAGE_EVENTS_MIN, until + 1
+        while before > since:
+            events = await self._record.room_before(room_id, before, limit=limit)
+            subjects = await self._subjects(room_id, events)
+            for event in events:
+                if event.position < since:
+                    return 0
+                posted = subjects[event.position].posted
+                if posted is None or posted >= since:
+                    return event.position
+            if len(events) < limit:
                 return 0
-            posted = subjects[fact.position].posted
-            if posted is None or posted >= since:
-                return fact.position
-        if len(facts) < limit:
-            return 0
-        before, limit = facts[-1].position, min(2 * limit, REPLAY_PAGE_EVENTS)
-    return 0
+            before, limit = events[-1].position, min(2 * limit, REPLAY_PAGE_EVENTS)
+        return 0
+
+    async def _frames_of(self, room_id: RoomId, events: Sequence[Recorded[Event]], prev: int) -> list[RoomFrame]:
+        """Return the frames of successive events of a room; `prev` is the position of the event before them."""
+        subjects = await self._subjects(room_id, events)
+        page = []
+        for recorded in events:
+            page.append(_frame_of_event(recorded, prev, subjects[recorded.position]))
+            prev = recorded.position
+        return page
+
+    async def _subjects(self, room_id: RoomId, events: Sequence[Recorded[Event]]) -> dict[int, Subject]:
+        postings = {recorded.position: frames.posting_of(recorded) for recorded in events}
+        file_ids = {each.event.file_id for each in events if isinstance(each.event, (FileCompleted, FileFailed))}
+        deleted = await messages.deleted_among(self._db, {posted for posted in postings.values() if posted is not None})
+        showings = await messages.showings(self._db, room_id, file_ids)
+        found = {}
+        for recorded in events:
+            posted = postings[recorded.position]
+            found[recorded.position] = Subject(posted, posted in deleted and frames.tells_text(recorded))
+            if isinstance(recorded.event, (FileCompleted, FileFailed)):
+                showing = showings.get(recorded.event.file_id)
+                found[recorded.position] = Subject(showing, is_deleted=showing is None)
+        return found
 
 
-async def _subjects(db: Db, room_id: RoomId, facts: Sequence[Recorded[Event]]) -> dict[int, Subject]:
-    postings = {fact.position: frames.posting_of(fact) for fact in facts}
-    file_ids = {fact.event.file_id for fact in facts if isinstance(fact.event, (FileCompleted, FileFailed))}
-    deleted = await messages.deleted_among(db, {posted for posted in postings.values() if posted is not None})
-    showings = await messages.showings(db, room_id, file_ids)
-    found = {}
-    for fact in facts:
-        posted = postings[fact.position]
-        found[fact.position] = Subject(posted, posted in deleted and frames.tells_text(fact))
-        if isinstance(fact.event, (FileCompleted, FileFailed)):
-            showing = showings.get(fact.event.file_id)
-            found[fact.position] = Subject(showing, is_deleted=showing is None)
-    return found
+def _frame_of_event(recorded: Recorded[Event], prev: int, subject: Subject) -> RoomFrame:
+    event = recorded.event
+    frame = frames.tombstone_frame(recorded, prev) if subject.is_deleted else frames.room_frame(recorded, prev)
+    ended = frames.ends_membership(event)
+    topic = (frames.EventSkipped if frames.SKIPPED_MARK in frame else event).topic.encode()
+    history = event.history if isinstance(event, RoomChanged) else None
+    return RoomFrame(recorded.position, prev, text_frame(frame), ended, topic, subject.posted, history)

@@ -1,8 +1,9 @@
-"""Following: how a hub hears what is told. By the lanes while Redis answers, by the record while it does not.
+"""Lane follower: how a hub receives what is published. From the lanes while Redis answers, from the record while it does not.
 
-Rooms need no more than lanes and the comparison with the read tables (`gateway/realtime/hub.py`): a frame's `prev` shows what was
-missed. The control lane has no `prev`. So everything it says up to `obeyed` is known to be done; when Redis was away, or
-has forgotten how far was told, the same is read from the record until both agree again.
+For rooms the lanes and a comparison with the read tables are enough (`gateway/realtime/healing.py`): a frame's `prev` shows
+what was missed. The control lane has no `prev`. So the follower keeps the position up to which everything on it is known to
+be applied; when Redis was away, or has forgotten how far was published, the same is read from the record until both agree
+again.
 """
 
 import asyncio
@@ -20,12 +21,12 @@ from projections import checkpoints, frames
 
 log = structlog.get_logger()
 
-LISTEN_SECONDS = 1.0
+FOLLOW_SECONDS = 1.0
 RETRY_SECONDS = 0.25
 
 
-class Following:
-    """The lanes that this process reads, and where it is on them."""
+class LaneFollower:
+    """The lanes that this process reads, and how far it has read them."""
 
     def __init__(
         self,
@@ -33,34 +34,34 @@ class Following:
         db: Db,
         lanes: Lanes,
         *,
-        hear: Callable[[Entry], None],
-        obey: Callable[[frames.Control], None],
+        receive: Callable[[Entry], None],
+        apply_control: Callable[[frames.Control], None],
     ) -> None:
-        """`hear` gets every entry of a room's lane, `obey` everything that the control lane says, once and in order."""
+        """`receive` gets every entry of a room's lane, `apply_control` every entry of the control lane, once and in order."""
         self.left_lanes = asyncio.Event()  # set while the record is followed instead
         self._record = record
         self._db = db
         self._lanes = lanes
-        self._hear = hear
-        self._obey = obey
-        self._places: dict[int, str] = {}
+        self._receive = receive
+        self._apply_control = apply_control
+        self._cursors: dict[int, str] = {}  # by lane, the id of the last entry
         self._lanes_read: frozenset[int] = frozenset()
         self._is_away = False
-        self._obeyed = 0
-        self._passed_over = 0
+        self._applied = 0  # everything on the control lane up to this position is applied
+        self._passed_over = 0  # the last position on the control lane that was left to the record
         self._marked_at = 0.0
 
     async def begin(self) -> None:
-        """Find the places to follow from. What was told before them is in the read tables."""
-        await self._place(CONTROL)
-        self._obeyed = await checkpoints.position(self._db, "live")
+        """Find where to follow from. What was published before is in the read tables. Raise `RecordUnavailable`."""
+        await self._find_cursor(CONTROL)
+        self._applied = await checkpoints.position(self._db, "live")
 
-    async def listen(self, room_lane: int) -> None:
+    async def follow(self, room_lane: int) -> None:
         """Read a lane from now on. While Redis is away, comparing with the tables does what the lane would."""
-        if room_lane in self._places:
+        if room_lane in self._cursors:
             return
-        await self._place(room_lane)
-        deadline = lapsed() + LISTEN_SECONDS
+        await self._find_cursor(room_lane)
+        deadline = lapsed() + FOLLOW_SECONDS
         while room_lane not in self._lanes_read and not self._is_away and lapsed() < deadline:
             with suppress(LanesUnavailable):
                 await self._lanes.interrupt()
@@ -79,63 +80,70 @@ class Following:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def step(self) -> None:
-        """Wait for entries, a bounded time, and take them. Raises `LanesUnavailable`."""
+        """Wait for entries, a bounded time, and take them. Raise `LanesUnavailable`."""
         if self._is_away:
-            for lane in list(self._places):
-                self._places[lane] = await self._lanes.last(lane)
+            for lane in list(self._cursors):
+                self._cursors[lane] = await self._lanes.last(lane)
             self._is_away = False
             log.info("the hub follows Redis again")
-        self._lanes_read = frozenset(self._places)
-        told = await self._mark()
-        answer = await self._lanes.read(self._places)
-        for lane, (place, entries) in answer.items():
-            self._places[lane] = place
+        self._lanes_read = frozenset(self._cursors)
+        published = await self._published_once_in_a_while()
+        answer = await self._lanes.read(self._cursors)
+        for lane, (cursor, entries) in answer.items():
+            self._cursors[lane] = cursor
             if lane == CONTROL:
                 self._take_control(entries)
             else:
                 for entry in entries:
-                    self._hear(entry)
+                    self._receive(entry)
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
-        if told is not None and is_all and not self.left_lanes.is_set():
-            self._obeyed = max(self._obeyed, told)
+        if published is not None and is_all and not self.left_lanes.is_set():
+            self._applied = max(self._applied, published)
 
     async def follow_record(self) -> None:
-        """Obey what the control lane may have lost; nothing to do while it is whole. Raises `RecordUnavailable`."""
+        """Apply what the control lane may have lost. Do nothing while the lane is whole. Raise `RecordUnavailable`."""
         if not self.left_lanes.is_set():
             return
-        # How far was told comes first, the tables' position after it: from there on the lane has everything.
-        told = await self._told()
+        # First how far was published, then the tables' position: from there on the lane has everything.
+        published = await self._published()
         until = await checkpoints.position(self._db, "live")
-        while self._obeyed < until:
-            facts = await self._record.after(self._obeyed, until=until, limit=LIVE_BATCH_EVENTS_MAX)
-            for fact in facts:
-                if (control := frames.control(fact)) is not None:
-                    self._obey(control)
-                self._obeyed = fact.position
-            if len(facts) < LIVE_BATCH_EVENTS_MAX:
-                self._obeyed = until
-        if told is not None and self._passed_over <= self._obeyed:
+        await self._apply_record(until)
+        if published is not None and self._passed_over <= self._applied:
             self.left_lanes.clear()
 
-    async def _place(self, lane: int) -> None:
-        try:
-            place = await self._lanes.last(lane)
-        except LanesUnavailable:
-            place, self._is_away = "0-0", True
-            self.left_lanes.set()
-        self._places.setdefault(lane, place)
+    async def _apply_record(self, until: int) -> None:
+        while self._applied < until:
+            events = await self._record.after(self._applied, until=until, limit=LIVE_BATCH_EVENTS_MAX)
+            for recorded in events:
+                if (control := frames.control(recorded)) is not None:
+                    self._apply_control(control)
+                self._applied = recorded.position
+            if len(events) < LIVE_BATCH_EVENTS_MAX:
+                self._applied = until
 
-    async def _mark(self) -> int | None:
-        """Return, once in a while, how far was told: a read that begins after this brings all of it."""
+    async def _find_cursor(self, lane: int) -> None:
+        try:
+            cursor = await self._lanes.last(lane)
+        except LanesUnavailable:
+            cursor, self._is_away = "0-0", True
+            self.left_lanes.set()
+        self._cursors.setdefault(lane, cursor)
+
+    async def _published_once_in_a_while(self) -> int | None:
+        """Return, every `LANE_MARK_SECONDS`, how far was published; otherwise None.
+
+        A read of the lanes that begins after this brings everything up to it.
+        """
         if lapsed() - self._marked_at < LANE_MARK_SECONDS:
             return None
         self._marked_at = lapsed()
-        told = await self._lanes.told()
-        if told is None:
-            self.left_lanes.set()  # Redis was emptied, or nothing was ever told
-        return told
+        published = await self._lanes.told()
+        if published is None:
+            self.left_lanes.set()  # Redis was emptied, or nothing was ever published
+        return published
 
-    async def _told(self) -> int | None:
+    async def _published(self) -> int | None:
+        """Return how far was published, or None if Redis is away or has forgotten it."""
         if self._is_away:
             return None
         try:
@@ -147,11 +155,11 @@ class Following:
         for entry in entries:
             if self.left_lanes.is_set():
                 self._passed_over = max(self._passed_over, entry.position)
-            elif entry.position > self._obeyed:
-                self._obeyed = entry.position
+            elif entry.position > self._applied:
+                self._applied = entry.position
                 try:
                     control = frames.decode_control(entry.frame)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     log.error("an entry of the control lane cannot be read", position=entry.position)
                 else:
-                    self._obey(control)
+                    self._apply_control(control)

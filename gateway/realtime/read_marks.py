@@ -1,7 +1,7 @@
-"""Read marks that were accepted and wait to be recorded, as their owner's own reads show them.
+"""Read marks that were accepted and are not recorded yet, shown to their owner alone.
 
-The record gets at most one mark in five seconds of a member and room (`commands/reading.py`), and the read tables know no
-other. What waits is kept in Redis until then, so that every gateway shows it, and in this process, so that this one does
+The record gets at most one mark of a member and room in five seconds (`commands/reading.py`), and the read tables know no
+others. Until then a mark is kept in Redis, so that every gateway shows it, and in this process, so that this one shows it
 while Redis is away. All of it may be forgotten: then a mark is seen some seconds later.
 """
 
@@ -26,7 +26,7 @@ class ReadMarks:
         self._away_until = 0.0
 
     async def note(self, user_id: UserId, room_id: RoomId, position: int) -> None:
-        """Keep a mark that waits; it goes forward only."""
+        """Keep a mark that is not recorded yet. Marks go forward only."""
         self._forget_old()
         _, marks = self._kept.pop(user_id, (0.0, {}))
         marks[room_id] = max(position, marks.get(room_id, 0))
@@ -40,7 +40,7 @@ class ReadMarks:
                 self._note_away(error)
 
     async def of(self, user_id: UserId) -> Mapping[RoomId, int]:
-        """Return how far this person has read, by room, where the record may not say so yet."""
+        """Return how far this user has read, by room, where the record may not have it yet."""
         self._forget_old()
         _, marks = self._kept.get(user_id, (0.0, NONE))
         if self._is_away():
@@ -63,6 +63,6 @@ class ReadMarks:
         return lapsed() < self._away_until
 
     def _note_away(self, error: RosterUnavailable) -> None:
-        """Ask no more for a moment: who finds Redis hanging has waited for it, and the others need not."""
+        """Do not ask Redis for a moment: the caller has waited for it in vain, and the others need not."""
         self._away_until = lapsed() + READ_MARKS_AWAY_SECONDS
         log.warning("read marks are seen at once on this gateway alone", reason=str(error))

@@ -1,6 +1,6 @@
-"""Refusing: answers to what never became a request, in the form of all others (RFC 9457), with the headers of all others.
+"""Early refusals: answers where no request was made, in the form of all others (RFC 9457), with the headers of all others.
 
-No application hears of these: the head cannot be read, is too large or too slow, or there is no place for who comes.
+The application never sees these: the head cannot be parsed, is too large or too slow, or there is no slot for the client.
 """
 
 import secrets
@@ -25,7 +25,7 @@ def new_request_id() -> str:
 def answer(
     problem: Problem, request_id: str, date: Sequence[tuple[bytes, bytes]] = (), *, is_head: bool = False
 ) -> bytes:
-    """Return the whole answer, after which the connection ends; to HEAD it has no body."""
+    """Return the whole answer, after which the connection ends. The answer to HEAD has no body."""
     body = rendered(problem, request_id)
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode(),

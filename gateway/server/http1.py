@@ -1,20 +1,21 @@
-"""HTTP/1.1: uvicorn's protocol with bounds. What a client sends has a size and a time, whoever it is.
+"""HTTP/1.1: uvicorn's protocol with bounds. Whatever any client sends is bounded in size and in time.
 
 uvicorn with httptools bounds neither a head nor the time it takes, adds trailers to the headers of a request that runs
 already, and writes "400" into the middle of the answer before. Here:
 
 - a request's address, its headers, and what stands around its chunks are bounded before they are gathered;
-- a head, a body and the pause between two requests have so many seconds, counted only while we read;
-- a client that does not take its answer is let go;
-- what is refused is answered behind the answers that are due before it, and the connection ends.
+- a head, a body and the pause between two requests have so many seconds, counted only while we read
+  (`gateway/server/request_progress.py`);
+- a client that does not read its answer is dropped (`gateway/server/stalls.py`);
+- a refusal is written after the answers that are due before it, and then the connection ends.
 
-No timer runs for a connection: the server passes by all of them twice a second (`sweep`).
+No timer runs for a connection: the server sweeps all of them twice a second (`sweep`).
 """
 
 import asyncio
 import re
 import select
-from typing import Any, Literal
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
@@ -22,9 +23,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from domain.bounds import (
-    BODY_BYTES_A_SECOND_MIN,
-    BODY_OVERHEAD_BYTES_MAX,
-    HEAD_BYTES_MAX,
     HEAD_SLICE_BYTES,
     HEADERS_MAX,
     LINGER_BYTES,
@@ -45,16 +43,16 @@ from gateway.server.early_refusals import (
     answer,
     new_request_id,
 )
+from gateway.server.request_progress import RequestProgress
 from gateway.server.stalls import Stall
-from gateway.server.transport import HansardProtocol
+from gateway.server.websocket import WebSocketProtocol
 
-# RFC 3986 3.2.2 and 3.2.3, without the comma: two hosts that somebody joined are not one.
+# RFC 3986 3.2.2 and 3.2.3, without the comma: two hosts joined into one header are not one host.
 HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+;=%-]+)(?::[0-9]{0,5})?")
-HEADER_OVERHEAD_BYTES = len(b": \r\n")
 
 
-class _FaultyRequest(Exception):
-    """Ends the parsing of a request from within; `HttpProtocol._fault` says why."""
+class _RequestRefusedError(Exception):
+    """Ends the parsing of a request from within a callback of the parser."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -71,21 +69,14 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config=config, server_state=server_state, app_state=app_state)
         self._slot = slot
-        self._bounds = bounds
         self._stall = Stall(bounds.write_stall_seconds)
-        # Between two requests ("nothing"), in a head, or in a body.
-        self._reads: Literal["nothing", "head", "body"] = "nothing"
-        self._began = False  # a request, in the bytes that were just parsed
-        self._read_bytes = 0  # of this head; of this body, as they came
-        self._body_bytes = 0
-        self._silent_bytes = 0  # that came since the last one of the body
-        self._header_bytes = 0
-        self._waited_seconds = 0.0  # for what is read now, while we read
-        self._idle_seconds = 0.0  # since the last byte of a body
+        self._progress = RequestProgress(bounds)
         self._fault: Problem | None = None
-        self._farewell = b""  # what is said before the connection ends
-        self._is_deaf = False  # nothing more is understood
+        self._farewell = b""  # the last answer, after which the connection ends
+        self._is_ignored = False  # nothing more of what comes is parsed
         self._has_parted = False
+        self._ignored_bytes = 0
+        self._parting_seconds = 0.0
 
     # What the transport calls
 
@@ -94,14 +85,14 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            self._forget(len(data))
+        if self._is_ignored:
+            self._ignore(len(data))
             return
-        # A head that is not whole is gathered by the parser: it gets no more of one than may be.
+        # The parser gathers a head until it is complete, so it gets no more at a time than a slice.
         at, size = 0, len(data)
-        while at < size and not self._is_deaf:
-            piece = data[at:] if self._reads == "body" else data[at : at + HEAD_SLICE_BYTES]
-            self._feed(piece)
+        while at < size and not self._is_ignored:
+            piece = data[at:] if self._progress.phase == "body" else data[at : at + HEAD_SLICE_BYTES]
+            self._parse(piece)
             at += len(piece)
 
     def resume_writing(self) -> None:
@@ -111,7 +102,7 @@ class HttpProtocol(HttpToolsProtocol):
     # What the server calls
 
     def sweep(self, seconds: float) -> None:
-        """Let go whom we waited for long enough; so many seconds have passed since the last time."""
+        """Drop a client that took too long; `seconds` have passed since the last call."""
         if self._stall.is_stuck(self.transport, seconds, is_paused=self.flow.write_paused):
             self.transport.abort()
         elif not (self.transport.is_closing() or self.flow.read_paused):
@@ -121,9 +112,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._began = True
-        self._reads = "head"
-        self._header_bytes = self._read_bytes = 0
+        self._progress.begin_head()
 
     def on_url(self, url: bytes) -> None:
         if len(self.url) + len(url) > TARGET_BYTES_MAX:
@@ -131,10 +120,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reads == "body":
+        if self._progress.phase == "body":
             return  # a trailer: the request was judged without it (RFC 9110 6.5.1)
-        self._header_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
-        if self._header_bytes > HEAD_BYTES_MAX or len(self.headers) >= HEADERS_MAX:
+        if not self._progress.add_header(name, value) or len(self.headers) >= HEADERS_MAX:
             self._stop(HEAD_TOO_LARGE)
         super().on_header(name, value)
 
@@ -148,30 +136,25 @@ class HttpProtocol(HttpToolsProtocol):
         if self._is_busy and self.parser.should_upgrade():
             self._stop(MALFORMED)  # the connection cannot become another while an answer is due on it
         super().on_headers_complete()
-        self._reads = "body"
-        self._read_bytes = self._body_bytes = self._silent_bytes = 0
-        self._waited_seconds = self._idle_seconds = 0.0
+        self._progress.begin_body()
 
     def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        self._silent_bytes = 0
-        self._idle_seconds = 0.0
+        self._progress.add_body(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._reads = "nothing"
-        self._waited_seconds = 0.0
+        self._progress.end()
 
     # What the application's answer calls
 
     def on_response_complete(self) -> None:
-        """Begin what waits, without uvicorn's timer: `sweep` knows how long nothing was asked."""
+        """Begin the next request that waits. uvicorn's timer is not started: `sweep` knows how long nothing was asked."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if self._reads == "nothing":
-            self._waited_seconds = 0.0
+        if self._progress.phase == "idle":
+            self._progress.restart_waiting()
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -185,10 +168,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether an answer is due."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _feed(self, piece: bytes) -> None:
-        if self._reads == "nothing":
-            self._reads, self._waited_seconds, self._read_bytes = "head", 0.0, 0
-        before, self._began = self._reads, False
+    def _parse(self, piece: bytes) -> None:
+        progress = self._progress
+        progress.begin_parsing()
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -197,43 +179,39 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._fault or MALFORMED)
             return
-        # What a request has, that began in these bytes, is not known; the next ones are counted.
-        if self._began or self._reads != before:
+        if not progress.end_parsing(len(piece)):
             return
-        self._read_bytes += len(piece)
-        if self._reads == "head" and self._read_bytes > TARGET_BYTES_MAX + HEAD_BYTES_MAX:
+        if progress.is_head_too_large:
             self._refuse(HEAD_TOO_LARGE)
-        elif self._reads == "body":
-            self._count_body(len(piece))
+        elif progress.phase == "body":
+            self._bound_body(len(piece))
 
-    def _count_body(self, size: int) -> None:
-        """Bound what stands around chunks, and what is sent on although it was answered."""
-        self._silent_bytes += size
-        overhead = self._read_bytes - self._body_bytes
-        if overhead > BODY_OVERHEAD_BYTES_MAX + self._body_bytes or self._silent_bytes > BODY_OVERHEAD_BYTES_MAX + size:
+    def _bound_body(self, size: int) -> None:
+        """Bound what stands around chunks, and what is still sent of a request that was answered."""
+        if self._progress.has_too_much_overhead(size):
             self._refuse(MALFORMED)
-        elif not self._is_busy and self._read_bytes > LINGER_BYTES:
+        elif not self._is_busy and self._progress.read_bytes > LINGER_BYTES:
             self.transport.abort()
 
     def _stop(self, fault: Problem) -> None:
         self._fault = fault
-        raise _FaultyRequest
+        raise _RequestRefusedError
 
     def _upgrade(self) -> None:
         if self._should_upgrade():
             self.handle_websocket_upgrade()
             return
-        # Another protocol is not spoken: this request is answered, and what follows is nobody knows what.
+        # Other protocols are not spoken here: this request is answered, and nothing after it is understood.
         self.cycle.keep_alive = False
-        self._is_deaf = True
+        self._is_ignored = True
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over; its place goes with it."""
+        """Hand the connection over, together with its slot."""
         self.connections.discard(self)
-        self._is_deaf = True
+        self._is_ignored = True
         lines = [b" ".join((self.scope["method"].encode(), self.url, b"HTTP/1.1"))]
         lines += [b": ".join(header) for header in self.scope["headers"]]
-        socket = HansardProtocol(self.config, self.server_state, self.app_state, slot=self._slot)
+        socket = WebSocketProtocol(self.config, self.server_state, self.app_state, slot=self._slot)
         socket.connection_made(self.transport)
         socket.data_received(b"\r\n".join(lines) + b"\r\n\r\n")
         self.transport.set_protocol(socket)
@@ -241,45 +219,38 @@ class HttpProtocol(HttpToolsProtocol):
     # Waiting
 
     def _wait(self, seconds: float) -> None:
-        bounds = self._bounds
-        if self._is_deaf or (self._reads == "nothing" and self._is_busy):
+        progress = self._progress
+        if self._is_ignored or (progress.phase == "idle" and self._is_busy):
             self._wait_after_parting(seconds)
-            return
-        self._waited_seconds += seconds
-        if self._reads == "head":
-            if self._waited_seconds > bounds.head_seconds:
+        elif progress.phase == "head":
+            if progress.is_head_late(seconds):
                 self._refuse(TOO_SLOW)
-        elif self._reads == "body":
+        elif progress.phase == "body":
             self._wait_for_body(seconds)
-        else:
-            allowed = bounds.head_seconds if self.cycle is None else bounds.keep_alive_seconds
-            if self._waited_seconds > allowed and not _has_arrived(self.transport):
-                self.transport.close()
+        elif progress.is_idle_too_long(seconds, is_first=self.cycle is None) and not _has_arrived(self.transport):
+            self.transport.close()
 
     def _wait_after_parting(self, seconds: float) -> None:
         if self._has_parted:
-            self._waited_seconds += seconds
-            if self._waited_seconds > PARTING_SECONDS:
+            self._parting_seconds += seconds
+            if self._parting_seconds > PARTING_SECONDS:
                 self.transport.abort()
 
     def _wait_for_body(self, seconds: float) -> None:
         if self._is_busy and self.cycle.waiting_for_100_continue:
-            self._waited_seconds = 0.0  # it does not send before we say so
-            return
-        self._idle_seconds += seconds
-        allowed = self._bounds.body_grace_seconds + self._body_bytes / BODY_BYTES_A_SECOND_MIN
-        if self._waited_seconds > allowed or self._idle_seconds > self._bounds.body_idle_seconds:
+            self._progress.restart_waiting()  # the client does not send before we say so
+        elif self._progress.is_body_late(seconds):
             self._refuse(TOO_SLOW)
 
     # Ending
 
     def _refuse(self, problem: Problem) -> None:
-        """Understand nothing more, and say why behind the answers that are due before."""
-        self._is_deaf = True
+        """Parse nothing more, and answer with a problem after the answers that are due before it."""
+        self._is_ignored = True
         is_head = self.parser.get_method() == b"HEAD"
         date = self.server_state.default_headers[:1]
         self._farewell = answer(problem, new_request_id(), date, is_head=is_head)
-        if self._reads != "body":
+        if self._progress.phase != "body":
             if not self._is_busy:
                 self._part()
         elif self.cycle.response_complete:
@@ -300,10 +271,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._part()
 
     def _part(self) -> None:
-        """Say it, and read on for a moment: to close on unread bytes would take it back (RFC 9112, 9.6)."""
-        self._is_deaf = self._has_parted = True
-        self._waited_seconds = 0.0
-        self._read_bytes = 0
+        """Write the last answer, and read on for a moment: closing on unread bytes would take it back (RFC 9112, 9.6)."""
+        self._is_ignored = self._has_parted = True
+        self._parting_seconds = 0.0
+        self._ignored_bytes = 0
         self.transport.write(self._farewell)
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -311,14 +282,14 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _forget(self, size: int) -> None:
-        self._read_bytes += size
-        if self._read_bytes > PARTING_BYTES_MAX:
+    def _ignore(self, size: int) -> None:
+        self._ignored_bytes += size
+        if self._ignored_bytes > PARTING_BYTES_MAX:
             self.transport.abort()
 
 
 def _has_arrived(transport: asyncio.Transport) -> bool:
-    """Whether bytes wait to be read: then the client has asked, though a moment late."""
+    """Return whether bytes wait to be read: then the client has asked, though a moment late."""
     waiting = select.poll()
     waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(waiting.poll(0))

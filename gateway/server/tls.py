@@ -10,7 +10,7 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class TlsRefused(SetupError):
-    """Certificate and key cannot be used; the sentence names them."""
+    """Certificate and key cannot be used. The message names them."""
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:

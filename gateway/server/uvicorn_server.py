@@ -1,7 +1,7 @@
 """The server: uvicorn, with its defaults put right for sockets that matter.
 
-Deflate off, frames bounded, proxy headers not believed, a small send buffer so that slow readers are noticed. SIGTERM is
-ours: sockets are sent away first, then uvicorn stops.
+Deflate is off, frames are bounded, proxy headers are not trusted, and the send buffer is small so that slow readers are
+noticed. SIGTERM is ours: sockets are drained first, then uvicorn stops.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from adapters.clock import lapsed
 from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
 from domain.errors import ReadableError
 from gateway.edge.response_headers import ALWAYS
-from gateway.server.connections import Acceptor, ConnectionBounds, ConnectionLimit, Slot
+from gateway.server.acceptor import Acceptor
+from gateway.server.connections import ConnectionBounds, ConnectionLimit, Slot
 from gateway.server.http1 import HttpProtocol
-from gateway.server.transport import HansardProtocol
+from gateway.server.websocket import WebSocketProtocol
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ SEND_BUFFER_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
 BACKLOG = 2048
 TICKS_OF_SWEEP = 5
-SWEEP_SECONDS_MAX = 1.0  # a process that was held up does not count that against its clients
+SWEEP_SECONDS_MAX = 1.0  # the time in which this process was held up is not counted against its clients
 TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
 
 
@@ -39,7 +40,7 @@ class PortTaken(ReadableError):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the listening socket. Raises `PortTaken` with one sentence."""
+    """Return a bound, listening socket. Raise `PortTaken`, with one sentence, if that is impossible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; or small answers wait 40 ms
@@ -76,16 +77,27 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set; then drain and end, within `GRACEFUL_SECONDS` after that.
 
-    `trusts`: of an address, whether it is a proxy of the operator's.
+    `trusts` says whether an address is a proxy of the operator's.
     """
-    config = uvicorn.Config(
+    server = _Server(_config(app), bounds, trusts, tls)
+    serving = asyncio.create_task(server.serve([listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    await drain()
+    server.end()
+    await serving
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http="httptools",
-        ws=HansardProtocol,
+        ws=WebSocketProtocol,
         ws_max_size=FRAME_BYTES_MAX,
         ws_per_message_deflate=False,
         ws_ping_interval=HEARTBEAT_SECONDS,
-        ws_ping_timeout=None,  # HansardProtocol counts for itself
+        ws_ping_timeout=None,  # WebSocketProtocol counts for itself
         proxy_headers=False,
         server_header=False,
         lifespan="off",
@@ -95,18 +107,10 @@ async def serve(
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         headers=[(name.decode(), value.decode()) for name, value in ALWAYS],
     )
-    server = _Server(config, bounds, trusts, tls)
-    serving = asyncio.create_task(server.serve([listener]))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    await drain()
-    server.leave()
-    await serving
 
 
 class _Server(uvicorn.Server):
-    """uvicorn with our own acceptor, without its signal handlers (the process has them), and told when to end."""
+    """uvicorn with our own acceptor and without its signal handlers: the process has those, and says when to end."""
 
     def __init__(
         self,
@@ -119,12 +123,12 @@ class _Server(uvicorn.Server):
         self._bounds = bounds
         self._limit = ConnectionLimit(bounds, trusts)
         self._tls = tls
-        self._left = asyncio.Event()
+        self._ended = asyncio.Event()
         self._swept_at = lapsed()
 
-    def leave(self) -> None:
+    def end(self) -> None:
         self.should_exit = True
-        self._left.set()
+        self._ended.set()
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -142,7 +146,7 @@ class _Server(uvicorn.Server):
                 self._sweep()
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
-                    await self._left.wait()
+                    await self._ended.wait()
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
@@ -151,11 +155,11 @@ class _Server(uvicorn.Server):
         return HttpProtocol(self.config, self.server_state, self.lifespan.state, slot=slot, bounds=self._bounds)
 
     def _sweep(self) -> None:
-        """Pass by every connection: one walk costs less than a timer for each."""
+        """Have every connection check its deadlines: one walk costs less than a timer for each."""
         now = lapsed()
         seconds, self._swept_at = min(now - self._swept_at, SWEEP_SECONDS_MAX), now
         for connection in tuple(self.server_state.connections):
-            assert isinstance(connection, HttpProtocol | HansardProtocol), "nobody else makes any"
+            assert isinstance(connection, HttpProtocol | WebSocketProtocol), "no other protocol is used"
             try:
                 connection.sweep(seconds)
             except Exception:  # one connection must not end the server

@@ -17,30 +17,30 @@ QUERY_OF_ROOM = frozenset({"after", "record"})
 POSITION = re.compile(r"[0-9]{1,18}")
 
 
-async def credentials(house: House, scope: Any, *, is_room: bool) -> Access | None:
-    """Return what the handshake shows; None: a first frame will. Raises what HTTP answers."""
+async def credentials(services: House, scope: Any, *, is_room: bool) -> Access | None:
+    """Return what the handshake shows, or None if a first frame is to show it. Raise `Refused` or `Problem`: HTTP answers."""
     query = query_of(scope)
     if any(JWT_LIKE.search(part) for name, values in query.items() for part in (name, *values)):
         raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
     headers: dict[bytes, bytes] = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
-    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), house.terms.origins)
-    if house.hub.draining:
+    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), services.terms.origins)
+    if services.hub.draining:
         raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
-    access = house.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
+    access = services.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
     for name, values in query.items():
         if name != "ticket" and not (is_room and name in QUERY_OF_ROOM):
             raise _query_problem(name, "query.unknown", "This query parameter is not known here.")
         if len(values) > 1:
             raise _query_problem(name, "query.duplicate", "This query parameter stands twice.")
-    place_of(query)
+    cursor_of(query)
     if "ticket" in query:
-        access = await _spend(house, query["ticket"][0], origin, access)
+        access = await _spend(services, query["ticket"][0], origin, access)
     return access
 
 
-def place_of(query: dict[str, list[str]]) -> tuple[int | None, UUID | None]:
-    """Return `?after=` and `?record=`; None for what is absent. Raises what HTTP answers."""
+def cursor_of(query: dict[str, list[str]]) -> tuple[int | None, UUID | None]:
+    """Return `?after=` and `?record=`, None for what is absent. Raise `Problem` if they are malformed."""
     after, record = query.get("after"), query.get("record")
     if after is not None and not POSITION.fullmatch(after[0]):
         raise _query_problem("after", "query.invalid", "This is not a position.")
@@ -72,13 +72,13 @@ def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
     return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
-async def _spend(house: House, ticket: str, origin: str, shown: Access | None) -> Access:
-    """Return whom a ticket lets in. Beside a token it must be of the same session."""
-    now = house.now()
-    access = await house.tickets.spend(ticket, origin, now)
+async def _spend(services: House, ticket: str, origin: str, shown: Access | None) -> Access:
+    """Return what a ticket gives access to. Where a token is shown too, both must be of the same session."""
+    now = services.now()
+    access = await services.tickets.spend(ticket, origin, now)
     if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
         raise BadToken
-    if house.sessions.is_over(access):
+    if services.sessions.is_over(access):
         raise SessionRevoked
     return access
 

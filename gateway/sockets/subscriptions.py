@@ -1,6 +1,6 @@
-"""What one socket hears: who may hear a room, and from where, is judged on the record; then a feed of it begins.
+"""Subscriptions of one socket: who may listen to a room, and from where, is decided on the record; then one begins.
 
-Subscribing and unsubscribing happen in the order asked, one at a time. The feeds themselves are the hub's.
+Requests to subscribe and unsubscribe are handled in their order, one at a time. The subscriptions themselves are the hub's.
 """
 
 import asyncio
@@ -19,14 +19,15 @@ from domain.membership import MEMBERSHIP, Membership, relation_of
 from domain.rights import require_in_room
 from domain.room import ROOM, History, Room
 from gateway.http import problems
-from gateway.protocol import client_frames, server_frames
+from gateway.protocol import server_frames
 from gateway.protocol.client_frames import Subscribe, Unsubscribe
-from gateway.realtime.feeds import Connection, Feed
+from gateway.realtime.connection import Connection
+from gateway.realtime.subscription import Subscription
 from gateway.services import House
 
 
 class Reach(NamedTuple):
-    """How far back a member hears a room: all of it, or since joining, as the room's last event at `position` has it."""
+    """How far back a member sees a room: all of it, or since joining, as the room's last event at `position` left it."""
 
     joined: int
     history: History
@@ -34,74 +35,78 @@ class Reach(NamedTuple):
 
 
 class Subscriptions:
-    """The rooms that one connection hears."""
+    """One connection's."""
 
-    def __init__(self, house: House, connection: Connection) -> None:
-        self._house = house
+    def __init__(self, services: House, connection: Connection) -> None:
+        self._services = services
         self._connection = connection
         self._turn = asyncio.Lock()
 
-    async def subscribe(self, intent: Subscribe) -> None:
+    async def subscribe(self, frame: Subscribe) -> None:
         """Subscribe to one room or many, and reply.
 
-        Of many all or none; then `rooms` in the refusal says which were refused and why.
+        To many all or none; then `rooms` in the refusal says which were refused and why.
         """
         async with self._turn:
-            await self._subscribe(intent)
+            await self._subscribe(frame)
 
-    async def unsubscribe(self, intent: Unsubscribe) -> None:
-        """Hear a room no more, and reply; a room that was not heard is no error."""
+    async def unsubscribe(self, frame: Unsubscribe) -> None:
+        """End a subscription, and reply. It is no error if there is none."""
         async with self._turn:
-            self._drop(RoomId(intent.room_id))
-            self._connection.say(client_frames.reply(intent.id))
+            self._drop(RoomId(frame.room_id))
+            self._connection.send(server_frames.reply(frame.id))
 
     async def open_own_room(self, room_id: RoomId, after: int | None, record: UUID | None, head: int) -> None:
-        """Hear the room that the socket's address names.
-
-        Raises:
-            Refused: The room is unknown to this person, or they are not in it.
-
-        """
+        """Subscribe to the room that the socket's address names. Raise `Refused` unless the user is a member of it."""
         reach = (await self._reach([room_id]))[room_id]
         if isinstance(reach, Refused):
             raise reach
-        self._begin(room_id, await self._feed(room_id, reach, after, record, head))
+        self._begin(room_id, await self._made(room_id, reach, after, record, head))
 
-    async def _subscribe(self, intent: Subscribe) -> None:
-        wanted: dict[RoomId, int | None] = {RoomId(room): after for room, after in (intent.rooms or {}).items()}
-        if intent.room_id is not None:
-            wanted[RoomId(intent.room_id)] = intent.after
-        if not wanted or (intent.rooms is not None and (intent.room_id, intent.after) != (None, None)):
-            detail = "Name a room_id, perhaps with after; or rooms, each with its own."
-            self._connection.refuse(intent.id, 422, "field.invalid", detail)
+    async def _subscribe(self, frame: Subscribe) -> None:
+        wanted = self._wanted(frame)
+        if wanted is None:
             return
-        if len(self._connection.feeds.keys() | wanted.keys()) > SUBSCRIPTIONS_MAX:
-            detail = f"A socket hears at most {SUBSCRIPTIONS_MAX} rooms."
-            self._connection.refuse(intent.id, 409, "subscriptions.too_many", detail)
-            return
-        head = (await self._house.record.head()).position
+        head = (await self._services.record.head()).position
         reaches = await self._reach(wanted)
-        refused = {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}
-        if refused:
-            first = next(iter(refused.values()))
-            rooms = {room_id: each.code for room_id, each in refused.items()} if intent.rooms else UNSET
-            status = problems.status_of(first)
-            self._connection.refuse(intent.id, status, first.code, first.detail, rooms=rooms)
+        if refused := {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}:
+            self._refuse(frame, refused)
             return
-        # Feeds first, all of them: the reply comes before the first frame, and after the last one of an old feed.
-        feeds = {
-            room_id: await self._feed(room_id, reach, wanted[room_id], intent.record, head)
+        # All are made before one begins: the reply comes before the first frame, and after the last of an earlier one.
+        subscriptions = {
+            room_id: await self._made(room_id, reach, wanted[room_id], frame.record, head)
             for room_id, reach in reaches.items()
             if not isinstance(reach, Refused)
         }
-        self._connection.say(client_frames.reply(intent.id))
-        for room_id, feed in feeds.items():
-            self._begin(room_id, feed)
+        self._connection.send(server_frames.reply(frame.id))
+        for room_id, subscription in subscriptions.items():
+            self._begin(room_id, subscription)
+
+    def _wanted(self, frame: Subscribe) -> dict[RoomId, int | None] | None:
+        """Return the rooms that a frame names, each with its `after`. Return None, and reply, if they cannot be subscribed to."""
+        wanted: dict[RoomId, int | None] = {RoomId(room): after for room, after in (frame.rooms or {}).items()}
+        if frame.room_id is not None:
+            wanted[RoomId(frame.room_id)] = frame.after
+        if not wanted or (frame.rooms is not None and (frame.room_id, frame.after) != (None, None)):
+            detail = "Name a room_id, perhaps with after; or rooms, each with its own."
+            self._connection.refuse(frame.id, 422, "field.invalid", detail)
+            return None
+        if len(self._connection.subscriptions.keys() | wanted.keys()) > SUBSCRIPTIONS_MAX:
+            detail = f"A socket hears at most {SUBSCRIPTIONS_MAX} rooms."
+            self._connection.refuse(frame.id, 409, "subscriptions.too_many", detail)
+            return None
+        return wanted
+
+    def _refuse(self, frame: Subscribe, refused: Mapping[RoomId, Refused]) -> None:
+        first = next(iter(refused.values()))
+        rooms = {room_id: each.code for room_id, each in refused.items()} if frame.rooms else UNSET
+        self._connection.refuse(frame.id, problems.status_of(first), first.code, first.detail, rooms=rooms)
 
     async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:
-        """Return, for each room, what lets this person hear it, or why they may not.
+        """Return, for each room, how far back this user may see it, or why they may not.
 
-        It is judged on the record, at or after the head that the caller read before: what ends it later the feed tells.
+        It is decided on the record, at or after the head that the caller read before; what ends the membership later ends
+        the subscription.
         """
         user_id = self._connection.access.user_id
         rooms, found = iter(room_ids), dict[RoomId, Reach | Refused]()
@@ -109,41 +114,41 @@ class Subscriptions:
             streams: dict[StreamId, Stream[Any]] = {}
             for room_id in some:
                 streams |= {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
-            folds = await self._house.desk.read(streams)
+            folds = await self._services.desk.read(streams)
             for room_id in some:
                 room = folds[ROOM.id(room_id)]
-                found[room_id] = _judged(room.state, room.position, folds[MEMBERSHIP.id(room_id, user_id)].state)
+                found[room_id] = _decide(room.state, room.position, folds[MEMBERSHIP.id(room_id, user_id)].state)
         return found
 
-    async def _feed(
+    async def _made(
         self, room_id: RoomId, reach: Reach, after: int | None, record: UUID | None, head: int
-    ) -> Feed | None:
-        """Return a feed that may begin; None for a position that this record never gave."""
-        if (record is not None and record != self._house.record_id) or (after is not None and after > head):
+    ) -> Subscription | None:
+        """Return a subscription that may begin, or None if this record never gave the position."""
+        if (record is not None and record != self._services.record_id) or (after is not None and after > head):
             return None
         since = reach.joined if reach.history == "joined" else 0
-        place = max(head if after is None else after, since - 1)
-        followed = await self._house.hub.open_room(room_id)
-        followed.learn(reach.history, reach.position)
-        return Feed(self._connection, followed, place=place, joined=reach.joined)
+        position = max(head if after is None else after, since - 1)
+        room = await self._services.hub.open_room(room_id)
+        room.set_history(reach.history, reach.position)
+        return Subscription(self._connection, room, position=position, joined=reach.joined)
 
-    def _begin(self, room_id: RoomId, feed: Feed | None) -> None:
-        """Begin a feed; None: say that the position is of another record, and hear the room no more."""
-        if feed is not None:
-            self._house.hub.subscribe(feed)
+    def _begin(self, room_id: RoomId, subscription: Subscription | None) -> None:
+        """Begin a subscription. For None, end the earlier one, and tell the client that its position is of another record."""
+        if subscription is not None:
+            self._services.hub.subscribe(subscription)
             return
         self._drop(room_id)
-        self._connection.say(client_frames.frame(server_frames.Reset(room_id, "record_changed")))
+        self._connection.send(server_frames.encode(server_frames.Reset(room_id, "record_changed")))
 
     def _drop(self, room_id: RoomId) -> None:
-        if (feed := self._connection.feeds.get(room_id)) is not None:
-            feed.drop()
+        if (subscription := self._connection.subscriptions.get(room_id)) is not None:
+            subscription.drop()
 
 
-def _judged(room: Room | None, position: int, membership: Membership | None) -> Reach | Refused:
+def _decide(room: Room | None, position: int, membership: Membership | None) -> Reach | Refused:
     try:
         require_in_room("room.hear", None if room is None else room.kind, relation_of(membership))
     except Refused as refused:
         return refused
-    assert room is not None and membership is not None, "only members hear a room"
+    assert room is not None and membership is not None, "only members listen to a room"
     return Reach(membership.joined_position, room.history, position)

@@ -14,15 +14,16 @@ from msgspec import Struct
 
 from domain.bounds import AUTHENTICATE_SECONDS, FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from domain.events import Event
-from gateway.protocol import client_frames, server_frames
-from gateway.protocol.client_frames import CLOSE_CODES, Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.protocol import client_frames, close_codes, server_frames
+from gateway.protocol.client_frames import Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
 from gateway.spec.json_schemas import SCHEMAS, Json, always_said
 from projections.frames import TELLS_OWN, TELLS_ROOM, OwnEvent, RoomEvent, Telling
 
 VERSION = "3.0.0"
 ADDRESSES = {"rooms": "/api/v1/ws", "room": "/api/v1/ws/{room_id}"}
-OF_ONE_ROOM = (client_frames.REMOVED, client_frames.NO_ROOM)
+OF_ONE_ROOM = (close_codes.REMOVED, close_codes.NO_ROOM)
 # What a reply that says yes has beside `id` and `ok`.
 ANSWERED_WITH: dict[type[Struct], tuple[str, ...]] = {
     Authenticate: ("session_expires_in",),  # when it renews; the first one is followed by `hello`, which has it

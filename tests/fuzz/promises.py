@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from domain.bounds import MESSAGE_CHARS_MAX
-from gateway.protocol import client_frames
-from gateway.protocol.client_frames import BadFrame, Edit, Intent, Send, Subscribe
+from gateway.protocol import parsing, server_frames
+from gateway.protocol.client_frames import Edit, Intent, Send, Subscribe
+from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.making import Case, Pairs
 from tests.lines import INTENTS, Undocumented, check_asked, check_told
 
@@ -46,13 +47,13 @@ def hold(case: Case) -> str:
     try:
         written = _read(case.text)
     except TooDeep:
-        _require(isinstance(said, BadFrame), "what is nested deeply is refused")
+        _require(isinstance(said, BadFrameError), "what is nested deeply is refused")
         written = None
     except NotJson:
-        _require(isinstance(said, BadFrame), "what is no JSON is refused")
+        _require(isinstance(said, BadFrameError), "what is no JSON is refused")
         _require(said.request is None, "what is no JSON has no number to answer under")
         written = None
-    if isinstance(said, BadFrame):
+    if isinstance(said, BadFrameError):
         _require(not case.is_good, "a good frame is taken", said.code, said.detail)
         _hold_refusal(said, written)
         return said.code
@@ -60,19 +61,19 @@ def hold(case: Case) -> str:
     return type(said).__name__
 
 
-def _timed(text: str) -> tuple[Intent | BadFrame, float]:
-    said: Intent | BadFrame
+def _timed(text: str) -> tuple[Intent | BadFrameError, float]:
+    said: Intent | BadFrameError
     started = thread_time()
     try:
-        said = client_frames.parse(text)
-    except BadFrame as bad:
+        said = parsing.parse(text)
+    except BadFrameError as bad:
         said = bad
     except Exception as error:
-        raise Broken("nothing but BadFrame is raised", type(error).__name__, str(error)[:300]) from error
+        raise Broken("nothing but BadFrameError is raised", type(error).__name__, str(error)[:300]) from error
     return said, thread_time() - started
 
 
-def _hold_refusal(bad: BadFrame, written: Any) -> None:
+def _hold_refusal(bad: BadFrameError, written: Any) -> None:
     _require(bad.code in CODES, "a code is one of the known", bad.code)
     _require(0 < len(bad.detail) <= DETAIL_CHARS_MAX, "a detail is there, and bounded")
     if isinstance(written, Pairs):
@@ -82,7 +83,7 @@ def _hold_refusal(bad: BadFrame, written: Any) -> None:
         else:
             _require(bad.request is None, "a number that cannot be said back is not answered", bad.request)
     try:
-        reply = client_frames.refusal(bad.request, bad.code, bad.detail, 422)
+        reply = server_frames.refusal(bad.request, bad.code, bad.detail, 422)
     except Exception as error:
         raise Broken("a refusal can be said", type(error).__name__, str(error)[:300]) from error
     if reply is not None:
@@ -100,9 +101,9 @@ def _hold_intent(intent: Intent, written: Any) -> None:
     if isinstance(intent, Subscribe) and intent.rooms is not None:
         _require(len(frame["rooms"]) == len(intent.rooms), "a room that stands twice is refused", frame["rooms"])
     again = msgspec.json.encode(intent)
-    _require(client_frames.parse(again.decode()) == intent, "an intent written and read again is the same")
+    _require(parsing.parse(again.decode()) == intent, "an intent written and read again is the same")
     if intent.id is not None:
-        reply = json.loads(client_frames.reply(intent.id) or b"")
+        reply = json.loads(server_frames.reply(intent.id) or b"")
         _require(reply["id"] == frame["id"], "an intent can be answered under its number")
     if _is_described(intent):
         try:

@@ -11,8 +11,9 @@ import jsonschema
 import pytest
 
 from domain.topics import TOPICS
-from gateway.protocol import client_frames, server_frames
-from gateway.protocol.client_frames import CLOSE_CODES, Intent
+from gateway.protocol import close_codes, parsing, server_frames
+from gateway.protocol.client_frames import Intent
+from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec.asyncapi import name_of
 from projections.frames import TELLS_OWN, TELLS_ROOM
 from tests.houses import deployment, gateway
@@ -107,7 +108,7 @@ def test_an_example_is_valid_as_its_own_message_and_as_no_other(name: str, paylo
             pass
     assert matching == [name]
     if name in {kind.__name__ for kind in get_args(Intent)}:
-        assert type(client_frames.parse(json.dumps(payload))).__name__ == name
+        assert type(parsing.parse(json.dumps(payload))).__name__ == name
 
 
 def test_every_message_has_an_example() -> None:
@@ -159,7 +160,7 @@ def test_close_codes_say_who_may_come_back() -> None:
         1007: False, 1009: False, 4000: True, 4008: True, 4013: True, 4401: True, 4410: True, 4414: True,
         4500: False, 4501: False, 4502: False, 4505: False,
     }  # fmt: skip
-    constants = {value for name, value in vars(client_frames).items() if name.isupper() and isinstance(value, int)}
+    constants = {value for name, value in vars(close_codes).items() if name.isupper() and isinstance(value, int)}
     assert {value for value in constants if 4000 <= value <= 4999} == {
         c.number for c in CLOSE_CODES if c.number >= 4000
     }

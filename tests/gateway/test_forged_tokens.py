@@ -22,7 +22,7 @@ from adapters.clock import now
 from adapters.credentials.tokens import Keys
 from adapters.postgres.database import Database
 from domain.ids import SessionId, UserId
-from gateway.protocol import client_frames
+from gateway.protocol import close_codes
 from tests.houses import MASTER, Gateway, Person, deployment
 from tests.lines import line, turned_away
 
@@ -244,7 +244,7 @@ async def test_sockets_give_every_forged_token_one_answer(house: Gateway, databa
             async with line(house, None) as first:
                 await first.send("authenticate", id=1, token=token)
                 replies.add(json.dumps(await first.until("reply")))
-                assert await first.closed() == client_frames.UNAUTHENTICATED, name
+                assert await first.closed() == close_codes.UNAUTHENTICATED, name
             await socket.send("authenticate", id=1, token=token)
             renewals.add(json.dumps(await socket.until("reply")))
         assert (await socket.ask("authenticate", token=ada.token))["ok"], "and the socket lives"

@@ -106,11 +106,11 @@ async def test_who_does_not_read_its_answers_is_not_read_from(house: Gateway) ->
     raw = await Raw.open(house, ada)
     await raw.reader.readuntil(b"}")
     (connection,) = house.house.hub._connections
-    way: Any = connection._way
-    transport = way._protocol.transport
+    outgoing: Any = connection.outbox._transport
+    transport = outgoing._protocol.transport
     raw.writer.transport.pause_reading()
     asked = 0
-    while not way.is_paused:
+    while not outgoing.is_paused:
         assert asked < 5_000
         raw.writer.write(frame(TEXT, b'{"type":"ping","id":%d,"%s":0}' % (asked, b"x" * 250)))
         asked += 1

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from gateway.protocol import client_frames
-from gateway.protocol.client_frames import BadFrame, Intent
+from gateway.protocol import parsing
+from gateway.protocol.client_frames import Intent
+from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.__main__ import reduced
 from tests.fuzz.making import FILLERS, SHAPES, Case, case, large
 from tests.fuzz.promises import CODES, Broken, hold
@@ -34,15 +35,15 @@ def test_a_case_can_be_made_again_by_itself() -> None:
 
 
 def test_what_breaks_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = client_frames.parse
+    parse = parsing.parse
 
     def forgetful(text: str) -> Intent:
         if "rooms" in text:
             raise KeyError("rooms")
         return parse(text)
 
-    monkeypatch.setattr(client_frames, "parse", forgetful)
-    with pytest.raises(Broken, match="nothing but BadFrame") as found:
+    monkeypatch.setattr(parsing, "parse", forgetful)
+    with pytest.raises(Broken, match="nothing but BadFrameError") as found:
         for number in range(RUNS):
             made = case(1, number)
             hold(made)
@@ -51,8 +52,8 @@ def test_what_breaks_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_good_frame_that_is_refused_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def strict(text: str) -> Intent:
-        raise BadFrame(None, "field.invalid", "No.")
+        raise BadFrameError(None, "field.invalid", "No.")
 
-    monkeypatch.setattr(client_frames, "parse", strict)
+    monkeypatch.setattr(parsing, "parse", strict)
     with pytest.raises(Broken, match="a good frame is taken"):
         hold(Case('{"type":"ping"}', is_good=True))

@@ -78,7 +78,7 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
             [fact] = await house.house.record.after(last["position"] - 1, limit=1)
             prev = last["position"] - 1
             for _ in range(2):  # the second time it is known already
-                house.house.hub.hear(
+                house.house.hub.receive(
                     Entry(fact.position, RoomId(fact.event.room_id), prev, frames.room_frame(fact, prev), None)  # type: ignore[attr-defined]
                 )
             events = await heard("after", his)

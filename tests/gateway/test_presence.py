@@ -12,7 +12,7 @@ from adapters.clock import lapsed
 from adapters.redis.cluster_state import People, Roster, RosterUnavailable, Seat, Whisper
 from domain.bounds import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
-from gateway.realtime.presence import _most
+from gateway.realtime.room_presence import at_most
 from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line
 
@@ -249,6 +249,6 @@ class TestRoster:
 def test_no_more_people_than_are_told_of_and_those_told_first_stay() -> None:
     people = [UserId(uuid7(i, bytes(10))) for i in range(PRESENCE_PEOPLE_MAX + 100)]
     first = frozenset(people[-50:])
-    shown = _most(frozenset(people), first)
+    shown = at_most(frozenset(people), first)
     assert len(shown) == PRESENCE_PEOPLE_MAX and first <= shown
-    assert _most(frozenset(people[:9]), first) == frozenset(people[:9])
+    assert at_most(frozenset(people[:9]), first) == frozenset(people[:9])

@@ -1,4 +1,4 @@
-"""The socket protocol, without a socket: whatever comes in, it is an intent or a `BadFrame`, and nothing else."""
+"""The socket protocol, without a socket: whatever comes in, it is an intent or a `BadFrameError`, and nothing else."""
 
 import json
 from typing import Any
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol import client_frames
-from gateway.protocol.client_frames import BadFrame, Ping, Send, Subscribe
+from gateway.protocol import parsing, server_frames
+from gateway.protocol.client_frames import Ping, Send, Subscribe
+from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.making import Case
 from tests.fuzz.promises import hold
 
@@ -28,8 +29,8 @@ kinds = st.sampled_from(
 
 def parse(text: str) -> Any:
     try:
-        return client_frames.parse(text)
-    except BadFrame as bad:
+        return parsing.parse(text)
+    except BadFrameError as bad:
         return bad
 
 
@@ -99,7 +100,7 @@ def test_intents() -> None:
 )
 def test_bad_frames(text: str, request_id: int | None, code: str) -> None:
     bad = parse(text)
-    assert isinstance(bad, BadFrame)
+    assert isinstance(bad, BadFrameError)
     assert (bad.request, bad.code) == (request_id, code)
 
 
@@ -140,19 +141,19 @@ def test_a_fault_does_not_repeat_a_whole_frame() -> None:
 
 def test_what_is_no_number_of_a_client_is_still_answered() -> None:
     bad = parse('{"id":-9223372036854775808,"type":"ping"}')
-    assert json.loads(client_frames.refusal(bad.request, bad.code, bad.detail, 422) or b"")["id"] == -(2**63)
+    assert json.loads(server_frames.refusal(bad.request, bad.code, bad.detail, 422) or b"")["id"] == -(2**63)
 
 
 def test_replies() -> None:
-    assert client_frames.reply(None, position=1) is None
-    assert json.loads(client_frames.reply(3, position=1) or b"") == {
+    assert server_frames.reply(None, position=1) is None
+    assert json.loads(server_frames.reply(3, position=1) or b"") == {
         "type": "reply",
         "id": 3,
         "ok": True,
         "position": 1,
     }
-    no = json.loads(client_frames.refusal(3, "room.not_found", "No.", 404) or b"")
+    no = json.loads(server_frames.refusal(3, "room.not_found", "No.", 404) or b"")
     assert no["error"] == {"code": "room.not_found", "detail": "No.", "status": 404, "retryable": False}
     assert (
-        json.loads(client_frames.refusal(3, "server.unavailable", "Later.", 503) or b"")["error"]["retryable"] is True
+        json.loads(server_frames.refusal(3, "server.unavailable", "Later.", 503) or b"")["error"]["retryable"] is True
     )

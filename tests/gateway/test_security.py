@@ -13,7 +13,7 @@ from domain.quotas import OFF, Quota
 from domain.security import RefusalsCounted
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
-from gateway.protocol import client_frames
+from gateway.protocol import close_codes
 from tests.houses import PASSWORD, Gateway, gateway, ledger, until
 from tests.lines import line, turned_away
 
@@ -104,14 +104,14 @@ async def test_refusals_of_sockets_are_counted_like_those_of_requests(database_u
             assert refused.status_code == 401
         async with line(house, None) as stranger:
             await stranger.ask("authenticate", token="forged")
-            assert await stranger.closed() == client_frames.UNAUTHENTICATED
+            assert await stranger.closed() == close_codes.UNAUTHENTICATED
         async with line(house, eve, room_id) as stranger:
-            assert await stranger.closed() == client_frames.NO_ROOM
+            assert await stranger.closed() == close_codes.NO_ROOM
         async with line(house, eve) as socket, line(house, eve) as second:
             await socket.until("hello")
             await second.until("hello")
             async with line(house, eve) as third:
-                assert await third.closed() == client_frames.TOO_MANY_SOCKETS
+                assert await third.closed() == close_codes.TOO_MANY_SOCKETS
             for _ in range(2):
                 assert not (await socket.ask("subscribe", room_id=room_id))["ok"]
             await socket.send("send", room_id=room_id, content="without a number")
@@ -120,7 +120,7 @@ async def test_refusals_of_sockets_are_counted_like_those_of_requests(database_u
             await until(all_but_the_last_are_counted)  # what is at work when a socket closes is given up
             for _ in range(8):
                 await socket.send("ping")
-            assert await socket.closed() == client_frames.TOO_MANY_FRAMES
+            assert await socket.closed() == close_codes.TOO_MANY_FRAMES
         assert (await turned_away(house, Authorization=f"Bearer {ada.token}")).status_code == 429
         at, eves = "127.0.0.1", UUID(eve.id)
         assert await counted(house, began) == {

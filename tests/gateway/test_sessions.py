@@ -18,7 +18,7 @@ from domain.errors import BadCredentials, WrongPassword
 from domain.events import Caller
 from domain.ids import SessionId, UserId
 from domain.session import SessionEnded
-from gateway.protocol import client_frames
+from gateway.protocol import close_codes
 from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sockets import line
@@ -48,7 +48,7 @@ async def ended_within_a_second(other: Gateway, *people: Person) -> AsyncIterato
         yield
         async with asyncio.timeout(1):
             for socket in sockets:
-                assert await socket.closed() == client_frames.SESSION_REVOKED
+                assert await socket.closed() == close_codes.SESSION_REVOKED
         for person in people:
             assert_problem(await other.client(person.token).get("/users/me"), 401, "auth.session_revoked")
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -15,9 +15,8 @@ from domain.bounds import EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberRemoved
 from domain.message import MessagePosted
-from domain.ports import Access
 from domain.quotas import OFF, Quota
-from gateway.realtime.feeds import Connection
+from gateway.realtime.outbox import Outbox
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway
 from tests.lines import Line, line
 
@@ -216,7 +215,7 @@ async def test_frames_that_are_too_large_or_no_text_close_the_socket(house: Gate
         assert (await hers.until("reply", id=1))["ok"]
 
 
-class Way:
+class Transport:
     """A client that takes as many bytes as it is told to."""
 
     def __init__(self) -> None:
@@ -235,29 +234,27 @@ class Way:
 
 
 def test_who_takes_no_byte_for_thirty_seconds_has_stalled() -> None:
-    way = Way()
-    access = Access(UserId(uuid4()), SessionId(uuid4()), now())
-    connection = Connection(way, access, write_soon=lambda _: None, note_refusal=lambda *_: None, one_room=False)
-    assert not connection.has_stalled(100.0)
-    assert not connection.has_stalled(100.0 + WRITE_STALL_SECONDS)
-    way.buffered_bytes -= 1  # one byte was taken: the time begins anew
-    assert not connection.has_stalled(101.0 + WRITE_STALL_SECONDS)
-    assert not connection.has_stalled(101.0 + 2 * WRITE_STALL_SECONDS)
-    assert connection.has_stalled(101.1 + 2 * WRITE_STALL_SECONDS)
-    way.is_paused = False
-    assert not connection.has_stalled(102.0 + 9 * WRITE_STALL_SECONDS)
+    transport = Transport()
+    outbox = Outbox(transport, write_soon=lambda _: None)
+    assert not outbox.has_stalled(100.0)
+    assert not outbox.has_stalled(100.0 + WRITE_STALL_SECONDS)
+    transport.buffered_bytes -= 1  # one byte was taken: the time begins anew
+    assert not outbox.has_stalled(101.0 + WRITE_STALL_SECONDS)
+    assert not outbox.has_stalled(101.0 + 2 * WRITE_STALL_SECONDS)
+    assert outbox.has_stalled(101.1 + 2 * WRITE_STALL_SECONDS)
+    transport.is_paused = False
+    assert not outbox.has_stalled(102.0 + 9 * WRITE_STALL_SECONDS)
 
 
 def test_ephemera_are_dropped_first() -> None:
-    way = Way()
-    access = Access(UserId(uuid4()), SessionId(uuid4()), now())
-    connection = Connection(way, access, write_soon=lambda _: None, note_refusal=lambda *_: None, one_room=False)
-    assert not connection.whisper(b"typing"), "a client that does not read hears no typing"
-    connection.push(b"an event")
-    way.is_paused = False
+    transport = Transport()
+    outbox = Outbox(transport, write_soon=lambda _: None)
+    assert not outbox.push_ephemeral(b"typing"), "a client that does not read hears no typing"
+    outbox.push(b"an event")
+    transport.is_paused = False
     taken = 0
-    while connection.whisper(b"typing"):
+    while outbox.push_ephemeral(b"typing"):
         taken += 1
-    assert taken < 256 and not connection.is_full, "long before events must wait, typing is dropped"
-    connection.flush()
-    assert way.written == [b"an event" + b"typing" * taken]
+    assert taken < 256 and not outbox.is_full, "long before events must wait, typing is dropped"
+    outbox.flush()
+    assert transport.written == [b"an event" + b"typing" * taken]

@@ -59,7 +59,7 @@ class Line:
         if not self._answer.done():
             self._answer.set_result(None)
 
-    # What the gateway sees: the outlet
+    # What the gateway sees: the transport
 
     def write(self, frames: bytes) -> None:
         if self._is_over:

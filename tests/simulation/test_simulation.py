@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +17,11 @@ from adapters.redis.lanes import Entry
 from domain.events import Recorded
 from domain.ids import RoomId
 from domain.ports import Answer, Append
-from gateway.realtime.feeds import Feed, Room, Told
+from gateway.realtime.fan_out import FanOut
 from gateway.realtime.hub import Hub
+from gateway.realtime.replay import Replay
+from gateway.realtime.room_frames import RoomFrame
+from gateway.realtime.subscription import FollowedRoom, Subscription
 from tests.simulation.__main__ import hush
 from tests.simulation.world import World, live_through
 from workers.publisher import Publisher
@@ -57,57 +62,45 @@ def test_a_seed_is_the_same_run_whatever_the_process() -> None:
 
 
 class DeafHub(Hub):
-    """Takes what a lane lost for told, and says so: clients that look at `prev` would else find out by themselves."""
+    """Takes what a lane lost for delivered, and says so: clients that look at `prev` would else find out by themselves."""
 
-    def hear(self, entry: Entry) -> None:
-        room = None if entry.room_id is None else self._rooms.get(entry.room_id)
+    def receive(self, entry: Entry) -> None:
+        room = None if entry.room_id is None else self._rooms.by_id.get(entry.room_id)
         if room is not None and entry.prev > room.seen:
             frame = msgspec.json.encode({**msgspec.json.decode(entry.frame), "prev": room.seen})
             entry = entry._replace(prev=room.seen, frame=frame)
-        super().hear(entry)
+        super().receive(entry)
 
 
-class ForgetfulHub(Hub):
-    """Goes live without giving what came between the last page and that moment."""
+class ForgetfulReplay(Replay):
+    """Goes live without delivering what came between the last page and that moment."""
 
-    def _went_live(self, feed: Feed) -> bool:
-        feed.place = max(feed.place, feed.room.seen)
-        return super()._went_live(feed)
-
-
-class RepeatingHub(Hub):
-    """Tells what was told already: who resumes hears it again."""
-
-    def _tell(self, room: Room, told: Told) -> None:
-        for feed in room.live:
-            feed.place = min(feed.place, told.position - 1)
-        super()._tell(room, told)
-        for feed in list(room.live):
-            if feed.place == told.position and told.position % 7 == 0:
-                feed.connection.push(told.frame)
+    def _go_live(self, subscription: Subscription) -> bool:
+        subscription.position = max(subscription.position, subscription.room.seen)
+        return super()._go_live(subscription)
 
 
-class EndlessHub(Hub):
-    """Goes on telling those whose membership ended."""
+class EndlessFanOut(FanOut):
+    """Goes on delivering to those whose membership ended."""
 
-    def _tell(self, room: Room, told: Told) -> None:
-        super()._tell(room, told._replace(ended=None))
-
-
-class LeakyHub(Hub):
-    """Tells what becomes of messages from before a member's joining."""
-
-    def _tell(self, room: Room, told: Told) -> None:
-        super()._tell(room, told._replace(posted=None))
+    def broadcast(self, room: FollowedRoom, frame: RoomFrame) -> None:
+        super().broadcast(room, frame._replace(ended=None))
 
 
-class GappyHub(Hub):
+class LeakyFanOut(FanOut):
+    """Delivers what becomes of messages from before a member's joining."""
+
+    def broadcast(self, room: FollowedRoom, frame: RoomFrame) -> None:
+        super().broadcast(room, frame._replace(posted=None))
+
+
+class GappyFanOut(FanOut):
     """Withholds it, and has the next frame name what was withheld: whoever looks at `prev` finds a gap."""
 
-    def _tell(self, room: Room, told: Told) -> None:
-        super()._tell(room, told)
-        for feed in room.live:
-            feed.held = told.position
+    def broadcast(self, room: FollowedRoom, frame: RoomFrame) -> None:
+        super().broadcast(room, frame)
+        for subscription in room.live:
+            subscription.last_delivered = frame.position
 
 
 class ForgetfulPublisher(Publisher):
@@ -124,20 +117,25 @@ class TrustingRecord(MemoryRecord):
         return await super().append(replace(append, guards=()))
 
 
+def _name(value: Any) -> str:
+    planted = next(iter(value.keywords.values())) if isinstance(value, partial) else value
+    return str(getattr(planted, "__name__", planted))
+
+
 @pytest.mark.parametrize(
     ("part", "planted"),
     [
         ("hub", DeafHub),
-        ("hub", ForgetfulHub),
-        ("hub", EndlessHub),
-        ("hub", LeakyHub),
-        ("hub", GappyHub),
+        ("hub", partial(Hub, replay=ForgetfulReplay)),
+        ("hub", partial(Hub, fan_out=EndlessFanOut)),
+        ("hub", partial(Hub, fan_out=LeakyFanOut)),
+        ("hub", partial(Hub, fan_out=GappyFanOut)),
         ("publisher", ForgetfulPublisher),
         ("store", TrustingRecord),
     ],
-    ids=lambda value: getattr(value, "__name__", value),
+    ids=_name,
 )
-def test_a_planted_fault_is_found(part: str, planted: type) -> None:
+def test_a_planted_fault_is_found(part: str, planted: Callable[..., object]) -> None:
     class Faulty(World):
         pass
 

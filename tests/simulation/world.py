@@ -46,7 +46,7 @@ from gateway.realtime.connection_limit import Seats
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 from gateway.services import House
-from gateway.sockets.connection import Session
+from gateway.sockets.connection import SocketConnection
 from projections import LIVE
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire
@@ -153,7 +153,7 @@ class Gateway(Process):
         self.lines = [kept for kept in self.lines if not kept.is_over]
         self.lines.append(line)
         socket = cast(Any, SimpleNamespace(scope=line.scope, receive=line.receive, send=line.asgi_send))
-        self.start(Session(self.house, socket, None).live())
+        self.start(SocketConnection(self.house, socket, None).live())
         return line
 
     def kill(self) -> None:
@@ -173,7 +173,7 @@ class Projector(Process):
 
 
 class World:
-    hub: type[Hub] = Hub
+    hub: Callable[..., Hub] = Hub
     publisher: type[Publisher] = Publisher
     store: type[MemoryRecord] = MemoryRecord
 

@@ -1,0 +1,44 @@
+"""The first frame: how a socket authenticates that showed no credentials in its handshake."""
+
+import asyncio
+
+from domain.bounds import AUTHENTICATE_SECONDS
+from domain.errors import BadToken, Refused, SessionRevoked
+from domain.ports import Access
+from gateway.edge.authentication import Sessions
+from gateway.protocol import close_codes, server_frames
+from gateway.protocol.client_frames import Authenticate
+from gateway.protocol.framing import text_frame
+from gateway.protocol.parsing import BadFrameError, parse
+from gateway.sockets.channel import Channel, SocketClosedError
+
+
+async def authenticate(channel: Channel, sessions: Sessions) -> tuple[Access, int | None]:
+    """Return what the first frame shows, and the number under which it asks for a reply.
+
+    Any other first frame, or none in `AUTHENTICATE_SECONDS`, is refused, and the socket closed. Raise `SocketClosedError`
+    then.
+    """
+    refused: Refused
+    try:
+        async with asyncio.timeout(AUTHENTICATE_SECONDS):
+            frame = parse(await channel.next_text())
+        if isinstance(frame, Authenticate):
+            return sessions.authenticate(frame.token), frame.id
+        request, refused = frame.id, BadToken("The first frame authenticates.")
+    except TimeoutError:
+        request, refused = None, BadToken()
+    except BadFrameError as bad:
+        request, refused = bad.request, BadToken(bad.detail)
+    except Refused as of_token:
+        request, refused = frame.id, of_token
+    _refuse(channel, request, refused)
+    raise SocketClosedError
+
+
+def _refuse(channel: Channel, request: int | None, refused: Refused) -> None:
+    channel.note_refusal(401, refused.code, None)
+    if (refusal := server_frames.refusal(request, refused.code, refused.detail, 401)) is not None:
+        channel.transport.write(text_frame(refusal))
+    is_revoked = isinstance(refused, SessionRevoked)
+    channel.close(close_codes.SESSION_REVOKED if is_revoked else close_codes.UNAUTHENTICATED, "authenticate first")
