@@ -18,6 +18,7 @@ from domain.bounds import (
     OUTBOX_FRAMES_MAX,
     ROOM_RING_BYTES_MAX,
     ROOM_RING_FRAMES_MAX,
+    ROOM_RINGS_BYTES_MAX,
     WRITE_STALL_SECONDS,
 )
 from domain.ids import RoomId, UserId
@@ -237,7 +238,7 @@ class Feed:
 class Room:
     """A room that somebody of this process listens to."""
 
-    def __init__(self, room_id: RoomId, seen: int, *, stirred: set[RoomId]) -> None:
+    def __init__(self, room_id: RoomId, seen: int, *, stirred: set[RoomId], rings: "Rings") -> None:
         """`stirred` is told this room's id when somebody came or went."""
         self.room_id = room_id
         self.seen = seen
@@ -247,6 +248,7 @@ class Room:
         self.catching: dict[Feed, None] = {}
         self.ring: deque[Told] = deque()
         self.ring_bytes = 0
+        self._rings = rings
         self.wanted = 0
         self.is_healing = False
         self._history_at = 0
@@ -277,11 +279,13 @@ class Room:
         self.ring_bytes += len(told.frame)
         while len(self.ring) > ROOM_RING_FRAMES_MAX or self.ring_bytes > ROOM_RING_BYTES_MAX:
             self.ring_bytes -= len(self.ring.popleft().frame)
+        self._rings.keep(self)
 
     def forget(self) -> None:
         """Keep nothing: what was deleted is told to nobody any more."""
         self.ring.clear()
         self.ring_bytes = 0
+        self._rings.let_go(self)
 
     def after(self, place: int) -> list[Told] | None:
         """Return what was told after a place, if the ring still has all of it; None: read the record."""
@@ -290,3 +294,24 @@ class Room:
         if not self.ring or self.ring[0].prev > place:
             return None
         return [told for told in self.ring if told.position > place]
+
+
+class Rings:
+    """The rings of all rooms, within one bound: those of the rooms in which nothing was told for longest go first. Who was
+    a little behind in one of them reads the record."""
+
+    def __init__(self, bytes_max: int = ROOM_RINGS_BYTES_MAX) -> None:
+        self.bytes = 0
+        self._bytes_max = bytes_max
+        self._held: dict[Room, int] = {}
+
+    def keep(self, room: Room) -> None:
+        """Count what a room's ring holds now; it was told something."""
+        self.bytes += room.ring_bytes - self._held.pop(room, 0)
+        self._held[room] = room.ring_bytes
+        while self.bytes > self._bytes_max:
+            next(iter(self._held)).forget()
+
+    def let_go(self, room: Room) -> None:
+        """Count a room's ring as empty."""
+        self.bytes -= self._held.pop(room, 0)

@@ -55,7 +55,7 @@ async def last_heard(record: Record, db: Db, room_id: RoomId, place: int, *, sin
     """Return the last event up to a place that a member who hears a room since a position was told of; 0: none."""
     limit, before = REPLAY_PAGE_EVENTS_MIN, place + 1
     while before > since:
-        facts = await record.room_before(room_id, before, limit=limit)
+        facts, is_last = await record.room_before(room_id, before, limit=limit)
         subjects = await _subjects(db, room_id, facts)
         for fact in facts:
             if fact.position < since:
@@ -63,7 +63,7 @@ async def last_heard(record: Record, db: Db, room_id: RoomId, place: int, *, sin
             posted = subjects[fact.position].posted
             if posted is None or posted >= since:
                 return fact.position
-        if len(facts) < limit:
+        if is_last:
             return 0
         before, limit = facts[-1].position, min(2 * limit, REPLAY_PAGE_EVENTS)
     return 0

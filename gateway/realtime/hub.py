@@ -37,7 +37,7 @@ from gateway.http.read_your_writes import Reads
 from gateway.protocol import client_frames, server_frames
 from gateway.realtime import history
 from gateway.realtime.connection_limit import Seats
-from gateway.realtime.feeds import Connection, Feed, Room, Told
+from gateway.realtime.feeds import Connection, Feed, Rings, Room, Told
 from gateway.realtime.lane_follower import Following
 from gateway.realtime.presence import Presence
 from projections import checkpoints, frames, rooms
@@ -74,6 +74,7 @@ class Hub:
         self._reads = reads
         self._rooms: dict[RoomId, Room] = {}
         self.presence = Presence(roster, self._rooms, seats, lane_of=lanes.lane_of)
+        self._rings = Rings()
         self._opening: dict[RoomId, asyncio.Task[Room]] = {}
         # Dictionaries where sets would do: in the order of coming, so that a simulated run can be had again.
         self._connections: dict[Connection, None] = {}
@@ -121,7 +122,9 @@ class Hub:
             while seen < self._last_heard:  # heard while we asked, and passed over because nobody followed the room yet
                 seen = await checkpoints.position(self._db, "live")
             # One that was forgotten meanwhile may be back with its feeds: they must not be left behind.
-            return self._rooms.setdefault(room_id, Room(room_id, seen, stirred=self.presence.stirred))
+            return self._rooms.setdefault(
+                room_id, Room(room_id, seen, stirred=self.presence.stirred, rings=self._rings)
+            )
         finally:
             del self._opening[room_id]
 
@@ -220,6 +223,7 @@ class Hub:
         """Compare the rooms with the read tables, heal those that missed something, forget those nobody hears."""
         await self._following.follow_record()
         for room in [room for room in self._rooms.values() if room.is_idle]:
+            room.forget()
             del self._rooms[room.room_id]
         for room_id, activity in await rooms.activities(self._db, list(self._rooms)):
             followed = self._rooms.get(room_id)
@@ -430,9 +434,9 @@ class Hub:
         self, room: Room, place: int, until: int, *, limit: int = REPLAY_PAGE_EVENTS
     ) -> tuple[list[Told], int]:
         """Return what a room was told after a place, as it may be told now, and up to where that is all of it."""
-        facts = await self._record.room_after(room.room_id, place, until=until, limit=limit)
+        facts, is_last = await self._record.room_after(room.room_id, place, until=until, limit=limit)
         if not facts:
             return [], until
         (prev,) = await self._record.previous_in_rooms([(room.room_id, facts[0].position)])
         page = await history.told(self._db, room.room_id, facts, prev)
-        return page, until if len(facts) < limit else facts[-1].position
+        return page, until if is_last else facts[-1].position
