@@ -26,6 +26,7 @@ from domain.ports import (
     Conflicted,
     Head,
     ReceiptFound,
+    RoomPage,
 )
 
 
@@ -77,13 +78,14 @@ class MemoryRecord:
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return self.facts[position:until][:limit]
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
         heard = self._rooms.get(room_id, ())
-        return [fact for fact in heard if position < fact.position <= until][:limit]
+        found = [fact for fact in heard if position < fact.position <= until]
+        return RoomPage(found[:limit], len(found) < limit)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
         heard = [fact for fact in self._rooms.get(room_id, ()) if fact.position < position]
-        return heard[::-1][:limit]
+        return RoomPage(heard[::-1][:limit], len(heard) < limit)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return [

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -113,6 +113,13 @@ class ReceiptFound(Struct, frozen=True):
 Answer = Appended | Conflicted | ClaimTaken | ReceiptFound
 
 
+class RoomPage(NamedTuple):
+    """A page of what a room hears; `is_last`: there is nothing beyond it."""
+
+    events: Sequence[Recorded[Event]]
+    is_last: bool
+
+
 class Record(Protocol):
     """The truth. Whatever is returned was committed; positions are seen without holes."""
 
@@ -130,11 +137,12 @@ class Record(Protocol):
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         """Return at most `limit` events after a position (and up to `until`), in order."""
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
-        """The same for the events that this room hears."""
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+        """Return at most `limit` events that this room hears after a position and up to `until`, in order: fewer, but at
+        least one, where they hold more than `REPLAY_PAGE_BYTES_MAX`."""
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most `limit` events that this room heard before a position, the latest first."""
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+        """The same for those before a position, the latest first."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         """For each (room, position): the position of the event the room heard before it; 0 for none."""

@@ -17,7 +17,7 @@ from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
-from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Db
 from domain.rights import RoomOperation, require_standing, standings
 from domain.room import RoomArchivedEvent, RoomChanged
@@ -83,6 +83,9 @@ SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + "msg.position" + _OF_SEEN + _AFTER + _J
 SELECT_AROUND_HTML = (
     _SEEN_ROOM + _HTML + "abs(msg.position - $4), msg.position" + _OF_SEEN + _AROUND + _JOIN_HTML + " ORDER BY position"
 )
+# Where a message stands is known by its stream, of which its posting is the first event; only system messages, which have no
+# stream, are looked up by id here. So no index holds clients' ids, each of which would touch a page of its own.
+# What was posted under a system message's id is not found by it.
 SELECT_ONE = (
     "SELECT "
     + STANDING
@@ -92,9 +95,11 @@ SELECT_ONE = (
     FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version
-    WHERE msg.id = $2 AND msg.position >= """
+    WHERE msg.position = coalesce(
+        (SELECT position FROM read.messages WHERE id = $2 AND sender_id IS NULL LIMIT 1),
+        (SELECT position FROM record.events WHERE stream = $3 AND version = 1)
+    ) AND msg.position >= """
     + SINCE
-    + " ORDER BY msg.sender_id IS NOT NULL LIMIT 1"  # what was posted under a system message's id is not found by it
 )
 SELECT_IS_SYSTEM = "SELECT EXISTS (SELECT FROM read.messages WHERE id = $1 AND sender_id IS NULL)"
 SELECT_DELETED = "SELECT position FROM read.messages WHERE position = ANY ($1::bigint[]) AND deleted"
@@ -190,7 +195,7 @@ async def seen(
     db: Db, user_id: UserId, message_id: MessageId, operation: RoomOperation = "message.read", *, html: bool = False
 ) -> MessageView:
     """Return a message as this person may see it. Raises `Refused` where they may not, or where there is none."""
-    row = await db.one(_row, SELECT_ONE, user_id, message_id)
+    row = await db.one(_row, SELECT_ONE, user_id, message_id, MESSAGE.id(message_id))
     require_standing(operation, None if row is None else row[0])
     assert row is not None, "a message that is not there is refused"
     return _view(row, html)

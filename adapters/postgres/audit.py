@@ -7,6 +7,7 @@ than asked for and still have a next one.
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from adapters.postgres import audit_index
-from adapters.postgres.audit_index import Filter
+from adapters.postgres.audit_index import Filter, Way
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Master, Vault
 from adapters.postgres.database import Database
@@ -114,12 +115,15 @@ class AuditReader:
         indexed = await audit_index.covered(self.db, wanted)
         begin, end = await audit_index.bounds(self.db, wanted, head)
         after, indexed = max(after, begin), min(indexed, end)
-        lead = await audit_index.leading(self.db, wanted, after, indexed) if after < indexed else 0
+        way = await audit_index.way(self.db, wanted, after, indexed) if after < indexed else Way(0)
+        entries = audit_index.FIRST_ENTRIES
         rows: list[StoredRow] = []
         started = time.monotonic()
         while after < end and len(rows) < limit and time.monotonic() - started < SCAN_SECONDS:
             if after < indexed:
-                found, until = await self._of_index(wanted, lead, after, indexed, limit - len(rows))
+                entries = min(entries, audit_index.SCAN_ENTRIES)
+                found, until = await self._of_index(wanted, way, after, indexed, limit - len(rows), entries)
+                entries *= audit_index.STRETCH_GROWTH
             else:
                 until = min(after + SCAN_EVENTS, end)
                 asked = after, until, *_arguments(wanted), limit - len(rows)
@@ -129,15 +133,18 @@ class AuditReader:
         return AuditPage(await self._entries(rows), after if after < end else None)
 
     async def _of_index(
-        self, wanted: Filter, lead: int, after: int, until: int, limit: int
+        self, wanted: Filter, way: Way, after: int, until: int, limit: int, entries: int
     ) -> tuple[list[StoredRow], int]:
         """Return entries of a stretch of the index, and up to where it went."""
-        stretch = await audit_index.sought(self.db, wanted, lead, after, until)
-        positions = stretch.positions
+        if way.shared is None:
+            positions, until = await audit_index.sought(self.db, wanted, way.lead, after, until, entries=entries)
+        else:
+            left = way.shared[bisect_right(way.shared, after) :]
+            positions, until = list(left[:entries]), left[entries - 1] if len(left) > entries else until
         if not positions:
-            return [], stretch.until
-        asked = positions, stretch.until, *_arguments(wanted), limit
-        return await self.db.all(StoredRow, SELECT_OF_INDEX, *asked), stretch.until
+            return [], until
+        asked = positions, until, *_arguments(wanted), limit
+        return await self.db.all(StoredRow, SELECT_OF_INDEX, *asked), until
 
     async def entry(self, position: int) -> AuditEntry | None:
         """Return the entry at a position; None beyond the head."""

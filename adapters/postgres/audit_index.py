@@ -1,10 +1,12 @@
 """What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes.
 
-The index is walked by whichever of the things asked for happened least often, in stretches of `SCAN_ENTRIES`; the others
-are compared with its rows. It is told what it may not know: rows of topics that its writer did not know, and of events that it parked, come too, and
-whoever reads the record compares them once more.
+Where two of the things asked for happened seldom enough, their positions are read whole from the indexes alone, and what
+both have is what is looked at. Otherwise the index is walked by whichever happened least often, in stretches that grow to
+`SCAN_ENTRIES`; the others are compared with its rows. It is told what it may not know: rows of topics that its writer did not
+know, and of events that it parked, come too, and whoever reads the record compares them once more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -14,49 +16,58 @@ from msgspec import Struct
 from domain.ports import Db
 
 SCAN_ENTRIES = 5_000
+FIRST_ENTRIES = 200  # of the first stretch, which is often enough
+STRETCH_GROWTH = 4
 SELECT_CHECKPOINT = """
     SELECT position FROM read.checkpoints WHERE name = 'audit_index' ORDER BY position DESC LIMIT 1
 """
 SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
-# Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person.
-_LED = "SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries WHERE "
-_UNKNOWN = _LED + "NOT is_known AND position > $2 AND position <= $3 ORDER BY position LIMIT $4"
-_PARKED = """
-    SELECT position, NULL::uuid, NULL::uuid, NULL::uuid, topic, false FROM read.parked_events
-    WHERE group_name = 'audit_index' AND NOT is_building AND position > $2 AND position <= $3 ORDER BY position LIMIT $4
-"""
+COMMONEST = "message.posted"  # of all topics; the index by topic is without it
+# Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person. `$1` is
+# the thing, then come the bounds and how many.
+_RANGE = "({0}, position) > ($1::{1}, $2) AND ({0}, position) <= ($1, $3) ORDER BY {0}, position LIMIT $4)"
+_OF_ACTOR = "FROM read.audit_entries WHERE actor IS NOT NULL AND " + _RANGE.format("actor", "uuid")
+_OF_SUBJECT = (
+    "FROM read.audit_entries WHERE subject IS NOT NULL AND subject IS DISTINCT FROM actor AND "
+    + _RANGE.format("subject", "uuid")
+)
+_OF_ROOM = "FROM read.audit_entries WHERE room_id IS NOT NULL AND " + _RANGE.format("room_id", "uuid")
+_OF_TOPIC = f"FROM read.audit_entries WHERE topic <> '{COMMONEST}' AND " + _RANGE.format("topic", "text")
+_OF_ALL = """FROM read.audit_entries WHERE $1::text IS NOT NULL AND position > $2 AND position <= $3
+    ORDER BY position LIMIT $4)"""
+_OF_UNKNOWN = (
+    "FROM read.audit_entries WHERE NOT is_known AND position > $2 AND position <= $3 ORDER BY position LIMIT $4)"
+)
+_OF_PARKED = """FROM read.parked_events
+    WHERE group_name = 'audit_index' AND NOT is_building AND position > $2 AND position <= $3 ORDER BY position LIMIT $4)"""
+_ROW = "(SELECT position, actor, subject, room_id, topic, is_known "
+_PARKED_ROW = "(SELECT position, NULL::uuid, NULL::uuid, NULL::uuid, topic, false "
 _FITTING = """
     SELECT count(*), max(position), array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
         ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
         AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
     )) FROM led
 """
-_FOUND = " LIMIT $4) UNION (" + _UNKNOWN + ") UNION (" + _PARKED + ") ORDER BY position LIMIT $4)" + _FITTING
-_BEGIN = "WITH led AS ((" + _LED
-_ACTOR = "actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)"
-_SUBJECT = "subject IS NOT NULL AND (subject, position) > ($1::uuid, $2) AND (subject, position) <= ($1, $3)"
-_ROOM = "room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)"
-_TOPIC = "(topic, position) > ($1::text, $2) AND (topic, position) <= ($1, $3)"
-SELECT_BY_ACTOR = _BEGIN + _ACTOR + " ORDER BY actor, position" + _FOUND
-SELECT_BY_SUBJECT = _BEGIN + _SUBJECT + " ORDER BY subject, position" + _FOUND
-SELECT_BY_ROOM = _BEGIN + _ROOM + " ORDER BY room_id, position" + _FOUND
-SELECT_BY_TOPIC = _BEGIN + _TOPIC + " ORDER BY topic, position" + _FOUND
-# How often each thing happened in a stretch, counted up to a bound.
-_COUNT = "(SELECT count(*) FROM (SELECT FROM read.audit_entries WHERE "
-_COUNTED = ", position LIMIT $3) counted)"
-_ACTORS = "actor IS NOT NULL AND (actor, position) > ($4::uuid, $1) AND (actor, position) <= ($4, $2) ORDER BY actor"
-_SUBJECTS = (
-    "subject IS NOT NULL AND (subject, position) > ($5::uuid, $1) AND (subject, position) <= ($5, $2) ORDER BY subject"
+_FOUND = (
+    " UNION " + _ROW + _OF_UNKNOWN + " UNION " + _PARKED_ROW + _OF_PARKED + " ORDER BY position LIMIT $4)" + _FITTING
 )
-_ROOMS = (
-    "room_id IS NOT NULL AND (room_id, position) > ($6::uuid, $1) AND (room_id, position) <= ($6, $2) ORDER BY room_id"
-)
-_TOPICS = "(topic, position) > ($7::text, $1) AND (topic, position) <= ($7, $2) ORDER BY topic"
-COUNT = (
-    "SELECT " + _COUNT + _ACTORS + _COUNTED + ", " + _COUNT + _SUBJECTS + _COUNTED
-    + ", " + _COUNT + _ROOMS + _COUNTED + ", " + _COUNT + _TOPICS + _COUNTED
-)  # fmt: skip
-LEADS = (SELECT_BY_ACTOR, SELECT_BY_SUBJECT, SELECT_BY_ROOM, SELECT_BY_TOPIC)
+_BEGIN = "WITH led AS (" + _ROW
+SELECT_BY_ACTOR = _BEGIN + _OF_ACTOR + _FOUND
+SELECT_BY_SUBJECT = _BEGIN + _OF_SUBJECT + " UNION " + _ROW + _OF_ACTOR + _FOUND
+SELECT_BY_ROOM = _BEGIN + _OF_ROOM + _FOUND
+SELECT_BY_TOPIC = _BEGIN + _OF_TOPIC + _FOUND
+SELECT_BY_POSITION = _BEGIN + _OF_ALL + _FOUND
+LEADS = (SELECT_BY_ACTOR, SELECT_BY_SUBJECT, SELECT_BY_ROOM, SELECT_BY_TOPIC, SELECT_BY_POSITION)
+TOPIC, POSITION = 3, 4  # of the leads
+# Where each thing happened in a stretch, or may have, up to a bound: from the indexes alone.
+_PLACE = "(SELECT position "
+LIST_OF_ACTOR = _PLACE + _OF_ACTOR
+LIST_OF_SUBJECT = _PLACE + _OF_SUBJECT + " UNION " + _PLACE + _OF_ACTOR + " ORDER BY position LIMIT $4"
+LIST_OF_ROOM = _PLACE + _OF_ROOM
+LIST_OF_TOPIC = _PLACE + _OF_TOPIC
+_UNKNOWN = "FROM (" + _PLACE + _OF_UNKNOWN + " UNION " + _PLACE + _OF_PARKED + ") unknown WHERE $1::text IS NULL"
+LIST_OF_UNKNOWN = "SELECT position " + _UNKNOWN
+LISTS = (LIST_OF_ACTOR, LIST_OF_SUBJECT, LIST_OF_ROOM, LIST_OF_TOPIC)
 
 
 class Filter(Struct, frozen=True):
@@ -74,6 +85,14 @@ class Filter(Struct, frozen=True):
         return self.actor, self.subject, self.room, self.type
 
 
+class Way(NamedTuple):
+    """How to look: by which of `LEADS` the index is walked; `shared`: the only positions that may be what is asked for, in
+    order, where that is known."""
+
+    lead: int
+    shared: Sequence[int] | None = None
+
+
 class Stretch(NamedTuple):
     """Positions that may be what is asked for, in order, and how far was looked."""
 
@@ -88,23 +107,32 @@ async def covered(db: Db, wanted: Filter) -> int:
     return await db.value(SELECT_CHECKPOINT) or 0
 
 
-async def leading(db: Db, wanted: Filter, after: int, until: int) -> int:
-    """Return by which of the things asked for (`LEADS`) the index is to be walked: the rarest."""
-    asked = [i for i, value in enumerate(wanted.indexed()) if value is not None]
-    if len(asked) == 1:
-        return asked[0]
-    counts = await db.one(lambda *found: found, COUNT, after, until, SCAN_ENTRIES, *wanted.indexed())
-    assert counts is not None, "a list of values has a row"
-    return min(asked, key=lambda i: counts[i])
+async def way(db: Db, wanted: Filter, after: int, until: int) -> Way:
+    """Return how what is asked for is to be found between two positions."""
+    asked = [i for i, value in enumerate(wanted.indexed()) if value is not None and (i, value) != (TOPIC, COMMONEST)]
+    if len(asked) < 2:
+        return Way(asked[0] if asked else POSITION)
+    places = {i: await _places(db, LISTS[i], wanted.indexed()[i], after, until) for i in asked}
+    whole = [set(found) for found in places.values() if len(found) < SCAN_ENTRIES]
+    shared = None
+    if len(whole) > 1:
+        unknown = await _places(db, LIST_OF_UNKNOWN, None, after, until)
+        if len(unknown) < SCAN_ENTRIES:
+            shared = sorted(set.intersection(*whole).union(unknown))
+    return Way(min(asked, key=lambda i: len(places[i])), shared)
 
 
-async def sought(db: Db, wanted: Filter, lead: int, after: int, until: int) -> Stretch:
-    """Look through at most `SCAN_ENTRIES` rows of the index after a position."""
-    value = wanted.indexed()[lead]
-    found = await db.one(lambda *row: row, LEADS[lead], value, after, until, SCAN_ENTRIES, *wanted.indexed())
+async def sought(db: Db, wanted: Filter, lead: int, after: int, until: int, *, entries: int) -> Stretch:
+    """Look through at most so many rows of the index after a position."""
+    value = COMMONEST if lead == POSITION else wanted.indexed()[lead]
+    found = await db.one(lambda *row: row, LEADS[lead], value, after, until, entries, *wanted.indexed())
     assert found is not None, "an aggregate has a row"
     rows, last, positions = found
-    return Stretch(positions or [], last if rows == SCAN_ENTRIES else until)
+    return Stretch(positions or [], last if rows == entries else until)
+
+
+async def _places(db: Db, sql: str, value: UUID | str | None, after: int, until: int) -> list[int]:
+    return await db.all(int, sql, value, after, until, SCAN_ENTRIES)
 
 
 async def bounds(db: Db, wanted: Filter, head: int) -> tuple[int, int]:

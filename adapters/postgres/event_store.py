@@ -16,10 +16,10 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.head_listener import HeadListener
 from adapters.prometheus.record import AppendMetrics
-from domain.bounds import RECEIPTS_FORGOTTEN_MAX
+from domain.bounds import RECEIPTS_FORGOTTEN_MAX, REPLAY_PAGE_BYTES_MAX
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
-from domain.ports import Answer, Append, Chance, ClaimKind, Clock, Head, ReceiptFound
+from domain.ports import Answer, Append, Chance, ClaimKind, Clock, Head, ReceiptFound, RoomPage
 
 SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
 SELECT_STREAMS = """
@@ -36,15 +36,24 @@ SELECT_AFTER = """
 """
 # Bounds and order name the room too, and the index says `IS NOT NULL`: so no plan can walk the events of all rooms,
 # looking for those of a quiet one (`tests/record/test_plans.py`).
+# A page ends with the event that passes its bound in bytes, which is found without reading what lies beyond.
 SELECT_ROOM_AFTER = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE room_id IS NOT NULL AND (room_id, position) > ($1, $2) AND (room_id, position) <= ($1, $3)
-    ORDER BY room_id, position LIMIT $4
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY room_id, position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE room_id IS NOT NULL AND (room_id, position) > ($1, $2) AND (room_id, position) <= ($1, $3)
+        ORDER BY room_id, position LIMIT $4
+    ) page WHERE bytes_before IS NULL OR bytes_before < $5::bigint ORDER BY position
 """
 SELECT_ROOM_BEFORE = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE room_id IS NOT NULL AND (room_id, position) < ($1, $2) AND (room_id, position) > ($1, 0)
-    ORDER BY room_id DESC, position DESC LIMIT $3
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY room_id DESC, position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE room_id IS NOT NULL AND (room_id, position) < ($1, $2) AND (room_id, position) > ($1, 0)
+        ORDER BY room_id DESC, position DESC LIMIT $3
+    ) page WHERE bytes_before IS NULL OR bytes_before < $4::bigint ORDER BY position DESC
 """
 SELECT_PREVIOUS = """
     SELECT coalesce((
@@ -119,11 +128,11 @@ class PostgresRecord:
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
-        return await self._facts(SELECT_ROOM_AFTER, room_id, position, until, limit)
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+        return await self._room_page(limit, SELECT_ROOM_AFTER, room_id, position, until)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
-        return await self._facts(SELECT_ROOM_BEFORE, room_id, position, limit)
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+        return await self._room_page(limit, SELECT_ROOM_BEFORE, room_id, position)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         if not rooms:
@@ -149,6 +158,11 @@ class PostgresRecord:
 
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
         return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)
+
+    async def _room_page(self, limit: int, sql: str, *args: object) -> RoomPage:
+        rows = await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX)
+        held = sum(len(row.data) + len(row.meta) for row in rows)
+        return RoomPage(await decode_all(rows, self._vault), len(rows) < limit and held < REPLAY_PAGE_BYTES_MAX)
 
     # Following
 

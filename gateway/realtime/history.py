@@ -47,18 +47,18 @@ class RoomHistory:
         self, room_id: RoomId, after: int, until: int, *, limit: int = REPLAY_PAGE_EVENTS
     ) -> tuple[list[RoomFrame], int]:
         """Return a room's frames after a position, as they may be delivered now, and the position up to which these are all."""
-        events = await self._record.room_after(room_id, after, until=until, limit=limit)
+        events, is_last = await self._record.room_after(room_id, after, until=until, limit=limit)
         if not events:
             return [], until
         (prev,) = await self._record.previous_in_rooms([(room_id, events[0].position)])
         page = await self._frames_of(room_id, events, prev)
-        return page, until if len(events) < limit else events[-1].position
+        return page, until if is_last else events[-1].position
 
     async def last_visible(self, room_id: RoomId, until: int, *, since: int) -> int:
         """Return the last event up to `until` that a member sees whose history begins at `since`, or 0 if there is none."""
         limit, before = REPLAY_PAGE_EVENTS_MIN, until + 1
         while before > since:
-            events = await self._record.room_before(room_id, before, limit=limit)
+            events, is_last = await self._record.room_before(room_id, before, limit=limit)
             subjects = await self._subjects(room_id, events)
             for event in events:
                 if event.position < since:
@@ -66,7 +66,7 @@ class RoomHistory:
                 posted = subjects[event.position].posted
                 if posted is None or posted >= since:
                     return event.position
-            if len(events) < limit:
+            if is_last:
                 return 0
             before, limit = events[-1].position, min(2 * limit, REPLAY_PAGE_EVENTS)
         return 0

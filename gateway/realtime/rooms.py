@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from domain.ids import RoomId
 from domain.ports import Db
+from gateway.realtime.room_frames import FramesBudget
 from gateway.realtime.subscription import FollowedRoom
 from projections import checkpoints
 
@@ -20,6 +21,7 @@ class FollowedRooms:
         self._opening: dict[RoomId, asyncio.Task[FollowedRoom]] = {}
         self._last_received = 0
         self._changed: set[RoomId] = set()
+        self._budget = FramesBudget()
 
     def note_received(self, position: int) -> None:
         """Note that an entry of any lane was received."""
@@ -44,6 +46,7 @@ class FollowedRooms:
     def forget_idle(self) -> None:
         """Stop following the rooms that nobody is subscribed to."""
         for room in [room for room in self.by_id.values() if room.is_idle]:
+            room.recent.clear()
             del self.by_id[room.room_id]
 
     def note_listeners_changed(self, room_id: RoomId) -> None:
@@ -69,7 +72,8 @@ class FollowedRooms:
                 seen = await checkpoints.position(self._db, "live")
             # Meanwhile it may have been reopened: its subscriptions must not be left behind.
             return self.by_id.setdefault(
-                room_id, FollowedRoom(room_id, seen, listeners_changed=self.note_listeners_changed)
+                room_id,
+                FollowedRoom(room_id, seen, listeners_changed=self.note_listeners_changed, budget=self._budget),
             )
         finally:
             del self._opening[room_id]

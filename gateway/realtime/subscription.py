@@ -14,7 +14,7 @@ from domain.room import History
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.framing import with_prev
 from gateway.realtime.outbox import Outbox
-from gateway.realtime.room_frames import RecentFrames, RoomFrame
+from gateway.realtime.room_frames import FramesBudget, RecentFrames, RoomFrame
 
 
 class Subscriber(Protocol):
@@ -35,14 +35,16 @@ class Subscriber(Protocol):
 class FollowedRoom:
     """A room with its subscriptions, and `seen`, the position up to which its frames were fanned out."""
 
-    def __init__(self, room_id: RoomId, seen: int, *, listeners_changed: Callable[[RoomId], None]) -> None:
+    def __init__(
+        self, room_id: RoomId, seen: int, *, listeners_changed: Callable[[RoomId], None], budget: FramesBudget
+    ) -> None:
         """`listeners_changed` is called with this room's id when a user came or went."""
         self.room_id = room_id
         self.seen = seen
         self.is_since_joining = False  # the room's history begins for each member with their joining
         self.live: dict[Subscription, None] = {}
         self.catching_up: dict[Subscription, None] = {}
-        self.recent = RecentFrames()
+        self.recent = RecentFrames(budget)
         self.is_healing = False
         self.heal_until = 0
         self._listeners_changed = listeners_changed

@@ -5,12 +5,14 @@ A planner that believes every room to be as loud as the loudest walks all messag
 
 from collections.abc import AsyncIterator
 from itertools import product
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import pytest
 
 from domain.bounds import UNREAD_COUNTED_MAX
+from domain.ids import MessageId
+from domain.message import MESSAGE
 from domain.rights import file_relations, standings
 from projections import files, messages, rooms, users
 from tests.houses import PLAN_MODES, pages_met, rows_met
@@ -30,6 +32,31 @@ MEMBERS = """
 MESSAGES = """
     INSERT INTO read.messages SELECT ($1::uuid[])[1 + n % $2], n, gen_random_uuid(), $3, 'text', 'words', NULL, NULL, false,
         now(), now(), 1, false, NULL, NULL FROM generate_series(2, $4::int) n
+"""
+# The event of each of those; that of 40,000 is of this stream.
+EVENTS = """
+    INSERT INTO record.events SELECT n, CASE n WHEN 40000 THEN $3 ELSE gen_random_uuid() END, 1, 'message.posted', '{}', '{}',
+        $1, now() FROM generate_series(2, $2::int) n
+"""
+# What a message adds, from one number to another, in the room $3, by $4.
+ADDED = {
+    "record.events": """
+        INSERT INTO record.events SELECT n, gen_random_uuid(), 1, 'message.posted', $4::uuid::text::bytea, '{}', $3, now()
+        FROM generate_series($1::int, $2::int) n
+    """,
+    "read.messages": """
+        INSERT INTO read.messages SELECT $3, n, gen_random_uuid(), $4, 'text', 'words', NULL, NULL, false, now(), now(), 1,
+            false, NULL, NULL FROM generate_series($1::int, $2::int) n
+    """,
+    "read.audit_entries": """
+        INSERT INTO read.audit_entries SELECT n, $4, $4, $3, 'message.posted', true FROM generate_series($1::int, $2::int) n
+    """,
+}
+MORE = 400
+SELECT_SCATTERED = """
+    SELECT oid::regclass::text FROM pg_get_wal_block_info($1, $2) block JOIN pg_class ON pg_relation_filenode(oid) = block.relfilenode
+    WHERE reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+    GROUP BY oid HAVING count(DISTINCT relblocknumber) > $3 ORDER BY 1
 """
 PEOPLE = """
     INSERT INTO read.users SELECT gen_random_uuid(), n || '@x.y', '', n, n, NULL, n % 10000 > 0, true, now(), now(), 1
@@ -124,4 +151,41 @@ async def test_who_is_deactivated_is_found_without_a_look_at_the_others(database
     await db.execute("ANALYZE read.users")
     for mode in PLAN_MODES:
         assert await rows_met(db, mode, "users", users.SELECT_INACTIVE) == 2
+    await db.close()
+
+
+async def test_a_message_is_found_by_its_id_whoever_made_that(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    room, posted, system = uuid4(), uuid4(), uuid5(uuid4(), "a position")
+    await db.execute(ROOMS, READER, [room])
+    await db.execute(MEMBERS, READER, [room])
+    await db.execute(MESSAGES, [room], 1, uuid4(), LOUD_MESSAGES)
+    await db.execute("UPDATE read.messages SET id = $1 WHERE position = 40000", posted)
+    await db.execute("UPDATE read.messages SET id = $1, sender_id = NULL WHERE position = 50000", system)
+    await db.execute(EVENTS, room, LOUD_MESSAGES, MESSAGE.id(MessageId(posted)))
+    await db.execute("ANALYZE read.messages; ANALYZE record.events")
+    for mode, message_id, table in product(PLAN_MODES, (posted, system, uuid4()), ("messages", "events")):
+        asked = (READER, message_id, MESSAGE.id(MessageId(message_id)))
+        assert await rows_met(db, mode, table, messages.SELECT_ONE, *asked) <= 2
+        assert await pages_met(db, mode, messages.SELECT_ONE, *asked) < 20
+    found = [await db.fetchrow(messages.SELECT_ONE, READER, i, MESSAGE.id(MessageId(i))) for i in (posted, system)]
+    assert [row["position"] for row in found] == [40_000, 50_000]
+    await db.close()
+
+
+async def test_a_message_more_touches_one_page_that_no_other_does(database_url: str) -> None:
+    """The one of its stream, whose id is random: each such page is written whole to the log after a checkpoint. All else
+    that a message adds stands where others of its room, or of its time, do."""
+    db = await asyncpg.connect(database_url)
+    await db.execute("CREATE EXTENSION pg_walinspect")
+    room, sender, last = uuid4(), uuid4(), LOUD_MESSAGES + MORE
+    for sql in ADDED.values():
+        await db.execute(sql, 1, LOUD_MESSAGES, room, sender)
+    began = await db.fetchval("SELECT pg_current_wal_insert_lsn()")
+    for sql in ADDED.values():
+        await db.execute(sql, LOUD_MESSAGES + 1, last, room, sender)
+    ended = await db.fetchval("SELECT pg_current_wal_insert_lsn()")
+    await db.execute("SELECT pg_switch_wal()")
+    scattered = [row[0] for row in await db.fetch(SELECT_SCATTERED, began, ended, MORE // 4)]
+    assert scattered == ["record.events_stream_version_key"]
     await db.close()

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.postgres import audit, audit_index
 from adapters.postgres.audit import AuditReader
-from adapters.postgres.audit_index import LEADS, SCAN_ENTRIES, Filter
+from adapters.postgres.audit_index import COMMONEST, LEADS, LISTS, POSITION, SCAN_ENTRIES, Filter, Way
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from commands.account import RegisterAccount
@@ -22,12 +22,13 @@ from commands.room import OpenRoom
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import AUDIT_INDEX
-from tests.houses import MASTER, PLAN_MODES, ledger, rows_met
+from tests.houses import MASTER, PLAN_MODES, ledger, pages_met, rows_met
 from tests.projections.test_read_models import make_history, small_step
 from workers.projector import Follower
 
 ENTRIES = 60_000
 STRETCH = 500
+SUBJECT = 1  # of LEADS
 EVENT = """
     INSERT INTO record.events SELECT position + 1, gen_random_uuid(), 1, 'thing.of_tomorrow',
         convert_to(json_build_object('user_id', $1::text, 'room_id', $2::text)::text, 'UTF8'),
@@ -114,18 +115,33 @@ async def test_what_is_rare_is_found_without_looking_at_the_rest(
     index: tuple[asyncpg.Connection, dict[str, Any]],
 ) -> None:
     db, rare = index
-    busy = (UUID(int=1), UUID(int=1), UUID(int=1), "message.posted")
+    busy = (UUID(int=1), UUID(int=1), UUID(int=1), "reading.marked")
     nothing: list[None] = [None] * 4
-    for mode, (place, sql) in product(PLAN_MODES, enumerate(LEADS)):
+    for mode, place in product(PLAN_MODES, range(4)):
         value = list(rare.values())[place]
         only: list[Any] = [*nothing[:place], value, *nothing[place + 1 :]]
-        assert await rows_met(db, mode, "audit_entries", sql, value, 0, ENTRIES, SCAN_ENTRIES, *only) == 1
-        met = await rows_met(db, mode, "audit_entries", sql, busy[place], 0, ENTRIES, STRETCH, *busy)
-        assert met == STRETCH
-        met = await rows_met(db, mode, "audit_entries", audit_index.COUNT, 0, ENTRIES, SCAN_ENTRIES, *only)
-        assert met == 1
-    counted = [SCAN_ENTRIES] * 4
-    assert list(await db.fetchrow(audit_index.COUNT, 0, ENTRIES, SCAN_ENTRIES, *busy)) == counted
+        assert await rows_met(db, mode, "audit_entries", LEADS[place], value, 0, ENTRIES, SCAN_ENTRIES, *only) == 1
+        assert await rows_met(db, mode, "audit_entries", LISTS[place], value, 0, ENTRIES, SCAN_ENTRIES) == 1
+        most = STRETCH * (2 if place == SUBJECT else 1)
+        for sql, more in ((LEADS[place], busy), (LISTS[place], ())):
+            met = await rows_met(db, mode, "audit_entries", sql, busy[place], 0, ENTRIES, STRETCH, *more)
+            assert STRETCH <= met <= most
+
+
+async def test_the_commonest_topic_is_found_without_an_index_of_it(
+    index: tuple[asyncpg.Connection, dict[str, Any]], database_url: str
+) -> None:
+    db, _ = index
+    for mode in PLAN_MODES:
+        asked = (COMMONEST, 0, ENTRIES, STRETCH, None, None, None, COMMONEST)
+        assert await rows_met(db, mode, "audit_entries", LEADS[POSITION], *asked) == STRETCH
+    assert await db.fetchval("SELECT pg_relation_size('read.audit_entries_by_topic')") > 0
+    own = await Database.open(database_url, size=1)
+    wanted = Filter(type=COMMONEST)
+    assert await audit_index.way(own, wanted, 0, ENTRIES) == Way(POSITION)
+    stretch = await audit_index.sought(own, wanted, POSITION, 0, ENTRIES, entries=STRETCH)
+    assert stretch == ([n for n in range(1, STRETCH + 1) if n % 2 == 0], STRETCH)
+    await own.close()
 
 
 async def test_the_rarest_of_what_is_asked_for_leads(
@@ -142,7 +158,27 @@ async def test_the_rarest_of_what_is_asked_for_leads(
             Filter(actor=some, subject=some, type=rare["topic"]),
         )
     ):
-        assert await audit_index.leading(db, wanted, 0, ENTRIES) == place
+        assert await audit_index.way(db, wanted, 0, ENTRIES) == Way(place)
+    await db.close()
+
+
+async def test_what_two_rare_things_share_is_found_in_their_indexes(
+    index: tuple[asyncpg.Connection, dict[str, Any]], database_url: str
+) -> None:
+    """However many entries each has: they are scattered over the table, a page for each."""
+    owner, rare = index
+    await owner.execute("UPDATE read.audit_entries SET room_id = $1 WHERE position % 40 = 0", rare["room_id"])
+    await owner.execute("UPDATE read.audit_entries SET topic = $1 WHERE position % 31 = 0", rare["topic"])
+    await owner.execute("VACUUM ANALYZE read.audit_entries")
+    db = await Database.open(database_url, size=1)
+    wanted = Filter(room=rare["room_id"], type=rare["topic"])
+    shared = sorted([*range(1_240, ENTRIES + 1, 1_240), 40_000])
+    assert await audit_index.way(db, wanted, 0, ENTRIES) == Way(2, shared)
+    for mode, place in product(PLAN_MODES, (2, 3)):
+        sql, value = LISTS[place], wanted.indexed()[place]
+        assert await pages_met(owner, mode, sql, value, 0, ENTRIES, SCAN_ENTRIES) < 60
+    await owner.execute("UPDATE read.audit_entries SET is_known = false WHERE position = 7")
+    assert 7 in ((await audit_index.way(db, wanted, 0, ENTRIES)).shared or ())
     await db.close()
 
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from adapters.postgres import event_store
+from domain.bounds import REPLAY_PAGE_BYTES_MAX
 from tests.houses import PLAN_MODES, rows_met
 
 LOUD_EVENTS = 30_000
@@ -29,10 +30,10 @@ async def test_a_room_s_events_are_found_without_those_of_others(database_url: s
         return found
 
     for mode, position in product(PLAN_MODES, (1, LOUD_EVENTS // 2, LOUD_EVENTS)):
-        after = (position, LOUD_EVENTS, LIMIT)
+        after = (position, LOUD_EVENTS, LIMIT, REPLAY_PAGE_BYTES_MAX)
         assert await met(mode, event_store.SELECT_ROOM_AFTER, loud[0], *after) <= LIMIT
         assert await met(mode, event_store.SELECT_ROOM_AFTER, quiet, *after) == 0
-        before = (position, LIMIT)
+        before = (position, LIMIT, REPLAY_PAGE_BYTES_MAX)
         assert await met(mode, event_store.SELECT_ROOM_BEFORE, loud[0], *before) <= LIMIT
         assert await met(mode, event_store.SELECT_ROOM_BEFORE, quiet, *before) == 0
         rooms: list[UUID] = [*loud, quiet]

@@ -62,7 +62,7 @@ async def test_it_stops_no_reader(database_url: str, part: str, name: str, how: 
         [fact] = [fact for fact in facts if isinstance(fact.event, UnreadableEvent)]
         assert isinstance(fact.event, UnreadableEvent)
         assert (fact.position, fact.event.recorded_topic, fact.event.audience()) == (bad, "message.posted", scene.room)
-        of_room = await record.room_after(scene.room, 0, until=head, limit=1_000)
+        of_room = (await record.room_after(scene.room, 0, until=head, limit=1_000)).events
         assert [type(each.event) for each in of_room][-4:] == [
             MessagePosted, UnreadableEvent, MessagePosted, MessageEdited,
         ]  # fmt: skip

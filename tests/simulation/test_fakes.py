@@ -68,7 +68,11 @@ async def asked(record: Record) -> list[Any]:
     streams = await record.streams([*STREAMS, StreamId(UUID(int=7))])
     found.append({stream: [plain(fact) for fact in facts] for stream, facts in streams.items()})
     for room_id in ROOMS:
-        found.append([plain(fact) for fact in await record.room_after(room_id, 2, until=40, limit=7)])
+        for page in (
+            await record.room_after(room_id, 2, until=40, limit=7),
+            await record.room_before(room_id, 40, limit=100),
+        ):
+            found.append(([plain(fact) for fact in page.events], page.is_last))
     found.append(list(await record.previous_in_rooms([(room_id, at) for room_id in ROOMS for at in (1, 5, 30)])))
     found += [await record.claimant(kind, value) for kind in ("email", "username") for value in "ab"]  # type: ignore[arg-type]
     found += [await record.receipt(bytes([n]) * 32) for n in range(6)]

@@ -19,7 +19,7 @@ from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.errors import Refused
 from domain.events import Event, Recorded
 from domain.ids import RoomId, StreamId, UserId
-from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable
+from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable, RoomPage
 from tests.simulation.tables import MemoryTables
 
 T = TypeVar("T")
@@ -139,12 +139,12 @@ class RecordLink:
             "postgres", "after", lambda: self._record.after(position, until=until, limit=limit)
         )
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> Sequence[Recorded[Event]]:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
         return await self._process.through(
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> Sequence[Recorded[Event]]:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
         return await self._process.through(
             "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
         )
