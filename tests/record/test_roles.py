@@ -32,6 +32,7 @@ MATRIX = """
     record.claims               r           -           r           r
     record.events               r           r           r           r
     record.head                 r           r           r           r
+    record.made_keys            ra          -           ra          ra
     record.receipts             r           -           -           r
     record.snapshots            raw         -           raw         raw
     vault.data_keys             ra          r           ra          ra
@@ -45,6 +46,7 @@ FUNCTIONS = {
     "record.forget_receipts": {"worker"},
     "record.refuse": set[str](),
     "record.renew": {"projector"},
+    "vault.tell_gone": set[str](),
 }
 BECOMES = {  # by SET ROLE
     "gateway": {"hansard_app", "hansard_gateway"},
