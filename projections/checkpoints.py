@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from domain.bounds import STANDS_STILL_SECONDS
+from domain.bounds import LEASE_SECONDS_MAX, STANDS_STILL_SECONDS
 from domain.ports import Db
 
 SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1"
@@ -20,16 +20,19 @@ SELECT_ALL = "SELECT name, version, position FROM read.checkpoints ORDER BY name
 # has everything, stands still for no time.
 SELECT_LAGS = """
     SELECT asked.name, h.position - coalesce(c.position, 0),
-        coalesce(extract(epoch FROM clock_timestamp() - greatest(c.moved_at, e.recorded_at)), 0)::float8
+        coalesce(extract(epoch FROM clock_timestamp()
+            - greatest(CASE WHEN c.moved_at <= clock_timestamp() THEN c.moved_at END, e.recorded_at)), 0)::float8
     FROM unnest($1::text[]) WITH ORDINALITY asked (name, i) CROSS JOIN record.head h
     LEFT JOIN read.checkpoints c ON c.name = asked.name
     LEFT JOIN record.events e ON e.position = coalesce(c.position, 0) + 1 AND e.position <= h.position
     ORDER BY asked.i
 """
 ENSURE = "INSERT INTO read.checkpoints (name, version) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+# Nobody takes a lease for longer than $4: one that ends later was taken while the clock had leapt ahead, and ends nothing.
 TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
-    WHERE name = $1 AND leased_to < clock_timestamp() RETURNING epoch, position, version
+    WHERE name = $1 AND leased_to NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $4)
+    RETURNING epoch, position, version
 """
 SELECT_HELD = "SELECT epoch, position, version FROM read.checkpoints WHERE name = $1 AND epoch = $2"
 RENEW = """
@@ -89,7 +92,7 @@ async def lags(db: Db, names: Sequence[str]) -> list[Lag]:
 async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> Lease | None:
     """Become the owner of a group; None while somebody else holds its lease."""
     await db.run(ENSURE, name, version)
-    return await db.one(Lease, TAKE, name, owner, seconds)
+    return await db.one(Lease, TAKE, name, owner, seconds, LEASE_SECONDS_MAX)
 
 
 async def held(db: Db, name: str, epoch: int) -> Lease | None:

@@ -98,9 +98,9 @@ class MemoryTables:
                 kept = self.checkpoints.get(args[0])
                 return [] if kept is None else [(kept["position"],)]
             case checkpoints.TAKE:
-                name, _, seconds = args
+                name, _, seconds, seconds_max = args
                 kept = self.checkpoints[name]
-                if kept["leased_to"] >= lapsed():
+                if 0 <= kept["leased_to"] - lapsed() <= seconds_max:
                     return []
                 kept |= {"epoch": kept["epoch"] + 1, "leased_to": lapsed() + seconds}
                 return [(kept["epoch"], kept["position"], kept["version"])]
