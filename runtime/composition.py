@@ -20,7 +20,6 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
-from adapters.key_news import KeyNews
 from adapters.mail import open_mail
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
@@ -30,6 +29,7 @@ from adapters.postgres.clock_watch import ClockWatch
 from adapters.postgres.data_keys import MasterKeyWrong, Vault, load_master
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.key_news import KeyNews
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.exposition import Exposition

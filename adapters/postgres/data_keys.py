@@ -111,7 +111,7 @@ class Vault:
     """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate.
 
     One that was destroyed seals and opens nothing any more, anywhere: keys are read anew when there is news of them
-    (`adapters/key_news.py`), and after `KEY_SECONDS` where news were lost.
+    (`adapters/postgres/key_news.py`), and after `KEY_SECONDS` where news were lost.
     """
 
     def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:

@@ -16,11 +16,11 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
-from adapters.key_news import KeyNews
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
+from adapters.postgres.key_news import KeyNews
 from commands.account import GrantRole
 from commands.audit import NoteAuditRead
 from commands.membership import RemoveMember
