@@ -185,6 +185,8 @@ class World:
     hub: type[Hub] = Hub
     publisher: type[Publisher] = Publisher
     store: type[MemoryRecord] = MemoryRecord
+    record_link: type[RecordLink] = RecordLink
+    read_tables: type[MemoryTables] = MemoryTables
     watch: type[ClockWatch] = ClockWatch
     desk: type[Desk] = Desk
     rebuild: Callable[..., Awaitable[list[str]]] = staticmethod(rebuild)
@@ -195,7 +197,7 @@ class World:
         self.chance = Random(f"{seed} deeds")
         self.record_id = RecordId(UUID(int=seed, version=4))
         self.record = self.store(self.record_id, now=self.database_now, chance=self.weather.chance.randbytes)
-        self.tables = MemoryTables(lambda: self.lapsed() + self.weather.ahead.total_seconds())
+        self.tables = self.read_tables(lambda: self.lapsed() + self.weather.ahead.total_seconds())
         self.streams = MemoryStreams()
         self.people: list[Person] = []
         self.rooms: list[RoomId] = []
@@ -218,7 +220,7 @@ class World:
 
     def link(self, process: Process, unknown: frozenset[str] = frozenset()) -> RecordLink:
         watch = self.watch(own=self.now, uptime=self.lapsed)
-        return RecordLink(process, self.record, watch, unknown=unknown)
+        return self.record_link(process, self.record, watch, unknown=unknown)
 
     # Setting the scene
 
