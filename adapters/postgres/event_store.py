@@ -56,9 +56,10 @@ APPEND = """
     SELECT command, outcome, first, last, at, detail
     FROM record.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
-# Judges the clock first; where it says a later time than this one, nothing is called and no row answered.
+# Judges the clock first; where it says a later time than this one, nothing is called and no row answered. It may leap while
+# the append waits for its turn: the times that were given are judged too, and take back what was written.
 APPEND_IN_TIME = """
-    SELECT a.command, a.outcome, a.first, a.last, a.at, a.detail
+    SELECT a.command, a.outcome, a.first, a.last, record.believe(a.at, $1) AS at, a.detail
     FROM (SELECT $2::int AS commands WHERE clock_timestamp() <= $1::timestamptz OFFSET 0) believed
     CROSS JOIN LATERAL record.append(
         believed.commands, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
@@ -103,6 +104,7 @@ SELECT_RECEIPT = "SELECT first, last, request FROM record.receipts WHERE digest 
 FORGET_RECEIPTS = "SELECT record.forget_receipts($1, $2)"
 RENEW = "SELECT record.renew($1, $2)"
 CHANNEL = "hansard_record"
+CLOCK_LEAPT = "HC001"  # of `record.believe`
 APPENDED = 0  # of the outcomes of `record.append`
 POSITION_MAX = 2**63 - 1
 STEP_OUT_SECONDS = 5.0
@@ -294,8 +296,13 @@ class PostgresRecord:
     async def _append(self, commands: int, columns: list[list[Any]]) -> list[Any]:
         """Call `record.append`; no rows where the database's clock cannot be believed."""
         began = perf_counter()
-        with translated():
-            rows = await self._connection.fetch(APPEND_IN_TIME, self._clock.latest(), commands, *columns)
+        try:
+            with translated():
+                rows = await self._connection.fetch(APPEND_IN_TIME, self._clock.latest(), commands, *columns)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != CLOCK_LEAPT:
+                raise
+            return []
         self._metrics.commit_seconds.observe(perf_counter() - began)
         if rows and (at := rows[0]["at"]) is not None and rows[0]["outcome"] == APPENDED:
             self._clock.believe(at, at)

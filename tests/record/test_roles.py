@@ -43,6 +43,7 @@ FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
     "read.names": {"worker", "operator"},
     "record.append": {"gateway", "worker", "operator"},
+    "record.believe": {"gateway", "worker", "operator"},
     "record.forget_receipts": {"worker"},
     "record.refuse": set[str](),
     "record.renew": {"projector"},
