@@ -2,6 +2,7 @@
 
 # What people may write (CONTRACT: code points, not bytes).
 MESSAGE_CHARS_MAX = 10_000
+MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs: a history of 10 MB at most, ten pages of it
 ROOM_NAME_CHARS_MAX = 100
 ROOM_DESCRIPTION_CHARS_MAX = 1_000
 USERNAME_CHARS_MIN = 2

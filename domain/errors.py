@@ -212,6 +212,10 @@ class MessageDeletedAlready(Contradicted, code="message.deleted"):
     """This message is deleted."""
 
 
+class TooManyEdits(Contradicted, code="message.too_many_edits"):
+    """This message has been edited as often as a message may be; post another one."""
+
+
 class SystemMessage(Contradicted, code="message.system"):
     """A system message cannot be edited or deleted."""
 

@@ -13,7 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.errors import MessageDeletedAlready, MessageIdTaken, Stale
+from domain.bounds import MESSAGE_EDITS_MAX
+from domain.errors import MessageDeletedAlready, MessageIdTaken, Stale, TooManyEdits
 from domain.events import Event, Recorded, Stream
 from domain.file_snapshot import Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
@@ -97,6 +98,7 @@ class Message(Struct, frozen=True):
     posted_at: datetime
     is_edited: bool
     is_deleted: bool
+    edits: int = 0
 
 
 def post(
@@ -130,11 +132,16 @@ def post(
 
 
 def edit(message: Message, *, by: UserId, relation: Relation, content: str) -> tuple[MessageEvent, ...]:
-    """Replace the text; the same words again change nothing. `relation` is what `by` is to the room."""
+    """Replace the text; the same words again change nothing. `relation` is what `by` is to the room.
+
+    A message's stream is read whole by whoever decides on it the first time: it has a bound.
+    """
     require_editable(message, by=by, relation=relation)
     KINDS[message.message_type].check(content, message.file_id)
     if message.digest == digest_of(content):
         return ()
+    if message.edits >= MESSAGE_EDITS_MAX:
+        raise TooManyEdits
     return (
         MessageEdited(
             message.message_id, message.room_id, message.sender_id, content, message.message_type,
@@ -187,7 +194,7 @@ def evolve(message: Message | None, fact: Recorded[MessageEvent]) -> Message:
     assert message is not None, "a message is posted before it is edited"
     match event:
         case MessageEdited():
-            return replace(message, digest=digest_of(event.content), is_edited=True)
+            return replace(message, digest=digest_of(event.content), is_edited=True, edits=message.edits + 1)
         case MessageDeleted():
             return replace(message, digest=b"", is_deleted=True)
         case _:
@@ -195,6 +202,6 @@ def evolve(message: Message | None, fact: Recorded[MessageEvent]) -> Message:
 
 
 MESSAGE: Stream[Message] = Stream(
-    "message", evolve, Message, subject=lambda message: (message.sender_id, message.room_id)
+    "message", evolve, Message, subject=lambda message: (message.sender_id, message.room_id), fold=2
 )
 EVENTS: tuple[type[Event], ...] = (MessagePosted, MessageEdited, MessageDeleted)

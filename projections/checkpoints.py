@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from domain.bounds import STANDS_STILL_SECONDS
+from domain.bounds import LEASE_SECONDS_MAX, STANDS_STILL_SECONDS
 from domain.ports import Db
 
 # Statements that come often say which version of the row they want: the last, or the one at a position. Others may be kept
@@ -22,7 +22,8 @@ SELECT_ALL = "SELECT DISTINCT ON (name) name, version, position FROM read.checkp
 # has everything, stands still for no time.
 SELECT_LAGS = """
     SELECT asked.name, h.position - coalesce(c.position, 0),
-        coalesce(extract(epoch FROM clock_timestamp() - greatest(c.moved_at, e.recorded_at)), 0)::float8
+        coalesce(extract(epoch FROM clock_timestamp()
+            - greatest(CASE WHEN c.moved_at <= clock_timestamp() THEN c.moved_at END, e.recorded_at)), 0)::float8
     FROM unnest($1::text[]) WITH ORDINALITY asked (name, i) CROSS JOIN record.head h
     LEFT JOIN LATERAL (
         SELECT position, moved_at FROM read.checkpoints WHERE name = asked.name ORDER BY position DESC LIMIT 1
@@ -35,9 +36,10 @@ ENSURE = """
     SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1)
     ON CONFLICT (name, position) DO NOTHING
 """
+# Nobody takes a lease for longer than $4: one that ends later was taken while the clock had leapt ahead, and ends nothing.
 TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
-    WHERE name = $1 AND leased_to < clock_timestamp()
+    WHERE name = $1 AND leased_to NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $4)
         AND position = (SELECT c.position FROM read.checkpoints c WHERE c.name = $1 ORDER BY c.position DESC LIMIT 1)
     RETURNING epoch, position, version
 """
@@ -101,7 +103,7 @@ async def lags(db: Db, names: Sequence[str]) -> list[Lag]:
 async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> Lease | None:
     """Become the owner of a group; None while somebody else holds its lease."""
     await db.run(ENSURE, name, version)
-    return await db.one(Lease, TAKE, name, owner, seconds)
+    return await db.one(Lease, TAKE, name, owner, seconds, LEASE_SECONDS_MAX)
 
 
 async def held(db: Db, name: str, epoch: int) -> Lease | None:

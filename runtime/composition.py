@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -29,6 +29,7 @@ from adapters.postgres.clock_watch import ClockWatch
 from adapters.postgres.data_keys import MasterKeyWrong, Vault, load_master
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.key_news import KeyNews
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.exposition import Exposition
@@ -225,9 +226,9 @@ async def run_gateway(settings: Settings) -> int:
         following = asyncio.create_task(house.hub.run(), name="hub")
         posting = asyncio.create_task(house.post.run(), name="post")
         counting = asyncio.create_task(house.refusals.run(), name="refusals")
-        watching = _watching(base)
-        failed = _end_with(stop, writer, postponed, following, posting, counting, watching)
-        async with background(watching, counting, posting, following, postponed, writer):
+        watching, hearing = _watching(base), _hearing(base, house.audit.hear_of_keys)
+        failed = _end_with(stop, writer, postponed, following, posting, counting, watching, hearing)
+        async with background(watching, hearing, counting, posting, following, postponed, writer):
             log.info("listening", address=listens_on(settings))
             bounds, trusts = _bounds(settings), house.terms.proxies.trusts
             await serve(create_app(house), listener, stop, drain=house.hub.drain, tls=tls, bounds=bounds, trusts=trusts)
@@ -302,10 +303,10 @@ async def run_projector(settings: Settings) -> int:
         )
         following = asyncio.create_task(follower.run(), name="live group")
         telling = asyncio.create_task(publisher.run(), name="publisher")
-        watching = _watching(base)
-        failed = _end_with(stop, following, telling, watching)
+        watching, hearing = _watching(base), _hearing(base)
+        failed = _end_with(stop, following, telling, watching, hearing)
         listening = metrics_listener(settings.metrics_address, Exposition(base.registry))
-        async with background(watching, following, telling), listening:
+        async with background(watching, hearing, following, telling), listening:
             await stop.wait()
         await lanes.close()
     return 1 if failed else 0
@@ -345,6 +346,7 @@ async def run_worker(settings: Settings) -> int:
             *(asyncio.create_task(hand.run(), name="hand") for hand in hands),
             asyncio.create_task(base.record.run(), name="writer"),
             _watching(base),
+            _hearing(base),
         ]
         failed = _end_with(stop, *loops)
         async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
@@ -454,6 +456,10 @@ def _stop_signal() -> asyncio.Event:
 
 def _watching(base: Ground) -> "asyncio.Task[None]":
     return asyncio.create_task(watch_record(base.record, base.record_id), name="watch of the record's id")
+
+
+def _hearing(base: Ground, *told: Callable[[], None]) -> "asyncio.Task[None]":
+    return asyncio.create_task(KeyNews(base.db.url, base.vault.hear, *told).run(), name="news of data keys")
 
 
 def _end_with(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> list[str]:

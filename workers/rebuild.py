@@ -130,9 +130,15 @@ class Rebuild:
                     await session.value(LET_GROUP_GO, self._group.name)
 
     async def _clear(self) -> None:
-        """Drop what this rebuild made, or one that was interrupted."""
-        for table in await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables]):
-            await self._db.run(f"DROP TABLE IF EXISTS {table}")
+        """Drop what this rebuild made, and one that was interrupted; what of the latter somebody reads just now (`pg_dump`
+        locks all tables) is left to the next one."""
+        found = await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables])
+        ours = [table for table in found if table.endswith(self._next)]
+        for table in ours:
+            await self._db.run(f"DROP TABLE {table}")
+        with suppress(RecordLocked):
+            for table in found:
+                await self._db.run(f"DROP TABLE IF EXISTS {table}")
         await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:

@@ -106,6 +106,10 @@ class AuditReader:
         db = await Database.open(url, size=AUDIT_CONNECTIONS_MAX, statement_seconds=AUDIT_STATEMENT_SECONDS)
         return cls(db, Vault(db, master))
 
+    def hear_of_keys(self) -> None:
+        """Take news that data keys were destroyed."""
+        self._vault.hear()
+
     async def close(self) -> None:
         await self.db.close()
 

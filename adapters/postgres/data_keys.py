@@ -2,7 +2,8 @@
 
 A key is AES-256; it is made the first time somebody writes on a day, and is on the disk before anything sealed with it
 is. Destroying its row's `wrapped` erases all that it ever sealed; what the same subject says afterwards is sealed under a
-key of the next generation. A row that is not there is no erasure: nothing goes on as if it were.
+key of the next generation. A row that is not there is no erasure: nothing goes on as if it were, and no other key takes
+its place (`record.made_keys` says which were ever made).
 """
 
 import os
@@ -30,9 +31,16 @@ from domain.ids import KeyId, RoomId
 from domain.ports import Db, KeysMissing
 
 SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
+# A key that was made before is not made again, whether it is still there or not.
 INSERT_KEYS = """
+    WITH made AS (
+        INSERT INTO record.made_keys (key_id) SELECT unnest($1::uuid[]) ON CONFLICT (key_id) DO NOTHING RETURNING key_id
+    )
     INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[]) ON CONFLICT (key_id) DO NOTHING
+    SELECT named.key_id, named.subject, named.room_id, named.day, named.wrapped
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[]) named (key_id, subject, room_id, day, wrapped)
+    JOIN made ON made.key_id = named.key_id
+    ON CONFLICT (key_id) DO NOTHING
 """
 NONCE_BYTES = 12
 KEY_SECONDS = 60.0
@@ -57,10 +65,11 @@ class KeyName(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """A key as it was read; `key` None: destroyed."""
+    """A key as it was read; `key` None: destroyed. `news`: how often news of keys had come when it was asked for."""
 
     key: AESGCM | None
     read_at: float
+    news: int
 
 
 class Master:
@@ -101,7 +110,8 @@ class Master:
 class Vault:
     """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate.
 
-    A key is read anew after `KEY_SECONDS`: one that was destroyed seals and opens nothing any more, anywhere, soon after.
+    One that was destroyed seals and opens nothing any more, anywhere: keys are read anew when there is news of them
+    (`adapters/postgres/key_news.py`), and after `KEY_SECONDS` where news were lost.
     """
 
     def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:
@@ -109,9 +119,19 @@ class Vault:
         self._db = db
         self._clock = clock
         self._keys: OrderedDict[KeyId, _Kept] = OrderedDict()
+        self._news = 0
+
+    def hear(self) -> None:
+        """Take news that keys were destroyed: all are read anew before they are used again. What a caller gathered
+        already stays at hand for it, since nothing but a `gather` takes a key away."""
+        self._news += 1
 
     async def make(self, names: Collection[KeyName]) -> dict[KeyName, KeyId]:
-        """See to it that a key of each name exists that is not destroyed, on the disk and at hand; return which it is."""
+        """See to it that a key of each name exists that is not destroyed, on the disk and at hand; return which it is.
+
+        Raises `KeysMissing` where one was made before and is not there: another one in its place would leave what it
+        sealed unreadable, even when it is restored.
+        """
         found: dict[KeyName, KeyId] = {}
         wanted = {name: name for name in names}
         while wanted:
@@ -123,7 +143,7 @@ class Vault:
                 await self.gather(ids)
             destroyed = {}
             for name, named in wanted.items():
-                if self._keys[named.id()].key is None:
+                if self._at_hand(named.id()).key is None:
                     destroyed[name] = named._replace(generation=named.generation + 1)
                 else:
                     found[name] = named.id()
@@ -136,24 +156,27 @@ class Vault:
         wanted = []
         for key_id in key_ids:
             kept = self._keys.get(key_id)
-            if kept is None or kept.read_at < before:
+            if kept is None or kept.read_at < before or kept.news != self._news:
                 wanted.append(key_id)
             else:
                 self._keys.move_to_end(key_id)
         if not wanted:
             return
+        read_at, news = self._clock(), self._news
+        found = dict(await self._db.all(_pair, SELECT_KEYS, wanted))
         for key_id in wanted:
+            # Only now: others may have gathered it, and wait for other keys of theirs.
             self._keys.pop(key_id, None)
-        read_at = self._clock()
-        for key_id, wrapped in await self._db.all(_pair, SELECT_KEYS, wanted):
-            key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.encode()))
-            self._keys[key_id] = _Kept(key, read_at)
+            if key_id in found:
+                wrapped = found[key_id]
+                key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.encode()))
+                self._keys[key_id] = _Kept(key, read_at, news)
         while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(key_ids)):
             self._keys.popitem(last=False)
 
     def seal(self, key_id: KeyId, plain: bytes, bound: bytes) -> bytes:
         """Encrypt under a key at hand (nonce first); `bound` must be given again to open it."""
-        key = self._keys[key_id].key
+        key = self._at_hand(key_id).key
         assert key is not None, "`make` names no key that is destroyed"
         nonce = os.urandom(NONCE_BYTES)
         return nonce + key.encrypt(nonce, plain, bound)
@@ -164,20 +187,25 @@ class Vault:
         Raises `InvalidTag` when it is not what was sealed, and `KeysMissing` when there is no such key: that is no
         erasure, but a vault that was lost or restored in part.
         """
+        kept = self._at_hand(key_id)
+        if len(sealed) < NONCE_BYTES:
+            raise InvalidTag
+        return None if kept.key is None else kept.key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+
+    def _at_hand(self, key_id: KeyId) -> _Kept:
         kept = self._keys.get(key_id)
         if kept is None:
             raise KeysMissing(
                 f"The data key {key_id} is missing in vault.data_keys: restore the keys that belong to this record."
             )
-        if len(sealed) < NONCE_BYTES:
-            raise InvalidTag
-        return None if kept.key is None else kept.key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+        return kept
 
     async def _insert(self, missing: Mapping[KeyId, KeyName]) -> None:
-        """Make keys; of two processes that make the same one, the first one's holds."""
+        """Make keys; of two processes that make the same one, the first one's holds. In order, lest they wait for each
+        other."""
         rows = [
             (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()))
-            for key_id, name in missing.items()
+            for key_id, name in sorted(missing.items())
         ]  # fmt: skip
         await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
 

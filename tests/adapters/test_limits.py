@@ -132,6 +132,7 @@ async def test_while_redis_is_away_this_process_counts_and_redis_takes_over_by_i
         await asyncio.to_thread(embedded.revive)
         other = RedisLimits.open(embedded.servers.redis_url, limits._record, SECRET)
         async with asyncio.timeout(LIMIT_AWAY_SECONDS + 5):
+            # Time is the subject: it is found out once in LIMIT_AWAY_SECONDS that Redis is back, and nothing tells of it.
             whose = "user 2"
             while not (await limits.take(whose, SLOW)).ok or (await other.take(whose, SLOW)).ok:
                 await asyncio.sleep(0.05)

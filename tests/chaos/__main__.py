@@ -102,9 +102,10 @@ def table(outcome: Outcome, seed: int) -> str:
         lines.append(f"  {sum(finding.kind == kind for finding in outcome.findings):>9}  {kind}")
     lines.append(f"  {len(outcome.rebuilds_unequal):>9}  rebuild differs")
     lines.append(f"  {len(outcome.not_healed):>9}  not healed")
+    lines.append(f"  {len(outcome.trials_broken):>9}  broken in a trial")
     for finding in outcome.findings[:EVIDENCE_MAX]:
         lines += ["", f"{finding.kind}: {finding.sentence}", *(f"  {entry}" for entry in finding.evidence)]
-    lines += ["", *outcome.rebuilds_unequal, *outcome.not_healed]
+    lines += ["", *outcome.rebuilds_unequal, *outcome.not_healed, *outcome.trials_broken]
     return "\n".join(lines)
 
 

@@ -17,10 +17,19 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "lost", "duplicate", "inconsistent", "skipped", "non-monotonic", "phantom", "stale-live", "after-removal"
+    "lost",
+    "duplicate",
+    "inconsistent",
+    "skipped",
+    "non-monotonic",
+    "phantom",
+    "stale-live",
+    "after-removal",
+    "after-end",
 ]
 KINDS: tuple[Kind, ...] = (
     "lost", "duplicate", "inconsistent", "skipped", "non-monotonic", "phantom", "stale-live", "after-removal",
+    "after-end",
 )  # fmt: skip
 
 
@@ -142,7 +151,7 @@ def check(history: History) -> list[Finding]:
     """Return everything that is wrong with a history; nothing when all promises were kept."""
     truth = _Truth(history)
     heard = _heard(history.entries)
-    findings = [*_doubled_in_the_record(truth), *_strangers(truth)]
+    findings = [*_doubled_in_the_record(truth), *_strangers(truth), *_ended_rooms(truth)]
     findings += [*_sends(history.entries, truth), *_order_of_sends(history.entries)]
     for subscription, entries in heard:
         findings += _Feed(subscription, truth).check(entries)
@@ -240,6 +249,18 @@ def _strangers(truth: _Truth) -> Iterator[Finding]:
             elif fact.event == "message.posted" and fact.actor not in members:
                 sentence = f"The record has message {fact.subject} in {room} from {fact.actor}, who was no member."
                 yield Finding("after-removal", sentence, (fact,))
+
+
+def _ended_rooms(truth: _Truth) -> Iterator[Finding]:
+    for room, facts in truth.facts.items():
+        ended: Fact | None = None
+        for fact in facts.values():
+            if fact.event == "room.archived":
+                ended = fact
+            elif fact.event == "message.posted" and ended is not None:
+                yield Finding(
+                    "after-end", f"The record has message {fact.subject} in {room}, which ended.", (ended, fact)
+                )
 
 
 def _sends(entries: Sequence[Entry], truth: _Truth) -> Iterator[Finding]:

@@ -23,15 +23,24 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from adapters.blobs.stores import open_blobs
+from adapters.clock import now
+from adapters.postgres.blob_leases import Holds
+from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from runtime.embedded.servers import Embedded, EmbeddedFailed, tied_to_parent
 from runtime.migrate import create_database, migrate
 from runtime.operators.keys import make_master
 from runtime.settings import Settings
+from tests.chaos.owners import Owner
 from tests.houses import free_port
+from workers.files.sweeper import Sweeper
 
 GATEWAYS = ("gateway-1", "gateway-2")
 PROJECTORS = ("projector-1", "projector-2")
 WORKER = "worker"
+OLD_GATEWAY, OLD_WORKER = "gateway-old", "worker-old"
 PROCESSES = (*GATEWAYS, *PROJECTORS, WORKER)
 PAUSE_SECONDS = 0.2
 WATCH_SECONDS = 0.02
@@ -51,6 +60,23 @@ class End:
     said: str
 
 
+class Old:
+    """Two processes of a release before (`tests/chaos/old.py`), beside everything else: a gateway and a worker."""
+
+    def __init__(self, gateway: str, processes: dict[str, asyncio.subprocess.Process], logs: dict[str, Path]) -> None:
+        self.gateway = gateway
+        self.processes = processes
+        self._logs = logs
+
+    def ends(self) -> list[str]:
+        """Return what those said that have ended, which nobody told them to."""
+        return [
+            f"{name}: exit code {process.returncode}: {_last_lines(self._logs[name])}"
+            for name, process in self.processes.items()
+            if process.returncode is not None
+        ]
+
+
 class Deployment:
     """Everything, running under one folder."""
 
@@ -59,7 +85,7 @@ class Deployment:
         self.ends: list[End] = []
         self.restarts: Counter[str] = Counter()
         self.processes: dict[str, asyncio.subprocess.Process] = {}
-        self.ports = {name: free_port() for name in GATEWAYS}
+        self.ports = {name: free_port() for name in (*GATEWAYS, OLD_GATEWAY)}
         self._postgres = Embedded(self.home, redis=False)
         self._valkey = Embedded(folder / "valkey", postgres=False)
         self._pauses: dict[str, float] = {}
@@ -86,6 +112,7 @@ class Deployment:
         await asyncio.to_thread(self._valkey.start)
         await create_database(self.database_url)
         await migrate(self.database_url, say=lambda sentence: None, logins=self._postgres.servers.logins())
+        await Owner(self.database_url).make_clock()
         make_master(self.home / "master.key")
         self._keepers = [asyncio.create_task(self._keep(name)) for name in PROCESSES]
         self._keepers.append(asyncio.create_task(self._keep_server("postgres", self._postgres)))
@@ -108,11 +135,11 @@ class Deployment:
         await asyncio.to_thread(self._postgres.stop)
         await asyncio.to_thread(self._valkey.stop)
 
-    async def ready(self) -> float:
-        """Wait until both gateways can serve requests; answers how long that took."""
+    async def ready(self, *names: str) -> float:
+        """Wait until these gateways, by default both, can serve requests; answers how long that took."""
         began = asyncio.get_running_loop().time()
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(timeout=2) as http:
-            for name in GATEWAYS:
+            for name in names or GATEWAYS:
                 while not await _is_ready(http, self.base(name)):
                     self.check_keepers()
                     await asyncio.sleep(WATCH_SECONDS)
@@ -186,6 +213,36 @@ class Deployment:
             said, _ = await process.communicate()
         return process.returncode or 0, said.decode()
 
+    @asynccontextmanager
+    async def old(self) -> AsyncIterator[Old]:
+        """Run a gateway and a worker of a release before for a while; the gateway is ready."""
+        names = (OLD_GATEWAY, OLD_WORKER)
+        processes = {name: await self._spawn(name, "tests.chaos.old") for name in names}
+        try:
+            await self.ready(OLD_GATEWAY)
+            yield Old(OLD_GATEWAY, processes, {name: self.log_of(name) for name in names})
+        finally:
+            for process in processes.values():
+                if process.returncode is None:
+                    _send(process.pid, signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.gather(*(process.wait() for process in processes.values()))
+            for process in processes.values():
+                if process.returncode is None:
+                    _send(process.pid, signal.SIGKILL)
+
+    async def sweep(self) -> int:
+        """Look through all blobs once, the newest too, and remove those that nothing refers to; answers how many."""
+        db = await Database.open(self.database_url, size=2)
+        try:
+            vault = Vault(db, load_master(self.home / "master.key", create=False))
+            record = PostgresRecord(db, vault, now=now, chance=os.urandom)
+            blobs = await open_blobs("", home=self.home)
+            return await Sweeper(blobs, Holds(db), record, db, now=now, age_seconds=0).step()
+        finally:
+            await db.close()
+
     def log_of(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"
 
@@ -194,17 +251,7 @@ class Deployment:
     async def _keep(self, name: str) -> None:
         """Start a process, again and again, until all is to stop."""
         while not self._stopping:
-            with self._open_log(name) as log:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "runtime.cli", name.partition("-")[0]),
-                    env=self._environment(name),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=tied_to_parent(signal.SIGKILL),
-                )
-            self.processes[name] = process
+            self.processes[name] = process = await self._spawn(name, "runtime.cli")
             self._told.discard(name)
             code = await process.wait()
             if self._stopping:
@@ -213,6 +260,18 @@ class Deployment:
             if name not in self._told:
                 self.ends.append(End(name, code, _last_lines(self.log_of(name))))
             await asyncio.sleep(self._pauses.pop(name, PAUSE_SECONDS))
+
+    async def _spawn(self, name: str, module: str) -> asyncio.subprocess.Process:
+        with self._open_log(name) as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", module, name.partition("-")[0]),
+                env=self._environment(name),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=tied_to_parent(signal.SIGKILL),
+            )
 
     async def _keep_server(self, name: str, embedded: Embedded) -> None:
         """Revive a server when it ended; one that is killed while it recovers is revived again."""

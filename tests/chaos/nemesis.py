@@ -4,12 +4,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import httpx
 
 from tests.chaos.deployment import GATEWAYS, PROJECTORS, WORKER, Deployment
 from tests.chaos.log import Log
 from tests.chaos.people import Account
+from tests.chaos.trials import Trials
 
 FROZEN_SECONDS = (0.3, 6.0)
 AWAY_SECONDS = (0.0, 3.0)
@@ -71,11 +73,14 @@ class Members:
 class Nemesis:
     """Harms until told to stop. `kinds` counts what it did."""
 
-    def __init__(self, deployment: Deployment, log: Log, members: Members, chance: random.Random) -> None:
+    def __init__(
+        self, deployment: Deployment, log: Log, members: Members, trials: Trials, chance: random.Random
+    ) -> None:
         self.kinds: Counter[str] = Counter()
         self._deployment = deployment
         self._log = log
         self._members = members
+        self._trials = trials
         self._chance = chance
         self._bag: list[str] = []
         self._lasting: list[asyncio.Task[None]] = []
@@ -93,6 +98,7 @@ class Nemesis:
             "gateway stopped": self._stop_gateway,
             "everything at once": self._kill_everything,
             "member removed": self._remove_member,
+            **{name: partial(self._try, trial) for name, trial in trials.every().items()},
         }
 
     async def run(self, stopped: asyncio.Event, *, pause_seconds: tuple[float, float]) -> None:
@@ -123,7 +129,8 @@ class Nemesis:
             await self._breathe(asyncio.Event(), 0.0)
 
     async def heal(self) -> None:
-        """Harm no more: what is frozen is thawed, who was removed is brought back."""
+        """Harm no more: what is frozen is thawed, who was removed is brought back, a trial comes to its end."""
+        self._trials.ending = True
         await asyncio.gather(*self._lasting)
 
     async def _breathe(self, stopped: asyncio.Event, seconds: float) -> None:
@@ -139,6 +146,14 @@ class Nemesis:
     def _last(self, harm: Awaitable[None]) -> None:
         """Let a harm last while others begin."""
         self._lasting.append(asyncio.ensure_future(harm))
+
+    async def _try(self, trial: Callable[[], Awaitable[None]]) -> None:
+        """Put a deployment that works to a trial, and harm nothing else until it has ended."""
+        await asyncio.gather(*self._lasting)
+        await self._deployment.ready()
+        await self._trials.flows()
+        self._last(trial())
+        await asyncio.shield(self._lasting[-1])
 
     def _away(self) -> float:
         return self._chance.uniform(*AWAY_SECONDS)

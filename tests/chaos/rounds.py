@@ -25,6 +25,7 @@ from tests.chaos.log import Log, mark
 from tests.chaos.nemesis import Members, Nemesis
 from tests.chaos.people import Account, Observer, Sender
 from tests.chaos.regulars import Regular
+from tests.chaos.trials import Trials
 from tests.houses import PASSWORD, now
 
 SENDERS = 8
@@ -34,6 +35,7 @@ ROOMS = 5
 ROOMS_OF_AN_OBSERVER = (2, 4)
 HEAL_SECONDS = 30.0
 CALM_SECONDS = 45.0
+TRIAL_SECONDS = 300.0
 LOOK_SECONDS = 0.05
 PAGE_EVENTS = 2_000
 LOGINS_AT_ONCE = 4
@@ -50,12 +52,13 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     rebuilds_unequal: list[str] = field(default_factory=list)
     not_healed: list[str] = field(default_factory=list)
+    trials_broken: list[str] = field(default_factory=list)
     healed_seconds: list[float] = field(default_factory=list)
     seeds: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
-        return not (self.findings or self.rebuilds_unequal or self.not_healed)
+        return not (self.findings or self.rebuilds_unequal or self.not_healed or self.trials_broken)
 
     def add(self, other: "Outcome") -> None:
         self.figures += other.figures
@@ -65,6 +68,7 @@ class Outcome:
         self.findings += other.findings
         self.rebuilds_unequal += other.rebuilds_unequal
         self.not_healed += other.not_healed
+        self.trials_broken += other.trials_broken
         self.healed_seconds += other.healed_seconds
         self.seeds += other.seeds
 
@@ -140,6 +144,7 @@ class Round:
                 outcome.not_healed = [f"Round {self.seed}: not everything ran again within {CALM_SECONDS:.0f} s."]
                 return outcome
             finally:
+                outcome.trials_broken = self._trials.broken
                 outcome.ends = self._deployment.ends[ends:]
             history, rebuilt = await self._gather()
         finally:
@@ -176,9 +181,9 @@ class Round:
             Regular(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in regulars
         ]
         await _at_once(regular.log_in() for regular in self._regulars)
-        nemesis = Nemesis(
-            self._deployment, self.log, Members(self._deployment, self.log, owner, members, self._own()), self._own()
-        )
+        self._trials = Trials(self._deployment, self.log, owner, self._rooms[0], self._own())
+        talked = Members(self._deployment, self.log, owner, members, self._own())
+        nemesis = Nemesis(self._deployment, self.log, talked, self._trials, self._own())
         self.kinds = nemesis.kinds
         self._owner = owner
         return nemesis
@@ -215,8 +220,9 @@ class Round:
         talking = (*self._senders, *self._regulars)
         for each in talking:
             each.stopping = True
-        async with asyncio.timeout(CALM_SECONDS):
+        async with asyncio.timeout(TRIAL_SECONDS):
             await nemesis.heal()
+        async with asyncio.timeout(CALM_SECONDS):
             await self._deployment.ready()
             while not all(each.is_done for each in talking):
                 await asyncio.sleep(LOOK_SECONDS)
@@ -260,7 +266,7 @@ class Round:
             master = load_master(self._deployment.home / "master.key", create=False)
             record = PostgresRecord(db, Vault(db, master), now=now, chance=random.randbytes)
             facts: list[Fact] = []
-            position, rooms = self._start, set(self._rooms)
+            position, rooms = self._start, {*self._rooms, *self._trials.opened}
             while page := await record.after(position, limit=PAGE_EVENTS):
                 facts += [_fact(each) for each in page if str(each.event.audience()) in rooms]
                 position = page[-1].position
@@ -274,7 +280,7 @@ class Round:
             await client.login(self._owner.email, PASSWORD)
             return [
                 Listed(each.position, room, each.id, mark(each.content), each.deleted)
-                for room in self._rooms
+                for room in (*self._rooms, *self._trials.opened)
                 async for each in client.messages(room, newer_than=0, limit=200)
                 if each.message_type == "text"
             ]

@@ -364,6 +364,19 @@ def test_a_lasting_feed_goes_on_for_who_was_brought_back_and_ends_for_who_was_no
     assert [f.kind for f in check(History([replace(asked, lasts=False), *late[1:]], record))] == ["after-removal"]
 
 
+def recorded_in_a_room_that_ended(history: History, chance: random.Random) -> History:
+    """By a member, who sent it and had it acknowledged."""
+    at, position = len(history.entries), beyond(history)
+    more = [Sent(at, "ada", "ended", "late", "text"), Answered(at + 1, at, "acknowledged", position + 2)]
+    record = [
+        *history.record,
+        Fact(position, "ended", "member.joined", "ada"),
+        Fact(position + 1, "ended", "room.archived", "ended", "", "ada"),
+        Fact(position + 2, "ended", "message.posted", "late", "text", "ada"),
+    ]
+    return replace(changed(history, [*history.entries, *more]), record=record, listed=None)
+
+
 PLANTS: list[tuple[str, Plant]] = [
     ("lost", acknowledged_and_nowhere),
     ("lost", one_observer_never_heard_the_end),
@@ -390,6 +403,7 @@ PLANTS: list[tuple[str, Plant]] = [
     ("stale-live", live_before_what_it_vouches_for),
     ("after-removal", told_after_ones_own_removal),
     ("after-removal", recorded_from_somebody_removed),
+    ("after-end", recorded_in_a_room_that_ended),
 ]
 
 

@@ -31,6 +31,7 @@ from domain.errors import (
     RoleTooLow,
     SessionRevoked,
     Stale,
+    TooManyEdits,
     TooManyOwners,
     WrongPassword,
 )
@@ -368,6 +369,16 @@ class TestMessage:
         assert message.edit(state, by=ADA, relation="member", content="bye") == (
             MessageEdited(M, LOBBY, ADA, "bye", "text", None, None, 101, at),
         )
+
+    def test_a_message_is_edited_so_many_times_and_no_more(self) -> None:
+        edits = [MessageEdited(M, LOBBY, ADA, f"text {i}", "text", None, None, 101, DAY) for i in range(1_000)]
+        last = given_facts(message.MESSAGE, POSTED, *edits[:-1])
+        assert len(message.edit(last, by=ADA, relation="member", content="the last one")) == 1
+        state = given_facts(message.MESSAGE, POSTED, *edits)
+        with pytest.raises(TooManyEdits):
+            message.edit(state, by=ADA, relation="member", content="one more")
+        assert message.edit(state, by=ADA, relation="member", content="text 999") == (), "it says so already"
+        assert len(message.delete(state, by=ADA, relation="member")) == 1
 
     def test_a_tombstone_stays_one(self) -> None:
         state = given_facts(message.MESSAGE, POSTED)

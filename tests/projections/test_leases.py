@@ -18,6 +18,7 @@ from domain.events import Recorded
 from domain.message import MessagePosted
 from projections import checkpoints, message_html
 from projections.tables import Change, Group, Projection
+from tests.commands.test_folds import as_owner
 from tests.houses import ledger
 from tests.projections.test_parking import SELECT_HTML, Scene, scene
 from workers.projector import Follower
@@ -68,6 +69,25 @@ async def followed_by(here: Scene, database_url: str, groups: Sequence[Group], s
         for thread in threads:
             await asyncio.to_thread(thread.join)
     assert not failures
+
+
+async def test_a_lease_that_was_taken_while_the_clock_had_leapt_holds_up_nobody(database_url: str) -> None:
+    """Whose owner ended then: without its end, everybody would wait for as long as the clock had leapt."""
+    async with scene(database_url) as here:
+        [position] = await here.post(1)
+        for ahead, step in (("30 seconds", -1), ("2 days", 1)):
+            await as_owner(
+                database_url,
+                ("INSERT INTO read.checkpoints (name, version) VALUES ('message_html', 1) ON CONFLICT DO NOTHING",),
+                (
+                    f"UPDATE read.checkpoints SET leased_to = now() + interval '{ahead}', moved_at = now() + interval '{ahead}'",
+                ),
+            )
+            [lag] = await checkpoints.lags(here.db, ["message_html"])
+            assert lag.events > 0 and lag.idle_seconds >= 0, "a time that is to come says nothing of what stands still"
+            found = await Follower(slow_group(0.0), here.record, here.db, owner="next").step()
+            assert (found > 0) == (step > 0)
+        assert await here.db.all(int, SELECT_HTML) == [position]
 
 
 async def test_two_workers_make_progress_through_what_outlasts_a_lease(database_url: str) -> None:

@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import Sealed, _bound, _open, _seal
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
@@ -26,7 +28,7 @@ from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
 from domain.ports import RecordUnavailable
-from projections import LIVE, MESSAGE_HTML, checkpoints, message_html, parked
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, checkpoints, message_html, parked
 from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection
 from runtime.operators.doctor import doctor
@@ -96,6 +98,24 @@ async def test_what_cannot_be_read_is_parked_and_the_rest_goes_on(database_url: 
         assert (found.group, found.position, found.topic) == ("live", positions[4], "message.posted")
         assert found.error.startswith("unreadable: ")
         assert await parked.counts(here.db) == {"live": 1}
+
+
+async def test_the_index_of_the_audit_trail_parks_what_cannot_be_read_and_goes_on(database_url: str) -> None:
+    async with scene(database_url) as here:
+        positions = await here.post(9)
+        await spoil(database_url, positions[4], data=SPOILT["half a box"])
+        await here.follow(AUDIT_INDEX)
+        indexed = await here.db.all(
+            int, "SELECT position FROM read.audit_entries WHERE topic = 'message.posted' ORDER BY 1"
+        )
+        assert indexed == [at for at in positions if at != positions[4]]
+        [found] = await parked.listed(here.db, limit=10)
+        assert (found.group, found.position, found.topic) == ("audit_index", positions[4], "message.posted")
+        assert found.error == "unreadable: not what was sealed"
+        assert await parked.counts(here.db) == {"audit_index": 1}
+        audit = AuditReader(here.db, Vault(here.db, MASTER))
+        page = await audit.page(Filter(room=here.room, type="message.posted"), after=0, limit=20)
+        assert [entry.position for entry in page.entries] == positions, "who asks is told of it all the same"
 
 
 async def test_a_picture_that_is_2_to_the_40_wide_stops_nobody(database_url: str) -> None:

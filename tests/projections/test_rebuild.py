@@ -81,6 +81,24 @@ async def test_of_two_rebuilds_at_once_the_second_is_told_so_and_no_row_is_lost(
         await other.close()
 
 
+async def test_what_an_interrupted_rebuild_left_holds_up_none_while_somebody_reads_it(database_url: str) -> None:
+    """`pg_dump` locks every table there is until it has ended."""
+    async with ledger(database_url) as (db, record, desk):
+        await make_history(desk, 2, 20)
+        await project(record, db)
+        owner, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+        await owner.execute("CREATE TABLE read.messages__next_dead (LIKE read.messages)")
+        await owner.execute("ALTER TABLE read.messages__next_dead OWNER TO hansard_operator")
+        async with reader.transaction():
+            await reader.execute("LOCK TABLE read.messages__next_dead IN ACCESS SHARE MODE")
+            assert all(verdict.is_equal for verdict in await rebuilt(record, db))
+        assert await db.all(str, SELECT_NEXT) == ["messages__next_dead"]
+        assert all(verdict.is_equal for verdict in await rebuilt(record, db))
+        assert await db.all(str, SELECT_NEXT) == []
+        await owner.close()
+        await reader.close()
+
+
 async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_replace(database_url: str) -> None:
     owner = await asyncpg.connect(database_url)
     before = await owner.fetch(SELECT_RIGHTS)

@@ -1,5 +1,6 @@
 """A clock that leaps: nothing is recorded at a time that cannot be taken back, and nothing that protects depends on one."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 import structlog
 
@@ -29,6 +31,7 @@ from projections import LIVE
 from runtime.operators import clock
 from runtime.operators.doctor import doctor
 from runtime.settings import Settings
+from tests.chaos.owners import Owner
 from tests.commands.test_desk import person
 from tests.commands.test_folds import as_owner
 from tests.houses import MASTER, SECRET, deployment, ledger, logged, running
@@ -87,6 +90,37 @@ async def test_a_clock_that_leaps_while_this_machines_does_too_writes_nothing(da
         with pytest.raises(ClockLeapt):
             await record.append(post())
         awake[0] += EIGHT_DAYS.total_seconds()  # it had slept
+        assert isinstance(await record.append(post()), Appended)
+
+
+SELECT_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+async def test_a_clock_that_leaps_while_an_append_waits_for_its_turn_writes_nothing(database_url: str) -> None:
+    """It was right when it was asked; found by `make chaos`."""
+    moved, owner = Owner(database_url), await asyncpg.connect(database_url)
+    await moved.make_clock()
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post())
+        async with owner.transaction():
+            await owner.execute("LOCK TABLE record.append_lock IN EXCLUSIVE MODE")  # as an append does
+            waiting = asyncio.create_task(record.append(post()))
+            while not await owner.fetchval(SELECT_WAITING):
+                assert not waiting.done()
+            await moved.set_clock(EIGHT_DAYS)
+        with pytest.raises(ClockLeapt, match="hansard clock accept"):
+            await waiting
+        assert len(await record.after(0, limit=10)) == 1 and not await moved.ahead(MINUTE)
+        await moved.set_clock(timedelta(0))
+        assert isinstance(await record.append(post()), Appended)
+    await owner.close()
+
+
+async def test_a_record_that_is_ahead_goes_on_for_a_process_that_has_not_seen_it(database_url: str) -> None:
+    """An operator accepted the clock that was: what is given out then is the record's own time."""
+    async with ledger(database_url) as (_, record, _):
+        await record.append(post())
+        await set_head(database_url, EIGHT_DAYS)
         assert isinstance(await record.append(post()), Appended)
 
 

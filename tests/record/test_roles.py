@@ -34,6 +34,7 @@ MATRIX = """
     record.events               r           r           r           r
     record.head                 r           r           r           r
     record.identity             -           -           -           -
+    record.made_keys            ra          -           ra          ra
     record.queued_batches       -           -           -           -
     record.receipts             r           -           -           r
     record.snapshots            raw         -           raw         raw
@@ -57,6 +58,7 @@ FUNCTIONS = {
     "record.withdraw": {"gateway", "worker", "operator"},
     "record.write": set[str](),
     "record.write_queued": set[str](),
+    "vault.tell_gone": set[str](),
 }
 BECOMES = {  # by SET ROLE
     "gateway": {"hansard_app", "hansard_gateway"},

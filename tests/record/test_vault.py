@@ -20,6 +20,7 @@ from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import KEY_SECONDS, KeyName, Master, MasterKeyWrong, Vault, load_master
+from adapters.postgres.key_news import KeyNews
 from commands.account import GrantRole
 from commands.audit import NoteAuditRead
 from commands.membership import RemoveMember
@@ -28,11 +29,11 @@ from domain.bounds import DATA_KEYS_CACHED_MAX
 from domain.events import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
 from domain.message import MessagePosted
-from domain.ports import KeysMissing
+from domain.ports import Db, KeysMissing
 from projections import LIVE
 from tests.commands.test_desk import person, room_of
 from tests.commands.test_folds import as_owner
-from tests.houses import MASTER, ledger
+from tests.houses import MASTER, ledger, running
 from tests.record.test_record import post
 from workers.projector import Follower
 from workers.rebuild import Rebuild
@@ -187,6 +188,95 @@ async def test_after_an_erasure_the_same_subject_and_day_has_another_key(databas
         clock[0] = KEY_SECONDS + 1
         assert (await old.make([name]))[name] == second, "no process seals under a destroyed key for long"
         assert old.open(first, sealed, b"") is None
+
+
+async def test_a_destroyed_key_is_gone_at_once_in_every_process(database_url: str) -> None:
+    """Long before keys expire, in a vault that has it at hand."""
+    heard = asyncio.Event()
+    async with ledger(database_url) as (db, _, _), ledger(database_url) as (other_db, _, _):
+        one, other = Vault(db, MASTER), Vault(other_db, MASTER)
+        name = KeyName(uuid4(), None, date(2026, 11, 24))
+        first = (await one.make([name]))[name]
+        await other.make([name])
+        sealed = one.seal(first, b"hello", b"")
+        async with running(KeyNews(other_db.url, other.hear, heard.set).run()):
+            await asyncio.wait_for(heard.wait(), 10)  # it listens
+            await other.gather([first])
+            assert other.open(first, sealed, b"") == b"hello"
+            heard.clear()
+            await as_owner(database_url, ("UPDATE vault.data_keys SET wrapped = NULL WHERE key_id = $1", UUID(first)))
+            await asyncio.wait_for(heard.wait(), 10)
+            assert (await other.make([name]))[name] != first
+            await other.gather([first])
+            assert other.open(first, sealed, b"") is None
+
+
+async def test_news_that_nobody_heard_are_made_good_on_the_next_connection(database_url: str) -> None:
+    heard = asyncio.Event()
+    async with ledger(database_url) as (db, _, _):
+        vault, name = Vault(db, MASTER), KeyName(uuid4(), None, date(2026, 11, 24))
+        first = (await vault.make([name]))[name]
+        async with running(KeyNews(db.url, vault.hear, heard.set).run()):
+            await asyncio.wait_for(heard.wait(), 10)
+            await vault.make([name])
+            heard.clear()
+            await as_owner(
+                database_url,
+                ("ALTER TABLE vault.data_keys DISABLE TRIGGER tell_gone",),
+                ("UPDATE vault.data_keys SET wrapped = NULL",),
+                ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%hansard_keys%'",),
+            )
+            await asyncio.wait_for(heard.wait(), 10)
+            assert (await vault.make([name]))[name] != first
+
+
+async def test_no_other_key_takes_the_place_of_one_that_is_missing(database_url: str) -> None:
+    """Of today, whose subject goes on writing: it would leave what the first one sealed unreadable, restored or not."""
+    async with ledger(database_url) as (db, _, _):
+        name = KeyName(uuid4(), None, date(2026, 11, 24))
+        key_id = (await Vault(db, MASTER).make([name]))[name]
+        owner = await asyncpg.connect(database_url)
+        [row] = await owner.fetch("DELETE FROM vault.data_keys RETURNING key_id, subject, room_id, day, wrapped")
+        with pytest.raises(KeysMissing, match="restore"):
+            await Vault(db, MASTER).make([name])
+        await owner.execute("INSERT INTO vault.data_keys VALUES ($1, $2, $3, $4, $5)", *row)
+        await owner.close()
+        assert (await Vault(db, MASTER).make([name]))[name] == key_id
+
+
+class SlowDb:
+    """The vault's database, which answers when it is let."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self.answers = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.answers.set()
+
+    async def all(self, *asked: Any) -> list[Any]:
+        self.asked.set()
+        await self.answers.wait()
+        return await self._db.all(*asked)
+
+    async def run(self, *asked: Any) -> str:
+        return await self._db.run(*asked)
+
+
+async def test_a_key_that_somebody_reads_anew_is_missing_for_nobody_else(database_url: str) -> None:
+    """Who gathered it has it at hand while another one's read, because it expired, is under way."""
+    async with ledger(database_url) as (db, _, _):
+        clock, slow = [0.0], SlowDb(db)
+        vault, name = Vault(slow, MASTER, lambda: clock[0]), KeyName(uuid4(), None, date(2026, 11, 24))  # type: ignore[arg-type]
+        key_id = (await vault.make([name]))[name]
+        sealed = vault.seal(key_id, b"hello", b"")
+        clock[0] = KEY_SECONDS + 1
+        slow.answers.clear()
+        slow.asked.clear()
+        reading = asyncio.create_task(vault.gather([key_id]))
+        await slow.asked.wait()
+        assert vault.open(key_id, sealed, b"") == b"hello"
+        slow.answers.set()
+        await reading
 
 
 async def test_a_batch_of_more_keys_than_are_kept_evicts_none_of_its_own(database_url: str) -> None:

@@ -27,7 +27,9 @@ KEYS = {table.name: table.key for table in LIVE.tables}
 class MemoryTables:
     """The port `domain.ports.Db`. A transaction works on a copy, which takes the place of the tables when it commits."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lapsed) -> None:
+        """`clock` is the database's: leases are judged by it."""
+        self.clock = clock
         self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
         self.checkpoints: dict[str, Values] = {}
         self.parked: list[tuple[Any, ...]] = []
@@ -69,7 +71,7 @@ class MemoryTables:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Db]:
-        draft = MemoryTables()
+        draft = type(self)(self.clock)
         draft.rows = {name: {key: dict(row) for key, row in rows.items()} for name, rows in self.rows.items()}
         draft.checkpoints = {name: dict(kept) for name, kept in self.checkpoints.items()}
         before = {name: dict(kept) for name, kept in self.checkpoints.items()}
@@ -85,6 +87,10 @@ class MemoryTables:
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
         self.parked += draft.parked
 
+    def lease_seconds_max(self, seconds: float) -> float:
+        """Return for how long anybody's lease may hold up others."""
+        return seconds
+
     def crash(self, commits: int) -> None:
         """Lose the newest commits, as a crash does with what need not wait for the disk."""
         self._crashes += 1
@@ -98,11 +104,11 @@ class MemoryTables:
                 kept = self.checkpoints.get(args[0])
                 return [] if kept is None else [(kept["position"],)]
             case checkpoints.TAKE:
-                name, _, seconds = args
+                name, _, seconds, seconds_max = args
                 kept = self.checkpoints[name]
-                if kept["leased_to"] >= lapsed():
+                if 0 <= kept["leased_to"] - self.clock() <= self.lease_seconds_max(seconds_max):
                     return []
-                kept |= {"epoch": kept["epoch"] + 1, "leased_to": lapsed() + seconds}
+                kept |= {"epoch": kept["epoch"] + 1, "leased_to": self.clock() + seconds}
                 return [(kept["epoch"], kept["position"], kept["version"])]
             case checkpoints.SELECT_HELD:
                 kept = self.checkpoints[args[0]]
@@ -139,9 +145,9 @@ class MemoryTables:
             case checkpoints.LET_GO:
                 kept["leased_to"] = -1.0
             case checkpoints.RENEW:
-                kept["leased_to"] = lapsed() + more[1]
+                kept["leased_to"] = self.clock() + more[1]
             case checkpoints.MOVE:
-                kept |= {"position": more[1], "leased_to": lapsed() + more[2]}
+                kept |= {"position": more[1], "leased_to": self.clock() + more[2]}
         return "UPDATE 1"
 
     def _insert(self, found: re.Match[str], conflict: re.Match[str] | None, args: tuple[Any, ...]) -> str:

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from random import Random
 from typing import Any
 
 import msgspec
@@ -13,9 +15,13 @@ import structlog
 from msgspec.structs import replace
 
 from adapters.memory import MemoryRecord
+from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.lanes import Entry
-from domain.events import Recorded
-from domain.ids import RoomId
+from commands.command_bus import Desk
+from commands.folds import Folded
+from domain.events import Event, Recorded, Stream
+from domain.ids import RoomId, StreamId
+from domain.message import MessagePosted
 from domain.ports import Answer, Append
 from gateway.realtime.fan_out import FanOut
 from gateway.realtime.hub import Hub
@@ -23,6 +29,9 @@ from gateway.realtime.replay import Replay
 from gateway.realtime.room_frames import RoomFrame
 from gateway.realtime.subscription import FollowedRoom, Subscription
 from tests.simulation.__main__ import hush
+from tests.simulation.rebuilding import rebuild
+from tests.simulation.tables import MemoryTables
+from tests.simulation.weather import RecordLink
 from tests.simulation.world import World, live_through
 from workers.publisher import Publisher
 
@@ -117,6 +126,48 @@ class TrustingRecord(MemoryRecord):
         return await super().append(replace(append, guards=()))
 
 
+class BelievingWatch(ClockWatch):
+    """Believes whatever the database's clock says."""
+
+    def latest(self) -> datetime:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+class PatientTables(MemoryTables):
+    """Waits for a lease's end, however far that is: its owner took it while the clock had leapt."""
+
+    def lease_seconds_max(self, seconds: float) -> float:
+        return float("inf")
+
+
+class ErasingLink(RecordLink):
+    """Reads as erased whatever has no key."""
+
+    def _read(self, facts: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
+        missing = self._process.weather.missing_keys
+        return [
+            replace(fact, event=replace(fact.event, content=""))
+            if isinstance(fact.event, MessagePosted) and fact.event.sender_id in missing
+            else fact
+            for fact in facts
+        ]
+
+
+class TrustingDesk(Desk):
+    """Decides on a stream that holds an event which it does not know."""
+
+    async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
+        return await self._folds.read(streams)
+
+
+async def forgetful_rebuild(record: MemoryRecord, tables: MemoryTables, chance: Random) -> list[str]:
+    """Exchanges tables that lack the newest message, and compares nothing."""
+    await rebuild(record, tables, chance)
+    rows = tables.rows["read.messages"]
+    tables.rows = {**tables.rows, "read.messages": {key: rows[key] for key in sorted(rows)[:-1]}}
+    return []
+
+
 def _name(value: Any) -> str:
     planted = next(iter(value.keywords.values())) if isinstance(value, partial) else value
     return str(getattr(planted, "__name__", planted))
@@ -132,10 +183,15 @@ def _name(value: Any) -> str:
         ("hub", partial(Hub, fan_out=GappyFanOut)),
         ("publisher", ForgetfulPublisher),
         ("store", TrustingRecord),
+        ("watch", BelievingWatch),
+        ("read_tables", PatientTables),
+        ("record_link", ErasingLink),
+        ("desk", TrustingDesk),
+        ("rebuild", staticmethod(forgetful_rebuild)),
     ],
     ids=_name,
 )
-def test_a_planted_fault_is_found(part: str, planted: Callable[..., object]) -> None:
+def test_a_planted_fault_is_found(part: str, planted: Any) -> None:
     class Faulty(World):
         pass
 

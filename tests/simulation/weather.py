@@ -7,19 +7,35 @@ comes from one seed, so a run can be had again.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from msgspec.structs import replace
 
 from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
+from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
 from adapters.redis.lanes import CONTROL, Entry, LanesUnavailable
 from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.errors import Refused
-from domain.events import Event, Recorded
+from domain.events import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, StreamId, UserId
-from domain.ports import Answer, Append, ClaimKind, Db, Head, ReceiptFound, RecordUnavailable, RoomPage
+from domain.ports import (
+    Answer,
+    Append,
+    Appended,
+    ClaimKind,
+    Db,
+    Head,
+    KeysMissing,
+    ReceiptFound,
+    RecordUnavailable,
+    RoomPage,
+)
 from tests.simulation.tables import MemoryTables
 
 T = TypeVar("T")
@@ -36,6 +52,8 @@ class Weather:
         self.away: set[Server] = set()
         self.is_frozen = False
         self.lost_answers = 0.0
+        self.ahead = timedelta(0)  # of the database's clock
+        self.missing_keys: set[UUID] = set()  # whose data keys are not in the vault
         self.failures: list[str] = []
         self._trace = blake2b(digest_size=8)
 
@@ -51,6 +69,8 @@ class Weather:
         self.away.clear()
         self.is_frozen = False
         self.lost_answers = 0.0
+        self.ahead = timedelta(0)
+        self.missing_keys.clear()
 
 
 class Process:
@@ -114,14 +134,29 @@ class Process:
 
 
 class RecordLink:
-    """The record as one process has it."""
+    """The record as one process has it: with a watch on the database's clock, and perhaps without some topics, as a
+    process of a release before. What is sealed under a key that is missing it neither reads nor writes."""
 
-    def __init__(self, process: Process, record: MemoryRecord) -> None:
+    def __init__(
+        self, process: Process, record: MemoryRecord, watch: ClockWatch, *, unknown: frozenset[str] = frozenset()
+    ) -> None:
         self._process = process
         self._record = record
+        self._watch = watch
+        self._unknown = unknown
 
     async def append(self, append: Append) -> Answer:
-        return await self._process.through("postgres", "append", lambda: self._record.append(append))
+        async def judged() -> Answer:
+            self._require_keys(event for write in append.writes for event in write.events)
+            head = await self._record.head()
+            if head.clock > self._watch.latest():
+                self._watch.judge(head.clock, head.at)
+            answer = await self._record.append(append)
+            if isinstance(answer, Appended):
+                self._watch.believe(answer.facts[-1].at, answer.facts[-1].at)
+            return answer
+
+        return await self._process.through("postgres", "append", judged)
 
     async def head(self) -> Head:
         return await self._process.through("postgres", "head", self._record.head)
@@ -129,25 +164,45 @@ class RecordLink:
     async def streams(
         self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        return await self._process.through(
+        found = await self._process.through(
             "postgres", "streams", lambda: self._record.streams(ids, after=after, limit=limit)
         )
+        return {stream: self._read(facts) for stream, facts in found.items()}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
-        return await self._process.through(
-            "postgres", "after", lambda: self._record.after(position, until=until, limit=limit)
+        return self._read(
+            await self._process.through(
+                "postgres", "after", lambda: self._record.after(position, until=until, limit=limit)
+            )
         )
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
-        return await self._process.through(
+        events, is_last = await self._process.through(
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
+        return RoomPage(self._read(events), is_last)
 
     async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
-        return await self._process.through(
+        events, is_last = await self._process.through(
             "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
         )
+        return RoomPage(self._read(events), is_last)
+
+    def _read(self, facts: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
+        """Return facts as this process can read them."""
+        self._require_keys(fact.event for fact in facts)
+        return [
+            replace(fact, event=UnknownEvent(fact.event.topic, fact.event.audience()))
+            if fact.event.topic in self._unknown
+            else fact
+            for fact in facts
+        ]
+
+    def _require_keys(self, events: Iterable[Event]) -> None:
+        missing = self._process.weather.missing_keys
+        if missing and any(event.sealed and event.key_subject()[0] in missing for event in events):
+            raise KeysMissing("a key is missing")
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return await self._process.through("postgres", "previous", lambda: self._record.previous_in_rooms(rooms))

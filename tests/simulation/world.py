@@ -8,6 +8,7 @@ held against the record.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -22,15 +23,17 @@ from hansard_client.errors import Closed, HansardError, Refused
 from hansard_client.models import Event
 
 from adapters.memory import MemoryRecord, MemoryStreams
+from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.rate_limits import LocalLimits
 from commands import HANDLERS
 from commands.account import RegisterAccount
 from commands.command_bus import Desk
 from commands.membership import LeaveRoom, PutMember, RemoveMember
-from commands.message import DeleteMessage, EditMessage
-from commands.room import ChangeRoom, OpenRoom
+from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
 from domain import quotas
+from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import BadToken
 from domain.errors import Refused as DomainRefused
 from domain.events import Caller, Recorded
@@ -38,6 +41,7 @@ from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Access, RecordUnavailable, Refreshing
+from domain.room import RoomArchivedEvent
 from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
 from gateway.http.derived_ids import DerivedIds
@@ -50,6 +54,7 @@ from gateway.sockets.connection import SocketConnection
 from projections import LIVE
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire
+from tests.simulation.rebuilding import rebuild
 from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
 from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
 from workers.projector import Follower
@@ -59,6 +64,9 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LANES = 3
 CHAOS_SECONDS = 20.0
 HEALING_SECONDS = 120.0
+LEAP = timedelta(days=2)
+OLD_SHARE = 0.3  # of the gateways
+NEW_TOPICS = frozenset({RoomArchivedEvent.topic})
 SESSION_REVOKED = "auth.session_revoked"
 
 
@@ -118,12 +126,13 @@ class Heard:
 class Gateway(Process):
     """One gateway process, with the sockets of those that are connected to it."""
 
-    def __init__(self, name: str, world: "World") -> None:
+    def __init__(self, name: str, world: "World", *, unknown: frozenset[str] = frozenset()) -> None:
+        """`unknown`: the topics that it does not know, since it is of a release before."""
         super().__init__(name, world.weather)
         self.lines: list[Line] = []
-        record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
+        record, db = world.link(self, unknown), TablesLink(self, world.tables)
         lanes = LanesLink(self, world.streams, LANES)
-        self.desk = Desk(record, HANDLERS, now=world.now, chance=world.weather.chance.randbytes)
+        self.desk = world.desk(record, HANDLERS, now=world.now, chance=world.weather.chance.randbytes)
         tokens = Tokens()
         sessions, reads = Sessions(db, tokens, world.now), Reads(db)
         roster = cast(Any, NoRoster())
@@ -165,7 +174,7 @@ class Gateway(Process):
 class Projector(Process):
     def __init__(self, name: str, world: "World") -> None:
         super().__init__(name, world.weather)
-        record, db = RecordLink(self, world.record), TablesLink(self, world.tables)
+        record, db = world.link(self), TablesLink(self, world.tables)
         publisher = world.publisher(record, db, cast(Any, LanesLink(self, world.streams, LANES)), LIVE)
         follower = Follower(LIVE, record, db, owner=name, committed=publisher.hand_over, taken=publisher.begin)
         self.start(publisher.run())
@@ -176,14 +185,19 @@ class World:
     hub: Callable[..., Hub] = Hub
     publisher: type[Publisher] = Publisher
     store: type[MemoryRecord] = MemoryRecord
+    record_link: type[RecordLink] = RecordLink
+    read_tables: type[MemoryTables] = MemoryTables
+    watch: type[ClockWatch] = ClockWatch
+    desk: type[Desk] = Desk
+    rebuild: Callable[..., Awaitable[list[str]]] = staticmethod(rebuild)
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.weather = Weather(seed)
         self.chance = Random(f"{seed} deeds")
         self.record_id = RecordId(UUID(int=seed, version=4))
-        self.record = self.store(self.record_id, now=self.now, chance=self.weather.chance.randbytes)
-        self.tables = MemoryTables()
+        self.record = self.store(self.record_id, now=self.database_now, chance=self.weather.chance.randbytes)
+        self.tables = self.read_tables(lambda: self.lapsed() + self.weather.ahead.total_seconds())
         self.streams = MemoryStreams()
         self.people: list[Person] = []
         self.rooms: list[RoomId] = []
@@ -200,6 +214,13 @@ class World:
 
     def now(self) -> datetime:
         return BEGAN + timedelta(seconds=self.lapsed())
+
+    def database_now(self) -> datetime:
+        return self.now() + self.weather.ahead
+
+    def link(self, process: Process, unknown: frozenset[str] = frozenset()) -> RecordLink:
+        watch = self.watch(own=self.now, uptime=self.lapsed)
+        return self.record_link(process, self.record, watch, unknown=unknown)
 
     # Setting the scene
 
@@ -236,7 +257,8 @@ class World:
 
     def _gateway(self) -> Gateway:
         self._names += 1
-        return Gateway(f"g{self._names}", self)
+        unknown = NEW_TOPICS if self.chance.random() < OLD_SHARE else frozenset[str]()
+        return Gateway(f"g{self._names}", self, unknown=unknown)
 
     async def _settle(self) -> None:
         desk = Desk(self.record, HANDLERS, now=self.now, chance=self.weather.chance.randbytes)
@@ -367,7 +389,8 @@ class World:
         until = self.lapsed() + CHAOS_SECONDS
         deeds: list[Callable[[], Awaitable[None]]] = [
             self._kill_gateway, self._kill_projector, self._freeze, self._empty_redis, self._rob_redis, self._redis_away,
-            self._redis_hangs, self._postgres_away, self._cut, self._cut, self._lose_answers,
+            self._redis_hangs, self._postgres_away, self._cut, self._cut, self._lose_answers, self._rebuild_together,
+            self._lose_keys, self._leap, self._end_room,
         ]  # fmt: skip
         while self.lapsed() < until:
             await asyncio.sleep(self.chance.uniform(0, 2.5))
@@ -433,6 +456,47 @@ class World:
         await asyncio.sleep(self.chance.uniform(0, 2))
         self.weather.lost_answers = 0.0
 
+    async def _rebuild_together(self) -> None:
+        """Two of the same tables, beside whoever follows."""
+        for faults in await asyncio.gather(*(self.rebuild(self.record, self.tables, self.chance) for _ in range(2))):
+            self.faults += faults
+
+    async def _lose_keys(self) -> None:
+        """Somebody's data keys are taken away and put back."""
+        user_id = self.chance.choice(self.people).user_id
+        self.weather.missing_keys.add(user_id)
+        await asyncio.sleep(self.chance.uniform(0, 5))
+        self.weather.missing_keys.discard(user_id)
+
+    async def _leap(self) -> None:
+        """The database's clock leaps, ahead or back, and is set right again. Whoever holds a lease by it may end."""
+        self.weather.ahead = self.chance.choice((LEAP, LEAP, -LEAP))
+        await asyncio.sleep(self.chance.uniform(0, 4))
+        if self.chance.random() < 0.5:
+            await self._kill_projector()
+        self.weather.ahead = timedelta(0)
+
+    async def _end_room(self) -> None:
+        """Archive a room by one gateway, and post in it by all: the old ones do not know that it ended."""
+        ada, room_id = self.people[0].caller, RoomId(UUID(int=self.chance.getrandbits(128), version=4))
+        self._start(self._post_late(ada, room_id))
+
+    async def _post_late(self, ada: Caller, room_id: RoomId) -> None:
+        if await self._do(OpenRoom(room_id, "short-lived"), ada) is None:
+            return
+        await self._post_everywhere(ada, room_id)
+        await self._do(ArchiveRoom(room_id), ada)
+        await self._post_everywhere(ada, room_id)
+
+    async def _post_everywhere(self, ada: Caller, room_id: RoomId) -> None:
+        for gateway in list(self.gateways):
+            message_id = MessageId(UUID(int=self.chance.getrandbits(128), version=4))
+            self.unknown.add(str(message_id))
+            with suppress(DomainRefused, RecordUnavailable, TimeoutError):
+                async with asyncio.timeout(8):
+                    command = PostMessage(room_id, message_id, "in time or too late")
+                    await asyncio.shield(gateway.start(gateway.desk.do(command, ada)))
+
     # Healing and judging
 
     def _heal(self) -> None:
@@ -495,6 +559,7 @@ class World:
         if strangers := set(by_id) - set(self.acknowledged) - self.unknown:
             self.faults.append(f"nobody sent {sorted(strangers)}")
         self._judge_guards()
+        self._judge_times()
         self._judge_rows()
 
     def _judge_feed(self, heard: Heard, facts: dict[int, Recorded[Any]]) -> None:
@@ -525,8 +590,9 @@ class World:
         )
 
     def _judge_guards(self) -> None:
-        """Nothing is recorded of somebody who was no member at that position."""
+        """Nothing is recorded of somebody who was no member at that position, nor in a room that had ended."""
         members: set[tuple[RoomId, UserId]] = set()
+        ended: set[RoomId] = set()
         for fact in self.record.facts:
             match fact.event:
                 case MemberJoined():
@@ -535,6 +601,15 @@ class World:
                     members.discard((fact.event.room_id, fact.event.user_id))
                 case MessagePosted() if (fact.event.room_id, fact.event.sender_id) not in members:
                     self.faults.append(f"{fact.position} is of somebody who was no member")
+                case RoomArchivedEvent():
+                    ended.add(fact.event.room_id)
+                case MessagePosted() if fact.event.room_id in ended:
+                    self.faults.append(f"{fact.position} is in a room that had ended")
+
+    def _judge_times(self) -> None:
+        """Nothing is recorded at a time that is still to come, further than a clock may be wrong."""
+        latest = self.now() + timedelta(seconds=CLOCK_AHEAD_SECONDS_MAX)
+        self.faults += [f"{fact.position} was recorded at {fact.at}" for fact in self.record.facts if fact.at > latest]
 
     def _judge_rows(self) -> None:
         """The read tables say of messages what the record says."""
