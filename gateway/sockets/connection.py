@@ -17,8 +17,6 @@ from msgspec import UNSET
 
 from adapters.redis.lanes import LanesUnavailable
 from commands.command_bus import Outcome
-from commands.message import DeleteMessage, EditMessage, PostMessage
-from commands.reading import MarkRead
 from domain.bounds import (
     AGENT_CHARS_MAX,
     AUTHENTICATE_SECONDS,
@@ -31,14 +29,13 @@ from domain.bounds import (
 )
 from domain.errors import BadToken, Limited, Refused, SessionRevoked
 from domain.events import Caller
-from domain.ids import FileId, MessageId, RoomId
-from domain.message import MESSAGE
+from domain.ids import RoomId
 from domain.ports import Access, Allowance, Head, RecordUnavailable
 from domain.quotas import of_user
 from domain.text import LINE_BREAKING
 from gateway.edge import rate_limits
 from gateway.http import problems
-from gateway.http.derived_ids import require_no_system_message
+from gateway.operations import message, reading
 from gateway.protocol import client_frames, server_frames
 from gateway.protocol.client_frames import (
     Authenticate,
@@ -54,8 +51,6 @@ from gateway.protocol.client_frames import (
     Unsubscribe,
 )
 from gateway.realtime.feeds import Connection
-from gateway.routes.message import require_free
-from gateway.routes.reading import mark
 from gateway.server.frame_meter import cost_of
 from gateway.server.transport import EXTENSION, Outlet, prepared
 from gateway.services import House
@@ -271,6 +266,7 @@ class Session:
 
     async def _answer(self, intent: Intent, cost: int) -> None:
         """Do what a frame asks, and reply."""
+        house = self._house
         try:
             rate_limits.require(await self._allowance(intent, cost))
             match intent:
@@ -281,25 +277,19 @@ class Session:
                 case Send():
                     await self._post(intent)
                 case Edit():
-                    await self._require_no_system_message(intent.message_id)
-                    edit = EditMessage(MessageId(intent.message_id), intent.content, intent.version)
-                    await self._command(intent, edit, intent.reason)
+                    caller = self._caller(intent.reason)
+                    self._done(
+                        intent, await message.edit(house, caller, intent.message_id, intent.content, intent.version)
+                    )
                 case Delete():
-                    await self._require_no_system_message(intent.message_id)
-                    delete = DeleteMessage(MessageId(intent.message_id), intent.version)
-                    await self._command(intent, delete, intent.reason)
+                    caller = self._caller(intent.reason)
+                    self._done(intent, await message.delete(house, caller, intent.message_id, intent.version))
                 case Read():
-                    await self._mark(intent)
-        except Refused as refused:
-            status = problems.status_of(refused)
-            wait = ceil(refused.retry_after_seconds) if isinstance(refused, Limited) else UNSET
-            self._connection.refuse(intent.id, status, refused.code, refused.detail, retry_after_seconds=wait)
-        except (RecordUnavailable, LanesUnavailable):
-            detail = "A server behind this one does not answer; try again with the same ids."
-            self._connection.refuse(intent.id, 503, "server.unavailable", detail)
-        except Exception:
-            log.exception("a frame failed")
-            self._connection.refuse(intent.id, 500, "server.error", "Something went wrong here.")
+                    self._done(intent, await reading.mark(house, self._caller(None), intent.room_id, intent.position))
+        except Exception as error:
+            problem = problems.problem_of(error)  # what HTTP answers, word for word
+            wait = ceil(error.retry_after_seconds) if isinstance(error, Limited) else UNSET
+            self._connection.refuse(intent.id, problem.status, problem.code, problem.detail, retry_after_seconds=wait)
         finally:
             self._connection.operations -= 1
             self._free.release()
@@ -311,39 +301,15 @@ class Session:
         taken = None if quota is None else quota.at(cost)
         return await self._house.limits.take(of_user(self._connection.access.user_id), taken)
 
-    async def _command(self, intent: Intent, command: Any, reason: str | None = None) -> None:
-        self._done(intent, await self._house.desk.do(command, self._caller(reason)))
-
-    async def _mark(self, intent: Read) -> None:
-        command = MarkRead(RoomId(intent.room_id), intent.position)
-        self._done(intent, await mark(self._house, self._caller(None), command))
-
     def _done(self, intent: Intent, outcome: Outcome) -> None:
-        self._house.reads.wrote(self._connection.access.user_id, outcome.position)
         self._connection.say(client_frames.reply(intent.id, position=outcome.position))
 
-    async def _require_no_system_message(self, message_id: UUID) -> None:
-        await require_no_system_message(self._house.db, self._connection.access.user_id, message_id)
-
     async def _post(self, intent: Send) -> None:
-        if intent.message_id is not None:
-            await require_free(self._house, self._caller(None), RoomId(intent.room_id), intent.message_id)
-        message_id = MessageId(intent.message_id or self._house.desk.new_id())
-        command = PostMessage(
-            RoomId(intent.room_id),
-            message_id,
-            intent.content,
-            intent.message_type,
-            None if intent.file_id is None else FileId(intent.file_id),
-            None if intent.reply_to is None else MessageId(intent.reply_to),
-        )
-        outcome = await self._house.desk.do(command, self._caller(None))
-        is_duplicate = not outcome.facts
-        message = outcome.folded(MESSAGE, message_id).state
-        assert message is not None, "an accepted post left a message"
-        self._house.reads.wrote(self._connection.access.user_id, outcome.position)
+        sent = await message.send(self._house, self._caller(None), intent.room_id, intent.message_id, intent)
         self._connection.say(
-            client_frames.reply(intent.id, position=message.position, message_id=message_id, duplicate=is_duplicate)
+            client_frames.reply(
+                intent.id, position=sent.position, message_id=sent.message_id, duplicate=sent.is_duplicate
+            )
         )
 
     def _type(self, intent: Typing) -> None:

@@ -31,6 +31,7 @@ from commands.message import DeleteMessage, EditMessage
 from commands.room import ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
 from domain import quotas
+from domain.derived_ids import DerivedIds
 from domain.errors import BadToken
 from domain.errors import Refused as DomainRefused
 from domain.events import Caller, Recorded
@@ -40,7 +41,6 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports import Access, RecordUnavailable, Refreshing
 from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
-from gateway.http.derived_ids import DerivedIds
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import Seats
 from gateway.realtime.hub import Hub
