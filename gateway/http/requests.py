@@ -5,7 +5,7 @@ is told only to those who may know of it: the route's `admit` is asked first (CO
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -27,12 +27,11 @@ from domain.ports import Access, Receipt
 from domain.text import LINE_BREAKING
 from gateway.http import faults
 from gateway.http.bodies import body_of
+from gateway.http.declarations import declaration_of
 from gateway.http.preconditions import listed, versions_of
 from gateway.http.problems import FieldError, Problem, allowed_at, behind, record_changed
 from gateway.services import House
 
-# A route's `opt` has `admit`, which refuses who may not do this here, and `cursor`, which reads its cursors.
-Admit = Callable[[House, Caller, dict[str, Any]], Awaitable[None]]
 RESERVED = frozenset({"request", "scope", "data", "house", "caller", "receipt", "if_match"})
 PATH_PARAMETER = re.compile(r"\{(\w+):")
 VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -67,13 +66,13 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address.
 
-    Of a body with a secret in it the rest is digested: nothing is kept of what a route's `opt` calls `secrets`.
+    Of a body with a secret in it the rest is digested: nothing is kept of what a route declares as `secrets`.
     """
     if idempotency_key(request) is None:
         return None
     body = await request.body()
-    handler: BaseRouteHandler = request.scope["route_handler"]
-    return receipt_for(request, _without(body, handler.opt.get("secrets", ())), before=sha256(body).digest())
+    declared = declaration_of(request.scope["route_handler"])
+    return receipt_for(request, _without(body, declared.secrets if declared else ()), before=sha256(body).digest())
 
 
 def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes | None = None) -> Receipt | None:
@@ -133,9 +132,10 @@ def _check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
         seen.add(name)
         if name != "cursor":
             _check_value(name, value, known[name])
-    if "cursor" in seen and "cursor" in handler.opt:
+    declared = declaration_of(handler)
+    if "cursor" in seen and declared is not None and declared.cursor is not None:
         house: House = request.app.state.house
-        handler.opt["cursor"](request.query_params["cursor"], house.record_id)
+        declared.cursor(request.query_params["cursor"], house.record_id)
 
 
 def _check_value(name: str, value: str, parameter: "Parameter") -> None:
@@ -204,9 +204,9 @@ def _parameter(kind: Any, default: Any) -> Parameter:
 
 
 async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
-    admit: Admit | None = handler.opt.get("admit")
-    if admit is not None:
-        await admit(request.app.state.house, _who(request), dict(request.path_params))
+    declared = declaration_of(handler)
+    if declared is not None and declared.admit is not None:
+        await declared.admit(request.app.state.house, _who(request), dict(request.path_params))
 
 
 async def _catch_up(request: Request[Any, Any, Any]) -> None:

@@ -10,7 +10,7 @@ number, and what was meant is unknown. So does what is no JSON at all.
 
 import json
 import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.bounds import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
 from domain.ids import RoomId
+from domain.rights import Operation
 from gateway.http.faults import HALF, HALF_SAID, of_sentence
 from gateway.protocol.server_frames import Error, Frame, Refusal, Reply
 
@@ -46,11 +47,17 @@ class CloseCode(NamedTuple):
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """`operations`: those of the rights table that a frame is; of several the first where it says nothing else."""
+
+    operations: ClassVar[tuple[Operation, ...]]
+
     id: Request | None = None
 
 
 class Authenticate(_Frame, frozen=True, tag="authenticate", kw_only=True):
     """Show an access token: as the first frame, or later a fresh one of the same session."""
+
+    operations = ("socket.open",)
 
     token: str
 
@@ -61,6 +68,8 @@ class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
     Without `after`: from now on. `after` is of this record unless `record` says of which.
     """
 
+    operations = ("room.hear",)
+
     room_id: UUID | None = None
     after: Position | None = None
     record: UUID | None = None
@@ -70,11 +79,15 @@ class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
 class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
     """Hear a room no more."""
 
+    operations = ("socket.open",)
+
     room_id: UUID
 
 
 class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. Under a `message_id` of the client's making, sending it again changes nothing."""
+
+    operations = ("message.post", "file.share")
 
     room_id: UUID
     content: Content
@@ -87,6 +100,8 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
 class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
     """Replace a message's text; with `version`, only if that is its present one."""
 
+    operations = ("message.edit",)
+
     message_id: UUID
     content: Content
     version: Version | None = None
@@ -96,6 +111,8 @@ class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
 class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
     """Leave a tombstone of a message; with `version`, only if that is its present one."""
 
+    operations = ("message.delete",)
+
     message_id: UUID
     version: Version | None = None
     reason: Reason | None = None
@@ -104,6 +121,8 @@ class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
 class Read(_Frame, frozen=True, tag="read", kw_only=True):
     """Say how far one has read a room. Marks go forward only."""
 
+    operations = ("room.mark_read",)
+
     room_id: UUID
     position: Position
 
@@ -111,14 +130,27 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Say that one is typing; never recorded."""
 
+    operations = ("room.hear",)  # told through the feed that `subscribe` began; it ends with it
+
     room_id: UUID
 
 
 class Ping(_Frame, frozen=True, tag="ping"):
     """Ask for a `pong`. The server pings by itself; nobody need send this."""
 
+    operations = ("socket.open",)
+
 
 Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+
+
+def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:
+    """Return what each kind of frame declares itself to be. Raises `LookupError` for those that declare nothing."""
+    kinds: tuple[type[Intent], ...] = get_args(intents)
+    silent = sorted(kind.__name__ for kind in kinds if "operations" not in vars(kind))
+    if silent:
+        raise LookupError(f"These frames declare nothing: {', '.join(silent)}")
+    return {kind: kind.operations for kind in kinds}
 
 
 class _Id(Struct):

@@ -19,6 +19,7 @@ from domain.ids import UserId
 from domain.ports import Receipt
 from domain.text import check_avatar_url, check_email, check_username, fold_email
 from gateway.edge.passwords import Email, NewPassword, hash_for, require_good, require_same
+from gateway.http.declarations import Described, declare
 from gateway.http.faults import CHECK
 from gateway.http.pagination import Page
 from gateway.http.problems import FieldError, Problem
@@ -69,7 +70,18 @@ async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) ->
         raise RegistrationClosed
 
 
-@post("/auth/register", opt={"admit": admit_strangers, "secrets": ("password",)})
+@post(
+    "/auth/register",
+    opt=declare(
+        "account.register",
+        quotas=("registrations",),
+        hashes_password=True,
+        idempotency="receipt",
+        admit=admit_strangers,
+        secrets=("password",),
+        described=Described(makes="user_id", refused_with=frozenset({403, 404})),
+    ),
+)
 async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
     await admit_strangers(house, caller, {})
@@ -112,7 +124,7 @@ async def _register_quietly(house: House, command: RegisterAccount, caller: Call
     return outcome
 
 
-@get("/users/me")
+@get("/users/me", opt=declare("profile.read", described=Described(has_version=True)))
 async def read_me(house: House, caller: Caller) -> Response[Profile]:
     """Return one's own profile, as the record has it."""
     assert caller.user_id, "the door lets no stranger here"
@@ -120,7 +132,7 @@ async def read_me(house: House, caller: Caller) -> Response[Profile]:
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
 
-@put("/users/me")
+@put("/users/me", opt=declare("profile.change"))
 async def change_me(
     data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[Profile]:
@@ -132,7 +144,7 @@ async def change_me(
     return written(house, caller, outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 
-@get("/users/{user_id:uuid}")
+@get("/users/{user_id:uuid}", opt=declare("user.read"))
 async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
     """Return the public part of a person's profile."""
     user = await users.public(house.db, UserId(user_id))
@@ -141,7 +153,7 @@ async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
     return shown(user)
 
 
-@get("/users")
+@get("/users", opt=declare("user.find"))
 async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
     """Find people: by `username`, compared as names are, or by `ids`, up to 200 of them with commas between."""
     if (username is None) == (ids is None):

@@ -28,6 +28,7 @@ from domain.session import SessionEnded
 from domain.text import check_email, fold_email
 from gateway.edge import rate_limits
 from gateway.edge.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good, require_same
+from gateway.http.declarations import declare
 from gateway.http.responses import written
 from gateway.services import House
 
@@ -67,14 +68,18 @@ class Accepted(Struct, frozen=True):
     detail: str
 
 
-@post("/auth/verify-email", status_code=204)
+@post(
+    "/auth/verify-email",
+    status_code=204,
+    opt=declare("account.verify_email", quotas=("logins",), idempotency="receipt"),
+)
 async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Confirm an e-mail address with the code that was mailed to it; it is good for one use."""
     outcome = await house.desk.do(VerifyEmail(*_parts(data.token)), caller, receipt)
     return written(house, caller, outcome, None, status=204)
 
 
-@post("/auth/password/forgot", status_code=202)
+@post("/auth/password/forgot", status_code=202, opt=declare("password.forget", quotas=("logins",)))
 async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
@@ -91,7 +96,13 @@ async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
-@post("/auth/password/reset", status_code=204, opt={"secrets": ("password",)})
+@post(
+    "/auth/password/reset",
+    status_code=204,
+    opt=declare(
+        "password.reset", quotas=("logins",), hashes_password=True, idempotency="receipt", secrets=("password",)
+    ),
+)
 async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)

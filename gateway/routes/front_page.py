@@ -10,6 +10,7 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
 from gateway.edge.response_headers import FRONT_PAGE, wants_page
+from gateway.http.declarations import declare
 from gateway.http.problems import not_found
 from gateway.services import House
 
@@ -20,7 +21,7 @@ POLICY = (
 )
 
 
-@get(FRONT_PAGE, include_in_schema=False)
+@get(FRONT_PAGE, include_in_schema=False, opt=declare("deployment.read"))
 async def front_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
     """Say what this is, on a page that loads nothing."""
     if not wants_page(request.headers.get("accept", "")):

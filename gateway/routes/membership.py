@@ -12,6 +12,7 @@ from domain.events import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports import Receipt
+from gateway.http.declarations import declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.responses import shown, written
 from gateway.routes.room import admitting, me
@@ -30,14 +31,22 @@ class MembershipView(Struct, frozen=True):
     role: MemberRole
 
 
-@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.join")})
+@post(
+    "/rooms/{room_id:uuid}/join",
+    status_code=200,
+    opt=declare("room.join", idempotency="receipt", admit=admitting("room.join")),
+)
 async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
     outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
     return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
-@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.leave")})
+@post(
+    "/rooms/{room_id:uuid}/leave",
+    status_code=204,
+    opt=declare("room.leave", idempotency="receipt", admit=admitting("room.leave")),
+)
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
     outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
@@ -50,7 +59,10 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/members", opt={"admit": admitting("member.list"), "cursor": place_at})
+@get(
+    "/rooms/{room_id:uuid}/members",
+    opt=declare("member.list", admit=admitting("member.list"), cursor=place_at),
+)
 async def list_members(
     room_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
@@ -61,7 +73,10 @@ async def list_members(
     return shown(Page([member for member, _ in found], following))
 
 
-@put("/rooms/{room_id:uuid}/members/{user_id:uuid}", opt={"admit": admitting("member.put")})
+@put(
+    "/rooms/{room_id:uuid}/members/{user_id:uuid}",
+    opt=declare("member.put", "member.promote", admit=admitting("member.put")),
+)
 async def put_member(
     room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
 ) -> Response[MembershipView]:
@@ -70,7 +85,11 @@ async def put_member(
     return written(house, caller, outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
 
 
-@delete("/rooms/{room_id:uuid}/members/{user_id:uuid}", status_code=204, opt={"admit": admitting("member.remove")})
+@delete(
+    "/rooms/{room_id:uuid}/members/{user_id:uuid}",
+    status_code=204,
+    opt=declare("member.remove", admit=admitting("member.remove")),
+)
 async def remove_member(
     room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
 ) -> Response[None]:

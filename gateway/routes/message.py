@@ -17,6 +17,7 @@ from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.text import PRINTABLE_PATTERN, check_content
+from gateway.http.declarations import Described, declare
 from gateway.http.faults import CHECK
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import FieldError, Problem, record_changed
@@ -36,6 +37,24 @@ Content = Annotated[
         extra={CHECK: lambda said, _: check_content(said, chars_min=0)},
     ),
 ]
+
+
+# A text is not empty and has no file; an image or file has one, and its caption may be empty.
+BY_KIND = {
+    "anyOf": [
+        {
+            "properties": {
+                "message_type": {"const": "text"},
+                "content": {"minLength": 1},
+                "file_id": {"type": "null"},
+            }
+        },
+        {
+            "properties": {"message_type": {"enum": ["image", "file"]}, "file_id": {"type": "string"}},
+            "required": ["message_type", "file_id"],
+        },
+    ]
+}
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +117,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit_listing, "cursor": place_at})
+@get("/rooms/{room_id:uuid}/messages", opt=declare("message.list", admit=admit_listing, cursor=place_at))
 async def list_messages(
     room_id: UUID,
     house: House,
@@ -134,7 +153,19 @@ async def list_messages(
     return shown(Page(await messages.with_files(house.db, found), following))
 
 
-@post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_posting})
+@post(
+    "/rooms/{room_id:uuid}/messages",
+    opt=declare(
+        "message.post",
+        "file.share",
+        quotas=("sends",),
+        idempotency="receipt",
+        admit=admit_posting,
+        described=Described(
+            makes="message_id", narrowed=BY_KIND, answers={200: "It was posted already, under this id."}
+        ),
+    ),
+)
 async def send(
     room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
 ) -> Response[MessageView]:
@@ -147,7 +178,10 @@ async def send(
     return written(house, caller, sent.outcome, message, version=message.version)
 
 
-@get("/messages/{message_id:uuid}", opt={"admit": admit_readers})
+@get(
+    "/messages/{message_id:uuid}",
+    opt=declare("message.read", admit=admit_readers, described=Described(has_version=True)),
+)
 async def read_message(
     message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
@@ -157,7 +191,7 @@ async def read_message(
     return shown(message, version=message.version)
 
 
-@patch("/messages/{message_id:uuid}", opt={"admit": admit_editors})
+@patch("/messages/{message_id:uuid}", opt=declare("message.edit", admit=admit_editors))
 async def edit(
     message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
@@ -168,7 +202,7 @@ async def edit(
     return written(house, caller, outcome, message, version=message.version)
 
 
-@delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_deleters})
+@delete("/messages/{message_id:uuid}", status_code=200, opt=declare("message.delete", admit=admit_deleters))
 async def delete_message(
     message_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
@@ -185,7 +219,7 @@ def version_at(cursor: str, record: RecordId) -> tuple[int]:
     return place
 
 
-@get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers, "cursor": version_at})
+@get("/messages/{message_id:uuid}/history", opt=declare("message.versions", admit=admit_readers, cursor=version_at))
 async def read_history(
     message_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[VersionView]]:

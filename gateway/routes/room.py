@@ -18,10 +18,10 @@ from domain.ports import Receipt
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
 from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
+from gateway.http.declarations import Admit, Described, declare
 from gateway.http.faults import CHECK
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import behind
-from gateway.http.requests import Admit
 from gateway.http.responses import shown, written
 from gateway.services import House
 from projections import rooms
@@ -86,7 +86,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     return place
 
 
-@get("/rooms", opt={"cursor": place_at})
+@get("/rooms", opt=declare("room.list", cursor=place_at))
 async def list_rooms(
     house: House,
     caller: Caller,
@@ -107,7 +107,7 @@ async def list_rooms(
     return shown(Page([room for room, _ in found], following))
 
 
-@post("/rooms")
+@post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))
 async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[RoomView]:
     """Open a room; the caller is its owner."""
     room_id = RoomId(house.desk.new_id())
@@ -117,14 +117,17 @@ async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: R
     return written(house, caller, outcome, rooms.opened_view(fact), status=201, version=fact.version)
 
 
-@get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
+@get(
+    "/rooms/{room_id:uuid}",
+    opt=declare("room.read", admit=admitting("room.read"), described=Described(has_version=True)),
+)
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
     room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
-@patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
+@patch("/rooms/{room_id:uuid}", opt=declare("room.change", admit=admitting("room.change")))
 async def change_room(
     room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
@@ -145,7 +148,7 @@ async def change_room(
     return written(house, caller, outcome, body, version=now.version)
 
 
-@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
+@delete("/rooms/{room_id:uuid}", status_code=204, opt=declare("room.archive", admit=admitting("room.archive")))
 async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)

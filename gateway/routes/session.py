@@ -24,6 +24,7 @@ from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised
 from gateway.edge import rate_limits
 from gateway.edge.passwords import NewPassword, account_in_time, hash_for, matching_form, require_good
+from gateway.http.declarations import Described, declare
 from gateway.http.pagination import Page
 from gateway.http.requests import idempotency_key
 from gateway.http.responses import shown, written
@@ -70,7 +71,16 @@ class TokensView(Struct, frozen=True):
     user: Profile
 
 
-@post("/auth/login", status_code=200)
+@post(
+    "/auth/login",
+    status_code=200,
+    opt=declare(
+        "session.open",
+        quotas=("logins",),
+        hashes_password=True,
+        described=Described(refused_with=frozenset({401, 403})),
+    ),
+)
 async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
     """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
 
@@ -111,7 +121,11 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     return written(house, caller, outcome, await _tokens(house, outcome, token))
 
 
-@post("/auth/refresh", status_code=200)
+@post(
+    "/auth/refresh",
+    status_code=200,
+    opt=declare("session.refresh", idempotency="token", described=Described(refused_with=frozenset({401, 403}))),
+)
 async def refresh(
     request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
 ) -> Response[TokensView]:
@@ -129,7 +143,7 @@ async def refresh(
     return written(house, caller, outcome, await _tokens(house, outcome, fresh))
 
 
-@post("/auth/logout", status_code=204)
+@post("/auth/logout", status_code=204, opt=declare("session.close"))
 async def logout(house: House, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
     assert caller.session_id, "the door lets no stranger here"
@@ -138,7 +152,7 @@ async def logout(house: House, caller: Caller) -> Response[None]:
     return written(house, caller, outcome, None, status=204)
 
 
-@get("/auth/sessions")
+@get("/auth/sessions", opt=declare("session.list"))
 async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
     """List one's own live sessions, the newest first. There are never more than fit on a page."""
     assert caller.user_id, "the door lets no stranger here"
@@ -146,7 +160,7 @@ async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionVi
     return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
 
-@delete("/auth/sessions/{session_id:uuid}", status_code=204)
+@delete("/auth/sessions/{session_id:uuid}", status_code=204, opt=declare("session.end"))
 async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
     """End one of one's own sessions; one that has ended already stays so."""
     outcome = await house.desk.do(EndSession(SessionId(session_id), "revoked"), caller)
@@ -154,7 +168,7 @@ async def end_session(session_id: UUID, house: House, caller: Caller) -> Respons
     return written(house, caller, outcome, None, status=204)
 
 
-@put("/auth/password", status_code=204)
+@put("/auth/password", status_code=204, opt=declare("password.change", hashes_password=True))
 async def change_password(
     request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
 ) -> Response[None]:

@@ -35,6 +35,7 @@ from domain.quotas import of_user
 from domain.text import LINE_BREAKING
 from gateway.edge import rate_limits
 from gateway.http import problems
+from gateway.http.declarations import declare
 from gateway.operations import message, reading
 from gateway.protocol import client_frames, server_frames
 from gateway.protocol.client_frames import (
@@ -64,12 +65,12 @@ class SocketGone(Exception):
     """The socket is closed, by whichever side."""
 
 
-@websocket("/ws")
+@websocket("/ws", opt=declare("socket.open"))
 async def many_rooms(socket: WebSocket[Any, Any, Any], house: House) -> None:
     await Session(house, socket, None).live()
 
 
-@websocket("/ws/{room_id:uuid}")
+@websocket("/ws/{room_id:uuid}", opt=declare("room.hear"))
 async def one_room(socket: WebSocket[Any, Any, Any], house: House, room_id: UUID) -> None:
     await Session(house, socket, RoomId(room_id)).live()
 
