@@ -21,7 +21,9 @@ from gateway.edge.authentication import Door
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
 from gateway.http import problems
-from gateway.http.requests import caller_of, check, receipt_of, versions_asked
+from gateway.http.callers import caller_of
+from gateway.http.idempotency import receipt_of
+from gateway.http.requests import check, versions_asked
 from gateway.protocol.client_frames import declared_operations
 from gateway.routes import (
     account,

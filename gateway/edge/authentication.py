@@ -25,10 +25,10 @@ from gateway.edge import rate_limits
 from gateway.edge.client_address import Proxies
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.refusal_log import Refusals
-from gateway.edge.response_headers import FRONT_PAGE, bodiless, completed, wants_page
 from gateway.edge.route_matching import Routes, is_canonical
 from gateway.http import problems
 from gateway.http.preconditions import conditional, listed
+from gateway.http.response_headers import FRONT_PAGE, bodiless, completed, wants_page
 from projections import sessions, users
 
 # What pages of listed origins may read of an answer, and send.

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.bounds import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
 from domain.ids import RoomId
 from domain.rights import Operation
-from gateway.http.faults import HALF, HALF_SAID, of_sentence
+from gateway.protocol.faults import HALF, HALF_SAID, of_sentence
 from gateway.protocol.server_frames import Error, Frame, Refusal, Reply
 
 GOING_AWAY, TOO_SLOW, TOO_MANY_FRAMES, UNAUTHENTICATED, DRAINING, TOO_MANY_SOCKETS = 4000, 4008, 4013, 4401, 4410, 4414

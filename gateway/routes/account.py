@@ -18,13 +18,15 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import Receipt
 from domain.text import check_avatar_url, check_email, check_username, fold_email
-from gateway.edge.passwords import Email, NewPassword, hash_for, require_good, require_same
 from gateway.http.declarations import Described, declare
-from gateway.http.faults import CHECK
+from gateway.http.fields import Email, NewPassword
 from gateway.http.pagination import Page
-from gateway.http.problems import FieldError, Problem
-from gateway.http.requests import uuid_of
+from gateway.http.problems import Problem
+from gateway.http.query_parameters import uuid_of
 from gateway.http.responses import shown, written
+from gateway.operations.execution import execute
+from gateway.operations.passwords import hash_for, require_good, require_same
+from gateway.protocol.faults import CHECK, FieldError
 from gateway.routes.email_token import tell_owner, write_letter
 from gateway.routes.session import profile_of
 from gateway.services import House
@@ -92,7 +94,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     hashed = await hash_for(house, password, data.email, caller)
     command = RegisterAccount(user_id, data.email, data.username, hashed)
     if not house.terms.verify_email:
-        outcome = await house.desk.do(command, caller, receipt)
+        outcome = await execute(house, command, caller, receipt)
     else:
         outcome = await _register_quietly(house, command, caller, receipt)
     fact = outcome.fact(AccountRegistered)
@@ -100,7 +102,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     if outcome.replayed:
         await require_same(house, data.password, fact.event.password_hash, data.email, caller)
     body = replace(users.profile_of(fact), email=data.email)
-    return written(house, caller, outcome, body, status=201, version=fact.version)
+    return written(outcome, body, status=201, version=fact.version)
 
 
 async def _register_quietly(house: House, command: RegisterAccount, caller: Caller, receipt: Receipt | None) -> Outcome:
@@ -112,9 +114,9 @@ async def _register_quietly(house: House, command: RegisterAccount, caller: Call
     nameless = replace(command, email="")
     is_taken = await house.record.claimant("email", fold_email(command.email)) is not None
     try:
-        outcome = await house.desk.do(nameless if is_taken else command, caller, receipt)
+        outcome = await execute(house, nameless if is_taken else command, caller, receipt)
     except EmailTaken:
-        is_taken, outcome = True, await house.desk.do(nameless, caller, receipt)
+        is_taken, outcome = True, await execute(house, nameless, caller, receipt)
     if outcome.replayed:
         return outcome
     if is_taken:
@@ -138,10 +140,10 @@ async def change_me(
 ) -> Response[Profile]:
     """Change username or avatar."""
     assert caller.user_id, "the door lets no stranger here"
-    outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)
+    outcome = await execute(house, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
     assert seen.state is not None, "who asks has an account"
-    return written(house, caller, outcome, profile_of(seen.state, seen.version), version=seen.version)
+    return written(outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 
 @get("/users/{user_id:uuid}", opt=declare("user.read"))

@@ -18,12 +18,12 @@ from domain.account import ACCOUNT, require_right
 from domain.errors import Unknown
 from domain.events import Caller
 from domain.ids import RecordId, UserId
+from gateway.http.callers import require_reason
 from gateway.http.declarations import Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import record_changed
-from gateway.http.requests import require_reason
 from gateway.http.responses import shown
-from gateway.routes.room import me
+from gateway.operations.execution import me
 from gateway.services import House
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]

@@ -25,11 +25,11 @@ from gateway.edge import rate_limits
 from gateway.http import downloads
 from gateway.http.declarations import Described, declare
 from gateway.http.downloads import Content
+from gateway.http.idempotency import receipt_for, require_key
 from gateway.http.multipart import Received, receiving
 from gateway.http.problems import Problem
-from gateway.http.requests import receipt_for, require_key
 from gateway.http.responses import shown, written
-from gateway.routes.room import me
+from gateway.operations.execution import execute, me
 from gateway.services import House
 from projections import files
 from projections.files import FileError, FileView, StoredFile, VariantView
@@ -122,7 +122,7 @@ async def upload(
         file_id = fact.event.file_id
         with suppress(TasksUnavailable):  # then the dispatcher finds it in the record
             await house.tasks.add(ScanFile(file_id, me(caller)))
-    return written(house, caller, outcome, UploadView(file_id, file_id, "processing"), status=202)
+    return written(outcome, UploadView(file_id, file_id, "processing"), status=202)
 
 
 @get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
@@ -176,7 +176,7 @@ async def _receive(
     try:
         await house.holds.hold([received.blob])
         await house.blobs.put(received.blob, received.path)
-        outcome = await house.desk.do(command, caller, receipt)
+        outcome = await execute(house, command, caller, receipt)
     except RecordUnavailable:
         raise  # it may have been written: the reservation ends by itself
     except BaseException:

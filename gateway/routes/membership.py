@@ -15,7 +15,8 @@ from domain.ports import Receipt
 from gateway.http.declarations import declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.responses import shown, written
-from gateway.routes.room import admitting, me
+from gateway.operations.execution import execute, me
+from gateway.routes.room import admitting
 from gateway.services import House
 from projections import members
 from projections.members import MemberView
@@ -38,8 +39,8 @@ class MembershipView(Struct, frozen=True):
 )
 async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
-    outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
-    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
+    outcome = await execute(house, JoinRoom(RoomId(room_id)), caller, receipt)
+    return written(outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
 @post(
@@ -49,8 +50,8 @@ async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | N
 )
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
-    outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, LeaveRoom(RoomId(room_id)), caller, receipt)
+    return written(outcome, None, status=204)
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
@@ -81,8 +82,8 @@ async def put_member(
     room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
 ) -> Response[MembershipView]:
     """Add somebody (owners and admins), or change a role (owners)."""
-    outcome = await house.desk.do(PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
-    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
+    outcome = await execute(house, PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
+    return written(outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
 
 
 @delete(
@@ -94,8 +95,8 @@ async def remove_member(
     room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
 ) -> Response[None]:
     """Remove somebody; with `ban` they may not come back until they are added again."""
-    outcome = await house.desk.do(RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
+    return written(outcome, None, status=204)
 
 
 def _membership(outcome: Outcome, room_id: RoomId, user_id: UserId) -> MembershipView:

@@ -18,12 +18,13 @@ from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.text import PRINTABLE_PATTERN, check_content
 from gateway.http.declarations import Described, declare
-from gateway.http.faults import CHECK
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
-from gateway.http.problems import FieldError, Problem, record_changed
+from gateway.http.problems import Problem, record_changed
 from gateway.http.responses import shown, written
 from gateway.operations import message as operations
-from gateway.routes.room import admitting, me
+from gateway.operations.execution import me
+from gateway.protocol.faults import CHECK, FieldError
+from gateway.routes.room import admitting
 from gateway.services import House
 from projections import messages
 from projections.messages import MessageView, view_of
@@ -173,9 +174,9 @@ async def send(
     sent = await operations.send(house, caller, room_id, data.id, data, receipt)
     fact = sent.outcome.fact(MessagePosted)
     if fact is not None:
-        return written(house, caller, sent.outcome, view_of(fact), status=201, version=fact.version)
+        return written(sent.outcome, view_of(fact), status=201, version=fact.version)
     message = await current(house, sent.outcome, sent.message_id)
-    return written(house, caller, sent.outcome, message, version=message.version)
+    return written(sent.outcome, message, version=message.version)
 
 
 @get(
@@ -199,7 +200,7 @@ async def edit(
     outcome = await operations.edit(house, caller, message_id, data.content, if_match)
     fact = outcome.fact(MessageEdited)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
-    return written(house, caller, outcome, message, version=message.version)
+    return written(outcome, message, version=message.version)
 
 
 @delete("/messages/{message_id:uuid}", status_code=200, opt=declare("message.delete", admit=admit_deleters))
@@ -210,7 +211,7 @@ async def delete_message(
     outcome = await operations.delete(house, caller, message_id, if_match)
     fact = outcome.fact(MessageDeleted)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
-    return written(house, caller, outcome, message, version=message.version)
+    return written(outcome, message, version=message.version)
 
 
 def version_at(cursor: str, record: RecordId) -> tuple[int]:

@@ -27,7 +27,7 @@ class ReadBody(Struct, frozen=True, forbid_unknown_fields=True):
 async def mark_read(room_id: UUID, data: ReadBody, house: House, caller: Caller) -> Response[None]:
     """Move one's read mark forward. One's own reads show it at once; recorded is at most one in five seconds, the furthest."""
     outcome = await mark(house, caller, room_id, data.position)
-    return written(house, caller, outcome, None, status=204)
+    return written(outcome, None, status=204)
 
 
 ROUTES: list[BaseRouteHandler] = [mark_read]

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp
 
 from adapters.clock import lapsed
 from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
-from gateway.edge.response_headers import ALWAYS
+from gateway.http.response_headers import ALWAYS
 from gateway.server.connections import Acceptor, ConnectionBounds, ConnectionLimit, Slot
 from gateway.server.http1 import HttpProtocol
 from gateway.server.transport import HansardProtocol

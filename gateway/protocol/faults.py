@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from domain.errors import Invalid
-from gateway.http.problems import FieldError
 
 CHECK = "check"
 FAULTS_MAX = 50
@@ -40,6 +39,14 @@ OF_FIELD = (
     (re.compile(r"Object missing required field `(.*)`", re.DOTALL), "field.missing", "This field is needed."),
 )
 OTHERWISE = "This is not as it should be."
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one field; `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query."""
+
+    pointer: str
+    code: str
+    detail: str
 
 
 def told(sentence: str) -> str:
