@@ -15,6 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
+from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
 from domain.events import Caller
 from gateway.edge.authentication import Door
@@ -77,7 +78,7 @@ def create_app(house: House) -> ASGIApp:
     app = application(house)
     return Door(
         app,
-        Routes(app),
+        Routes(app, addresses.TOLD),
         house.sessions,
         house.terms.origins,
         house.answered,
@@ -108,7 +109,7 @@ def rights_page() -> str:
 
 def _litestar(services: Callable[[], House | None], version: str) -> Litestar:
     return Litestar(
-        [Router("/api/v1", route_handlers=API), *UNVERSIONED],
+        [Router(addresses.API, route_handlers=API), *UNVERSIONED],
         before_request=check,
         dependencies={
             "house": Provide(services, sync_to_thread=False),

@@ -6,7 +6,7 @@ path is written as RFC 3986 6.2.2 normalises it, without empty segments and with
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from litestar import Litestar
@@ -41,11 +41,15 @@ Table = Mapping[tuple[str, str], Declaration]
 
 
 class Routes:
-    """The routes of an application. Raises `LookupError` for those that declare nothing."""
+    """The routes of an application. Raises `LookupError` for those that declare nothing, or where an address that clients
+    are `told` has none."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, told: Iterable[tuple[str, str]] = ()) -> None:
         self._match = app.asgi_router.handle_routing
         self._declared = table_of(app)
+        missing = sorted(" ".join(name) for name in told if name not in self._declared)
+        if missing:
+            raise LookupError(f"No route answers at these addresses: {', '.join(missing)}")
 
     def of(self, scope: Any) -> Matched | None:
         """Return the route that will answer; a HEAD that has none of its own is a GET. None where there is none."""

@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 from litestar import Litestar, Router, WebSocket, get, post, websocket
 from websockets.exceptions import InvalidStatus
 
-from domain import rights
+from domain import addresses, rights
+from domain.addresses import FILE_VARIANT, of_variant
 from domain.rights import MemberTarget, Relation, RoomKind, RoomOperation, Verdict, in_room, is_outside
 from gateway.app import rights_page, surface
 from gateway.edge.route_matching import SOCKET, Routes, table_of
@@ -70,6 +71,19 @@ async def test_a_route_that_declares_nothing_fails_when_the_application_is_made(
     with pytest.raises(LookupError, match=r"declare nothing: GET /api/v1/rooms/\{room_id\}/secrets$"):
         Routes(made)
     assert list(table_of(Litestar([ask], openapi_config=None))) == [("GET", "/rooms")]
+
+
+async def test_an_address_that_clients_are_told_is_answered_or_the_gateway_does_not_start() -> None:
+    @get("/files/{file_id:uuid}/variant/{name:str}", opt=declare("file.download"), sync_to_thread=False)
+    def misspelt(file_id: UUID, name: str) -> None: ...
+
+    assert all(told in DECLARED for told in addresses.TOLD)
+    assert of_variant(UUID(int=7), "preview") == FILE_VARIANT.format(file_id=UUID(int=7), name="preview")
+    app = Litestar([Router(addresses.API, route_handlers=[misspelt])], openapi_config=None)
+    with pytest.raises(
+        LookupError, match=r"answers at these addresses: GET /api/v1/files/\{file_id\}/variants/\{name\}$"
+    ):
+        Routes(app, addresses.TOLD)
 
 
 async def test_a_socket_that_declares_nothing_fails_then_too() -> None:
