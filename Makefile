@@ -79,8 +79,8 @@ format: $(STAMP) ## Format the code
 env: $(STAMP) ## Write .env.example anew from the settings
 	@$(BIN)/python -c "from runtime.settings import example; print(example(), end='')" > .env.example
 
-rights: $(STAMP) ## Write docs/rights.md anew from the table
-	@$(BIN)/python -c "from gateway.edge.rights import rendered; print(rendered(), end='')" > docs/rights.md
+rights: $(STAMP) ## Write docs/rights.md anew from the tables and routes
+	@$(BIN)/python -c "from gateway.app import rights_page; print(rights_page(), end='')" > docs/rights.md
 
 clean: ## Remove .venv and caches; data under .hansard stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage .site

@@ -3,6 +3,7 @@
 `API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Request, Router
@@ -14,31 +15,35 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
+from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
 from domain.events import Caller
-from gateway.edge.authentication import HASHING, Door
-from gateway.edge.rate_limits import QUOTAS, UNLIMITED, Throttle
-from gateway.edge.rights import ROUTES, SOCKETS
-from gateway.edge.route_matching import SOCKET, Routes
+from gateway.edge.authentication import Door
+from gateway.edge.rate_limits import Throttle
+from gateway.edge.route_matching import Routes, table_of
 from gateway.http import problems
-from gateway.http.requests import caller_of, check, receipt_of, versions_asked
+from gateway.http.callers import caller_of
+from gateway.http.idempotency import receipt_of
+from gateway.http.requests import check, versions_asked
+from gateway.protocol.client_frames import declared_operations
 from gateway.routes import (
     account,
     audit,
+    deployment,
+    documents,
     email_token,
     file,
     front_page,
+    health,
     membership,
     message,
-    metrics,
-    operations,
-    reading,
     room,
     session,
     ticket,
 )
 from gateway.services import House
 from gateway.sockets import connection
+from gateway.spec.rights_page import Surface, rendered
 
 API: list[BaseRouteHandler] = [
     *session.ROUTES,
@@ -54,14 +59,24 @@ API: list[BaseRouteHandler] = [
     *connection.ROUTES,
 ]
 
+# What operators, machines and browsers ask of a deployment, whatever the version of the API is.
+UNVERSIONED: list[BaseRouteHandler] = [
+    *deployment.ROUTES,
+    *health.ROUTES,
+    *metrics.ROUTES,
+    *front_page.ROUTES,
+    *documents.ROUTES,
+]
+
 
 def create_app(house: House) -> ASGIApp:
     """Return the application of one gateway process: all routes, and the door in front of them."""
+    declared_operations()
     throttle = Throttle(house.limits, house.terms.quotas)
     app = application(house)
     return Door(
         app,
-        Routes(app, ROUTES, HASHING, QUOTAS, UNLIMITED, ((SOCKET, path) for path in SOCKETS)),
+        Routes(app, addresses.TOLD),
         house.sessions,
         house.terms.origins,
         house.metrics.http,
@@ -75,23 +90,37 @@ def create_app(house: House) -> ASGIApp:
 
 def application(house: House) -> Litestar:
     """Return all routes. Nobody is kept out of them here: that is the door's to do."""
-    app = Litestar(
-        [Router("/api/v1", route_handlers=API), *operations.ROUTES, *metrics.ROUTES, *front_page.ROUTES],
+    app = _litestar(lambda: house, house.terms.version)
+    app.state.house = house
+    return app
+
+
+def surface() -> Surface:
+    """Return everything that can be asked of a gateway, and what it declares itself to be; no process is needed for it."""
+    return Surface(table_of(_litestar(lambda: None, "")), declared_operations())
+
+
+def rights_page() -> str:
+    """Return `docs/rights.md`."""
+    return rendered(surface())
+
+
+def _litestar(services: Callable[[], House | None], version: str) -> Litestar:
+    return Litestar(
+        [Router(addresses.API, route_handlers=API), *UNVERSIONED],
         before_request=check,
         dependencies={
-            "house": Provide(lambda: house, sync_to_thread=False),
+            "house": Provide(services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "receipt": Provide(receipt_of),
             "if_match": Provide(_versions, sync_to_thread=False),
         },
         exception_handlers={Exception: problems.handle},
-        openapi_config=_openapi(house),
+        openapi_config=_openapi(version),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,  # the process's own (runtime/composition.py)
         debug=False,
     )
-    app.state.house = house
-    return app
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:
@@ -102,10 +131,10 @@ def _versions(request: Request[Any, Any, Any]) -> frozenset[int] | None:
     return versions_asked(request)
 
 
-def _openapi(house: House) -> OpenAPIConfig:
+def _openapi(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Hansard",
-        version=house.terms.version,
+        version=version,
         summary="Team chat in which every change is an event on a provable record.",
         components=Components(
             security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}

@@ -9,6 +9,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
 from commands.command_bus import Desk
+from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
 from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
 from domain.quotas import Quotas
@@ -16,7 +17,6 @@ from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.http.background_jobs import Post
-from gateway.http.derived_ids import DerivedIds
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
 from gateway.realtime.connection_limit import Seats

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from domain.addresses import of_variant
 from domain.events import Recorded
 from domain.file import (
     SENTENCES,
@@ -286,11 +287,7 @@ def _filename(file_id: FileId, mime_type: str) -> str:
 
 
 def _variant_view(file_id: FileId, v: Form) -> VariantView:
-    return VariantView(v.width, v.height, v.mime_type, v.size_bytes, _url(file_id, v.name))
-
-
-def _url(file_id: FileId, name: str) -> str:
-    return f"/api/v1/files/{file_id}/variants/{name}"
+    return VariantView(v.width, v.height, v.mime_type, v.size_bytes, of_variant(file_id, v.name))
 
 
 def _error(reason: Reason | None) -> FileError | None:
@@ -302,7 +299,7 @@ def _stored(rows: Sequence[tuple[Any, ...]]) -> StoredFile:
     (file_id, filename, original_name, mime_type, size_bytes, path, status, uploader_id, created_at, processed_at, scan,
      pages, error) = rows[0][:13]  # fmt: skip
     made = [row[13:] for row in rows if row[13] is not None]
-    variants = {row[0]: VariantView(row[1], row[2], row[3], row[4], _url(file_id, row[0])) for row in made}
+    variants = {row[0]: VariantView(row[1], row[2], row[3], row[4], of_variant(file_id, row[0])) for row in made}
     view = FileView(
         file_id, filename, original_name, mime_type, size_bytes, uploader_id, status, PROGRESS[status], scan, variants,
         pages, _error(error), created_at, processed_at,

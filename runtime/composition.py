@@ -59,7 +59,7 @@ from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import Seats
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
-from gateway.routes.operations import our_version
+from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve

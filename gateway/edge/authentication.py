@@ -1,5 +1,5 @@
-"""The door: who may come in. In front of everything else, and shut unless `PUBLIC` says otherwise
-(`gateway/edge/rights.py`).
+"""The door: who may come in. In front of everything else, and shut unless a route declares itself to be public
+(`gateway/http/declarations.py`).
 
 It goes by the route that the router will answer with, and takes a path in its one spelling (`gateway/edge/route_matching.py`). What it
 lets in carries an `Access` in its scope. Sockets show their credentials themselves (`gateway/sockets/connection.py`), by the same rules.
@@ -25,24 +25,14 @@ from domain.ports import Access, Clock, Db, Passwords, Tokens
 from domain.quotas import of_address
 from gateway.edge import rate_limits
 from gateway.edge.client_address import Proxies
-from gateway.edge.rate_limits import UNLIMITED, Throttle
+from gateway.edge.rate_limits import Throttle
 from gateway.edge.refusal_log import Refusals
-from gateway.edge.response_headers import FRONT_PAGE, bodiless, completed, wants_page
-from gateway.edge.rights import PUBLIC
 from gateway.edge.route_matching import Routes, is_canonical
 from gateway.http import problems
 from gateway.http.preconditions import conditional, listed
+from gateway.http.response_headers import FRONT_PAGE, bodiless, completed, wants_page
 from projections import sessions, users
 
-# Routes that hash a password.
-HASHING: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("POST", "/api/v1/auth/register"),
-        ("POST", "/api/v1/auth/login"),
-        ("POST", "/api/v1/auth/password/reset"),
-        ("PUT", "/api/v1/auth/password"),
-    }
-)
 # What pages of listed origins may read of an answer, and send.
 EXPOSED = (
     b"Accept-Ranges, Allow, Content-Disposition, Content-Range, ETag, Hansard-Position, Idempotency-Replayed, Last-Modified, "
@@ -143,7 +133,8 @@ class Door:
         scope.setdefault("state", {})["request_id"] = request_id
         send = completed(send, is_secure)
         route = self._routes.of(scope)
-        is_refused = self._tls_only and not is_secure and route not in UNLIMITED
+        declared = route.declared if route is not None else None
+        is_refused = self._tls_only and not is_secure and not (declared is not None and declared.is_unlimited)
         if scope["type"] == "websocket":
             await self._connect(scope, receive, send, is_known=route is not None, is_refused=is_refused)
             return
@@ -158,7 +149,7 @@ class Door:
             send = bodiless(send)
             scope = {**scope, "method": "GET" if route is None else route.method}  # a copy: the server goes by its own
         if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
-            route = None  # there is nothing for machines
+            route = declared = None  # there is nothing for machines
         count = self._counter(scope["method"], "" if route is None else route.path)
         outward: Any = _Outward(receive, send, scope, request_id, allowed, count, self._refusals)
         if scope["method"] in ("GET", "HEAD"):
@@ -166,13 +157,13 @@ class Door:
             outward = conditional(outward, expected, known, request_id)
         access: Access | None = None
         refused: Refused | problems.Problem | None = None
-        if route in HASHING and self._passwords.is_full_for(of_address(address)):
+        if declared is not None and declared.hashes_password and self._passwords.is_full_for(of_address(address)):
             # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
             await _refuse(outward, Busy(), request_id)
             return
         if is_refused:
             refused = PlainConnection()
-        elif route not in PUBLIC:
+        elif declared is None or not declared.is_public:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
             except Refused as refusal:
@@ -180,7 +171,7 @@ class Door:
             else:
                 refused = None if is_canonical(scope) else problems.not_found()
         # Whoever is not known is limited by address: guessing tokens is a request as well.
-        allowance = await self._throttle.take(scope, route, access)
+        allowance = await self._throttle.take(scope, declared, access)
         if not allowance.ok:
             refused = Limited(allowance.retry_after_seconds)
         if refused is not None:

@@ -1,29 +1,19 @@
 """Throttling: which quotas a request takes, and what is told of them (IETF draft-ietf-httpapi-ratelimit-headers).
 
-`QUOTAS` is the table: what a route takes beside `requests`, which every request takes but those of `UNLIMITED`. A
-person's requests are theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the
+A route declares what it takes beside `requests`, which every request takes but those of the unlimited
+(`gateway/http/declarations.py`). A person's requests are theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the
 routes take themselves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
 from domain.errors import Limited
 from domain.ports import Access, Allowance, Limits, Standing
 from domain.quotas import Quota, Quotas, of_address, of_user
+from gateway.http.declarations import Declaration
 
-UNLIMITED = frozenset({("GET", "/livez"), ("GET", "/readyz"), ("GET", "/metrics")})
-# By the route that answers (`gateway/edge/route_matching.py`): names of quotas.
-QUOTAS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("POST", "/api/v1/auth/register"): ("registrations",),
-    ("POST", "/api/v1/auth/login"): ("logins",),
-    ("POST", "/api/v1/auth/verify-email"): ("logins",),
-    ("POST", "/api/v1/auth/password/forgot"): ("logins",),
-    ("POST", "/api/v1/auth/password/reset"): ("logins",),
-    ("POST", "/api/v1/rooms/{room_id}/messages"): ("sends",),
-    ("POST", "/api/v1/files/upload"): ("uploads",),
-}
 POLICIES_TOLD_MAX = 8
 
 
@@ -34,11 +24,11 @@ class Throttle:
         self._limits = limits
         self._quotas = quotas
 
-    async def take(self, scope: Any, route: tuple[str, str] | None, access: Access | None) -> Allowance:
-        """Take what a request for a route costs (None: for none). What is told of it is kept in the scope's state."""
-        if route in UNLIMITED:
+    async def take(self, scope: Any, declared: Declaration | None, access: Access | None) -> Allowance:
+        """Take what a request costs for a route that declares this (None: for none). What is told of it is kept in the scope's state."""
+        if declared is not None and declared.is_unlimited:
             return Allowance()
-        names = QUOTAS.get(route, ()) if route else ()
+        names = declared.quotas if declared else ()
         asked = [self._quotas.requests, *(getattr(self._quotas, name) for name in names)]
         allowance = await self._limits.take(whose(scope, access), *asked)
         tell(scope, allowance)

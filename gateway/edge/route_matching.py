@@ -6,12 +6,15 @@ path is written as RFC 3986 6.2.2 normalises it, without empty segments and with
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
+
+from gateway.http.declarations import Declaration, declaration_of
 
 # Escapes are of what may not stand as it is (not of 2.3's unreserved characters), in capitals; none is of a slash or of a
 # control character. What else may stand in a path is RFC 3986 3.3's.
@@ -24,21 +27,29 @@ SOCKET = "WS"
 
 
 class Matched(NamedTuple):
-    """A route: its method (`WS` for sockets) and its template, as the tables name it."""
+    """A route: its method (`WS` for sockets), its template, and what its handler declares.
+
+    Nothing is declared of what Litestar makes by itself (OPTIONS, its own document): it is open to nobody.
+    """
 
     method: str
     path: str
+    declared: Declaration | None
+
+
+Table = Mapping[tuple[str, str], Declaration]
 
 
 class Routes:
-    """The routes of an application. A table that names one which is not there is refused when the gateway starts."""
+    """The routes of an application. Raises `LookupError` for those that declare nothing, or where an address that clients
+    are `told` has none."""
 
-    def __init__(self, app: Litestar, *tables: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, app: Litestar, told: Iterable[tuple[str, str]] = ()) -> None:
         self._match = app.asgi_router.handle_routing
-        there = set(_routes(app))
-        missing = sorted({name for table in tables for name in table} - there)
+        self._declared = table_of(app)
+        missing = sorted(" ".join(name) for name in told if name not in self._declared)
         if missing:
-            raise LookupError(f"These are no routes: {', '.join(map(' '.join, missing))}")
+            raise LookupError(f"No route answers at these addresses: {', '.join(missing)}")
 
     def of(self, scope: Any) -> Matched | None:
         """Return the route that will answer; a HEAD that has none of its own is a GET. None where there is none."""
@@ -56,7 +67,7 @@ class Routes:
             *_, template = self._match(path=path, method=method)
         except HTTPException:
             return None
-        return Matched(name, template)
+        return Matched(name, template, self._declared.get((name, template)))
 
 
 def is_canonical(scope: Any) -> bool:
@@ -69,9 +80,33 @@ def is_canonical(scope: Any) -> bool:
     )
 
 
-def _routes(app: Litestar) -> Iterable[tuple[str, str]]:
+def table_of(app: Litestar) -> Table:
+    """Return what the handlers of an application declare, by method and template, in the order of its routes.
+
+    Raises `LookupError` for handlers of ours that declare nothing, and for those that take a receipt undeclared.
+    """
+    found = {(method, path): (handler, declaration_of(handler)) for method, path, handler in _ours(app)}
+    silent = sorted(" ".join(name) for name, (_, declared) in found.items() if declared is None)
+    if silent:
+        raise LookupError(f"These routes declare nothing: {', '.join(silent)}")
+    keyed = sorted(" ".join(name) for name, (handler, declared) in found.items() if _takes_receipt(handler, declared))
+    if keyed:
+        raise LookupError(f"These routes take receipts, and do not declare it: {', '.join(keyed)}")
+    return {name: declared for name, (_, declared) in found.items() if declared is not None}
+
+
+def _takes_receipt(handler: BaseRouteHandler, declared: Declaration | None) -> bool:
+    """Whether a handler asks for a receipt without saying so."""
+    is_asked = "receipt" in handler.parsed_fn_signature.parameters
+    return is_asked and (declared is None or declared.idempotency != "receipt")
+
+
+def _ours(app: Litestar) -> Iterator[tuple[str, str, BaseRouteHandler]]:
+    """Return method, template and handler of every route but those that Litestar makes by itself."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            yield from ((method, route.path_format) for method in route.methods)
+            for handler in route.route_handlers:
+                if not handler.fn.__module__.startswith("litestar."):
+                    yield from ((method, route.path_format, handler) for method in sorted(handler.http_methods))
         elif isinstance(route, WebSocketRoute):
-            yield SOCKET, route.path_format
+            yield SOCKET, route.path_format, route.route_handler

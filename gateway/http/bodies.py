@@ -9,8 +9,10 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
-from gateway.http import faults
-from gateway.http.problems import FieldError, Problem
+from gateway.http.context import context_of
+from gateway.http.problems import Problem
+from gateway.protocol import faults
+from gateway.protocol.faults import FieldError
 from gateway.protocol.validation_errors import pointer
 
 
@@ -26,7 +28,7 @@ async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
             FieldError("", "body.missing", "A JSON object is expected.")])  # fmt: skip
     if media_type != "application/json":
         raise Problem(415, "body.media_type", "The body must be application/json.")
-    return strict(raw, kind, request.app.state.house.terms)
+    return strict(raw, kind, context_of(request).terms)
 
 
 def strict(raw: bytes, kind: Any, terms: Any = None) -> Any:

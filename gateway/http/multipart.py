@@ -29,9 +29,9 @@ from domain.bounds import (
 )
 from domain.file import file_name
 from domain.ports import BlobsUnavailable
-from gateway.http.faults import FAULTS_MAX
-from gateway.http.problems import FieldError, Problem
+from gateway.http.problems import Problem
 from gateway.http.upload_slots import UploadSlot
+from gateway.protocol.faults import FAULTS_MAX, FieldError
 from gateway.protocol.validation_errors import pointer
 
 FIELD = "file"

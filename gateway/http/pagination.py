@@ -8,7 +8,8 @@ from msgspec import Meta, Struct
 
 from domain.bounds import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 from domain.ids import RecordId
-from gateway.http.problems import FieldError, Problem, record_changed
+from gateway.http.problems import Problem, record_changed
+from gateway.protocol.faults import FieldError
 
 Item = TypeVar("Item")
 Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]

@@ -9,7 +9,6 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from msgspec import Struct
 
 from adapters.postgres.clock_watch import ClockLeapt
 from adapters.redis.lanes import LanesUnavailable
@@ -26,6 +25,7 @@ from domain.errors import (
     Unknown,
 )
 from domain.ports import BlobsUnavailable, KeysMissing, NothingWritten, RecordUnavailable
+from gateway.protocol.faults import FieldError
 
 log = structlog.get_logger()
 
@@ -62,14 +62,6 @@ TITLES = {
 }
 RETRY_AFTER_SECONDS = 1
 PARAMETER = re.compile(r"\{[^}]*\}")
-
-
-class FieldError(Struct, frozen=True):
-    """What is wrong with one field; `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query."""
-
-    pointer: str
-    code: str
-    detail: str
 
 
 class Problem(Exception):

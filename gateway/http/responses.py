@@ -5,8 +5,6 @@ from typing import Any, TypeVar
 from litestar import Response
 
 from commands.command_bus import Outcome
-from domain.events import Caller
-from gateway.services import House
 
 Body = TypeVar("Body")
 
@@ -16,15 +14,11 @@ def shown(body: Body, *, version: int | None = None) -> Response[Body]:
     return Response(body, headers={} if version is None else {"ETag": f'"{version}"'})
 
 
-def written(
-    house: House, caller: Caller, outcome: Outcome, body: Body, *, status: int = 200, version: int | None = None
-) -> Response[Body]:
+def written(outcome: Outcome, body: Body, *, status: int = 200, version: int | None = None) -> Response[Body]:
     """Answer an accepted write."""
     headers: dict[str, Any] = {"Hansard-Position": str(outcome.position)}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     if version is not None:
         headers["ETag"] = f'"{version}"'
-    if caller.user_id:
-        house.reads.wrote(caller.user_id, outcome.position)
     return Response(body, status_code=status, headers=headers)

@@ -4,12 +4,13 @@ The same types make the AsyncAPI document (`gateway/spec/asyncapi.py`): clients 
 becomes one of them: `gateway/protocol/parsing.py`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from domain.bounds import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
+from domain.rights import Operation
 
 SUBPROTOCOL = "hansard.v1.json"
 
@@ -23,11 +24,17 @@ Rooms = Annotated[dict[UUID, Position | None], Meta(min_length=1, max_length=SUB
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
+    """`operations`: those of the rights table that a frame is; of several the first where it says nothing else."""
+
+    operations: ClassVar[tuple[Operation, ...]]
+
     id: Request | None = None
 
 
 class Authenticate(_Frame, frozen=True, tag="authenticate", kw_only=True):
     """Show an access token: as the first frame, or later a fresh one of the same session."""
+
+    operations = ("socket.open",)
 
     token: str
 
@@ -38,6 +45,8 @@ class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
     Without `after`: from now on. `after` is of this record unless `record` says of which.
     """
 
+    operations = ("room.hear",)
+
     room_id: UUID | None = None
     after: Position | None = None
     record: UUID | None = None
@@ -47,11 +56,15 @@ class Subscribe(_Frame, frozen=True, tag="subscribe", kw_only=True):
 class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
     """End a subscription."""
 
+    operations = ("socket.open",)
+
     room_id: UUID
 
 
 class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
+
+    operations = ("message.post", "file.share")
 
     room_id: UUID
     content: Content
@@ -64,6 +77,8 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
 class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
     """Replace a message's text; with `version`, only if that is its present one."""
 
+    operations = ("message.edit",)
+
     message_id: UUID
     content: Content
     version: Version | None = None
@@ -73,6 +88,8 @@ class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
 class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
     """Leave a tombstone of a message; with `version`, only if that is its present one."""
 
+    operations = ("message.delete",)
+
     message_id: UUID
     version: Version | None = None
     reason: Reason | None = None
@@ -81,6 +98,8 @@ class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
 class Read(_Frame, frozen=True, tag="read", kw_only=True):
     """Report how far the caller has read a room. Marks go forward only."""
 
+    operations = ("room.mark_read",)
+
     room_id: UUID
     position: Position
 
@@ -88,11 +107,24 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
+    operations = ("room.hear",)  # told through the feed that `subscribe` began; it ends with it
+
     room_id: UUID
 
 
 class Ping(_Frame, frozen=True, tag="ping"):
     """Ask for a `pong`. The server pings by itself; no client needs to send this."""
 
+    operations = ("socket.open",)
+
 
 Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+
+
+def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:
+    """Return what each kind of frame declares itself to be. Raises `LookupError` for those that declare nothing."""
+    kinds: tuple[type[Intent], ...] = get_args(intents)
+    silent = sorted(kind.__name__ for kind in kinds if "operations" not in vars(kind))
+    if silent:
+        raise LookupError(f"These frames declare nothing: {', '.join(silent)}")
+    return {kind: kind.operations for kind in kinds}

@@ -1,6 +1,6 @@
 """Validation errors: msgspec's sentences about a wrong field, in words that know nothing of Python.
 
-Bodies of requests (`gateway/http/faults.py`) and frames of sockets (`gateway/protocol/parsing.py`) are refused in the same
+Bodies of requests (`gateway/protocol/faults.py`) and frames of sockets (`gateway/protocol/parsing.py`) are refused in the same
 words and with the same codes.
 """
 

@@ -18,12 +18,15 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import Receipt
 from domain.text import check_avatar_url, check_email, check_username, fold_email
-from gateway.edge.passwords import Email, NewPassword, hash_for, require_good, require_same
-from gateway.http.faults import CHECK
+from gateway.http.declarations import Described, declare
+from gateway.http.fields import Email, NewPassword
 from gateway.http.pagination import Page
-from gateway.http.problems import FieldError, Problem
-from gateway.http.requests import uuid_of
+from gateway.http.problems import Problem
+from gateway.http.query_parameters import uuid_of
 from gateway.http.responses import shown, written
+from gateway.operations.execution import execute
+from gateway.operations.passwords import hash_for, require_good, require_same
+from gateway.protocol.faults import CHECK, FieldError
 from gateway.routes.email_token import tell_owner, write_letter
 from gateway.routes.session import profile_of
 from gateway.services import House
@@ -69,7 +72,18 @@ async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) ->
         raise RegistrationClosed
 
 
-@post("/auth/register", opt={"admit": admit_strangers, "secrets": ("password",)})
+@post(
+    "/auth/register",
+    opt=declare(
+        "account.register",
+        quotas=("registrations",),
+        hashes_password=True,
+        idempotency="receipt",
+        admit=admit_strangers,
+        secrets=("password",),
+        described=Described(makes="user_id", refused_with=frozenset({403, 404})),
+    ),
+)
 async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
     await admit_strangers(house, caller, {})
@@ -80,7 +94,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     hashed = await hash_for(house, password, data.email, caller)
     command = RegisterAccount(user_id, data.email, data.username, hashed)
     if not house.terms.verify_email:
-        outcome = await house.desk.do(command, caller, receipt)
+        outcome = await execute(house, command, caller, receipt)
     else:
         outcome = await _register_quietly(house, command, caller, receipt)
     fact = outcome.fact(AccountRegistered)
@@ -88,7 +102,7 @@ async def register(data: RegisterBody, house: House, caller: Caller, receipt: Re
     if outcome.replayed:
         await require_same(house, data.password, fact.event.password_hash, data.email, caller)
     body = replace(users.profile_of(fact), email=data.email)
-    return written(house, caller, outcome, body, status=201, version=fact.version)
+    return written(outcome, body, status=201, version=fact.version)
 
 
 async def _register_quietly(house: House, command: RegisterAccount, caller: Caller, receipt: Receipt | None) -> Outcome:
@@ -100,9 +114,9 @@ async def _register_quietly(house: House, command: RegisterAccount, caller: Call
     nameless = replace(command, email="")
     is_taken = await house.record.claimant("email", fold_email(command.email)) is not None
     try:
-        outcome = await house.desk.do(nameless if is_taken else command, caller, receipt)
+        outcome = await execute(house, nameless if is_taken else command, caller, receipt)
     except EmailTaken:
-        is_taken, outcome = True, await house.desk.do(nameless, caller, receipt)
+        is_taken, outcome = True, await execute(house, nameless, caller, receipt)
     if outcome.replayed:
         return outcome
     if is_taken:
@@ -112,7 +126,7 @@ async def _register_quietly(house: House, command: RegisterAccount, caller: Call
     return outcome
 
 
-@get("/users/me")
+@get("/users/me", opt=declare("profile.read", described=Described(has_version=True)))
 async def read_me(house: House, caller: Caller) -> Response[Profile]:
     """Return one's own profile, as the record has it."""
     assert caller.user_id, "the door lets no stranger here"
@@ -120,19 +134,19 @@ async def read_me(house: House, caller: Caller) -> Response[Profile]:
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
 
-@put("/users/me")
+@put("/users/me", opt=declare("profile.change"))
 async def change_me(
     data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[Profile]:
     """Change username or avatar."""
     assert caller.user_id, "the door lets no stranger here"
-    outcome = await house.desk.do(ChangeProfile(data.username, data.avatar_url, if_match), caller)
+    outcome = await execute(house, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
     assert seen.state is not None, "who asks has an account"
-    return written(house, caller, outcome, profile_of(seen.state, seen.version), version=seen.version)
+    return written(outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 
-@get("/users/{user_id:uuid}")
+@get("/users/{user_id:uuid}", opt=declare("user.read"))
 async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
     """Return the public part of a person's profile."""
     user = await users.public(house.db, UserId(user_id))
@@ -141,7 +155,7 @@ async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
     return shown(user)
 
 
-@get("/users")
+@get("/users", opt=declare("user.find"))
 async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
     """Find people: by `username`, compared as names are, or by `ids`, up to 200 of them with commas between."""
     if (username is None) == (ids is None):

@@ -18,11 +18,12 @@ from domain.account import ACCOUNT, require_right
 from domain.errors import Unknown
 from domain.events import Caller
 from domain.ids import RecordId, UserId
+from gateway.http.callers import require_reason
+from gateway.http.declarations import Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import record_changed
-from gateway.http.requests import require_reason
 from gateway.http.responses import shown
-from gateway.routes.room import me
+from gateway.operations.execution import me
 from gateway.services import House
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
@@ -48,7 +49,10 @@ def place_at(cursor: str, record: RecordId) -> tuple[int]:
     return place
 
 
-@get("/audit/events", opt={"admit": admit_auditors, "cursor": place_at})
+@get(
+    "/audit/events",
+    opt=declare("audit.read", admit=admit_auditors, cursor=place_at, described=Described(needs_reason=True)),
+)
 async def list_events(
     request: Request[Any, Any, Any],
     house: House,
@@ -75,7 +79,10 @@ async def list_events(
     return shown(Page(page.entries, following))
 
 
-@get("/audit/events/{position:int}", opt={"admit": admit_auditors})
+@get(
+    "/audit/events/{position:int}",
+    opt=declare("audit.read", admit=admit_auditors, described=Described(needs_reason=True)),
+)
 async def read_event(
     position: int, request: Request[Any, Any, Any], house: House, caller: Caller
 ) -> Response[AuditEntry]:

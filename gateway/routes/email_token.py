@@ -27,8 +27,11 @@ from domain.quotas import of_email
 from domain.session import SessionEnded
 from domain.text import check_email, fold_email
 from gateway.edge import rate_limits
-from gateway.edge.passwords import Email, NewPassword, account_in_time, account_of, hash_for, require_good, require_same
+from gateway.http.declarations import declare
+from gateway.http.fields import Email, NewPassword
 from gateway.http.responses import written
+from gateway.operations.execution import execute
+from gateway.operations.passwords import account_in_time, account_of, hash_for, require_good, require_same
 from gateway.services import House
 
 LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
@@ -67,14 +70,18 @@ class Accepted(Struct, frozen=True):
     detail: str
 
 
-@post("/auth/verify-email", status_code=204)
+@post(
+    "/auth/verify-email",
+    status_code=204,
+    opt=declare("account.verify_email", quotas=("logins",), idempotency="receipt"),
+)
 async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Confirm an e-mail address with the code that was mailed to it; it is good for one use."""
-    outcome = await house.desk.do(VerifyEmail(*_parts(data.token)), caller, receipt)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, VerifyEmail(*_parts(data.token)), caller, receipt)
+    return written(outcome, None, status=204)
 
 
-@post("/auth/password/forgot", status_code=202)
+@post("/auth/password/forgot", status_code=202, opt=declare("password.forget", quotas=("logins",)))
 async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
@@ -91,7 +98,13 @@ async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
-@post("/auth/password/reset", status_code=204, opt={"secrets": ("password",)})
+@post(
+    "/auth/password/reset",
+    status_code=204,
+    opt=declare(
+        "password.reset", quotas=("logins",), hashes_password=True, idempotency="receipt", secrets=("password",)
+    ),
+)
 async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
@@ -101,21 +114,21 @@ async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt 
         raise BadLetter(pointer="/token")
     password = require_good(house, data.password, account.email, account.username)
     hashed = await hash_for(house, password, account.email, caller)
-    outcome = await house.desk.do(ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
+    outcome = await execute(house, ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
             house.sessions.end(fact.event.session_id)
     changed = outcome.fact(PasswordChanged)
     if outcome.replayed and changed is not None:
         await require_same(house, data.password, changed.event.password_hash, account.email, caller)
-    return written(house, caller, outcome, None, status=204)
+    return written(outcome, None, status=204)
 
 
 async def write_letter(house: House, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
     """Record a letter and send it; a job of the `Post`."""
     letter_id, secret = LetterId(house.desk.new_id()), secrets.token_urlsafe(32)
     expires_at = house.now() + timedelta(seconds=LIVES[purpose])
-    await house.desk.do(WriteLetter(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
+    await execute(house, WriteLetter(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
     subject, text = TEXTS[purpose]
     code = f"{letter_id.hex}.{secret}"
     link = f"\n\n{house.terms.links_url}#{purpose}={code}" if house.terms.links_url else ""

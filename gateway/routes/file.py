@@ -23,12 +23,13 @@ from domain.quotas import of_address
 from domain.tasks import ScanFile
 from gateway.edge import rate_limits
 from gateway.http import downloads
+from gateway.http.declarations import Described, declare
 from gateway.http.downloads import Content
+from gateway.http.idempotency import receipt_for, require_key
 from gateway.http.multipart import Received, receiving
 from gateway.http.problems import Problem
-from gateway.http.requests import receipt_for, require_key
 from gateway.http.responses import shown, written
-from gateway.routes.room import me
+from gateway.operations.execution import execute, me
 from gateway.services import House
 from projections import files
 from projections.files import FileError, FileView, StoredFile, VariantView
@@ -38,6 +39,21 @@ BLOB_CHARS = 64
 PICTURE_ENDINGS = frozenset(
     {"jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "avif", "tif", "tiff", "jp2", "j2k", "heic", "bmp"}
 )
+
+
+UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary", "minLength": 1}},
+                "additionalProperties": False,
+            }
+        }
+    },
+}
 
 
 class UploadView(Struct, frozen=True):
@@ -67,7 +83,21 @@ async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
     await files.seen(house.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
-@post("/files/upload", status_code=202, request_max_body_size=None)
+DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download=True))
+
+
+@post(
+    "/files/upload",
+    status_code=202,
+    request_max_body_size=None,
+    opt=declare(
+        "file.upload",
+        "file.upload_for",
+        quotas=("uploads",),
+        idempotency="receipt",
+        described=Described(makes="file_id", form=UPLOAD_BODY, refused_with=frozenset({408})),
+    ),
+)
 async def upload(
     request: Request[Any, Any, Any], house: House, caller: Caller, room_id: UUID | None = None
 ) -> Response[UploadView]:
@@ -92,23 +122,23 @@ async def upload(
         file_id = fact.event.file_id
         with suppress(TasksUnavailable):  # then the dispatcher finds it in the record
             await house.tasks.add(ScanFile(file_id, me(caller)))
-    return written(house, caller, outcome, UploadView(file_id, file_id, "processing"), status=202)
+    return written(outcome, UploadView(file_id, file_id, "processing"), status=202)
 
 
-@get("/files/{file_id:uuid}", opt={"admit": admit})
+@get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
 async def read_file(file_id: UUID, house: House, caller: Caller) -> Response[FileView]:
     """Return what is known of a file."""
     return shown((await files.seen(house.db, me(caller), FileId(file_id), "file.read")).view)
 
 
-@get("/files/{file_id:uuid}/status", opt={"admit": admit})
+@get("/files/{file_id:uuid}/status", opt=declare("file.status", admit=admit))
 async def read_status(file_id: UUID, house: House, caller: Caller) -> Response[StatusView]:
     """Return how far a file is, and what was made of it."""
     view = (await files.seen(house.db, me(caller), FileId(file_id), "file.status")).view
     return shown(StatusView(**{name: getattr(view, name) for name in StatusView.__struct_fields__}))
 
 
-@route("/files/{file_id:uuid}/content", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"admit": admit})
+@route("/files/{file_id:uuid}/content", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=DOWNLOAD)
 async def read_content(request: Request[Any, Any, Any], file_id: UUID, house: House, caller: Caller) -> Response[Any]:
     """Return a file's bytes, once it is completed; a picture's are those of its re-encoded original."""
     stored = await _completed(house, caller, file_id)
@@ -116,7 +146,7 @@ async def read_content(request: Request[Any, Any, Any], file_id: UUID, house: Ho
     return await _answer(request, house, stored.storage_path, _name(view.original_name, view.mime_type), view)
 
 
-@route("/files/{file_id:uuid}/variants/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt={"admit": admit})
+@route("/files/{file_id:uuid}/variants/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=DOWNLOAD)
 async def read_variant(
     request: Request[Any, Any, Any], file_id: UUID, name: str, house: House, caller: Caller
 ) -> Response[Any]:
@@ -146,7 +176,7 @@ async def _receive(
     try:
         await house.holds.hold([received.blob])
         await house.blobs.put(received.blob, received.path)
-        outcome = await house.desk.do(command, caller, receipt)
+        outcome = await execute(house, command, caller, receipt)
     except RecordUnavailable:
         raise  # it may have been written: the reservation ends by itself
     except BaseException:

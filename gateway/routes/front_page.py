@@ -9,8 +9,9 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
-from gateway.edge.response_headers import FRONT_PAGE, wants_page
+from gateway.http.declarations import declare
 from gateway.http.problems import not_found
+from gateway.http.response_headers import FRONT_PAGE, wants_page
 from gateway.services import House
 
 STYLE = "body{font:16px/1.5 system-ui;margin:4rem auto;max-width:40rem;padding:0 1rem}"
@@ -20,7 +21,7 @@ POLICY = (
 )
 
 
-@get(FRONT_PAGE, include_in_schema=False)
+@get(FRONT_PAGE, include_in_schema=False, opt=declare("deployment.read"))
 async def front_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
     """Say what this is, on a page that loads nothing."""
     if not wants_page(request.headers.get("accept", "")):

@@ -12,9 +12,11 @@ from domain.events import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports import Receipt
+from gateway.http.declarations import declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.responses import shown, written
-from gateway.routes.room import admitting, me
+from gateway.operations.execution import execute, me
+from gateway.routes.room import admitting
 from gateway.services import House
 from projections import members
 from projections.members import MemberView
@@ -30,18 +32,26 @@ class MembershipView(Struct, frozen=True):
     role: MemberRole
 
 
-@post("/rooms/{room_id:uuid}/join", status_code=200, opt={"admit": admitting("room.join")})
+@post(
+    "/rooms/{room_id:uuid}/join",
+    status_code=200,
+    opt=declare("room.join", idempotency="receipt", admit=admitting("room.join")),
+)
 async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
-    outcome = await house.desk.do(JoinRoom(RoomId(room_id)), caller, receipt)
-    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), me(caller)))
+    outcome = await execute(house, JoinRoom(RoomId(room_id)), caller, receipt)
+    return written(outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
-@post("/rooms/{room_id:uuid}/leave", status_code=204, opt={"admit": admitting("room.leave")})
+@post(
+    "/rooms/{room_id:uuid}/leave",
+    status_code=204,
+    opt=declare("room.leave", idempotency="receipt", admit=admitting("room.leave")),
+)
 async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
-    outcome = await house.desk.do(LeaveRoom(RoomId(room_id)), caller, receipt)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, LeaveRoom(RoomId(room_id)), caller, receipt)
+    return written(outcome, None, status=204)
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
@@ -50,7 +60,10 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/members", opt={"admit": admitting("member.list"), "cursor": place_at})
+@get(
+    "/rooms/{room_id:uuid}/members",
+    opt=declare("member.list", admit=admitting("member.list"), cursor=place_at),
+)
 async def list_members(
     room_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
@@ -61,22 +74,29 @@ async def list_members(
     return shown(Page([member for member, _ in found], following))
 
 
-@put("/rooms/{room_id:uuid}/members/{user_id:uuid}", opt={"admit": admitting("member.put")})
+@put(
+    "/rooms/{room_id:uuid}/members/{user_id:uuid}",
+    opt=declare("member.put", "member.promote", admit=admitting("member.put")),
+)
 async def put_member(
     room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
 ) -> Response[MembershipView]:
     """Add somebody (owners and admins), or change a role (owners)."""
-    outcome = await house.desk.do(PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
-    return written(house, caller, outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
+    outcome = await execute(house, PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
+    return written(outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
 
 
-@delete("/rooms/{room_id:uuid}/members/{user_id:uuid}", status_code=204, opt={"admit": admitting("member.remove")})
+@delete(
+    "/rooms/{room_id:uuid}/members/{user_id:uuid}",
+    status_code=204,
+    opt=declare("member.remove", admit=admitting("member.remove")),
+)
 async def remove_member(
     room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
 ) -> Response[None]:
     """Remove somebody; with `ban` they may not come back until they are added again."""
-    outcome = await house.desk.do(RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
+    return written(outcome, None, status=204)
 
 
 def _membership(outcome: Outcome, room_id: RoomId, user_id: UserId) -> MembershipView:

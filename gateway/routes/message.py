@@ -1,6 +1,5 @@
 """Messages: a room's history, sending, editing, deleting."""
 
-from collections.abc import Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
@@ -10,21 +9,22 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
 from commands.command_bus import Outcome, Work
-from commands.message import DeleteMessage, EditMessage, PostMessage, reach
+from commands.message import reach
 from domain.bounds import MESSAGE_CHARS_MAX
-from domain.errors import MessageIdReserved, MessageNotFound, SystemMessage
 from domain.events import Caller, UnknownEvent
-from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
+from domain.ids import MessageId, RecordId, RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
 from domain.ports import Receipt
 from domain.text import PRINTABLE_PATTERN, check_content
-from gateway.http import derived_ids
-from gateway.http.faults import CHECK
+from gateway.http.declarations import Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
-from gateway.http.problems import FieldError, Problem, record_changed
+from gateway.http.problems import Problem, record_changed
 from gateway.http.responses import shown, written
-from gateway.routes.room import admitting, me
+from gateway.operations import message as operations
+from gateway.operations.execution import me
+from gateway.protocol.faults import CHECK, FieldError
+from gateway.routes.room import admitting
 from gateway.services import House
 from projections import messages
 from projections.messages import MessageView, view_of
@@ -38,6 +38,24 @@ Content = Annotated[
         extra={CHECK: lambda said, _: check_content(said, chars_min=0)},
     ),
 ]
+
+
+# A text is not empty and has no file; an image or file has one, and its caption may be empty.
+BY_KIND = {
+    "anyOf": [
+        {
+            "properties": {
+                "message_type": {"const": "text"},
+                "content": {"minLength": 1},
+                "file_id": {"type": "null"},
+            }
+        },
+        {
+            "properties": {"message_type": {"enum": ["image", "file"]}, "file_id": {"type": "string"}},
+            "required": ["message_type", "file_id"],
+        },
+    ]
+}
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +95,7 @@ async def admit_editors(house: House, caller: Caller, path: dict[str, Any]) -> N
         message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.edit")
         require_editable(message, by=user_id, relation=relation)
 
-    await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+    await operations.unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
 
 
 async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> None:
@@ -87,7 +105,7 @@ async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> 
         message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.delete")
         decide_deletion(message, by=user_id, relation=relation)
 
-    await _unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+    await operations.unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
 
 
 admit_listing = admitting("message.list")
@@ -100,7 +118,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
     return place
 
 
-@get("/rooms/{room_id:uuid}/messages", opt={"admit": admit_listing, "cursor": place_at})
+@get("/rooms/{room_id:uuid}/messages", opt=declare("message.list", admit=admit_listing, cursor=place_at))
 async def list_messages(
     room_id: UUID,
     house: House,
@@ -136,43 +154,35 @@ async def list_messages(
     return shown(Page(await messages.with_files(house.db, found), following))
 
 
-@post("/rooms/{room_id:uuid}/messages", opt={"admit": admit_posting})
+@post(
+    "/rooms/{room_id:uuid}/messages",
+    opt=declare(
+        "message.post",
+        "file.share",
+        quotas=("sends",),
+        idempotency="receipt",
+        admit=admit_posting,
+        described=Described(
+            makes="message_id", narrowed=BY_KIND, answers={200: "It was posted already, under this id."}
+        ),
+    ),
+)
 async def send(
     room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
 ) -> Response[MessageView]:
     """Post a message. It is on the disk, with its position, when this answers."""
-    if data.id is not None:
-        await require_free(house, caller, RoomId(room_id), data.id)
-    message_id = MessageId(data.id or house.desk.new_id())
-    outcome = await house.desk.do(post_of(RoomId(room_id), message_id, data), caller, receipt)
-    fact = outcome.fact(MessagePosted)
+    sent = await operations.send(house, caller, room_id, data.id, data, receipt)
+    fact = sent.outcome.fact(MessagePosted)
     if fact is not None:
-        return written(house, caller, outcome, view_of(fact), status=201, version=fact.version)
-    message = await current(house, outcome, message_id)
-    return written(house, caller, outcome, message, version=message.version)
+        return written(sent.outcome, view_of(fact), status=201, version=fact.version)
+    message = await current(house, sent.outcome, sent.message_id)
+    return written(sent.outcome, message, version=message.version)
 
 
-async def require_free(house: House, caller: Caller, room_id: RoomId, message_id: UUID) -> None:
-    """Refuse an id that a system message has, or will have; who may not post in the room is told that first."""
-    try:
-        await derived_ids.require_free(house.derived, house.record, house.db, message_id)
-    except MessageIdReserved:
-        await admit_posting(house, caller, {"room_id": room_id})
-        raise
-
-
-def post_of(room_id: RoomId, message_id: MessageId, data: SendBody) -> PostMessage:
-    return PostMessage(
-        room_id,
-        message_id,
-        data.content,
-        data.message_type,
-        None if data.file_id is None else FileId(data.file_id),
-        None if data.reply_to is None else MessageId(data.reply_to),
-    )
-
-
-@get("/messages/{message_id:uuid}", opt={"admit": admit_readers})
+@get(
+    "/messages/{message_id:uuid}",
+    opt=declare("message.read", admit=admit_readers, described=Described(has_version=True)),
+)
 async def read_message(
     message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
@@ -182,28 +192,26 @@ async def read_message(
     return shown(message, version=message.version)
 
 
-@patch("/messages/{message_id:uuid}", opt={"admit": admit_editors})
+@patch("/messages/{message_id:uuid}", opt=declare("message.edit", admit=admit_editors))
 async def edit(
     message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Replace the text; only the sender may."""
-    command = EditMessage(MessageId(message_id), data.content, if_match)
-    outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))
+    outcome = await operations.edit(house, caller, message_id, data.content, if_match)
     fact = outcome.fact(MessageEdited)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
-    return written(house, caller, outcome, message, version=message.version)
+    return written(outcome, message, version=message.version)
 
 
-@delete("/messages/{message_id:uuid}", status_code=200, opt={"admit": admit_deleters})
+@delete("/messages/{message_id:uuid}", status_code=200, opt=declare("message.delete", admit=admit_deleters))
 async def delete_message(
     message_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
-    command = DeleteMessage(MessageId(message_id), if_match)
-    outcome = await _unless_system(house, caller, message_id, house.desk.do(command, caller))
+    outcome = await operations.delete(house, caller, message_id, if_match)
     fact = outcome.fact(MessageDeleted)
     message = view_of(fact) if fact else await current(house, outcome, message_id)
-    return written(house, caller, outcome, message, version=message.version)
+    return written(outcome, message, version=message.version)
 
 
 def version_at(cursor: str, record: RecordId) -> tuple[int]:
@@ -212,7 +220,7 @@ def version_at(cursor: str, record: RecordId) -> tuple[int]:
     return place
 
 
-@get("/messages/{message_id:uuid}/history", opt={"admit": admit_readers, "cursor": version_at})
+@get("/messages/{message_id:uuid}/history", opt=declare("message.versions", admit=admit_readers, cursor=version_at))
 async def read_history(
     message_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[VersionView]]:
@@ -248,22 +256,6 @@ async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageVi
     before_last = {stream_id: max(0, outcome.folded(MESSAGE, message_id).version - 1)}
     facts = (await house.record.streams([stream_id], after=before_last))[stream_id]
     return view_of(facts[-1])
-
-
-async def _unless_system(house: House, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]) -> Done:
-    """Return what a change answers; that a message is unknown is told as `SystemMessage` where it is one, and seen."""
-    try:
-        await derived_ids.require_no_system_message(house.db, me(caller), message_id)
-    except BaseException:
-        change.close()
-        raise
-    try:
-        return await change
-    except MessageNotFound:
-        message = await messages.seen(house.db, me(caller), MessageId(message_id))
-        if message.message_type == "system":
-            raise SystemMessage from None
-        raise
 
 
 async def _require_of_record(house: House, found: list[MessageView], after: int | None, around: int | None) -> None:

@@ -11,12 +11,16 @@ from litestar.handlers import BaseRouteHandler
 
 from adapters.prometheus.gateway import Samples
 from domain.ports import RecordUnavailable
+from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import House
 from projections import PROJECTIONS, checkpoints, parked
 
 
-@get("/metrics")
+@get(
+    "/metrics",
+    opt=declare("deployment.read", is_unlimited=True, described=Described(refused_with=frozenset({403, 404}))),
+)
 async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
     """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
     if not house.terms.metrics_on:

@@ -13,16 +13,17 @@ from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
 from domain.errors import RoomNotFound
 from domain.events import Caller
-from domain.ids import RecordId, RoomId, UserId
+from domain.ids import RecordId, RoomId
 from domain.ports import Receipt
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
 from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
-from gateway.http.faults import CHECK
+from gateway.http.declarations import Admit, Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import behind
-from gateway.http.requests import Admit
 from gateway.http.responses import shown, written
+from gateway.operations.execution import execute, me
+from gateway.protocol.faults import CHECK
 from gateway.services import House
 from projections import rooms
 from projections.rooms import RoomView
@@ -62,12 +63,6 @@ class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
     history: History | UnsetType = UNSET
 
 
-def me(caller: Caller) -> UserId:
-    """Return who asks; the door lets no stranger to the routes that call this."""
-    assert caller.user_id, "the door lets no stranger here"
-    return caller.user_id
-
-
 def admitting(operation: RoomOperation) -> Admit:
     """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
 
@@ -86,7 +81,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     return place
 
 
-@get("/rooms", opt={"cursor": place_at})
+@get("/rooms", opt=declare("room.list", cursor=place_at))
 async def list_rooms(
     house: House,
     caller: Caller,
@@ -107,30 +102,33 @@ async def list_rooms(
     return shown(Page([room for room, _ in found], following))
 
 
-@post("/rooms")
+@post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))
 async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[RoomView]:
     """Open a room; the caller is its owner."""
     room_id = RoomId(house.desk.new_id())
-    outcome = await house.desk.do(OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
+    outcome = await execute(house, OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
     fact = outcome.fact(RoomOpened)
     assert fact is not None, "an accepted opening opened"
-    return written(house, caller, outcome, rooms.opened_view(fact), status=201, version=fact.version)
+    return written(outcome, rooms.opened_view(fact), status=201, version=fact.version)
 
 
-@get("/rooms/{room_id:uuid}", opt={"admit": admitting("room.read")})
+@get(
+    "/rooms/{room_id:uuid}",
+    opt=declare("room.read", admit=admitting("room.read"), described=Described(has_version=True)),
+)
 async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
     room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
-@patch("/rooms/{room_id:uuid}", opt={"admit": admitting("room.change")})
+@patch("/rooms/{room_id:uuid}", opt=declare("room.change", admit=admitting("room.change")))
 async def change_room(
     room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
     """Change a room; owners and admins may."""
     command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
-    outcome = await house.desk.do(command, caller)
+    outcome = await execute(house, command, caller)
     now = outcome.folded(ROOM, room_id)
     assert now.state is not None and now.at is not None, "a changed room exists"
     await house.reads.wait(outcome.position)
@@ -142,14 +140,14 @@ async def change_room(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
         history=now.state.history, version=now.version,
     )  # fmt: skip
-    return written(house, caller, outcome, body, version=now.version)
+    return written(outcome, body, version=now.version)
 
 
-@delete("/rooms/{room_id:uuid}", status_code=204, opt={"admit": admitting("room.archive")})
+@delete("/rooms/{room_id:uuid}", status_code=204, opt=declare("room.archive", admit=admitting("room.archive")))
 async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
-    outcome = await house.desk.do(ArchiveRoom(RoomId(room_id), if_match), caller)
-    return written(house, caller, outcome, None, status=204)
+    outcome = await execute(house, ArchiveRoom(RoomId(room_id), if_match), caller)
+    return written(outcome, None, status=204)
 
 
 ROUTES: list[BaseRouteHandler] = [list_rooms, open_room, read_room, change_room, archive_room]

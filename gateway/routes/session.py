@@ -23,10 +23,13 @@ from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised
 from gateway.edge import rate_limits
-from gateway.edge.passwords import NewPassword, account_in_time, hash_for, matching_form, require_good
+from gateway.http.declarations import Described, declare
+from gateway.http.fields import NewPassword
+from gateway.http.idempotency import idempotency_key
 from gateway.http.pagination import Page
-from gateway.http.requests import idempotency_key
 from gateway.http.responses import shown, written
+from gateway.operations.execution import execute
+from gateway.operations.passwords import account_in_time, hash_for, matching_form, require_good
 from gateway.routes.email_token import verify_again
 from gateway.services import House
 from projections import sessions
@@ -70,7 +73,16 @@ class TokensView(Struct, frozen=True):
     user: Profile
 
 
-@post("/auth/login", status_code=200)
+@post(
+    "/auth/login",
+    status_code=200,
+    opt=declare(
+        "session.open",
+        quotas=("logins",),
+        hashes_password=True,
+        described=Described(refused_with=frozenset({401, 403})),
+    ),
+)
 async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
     """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
 
@@ -105,13 +117,17 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
     try:
         command = OpenSession(session_id, account.user_id, token.hash, expires_at, account.password_hash)
-        outcome = await house.desk.do(command, caller)
+        outcome = await execute(house, command, caller)
     except AccountDeactivated:
         raise BadCredentials from None
-    return written(house, caller, outcome, await _tokens(house, outcome, token))
+    return written(outcome, await _tokens(house, outcome, token))
 
 
-@post("/auth/refresh", status_code=200)
+@post(
+    "/auth/refresh",
+    status_code=200,
+    opt=declare("session.refresh", idempotency="token", described=Described(refused_with=frozenset({401, 403}))),
+)
 async def refresh(
     request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
 ) -> Response[TokensView]:
@@ -122,23 +138,23 @@ async def refresh(
     presented = house.tokens.read_refresh(data.refresh_token)
     key = idempotency_key(request)
     fresh = house.tokens.refresh(presented.session_id, after=presented.token, key=key)
-    outcome = await house.desk.do(RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
+    outcome = await execute(house, RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
     if outcome.fact(SessionEnded) is not None:
         house.sessions.end(presented.session_id)
         raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
-    return written(house, caller, outcome, await _tokens(house, outcome, fresh))
+    return written(outcome, await _tokens(house, outcome, fresh))
 
 
-@post("/auth/logout", status_code=204)
+@post("/auth/logout", status_code=204, opt=declare("session.close"))
 async def logout(house: House, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
     assert caller.session_id, "the door lets no stranger here"
-    outcome = await house.desk.do(EndSession(caller.session_id, "logout"), caller)
+    outcome = await execute(house, EndSession(caller.session_id, "logout"), caller)
     house.sessions.end(caller.session_id)
-    return written(house, caller, outcome, None, status=204)
+    return written(outcome, None, status=204)
 
 
-@get("/auth/sessions")
+@get("/auth/sessions", opt=declare("session.list"))
 async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
     """List one's own live sessions, the newest first. There are never more than fit on a page."""
     assert caller.user_id, "the door lets no stranger here"
@@ -146,15 +162,15 @@ async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionVi
     return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
 
-@delete("/auth/sessions/{session_id:uuid}", status_code=204)
+@delete("/auth/sessions/{session_id:uuid}", status_code=204, opt=declare("session.end"))
 async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
     """End one of one's own sessions; one that has ended already stays so."""
-    outcome = await house.desk.do(EndSession(SessionId(session_id), "revoked"), caller)
+    outcome = await execute(house, EndSession(SessionId(session_id), "revoked"), caller)
     house.sessions.end(SessionId(session_id))
-    return written(house, caller, outcome, None, status=204)
+    return written(outcome, None, status=204)
 
 
-@put("/auth/password", status_code=204)
+@put("/auth/password", status_code=204, opt=declare("password.change", hashes_password=True))
 async def change_password(
     request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
 ) -> Response[None]:
@@ -168,11 +184,11 @@ async def change_password(
         raise WrongPassword(pointer="/current_password")
     await house.limits.give_back(whose, guesses)
     hashed = await hash_for(house, password, account.email, caller)
-    outcome = await house.desk.do(ChangePassword(account.password_hash, hashed), caller)
+    outcome = await execute(house, ChangePassword(account.password_hash, hashed), caller)
     for fact in outcome.facts:
         if isinstance(fact.event, SessionEnded):
             house.sessions.end(fact.event.session_id)
-    return written(house, caller, outcome, None, status=204)
+    return written(outcome, None, status=204)
 
 
 async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
@@ -194,7 +210,7 @@ async def _rehashed(house: House, account: Account, matching: str, caller: Calle
     if matching == password and not house.passwords.is_outdated(account.password_hash):
         return account
     hashed = await hash_for(house, password, account.email, caller)
-    outcome = await house.desk.do(RehashPassword(account.user_id, account.password_hash, hashed), caller)
+    outcome = await execute(house, RehashPassword(account.user_id, account.password_hash, hashed), caller)
     return outcome.folded(ACCOUNT, account.user_id).state or account
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from domain.bounds import TICKET_SECONDS
 from domain.ports import Access
+from gateway.http.declarations import declare
 from gateway.services import House
 
 
@@ -18,7 +19,7 @@ class TicketView(Struct, frozen=True):
     expires_in: int
 
 
-@post("/ws/tickets", status_code=201)
+@post("/ws/tickets", status_code=201, opt=declare("socket.open"))
 async def issue_ticket(request: Request[Any, Any, Any], house: House) -> Response[TicketView]:
     """Give out a ticket for one socket of this session, to be opened by a page of the same origin."""
     access: Access = request.scope["state"]["access"]

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from gateway.edge.response_headers import ALWAYS, UNLESS_SAID
 from gateway.http.problems import MEDIA_TYPE, Problem, rendered
+from gateway.http.response_headers import ALWAYS, UNLESS_SAID
 
 MALFORMED = Problem(400, "request.malformed", "The request cannot be read.")
 NO_HOST = Problem(400, "request.host", "A request names one host (RFC 9112, 3.2).")

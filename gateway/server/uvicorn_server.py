@@ -19,7 +19,7 @@ from litestar.types import ASGIApp
 from adapters.clock import lapsed
 from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
 from domain.errors import ReadableError
-from gateway.edge.response_headers import ALWAYS
+from gateway.http.response_headers import ALWAYS
 from gateway.server.acceptor import Acceptor
 from gateway.server.connections import ConnectionBounds, ConnectionLimit, Slot
 from gateway.server.http1 import HttpProtocol

@@ -19,6 +19,7 @@ from domain.errors import Refused
 from domain.ids import RoomId
 from domain.ports import Access, Head, RecordUnavailable
 from gateway.http import problems
+from gateway.http.declarations import declare
 from gateway.protocol import client_frames, close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.services import House
@@ -32,12 +33,12 @@ from gateway.sockets.token_expiry import TokenExpiry
 log = structlog.get_logger()
 
 
-@websocket("/ws")
+@websocket("/ws", opt=declare("socket.open"))
 async def many_rooms(socket: WebSocket[Any, Any, Any], house: House) -> None:
     await SocketConnection(house, socket, None).live()
 
 
-@websocket("/ws/{room_id:uuid}")
+@websocket("/ws/{room_id:uuid}", opt=declare("room.hear"))
 async def one_room(socket: WebSocket[Any, Any, Any], house: House, room_id: UUID) -> None:
     await SocketConnection(house, socket, RoomId(room_id)).live()
 

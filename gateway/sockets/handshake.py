@@ -10,6 +10,7 @@ from domain.ports import Access
 from gateway.edge.authentication import bearer
 from gateway.edge.refusal_log import Refusals
 from gateway.http import problems
+from gateway.protocol.faults import FieldError
 from gateway.services import House
 
 JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
@@ -68,7 +69,7 @@ async def refuse(refusals: Refusals, scope: Any, send: Any, refusal: Exception) 
 
 
 def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
-    field = problems.FieldError(f"?{name}", code, detail)
+    field = FieldError(f"?{name}", code, detail)
     return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 

@@ -7,11 +7,9 @@ from math import ceil
 import structlog
 from msgspec import UNSET
 
-from adapters.redis.lanes import LanesUnavailable
 from domain.bounds import FRAME_UNIT_ROOMS, OPERATIONS_IN_FLIGHT_MAX
-from domain.errors import Limited, Refused
+from domain.errors import Limited
 from domain.ids import RoomId
-from domain.ports import RecordUnavailable
 from domain.quotas import of_user
 from gateway.edge import rate_limits
 from gateway.http import problems
@@ -111,16 +109,10 @@ class Operations:
                     await self._subscriptions.unsubscribe(frame)
                 case _:
                     await self._commands.execute(frame)
-        except Refused as refused:
-            status = problems.status_of(refused)
-            wait = ceil(refused.retry_after_seconds) if isinstance(refused, Limited) else UNSET
-            self._connection.refuse(frame.id, status, refused.code, refused.detail, retry_after_seconds=wait)
-        except (RecordUnavailable, LanesUnavailable):
-            detail = "A server behind this one does not answer; try again with the same ids."
-            self._connection.refuse(frame.id, 503, "server.unavailable", detail)
-        except Exception:
-            log.exception("a frame failed")
-            self._connection.refuse(frame.id, 500, "server.error", "Something went wrong here.")
+        except Exception as error:
+            problem = problems.problem_of(error)  # what HTTP answers, word for word
+            wait = ceil(error.retry_after_seconds) if isinstance(error, Limited) else UNSET
+            self._connection.refuse(frame.id, problem.status, problem.code, problem.detail, retry_after_seconds=wait)
         finally:
             self._connection.operations -= 1
             self._free.release()

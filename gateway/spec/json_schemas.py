@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, Struct
 
 from domain.text import LINE_PATTERN
-from gateway.http.requests import parameters_of
+from gateway.http.query_parameters import parameters_of
 
 Json = dict[str, Any]
 

@@ -13,10 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from domain.bounds import IDEMPOTENCY_KEY_CHARS_MAX
-from gateway.edge.rate_limits import UNLIMITED
-from gateway.edge.rights import PUBLIC
+from gateway.http.declarations import Declaration, Described, declaration_of
 from gateway.http.problems import MEDIA_TYPE, TITLES
-from gateway.routes.message import SendBody
 from gateway.spec.json_schemas import SCHEMAS, Json, Shapes, answer_of, queries
 
 TEXT: Json = {"type": "string"}
@@ -75,52 +73,6 @@ UNCHANGED: Json = {"description": "It is what If-None-Match names", "headers": E
 KEY_SCHEMA: Json = {**TEXT, "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX}
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.", KEY_SCHEMA)
 REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.", KEY_SCHEMA)
-REFRESH = "/api/v1/auth/refresh"
-OF_CREDENTIALS = frozenset({"/api/v1/auth/login", REFRESH})
-NEEDS_REASON = "/api/v1/audit/"
-UPLOAD = "/api/v1/files/upload"
-UPLOAD_BODY: Json = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary", "minLength": 1}},
-                "additionalProperties": False,
-            }
-        }
-    },
-}
-# A text is not empty and has no file; an image or file has one, and its caption may be empty.
-BY_KIND: Json = {
-    "anyOf": [
-        {
-            "properties": {
-                "message_type": {"const": "text"},
-                "content": {"minLength": 1},
-                "file_id": {"type": "null"},
-            }
-        },
-        {
-            "properties": {"message_type": {"enum": ["image", "file"]}, "file_id": {"type": "string"}},
-            "required": ["message_type", "file_id"],
-        },
-    ]
-}
-# Whose answers have an ETag (`tests/gateway/test_rfc9110.py` holds this to what is answered).
-TAGGED = frozenset({"/api/v1/rooms/{room_id}", "/api/v1/messages/{message_id}", "/api/v1/users/me"})
-DOWNLOADS = ("/content", "/variants/{name}")
-MESSAGES = "/api/v1/rooms/{room_id}/messages"
-READY = "/readyz"
-# Whose answer's `id` is which parameter of other paths.
-NAMES = {
-    ("POST", "/api/v1/rooms"): "room_id",
-    ("POST", MESSAGES): "message_id",
-    ("POST", UPLOAD): "file_id",
-    ("POST", "/api/v1/auth/register"): "user_id",
-}
-CLOSABLE = ("/metrics", "/api/v1/auth/register")
 
 
 @lru_cache(maxsize=1)
@@ -135,13 +87,19 @@ def documented(app: Litestar) -> Json:
         if route.path_format in document["paths"] and "OPTIONS" not in handler.http_methods
     ]
     shapes = Shapes(handler for _, handler in described)
-    shapes.components[SendBody.__name__] |= BY_KIND
+    for _, handler in described:
+        if (narrowed := declared_of(handler).described.narrowed) is not None:
+            shapes.components[handler.parsed_data_field.annotation.__name__] |= narrowed  # type: ignore[union-attr]
     document["components"]["schemas"] = {**shapes.components, "Problem": PROBLEM}
     for path, handler in described:
         for method in handler.http_methods:
-            _complete(path, method, handler, document["paths"][path][method.lower()], shapes)
-    for (made_by, path), parameter in NAMES.items():
-        _link(document["paths"], document["paths"][path][made_by.lower()], parameter)
+            _complete(
+                method, handler, document["paths"][path][method.lower()], shapes, is_of_api=path.startswith("/api/")
+            )
+    for path, handler in described:
+        if (parameter := declared_of(handler).described.makes) is not None:
+            for method in handler.http_methods:
+                _link(document["paths"], document["paths"][path][method.lower()], parameter)
     for operations in document["paths"].values():
         if "get" in operations:
             operations["head"] = _headed(operations["get"])
@@ -169,72 +127,73 @@ def _link(paths: Json, operation: Json, parameter: str) -> None:
     operation["responses"][made]["links"] = links
 
 
-def _complete(path: str, method: str, handler: HTTPRouteHandler, operation: Json, shapes: Shapes) -> None:
+def declared_of(handler: HTTPRouteHandler) -> Declaration:
+    declared = declaration_of(handler)
+    assert declared is not None, "a route that declares nothing is refused when the application is made"
+    return declared
+
+
+def _complete(method: str, handler: HTTPRouteHandler, operation: Json, shapes: Shapes, *, is_of_api: bool) -> None:
     """Say of an operation what it takes and answers, instead of what Litestar thinks."""
-    is_public = (method, path) in PUBLIC
-    if is_public:
+    declared = declared_of(handler)
+    if declared.is_public:
         operation["security"] = []
     in_path = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
-    headers = [_header(path, *header) for header in _headers(path, method, handler, is_public=is_public)]
+    headers = [_header(*header, declared) for header in _headers(method, handler, declared)]
     operation["parameters"] = [*in_path, *queries(handler), *headers]
     body = shapes.body(handler)
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    elif path == UPLOAD:
-        operation["requestBody"] = UPLOAD_BODY
-    answers = _answers(path, method, handler, shapes)
-    for status in sorted(_refused_with(path, method, operation, is_public=is_public)):
+    elif declared.described.form is not None:
+        operation["requestBody"] = declared.described.form
+    answers = _answers(method, handler, declared.described, shapes)
+    for status in sorted(_refused_with(method, operation, declared, is_of_api=is_of_api)):
         answers.setdefault(str(status), _problem(status))
-    if (method, path) not in UNLIMITED:
+    if not declared.is_unlimited:
         for answer in answers.values():
             answer.setdefault("headers", {}).update(RATE_LIMIT)
     operation["responses"] = answers
 
 
-def _answers(path: str, method: str, handler: HTTPRouteHandler, shapes: Shapes) -> Json:
+def _answers(method: str, handler: HTTPRouteHandler, described: Described, shapes: Shapes) -> Json:
     """Return what is answered when all is well, by status."""
-    kind, status = answer_of(handler), str(handler.status_code)
-    content: Json = {"application/json": {"schema": shapes.answer(handler)}}
-    if kind is str:
-        content = {"text/plain": {"schema": TEXT}}
-    if kind is Any:
-        content = {"*/*": {"schema": {}}}
+    status = str(handler.status_code)
     answer: Json = {"description": HTTPStatus(int(status)).phrase}
-    if kind is not None and method != "HEAD":
-        answer["content"] = content
+    if answer_of(handler) is not None and method != "HEAD":
+        answer["content"] = _content(handler, shapes)
     if method not in ("GET", "HEAD"):
         answer["headers"] = dict(POSITION)
     found = {status: answer}
-    if method == "GET" and path in TAGGED:
+    if described.has_version:
         answer["headers"] = dict(ETAG)
         found["304"] = dict(UNCHANGED)
-    if path == MESSAGES and method == "POST":
-        found["200"] = {**answer, "description": "It was posted already, under this id."}
-    if path.endswith(DOWNLOADS):
+    found |= {str(status): {**answer, "description": said} for status, said in described.answers.items()}
+    if described.is_download:
         found |= {"206": {**answer, "description": "A part of it"}, "304": {"description": "Unchanged"}}
         found["307"] = {"description": "Its bytes are at this address, for a short while"}
-    if path == READY:
-        found["503"] = {**answer, "description": "Not ready"}
     return found
 
 
-def _refused_with(path: str, method: str, operation: Json, *, is_public: bool) -> set[int]:
+def _content(handler: HTTPRouteHandler, shapes: Shapes) -> Json:
+    kind = answer_of(handler)
+    if kind is str:
+        return {"text/plain": {"schema": TEXT}}
+    if kind is Any:
+        return {"*/*": {"schema": {}}}
+    return {"application/json": {"schema": shapes.answer(handler)}}
+
+
+def _refused_with(method: str, operation: Json, declared: Declaration, *, is_of_api: bool) -> set[int]:
     """Return the statuses of an operation's problems. A query parameter that is not known is 422 everywhere."""
-    is_of_api, has_body = path.startswith("/api/"), "requestBody" in operation
     found = {422, 503} if is_of_api else {422}
-    if (method, path) not in UNLIMITED:
+    found |= declared.described.refused_with
+    if not declared.is_unlimited:
         found.add(429)
-    if not is_public:
+    if not declared.is_public:
         found |= {401, 403, 404, 409}
-    if has_body:
+    if "requestBody" in operation:
         found |= {400, 409, 413, 415}
-    if path in OF_CREDENTIALS:
-        found |= {401, 403}
-    if path == UPLOAD:
-        found.add(408)
-    if path in CLOSABLE:
-        found |= {403, 404}
-    if path.endswith(DOWNLOADS):
+    if declared.described.is_download:
         found.add(416)
     if method in ("GET", "HEAD") or any(each["name"] == IF_MATCH[0] for each in operation["parameters"]):
         found.add(412)
@@ -251,25 +210,21 @@ def _problem(status: int) -> Json:
     return problem
 
 
-def _headers(path: str, method: str, handler: HTTPRouteHandler, *, is_public: bool) -> list[tuple[str, str, Json]]:
-    asked = handler.parsed_fn_signature.parameters
-    found = [REQUEST_ID]
-    if "caller" in asked:
-        found.append(REASON)
-    if method in ("GET", "HEAD") and not is_public:
-        found.append(AFTER)
-    if "receipt" in asked or path == UPLOAD:
-        found.append(KEY)
-    if path == REFRESH:
-        found.append(REFRESH_KEY)
-    is_tagged = method in ("GET", "HEAD") and (path in TAGGED or path.endswith(DOWNLOADS))
-    if "if_match" in asked or is_tagged:
-        found.append(IF_MATCH)
-    if is_tagged:
-        found.append(IF_NONE_MATCH)
-    return found
+def _headers(method: str, handler: HTTPRouteHandler, declared: Declaration) -> list[tuple[str, str, Json]]:
+    asked, described = handler.parsed_fn_signature.parameters, declared.described
+    is_read, is_tagged = method in ("GET", "HEAD"), described.has_version or described.is_download
+    found = [
+        (REQUEST_ID, True),
+        (REASON, "caller" in asked),
+        (AFTER, is_read and not declared.is_public),
+        (KEY, declared.idempotency == "receipt"),
+        (REFRESH_KEY, declared.idempotency == "token"),
+        (IF_MATCH, "if_match" in asked or is_tagged),
+        (IF_NONE_MATCH, is_tagged),
+    ]
+    return [header for header, is_taken in found if is_taken]
 
 
-def _header(path: str, name: str, description: str, schema: Json) -> Json:
-    is_needed = name == REASON[0] and path.startswith(NEEDS_REASON)
+def _header(name: str, description: str, schema: Json, declared: Declaration) -> Json:
+    is_needed = name == REASON[0] and declared.described.needs_reason
     return {"name": name, "in": "header", "description": description, "required": is_needed, "schema": schema}

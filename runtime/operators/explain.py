@@ -32,7 +32,8 @@ from domain.rights import (
 from domain.room import ROOM, Room
 from domain.session import SESSION
 from domain.text import fold, fold_email
-from gateway.edge.rights import reached_by, refusal_of
+from gateway.app import surface
+from gateway.spec.rights_page import reached_by, refusal_of
 from projections import files
 from runtime.composition import Ground, ground
 from runtime.settings import Settings
@@ -102,7 +103,7 @@ async def explain(settings: Settings, user: str, operation: str, target: str | N
         _as_whom(answer, account, operation, must_verify=settings.verify_email == "required")
         if answer.verdict is None:
             await _of_target(base, answer, account.known, operation, target, whom)
-    answer.say("asked by", ", ".join(reached_by(operation)))
+    answer.say("asked by", ", ".join(reached_by(operation, surface())))
     if answer.verdict is None:
         answer.say("verdict", "allowed")
         return 0

@@ -9,11 +9,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.app import API
-from gateway.edge.rights import PUBLIC
+from gateway.app import API, surface
 from tests.files.test_downloads import completed
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import Gateway, deployment
+
+PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 
 CHAT = "https://chat.example.com"
 # Content types that a page of any site may send without asking first (Fetch, CORS-safelisted request headers).

@@ -6,9 +6,9 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 import pytest
 
 from commands.message import PostMessage
+from domain.derived_ids import AHEAD_POSITIONS, DerivedIds
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId, system_message_id
-from gateway.http.derived_ids import AHEAD_POSITIONS, DerivedIds
 from tests.houses import Gateway, Person, deployment
 from tests.lines import line
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from gateway.app import API
+from gateway.http.declarations import declaration_of
 from tests.commands.test_folds import as_owner
 from tests.houses import MASTER, PASSWORD, Gateway, deployment
 
@@ -64,6 +65,7 @@ def test_every_route_that_keeps_receipts_names_the_passwords_in_its_body() -> No
         if "receipt" not in parameters or "data" not in parameters:
             continue
         secrets = [name for name in parameters["data"].__struct_fields__ if "password" in name]
-        assert sorted(handler.opt.get("secrets", ())) == sorted(secrets), handler
+        declared = declaration_of(handler)
+        assert declared is not None and sorted(declared.secrets) == sorted(secrets), handler
         found += secrets
     assert found == ["password", "password"]

@@ -16,9 +16,10 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import RecordUnavailable
-from gateway.app import create_app
-from gateway.edge.rights import PUBLIC
+from gateway.app import create_app, surface
 from tests.houses import PASSWORD, Gateway, deployment, gateway
+
+PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 
 WHY = {"Hansard-Reason": "case 7"}
 TEXT = {"Content-Type": "text/plain"}

@@ -5,26 +5,26 @@ it is the one which the table says, and that it holds no canary of a room that i
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from litestar import get
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar import Litestar, Router, WebSocket, get, post, websocket
 from websockets.exceptions import InvalidStatus
 
-from domain import rights
+from domain import addresses, rights
+from domain.addresses import FILE_VARIANT, of_variant
 from domain.rights import MemberTarget, Relation, RoomKind, RoomOperation, Verdict, in_room, is_outside
-from gateway.app import API
-from gateway.edge.rights import FRAMES, ROUTES, SOCKETS, V1, refusal_of, rendered
+from gateway.app import rights_page, surface
+from gateway.edge.route_matching import SOCKET, Routes, table_of
+from gateway.http.declarations import declare
 from gateway.http.problems import TITLES
-from gateway.protocol.client_frames import Intent, Ping
-from gateway.routes import front_page, metrics, operations
+from gateway.protocol.client_frames import Intent, Ping, declared_operations
+from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
 from tests.houses import deployment
@@ -33,6 +33,9 @@ from tests.lines import line
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WHY = {"Hansard-Reason": "case 7"}
 NO_ROOM = 4505
+DECLARED, FRAMES = surface()
+ROUTES = {name: declared for name, declared in DECLARED.items() if name[0] != SOCKET}
+SOCKETS = [path for method, path in DECLARED if method == SOCKET]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,51 +49,65 @@ async def cast(servers: Servers) -> AsyncIterator[Cast]:
         yield made
 
 
-# The tables are complete
+# Everything is declared
 
 
-def listed(handlers: Iterable[BaseRouteHandler], prefix: str = "") -> set[tuple[str, str]]:
-    """Return method and path of every route, as the OpenAPI document writes them."""
-    return {
-        (str(method), prefix + re.sub(r"\{(\w+):\w+\}", r"{\1}", path))
-        for handler in handlers
-        for path in handler.paths
-        for method in (handler.http_methods if isinstance(handler, HTTPRouteHandler) else ("WS",))
-    }
-
-
-def without_row(handlers: Iterable[BaseRouteHandler]) -> set[tuple[str, str]]:
-    return listed(handlers, V1) - ROUTES.keys() - {("WS", path) for path in SOCKETS}
-
-
-def frames_without_row(intents: Any) -> set[Any]:
-    return set(get_args(intents)) - FRAMES.keys()
-
-
-async def test_every_route_and_every_frame_has_a_row_and_every_row_a_route(cast: Cast) -> None:
-    assert without_row(API) == set()
-    unversioned = listed(operations.ROUTES) | listed(front_page.ROUTES) | listed(metrics.ROUTES)
-    assert unversioned <= ROUTES.keys()
-    assert (listed(API, V1) | unversioned) == ROUTES.keys() | {("WS", path) for path in SOCKETS}
+async def test_every_route_and_every_frame_is_declared_and_every_route_of_the_document_is_one(cast: Cast) -> None:
     document = (await cast.person.http.get(f"{cast.house.base}/schema/openapi.json")).json()
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     described -= {("HEAD", path) for method, path in described if method == "GET"}  # it is what its GET is
     assert described <= ROUTES.keys() and len(described) > 40
-    assert frames_without_row(Intent) == set() and FRAMES.keys() <= set(get_args(Intent))
+    assert FRAMES.keys() == set(get_args(Intent))
 
 
-async def test_a_route_without_a_row_is_found() -> None:
-    @get("/rooms/{room_id:uuid}/secrets")
-    async def tell() -> None: ...
+async def test_a_route_that_declares_nothing_fails_when_the_application_is_made() -> None:
+    @get("/rooms/{room_id:uuid}/secrets", sync_to_thread=False)
+    def tell() -> None: ...
 
-    assert without_row([*API, tell]) == {("GET", f"{V1}/rooms/{{room_id}}/secrets")}
+    @get("/rooms", opt=declare("room.list"), sync_to_thread=False)
+    def ask() -> None: ...
+
+    made = Litestar([Router("/api/v1", route_handlers=[tell, ask])], openapi_config=None)
+    with pytest.raises(LookupError, match=r"declare nothing: GET /api/v1/rooms/\{room_id\}/secrets$"):
+        Routes(made)
+    assert list(table_of(Litestar([ask], openapi_config=None))) == [("GET", "/rooms")]
 
 
-async def test_a_frame_without_a_row_is_found() -> None:
+async def test_an_address_that_clients_are_told_is_answered_or_the_gateway_does_not_start() -> None:
+    @get("/files/{file_id:uuid}/variant/{name:str}", opt=declare("file.download"), sync_to_thread=False)
+    def misspelt(file_id: UUID, name: str) -> None: ...
+
+    assert all(told in DECLARED for told in addresses.TOLD)
+    assert of_variant(UUID(int=7), "preview") == FILE_VARIANT.format(file_id=UUID(int=7), name="preview")
+    app = Litestar([Router(addresses.API, route_handlers=[misspelt])], openapi_config=None)
+    with pytest.raises(
+        LookupError, match=r"answers at these addresses: GET /api/v1/files/\{file_id\}/variants/\{name\}$"
+    ):
+        Routes(app, addresses.TOLD)
+
+
+async def test_a_socket_that_declares_nothing_fails_then_too() -> None:
+    @websocket("/ws/everything")
+    async def hear(socket: WebSocket[Any, Any, Any]) -> None: ...
+
+    with pytest.raises(LookupError, match=r"declare nothing: WS /ws/everything$"):
+        Routes(Litestar([hear], openapi_config=None))
+
+
+async def test_a_route_that_takes_receipts_declares_that() -> None:
+    @post("/rooms", opt=declare("room.open"), sync_to_thread=False)
+    def open_room(receipt: Any) -> None: ...
+
+    with pytest.raises(LookupError, match=r"do not declare it: POST /rooms$"):
+        Routes(Litestar([open_room], openapi_config=None))
+
+
+async def test_a_frame_that_declares_nothing_is_found() -> None:
     class Whisper(Ping, frozen=True, tag="whisper"):
         """A frame that somebody adds."""
 
-    assert frames_without_row(Intent | Whisper) == {Whisper}
+    with pytest.raises(LookupError, match=r"declare nothing: Whisper$"):
+        declared_operations(Intent | Whisper)
 
 
 async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:
@@ -99,7 +116,7 @@ async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:
 
 async def test_the_page_for_people_says_what_the_tables_say() -> None:
     page = Path(__file__).parents[2] / "docs" / "rights.md"
-    assert page.read_text() == rendered(), "write it anew: make rights"
+    assert page.read_text() == rights_page(), "write it anew: make rights"
 
 
 # Asking
@@ -370,7 +387,8 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
         "nobody": cast.house.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
-    for (method, path), (operation, *_) in ROUTES.items():
+    for (method, path), declared in ROUTES.items():
+        operation = declared.operations[0]
         url = cast.house.base + path.format(**values, name="preview", position=1)
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing

@@ -34,6 +34,7 @@ from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
 from domain import quotas
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
+from domain.derived_ids import DerivedIds
 from domain.errors import BadToken
 from domain.errors import Refused as DomainRefused
 from domain.events import Caller, Recorded
@@ -44,7 +45,6 @@ from domain.ports import Access, RecordUnavailable, Refreshing
 from domain.room import RoomArchivedEvent
 from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
-from gateway.http.derived_ids import DerivedIds
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import Seats
 from gateway.realtime.hub import Hub

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from domain.errors import Invalid
-from gateway.http.problems import FieldError
 from gateway.protocol.validation_errors import (
     DETAIL_CHARS_MAX,
     HALF_SURROGATE,
@@ -24,6 +23,14 @@ from gateway.protocol.validation_errors import (
 
 CHECK = "check"
 FAULTS_MAX = 50
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one field; `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query."""
+
+    pointer: str
+    code: str
+    detail: str
 
 
 def of_sentence(sentence: str) -> FieldError:

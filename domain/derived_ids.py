@@ -1,16 +1,8 @@
-"""Derived ids: those of system messages, which are functions of positions and therefore known before they are used.
-
-A client may make any id, but none that is or may soon be a system message's: those of what is recorded are found in the
-read table, those of the positions around the head are computed. Whoever reaches further ahead gains nothing: an id that
-a system message has too is always looked up as the system message (`projections/messages.py`).
-"""
+"""Derived ids: those of system messages, which are functions of positions and therefore known before they are used."""
 
 from uuid import UUID
 
-from domain.errors import MessageIdReserved, SystemMessage
-from domain.ids import MessageId, UserId, system_message_id
-from domain.ports import Db, Record
-from projections import messages
+from domain.ids import system_message_id
 
 DERIVED_VERSION = 5  # of a UUID: no other can be derived (RFC 9562 5.5)
 AHEAD_POSITIONS = 20_000
@@ -43,21 +35,6 @@ class DerivedIds:
         for position in range(known.stop, positions.stop):
             self._marks[_mark(position)] = position
         self._positions = positions
-
-
-async def require_free(derived: DerivedIds, record: Record, db: Db, message_id: UUID) -> None:
-    """Refuse an id of a client's making that a system message has, or will have."""
-    if message_id.version != DERIVED_VERSION:
-        return
-    if derived.near(message_id, (await record.head()).position) or await messages.is_system(db, MessageId(message_id)):
-        raise MessageIdReserved(pointer="/id")
-
-
-async def require_no_system_message(db: Db, user_id: UserId, message_id: UUID) -> None:
-    """Refuse to change a system message that this person sees, whatever else was posted under its id."""
-    if message_id.version == DERIVED_VERSION and await messages.is_system(db, MessageId(message_id)):
-        await messages.seen(db, user_id, MessageId(message_id))
-        raise SystemMessage
 
 
 def _mark(position: int) -> bytes:

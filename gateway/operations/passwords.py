@@ -1,46 +1,22 @@
-"""Passwords at the door: whose they are, and which ones are good enough to be new."""
+"""Passwords: whose they are, and which ones are good enough to be new."""
 
 import asyncio
 from datetime import timedelta
-from typing import Annotated
-
-from msgspec import Meta
 
 from domain.account import ACCOUNT, Account
 from domain.bounds import (
-    EMAIL_CHARS_MAX,
     KNOWN_ADDRESSES_MAX,
     KNOWN_DAYS,
     KNOWN_SESSIONS_READ_MAX,
     LOOK_UP_SECONDS,
-    PASSWORD_BYTES_MAX,
 )
 from domain.errors import IdempotencyMismatch, PasswordTooCommon
 from domain.events import Caller
 from domain.ids import UserId
 from domain.quotas import NOWHERE, of_address, of_email
-from domain.text import check_email, check_password, fold_email, is_about, normalised
-from gateway.http.faults import CHECK
+from domain.text import check_password, fold_email, is_about, normalised
 from gateway.services import House
 from projections import sessions
-
-Email = Annotated[
-    str,
-    Meta(
-        max_length=EMAIL_CHARS_MAX,
-        extra_json_schema={"format": "email"},
-        extra={CHECK: lambda said, _: check_email(said)},
-    ),
-]
-NewPassword = Annotated[
-    str,
-    Meta(
-        max_length=PASSWORD_BYTES_MAX,
-        description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
-        extra_json_schema={"format": "password"},
-        extra={CHECK: lambda said, terms: check_password(normalised(said), chars_min=terms.password_chars_min)},
-    ),
-]
 
 
 async def account_of(house: House, email: str) -> Account | None:

@@ -1,0 +1,55 @@
+"""Callers: on whose behalf a request comes, from where, and why."""
+
+from typing import Any
+
+from litestar import Request
+from msgspec.structs import replace
+
+from domain.bounds import AGENT_CHARS_MAX, REASON_CHARS_MAX
+from domain.events import Caller
+from domain.ports import Access
+from domain.text import LINE_BREAKING
+from gateway.http.problems import Problem
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """Return on whose behalf a request comes, and all that the record keeps of that."""
+    return replace(who(request), reason=reason_of(request))
+
+
+def require_reason(caller: Caller) -> None:
+    """Refuse a request that reads somebody else's data without saying why."""
+    if not caller.reason:
+        raise Problem(422, "reason.missing", "Say why in the header Hansard-Reason: it is recorded.")
+
+
+def who(request: Request[Any, Any, Any]) -> Caller:
+    """Return the caller but for the reason, which may not be readable."""
+    access: Access | None = request.scope["state"].get("access")
+    agent = _text(request.headers.get("user-agent", ""))
+    return Caller(
+        user_id=access.user_id if access else None,
+        session_id=access.session_id if access else None,
+        correlation=request.scope["state"]["request_id"],
+        address=request.client.host if request.client else None,
+        agent=LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None,
+    )
+
+
+def reason_of(request: Request[Any, Any, Any]) -> str | None:
+    """Return Hansard-Reason, in UTF-8, so that any language can say why."""
+    given = request.headers.get("hansard-reason")
+    if given is None:
+        return None
+    reason = _text(given).strip()
+    if not reason or len(reason) > REASON_CHARS_MAX or LINE_BREAKING.search(reason):
+        raise Problem(422, "reason.invalid", f"Hansard-Reason is 1 to {REASON_CHARS_MAX} visible characters.")
+    return reason
+
+
+def _text(header: str) -> str:
+    """Return what a header says: UTF-8 where it is that, else Latin-1 as it came; percent signs are percent signs."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header

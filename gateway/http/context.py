@@ -1,0 +1,37 @@
+"""What judging a request needs of the process that it came to."""
+
+from typing import Any, Protocol
+
+from litestar import Request
+
+from domain.ids import RecordId
+from domain.ports import Record
+from gateway.http.read_your_writes import Reads
+
+
+class Policy(Protocol):
+    """What operators decide about bodies."""
+
+    @property
+    def password_chars_min(self) -> int: ...
+
+
+class Context(Protocol):
+    """The parts of a process's services that requests are judged with."""
+
+    @property
+    def terms(self) -> Policy: ...
+    @property
+    def record_id(self) -> RecordId: ...
+    @property
+    def record(self) -> Record: ...
+    @property
+    def reads(self) -> Reads: ...
+    @property
+    def receipts_secret(self) -> bytes: ...
+
+
+def context_of(request: Request[Any, Any, Any]) -> Context:
+    """Return the context of a request: the services of its process."""
+    context: Context = request.app.state.house
+    return context

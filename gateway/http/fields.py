@@ -1,0 +1,27 @@
+"""Fields of bodies that several routes take, with what is judged of them before a route runs."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX
+from domain.text import check_email, check_password, normalised
+from gateway.protocol.faults import CHECK
+
+Email = Annotated[
+    str,
+    Meta(
+        max_length=EMAIL_CHARS_MAX,
+        extra_json_schema={"format": "email"},
+        extra={CHECK: lambda said, _: check_email(said)},
+    ),
+]
+NewPassword = Annotated[
+    str,
+    Meta(
+        max_length=PASSWORD_BYTES_MAX,
+        description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
+        extra_json_schema={"format": "password"},
+        extra={CHECK: lambda said, terms: check_password(normalised(said), chars_min=terms.password_chars_min)},
+    ),
+]

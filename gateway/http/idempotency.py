@@ -1,0 +1,64 @@
+"""Idempotency-Key: what a key stands for, so that the same request is answered once more instead of done twice."""
+
+import re
+from collections.abc import Collection
+from hashlib import sha256
+from hmac import digest as hmac
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from domain.bounds import IDEMPOTENCY_KEY_CHARS_MAX
+from domain.ports import Receipt
+from gateway.http.callers import who
+from gateway.http.context import context_of
+from gateway.http.declarations import declaration_of
+from gateway.http.problems import Problem
+
+VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
+    """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address.
+
+    Of a body with a secret in it the rest is digested: nothing is kept of what a route declares as `secrets`.
+    """
+    if idempotency_key(request) is None:
+        return None
+    body = await request.body()
+    declared = declaration_of(request.scope["route_handler"])
+    return receipt_for(request, _without(body, declared.secrets if declared else ()), before=sha256(body).digest())
+
+
+def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes | None = None) -> Receipt | None:
+    """Return the same for a request whose body is not kept; `said` is all that it said. What is kept of that is an HMAC:
+    whoever reads the table and guesses a body cannot tell that it was this one. `before` is what earlier releases kept."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    caller = who(request)
+    whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
+    scope = "\n".join((whose, request.method, request.url.path, key))
+    return Receipt(sha256(scope.encode()).digest(), hmac(context_of(request).receipts_secret, said, "sha256"), before)
+
+
+def _without(body: bytes, secrets: Collection[str]) -> bytes:
+    """Return a body of JSON, which was judged already, without these of its fields."""
+    if not secrets:
+        return body
+    fields: dict[str, Any] = msgspec.json.decode(body)
+    return msgspec.json.encode({name: value for name, value in fields.items() if name not in secrets})
+
+
+def require_key(request: Request[Any, Any, Any]) -> None:
+    """Refuse an Idempotency-Key that cannot be one, before a long body is read."""
+    idempotency_key(request)
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
+    """Return the Idempotency-Key; None where there is none."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
+        raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key

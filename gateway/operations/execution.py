@@ -1,0 +1,23 @@
+"""Execution: a command is handed to the record, and its caller's next read will see what it wrote."""
+
+from msgspec import Struct
+
+from commands.command_bus import Outcome
+from domain.events import Caller
+from domain.ids import UserId
+from domain.ports import Receipt
+from gateway.services import House
+
+
+async def execute(house: House, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
+    """Have a command decided and recorded, and note its position for the caller's own reads. Raises `Refused`."""
+    outcome = await house.desk.do(command, caller, receipt)
+    if caller.user_id:
+        house.reads.wrote(caller.user_id, outcome.position)
+    return outcome
+
+
+def me(caller: Caller) -> UserId:
+    """Return who asks. Only strangers have no id, and none of them is let in to the operations that call this."""
+    assert caller.user_id, "strangers are not let in here"
+    return caller.user_id

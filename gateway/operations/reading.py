@@ -1,0 +1,18 @@
+"""Moving read marks, as requests and frames alike ask for it."""
+
+from uuid import UUID
+
+from commands.command_bus import Outcome
+from commands.reading import MarkRead
+from domain.events import Caller
+from domain.ids import RoomId
+from gateway.operations.execution import execute, me
+from gateway.services import House
+
+
+async def mark(house: House, caller: Caller, room_id: UUID, position: int) -> Outcome:
+    """Move one's read mark forward; one that is recorded later is shown to its owner from now on. Raises `Refused`."""
+    outcome = await execute(house, MarkRead(RoomId(room_id), position), caller)
+    if isinstance(outcome.postponed, MarkRead):
+        await house.marks.note(me(caller), outcome.postponed.room_id, outcome.postponed.position)
+    return outcome

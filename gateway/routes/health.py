@@ -1,0 +1,79 @@
+"""Health: whether the process is alive, and whether it can serve requests."""
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import BaseRouteHandler
+
+from adapters.postgres.applied_migrations import applied
+from adapters.postgres.clock_watch import ClockLeapt
+from adapters.redis.lanes import LanesUnavailable
+from domain.ports import Head, RecordUnavailable
+from gateway.http.declarations import Described, declare
+from gateway.services import House
+from projections import LIVE, PROJECTIONS, checkpoints, parked
+
+LAG_EVENTS_MAX = 10_000
+
+
+@get("/livez", opt=declare("deployment.read", is_unlimited=True))
+async def live() -> Response[dict[str, str]]:
+    """Answer while the process runs."""
+    return Response({"status": "alive"})
+
+
+@get(
+    "/readyz",
+    opt=declare("deployment.read", is_unlimited=True, described=Described(answers={503: "Not ready"})),
+)
+async def ready(house: House) -> Response[dict[str, Any]]:
+    """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up.
+
+    Parked events, and another group than the live one that stands still, are told and leave it ready: they are the
+    operator's matter, and no gateway could do better.
+    """
+    state: dict[str, Any] = {}
+    try:
+        head = await house.record.head()
+        state["postgres"] = "ok"
+        state["clock"] = clock_of(house, head)
+        lag = head.position - await checkpoints.position(house.db, "live")
+        state["projection_lag_events"] = lag
+        lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
+        still = {each.name: _idle(each) for each in lags if each.stands_still}
+        state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
+        due = len(house.terms.migrations - await applied(house.db))
+        state["migrations"] = f"due: {due}" if due else "ok"
+    except RecordUnavailable:
+        state["postgres"], state["clock"] = "away", "unknown"
+        lag = LAG_EVENTS_MAX
+        still = {}
+    try:
+        await house.lanes.ping()
+        state["redis"] = "ok"
+    except LanesUnavailable:
+        state["redis"] = "away"
+    answers = state["postgres"] == state["redis"] == state.get("migrations") == "ok"
+    keeps_up = lag < LAG_EVENTS_MAX and LIVE.name not in still
+    is_ready = answers and keeps_up and state["clock"] != "leapt"
+    state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
+    return Response(state, status_code=200 if state["status"] == "ready" else 503)
+
+
+def clock_of(house: House, head: Head) -> str:
+    """Return what is to be said of the database's clock. `leapt`: nothing is recorded. `behind the record`: times stand
+    still until it has come up to the last one."""
+    try:
+        house.clock.judge(head.clock, head.at)
+    except ClockLeapt:
+        return "leapt"
+    if head.at - head.clock > house.clock.ahead_max:
+        return "behind the record"
+    return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
+
+
+def _idle(lag: checkpoints.Lag) -> dict[str, int]:
+    return {"lag_events": lag.events, "idle_seconds": int(lag.idle_seconds)}
+
+
+ROUTES: list[BaseRouteHandler] = [live, ready]
