@@ -37,6 +37,8 @@ from gateway.routes import (
     health,
     membership,
     message,
+    metrics,
+    reading,
     room,
     session,
     ticket,
