@@ -1,4 +1,4 @@
-"""A short round of chaos: every kind of harm once, and then no promise was broken."""
+"""A short round of chaos: every kind of kill once, and then no promise was broken. The trials are `make chaos`'s alone."""
 
 from pathlib import Path
 
