@@ -24,7 +24,7 @@ from bench.load import PASSWORD
 from bench.sockets import Measured, people
 from domain.ids import UserId
 from projections import PROJECTIONS, checkpoints
-from runtime.embedded.servers import locate
+from runtime.embedded.location import locate
 
 MESSAGES = 1_000_000
 CATCH_UP_SECONDS = 1_200

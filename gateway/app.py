@@ -87,7 +87,7 @@ def application(house: House) -> Litestar:
         exception_handlers={Exception: problems.handle},
         openapi_config=_openapi(house),
         request_max_body_size=BODY_BYTES_MAX,
-        logging_config=None,  # the process's own (runtime/composition.py)
+        logging_config=None,  # the process's own (runtime/logs.py)
         debug=False,
     )
     app.state.house = house

@@ -17,7 +17,8 @@ from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, UserId
-from runtime.embedded.servers import locate, tied_to_parent
+from runtime.embedded.children import tied_to_parent
+from runtime.embedded.location import locate
 from tests.attack.scene import POSTS_A_PERSON, Attack, Found, Person, Scene
 from tests.attack.wires import API, ask
 from tests.houses import running

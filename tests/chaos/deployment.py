@@ -23,9 +23,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from runtime.embedded.servers import Embedded, EmbeddedFailed, tied_to_parent
+from runtime.embedded.children import tied_to_parent
+from runtime.embedded.home import EmbeddedFailed
+from runtime.embedded.servers import Embedded
+from runtime.master_key import make_master
 from runtime.migrate import create_database, migrate
-from runtime.operators.keys import make_master
 from runtime.settings import Settings
 from tests.houses import free_port
 
@@ -222,7 +224,7 @@ class Deployment:
                 await asyncio.sleep(self._pauses.pop(name, PAUSE_SECONDS))
                 if name == "valkey" and self._emptied:
                     self._emptied = False
-                    await asyncio.to_thread(shutil.rmtree, embedded.home / "valkey")
+                    await asyncio.to_thread(shutil.rmtree, embedded.servers.home / "valkey")
                 try:
                     await asyncio.to_thread(embedded.revive)
                     failures = 0

@@ -14,7 +14,8 @@ import pytest
 
 from adapters.media.scanner import MADE_AT
 from runtime.operators.doctor import doctor
-from runtime.settings import Settings, read
+from runtime.settings import Settings
+from runtime.settings_reader import read
 from tests.files.clamd import KIND, clamd
 from tests.files.houses import ended, worker, working
 from tests.files.pictures import harmful
