@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from adapters.postgres.data_keys import load_master
+from adapters.postgres.master_key import load_master
 from bench import files, logins, million, pages, record, sockets, writers
 from bench.deployment import Deployment
 from bench.sockets import Measured

@@ -16,8 +16,8 @@ from uuid import UUID
 
 import httpx
 
-from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
 from bench.deployment import Deployment, free_port
 from bench.generator import Made, generate
 from bench.load import PASSWORD

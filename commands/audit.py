@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain import audit as decide
 from domain.account import ACCOUNT, require_right
 from domain.audit import AUDIT_READS, read_key

@@ -6,8 +6,8 @@ at that position, which the file's stream guards.
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.room import enter
+from commands.unit_of_work import Handler, Work
 from domain import message as decide
 from domain.errors import ReplyTargetUnknown
 from domain.file import FILE, share, shown

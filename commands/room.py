@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import RoomId, UserId

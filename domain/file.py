@@ -8,58 +8,22 @@ first, or to the uploader alone. Names, hashes and variants are sealed for the u
 without a name whose blobs nobody refers to any more.
 """
 
-import re
-import unicodedata
 from datetime import datetime
-from typing import ClassVar, Literal, assert_never
+from typing import ClassVar, assert_never
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.bounds import FILE_NAME_CHARS_MAX
 from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
 from domain.events import Event, Recorded, Stream
 from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int4, Int8
 from domain.kinds import MessageType
+from domain.processing import PROCESSED, UNSUPPORTED, Reason
 from domain.rights import FileRelation, of_file
-from domain.text import INVISIBLE, LINE_BREAKING
 from domain.variants import fault_of
-
-# Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX 9): "gpj.exe" written backwards.
-TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-Processing = Literal["image", "document"]
-Reason = Literal[
-    "infected", "unscannable", "unreadable", "unsupported", "too_large", "too_slow", "encrypted", "gave_up"
-]  # fmt: skip
-
-PROCESSED: dict[str, Processing] = {
-    "image/jpeg": "image",
-    "image/png": "image",
-    "image/gif": "image",
-    "image/webp": "image",
-    "image/avif": "image",
-    "image/tiff": "image",
-    "image/jp2": "image",
-    "application/pdf": "document",
-}
-# Photographs that cannot be made anew here. They tell where they were taken, so they are not given out either.
-UNSUPPORTED = frozenset(
-    {"image/heic", "image/heif", "image/jxl", "image/x-canon-cr2", "image/x-canon-cr3"}
-)  # fmt: skip
-# What a person is told of a file that failed.
-SENTENCES: dict[Reason, str] = {
-    "infected": "The virus scanner found something harmful in this file; it was locked away.",
-    "unscannable": "The virus scanner cannot read this file, so it cannot be shown.",
-    "unreadable": "This file is damaged, or it is not what it seems to be.",
-    "unsupported": "Pictures of this kind cannot be freed of place and camera here; send it as JPEG, PNG, WebP or AVIF.",
-    "too_large": "This picture has more pixels than can be processed here.",
-    "too_slow": "Processing this file takes more time or memory than it may.",
-    "encrypted": "This document is protected by a password; upload it without one.",
-    "gave_up": "This file could not be processed after several tries; an operator can have it tried again.",
-}
 
 
 class Variant(Form, frozen=True):
@@ -316,27 +280,6 @@ def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
             return replace(file, status=event.status, reason=None)
         case _:
             assert_never(event)
-
-
-def file_name(given: str) -> str:
-    """Return the name under which an upload is shown: the last part of a path, one line, at most 255 characters.
-
-    What joins letters and chooses how they look is kept; controls go, and what would turn the line around. Nothing is ever
-    stored under it. The ending is kept when a name is cut.
-    """
-    last = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()).replace("\\", "/").rpartition("/")[2]
-    name = TURNING.sub("", LINE_BREAKING.sub("", last)).strip().rstrip(" .")
-    if not INVISIBLE.sub("", name).strip(" ."):
-        return "file"
-    stem, dot, ending = name.rpartition(".")
-    if len(name) <= FILE_NAME_CHARS_MAX or not dot or len(ending) > 20:
-        return name[:FILE_NAME_CHARS_MAX]
-    return f"{stem[: FILE_NAME_CHARS_MAX - len(ending) - 1]}.{ending}"
-
-
-def storage_path(blob: str) -> str:
-    """Return where a blob stands in a store, "" for none: named by its hash, never by what people call it."""
-    return f"blobs/{blob[:2]}/{blob}" if blob else ""
 
 
 def _completed(

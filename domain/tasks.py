@@ -7,9 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.file import PROCESSED
 from domain.file_snapshot import FileStatus
 from domain.ids import FileId, UserId
+from domain.processing import PROCESSED
 
 Kind = Literal["scan", "image", "document"]
 KINDS: tuple[Kind, ...] = ("scan", "image", "document")

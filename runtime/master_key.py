@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapters.postgres.data_keys import load_master
+from adapters.postgres.master_key import load_master
 from domain.errors import SetupError
 
 

@@ -11,28 +11,25 @@ earlier state: the record gets a new id, and every process begins anew.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Any
 
 import structlog
 
 from adapters.clock import lapsed
 from adapters.prometheus.workers import PublisherMetrics
-from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from adapters.redis.lanes import Lanes, LanesUnavailable
 from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
-from domain.file import FILE
-from domain.ids import RoomId, StreamId
-from domain.message import MESSAGE, MessageDeleted
+from domain.ids import RoomId
 from domain.ports import Db, Record, RecordReplaced, RecordUnavailable
-from projections import checkpoints, frames
+from projections import checkpoints
 from projections.tables import Group
+from workers.lane_entries import LaneEntries
 
 log = structlog.get_logger()
 
-ROOMS_REMEMBERED_MAX = 100_000
 UNTOLD_BYTES_MAX = 32 * 1024**2  # about
 EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 
@@ -46,6 +43,7 @@ class Publisher:
         self._record = record
         self._db = db
         self._lanes = lanes
+        self._entries = LaneEntries(record, lanes)
         self._group = group
         self._untold: deque[Sequence[Recorded[Event]]] = deque()
         self._untold_bytes = 0
@@ -72,7 +70,7 @@ class Publisher:
         self._wake.set()
 
     async def step(self) -> None:
-        """Tell everything that waits. Raises `LanesUnavailable`, and the place is then found anew; `RecordReplaced`."""
+        """Tell everything that waits. Raise `LanesUnavailable`, and find the place anew; or `RecordReplaced`."""
         self._wake.clear()
         try:
             while self._is_lost or self._untold:
@@ -144,10 +142,12 @@ class Publisher:
         began = perf_counter()
         if facts[0].position > self._place + 1:
             await self._tell_between(facts[0].position)
-        entries = await self._entries_of(facts, self._heard)
-        entries = [entry for entry in entries if self._lane(entry) not in self._behind]
+        entries = await self._entries.of(facts, self._heard)
+        entries = [entry for entry in entries if self._entries.lane(entry) not in self._behind]
         last = facts[-1].position
-        forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind]
+        forgotten = [
+            each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind
+        ]
         for lane in await self._lanes.publish(entries, told=None if self._behind else last, forgotten=forgotten):
             log.error("a lane refuses frames", lane=lane, after=self._place)
             self._behind[lane] = self._place
@@ -172,66 +172,12 @@ class Publisher:
     async def _caught_up(self, lane: int, until: int) -> bool:
         while self._behind[lane] < until:
             facts = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
-            entries = [entry for entry in await self._entries_of(facts, {}) if self._lane(entry) == lane]
-            forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
+            entries = [entry for entry in await self._entries.of(facts, {}) if self._entries.lane(entry) == lane]
+            forgotten = [each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
             if await self._lanes.publish(entries, told=None, forgotten=forgotten):
                 return False
             self._behind[lane] = facts[-1].position
         return True
-
-    async def _entries_of(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
-        """Return the entries of events in order. `heard`: what each room heard last, as far as it is known."""
-        await self._learn_previous(facts, heard)
-        return [entry for fact in facts for entry in self._entries(fact, heard)]
-
-    def _entries(self, fact: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
-        entries = []
-        room_id = fact.event.audience()
-        if room_id is not None:
-            prev = heard.pop(room_id, 0)
-            heard[room_id] = fact.position  # now the last one remembered
-            frame = frames.room_frame(fact, prev)
-            entries.append(Entry(fact.position, room_id, prev, frame, frames.ends_membership(fact.event)))
-        if (control := frames.control(fact)) is not None:
-            entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
-        return entries
-
-    async def _forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
-        """Return what told of messages that are deleted, or of their files: hubs that have not read it find it in the
-        record, as it may be told now.
-        """
-        streams: set[StreamId] = set()
-        for event in (fact.event for fact in facts):
-            if isinstance(event, MessageDeleted):
-                streams.add(MESSAGE.id(event.message_id))
-                if event.file_id is not None:
-                    streams.add(FILE.id(event.file_id))
-        if not streams:
-            return []
-        until, found = facts[-1].position, await self._record.streams(sorted(streams))
-        return [
-            (room_id, fact.position)
-            for events in found.values()
-            for fact in events
-            if fact.position <= until
-            and not isinstance(fact.event, MessageDeleted)
-            and (room_id := fact.event.audience()) is not None
-        ]
-
-    async def _learn_previous(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
-        """Look up, for rooms not remembered, what they heard before these events."""
-        first: dict[RoomId, int] = {}
-        for fact in facts:
-            room_id = fact.event.audience()
-            if room_id is not None and room_id not in heard:
-                first.setdefault(room_id, fact.position)
-        previous = await self._record.previous_in_rooms(list(first.items()))
-        heard.update(zip(first, previous, strict=True))
-        while len(heard) > ROOMS_REMEMBERED_MAX + len(first):
-            del heard[next(iter(heard))]
-
-    def _lane(self, entry: Entry) -> int:
-        return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
 
 
 def bytes_of(facts: Sequence[Recorded[Event]]) -> int:

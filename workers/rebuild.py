@@ -14,8 +14,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
-
 from adapters.postgres.database import Database, Session
 from domain.bounds import REBUILD_BATCH_EVENTS_MAX
 from domain.events import Event, Recorded
@@ -23,6 +21,7 @@ from domain.ports import Db, Record, RecordLocked, RecordUnavailable
 from projections import parked
 from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
+from workers.rebuild_reports import Progress, Verdict
 from workers.table_swap import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
 
 LAST_STRETCH_EVENTS = 2_000
@@ -52,36 +51,6 @@ SELECT_RIGHTS = """
 """
 
 
-class Progress(Struct, frozen=True):
-    group: str
-    done: int
-    total: int
-    seconds: float
-
-    def sentence(self) -> str:
-        rate = self.done / self.seconds if self.seconds else 0
-        share = self.done / self.total if self.total else 1
-        return f"{self.group}: {self.done:,} of {self.total:,} events ({share:.0%}), {rate:,.0f}/s"
-
-
-class Verdict(Struct, frozen=True):
-    """How a rebuilt table compares with the one that was served, both at `position`."""
-
-    table: str
-    rows: int
-    is_equal: bool
-    swapped: bool
-    position: int
-    served: str
-    rebuilt: str
-
-    def sentence(self) -> str:
-        found = "equals what was served" if self.is_equal else "DIFFERS from what was served"
-        done = "swapped in" if self.swapped else "not swapped"
-        sums = self.rebuilt if self.is_equal else f"{self.served} -> {self.rebuilt}"
-        return f"{self.table}: {self.rows:,} rows at position {self.position:,}, {found} ({sums}), {done}."
-
-
 class Rebuild:
     """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
 
@@ -98,7 +67,7 @@ class Rebuild:
     async def run(self, *, swap: bool) -> list[Verdict]:
         """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
 
-        Raises `RebuildRefused` when somebody else rebuilds the group, and when the exchange is not possible.
+        Raise `RebuildRefused` if somebody else rebuilds the group, or if the exchange is not possible.
         """
         async with self._alone() as session:
             self._next = f"__next_{await session.value(SELECT_ME)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
-from domain.file import storage_path
+from domain.file_name import storage_path
 from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
 
 Done = TypeVar("Done")

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from struct import Struct
 from uuid import UUID
 
-from adapters.postgres.data_keys import Master
+from adapters.postgres.master_key import Master
 from adapters.redis.cluster_state import Roster, RosterUnavailable
 from domain.bounds import TICKET_SECONDS, TICKETS_REMEMBERED_MAX
 from domain.errors import BadToken

@@ -7,7 +7,7 @@ says the same, and the text is kept from then on.
 from pathlib import Path
 from uuid import UUID
 
-from adapters.postgres.data_keys import Master, MasterKeyWrong
+from adapters.postgres.master_key import Master, MasterKeyWrong
 from domain.ports import Db
 
 SELECT_CHECK = "SELECT wrapped FROM vault.master_check"

@@ -9,8 +9,8 @@ from litestar import Response, delete, get, patch, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
-from commands.command_bus import Outcome, Work
 from commands.message import DeleteMessage, EditMessage, PostMessage, reach
+from commands.unit_of_work import Outcome, Work
 from domain.bounds import MESSAGE_CHARS_MAX
 from domain.errors import MessageIdReserved, MessageNotFound, SystemMessage
 from domain.events import Caller, UnknownEvent

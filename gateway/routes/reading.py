@@ -7,8 +7,8 @@ from litestar import Response, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
-from commands.command_bus import Outcome
 from commands.reading import MarkRead
+from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import RoomId
 from gateway.http.responses import written

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from adapters.clock import now
 from adapters.postgres.clock_watch import ClockWatch
-from adapters.postgres.data_keys import MasterKeyWrong, Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import MasterKeyWrong, load_master
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.record import AppendMetrics

@@ -4,8 +4,8 @@ read it; see docs/operating.md."""
 import argparse
 from datetime import UTC, datetime
 
-from adapters.credentials.tokens import Keys
-from adapters.postgres.data_keys import load_master
+from adapters.credentials.signing_keys import Keys
+from adapters.postgres.master_key import load_master
 from domain.bounds import ACCESS_SECONDS, KEY_LEAD_AT_ONCE_SECONDS, KEY_LEAD_SECONDS
 from runtime.command import Command, MisusedError
 from runtime.composition.ground import ground

@@ -7,7 +7,8 @@ from projections import PROJECTIONS, parked
 from runtime.command import Command
 from runtime.composition.ground import ground
 from runtime.settings import Settings
-from workers.rebuild import Progress, Rebuild, Verdict
+from workers.rebuild import Rebuild
+from workers.rebuild_reports import Progress, Verdict
 
 STATEMENT_SECONDS = 600.0
 

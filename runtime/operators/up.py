@@ -7,8 +7,8 @@ of them running (`runtime/embedded/children.py`).
 import argparse
 import asyncio
 
-from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen

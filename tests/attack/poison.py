@@ -8,9 +8,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from adapters.clock import now
-from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import load_master
 from commands import HANDLERS
 from commands.command_bus import Desk
 from commands.file import NoteProcessing, NoteScan, ReceiveFile

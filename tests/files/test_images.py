@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.files import pictures
 from workers.files import images
-from workers.files.images import Made
+from workers.files.encoding import Made
 
 ALL = ("thumbnail", "resize", "compress")
 NAMES = {"thumbnail": "thumbnail", "resize": "preview", "compress": "original"}

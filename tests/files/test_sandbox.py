@@ -12,7 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from adapters.media.sandbox import ChildDied, Sandbox, SandboxMissing
+from adapters.media.child_process import ChildDied
+from adapters.media.sandbox import Sandbox, SandboxMissing
 from tests.files import pictures
 from tests.files.test_pictures_of_others import P3, cmyk_profile, form
 from tests.houses import until

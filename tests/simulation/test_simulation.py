@@ -12,7 +12,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from adapters.memory import MemoryRecord
+from adapters.memory.event_store import MemoryRecord
 from adapters.redis.lanes import Entry
 from domain.events import Recorded
 from domain.ids import RoomId

@@ -12,7 +12,8 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Literal, TypeVar
 
-from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
+from adapters.memory.event_store import MemoryRecord
+from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
 from adapters.redis.lanes import CONTROL, Entry, LanesUnavailable
 from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS

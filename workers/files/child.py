@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from workers.files import documents, images
-from workers.files.images import Made, Refused
+from workers.files.encoding import Made, Refused
 from workers.files.lockdown import LINE, die_with_parent, lock_up, rules
 
 Job = Callable[[BinaryIO, str, Sequence[str]], tuple[list[Made], int | None]]

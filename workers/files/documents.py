@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pypdfium2
 
 from domain.bounds import PREVIEW_PIXELS, THUMBNAIL_PIXELS
-from workers.files.images import Made, Refused, encoded, fitted
+from workers.files.encoding import Made, Refused, encoded, fitted
 
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 QUALITY = 84

@@ -12,14 +12,16 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import assert_never
 
-from adapters.media.sandbox import Produced, Sandbox
+from adapters.media.child_process import Produced
+from adapters.media.sandbox import Sandbox
 from adapters.postgres.blob_leases import Holds
 from commands.command_bus import Desk
 from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.events import Caller
-from domain.file import FILE, SENTENCES, File, Reason, Variant
+from domain.file import FILE, File, Variant
 from domain.ids import FileId, UserId
 from domain.ports import Blobs, BlobsUnavailable, Db, Scanner, Unscannable
+from domain.processing import SENTENCES, Reason
 from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
 from projections import members
 

@@ -21,7 +21,7 @@ from domain.bounds import (
     SWEEP_ROUND_SECONDS,
     UNFINISHED_SECONDS,
 )
-from domain.file import storage_path
+from domain.file_name import storage_path
 from domain.ports import Blobs, BlobsUnavailable, Db, Record, RecordUnavailable
 from projections import checkpoints
 

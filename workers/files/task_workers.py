@@ -12,9 +12,10 @@ from time import perf_counter
 import structlog
 
 from adapters.clock import lapsed
-from adapters.media.sandbox import ChildDied
+from adapters.media.child_process import ChildDied
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
-from adapters.redis.task_queue import RedisTasks, Taken
+from adapters.redis.task_entries import Taken
+from adapters.redis.task_queue import RedisTasks
 from domain.bounds import (
     CHILD_DEATHS_MAX,
     DISPATCH_FILES_MAX,
@@ -26,8 +27,8 @@ from domain.bounds import (
     TASK_TRIES_MAX,
 )
 from domain.errors import Busy, Refused
-from domain.file import Reason
 from domain.ports import BlobMissing, BlobsUnavailable, Db, RecordUnavailable, ScannerUnavailable, TasksUnavailable
+from domain.processing import Reason
 from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING

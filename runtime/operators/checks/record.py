@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from adapters.postgres.clock_watch import ClockWatch
-from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
 from adapters.redis.lanes import Lanes
 from domain.bounds import PARKED_LISTED_MAX
