@@ -54,7 +54,7 @@ class Entered(NamedTuple):
         return self.membership
 
     def may_know_of(self, position: int) -> bool:
-        """Whether what a member may know of this room's history reaches back to a position."""
+        """Return whether what a member may know of this room's history reaches back to a position."""
         return self.room.history == "shared" or position >= self.member.joined_position
 
 

@@ -212,7 +212,7 @@ def as_whom(operation: str, whom: Whom) -> Verdict:
 
 
 def is_public(operation: str) -> bool:
-    """Whether it needs no token."""
+    """Return whether it needs no token."""
     return as_whom(operation, "nobody") is None
 
 
@@ -288,7 +288,7 @@ def reads_since(history: Literal["shared", "joined"], relation: Relation, *, joi
 
 
 def is_outside(relation: Relation) -> bool:
-    """Whether this is to be no member."""
+    """Return whether this is to be no member."""
     return relation in get_args(Outside)
 
 

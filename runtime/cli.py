@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; answers the exit code."""
+    """Run one command. Return the exit code."""
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
@@ -134,7 +134,7 @@ def parser(typed: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _failed(error: Exception, settings: Settings, name: str) -> int:
-    """Say why a command failed; answers the exit code. Raise the error if it is a fault of ours, or if all is logged."""
+    """Say why a command failed. Return the exit code. Raise the error if it is a fault of ours, or if all is logged."""
     from runtime.sentences import sentence_of
 
     sentence = sentence_of(error, settings, migrates=name == "migrate")

@@ -12,7 +12,7 @@ NEWEST = {(3, 11): 18, (3, 12): 16, (3, 13): 18, (3, 14): 10, (3, 15): 2}
 
 
 def outdated(running: Sequence[object]) -> str:
-    """Return what is to be done about this interpreter (`sys.version_info`); empty when nothing is."""
+    """Return what is to be done about this interpreter (`sys.version_info`); empty if nothing is."""
     major, minor, patch = (int(str(part)) for part in running[:3])
     newest = NEWEST.get((major, minor))
     if newest is None:

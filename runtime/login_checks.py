@@ -64,7 +64,7 @@ class LoginRefused(SetupError):
 
 
 async def guard_login(settings: Settings, db: Database, kind: str) -> None:
-    """Look at the log-in of a process of this kind. Raises `LoginRefused`; outside production, too much is only said."""
+    """Look at the log-in of a process of this kind. Raise `LoginRefused`; outside production, too much is only said."""
     if settings.env == "production" and settings.migration_url and kind != "operator":
         raise LoginRefused(
             f"HANSARD_MIGRATION_URL is set for the {kind}; HANSARD_ENV is production. "

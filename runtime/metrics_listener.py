@@ -26,7 +26,7 @@ class MetricsPortTaken(ReadableError):
 async def metrics_listener(
     address: tuple[str, int] | None, exposition: Exposition, *, seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[None]:
-    """Answer on an address while the block runs; None: nobody is answered. Raises `MetricsPortTaken`."""
+    """Answer on an address while the block runs; None: nobody is answered. Raise `MetricsPortTaken`."""
     if address is None:
         yield
         return

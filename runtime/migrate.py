@@ -58,7 +58,7 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, str] = NO_LOGINS) -> int:
-    """Bring a database to this version; answers how many migrations were applied. Several may try at once.
+    """Bring a database to this version; return how many migrations were applied. Several may try at once.
 
     `logins`: passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, whoever may not
     migrate is refused only when something is to be migrated.

@@ -80,7 +80,7 @@ def login(kind: str) -> Login:
 
 
 async def make_groups(connection: Any) -> None:
-    """See to it that the groups exist and that this user can hand tables to them. Raises `RolesRefused`."""
+    """See to it that the groups exist and that this user can hand tables to them. Raise `RolesRefused`."""
     try:
         for (group,) in await connection.fetch(SELECT_MISSING, list(GROUPS)):
             await _make(connection, SELECT_CREATE_GROUP, group)

@@ -11,7 +11,7 @@ from runtime.settings import Settings
 
 
 def sentence_of(error: Exception, settings: Settings, *, migrates: bool = False) -> str | None:
-    """Return what to say of a failure; None where it is a fault of ours, whose trace is wanted."""
+    """Return what to say of a failure; None if it is a fault of ours, whose trace is wanted."""
     if isinstance(error, ReadableError):
         return " ".join([str(error), *_advice(error, settings, migrates)])
     if isinstance(error, OSError) and error.filename is not None:

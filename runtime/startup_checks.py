@@ -31,7 +31,7 @@ class Lax(SetupError):
 
 
 def guard(settings: Settings) -> None:
-    """Look at keys and home. Raises `Lax` in production; elsewhere mends what it can, and says so."""
+    """Look at keys and home. Raise `Lax` in production; elsewhere mends what it can, and says so."""
     with suppress(OSError):
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, private in lax(settings):
@@ -73,7 +73,7 @@ def lax(settings: Settings) -> Iterator[tuple[Path, int]]:
 
 
 def _is_lax(key: Path) -> bool:
-    """Whether others may read a key. One that root holds out to this process may be readable by its group (as libpq has it)."""
+    """Return whether others may read a key. One that root holds out to this process may be readable by its group (as libpq has it)."""
     owner = key.stat().st_uid
     return bool(_mode(key) & (BEYOND_GROUP_READ if owner == 0 != os.geteuid() else OTHERS))
 

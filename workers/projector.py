@@ -73,7 +73,7 @@ class Follower:
         self._metrics = GroupMetrics(metrics or ProjectionMetrics(), group.name)
 
     async def step(self) -> int:
-        """Write one batch; answers how many events it held, 0 when there was nothing, -1 on standby."""
+        """Write one batch; return how many events it held, 0 if there was nothing, -1 on standby."""
         if self.lease is None and not await self._take():
             return -1
         assert self.lease is not None
@@ -142,7 +142,7 @@ class Follower:
         return True
 
     async def _follow(self, facts: Sequence[Recorded[Event]]) -> int:
-        """Write as many of these events as there is time for; answers how many. The next batch is as long as this one
+        """Write as many of these events as there is time for; return how many. The next batch is as long as this one
         could have been."""
         folded = await fold(facts, self._handlers, between=self._goes_on)
         try:

@@ -105,7 +105,7 @@ class Rebuild:
         await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
-        """Compare with what is served, both at the position that one look at the served tables shows. Answers how many
+        """Compare with what is served, both at the position that one look at the served tables shows. Return how many
         rows are missing in each rebuilt table, too."""
         position, *served = await self._look("")
         await self._apply_until(position, self._db)

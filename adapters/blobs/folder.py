@@ -25,7 +25,7 @@ class FolderBlobs:
     """The port `domain.ports.Blobs`. Several processes may share the folder."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folders where they are not there. Raises `BlobsUnavailable`."""
+        """Make the folders where they are not there. Raise `BlobsUnavailable`."""
         self._root = root
         self._incoming = root / "incoming"
         try:

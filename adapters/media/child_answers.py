@@ -43,7 +43,7 @@ _header = msgspec.json.Decoder(Header).decode
 
 
 def greeting_of(line: bytes) -> Greeting:
-    """Return how a child greets. Raises `BadAnswer`."""
+    """Return how a child greets. Raise `BadAnswer`."""
     try:
         greeting = _greeting(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -54,7 +54,7 @@ def greeting_of(line: bytes) -> Greeting:
 
 
 def header_of(line: bytes, job: str, operations: Sequence[str]) -> Header:
-    """Return what a child says of its job, if it can be so. Raises `BadAnswer`."""
+    """Return what a child says of its job, if it can be so. Raise `BadAnswer`."""
     try:
         header = _header(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

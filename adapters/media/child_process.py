@@ -103,7 +103,7 @@ class Child:
                 raise
 
     def start(self) -> tuple[str, ...]:
-        """Wait until it has locked itself up; answers what holds it. Raise `ChildDied`."""
+        """Wait until it has locked itself up; return what holds it. Raise `ChildDied`."""
         try:
             line, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
             greeting = greeting_of(line)
@@ -166,7 +166,7 @@ class Child:
             over.poll(END_SECONDS * 1000)
 
     def _read(self, deadline: float) -> tuple[bytes, bytes]:
-        """Read one line; answers it and what came after it."""
+        """Read one line; return it and what came after it."""
         data = b""
         while b"\n" not in data:
             if len(data) > READ_BYTES:

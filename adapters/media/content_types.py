@@ -73,7 +73,7 @@ def _picture(head: bytes) -> str | None:
 
 
 def _is_of_bytes(mime_type: str) -> bool:
-    """Whether what is of this kind is no text: some of their signatures are two letters (`BM`, `P1`)."""
+    """Return whether what is of this kind is no text: some of their signatures are two letters (`BM`, `P1`)."""
     family, _, kind = mime_type.partition("/")
     return mime_type == MADE_UP or (family in ("image", "audio", "video") and "xml" not in kind and "eps" not in kind)
 

@@ -57,10 +57,10 @@ class PendingAppend(Struct):
 
 
 async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, columns: list[list[Any]]) -> list[Any]:
-    """Append a batch, alone or together with others that wait; answers a row a command, and no row at all where the
+    """Append a batch, alone or together with others that wait; return a row a command, and no row at all where the
     database's clock says a later time than `latest`.
 
-    Raises `NothingWritten` only where that is certain; `RecordUnavailable`: the batch may have been appended, or may yet be.
+    Raise `NothingWritten` only where that is certain; `RecordUnavailable`: the batch may have been appended, or may yet be.
     """
     try:
         with translated():
@@ -74,7 +74,7 @@ async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, column
 
 
 async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[Any] | None:
-    """Take a batch out of the queue, if it stands there; answers what became of it where somebody appended it already."""
+    """Take a batch out of the queue, if it stands there; return what became of it where somebody appended it already."""
     try:
         with translated():
             answers = await connection.fetchval(WITHDRAW, ticket)

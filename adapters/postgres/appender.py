@@ -110,7 +110,7 @@ class Appender:
                 self._connection.terminate()
 
     async def step(self) -> int:
-        """Append one batch; answers how many commands it held."""
+        """Append one batch; return how many commands it held."""
         batch = self._gather()
         if not self._queue:
             self._wake.clear()

@@ -40,7 +40,7 @@ class Holds:
     async def hold(self, blobs: Collection[str], *, seconds: float = BLOB_HOLD_SECONDS) -> None:
         """Keep the sweeper off these blobs; what refers to them must be recorded within that time.
 
-        Waits for a blob that is being removed at this moment; raises `BlobsUnavailable` when that takes too long.
+        Waits for a blob that is being removed at this moment; raise `BlobsUnavailable` if that takes too long.
         """
         wanted = set(blobs)
         deadline = time.monotonic() + BLOB_CONDEMNED_WAIT_SECONDS
@@ -64,7 +64,7 @@ class Holds:
         await self._db.run(FORGET)
 
     async def reserve(self, user_id: UserId, file_id: FileId, size_bytes: int, *, quota_bytes: int) -> bool:
-        """Take room for a file out of its uploader's quota; False when there is not enough."""
+        """Take room for a file out of its uploader's quota; False if there is not enough."""
         return bool(await self._db.value(RESERVE, user_id, file_id, size_bytes, quota_bytes, float(BLOB_HOLD_SECONDS)))
 
     async def release(self, file_id: FileId) -> None:

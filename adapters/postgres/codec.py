@@ -150,7 +150,7 @@ def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, who
 
 
 def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vault) -> tuple[Event, bool]:
-    """Return the event, and whether what is sealed of it is erased. Raises `_Unreadable`."""
+    """Return the event, and whether what is sealed of it is erased. Raise `_Unreadable`."""
     if not isinstance(plain, dict):
         raise _Unreadable(plain)
     kind = TOPICS.get(row.topic)
@@ -188,7 +188,7 @@ def _blanks(kind: type[Event]) -> dict[str, Any]:
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
-    """Return a meta with its sealed parts. Raises `_Unreadable`."""
+    """Return a meta with its sealed parts. Raise `_Unreadable`."""
     meta = _meta(row.meta)
     plain, bound = msgspec.to_builtins(meta), _bound(row.stream, row.topic, meta.id)
     try:
@@ -207,7 +207,7 @@ def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) ->
 
 
 def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
-    """Return what a box holds; None when its key was destroyed. Raises `_Unreadable`."""
+    """Return what a box holds; None if its key was destroyed. Raise `_Unreadable`."""
     try:
         plain = vault.open(sealed.key, a2b_base64(sealed.box), bound)
         found = None if plain is None else _decode(plain)

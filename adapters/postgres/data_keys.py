@@ -112,9 +112,9 @@ class Vault:
         return nonce + key.encrypt(nonce, plain, bound)
 
     def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
-        """Decrypt; None when the key was destroyed.
+        """Decrypt; None if the key was destroyed.
 
-        Raises `InvalidTag` when it is not what was sealed, and `KeysMissing` when there is no such key: that is no
+        Raise `InvalidTag` if it is not what was sealed, and `KeysMissing` when there is no such key: that is no
         erasure, but a vault that was lost or restored in part.
         """
         kept = self._keys.get(key_id)

@@ -54,7 +54,7 @@ VALUES_AT_FAULT = ("21", "22", "23", "54")  # SQLSTATE classes: cardinality, dat
 
 
 def blames_values(error: Exception) -> bool:
-    """Whether what failed while writing is the fault of the values, and would fail again; else it is the server's, or that
+    """Return whether what failed while writing is the fault of the values, and would fail again; else it is the server's, or that
     of tables which are not as they are expected."""
     if isinstance(error, asyncpg.PostgresError):
         return str(error.sqlstate)[:2] in VALUES_AT_FAULT

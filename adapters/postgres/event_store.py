@@ -144,7 +144,7 @@ class PostgresRecord:
         return {value for digest, value in digests.items() if digest not in held}
 
     async def forget_receipts(self, *, older_than_hours: int) -> int:
-        """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; answers how many."""
+        """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; return how many."""
         return int(await self._db.value(FORGET_RECEIPTS, older_than_hours, RECEIPTS_FORGOTTEN_MAX))
 
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:

@@ -70,7 +70,7 @@ class PostgresSnapshots:
         )
 
     def _opened(self, row: _Row, stream: Stream[Any]) -> Any:
-        """Return the state of a row; None where it cannot be had."""
+        """Return the state of a row; None if it cannot be had."""
         try:
             plain: bytes | None = row.state
             if row.key_id is not None:

@@ -125,14 +125,14 @@ class Roster:
         await self._redis.aclose()
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
-        """Renew this gateway's lease. Answers whether Redis had forgotten it, and all gateways that live."""
+        """Renew this gateway's lease. Return whether Redis had forgotten it, and all gateways that live."""
         keys = [self._key("gateways")]
         arguments: list[Any] = [self.gateway, int(GATEWAY_LEASE_SECONDS * 1000)]
         is_new, living = await _asked(cast(Awaitable[Any], self._beat(keys=keys, args=arguments)))
         return bool(is_new), frozenset(name.decode() for name in living)
 
     async def seat(self, *seats: Seat) -> str | None:
-        """Say how many sockets this gateway has of each; answers whose were too many (then nothing was said)."""
+        """Say how many sockets this gateway has of each; return whose were too many (then nothing was said)."""
         keys = [self._key("gateways"), *(self._key("seats", seat.whose) for seat in seats)]
         arguments: list[Any] = [self.gateway, KEPT_SECONDS]
         for seat in seats:
@@ -166,7 +166,7 @@ class Roster:
         }
 
     async def spend(self, nonce: bytes) -> bool:
-        """Spend a ticket; answers whether it was unspent until now."""
+        """Spend a ticket; return whether it was unspent until now."""
         key = self._key("spent", nonce.hex())
         return bool(await _asked(cast(Awaitable[Any], self._redis.set(key, b"1", nx=True, ex=2 * TICKET_SECONDS))))
 

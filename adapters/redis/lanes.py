@@ -101,7 +101,7 @@ class Lanes:
         self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
         """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions.
-        Answers the lanes that refused: a key of another kind stands there. When none did, note that everything up to
+        Return the lanes that refused: a key of another kind stands there. When none did, note that everything up to
         `told` was told (None: note nothing).
         """
         by_lane: dict[int, list[Any]] = {}
@@ -167,7 +167,7 @@ class Lanes:
             await _asked(pipe.execute())
 
     async def told(self) -> int | None:
-        """Return up to which position everything was told; None when Redis has forgotten."""
+        """Return up to which position everything was told; None if Redis has forgotten."""
         value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
         return None if value is None else int(value)
 
@@ -179,7 +179,7 @@ class Lanes:
         return newest[0][0].decode() if newest else "0-0"
 
     async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
-        """Wait for entries after these places, at most `LANE_BLOCK_MS`; answers the new place and entries by lane."""
+        """Wait for entries after these places, at most `LANE_BLOCK_MS`; return the new place and entries by lane."""
         keys = {self._key(lane): lane for lane in places}
         streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
         try:

@@ -80,7 +80,7 @@ class RedisTasks:
     # The workers' side
 
     async def take(self, kind: Kind) -> Taken | None:
-        """Wait a little for a task and hold it: one whose holder fell silent first, then the next; None: there is none."""
+        """Wait a little for a task and hold it: one whose holder fell silent first, then the next; None if there is none."""
         stream = self._stream(kind)
         await _asked(self._due(keys=[self._later_key(kind), stream], args=[TASKS_LISTED_MAX, 0]))
         try:
@@ -159,7 +159,7 @@ class RedisTasks:
         return found
 
     async def hurry(self) -> int:
-        """Have everything that waits for its next try be tried now; answers how many."""
+        """Have everything that waits for its next try be tried now; return how many."""
         return sum(
             [
                 await _asked(self._due(keys=[self._later_key(kind), self._stream(kind)], args=[TASKS_LISTED_MAX, 1]))

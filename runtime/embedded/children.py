@@ -73,7 +73,7 @@ def process_state(pid: int) -> str | None:
 
 
 def _enter_user_namespace() -> bool:
-    """Look like nobody to oneself while files still belong to root; False where the kernel does not allow it."""
+    """Look like nobody to oneself while files still belong to root; False if the kernel does not allow it."""
     if sys.platform != "linux" or ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
         return False
     Path("/proc/self/setgroups").write_text("deny")

@@ -61,7 +61,7 @@ class Home:
         return f"{telling[-1] if telling else 'it said nothing'} (see {self.log(name)})"
 
     def met_remains(self, name: str) -> bool:
-        """Whether a server ended because processes of the one before, killed, had not ended yet."""
+        """Return whether a server ended because processes of the one before, killed, had not ended yet."""
         lines = self.log(name).read_text(errors="replace").splitlines()[-LAST_LINES:]
         return any(
             "pre-existing shared memory" in line or "lock file" in line or "Address already" in line for line in lines

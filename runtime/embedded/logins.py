@@ -25,7 +25,7 @@ def password_of(secret: bytes, name: str) -> str:
 
 
 def read_secret(home: Path) -> bytes | None:
-    """Return the secret of a home; None where it has none (that can be read) yet."""
+    """Return the secret of a home; None if it has none (that can be read) yet."""
     try:
         secret = bytes.fromhex((home / SECRET_FILE).read_text().strip())
     except (FileNotFoundError, ValueError):

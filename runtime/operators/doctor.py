@@ -1,4 +1,4 @@
-"""`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 when all is well."""
+"""`hansard doctor`: what is set up, what answers, and what to mend. Exit code 0 if all is well."""
 
 import argparse
 from collections.abc import Awaitable, Callable, Collection

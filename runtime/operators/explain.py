@@ -38,7 +38,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def explain(settings: Settings, user: str, operation: str, target: str | None, whom: str | None) -> int:
-    """Print why somebody may or may not do something; answers the exit code."""
+    """Print why somebody may or may not do something. Return the exit code."""
     async with ground(settings) as base:
         answer = Answer()
         account = await person(base, user)

@@ -110,7 +110,7 @@ class Supervisor:
             await child.wait()
 
     async def _becomes_ready(self) -> bool:
-        """Wait until requests can be served; False when told to stop before."""
+        """Wait until requests can be served; False if told to stop before."""
         url = f"{address(self._settings)}/readyz"
         tls = _trusting(self._settings.tls_certificate) if self._settings.has_tls else None
         deadline = time.monotonic() + READY_SECONDS

@@ -26,7 +26,7 @@ SELECT_POSITION = "SELECT position FROM record.head"
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
-    """Run everything until told to stop; answers the exit code."""
+    """Run everything until told to stop. Return the exit code."""
     stop = stop_signal()
     guard(settings)
     guard_gateway(settings)

@@ -82,7 +82,7 @@ class Handed(io.RawIOBase):
 
 
 def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Made]]:
-    """Do one job; answers what it made, or the reason why it refuses."""
+    """Do one job; return what it made, or the reason why it refuses."""
     try:
         made, pages = JOBS[asked["job"]](file, asked["mime_type"], asked["operations"])
     except Refused as refusal:
@@ -93,7 +93,7 @@ def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Mad
 
 
 def receive(line: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
-    """Return what is asked and the open file that came with it; None when nobody will ask."""
+    """Return what is asked and the open file that came with it; None if nobody will ask."""
     handles = array.array("i")
     data, ancillary, _, _ = line.recvmsg(READ_BYTES, socket.CMSG_SPACE(handles.itemsize))
     if not data:

@@ -17,7 +17,7 @@ QUALITY = 84
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:
-    """Return pictures of the first page, the smallest first, and the number of pages. Raises `Refused`.
+    """Return pictures of the first page, the smallest first, and the number of pages. Raise `Refused`.
 
     One that asks for a password is a document like any other to whoever knows it: it has no picture and no count.
     """

@@ -42,7 +42,7 @@ class _TooLong(Exception):
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], None]:
-    """Return the variants that the operations make, the smallest first. Raises `Refused`."""
+    """Return the variants that the operations make, the smallest first. Raise `Refused`."""
     try:
         lossless = mime_type in LOSSLESS or (mime_type == "image/webp" and _is_lossless_webp(file))
         try:
@@ -96,7 +96,7 @@ def _still(image: Image.Image, operations: Sequence[str], *, lossless: bool) -> 
 
 
 def _animation(image: Image.Image, operations: Sequence[str]) -> list[Made]:
-    """Return a moving preview and original, and a still thumbnail. Raises `_TooLong`."""
+    """Return a moving preview and original, and a still thumbnail. Raise `_TooLong`."""
     first = 1 if getattr(image, "default_image", False) else 0  # an APNG's picture for who cannot show it moving
     count = _count_frames(image)
     plays, profile = _plays(image), image.info.get("icc_profile")
@@ -165,7 +165,7 @@ def _refuse_raw(image: Image.Image) -> None:
 
 
 def _with_its_end(file: BinaryIO) -> BinaryIO:
-    """Return a JPEG with the end marker that it lacks. Raises `OSError` where more of it is missing.
+    """Return a JPEG with the end marker that it lacks. Raise `OSError` if more of it is missing.
 
     Decoded as far as it goes, rows that are missing are black; with an end marker a decoder makes them up.
     """
@@ -188,7 +188,7 @@ def _with_its_end(file: BinaryIO) -> BinaryIO:
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:
-    """Whether a WebP holds a VP8L chunk, which is what lossless ones are made of; a profile may stand before it."""
+    """Return whether a WebP holds a VP8L chunk, which is what lossless ones are made of; a profile may stand before it."""
     file.seek(12)  # after RIFF, the size, and WEBP
     while len(head := file.read(8)) == 8:
         if head[:4] in (b"VP8L", b"VP8 "):

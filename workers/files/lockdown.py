@@ -37,7 +37,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def rules() -> Any:
-    """Return what the kernel is to allow; None where there is no libseccomp. Anything else fails with EPERM."""
+    """Return what the kernel is to allow; None if there is no libseccomp. Anything else fails with EPERM."""
     if sys.platform != "linux":
         return None
     try:
@@ -67,7 +67,7 @@ def rules() -> Any:
 
 
 def lock_up(filters: Any, parent: int) -> list[str]:
-    """Give up what decoding does not need, for good; answers which layers hold. `filters` are those of `rules`."""
+    """Give up what decoding does not need, for good; return which layers hold. `filters` are those of `rules`."""
     layers = ["limits"]
     _limit()
     if _become_nobody():
@@ -122,7 +122,7 @@ def _become_nobody() -> bool:
 
 
 def _landlock() -> bool:
-    """Take away every path, every address, and signals to others; False where the kernel has no Landlock."""
+    """Take away every path, every address, and signals to others; False if the kernel has no Landlock."""
     version = LIBC.syscall(
         ctypes.c_long(SYS_LANDLOCK_CREATE_RULESET),
         None,

@@ -48,9 +48,9 @@ class Saga:
         self._db = db
 
     async def do(self, task: Task, held: Held = alone) -> Task | None:
-        """Do a task, if it is still due; answers what is due next. Whatever is raised may go away when tried again.
+        """Do a task, if it is still due; return what is due next. Whatever is raised may go away when tried again.
 
-        `held` is asked before anything is recorded, whether the task is still this worker's. Raises `ClaimLost`.
+        `held` is asked before anything is recorded, whether the task is still this worker's. Raise `ClaimLost`.
         """
         file = (await self._desk.see(FILE, task.file_id)).state
         if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
@@ -69,7 +69,7 @@ class Saga:
         return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
 
     async def fail(self, file_id: FileId, reason: Reason, held: Held = alone) -> None:
-        """End a file that cannot be helped; one that has ended stays as it is. Raises `ClaimLost`."""
+        """End a file that cannot be helped; one that has ended stays as it is. Raise `ClaimLost`."""
         await self._note(FailFile(file_id, reason), held)
 
     async def _note(self, command: FailFile | NoteProcessing | NoteScan, held: Held) -> None:

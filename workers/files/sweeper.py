@@ -48,7 +48,7 @@ class Sweeper:
         self._age = timedelta(seconds=age_seconds)
 
     async def step(self) -> int:
-        """Make one round; answers how many blobs were removed."""
+        """Make one round; return how many blobs were removed."""
         removed = 0
         before = self._now() - self._age
         async for page in self._blobs.every():
@@ -91,7 +91,7 @@ class Sweeper:
         return [blob for path, blob in paths.items() if path not in referenced]
 
     async def _caught_up(self) -> bool:
-        """Whether the tables have passed what the record is now; waits a little for them."""
+        """Return whether the tables have passed what the record is now; waits a little for them."""
         head = (await self._record.head()).position
         for _ in range(int(SWEEP_CATCH_UP_SECONDS / PAUSE_SECONDS)):
             if await checkpoints.position(self._db, "live") >= head:

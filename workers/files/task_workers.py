@@ -70,7 +70,7 @@ class Hand:
         self._running = self._metrics.running.labels(kind)
 
     async def step(self) -> bool:
-        """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
+        """Take a task and do it; False if there is none. Raise `TasksUnavailable`."""
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
@@ -125,7 +125,7 @@ class Hand:
             await asyncio.gather(work, return_exceptions=True)
 
     async def _beat(self, taken: Taken) -> bool:
-        """Whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
+        """Return whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
         try:
             is_held = await self._tasks.beat(taken)
         except TasksUnavailable:
@@ -174,7 +174,7 @@ class Dispatcher:
         self._seconds = seconds
 
     async def step(self) -> int:
-        """Look at all of them once; answers how many tasks were missing."""
+        """Look at all of them once; return how many tasks were missing."""
         added, after = 0, BEGINNING
         while page := await files.under_way(self._db, after=after, limit=DISPATCH_FILES_MAX):
             due = [next_task(file.id, file.uploader_id, file.status, file.mime_type) for file in page]

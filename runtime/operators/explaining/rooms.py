@@ -17,7 +17,7 @@ OF_A_MESSAGE: Mapping[str, MessageOperation] = {each: each for each in get_args(
 
 
 async def in_room(base: Ground, answer: Answer, who: Account, operation: RoomOperation, room: Read[Room]) -> Relation:
-    """Judge by what somebody is to a room; answers that."""
+    """Judge by what somebody is to a room; return that."""
     state = room.known
     membership: Read[Membership] = await read(base, MEMBERSHIP, state.room_id, who.user_id)
     relation = relation_of(membership.state)
