@@ -10,7 +10,8 @@ from domain.ids import UserId
 
 
 class NoteAuditRead(Struct, frozen=True):
-    """Refused to whoever has no role that may read the record. Silent when this minute has it already."""
+    """Refused to a person without a role that may read the record. Nothing is recorded if this minute has such an event
+    already."""
 
     filter: str
     person: UserId | None = None

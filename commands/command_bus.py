@@ -1,9 +1,10 @@
-"""The command bus: takes a command, lets its handler decide on what the record says, and has the outcome appended.
+"""The command bus: takes a command, lets its handler decide on what the record says, and appends the outcome.
 
 A handler loads the streams it needs, asks the domain for decisions, and notes what is to be written. Every stream that
-it loaded and does not write becomes a guard, so nothing is appended that was decided on a state since gone. Folded
-streams are kept at hand (`commands/folds.py`): an accepted command then needs no read and one round trip. A conflict, and
-any refusal or silence that was decided on folds at hand, is decided once more on streams brought up to date.
+it loaded and does not write becomes a guard, so nothing is appended that was decided on an outdated state. Folded
+streams are cached (`commands/folds.py`): an accepted command then needs no read and one round trip. After a conflict,
+and after a refusal or silence that was decided on cached folds, the command is decided once more on streams that were
+read anew.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ TAKEN: dict[ClaimKind, tuple[type[Refused], str]] = {
 
 
 class Desk:
-    """Runs commands against a record. One for a process; its cache is only ever a guess that guards check."""
+    """Runs commands against a record. One for a process; its cache is a guess that guards check."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class Desk:
         return uuid7(int(self.now().timestamp() * 1000), self._chance(10))
 
     async def do(self, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
-        """Run a command to its end. Raise `Refused` for a no, and `RecordUnavailable` if nobody can know."""
+        """Run a command to its end. Raise `Refused` if the answer is no, and `RecordUnavailable` if it cannot be known."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
         fresh, met = False, 0
@@ -140,7 +141,7 @@ class Desk:
                 return await self._replay(answer, receipt)
 
     async def admit(self, probe: Callable[[Work], Awaitable[None]], caller: Caller) -> None:
-        """Raise what `probe` refuses on the present state, as `do` would; nothing is written."""
+        """Raise what `probe` refuses on the present state, as `do` would, without writing anything."""
         work = Work(self, caller, fresh=False)
         try:
             await probe(work)
@@ -150,7 +151,7 @@ class Desk:
             await probe(Work(self, caller, fresh=True))
 
     async def see(self, stream: Stream[State], *key: UUID) -> Folded[State]:
-        """Return a stream read from the record."""
+        """Read a stream from the record."""
         stream_id = stream.id(*key)
         return (await self.read({stream_id: stream}))[stream_id]
 
@@ -158,7 +159,8 @@ class Desk:
         return self._folds.at_hand(stream, stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
-        """Bring these streams up to date from the record, and keep them at hand. Raise `RecordIsNewer` if one holds an unknown event."""
+        """Bring these streams up to date from the record, and cache them. Raise `RecordIsNewer` if one holds an unknown
+        event."""
         folds = await self._folds.read(streams)
         for stream_id, folded in folds.items():
             if folded.unknown:

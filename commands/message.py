@@ -40,7 +40,8 @@ class DeleteMessage(Struct, frozen=True):
 
 
 async def post(command: PostMessage, work: Work) -> None:
-    """Post once. What its sender posted already is told so even if they were removed since: they may not know of it."""
+    """Post once. The sender of a message that is posted already is told so even if they were removed since: they may
+    not know of the removal."""
     user_id = work.caller.user_id
     assert user_id, "strangers post nothing"
     message = await work.load_new(MESSAGE, command.message_id)

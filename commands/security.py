@@ -9,7 +9,7 @@ from domain.security import SECURITY, RefusalsCounted
 
 
 class CountRefusals(Struct, frozen=True):
-    """`sheet_id` is minted for one minute of one process."""
+    """`sheet_id` is made for one minute of one process."""
 
     sheet_id: UUID
     refusals: tuple[RefusalsCounted, ...]

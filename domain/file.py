@@ -1,11 +1,12 @@
-"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why not.
+"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why
+not.
 
-The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker forgot. Every
-decision may be asked twice; the second answer is silence. So each step may run twice, and a file ends once.
+The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker lost. Every
+decision may be asked for twice; the second time it changes nothing. So each step may run twice, and a file ends once.
 
-No room hears that a file was received, shared, scanned or processed. Its end is told in the room that it was shown in
-first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: erased, they leave a file
-without a name whose blobs nobody refers to any more.
+No room hears that a file was received, shared, scanned or processed. Its end is published in the room that it was shown
+in first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: once erased, they leave a
+file without a name whose blobs nobody refers to any more.
 """
 
 from datetime import datetime
@@ -63,7 +64,7 @@ class FileShared(_OfFile, frozen=True):
 
 
 class FileScanned(_OfFile, frozen=True):
-    """`signature`: what was found; None: clean."""
+    """`signature`: what was found; None if it is clean."""
 
     topic: ClassVar = "file.scanned"
 
@@ -179,7 +180,7 @@ def receive(
 def share(
     file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
 ) -> tuple[FileEvent, ...]:
-    """Have a message show it: before it is completed in one room, afterwards in any."""
+    """Have a message show it: in one room before it is completed, in any afterwards."""
     relation: FileRelation = "uploader" if file is not None and file.uploader_id == by else "nobody"
     if (refusal := of_file("file.share", relation)) is not None:
         raise refusal(pointer="/file_id")
@@ -196,7 +197,7 @@ def share(
 
 
 def shown(file: File) -> Shown:
-    """Return what a message that shows it says of it."""
+    """Return what a message that shows the file says of it."""
     return Shown(
         file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,
         file.processed_at, file.forms, file.pages,
@@ -206,7 +207,7 @@ def shown(file: File) -> Shown:
 def note_scan(
     file: File | None, *, scan: Scan, signature: str | None, moderator_ids: tuple[UserId, ...] = ()
 ) -> tuple[FileEvent, ...]:
-    """Take the scanner's word. What is harmful fails at once; what needs no processing is completed at once."""
+    """Record the scanner's verdict. A harmful file fails at once; a file that needs no processing is completed at once."""
     if file is None or file.status != "pending":
         return ()
     scanned = FileScanned(file.file_id, file.uploader_id, scan, signature)
@@ -222,7 +223,7 @@ def note_scan(
 def note_processing(
     file: File | None, *, variants: tuple[Variant, ...], pages: int | None = None
 ) -> tuple[FileEvent, ...]:
-    """Take what was made of it: it is completed. A variant `original` is downloaded in place of what was uploaded."""
+    """Record what was made of it, and complete it. A variant `original` is downloaded in place of the upload."""
     if file is None or file.status != "processing":
         return ()
     if (fault := fault_of(variants, pages)) is not None:
@@ -236,14 +237,14 @@ def note_processing(
 
 
 def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
-    """End it; what is over stays as it is."""
+    """End it; a file that has ended stays as it is."""
     if file is None or file.is_over:
         return ()
     return (_failed(file, reason, ()),)
 
 
 def retry(file: File | None) -> tuple[FileEvent, ...]:
-    """Have a file tried again that was given up; one that is under way changes nothing."""
+    """Have a file that was given up tried again. Nothing changes if it is under way."""
     if file is None:
         raise FileNotFound
     if not file.is_over:

@@ -1,4 +1,4 @@
-"""A command of the command line: what it takes and what it does. Each declares itself in its own module as one of these."""
+"""A command of the command line: the arguments it takes and what it does. Each is declared in its own module."""
 
 import argparse
 from collections.abc import Callable, Coroutine
@@ -16,11 +16,11 @@ class MisusedError(ReadableError):
 
 
 def takes_nothing(parser: argparse.ArgumentParser) -> None:
-    """Describe a command without arguments."""
+    """Add no arguments."""
 
 
 class Command(NamedTuple):
-    """`describe` adds the arguments to the command's parser; `run` answers the exit code."""
+    """`describe` adds the arguments to the command's parser; `run` returns the exit code."""
 
     run: Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
     describe: Callable[[argparse.ArgumentParser], None] = takes_nothing

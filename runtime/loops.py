@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 def stop_signal() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets. Any code of the running loop may set it too."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -21,7 +21,7 @@ def stop_signal() -> asyncio.Event:
 
 @asynccontextmanager
 async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
-    """Keep loops running around a block; they end in the order given. A loop that fails ends the process."""
+    """Keep loops running around a block, and cancel them in the order given when it ends."""
     try:
         yield
     finally:
@@ -30,9 +30,9 @@ async def background(*loops: "asyncio.Task[None]") -> AsyncIterator[None]:
 
 
 def stop_when_one_ends(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> list[str]:
-    """Set `stop` when one of the loops ends by itself: a supervisor starts the process afresh.
+    """Set `stop` when one of the loops ends by itself: a supervisor starts the process again.
 
-    Return the names of those that ended, a list that grows, so that the exit code can say so.
+    Return the names of the loops that ended so. The list grows later; the exit code depends on it.
     """
     failed: list[str] = []
 
@@ -48,8 +48,8 @@ def stop_when_one_ends(stop: asyncio.Event, *loops: "asyncio.Task[None]") -> lis
 
 
 async def _ended(loop: "asyncio.Task[None]") -> None:
-    """Cancel a loop until it ends: a cancellation that meets the end of a write to Redis is swallowed (by
-    `asyncio.wait_for` before Python 3.12)."""
+    """Cancel a loop until it ends. Before Python 3.12 `asyncio.wait_for` swallows a cancellation that arrives as a
+    write to Redis ends."""
     while not loop.done():
         loop.cancel()
         await asyncio.wait([loop], timeout=CANCEL_AGAIN_SECONDS)

@@ -201,7 +201,7 @@ class Settings:
         return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     def connections_of(self, total: int) -> int:
-        """Return how many connections of so many one address may hold: half of them at most. 0: any number."""
+        """Return how many of `total` connections one address may hold: at most half of them. 0 is any number."""
         of_set = CONNECTIONS_OF_ADDRESS[self.limits]
         return self.connections_of_address or min(of_set, max(1, total // 2))
 
@@ -217,12 +217,12 @@ class Settings:
 
 
 def address(settings: Settings) -> str:
-    """Return where a gateway of these settings is reached from its own machine."""
+    """Return the address at which a gateway of these settings is reached from its own machine."""
     return _url(settings, "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host)
 
 
 def listens_on(settings: Settings) -> str:
-    """Return where a gateway of these settings listens, in the form of an address."""
+    """Return the address on which a gateway of these settings listens."""
     return _url(settings, settings.host)
 
 

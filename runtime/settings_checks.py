@@ -47,7 +47,7 @@ def _check_limits(settings: Settings) -> None:
 
 
 def _check_metrics(settings: Settings) -> None:
-    """The port after it is a port too: `hansard up` has its worker listen there."""
+    """Check the address for metrics. The port after it must be a port, too: `hansard up` has its worker listen there."""
     given, found = settings.metrics_listen, settings.metrics_address
     if given and (found is None or not 1 <= found[1] < 65535):
         raise SettingRefused(f"HANSARD_METRICS_LISTEN is {given!r}; it is HOST:PORT, like 127.0.0.1:9464.")

@@ -11,7 +11,7 @@ from runtime.settings_checks import check
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Read the settings. Raise `SettingRefused`, one sentence, for a name that is none or a value of another kind."""
+    """Read the settings. Raise `SettingRefused` for a name that is no setting, or a value that is not of its kind."""
     known = {PREFIX + entry.name.upper(): entry for entry in fields(Settings)}
     for name in environment:
         if name.startswith(PREFIX) and name not in known:

@@ -1,4 +1,4 @@
-"""What the interpreter is told before a process begins: what to leave out, and how often to look for cycles."""
+"""How the interpreter is set up before a process begins: which modules to leave out, how often to collect garbage."""
 
 import gc
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def leaving_out(name: str) -> Iterator[None]:
-    """Have an optional module seem not to be installed, for what is imported meanwhile."""
+    """Make an optional module seem not installed to everything that is imported in the block."""
     if name in sys.modules:
         yield
         return
@@ -20,7 +20,8 @@ def leaving_out(name: str) -> Iterator[None]:
 
 
 def spare_the_collector() -> None:
-    """Have Python look for reference cycles less often: batches make many objects and no cycles (a third of a rebuild)."""
+    """Have Python look for reference cycles less often: batches make many objects and no cycles (a third of a rebuild's
+    time)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -1,4 +1,4 @@
-"""The janitor: sweeps out what is kept for a while only, and once, when it begins, has names of long ago claimed.
+"""The janitor: deletes what is kept for a while only, and once, at its start, claims names of accounts from long ago.
 
 Its rounds are cheap, repeatable and never urgent.
 """
@@ -28,7 +28,7 @@ NAMES_AT_ONCE = 500
 
 
 class Janitor:
-    """Forgets the receipts of Idempotency-Keys after their day."""
+    """Deletes receipts of Idempotency-Keys after a day."""
 
     def __init__(self, record: PostgresRecord, desk: Desk, db: Db) -> None:
         self._record = record

@@ -42,9 +42,9 @@ class LaneEntries:
         return entries
 
     async def forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
-        """Return the entries that told of messages that are deleted, or of their files: they go.
+        """Return the entries of messages that are deleted, or of their files: these entries are to be removed.
 
-        Hubs that have not read them find the events in the record, as they may be told now.
+        Hubs that have not read them find the events in the record, in the form that may be shown now.
         """
         streams: set[StreamId] = set()
         for event in (fact.event for fact in facts):

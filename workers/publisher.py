@@ -1,12 +1,13 @@
-"""The publisher: tells the live group's frames to the lanes, in position order, after their rows are committed.
+"""The publisher: adds the live group's frames to the lanes, in position order, after their rows are committed.
 
-What it cannot tell waits; it never holds the rows up. In the happy path it is handed each batch. After trouble, and
-whenever its process takes the group's lease, it reads the record from the place that Redis remembers up to the checkpoint;
-where Redis has forgotten, from the checkpoint on: hubs find what they missed in the record.
+Frames that cannot be published wait; they never delay the rows. Normally each batch is handed over by the follower.
+After trouble, and whenever its process takes the group's lease, the publisher reads the record from the position that
+Redis remembers up to the checkpoint; if Redis has lost it, from the checkpoint on: hubs find what they missed in the
+record.
 
-The place that Redis remembers moves only past what every lane took. A lane that refuses is left out and tried again every
-second, from where it was; the others go on. A place beyond the head is that of another record, one since restored to an
-earlier state: the record gets a new id, and every process begins anew.
+The position that Redis remembers moves only past what every lane took. A lane that refuses is left out and tried again
+every second, from where it was; the others go on. A position beyond the head belongs to a record that was since
+restored to an earlier state: the record gets a new id, and every process starts again.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 
 
 class Publisher:
-    """Tells frames. One tells at a time: that of the process that holds the group's lease; a standby's waits."""
+    """Publishes frames. Only the process that holds the group's lease publishes; a standby's publisher waits."""
 
     def __init__(
         self, record: Record, db: Db, lanes: Lanes, group: Group, metrics: PublisherMetrics | None = None
@@ -56,12 +57,12 @@ class Publisher:
         self._metrics.lanes_behind.set_function(lambda: len(self._behind))
 
     def begin(self) -> None:
-        """Find the place anew: the lease was taken just now, and somebody else may have told in between."""
+        """Find the position anew: the lease was taken just now, and another process may have published in between."""
         self._is_lost = True
         self._wake.set()
 
     def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
-        """Take a committed batch; more than is worth keeping is read again later."""
+        """Take a committed batch. If too much waits already, forget it all and read it from the record later."""
         self._untold.append(facts)
         self._untold_bytes += bytes_of(facts)
         if self._untold_bytes > UNTOLD_BYTES_MAX:
@@ -70,7 +71,8 @@ class Publisher:
         self._wake.set()
 
     async def step(self) -> None:
-        """Tell everything that waits. Raise `LanesUnavailable`, and find the place anew; or `RecordReplaced`."""
+        """Publish everything that waits. Raise `LanesUnavailable` or `RecordReplaced`; the next step finds the position
+        anew."""
         self._wake.clear()
         try:
             while self._is_lost or self._untold:
@@ -87,7 +89,7 @@ class Publisher:
             raise
 
     async def run(self) -> None:
-        """Tell what is handed over, for ever, and have Redis forget what is old; while it is away, try again every second."""
+        """Publish what is handed over, for ever, and trim the lanes. While Redis is away, try again every second."""
         trimmed_at = -LANE_TRIM_SECONDS
         while True:
             is_woken = False
@@ -125,7 +127,7 @@ class Publisher:
         self._place = max(self._place, checkpoint)
 
     async def _require_told_by_this_record(self, told: int) -> None:
-        """Raise `RecordReplaced` where more was told than the record holds; its id is another one then."""
+        """Raise `RecordReplaced` if more was published than the record holds, after giving it another id."""
         head = await self._record.head()
         if told <= head.position:
             return
@@ -156,12 +158,12 @@ class Publisher:
         self._metrics.frames.inc(len(entries))
 
     async def _tell_between(self, position: int) -> None:
-        """Tell what was committed and never handed over: the answer to its commit was lost."""
+        """Publish what was committed and never handed over, because the answer to its commit was lost."""
         while self._place < position - 1:
             await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
 
     async def _mend(self) -> None:
-        """Tell lanes that refused what they missed; those that refuse still are left where they are."""
+        """Publish to lanes that refused what they missed; lanes that still refuse stay where they are."""
         for lane in list(self._behind):
             if await self._caught_up(lane, self._place):
                 del self._behind[lane]

@@ -1,9 +1,9 @@
-"""Blobs in S3, or in what speaks its language. Every request has a time-out and a bounded number of tries.
+"""Blobs in S3, or in a store with the same API. Every request has a time-out and a bounded number of tries.
 
-Bytes are gathered on this machine first, because their name is their hash; large ones go up in parts, one at a time (so
-that memory stays where it is), and parts of an upload that failed are taken back. The library's own `upload_file` queues
-a hundred parts and was seen to hang when one fails. Joining the parts may take a store longer than it is waited for: then
-the object itself is asked whether it is there, because its name says what it is.
+Bytes are gathered on this machine first, because their name is their hash. Large ones are uploaded in parts, one at a
+time, so that memory stays bounded; the parts of an upload that failed are aborted. The library's own `upload_file`
+queues a hundred parts and was seen to hang when one fails. Completing an upload may take a store longer than we wait:
+then the object itself is looked for, because its name says what it is.
 """
 
 import asyncio
@@ -135,7 +135,8 @@ class S3Blobs:
                 yield [StoredBlob(name, e["Size"], e["LastModified"]) for name, e in found if NAME.fullmatch(name)]
 
     async def clear(self, before: datetime) -> int:
-        """Take back the parts of uploads that were never finished (their process was killed), and local remains."""
+        """Abort uploads that were never completed (their process was killed), and remove files that were left on this
+        machine."""
         removed = 0
         answer = await self._asked("list_multipart_uploads", Prefix=f"{self._prefix}blobs/")
         for upload in answer.get("Uploads", ()):
@@ -189,7 +190,7 @@ class S3Blobs:
             raise
 
     async def _join(self, key: str, upload: str, parts: list[dict[str, Any]]) -> None:
-        """Make one object of the parts; a join whose answer was lost is found by its object."""
+        """Complete the upload. If the answer was lost, look for the object."""
         try:
             await self._asked("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
         except BlobsUnavailable as error:

@@ -20,7 +20,7 @@ class BeyondTheEnd(Exception):
 
 
 class translated:
-    """Raise what the store answers as what the port says."""
+    """Raise errors of the store as errors of the port."""
 
     def __enter__(self) -> None:
         return None

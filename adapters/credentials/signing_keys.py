@@ -71,7 +71,7 @@ class Keys:
 
 
 def _new_key(master: Master) -> tuple[str, bytes, bytes]:
-    """Return kid, wrapped private part and public part of a new key."""
+    """Return the kid, the wrapped private key and the public key of a new pair."""
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     kid = fingerprint(public)

@@ -36,7 +36,8 @@ OVERLAP = timedelta(seconds=ACCESS_SECONDS + 2 * CLOCK_LEEWAY_SECONDS)
 
 
 class EdDsaTokens:
-    """The port `domain.ports.Tokens`. Signs with the newest key that may, reads with those whose tokens may still live."""
+    """The port `domain.ports.Tokens`. Signs with the newest key that may sign; accepts the keys whose tokens may not
+    have expired yet."""
 
     def __init__(self, keys: list[SigningKey], master: Master, *, issuer: str, db: Db | None = None) -> None:
         self._db = db
@@ -134,7 +135,7 @@ class EdDsaTokens:
         }
 
     def _is_read(self, kid: str, now: datetime) -> bool:
-        """Return whether a key is ours, and may have signed what still lives."""
+        """Return whether tokens of this key are accepted: it is ours, and one that it signed may not have expired yet."""
         return kid in self._until and ((until := self._until[kid]) is None or now < until)
 
 
@@ -147,7 +148,7 @@ def _base64(value: bytes) -> str:
 
 
 def _access(claims: dict[str, Any], now: datetime) -> Access:
-    """Judge the times by our own clock (whole seconds, a leeway both ways) and the ids by their type."""
+    """Check the times by our own clock (whole seconds, a leeway both ways) and the types of the ids."""
     seconds = now.timestamp()
     times = [claims[name] for name in ("iat", "nbf", "exp")]
     if any(type(time) is not int for time in times):

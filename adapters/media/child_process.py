@@ -63,7 +63,7 @@ class Nursery:
         self._retired = False
 
     def wait(self) -> None:
-        """Wait until it is warm. Raise `OSError` or `EOFError` if it never is."""
+        """Wait until it can fork. Raise `OSError` or `EOFError` if it ends first."""
         self.control.settimeout(CHILD_START_SECONDS)
         if not self.control.recv(1):
             raise EOFError("the nursery ended")
@@ -76,7 +76,7 @@ class Nursery:
         self.leave(0)
 
     def leave(self, children: int = 1) -> None:
-        """Note that so many of its children are over."""
+        """Note that some of its children are gone."""
         self.at_work -= children
         if self._retired and self.at_work <= 0:
             self.control.close()
@@ -103,7 +103,7 @@ class Child:
                 raise
 
     def start(self) -> tuple[str, ...]:
-        """Wait until it has locked itself up; return what holds it. Raise `ChildDied`."""
+        """Wait until it has confined itself; return the layers that hold. Raise `ChildDied`."""
         try:
             line, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
             greeting = greeting_of(line)
@@ -115,7 +115,7 @@ class Child:
         return self.layers
 
     def ask(self, job: str, file: Path, mime_type: str, operations: list[str], wall_seconds: float) -> Result:
-        """Have it do its one job. Raise `ChildDied`."""
+        """Have it do its one job, and return the answer. Raise `ChildDied`."""
         deadline = time.monotonic() + wall_seconds
         asked = {"job": job, "mime_type": mime_type, "operations": operations}
         try:
@@ -140,7 +140,7 @@ class Child:
         return Result(tuple(made), header.pages, header.reason)
 
     def stop(self) -> None:
-        """Kill it; whoever waits for its answer hears that it ended."""
+        """Kill it. Whoever waits for its answer gets an end of file."""
         try:
             if self._handle is not None:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
@@ -151,7 +151,7 @@ class Child:
             return  # it is over
 
     def kill(self) -> None:
-        """Kill it, and wait until it is over. Once."""
+        """Kill it and wait until it is gone. May be called once."""
         self.stop()
         self._wait()
         if self._handle is not None:
@@ -166,7 +166,7 @@ class Child:
             over.poll(END_SECONDS * 1000)
 
     def _read(self, deadline: float) -> tuple[bytes, bytes]:
-        """Read one line; return it and what came after it."""
+        """Read one line. Return it, and what was read after it."""
         data = b""
         while b"\n" not in data:
             if len(data) > READ_BYTES:

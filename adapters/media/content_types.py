@@ -1,6 +1,6 @@
-"""What bytes are, by themselves: never by a name, never by what a client says of them.
+"""The media type of bytes, judged by the bytes alone: never by a name, never by what a client says.
 
-puremagic knows some hundreds of signatures. What it cannot tell is text where it reads as text, else just bytes.
+puremagic knows some hundreds of signatures. What it does not know is text if it decodes as text, else plain bytes.
 """
 
 import codecs

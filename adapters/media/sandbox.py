@@ -1,8 +1,9 @@
-"""The sandbox: children that decode what strangers sent, one file each, and can hurt at most themselves.
+"""The sandbox: child processes that decode files of strangers, one file each, and can harm nobody but themselves.
 
-A nursery is started once and warm; for each file it forks a child, which gets an open file and answers with bytes; it has no
-way to anything else (`workers/files/child.py`), and no file after this one. A child that is silent for too long is killed. Where
-one died, and after some children anyway, the next comes from a new nursery: whoever guessed how memory lies guesses anew.
+The parent of the children, the nursery, is started once with everything loaded. It forks a child for each file; the
+child gets an open file and answers with bytes, has access to nothing else (`workers/files/child.py`), and gets no
+second file. A child that is silent for too long is killed. After a child died, and after a number of children in any
+case, a new nursery is started, so that what an attacker learned of its memory layout is worth nothing.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ class SandboxMissing(Exception):
 
 
 class Sandbox:
-    """At most `size` children at work. Use it as a context: at its end no process is left."""
+    """At most `size` children at work. Use it as a context manager: at its end no process is left."""
 
     def __init__(self, *, module: str, size: int, strict: bool, wall_seconds: float = CHILD_WALL_SECONDS) -> None:
         """`module` is what children run; `strict` refuses to work without seccomp."""
@@ -51,7 +52,7 @@ class Sandbox:
             self._renew(self._nursery)
 
     async def run(self, job: str, file: Path, *, mime_type: str, operations: Sequence[str]) -> Result:
-        """Have a child do a job with a file of this machine. Raise `ChildDied` or `SandboxMissing`."""
+        """Have a child do a job on a local file. Raise `ChildDied` or `SandboxMissing`."""
         async with self._free:
             child = await self._started()
             try:
@@ -63,7 +64,7 @@ class Sandbox:
                 self._end(child)
 
     async def held_by(self) -> tuple[str, ...]:
-        """Start a child and answer which layers hold it. Raise `SandboxMissing` or `ChildDied`."""
+        """Start a child and return which layers confine it. Raise `SandboxMissing` or `ChildDied`."""
         async with self._free:
             child = await self._started()
             self._end(child)
@@ -80,7 +81,7 @@ class Sandbox:
             raise ChildDied(f"no child can be started: {error}") from error
 
     async def _child(self) -> Child:
-        """Return a child that has locked itself up, and have the next one forked meanwhile."""
+        """Return a child that has confined itself, and have the next one forked meanwhile."""
         nursery = await self._warm()
         child, self._next = self._next or Child(nursery), None
         self._children.add(child)
@@ -101,7 +102,7 @@ class Sandbox:
         return child
 
     async def _warm(self) -> Nursery:
-        """Return a nursery that has children to give."""
+        """Return a nursery that can fork another child."""
         async with self._starting:
             if self._nursery is not None and self._nursery.is_spent():
                 self._renew(self._nursery)
@@ -116,7 +117,7 @@ class Sandbox:
             return self._nursery
 
     def _renew(self, nursery: Nursery) -> None:
-        """Take no more children from it."""
+        """Take no more children from this nursery."""
         if self._nursery is nursery:
             self._nursery = None
             if self._next is not None:
@@ -130,7 +131,7 @@ class Sandbox:
 
 
 async def _in_thread(child: Child, call: Callable[..., T], *arguments: Any) -> T:
-    """Call what blocks on a child; whoever gives up waiting stops the child, and so the thread."""
+    """Make a blocking call on a child in a thread. If the caller is cancelled, kill the child, which ends the thread."""
     talk = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
     try:
         return await asyncio.shield(talk)

@@ -1,8 +1,8 @@
 """The vault: data keys by subject, room and day, wrapped by the master key (`master_key.py`).
 
-A key is AES-256; it is made the first time somebody writes on a day, and is on the disk before anything sealed with it
-is. Destroying its row's `wrapped` erases all that it ever sealed; what the same subject says afterwards is sealed under a
-key of the next generation. A row that is not there is no erasure: nothing goes on as if it were.
+A key is AES-256. It is made at the first write of a day, and is on the disk before anything that is sealed with it.
+Destroying its row's `wrapped` erases everything that it sealed; what the same subject writes afterwards is sealed under
+a key of the next generation. A missing row is no erasure: it is an error (`KeysMissing`).
 """
 
 import os
@@ -32,8 +32,8 @@ KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
 
 
 class KeyName(NamedTuple):
-    """What a data key is for. `room_id` None: what was not said in a room. `generation` counts the keys of the same
-    subject, room and day that were destroyed before this one."""
+    """What a data key is for. `room_id` is None for what was not said in a room. `generation` counts the destroyed keys
+    of the same subject, room and day."""
 
     subject: UUID
     room_id: RoomId | None
@@ -45,16 +45,17 @@ class KeyName(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """A key as it was read; `key` None: destroyed."""
+    """A key as it was read; `key` is None if it was destroyed."""
 
     key: AESGCM | None
     read_at: float
 
 
 class Vault:
-    """Data keys, kept at hand for sealing and opening. `gather` does the waiting; everything else is immediate.
+    """Data keys, kept in memory for sealing and opening. `make` and `gather` wait for the database; the rest is
+    immediate.
 
-    A key is read anew after `KEY_SECONDS`: one that was destroyed seals and opens nothing any more, anywhere, soon after.
+    A key is read again after `KEY_SECONDS`, so a destroyed key soon seals and opens nothing any more, in any process.
     """
 
     def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:
@@ -64,7 +65,7 @@ class Vault:
         self._keys: OrderedDict[KeyId, _Kept] = OrderedDict()
 
     async def make(self, names: Collection[KeyName]) -> dict[KeyName, KeyId]:
-        """See to it that a key of each name exists that is not destroyed, on the disk and at hand; return which it is."""
+        """Make sure that for each name there is a key that is not destroyed, on the disk and in memory; return its id."""
         found: dict[KeyName, KeyId] = {}
         wanted = {name: name for name in names}
         while wanted:
@@ -84,7 +85,8 @@ class Vault:
         return found
 
     async def gather(self, key_ids: Collection[KeyId]) -> None:
-        """Have these keys at hand, those that exist; one query for all that are not yet, or were read too long ago."""
+        """Have these keys in memory, as far as they exist. One query fetches all that are missing, or were read too
+        long ago."""
         before = self._clock() - KEY_SECONDS
         wanted = []
         for key_id in key_ids:
@@ -105,17 +107,17 @@ class Vault:
             self._keys.popitem(last=False)
 
     def seal(self, key_id: KeyId, plain: bytes, bound: bytes) -> bytes:
-        """Encrypt under a key at hand (nonce first); `bound` must be given again to open it."""
+        """Encrypt under a key that is in memory (nonce first); `bound` must be given again to open it."""
         key = self._keys[key_id].key
         assert key is not None, "`make` names no key that is destroyed"
         nonce = os.urandom(NONCE_BYTES)
         return nonce + key.encrypt(nonce, plain, bound)
 
     def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
-        """Decrypt; None if the key was destroyed.
+        """Decrypt; return None if the key was destroyed.
 
-        Raise `InvalidTag` if it is not what was sealed, and `KeysMissing` when there is no such key: that is no
-        erasure, but a vault that was lost or restored in part.
+        Raise `InvalidTag` if it is not what was sealed, and `KeysMissing` if there is no such key: that is no erasure,
+        but a vault that was lost or restored in part.
         """
         kept = self._keys.get(key_id)
         if kept is None:
@@ -127,7 +129,7 @@ class Vault:
         return None if kept.key is None else kept.key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
 
     async def _insert(self, missing: Mapping[KeyId, KeyName]) -> None:
-        """Make keys; of two processes that make the same one, the first one's holds."""
+        """Make keys. If two processes make the same one, the first one's is kept."""
         rows = [
             (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()))
             for key_id, name in missing.items()

@@ -94,7 +94,7 @@ class PostgresRecord:
         return await self.appender.append(append)
 
     async def run(self) -> None:
-        """Append whatever comes, for ever; on cancellation what waits is appended first, then refused."""
+        """Append what comes, for ever. When cancelled, append what waits, then refuse."""
         await self.appender.run()
 
     # Reading
@@ -154,7 +154,7 @@ class PostgresRecord:
 
     @asynccontextmanager
     async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
-        """LISTEN on a connection of its own; while there is none, the head is asked once a `POLL_SECONDS`."""
+        """LISTEN on a connection of its own; without one, ask for the head every `POLL_SECONDS`."""
         ears = HeadListener(self._db.url)
         try:
             yield ears.follow(self)

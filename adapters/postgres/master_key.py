@@ -37,7 +37,7 @@ class Master:
         return nonce + self._wrapping.encrypt(nonce, key, name)
 
     def unwrap(self, wrapped: bytes, *, name: bytes) -> bytes:
-        """Raise `MasterKeyWrong` when it was wrapped by another master key."""
+        """Decrypt a key. Raise `MasterKeyWrong` if another master key wrapped it."""
         try:
             return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
         except InvalidTag:
@@ -57,7 +57,8 @@ class Master:
 
 
 def load_master(path: Path, *, create: bool) -> Master:
-    """Read the key file (64 hex digits); with `create`, make it first where there is none, with mode 0600."""
+    """Read the key file (64 hex digits). With `create`, make it first if there is none, with mode 0600. Raise
+    `MasterKeyWrong`."""
     try:
         if create and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def load_master(path: Path, *, create: bool) -> Master:
 
 
 def _create_key_file(path: Path) -> None:
-    """Make the file whole or not at all: written beside, on the disk, and only then under its name."""
+    """Make the file whole or not at all: written and synced under another name, then linked to its own."""
     handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
     try:
         with os.fdopen(handle, "w") as file:

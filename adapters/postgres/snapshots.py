@@ -1,7 +1,7 @@
-"""Snapshots in Postgres: what long streams fold to, sealed where their events are.
+"""Snapshots in Postgres: the states of long streams, sealed as their events are.
 
-A snapshot is a short cut and never the truth: one of another fold, of a destroyed key, or that cannot be opened or read
-is passed over, and the stream is read from its events.
+A snapshot is a short cut and never the truth. One of another fold, of a destroyed key, or that cannot be opened or
+decoded is ignored, and the stream is read from its events.
 """
 
 from collections.abc import Mapping

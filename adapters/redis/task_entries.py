@@ -22,7 +22,7 @@ class Envelope(Struct, frozen=True):
 
 
 class Taken(Struct, frozen=True):
-    """An entry that this consumer holds. `tries` counts this one, and those that ended with their worker."""
+    """An entry that this consumer holds. `tries` counts this try, and those whose worker died."""
 
     id: bytes
     kind: Kind
@@ -32,9 +32,9 @@ class Taken(Struct, frozen=True):
 
 
 class Listed(Struct, frozen=True):
-    """A queued task for people: `state` is waiting, running (by whom) or later (when it is tried again).
+    """A queued task, for people: `state` is waiting, running (by whom) or later (when it is tried again).
 
-    One that this version does not know has the start of its entry for a name, and neither try nor time.
+    A task that this version does not know is named by the start of its entry, and has neither try nor time.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""The task queue: for each kind a Redis stream with a consumer group, and a sorted set of what waits for its next try.
+"""The task queue: for each kind a Redis stream with a consumer group, and a sorted set of tasks that wait for their
+next try.
 
-An entry has one field, `task`: JSON that a person can read. Whoever takes one holds it by heartbeats; what nobody has
-held for a while is taken by somebody else. What is done leaves the stream, so the stream is what is to be done. All keys
-of a record lie in one slot.
+An entry has one field, `task`: JSON that a person can read. A consumer holds its entry by heartbeats; an entry that
+nobody has held for a while is claimed by another consumer. A task that is done is deleted, so the stream is the list of
+what is to be done. All keys of a record are in one slot.
 """
 
 from collections.abc import Awaitable
@@ -54,8 +55,8 @@ class RedisTasks:
         cls, url: str, record: RecordId, consumer: str = "", *, claim_seconds: float = TASK_CLAIM_SECONDS,
         block_ms: int = TASK_BLOCK_MS,
     ) -> Self:  # fmt: skip
-        """Make the client; it connects when it is first used. `consumer` names who takes tasks, `block_ms` is how long one
-        waits for a task before those are looked at that are due again."""
+        """Make the client; it connects when it is first used. `consumer` is the name under which tasks are taken;
+        `block_ms` is how long to wait for a task before looking again for tasks that are due."""
         redis = Redis.from_url(
             url,
             protocol=2,
@@ -80,7 +81,8 @@ class RedisTasks:
     # The workers' side
 
     async def take(self, kind: Kind) -> Taken | None:
-        """Wait a little for a task and hold it: one whose holder fell silent first, then the next; None if there is none."""
+        """Wait a little for a task and hold it: first one whose holder fell silent, then the next one. Return None if
+        there is none."""
         stream = self._stream(kind)
         await _asked(self._due(keys=[self._later_key(kind), stream], args=[TASKS_LISTED_MAX, 0]))
         try:
@@ -112,18 +114,18 @@ class RedisTasks:
         return Taken(entry_id, kind, envelope, envelope.attempt + deliveries - 1, deliveries)
 
     async def beat(self, taken: Taken) -> bool:
-        """Say that this consumer is still at it; False: somebody else has it by now."""
+        """Renew the hold on a task. Return False if another consumer has it by now."""
         keys = [self._stream(taken.kind)]
         return bool(await _asked(self._beat(keys=keys, args=self._claim(taken.id, taken.deliveries))))
 
     async def done(self, taken: Taken) -> bool:
-        """Take a task from the queue; False: somebody else has it by now, and it is theirs to end."""
+        """Delete a task. Return False if another consumer has it by now; then it is theirs to delete."""
         keys = [self._stream(taken.kind), self._known]
         args = [*self._claim(taken.id, taken.deliveries), taken.envelope.name]
         return bool(await _asked(self._done(keys=keys, args=args)))
 
     async def later(self, taken: Taken, *, seconds: float) -> None:
-        """Put a task back, to be tried again in a while; what somebody else has by now is theirs."""
+        """Put a task back, to be tried again after some seconds, unless another consumer has it by now."""
         envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1)
         await self._put_back(taken.kind, taken.id, taken.deliveries, encode(envelope), seconds)
 
@@ -138,7 +140,7 @@ class RedisTasks:
     # The operators' side
 
     async def listed(self) -> list[Listed]:
-        """Return what is queued, at most `TASKS_LISTED_MAX` a kind and state."""
+        """Return what is queued, at most `TASKS_LISTED_MAX` for each kind and state."""
         found: list[Listed] = []
         for kind in KINDS:
             stream = self._stream(kind)
@@ -159,7 +161,7 @@ class RedisTasks:
         return found
 
     async def hurry(self) -> int:
-        """Have everything that waits for its next try be tried now; return how many."""
+        """Make every task that waits for its next try due now; return how many."""
         return sum(
             [
                 await _asked(self._due(keys=[self._later_key(kind), self._stream(kind)], args=[TASKS_LISTED_MAX, 1]))
@@ -186,7 +188,7 @@ class RedisTasks:
 
 
 class _NoGroup(Exception):
-    """The stream or its group is not there: nobody has made it, or Redis forgot."""
+    """The stream or its group does not exist: it was never made, or Redis lost it."""
 
 
 async def _asked(call: Awaitable[Any]) -> Any:

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from commands.command_bus import Outcome
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
+from commands.unit_of_work import Outcome
 from domain.ids import FileId, MessageId, RoomId
 from domain.message import MESSAGE
 from gateway.http.derived_ids import require_no_system_message

@@ -1,4 +1,4 @@
-"""What the routes of a gateway stand on."""
+"""The parts of a gateway: what its routes use, and the bounds of its connections."""
 
 import os
 from contextlib import AsyncExitStack
@@ -34,7 +34,7 @@ from runtime.settings import Settings
 
 
 async def opened_house(base: Ground, stack: AsyncExitStack) -> House:
-    """Make what the routes of a gateway stand on, for as long as the stack is."""
+    """Open everything that routes use; the stack closes it."""
     settings = base.settings
     lanes = opened_lanes(base, stack)
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
@@ -73,7 +73,7 @@ async def opened_house(base: Ground, stack: AsyncExitStack) -> House:
 
 
 def terms_of(settings: Settings) -> Terms:
-    """Return what operators decide and clients are told."""
+    """Return what operators decide and clients can read."""
     return Terms(
         version=our_version(),
         origins=settings.origins,
@@ -93,7 +93,7 @@ def terms_of(settings: Settings) -> Terms:
 
 
 def connection_bounds(settings: Settings) -> ConnectionBounds:
-    """Return how many connections this process holds, as its descriptors allow."""
+    """Return how many connections this process takes: as many as are set, else as its descriptors allow."""
     total = settings.connections or connections_max()
     return ConnectionBounds(
         total=total,

@@ -1,4 +1,4 @@
-"""What every process stands on: Postgres, the keys, the record and the command bus."""
+"""What every process needs: Postgres, the keys, the record and the command bus."""
 
 import os
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ ANY_SECONDS = 100 * 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Ground:
-    """What every process stands on."""
+    """What every process needs."""
 
     settings: Settings
     db: Database
@@ -45,8 +45,11 @@ class Ground:
 async def ground(
     settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
 ) -> AsyncIterator[Ground]:
-    """Open what every process needs, with the log-in of its kind; closed again in the reverse order. `any_clock`: of an
-    operator who was asked."""
+    """Open what every process needs, with the log-in of its kind, and close it in reverse order.
+
+    `any_clock` accepts whatever Postgres' clock says: an operator looked at it. Raise `NotRunning` if the database is
+    not there or has no record yet, `MasterKeyWrong` if the key is another record's.
+    """
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
         db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)

@@ -1,4 +1,4 @@
-"""What some processes open beside their ground, each closed at the end of an exit stack."""
+"""What only some processes open. Each is closed by the exit stack that it is given."""
 
 from contextlib import AsyncExitStack
 
@@ -13,28 +13,28 @@ from runtime.settings import Settings
 
 
 def opened_lanes(base: Ground, stack: AsyncExitStack) -> Lanes:
-    """Open the lanes for as long as the stack is."""
+    """Open the lanes; the stack closes them."""
     lanes = Lanes.open(redis_url(base.settings), base.record_id, base.settings.lanes)
     stack.push_async_callback(lanes.close)
     return lanes
 
 
 def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
-    """Open the task queue for as long as the stack is."""
+    """Open the task queue; the stack closes it."""
     tasks = RedisTasks.open(redis_url(base.settings), base.record_id, process_name())
     stack.push_async_callback(tasks.close)
     return tasks
 
 
 async def opened_audit(base: Ground, stack: AsyncExitStack) -> AuditReader:
-    """Open the auditor's reader for as long as the stack is."""
+    """Open the auditor's reader; the stack closes it."""
     audit = await AuditReader.open(base.db.url, base.vault.master)
     stack.push_async_callback(audit.close)
     return audit
 
 
 async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
-    """Open the blob store for as long as the stack is."""
+    """Open the blob store; the stack closes it."""
     blobs = await open_blobs(
         settings.blobs_url,
         home=settings.home,

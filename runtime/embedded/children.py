@@ -1,8 +1,8 @@
-"""Children of this process: tied to it, so that none is left behind, and what the kernel says of processes.
+"""Child processes that end with this one, and what the kernel says of processes.
 
-On Linux each asks for a signal when its parent dies (prctl PR_SET_PDEATHSIG), so that even `kill -9` of the parent leaves
-nothing running. Postgres refuses to run as root: as root it is started in a user namespace in which it looks like somebody
-else, so that no user is made and no file changes its owner.
+On Linux each asks for a signal when its parent dies (prctl PR_SET_PDEATHSIG), so that even `kill -9` of the parent
+leaves nothing running. Postgres refuses to run as root: as root it is started in a user namespace in which it has
+another user id, so that no user is made and no file changes its owner.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ def spawn(
     home: Home, name: str, command: Sequence[object], at_parents_death: signal.Signals, *,
     as_root_in_namespace: bool = False, stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[bytes]":  # fmt: skip
-    """Start a program whose log is that of `name` in this home."""
+    """Start a program. It logs to the file of `name` in this home."""
     in_namespace = as_root_in_namespace and os.geteuid() == 0
     with open(home.log(name), "ab") as log:
         return subprocess.Popen(
@@ -40,7 +40,7 @@ def spawn(
 
 
 def tied_to_parent(at_parents_death: signal.Signals, *, in_namespace: bool = False) -> Callable[[], None]:
-    """Return what a child runs before its program: it is sent this signal when its parent dies (Linux)."""
+    """Return what a child runs before its program, so that it gets this signal when its parent dies (Linux)."""
     parent = os.getpid()
 
     def before_exec() -> None:
@@ -57,7 +57,7 @@ def tied_to_parent(at_parents_death: signal.Signals, *, in_namespace: bool = Fal
 
 
 def package_folder(package: str) -> Path:
-    """Find a wheel's files without importing it: their Python does more than we ask for."""
+    """Find a wheel's files without importing it: importing does more than we need."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise EmbeddedFailed(f"The wheel {package} is not installed: set the URL of a server of your own.")
@@ -73,7 +73,7 @@ def process_state(pid: int) -> str | None:
 
 
 def _enter_user_namespace() -> bool:
-    """Look like nobody to oneself while files still belong to root; False if the kernel does not allow it."""
+    """Get another user id while files still belong to root. Return False if the kernel does not allow it."""
     if sys.platform != "linux" or ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
         return False
     Path("/proc/self/setgroups").write_text("deny")

@@ -55,13 +55,13 @@ class Home:
         return self.path / "logs" / f"{name}.log"
 
     def last_line(self, name: str) -> str:
-        """Return the last line of a log that says something, with the log's path."""
+        """Return the last telling line of a log, with the log's path."""
         lines = [line.strip() for line in self.log(name).read_text(errors="replace").splitlines() if line.strip()]
         telling = [line for line in lines if "FATAL" in line or "error" in line.lower() or "No space" in line] or lines
         return f"{telling[-1] if telling else 'it said nothing'} (see {self.log(name)})"
 
     def met_remains(self, name: str) -> bool:
-        """Return whether a server ended because processes of the one before, killed, had not ended yet."""
+        """Return whether a server ended because processes of its killed predecessor had not ended yet."""
         lines = self.log(name).read_text(errors="replace").splitlines()[-LAST_LINES:]
         return any(
             "pre-existing shared memory" in line or "lock file" in line or "Address already" in line for line in lines

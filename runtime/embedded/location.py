@@ -26,11 +26,11 @@ class Servers:
 
     @property
     def database_url(self) -> str:
-        """The owner's: for migrations and backups, and for no process that serves."""
+        """The owner's URL: for migrations and backups, and for no process that serves."""
         return self._url(OWNER)
 
     def login_url(self, kind: str) -> str:
-        """Return the URL of a process of this kind (`runtime/roles.py`)."""
+        """Return the URL for a process of this kind (`runtime/roles.py`)."""
         return self._url(login(kind).name)
 
     def logins(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ if sys.platform == "linux":
 
 
 def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
-    """Start it, made first where there is none. Raise `EmbeddedFailed` if its data are of another version."""
+    """Start it, after making its data if there are none. Raise `EmbeddedFailed` if its data are of another version."""
     data, binaries = home.path / "postgres", _binaries()
     make_private(data)
     version = data / "PG_VERSION"
@@ -60,7 +60,7 @@ def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
 
 
 def _initialise(home: Home, data: Path, binaries: Path) -> None:
-    """initdb into a folder that is empty; a half-made one of an earlier try is emptied first."""
+    """Run initdb in an empty folder; what an earlier, interrupted try left is removed first."""
     logins.forget_secret(home.path)
     for leftover in data.iterdir():
         subprocess.run(["rm", "-rf", str(leftover)], check=True)
@@ -74,7 +74,7 @@ def _initialise(home: Home, data: Path, binaries: Path) -> None:
 
 
 def _make_passwords(home: Home, data: Path, binaries: Path) -> None:
-    """Give the owner a password while no server runs: a cluster that is new, or of a version that trusted the socket."""
+    """Give the owner a password while no server runs: in a new cluster, or one of a version that trusted the socket."""
     secret = os.urandom(logins.SECRET_BYTES)
     command = [binaries / "postgres", "--single", "-D", data, "-c", "log_min_error_statement=panic", "postgres"]
     deadline = time.monotonic() + REMAINS_SECONDS
@@ -90,7 +90,8 @@ def _make_passwords(home: Home, data: Path, binaries: Path) -> None:
 
 
 def _clear_stale_pid(file: Path) -> None:
-    """Remove the pid file of a Postgres that is gone while its number is somebody else's; wait for a dying one."""
+    """Remove the pid file of a Postgres that is gone if its number is another process's now; wait for one that is
+    ending."""
     deadline = time.monotonic() + GONE_SECONDS
     while file.exists():
         try:
@@ -109,7 +110,7 @@ def _clear_stale_pid(file: Path) -> None:
 
 
 def postgres_is_up(servers: Servers) -> bool:
-    """Return whether Postgres takes sessions; its socket answers some time before it does."""
+    """Return whether Postgres accepts sessions, which it does some time after its socket answers."""
     if not answers(servers.postgres_socket):
         return False
     ready = _binaries() / "pg_isready"

@@ -58,7 +58,7 @@ class Embedded:
             raise
 
     def stop(self) -> None:
-        """Stop what runs, Postgres by a fast shutdown, and let the home go."""
+        """Stop what runs, Postgres by a fast shutdown, and release the home."""
         for name, ask in (("postgres", signal.SIGINT), ("valkey", signal.SIGTERM)):
             if (process := self._running.get(name)) and process.poll() is None:
                 process.send_signal(ask)
@@ -72,7 +72,7 @@ class Embedded:
         self._home.release()
 
     def dead(self) -> dict[str, int]:
-        """Return the servers that ended by themselves, and how."""
+        """Return the servers that ended by themselves, with their exit codes."""
         return {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
 
     def revive(self) -> None:

@@ -31,7 +31,7 @@ async def show(settings: Settings) -> int:
 
 
 async def accept(settings: Settings) -> int:
-    """Have the record go on from what the database's clock says now; that it was accepted is an event."""
+    """Have the record go on from what the database's clock says now. The acceptance is an event."""
     async with operator(settings, any_clock=True) as base:
         head = await base.record.head()
         outcome = await base.desk.do(AcceptClock(head.clock, now(), head.at), OPERATOR)

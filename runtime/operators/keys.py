@@ -1,5 +1,7 @@
-"""`hansard keys`: the keys that sign access tokens, and the master key. A new signing key signs when everybody had time to
-read it; see docs/operating.md."""
+"""`hansard keys`: the keys that sign access tokens, and the master key.
+
+A new signing key signs only after every process had time to read it; see docs/operating.md.
+"""
 
 import argparse
 from datetime import UTC, datetime
@@ -42,7 +44,7 @@ async def new_master(settings: Settings) -> int:
 
 
 async def rotate(settings: Settings, *, at_once: bool) -> int:
-    """Make a key that signs in a while; what the old one signed is read until it expires."""
+    """Make a key that signs after a while; tokens of the old one are read until they expire."""
     async with ground(settings) as base:
         lead = KEY_LEAD_AT_ONCE_SECONDS if at_once else KEY_LEAD_SECONDS
         kid, moment = await Keys(base.db, base.vault.master).rotate(lead_seconds=lead)

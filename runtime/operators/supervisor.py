@@ -1,7 +1,7 @@
-"""The children of one `hansard up`: started, started again when they end by themselves, and ended in order.
+"""The child processes of `hansard up`: started, started again when they end by themselves, and stopped in order.
 
-One that ends is started again ever more slowly, unless its exit code says that it would end again (`EX_CONFIG`): then
-everything stops. Each is handed the log-in of its kind, and never the owner's.
+A child that ends is started again after a growing pause, unless its exit code says that it would end again
+(`EX_CONFIG`): then everything stops. Each child is handed the log-in of its kind, and never the owner's.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ WATCH_SECONDS = 0.5
 
 
 class Supervisor:
-    """The children of one `up`."""
+    """The child processes of one `hansard up`."""
 
     def __init__(self, settings: Settings, embedded: Embedded, stop: asyncio.Event, *, welcome: str) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class Supervisor:
         self._started[name] = time.monotonic()
 
     def _settings_of(self, name: str) -> dict[str, str]:
-        """Return what a child is told: its own log-in. Settings that are empty beat those of a file `.env`."""
+        """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
         url = self._settings.database_url or self._embedded.servers.login_url(name)
         told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
         if name == "worker" and (address := self._settings.metrics_address) is not None:
@@ -71,7 +71,7 @@ class Supervisor:
         return told
 
     async def _watch(self) -> int:
-        """Start again what ends, until told to stop, or until one ends that would end again."""
+        """Start children again, until told to stop, or until one ends that would end again."""
         while not self._stop.is_set():
             for name, code in self._embedded.dead().items():
                 say(f"The embedded {name} ended with {code}; it is started again.")
@@ -128,7 +128,7 @@ def say(sentence: str) -> None:
 
 
 def _trusting(certificate: Path) -> ssl.SSLContext:
-    """Return what trusts this very certificate, whatever name it is for: the gateway is asked on loopback."""
+    """Return a context that trusts this very certificate, whatever name it is for: the gateway is asked on loopback."""
     context = ssl.create_default_context(cafile=certificate)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False

@@ -42,7 +42,7 @@ async def say(url: str, email: str, password: str, room: str, text: str) -> int:
 
 
 async def listen(url: str, email: str, password: str, room: str, *, after: int | None, as_json: bool) -> int:
-    """Print a room's events until told to stop; on standard error, from where to go on."""
+    """Print a room's events until interrupted; then print on standard error from where to go on."""
     async with _logged_in(url, email, password) as client, client.chat() as chat:
         found = await _room(client, room)
         feed = await chat.subscribe(found.id, after=after)
@@ -60,18 +60,18 @@ async def listen(url: str, email: str, password: str, room: str, *, after: int |
 
 
 def tell(sentence: str) -> None:
-    """Say something to the person, beside what is printed for whatever reads it."""
+    """Print a sentence for the person on standard error; standard output is for programs."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def visible(text: str) -> str:
-    """Return text of others as a terminal may show it: what could steer it is replaced, further lines are indented."""
+    """Return somebody's text as a terminal may show it: control characters are replaced, further lines are indented."""
     return "".join(c if c.isprintable() else "\n    " if c == "\n" else " " if c == "\t" else "�" for c in text)
 
 
 @asynccontextmanager
 async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
-    """A client of this person. What the client library fails with is said as a sentence here: `CannotTalk`."""
+    """Log in as this person. Raise the errors of the client library as `CannotTalk`."""
     try:
         async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
             await client.login(email, password)
@@ -120,7 +120,7 @@ async def _line(event: Event, client: Client, names: dict[str, str]) -> str:
 
 
 async def _name(user_id: Any, client: Client, names: dict[str, str]) -> str:
-    """Return somebody's name, asked for once; their id where there is none."""
+    """Return somebody's name, looked up once; their id if there is none."""
     if not isinstance(user_id, str):
         return ""
     if user_id not in names:

@@ -45,7 +45,7 @@ async def list_tasks(settings: Settings) -> int:
 
 
 async def retry_task(settings: Settings, file_id: UUID) -> int:
-    """Have one file that was given up tried again, and what waits for its next try be tried now."""
+    """Have a file that was given up tried again, and everything that waits for its next try be tried now."""
     async with operator(settings) as base, AsyncExitStack() as stack:
         outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
         file = outcome.folded(FILE, file_id).state

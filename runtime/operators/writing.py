@@ -1,4 +1,4 @@
-"""What commands share that append to the record: as whom they come, and a record with its writer running."""
+"""What commands that append to the record share: the caller they run as, and a record with its writer running."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,6 +14,6 @@ OPERATOR = Caller(agent="hansard command line")
 
 @asynccontextmanager
 async def operator(settings: Settings, *, any_clock: bool = False) -> AsyncIterator[Ground]:
-    """Open what one command needs that appends. `any_clock` accepts whatever Postgres' clock says."""
+    """Open what a command needs to append. `any_clock` accepts whatever Postgres' clock says."""
     async with ground(settings, any_clock=any_clock) as base, background(asyncio.create_task(base.record.run())):
         yield base

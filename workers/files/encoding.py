@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 def fitted(image: Image.Image, pixels: int) -> Image.Image:
-    """Return it no longer than this on its longer side; never larger than it was."""
+    """Return the image with its longer side no longer than this; never larger than it was."""
     longest = max(image.size)
     if longest <= pixels:
         return image
@@ -47,7 +47,7 @@ def fitted(image: Image.Image, pixels: int) -> Image.Image:
 
 
 def encoded(name: str, image: Image.Image, quality: int, *, lossless: bool = False) -> Made:
-    """Encode it in what is usual for it, and as WebP too where that is affordable; return the smaller."""
+    """Encode it in the usual format, and as WebP too if that is affordable; return the smaller result."""
     image.info = {}  # Pillow would carry a comment over
     wanted: list[tuple[str, dict[str, object]]] = []
     if lossless or image.mode == "RGBA" or max(image.size) > SIDES_MAX["JPEG"]:
@@ -85,7 +85,7 @@ def moving(
 
 
 def _smallest(image: Image.Image, wanted: Sequence[tuple[str, dict[str, object]]]) -> tuple[str, bytes]:
-    """Encode it each way; return the smallest of what could be made."""
+    """Encode it in each way that works; return the smallest result."""
     made: list[tuple[str, bytes]] = []
     for number, (form, options) in enumerate(wanted, 1):
         try:

@@ -135,7 +135,8 @@ def _count_frames(image: Image.Image) -> int:
 
 
 def _plays(image: Image.Image) -> int:
-    """Return how often it is shown, 0: without end. A GIF says how often it is repeated, and nothing where once."""
+    """Return how often it is shown; 0 is endlessly. A GIF says how often it is repeated, or nothing if it is shown
+    once."""
     if "loop" not in image.info:
         return 1 if image.format == "GIF" else 0
     loop = int(image.info["loop"] or 0)
@@ -148,7 +149,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _draft(image: Image.Image) -> None:
-    """Have a JPEG decoded at the largest size that is allowed, which its blocks give for nothing."""
+    """Have a JPEG decoded at the largest size that is allowed, which its block transform gives at no cost."""
     for divisor in (1, 2, 4, 8):
         size = (-(-image.width // divisor), -(-image.height // divisor))
         if size[0] * size[1] <= PICTURE_PIXELS_MAX:
@@ -158,7 +159,7 @@ def _draft(image: Image.Image) -> None:
 
 
 def _refuse_raw(image: Image.Image) -> None:
-    """Cameras' own files are TIFFs whose first picture is a small preview: that would not be what was sent."""
+    """Raise `Refused` for cameras' own files: TIFFs whose first picture is a small preview, not what was sent."""
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or int(tags.get(NEW_SUBFILE_TYPE, 0)) & REDUCED:
         raise Refused("unsupported")
@@ -167,7 +168,7 @@ def _refuse_raw(image: Image.Image) -> None:
 def _with_its_end(file: BinaryIO) -> BinaryIO:
     """Return a JPEG with the end marker that it lacks. Raise `OSError` if more of it is missing.
 
-    Decoded as far as it goes, rows that are missing are black; with an end marker a decoder makes them up.
+    Decoded without the marker, missing rows are black; with it, the decoder makes them up.
     """
     file.seek(0)
     content = file.read()

@@ -34,7 +34,7 @@ class ClaimLost(Exception):
 
 
 async def alone() -> bool:
-    """Of who does a task that nobody else can have."""
+    """The answer of whoever does a task that nobody else can have."""
     return True
 
 
@@ -48,9 +48,9 @@ class Saga:
         self._db = db
 
     async def do(self, task: Task, held: Held = alone) -> Task | None:
-        """Do a task, if it is still due; return what is due next. Whatever is raised may go away when tried again.
+        """Do a task if it is still due; return the task that is due next. An error may go away with another try.
 
-        `held` is asked before anything is recorded, whether the task is still this worker's. Raise `ClaimLost`.
+        `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLost` if not.
         """
         file = (await self._desk.see(FILE, task.file_id)).state
         if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
@@ -69,7 +69,7 @@ class Saga:
         return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
 
     async def fail(self, file_id: FileId, reason: Reason, held: Held = alone) -> None:
-        """End a file that cannot be helped; one that has ended stays as it is. Raise `ClaimLost`."""
+        """End a file that cannot be processed; one that has ended stays as it is. Raise `ClaimLost`."""
         await self._note(FailFile(file_id, reason), held)
 
     async def _note(self, command: FailFile | NoteProcessing | NoteScan, held: Held) -> None:
@@ -111,7 +111,8 @@ def _variant(made: Produced) -> Variant:
 
 
 def _gathered(staging: Path, content: bytes) -> Path:
-    """Return a file of these bytes to put. A disk that is full leaves nothing behind, and is a store that refuses."""
+    """Return a file of these bytes, to be put into the store. A full disk leaves nothing behind, and counts as a store
+    that refuses."""
     try:
         handle, name = mkstemp(dir=staging)
         try:

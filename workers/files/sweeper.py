@@ -1,8 +1,8 @@
 """The sweeper: removes blobs that nothing refers to, and only those.
 
-Orphans are what crashes leave, and a picture's upload once its re-encoded original took its place. A page of the store's
-blobs is condemned (`adapters/postgres/blob_leases.py`) before the read tables are asked, and they are asked only after they have passed
-the head that the record had by then: every reference whose holder came first is seen.
+Orphans are left by crashes, and when a re-encoded original takes the place of an uploaded picture. A page of the
+store's blobs is condemned (`adapters/postgres/blob_leases.py`) before the read tables are asked, and they are asked
+only after they have passed the head that the record had by then. So every reference whose holder came first is seen.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Sweeper:
         return [blob for path, blob in paths.items() if path not in referenced]
 
     async def _caught_up(self) -> bool:
-        """Return whether the tables have passed what the record is now; waits a little for them."""
+        """Wait a little for the read tables; return whether they have passed the record's present head."""
         head = (await self._record.head()).position
         for _ in range(int(SWEEP_CATCH_UP_SECONDS / PAUSE_SECONDS)):
             if await checkpoints.position(self._db, "live") >= head:

@@ -14,7 +14,7 @@ class Answer:
         print(f"{label:<9} {text}")
 
     def row(self, table: str, row: str, column: str, verdict: Verdict) -> None:
-        """Say what one cell says. The first no stays the verdict."""
+        """Print what one cell says. The first refusal stays the verdict."""
         said = "yes" if verdict is None else refusal_of(verdict)[0]
         self.say("row", f"{table}: {row}, column {column}: {said}")
         self.verdict = self.verdict or verdict

@@ -17,7 +17,7 @@ OF_A_MESSAGE: Mapping[str, MessageOperation] = {each: each for each in get_args(
 
 
 async def in_room(base: Ground, answer: Answer, who: Account, operation: RoomOperation, room: Read[Room]) -> Relation:
-    """Judge by what somebody is to a room; return that."""
+    """Judge by somebody's relation to a room, and return that relation."""
     state = room.known
     membership: Read[Membership] = await read(base, MEMBERSHIP, state.room_id, who.user_id)
     relation = relation_of(membership.state)
@@ -70,7 +70,7 @@ async def of_message(
 async def of_member(
     base: Ground, answer: Answer, who: Account, operation: MemberOperation, by: Relation, room: Room, whom: str | None
 ) -> None:
-    """Judge by what the other one is to the room."""
+    """Judge by what the other person is to the room."""
     if whom is None:
         raise NotJudged("It depends on whom it is asked of: name them with --whom.")
     other = await person(base, whom)
