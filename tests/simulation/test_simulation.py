@@ -16,7 +16,7 @@ from adapters.memory.event_store import MemoryRecord
 from adapters.redis.lanes import Entry, Lanes
 from domain.events import Recorded
 from domain.ids import RoomId
-from domain.ports import Answer, Append, Db
+from domain.ports import Answer, Append, Db, Record
 from gateway.realtime.fan_out import FanOut
 from gateway.realtime.hub import Hub
 from gateway.realtime.replay import Replay
