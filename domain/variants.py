@@ -1,7 +1,7 @@
 """Variants: what processing makes of a file, and what of it is believed.
 
 A child that decodes files of strangers may have been taken over by one. So what it says it made is checked against what
-was asked for, twice: when its answer arrives (`adapters/media/sandbox.py`), and when it is decided on
+was asked for, twice: when its answer arrives (`adapters/media/child_process.py`), and when it is decided on
 (`domain/file.py`).
 """
 
