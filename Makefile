@@ -77,7 +77,7 @@ format: $(STAMP) ## Format the code
 	@$(BIN)/ruff format .
 
 env: $(STAMP) ## Write .env.example anew from the settings
-	@$(BIN)/python -c "from runtime.settings import example; print(example(), end='')" > .env.example
+	@$(BIN)/python -c "from runtime.settings_reader import example; print(example(), end='')" > .env.example
 
 rights: $(STAMP) ## Write docs/rights.md anew from the tables and routes
 	@$(BIN)/python -c "from gateway.app import rights_page; print(rights_page(), end='')" > docs/rights.md

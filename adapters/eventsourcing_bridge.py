@@ -1,6 +1,6 @@
 """The recorder protocols of the `eventsourcing` library, kept on our record: a small synchronous bridge.
 
-It is a persistence module of the library (`PERSISTENCE_MODULE=adapters.recorders`, with `HANSARD_DATABASE_URL`): a stock
+It is a persistence module of the library (`PERSISTENCE_MODULE=adapters.eventsourcing_bridge`, with `HANSARD_DATABASE_URL`): a stock
 application of the library reads the record through it, and the library's own test cases for recorders hold it to the
 contract, in a record of their own. It opens nothing that is sealed unless `HANSARD_MASTER_KEY_FILE` is given.
 
@@ -37,9 +37,10 @@ from eventsourcing.persistence import (
 
 from adapters.postgres.append_batch import APPEND
 from adapters.postgres.codec import StoredRow, decode_all
-from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database, connect, translated
 from adapters.postgres.head_listener import CHANNEL
+from adapters.postgres.master_key import load_master
 from domain.events import Event, Recorded
 from domain.ports import RecordUnavailable
 from domain.topics import TOPICS

@@ -64,7 +64,7 @@ class SmtpMail:
 
 
 def open_mail(url: str, *, folder: Path, sender: str) -> FolderMail | SmtpMail:
-    """Return what a mail URL names; empty: the folder."""
+    """Return what a mail URL names; the folder if it is empty."""
     parts = urlsplit(url)
     if parts.scheme in PORTS:
         return SmtpMail(url, sender=sender)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import uvloop
 
-from adapters.postgres.data_keys import load_master
+from adapters.postgres.master_key import load_master
 from bench import files, logins, million, pages, record, sockets, writers
 from bench.deployment import Deployment
 from bench.sockets import Measured
-from runtime.cli import spare_the_collector
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
+from runtime.start import spare_the_collector
 
 REBUILD_EVENTS = 200_000
 

@@ -16,8 +16,9 @@ import asyncpg
 from msgspec import Struct
 
 from adapters.postgres.codec import encode, key_names
-from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import Master
 from domain.account import ACCOUNT, AccountRegistered, RoleGranted
 from domain.events import Event, Meta
 from domain.ids import EventId, MessageId, RoomId, StreamId, UserId

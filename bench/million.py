@@ -16,15 +16,15 @@ from uuid import UUID
 
 import httpx
 
-from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
 from bench.deployment import Deployment, free_port
 from bench.generator import Made, generate
 from bench.load import PASSWORD
 from bench.sockets import Measured, people
 from domain.ids import UserId
 from projections import PROJECTIONS, checkpoints
-from runtime.embedded.servers import locate
+from runtime.embedded.location import locate
 
 MESSAGES = 1_000_000
 CATCH_UP_SECONDS = 1_200

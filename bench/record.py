@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from statistics import median
 from uuid import UUID, uuid4
 
-from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import Master
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS
 from commands.account import RegisterAccount
@@ -22,7 +23,8 @@ from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import LIVE
 from workers.projector import Follower
-from workers.rebuild import Progress, Rebuild
+from workers.rebuild import Rebuild
+from workers.rebuild_reports import Progress
 
 ROOMS = 100
 RUNS = 3

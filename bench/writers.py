@@ -15,7 +15,7 @@ from uuid import UUID
 
 import uvloop
 
-from adapters.postgres.data_keys import load_master
+from adapters.postgres.master_key import load_master
 from bench.record import record_in, settle
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from commands import account, audit, clock, email_token, file, membership, message, reading, room, security, session
-from commands.command_bus import Handler
+from commands.unit_of_work import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
     **account.HANDLERS,

@@ -2,8 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from commands.command_bus import Handler, Work
 from commands.session import end_all
+from commands.unit_of_work import Handler, Work
 from domain import account as decide
 from domain.account import ACCOUNT, AccountRole, NameClaimed
 from domain.ids import UserId

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain import audit as decide
 from domain.account import ACCOUNT, require_right
 from domain.audit import AUDIT_READS, read_key
@@ -10,7 +10,8 @@ from domain.ids import UserId
 
 
 class NoteAuditRead(Struct, frozen=True):
-    """Refused to whoever has no role that may read the record. Silent when this minute has it already."""
+    """Refused to a person without a role that may read the record. Nothing is recorded if this minute has such an event
+    already."""
 
     filter: str
     person: UserId | None = None

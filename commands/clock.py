@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain.clock import CLOCK, ClockAccepted
 
 

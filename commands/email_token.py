@@ -4,8 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.session import end_all
+from commands.unit_of_work import Handler, Work
 from domain import account as accounts
 from domain import email_token as decide
 from domain.account import ACCOUNT

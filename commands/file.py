@@ -2,13 +2,14 @@
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.room import enter
+from commands.unit_of_work import Handler, Work
 from domain import file as decide
 from domain.account import ACCOUNT, require_active
-from domain.file import FILE, Reason, Variant
+from domain.file import FILE, Variant
 from domain.file_snapshot import Scan
 from domain.ids import FileId, RoomId, UserId
+from domain.processing import Reason
 
 
 class ReceiveFile(Struct, frozen=True):

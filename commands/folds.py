@@ -1,8 +1,9 @@
-"""Folds: streams as their events make them, kept at hand, and brought up to date by reading only what is new.
+"""Folds: the states of streams, cached, and brought up to date by reading only new events.
 
-What is kept is a guess that guards check; what is read is the truth. A stream is read page by page, beginning with the
-very event that the fold at hand ends with: if that one is not where and when it was, the fold is of another record, and the
-stream is read from its start. Of a stream longer than a page a snapshot is asked for, and one is made every `SNAPSHOT_EVENTS`.
+The cache is a guess that guards check; the record is the truth. A stream is read page by page, beginning with the very
+event that the cached fold ends with: if that event is not where and when it was, the fold is of another record, and the
+stream is read from its start. A stream longer than a page is read from its snapshot, and one is made every
+`SNAPSHOT_EVENTS`.
 """
 
 from collections import OrderedDict
@@ -48,11 +49,11 @@ class Folds:
         self._kept: dict[str, _Kept] = {}
 
     def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
-        """Return the fold that was seen last, if it is kept."""
+        """Return the cached fold, if there is one."""
         return self._of(stream).get(stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
-        """Bring these streams up to date from the record, and keep them at hand."""
+        """Bring these streams up to date from the record, and cache them."""
         folds: dict[StreamId, Folded[Any]] = {
             stream_id: self.at_hand(stream, stream_id) or Folded() for stream_id, stream in streams.items()
         }
@@ -87,7 +88,7 @@ class Folds:
     async def keep(
         self, stream: Stream[State], stream_id: StreamId, folded: Folded[State], *, since: Folded[State]
     ) -> None:
-        """Keep a fold at hand, and make a snapshot where enough happened since another one."""
+        """Cache a fold, and make a snapshot if enough happened since the last one."""
         self._of(stream).put(stream_id, folded)
         if folded.version // SNAPSHOT_EVENTS > since.version // SNAPSHOT_EVENTS:
             await self._make_snapshot(stream, stream_id, folded)
@@ -119,8 +120,8 @@ class Folds:
 
 
 class _Kept:
-    """The folds of one kind of stream, those longest unused forgotten first. Each kind has its own room: messages,
-    which are many, drive no membership out."""
+    """The folds of one kind of stream; those longest unused are forgotten first. Each kind has its own space, so that
+    the many messages do not displace memberships."""
 
     def __init__(self) -> None:
         self._folds: OrderedDict[StreamId, tuple[Folded[Any], int]] = OrderedDict()

@@ -5,8 +5,8 @@ Where an owner comes or goes, the room's stream is written in the same append: i
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.room import enter
+from commands.unit_of_work import Handler, Work
 from domain import membership as decide
 from domain import room as room_decide
 from domain.account import ACCOUNT, require_active

@@ -6,8 +6,8 @@ at that position, which the file's stream guards.
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.room import enter
+from commands.unit_of_work import Handler, Work
 from domain import message as decide
 from domain.errors import ReplyTargetUnknown
 from domain.file import FILE, share, shown
@@ -40,7 +40,8 @@ class DeleteMessage(Struct, frozen=True):
 
 
 async def post(command: PostMessage, work: Work) -> None:
-    """Post once. What its sender posted already is told so even if they were removed since: they may not know of it."""
+    """Post once. The sender of a message that is posted already is told so even if they were removed since: they may
+    not know of the removal."""
     user_id = work.caller.user_id
     assert user_id, "strangers post nothing"
     message = await work.load_new(MESSAGE, command.message_id)

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
 from commands.room import enter
+from commands.unit_of_work import Handler, Work
 from domain import reading as decide
 from domain.ids import RoomId
 from domain.reading import READING

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import RoomId, UserId
@@ -54,7 +54,7 @@ class Entered(NamedTuple):
         return self.membership
 
     def may_know_of(self, position: int) -> bool:
-        """Whether what a member may know of this room's history reaches back to a position."""
+        """Return whether what a member may know of this room's history reaches back to a position."""
         return self.room.history == "shared" or position >= self.member.joined_position
 
 

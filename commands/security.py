@@ -4,12 +4,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain.security import SECURITY, RefusalsCounted
 
 
 class CountRefusals(Struct, frozen=True):
-    """`sheet_id` is minted for one minute of one process."""
+    """`sheet_id` is made for one minute of one process."""
 
     sheet_id: UUID
     refusals: tuple[RefusalsCounted, ...]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.command_bus import Handler, Work
+from commands.unit_of_work import Handler, Work
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
 from domain.bounds import SESSIONS_ENDED_AT_ONCE_MAX, SESSIONS_LIVE_MAX

@@ -1,7 +1,8 @@
-"""Turns: commands that met each other on a stream go one after the other, so that each of them is done.
+"""Turns: commands that conflicted on a stream go one after the other, so that each of them is done.
 
-Nobody waits who has met nobody. Within a process there is a line for each stream; between processes whoever meets again
-waits a moment, ever longer and by chance, so that they do not meet for ever.
+A command that has met no conflict does not wait. Within a process there is a queue for each stream. Between processes,
+a command that conflicts again waits a moment, longer each time and by a random amount, so that two do not conflict for
+ever.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ class Turns:
         self._lines: WeakValueDictionary[StreamId, asyncio.Lock] = WeakValueDictionary()
 
     async def wait(self, stack: AsyncExitStack, streams: Iterable[StreamId], *, met: int) -> None:
-        """After the first meeting (`met` 1) stand in the lines of these streams, until the stack is left; after each
-        further one wait a moment."""
+        """After the first conflict (`met` 1), wait in the queues of these streams, and hold them until the stack is
+        closed. After each further conflict, wait a moment."""
         if met == 1:
             for stream_id in sorted(streams):  # in one order: nobody waits for who waits for them
                 line = self._lines.setdefault(stream_id, asyncio.Lock())

@@ -55,7 +55,8 @@ class EmailVerified(_Personal, frozen=True):
 
 
 class PasswordChanged(_Personal, frozen=True):
-    """`by_reset`: by who could read the account's mail, not by who knew the password until then; `address`: from where."""
+    """`by_reset`: by somebody who could read the account's mail, not by somebody who knew the password. `address`: from
+    where."""
 
     topic: ClassVar = "account.password_changed"
     sealed: ClassVar = ("password_hash", "address")
@@ -130,7 +131,7 @@ class Account(Struct, frozen=True):
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
-    """A new account; that e-mail and username are free is the claims' to say."""
+    """Register a new account; whether e-mail and username are free is decided by claims."""
     return (AccountRegistered(user_id, email, username, password_hash),)
 
 
@@ -147,7 +148,7 @@ def change_profile(
 
 
 def change_password(account: Account | None, *, seen_hash: str, password_hash: str) -> tuple[AccountEvent, ...]:
-    """Change the password whose hash was seen to match; it may have changed since."""
+    """Change the password if its hash is still the one that was seen to match."""
     account = require_active(account)
     if account.password_hash != seen_hash:
         raise WrongPassword
@@ -157,7 +158,7 @@ def change_password(account: Account | None, *, seen_hash: str, password_hash: s
 def reset_password(
     account: Account | None, *, password_hash: str, address: str | None = None
 ) -> tuple[AccountEvent, ...]:
-    """Set the password of who can read the account's mail; that also shows that the address is theirs."""
+    """Set the password for somebody who can read the account's mail; that verifies the address, too."""
     return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True, address=address),)
 
 
@@ -204,7 +205,7 @@ def require_active(account: Account | None) -> Account:
 
 
 def require_right(account: Account | None, operation: PersonalOperation) -> Account:
-    """Refuse whom neither being a person nor any of their roles lets do this."""
+    """Return the account. Raise the refusal of the table if neither being a person nor any role allows this."""
     account = require_active(account)
     refusal = as_whom(operation, "person")
     if refusal is not None and all(as_whom(operation, role) for role in account.roles):

@@ -1,65 +1,30 @@
-"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why not.
+"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why
+not.
 
-The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker forgot. Every
-decision may be asked twice; the second answer is silence. So each step may run twice, and a file ends once.
+The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker lost. Every
+decision may be asked for twice; the second time it changes nothing. So each step may run twice, and a file ends once.
 
-No room hears that a file was received, shared, scanned or processed. Its end is told in the room that it was shown in
-first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: erased, they leave a file
-without a name whose blobs nobody refers to any more.
+No room hears that a file was received, shared, scanned or processed. Its end is published in the room that it was shown
+in first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: once erased, they leave a
+file without a name whose blobs nobody refers to any more.
 """
 
-import re
-import unicodedata
 from datetime import datetime
-from typing import ClassVar, Literal, assert_never
+from typing import ClassVar, assert_never
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.bounds import FILE_NAME_CHARS_MAX
 from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
 from domain.events import Event, Recorded, Stream
 from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int4, Int8
 from domain.kinds import MessageType
+from domain.processing import PROCESSED, UNSUPPORTED, Reason
 from domain.rights import FileRelation, of_file
-from domain.text import INVISIBLE, LINE_BREAKING
 from domain.variants import fault_of
-
-# Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX 9): "gpj.exe" written backwards.
-TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-Processing = Literal["image", "document"]
-Reason = Literal[
-    "infected", "unscannable", "unreadable", "unsupported", "too_large", "too_slow", "encrypted", "gave_up"
-]  # fmt: skip
-
-PROCESSED: dict[str, Processing] = {
-    "image/jpeg": "image",
-    "image/png": "image",
-    "image/gif": "image",
-    "image/webp": "image",
-    "image/avif": "image",
-    "image/tiff": "image",
-    "image/jp2": "image",
-    "application/pdf": "document",
-}
-# Photographs that cannot be made anew here. They tell where they were taken, so they are not given out either.
-UNSUPPORTED = frozenset(
-    {"image/heic", "image/heif", "image/jxl", "image/x-canon-cr2", "image/x-canon-cr3"}
-)  # fmt: skip
-# What a person is told of a file that failed.
-SENTENCES: dict[Reason, str] = {
-    "infected": "The virus scanner found something harmful in this file; it was locked away.",
-    "unscannable": "The virus scanner cannot read this file, so it cannot be shown.",
-    "unreadable": "This file is damaged, or it is not what it seems to be.",
-    "unsupported": "Pictures of this kind cannot be freed of place and camera here; send it as JPEG, PNG, WebP or AVIF.",
-    "too_large": "This picture has more pixels than can be processed here.",
-    "too_slow": "Processing this file takes more time or memory than it may.",
-    "encrypted": "This document is protected by a password; upload it without one.",
-    "gave_up": "This file could not be processed after several tries; an operator can have it tried again.",
-}
 
 
 class Variant(Form, frozen=True):
@@ -99,7 +64,7 @@ class FileShared(_OfFile, frozen=True):
 
 
 class FileScanned(_OfFile, frozen=True):
-    """`signature`: what was found; None: clean."""
+    """`signature`: what was found; None if it is clean."""
 
     topic: ClassVar = "file.scanned"
 
@@ -215,7 +180,7 @@ def receive(
 def share(
     file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
 ) -> tuple[FileEvent, ...]:
-    """Have a message show it: before it is completed in one room, afterwards in any."""
+    """Have a message show it: in one room before it is completed, in any afterwards."""
     relation: FileRelation = "uploader" if file is not None and file.uploader_id == by else "nobody"
     if (refusal := of_file("file.share", relation)) is not None:
         raise refusal(pointer="/file_id")
@@ -232,7 +197,7 @@ def share(
 
 
 def shown(file: File) -> Shown:
-    """Return what a message that shows it says of it."""
+    """Return what a message that shows the file says of it."""
     return Shown(
         file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,
         file.processed_at, file.forms, file.pages,
@@ -242,7 +207,7 @@ def shown(file: File) -> Shown:
 def note_scan(
     file: File | None, *, scan: Scan, signature: str | None, moderator_ids: tuple[UserId, ...] = ()
 ) -> tuple[FileEvent, ...]:
-    """Take the scanner's word. What is harmful fails at once; what needs no processing is completed at once."""
+    """Record the scanner's verdict. A harmful file fails at once; a file that needs no processing is completed at once."""
     if file is None or file.status != "pending":
         return ()
     scanned = FileScanned(file.file_id, file.uploader_id, scan, signature)
@@ -258,7 +223,7 @@ def note_scan(
 def note_processing(
     file: File | None, *, variants: tuple[Variant, ...], pages: int | None = None
 ) -> tuple[FileEvent, ...]:
-    """Take what was made of it: it is completed. A variant `original` is downloaded in place of what was uploaded."""
+    """Record what was made of it, and complete it. A variant `original` is downloaded in place of the upload."""
     if file is None or file.status != "processing":
         return ()
     if (fault := fault_of(variants, pages)) is not None:
@@ -272,14 +237,14 @@ def note_processing(
 
 
 def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
-    """End it; what is over stays as it is."""
+    """End it; a file that has ended stays as it is."""
     if file is None or file.is_over:
         return ()
     return (_failed(file, reason, ()),)
 
 
 def retry(file: File | None) -> tuple[FileEvent, ...]:
-    """Have a file tried again that was given up; one that is under way changes nothing."""
+    """Have a file that was given up tried again. Nothing changes if it is under way."""
     if file is None:
         raise FileNotFound
     if not file.is_over:
@@ -316,27 +281,6 @@ def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
             return replace(file, status=event.status, reason=None)
         case _:
             assert_never(event)
-
-
-def file_name(given: str) -> str:
-    """Return the name under which an upload is shown: the last part of a path, one line, at most 255 characters.
-
-    What joins letters and chooses how they look is kept; controls go, and what would turn the line around. Nothing is ever
-    stored under it. The ending is kept when a name is cut.
-    """
-    last = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()).replace("\\", "/").rpartition("/")[2]
-    name = TURNING.sub("", LINE_BREAKING.sub("", last)).strip().rstrip(" .")
-    if not INVISIBLE.sub("", name).strip(" ."):
-        return "file"
-    stem, dot, ending = name.rpartition(".")
-    if len(name) <= FILE_NAME_CHARS_MAX or not dot or len(ending) > 20:
-        return name[:FILE_NAME_CHARS_MAX]
-    return f"{stem[: FILE_NAME_CHARS_MAX - len(ending) - 1]}.{ending}"
-
-
-def storage_path(blob: str) -> str:
-    """Return where a blob stands in a store, "" for none: named by its hash, never by what people call it."""
-    return f"blobs/{blob[:2]}/{blob}" if blob else ""
 
 
 def _completed(

@@ -38,7 +38,7 @@ class Quota(Struct, frozen=True):
 
 
 class Quotas(Struct, frozen=True):
-    """Every quota of the house; None: this one is not limited. The comment says whose it is."""
+    """Every quota of a deployment; None is unlimited. The comment says whose it is."""
 
     requests: Quota | None  # a person's; without a token an address's
     sends: Quota | None  # a person's messages, by HTTP and sockets together

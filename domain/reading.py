@@ -39,7 +39,7 @@ def mark(
 
 
 def due_in(reading: Reading | None, *, now: datetime) -> float:
-    """Seconds until the next mark may be recorded; 0 when it may be at once."""
+    """Seconds until the next mark may be recorded; 0 if it may be at once."""
     if reading is None:
         return 0.0
     return max(0.0, (reading.marked_at + timedelta(seconds=READ_MARK_SECONDS) - now).total_seconds())

@@ -206,29 +206,29 @@ OF_SESSION: tuple[OfSession, ...] = (
 
 
 def as_whom(operation: str, whom: Whom) -> Verdict:
-    """Return what is told to whoever comes like this; None: go on."""
+    """Return the refusal for this kind of caller; None to go on."""
     verdict: Verdict = getattr(_AS_WHOM.get(operation, _AS_WHOM[EVERY_OTHER]), whom)
     return verdict
 
 
 def is_public(operation: str) -> bool:
-    """Whether it needs no token."""
+    """Return whether the operation needs no token."""
     return as_whom(operation, "nobody") is None
 
 
 def in_room(operation: RoomOperation, kind: RoomKind | None, relation: Relation) -> Verdict:
-    """Return what is told to whoever is this to a room of this kind (None: there is none)."""
+    """Return the refusal for somebody with this relation to a room of this kind (None: there is no such room)."""
     return unknown(operation) if kind is None else _IN_ROOM[operation, kind, relation]
 
 
 def require_in_room(operation: RoomOperation, kind: RoomKind | None, relation: Relation) -> None:
-    """Raise what `in_room` says, if it is a no."""
+    """Raise what `in_room` returns, if that is a refusal."""
     if (refusal := in_room(operation, kind, relation)) is not None:
         raise refusal
 
 
 def unknown(operation: RoomOperation) -> type[Refused]:
-    """Return what is told of what is not there."""
+    """Return the refusal for something that is not there."""
     return _UNKNOWN[operation]
 
 
@@ -243,7 +243,7 @@ def standings(operation: RoomOperation) -> Collection[str]:
 
 
 def require_standing(operation: RoomOperation, found: str | None) -> None:
-    """Raise what is told to who has this standing; None: there is no such room."""
+    """Raise the refusal for this standing; None stands for a room that is not there."""
     if found is None:
         raise unknown(operation)
     if (refusal := _BY_STANDING[operation, found]) is not None:
@@ -251,18 +251,18 @@ def require_standing(operation: RoomOperation, found: str | None) -> None:
 
 
 def of_message(operation: MessageOperation, relation: Relation, *, is_sender: bool) -> Verdict:
-    """Return what is told to a member, who sent the message or did not."""
+    """Return the refusal for a member who sent the message, or who did not."""
     assert relation not in get_args(Outside), "the room lets nobody else come so far"
     return _OF_MESSAGE[operation, "sender" if is_sender else relation]
 
 
 def of_member(operation: MemberOperation, by: Relation, target: MemberTarget) -> Verdict:
-    """Return what an admin or owner is told who asks this of somebody."""
+    """Return the refusal for an admin or owner who asks this of somebody."""
     return _OF_MEMBER[operation, by, target]
 
 
 def of_file(operation: FileOperation, relation: FileRelation) -> Verdict:
-    """Return what is told to whoever is this to a file."""
+    """Return the refusal for somebody with this relation to a file."""
     return _OF_FILE[operation, relation]
 
 
@@ -272,7 +272,7 @@ def file_relations(operation: FileOperation) -> Collection[FileRelation]:
 
 
 def of_session(operation: Literal["session.end"], *, is_own: bool) -> Verdict:
-    """Return what is told to whose session it is, and to others."""
+    """Return the refusal for the session's owner, or for others."""
     (row,) = (row for row in OF_SESSION if row.operation == operation)
     return row.own if is_own else row.others
 
@@ -288,7 +288,7 @@ def reads_since(history: Literal["shared", "joined"], relation: Relation, *, joi
 
 
 def is_outside(relation: Relation) -> bool:
-    """Whether this is to be no member."""
+    """Return whether this relation is that of somebody who is no member."""
     return relation in get_args(Outside)
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from domain.file import PROCESSED
 from domain.file_snapshot import FileStatus
 from domain.ids import FileId, UserId
+from domain.processing import PROCESSED
 
 Kind = Literal["scan", "image", "document"]
 KINDS: tuple[Kind, ...] = ("scan", "image", "document")
@@ -41,7 +41,7 @@ KIND_OF: dict[type[Struct], Kind] = {ScanFile: "scan", ProcessImage: "image", Pr
 
 
 def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> Task | None:
-    """Return what is to be done with a file of this status; None: nothing any more."""
+    """Return what is to be done with a file of this status; None if nothing is."""
     if status == "pending":
         return ScanFile(file_id, user_id)
     if status != "processing":

@@ -66,7 +66,7 @@ def normalised(password: str) -> str:
 
 
 def _ascii_domain(email: str) -> str:
-    """Return an address with its domain in ASCII. Raises UnicodeError for what is no domain, and for labels that look
+    """Return an address with its domain in ASCII. Raise UnicodeError for what is no domain, and for labels that look
     foreign and are not: a Kelvin sign is no k.
     """
     local, at, domain = email.rpartition("@")
@@ -129,7 +129,7 @@ def check_password(password: str, *, chars_min: int, field: str = "password") ->
 
 
 def is_about(password: str, *names: str) -> bool:
-    """Whether a password is the name of the house or one of these, or a name but for digits and signs around it."""
+    """Return whether a password is the name of the deployment or one of these, or a name but for digits and signs around it."""
     bare = fold(password).strip("0123456789!?.-_*#$ ")
     parts = {part for name in names for part in (fold(name), fold(name).partition("@")[0])}
     return fold(password) in parts or bare in parts | {"hansard", "password", ""}
@@ -148,7 +148,7 @@ def check_room_name(name: str) -> None:
 
 
 def _shows(character: str) -> bool:
-    """Whether something is seen where this stands alone: no blank, format character or mark, nor a sign that is empty."""
+    """Return whether something is seen where this stands alone: no blank, format character or mark, nor a sign that is empty."""
     return unicodedata.category(character)[0] not in "ZM" and character not in EMPTY and not _is_format(character)
 
 

@@ -1,7 +1,8 @@
-"""Variants: what processing makes of a file, and what may be believed of it.
+"""Variants: what processing makes of a file, and what of it is believed.
 
-Whoever decodes what strangers sent may have been taken over by it. So what it says it made is held to what was asked for,
-twice: where its answer is taken (`adapters/media/sandbox.py`), and where it is decided (`domain/file.py`).
+A child that decodes files of strangers may have been taken over by one. So what it says it made is checked against what
+was asked for, twice: when its answer arrives (`adapters/media/child_process.py`), and when it is decided on
+(`domain/file.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +40,7 @@ def made_by(operations: Iterable[str]) -> frozenset[str]:
 
 
 def fault_of(variants: Sequence[Form], pages: int | None) -> str | None:
-    """Return what is wrong with what a file was made into; None: nothing."""
+    """Return what is wrong with the variants of a file; None if nothing is."""
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         return "a variant is there twice"

@@ -120,7 +120,7 @@ def _litestar(services: Callable[[], House | None], version: str) -> Litestar:
         exception_handlers={Exception: problems.handle},
         openapi_config=_openapi(version),
         request_max_body_size=BODY_BYTES_MAX,
-        logging_config=None,  # the process's own (runtime/composition.py)
+        logging_config=None,  # the process's own (runtime/logs.py)
         debug=False,
     )
 

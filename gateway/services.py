@@ -1,4 +1,4 @@
-"""The house: all that a gateway process stands on, built once by `runtime/composition.py` and handed to every route."""
+"""The house: all that a gateway process stands on, built once by `runtime/composition/gateway.py` and handed to every route."""
 
 from dataclasses import dataclass, field
 

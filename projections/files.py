@@ -15,19 +15,12 @@ from msgspec.structs import replace
 
 from domain.addresses import of_variant
 from domain.events import Recorded
-from domain.file import (
-    SENTENCES,
-    FileCompleted,
-    FileFailed,
-    FileReceived,
-    FileRetried,
-    FileScanned,
-    Reason,
-    storage_path,
-)
+from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, FileScanned
+from domain.file_name import storage_path
 from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports import Db
+from domain.processing import SENTENCES, Reason
 from domain.rights import SeeingFile, file_relations, standings, unknown
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table

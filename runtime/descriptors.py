@@ -12,7 +12,8 @@ OTHERS = 64
 
 
 def raise_limit() -> None:
-    """Take as many descriptors as the machine lets this process have; it begins with few for programs of old."""
+    """Raise the limit of open descriptors as far as the machine allows; the default is low, for the sake of old
+    programs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -21,7 +22,7 @@ def raise_limit() -> None:
 
 
 def connections_max() -> int:
-    """Return how many connections of clients the descriptors of this process suffice for."""
+    """Return how many client connections the descriptors of this process suffice for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     descriptors = DESCRIPTORS_MAX if soft == resource.RLIM_INFINITY else min(soft, DESCRIPTORS_MAX)
     return max(1, int(descriptors * CLIENTS_SHARE) - OTHERS)

@@ -9,7 +9,7 @@ from runtime.settings import PREFIX, SettingRefused
 
 
 def env_file(file: Path) -> dict[str, str]:
-    """Return the HANSARD_ variables of a file; none where there is no file. Raises `SettingRefused` for a name without a
+    """Return the HANSARD_ variables of a file; none if there is no file. Raise `SettingRefused` for a name without a
     value."""
     if not file.is_file():
         return {}

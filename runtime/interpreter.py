@@ -1,7 +1,7 @@
-"""Which release of Python this is, held against the newest of its line that was known when this version was made.
+"""Which release of Python this is, compared with the newest of its line that was known when this version was made.
 
-CPython's old lines get nothing but mends of security, so the newest release of a line is the newest security release. What
-came out after `AS_OF` is not known here: follow python.org's announcements, and rebuild the image.
+CPython's old lines get security fixes only, so the newest release of a line is the newest security release. Releases
+after `AS_OF` are not known here: follow python.org's announcements, and rebuild the image.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ NEWEST = {(3, 11): 18, (3, 12): 16, (3, 13): 18, (3, 14): 10, (3, 15): 2}
 
 
 def outdated(running: Sequence[object]) -> str:
-    """Return what is to be done about this interpreter (`sys.version_info`); empty when nothing is."""
+    """Return what to do about this interpreter (`sys.version_info`); empty if nothing is to be done."""
     major, minor, patch = (int(str(part)) for part in running[:3])
     newest = NEWEST.get((major, minor))
     if newest is None:

@@ -1,8 +1,8 @@
-"""Whether a log-in is strong enough for its process, and no stronger: looked at before anything else is done with it.
+"""Checks that a log-in is strong enough for its process, and no stronger, before anything else is done with it.
 
-What a log-in could become counts like what it is: membership of whatever kind, by SET ROLE or by granting it to itself.
-Who owns a table can switch its triggers off, and who may create roles, run programs or write files of the server can become
-its owner.
+A power that a log-in could give itself counts as one that it has: by any kind of membership, through SET ROLE or a
+grant. Whoever owns a table can switch its triggers off, and whoever may create roles, run programs or write files of
+the server can become its owner.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,8 @@ class LoginRefused(SetupError):
 
 
 async def guard_login(settings: Settings, db: Database, kind: str) -> None:
-    """Look at the log-in of a process of this kind. Raises `LoginRefused`; outside production, too much is only said."""
+    """Check the log-in of a process of this kind. Raise `LoginRefused`; outside production, too much power is only
+    logged."""
     if settings.env == "production" and settings.migration_url and kind != "operator":
         raise LoginRefused(
             f"HANSARD_MIGRATION_URL is set for the {kind}; HANSARD_ENV is production. "
@@ -83,7 +84,7 @@ async def guard_login(settings: Settings, db: Database, kind: str) -> None:
 
 
 async def powers_of(db: Database, name: str) -> list[str]:
-    """Return what a log-in may do that no process should, at most three of them; [] when all is well."""
+    """Return what a log-in may do that no process should, at most three of them; [] if all is well."""
     return await db.all(str, SELECT_TOO_STRONG, name)
 
 

@@ -1,8 +1,10 @@
-"""The metrics listener: a projector's or worker's `/metrics` and `/livez`, on an address for scrapers and supervisors alone.
+"""The metrics listener: `/metrics` and `/livez` of a projector or worker, on an address for scrapers and supervisors
+alone.
 
-A server of a few lines on the process's own loop, so that `/livez` says that the loop turns. The client library's own is a
-thread for each connection, without a bound of their number, size or time; a whole server costs 15 MiB. Here a connection
-is one request, with a bound of each. There is no token and no TLS: listen on loopback or a private network.
+It is a server of a few lines on the process's own event loop, so that `/livez` shows that the loop turns. The server of
+the client library starts a thread for each connection, without a bound on their number, size or time; a whole web
+server costs 15 MiB. Here a connection is one request, with a bound on each. There is no token and no TLS: listen on
+loopback or a private network.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ class MetricsPortTaken(ReadableError):
 async def metrics_listener(
     address: tuple[str, int] | None, exposition: Exposition, *, seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[None]:
-    """Answer on an address while the block runs; None: nobody is answered. Raises `MetricsPortTaken`."""
+    """Answer on an address while the block runs; on none if it is None. Raise `MetricsPortTaken`."""
     if address is None:
         yield
         return
@@ -50,7 +52,7 @@ class _Listener:
         self._open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request, and close. Who is too many, too long or too slow is cut off."""
+        """Answer one request, and close. A request too many, too long or too slow is cut off."""
         if self._open >= CONNECTIONS_MAX:
             writer.transport.abort()
             return

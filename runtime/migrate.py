@@ -58,10 +58,10 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, str] = NO_LOGINS) -> int:
-    """Bring a database to this version; answers how many migrations were applied. Several may try at once.
+    """Bring a database to this version; return how many migrations were applied. Several processes may try at once.
 
-    `logins`: passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, whoever may not
-    migrate is refused only when something is to be migrated.
+    `logins` are passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, a log-in that
+    may not migrate is refused only if something is to be migrated.
     """
     connection = await connect(url, statement_seconds=STATEMENT_SECONDS)
     try:
@@ -84,7 +84,7 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
 
 
 def require_version(number: int) -> None:
-    """Raise `MigrationRefused` where Postgres is too old; `number` as in `server_version_num`."""
+    """Raise `MigrationRefused` if Postgres is too old; `number` as in `server_version_num`."""
     if number < POSTGRES_MIN:
         raise MigrationRefused(
             f"Postgres {number // 10_000} is too old; {POSTGRES_MIN // 10_000} or newer is needed: upgrade it, or name another "
@@ -93,7 +93,7 @@ def require_version(number: int) -> None:
 
 
 def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
-    """Return what is to be applied; raise `MigrationRefused` where the database and the code do not fit."""
+    """Return what is to be applied. Raise `MigrationRefused` if the database and the code do not fit."""
     by_number = {migration.number: migration for migration in known}
     for number, digest in applied.items():
         if number not in by_number:
@@ -110,7 +110,7 @@ def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
 
 
 async def create_database(url: str) -> None:
-    """Create the database that the URL names, where its server does not have it."""
+    """Create the database that the URL names, if its server does not have it."""
     parts = urlsplit(url)
     name = parts.path.removeprefix("/")
     connection = await connect(urlunsplit(parts._replace(path="/postgres")))

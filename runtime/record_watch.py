@@ -12,9 +12,13 @@ from domain.ports import Record, RecordReplaced, RecordUnavailable
 WATCH_SECONDS = 2.0
 
 
+def watching(record: Record, known: RecordId) -> "asyncio.Task[None]":
+    """Start `watch_record` as a loop of this process."""
+    return asyncio.create_task(watch_record(record, known), name="watch of the record's id")
+
+
 async def watch_record(record: Record, known: RecordId) -> None:
-    """Run until the record has another id, and raise `RecordReplaced`: a process whose loop fails ends, and is started
-    again by its supervisor."""
+    """Run until the record has another id, then raise `RecordReplaced`: the process ends and is started again."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         with suppress(RecordUnavailable):

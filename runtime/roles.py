@@ -80,7 +80,7 @@ def login(kind: str) -> Login:
 
 
 async def make_groups(connection: Any) -> None:
-    """See to it that the groups exist and that this user can hand tables to them. Raises `RolesRefused`."""
+    """Make sure that the groups exist and that this user can give tables to them. Raise `RolesRefused`."""
     try:
         for (group,) in await connection.fetch(SELECT_MISSING, list(GROUPS)):
             await _make(connection, SELECT_CREATE_GROUP, group)
@@ -113,11 +113,11 @@ async def make_logins(connection: Any, passwords: Mapping[str, str]) -> None:
 
 
 async def _make(connection: Any, select: str, name: str) -> None:
-    """Create a role; somebody who does the same for another database of this cluster may be first."""
+    """Create a role, unless somebody who prepares another database of this cluster was first."""
     with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         await _run(connection, select, name)
 
 
 async def _run(connection: Any, select: str, *arguments: str) -> None:
-    """Have Postgres quote the names (and a password) of a statement that takes no parameters, and run it."""
+    """Run a statement that takes no parameters, with names (and a password) quoted by Postgres."""
     await connection.execute(await connection.fetchval(select, *arguments))

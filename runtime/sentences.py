@@ -1,4 +1,4 @@
-"""Sentences: which failures of a command were written for whoever reads them, and what else they should be told.
+"""Sentences: which failures of a command were written for whoever reads them, and what to add to them.
 
 Imported only when a command failed: most never need it.
 """
@@ -11,7 +11,7 @@ from runtime.settings import Settings
 
 
 def sentence_of(error: Exception, settings: Settings, *, migrates: bool = False) -> str | None:
-    """Return what to say of a failure; None where it is a fault of ours, whose trace is wanted."""
+    """Return what to print about a failure; None if it is a fault of ours, which needs its trace."""
     if isinstance(error, ReadableError):
         return " ".join([str(error), *_advice(error, settings, migrates)])
     if isinstance(error, OSError) and error.filename is not None:

@@ -1,32 +1,23 @@
 """Settings: all of them, from the environment and nowhere else (twelve-factor III).
 
 A setting is one line of `Settings`: its name in capitals after `HANSARD_` is the variable, its annotation says how it is
-read, its default and its sentence go into `.env.example`, which a test keeps equal to `example()`.
+read, its default and its sentence go into `.env.example`, which `runtime/settings_reader.py` writes.
 """
 
-import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
-from runtime import urls
 from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
-DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# Of Postgres' modes those that check a certificate, and the one that says that there is none.
-SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
-ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
 LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
@@ -210,7 +201,7 @@ class Settings:
         return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     def connections_of(self, total: int) -> int:
-        """Return how many connections of so many one address may hold: half of them at most. 0: any number."""
+        """Return how many of `total` connections one address may hold: at most half of them. 0 is any number."""
         of_set = CONNECTIONS_OF_ADDRESS[self.limits]
         return self.connections_of_address or min(of_set, max(1, total // 2))
 
@@ -225,130 +216,19 @@ class Settings:
         return tuple(ip_network(text) for text in self.trusted_proxies)
 
 
-def read(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; raise `SettingRefused` with one sentence for what is misspelt or no value of its kind."""
-    known = {PREFIX + entry.name.upper(): entry for entry in fields(Settings)}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise SettingRefused(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
-    values: dict[str, Any] = {
-        entry.name: _parsed(name, environment[name].strip(), entry)
-        for name, entry in known.items()
-        if environment.get(name, "").strip()
-    }
-    if values.get("env") == "production":
-        values.setdefault("limits", "strict")
-    settings = Settings(**values)
-    _check_urls(settings)
-    if settings.has_tls != (settings.tls_key != Path("")):
-        raise SettingRefused("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
-    _check_limits(settings)
-    _check_metrics(settings)
-    _check_production(settings)
-    return settings
-
-
 def address(settings: Settings) -> str:
-    """Return where a gateway of these settings is reached from its own machine."""
+    """Return the address at which a gateway of these settings is reached from its own machine."""
     return _url(settings, "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host)
 
 
 def listens_on(settings: Settings) -> str:
-    """Return where a gateway of these settings listens, in the form of an address."""
+    """Return the address on which a gateway of these settings listens."""
     return _url(settings, settings.host)
 
 
 def _url(settings: Settings, host: str) -> str:
     scheme = "https" if settings.has_tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
-def example() -> str:
-    """Return `.env.example`: every setting, its sentence, and its default."""
-    lines = ["# Every setting of Hansard and its default. Copy to .env, or set in the environment.", ""]
-    for entry in fields(Settings):
-        default = entry.default
-        text = ",".join(default) if isinstance(default, tuple) else "" if default == Path("") else str(default)
-        choices = get_args(entry.type) if get_origin(entry.type) is Literal else ()
-        lines.append(f"# {entry.metadata['sentence']}")
-        if choices:
-            lines.append(f"# One of: {', '.join(choices)}.")
-        lines += [f"{PREFIX}{entry.name.upper()}={text}", ""]
-    return "\n".join(lines)
-
-
-def _parsed(name: str, text: str, entry: Any) -> object:
-    kind = entry.type
-    if kind is int:
-        return _integer(name, text, entry.metadata["low"], entry.metadata["high"])
-    if kind is Path:
-        return Path(text).expanduser()
-    if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise SettingRefused(f"{name} is {text!r}; it can be {' or '.join(get_args(kind))}.")
-        return text
-    if get_origin(kind) is tuple:
-        return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    return text
-
-
-def _integer(name: str, text: str, low: int, high: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise SettingRefused(f"{name} is {text!r}; it is a whole number from {low} to {high}.") from None
-    if not low <= value <= high:
-        raise SettingRefused(f"{name} is {value}; it is a whole number from {low} to {high}.")
-    return value
-
-
-def _check_production(settings: Settings) -> None:
-    """In production nothing is embedded and nothing is made up: servers and key are given."""
-    if settings.env != "production":
-        return
-    for name, given in (
-        ("HANSARD_DATABASE_URL", settings.database_url or settings.migration_url),
-        ("HANSARD_REDIS_URL", settings.redis_url),
-        ("HANSARD_MASTER_KEY_FILE", settings.master_key_file != Path("")),
-        ("HANSARD_SCANNER_URL", settings.scanner_url),
-    ):
-        if not given:
-            raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
-    postgres = ("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_MIGRATION_URL", settings.migration_url)
-    for name, url in (*postgres, ("HANSARD_REDIS_URL", settings.redis_url)):
-        if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
-            raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
-    if any(password.lower() in DEFAULT_SECRETS for password in settings.login_passwords.values()):
-        raise SettingRefused("HANSARD_LOGINS holds a password that everybody knows; HANSARD_ENV is production.")
-    for name, url in postgres:
-        if url and not _is_local(urlsplit(url).hostname) and _sslmode(urlsplit(url).query) not in SSLMODES:
-            raise SettingRefused(
-                f"{name} does not say how Postgres is to show who it is; HANSARD_ENV is production. "
-                "Add ?sslmode=verify-full (or disable, where the network itself is private)."
-            )
-    if settings.limits == "off":
-        raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
-    for origin in settings.origins:
-        if not origin.startswith("https://"):
-            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; when HANSARD_ENV is production origins are https.")
-    if urlsplit(settings.mail_url).scheme == "smtp+plain" and urlsplit(settings.mail_url).hostname not in LOOPBACK:
-        raise SettingRefused(
-            "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
-        )
-    if settings.s3_endpoint.startswith("http://") and not _is_local(urlsplit(settings.s3_endpoint).hostname):
-        raise SettingRefused("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
-    if settings.links_url and not settings.links_url.startswith("https://"):
-        raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
-
-
-def _is_local(host: str | None) -> bool:
-    return not host or host in LOOPBACK
-
-
-def _sslmode(query: str) -> str:
-    """Return the mode that a URL asks for; asyncpg's default takes any certificate, or none."""
-    return dict(parse_qsl(query)).get("sslmode", "prefer")
 
 
 def _login(text: str) -> tuple[str, str]:
@@ -358,22 +238,6 @@ def _login(text: str) -> tuple[str, str]:
     return kind, password
 
 
-def _check_limits(settings: Settings) -> None:
-    assert settings.login_passwords is not None, "what is no log-in is refused on the way"
-    assert settings.quotas, "what cannot be read is refused on the way"
-    try:
-        assert settings.proxies is not None
-    except ValueError as error:
-        raise SettingRefused(f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7.") from None
-
-
-def _check_metrics(settings: Settings) -> None:
-    """The port after it is a port too: `hansard up` has its worker listen there."""
-    given, found = settings.metrics_listen, settings.metrics_address
-    if given and (found is None or not 1 <= found[1] < 65535):
-        raise SettingRefused(f"HANSARD_METRICS_LISTEN is {given!r}; it is HOST:PORT, like 127.0.0.1:9464.")
-
-
 def _quota(name: str, text: str) -> Quota:
     found = QUOTA.fullmatch(text)
     count, seconds, burst = map(int, found.groups()) if found else (0, 0, 0)
@@ -381,13 +245,3 @@ def _quota(name: str, text: str) -> Quota:
         variable = f"{PREFIX}LIMIT_{name.upper()}"
         raise SettingRefused(f"{variable} is {text!r}; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.")
     return Quota(name, count, seconds, burst)
-
-
-def _check_urls(settings: Settings) -> None:
-    for name in urls.SCHEMES:
-        url = getattr(settings, name.removeprefix(PREFIX).lower())
-        if url and (wrong := urls.fault(name, url)):
-            raise SettingRefused(wrong)
-    for origin in settings.origins:
-        if not ORIGIN.fullmatch(origin):
-            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")

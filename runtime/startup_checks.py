@@ -1,9 +1,9 @@
-"""Guards: what is looked at before a process starts, because afterwards it is too late. `runtime/login_checks.py` looks at the
-log-in in the same way.
+"""Guards: checks before a process starts, because afterwards it is too late. `runtime/login_checks.py` checks the
+log-in.
 
-The master key opens the record, and the home holds mails, uploads and the embedded servers: nobody else of the machine
-may read or change them. In production what is lax stops the start, with a sentence that says what to do. Elsewhere it is
-mended where it is ours, and said in the log either way.
+The master key opens the record, and the home holds mails, uploads and the embedded servers: no other user of the
+machine may read or change them. In production a file mode that is too open stops the start, with a sentence that says
+what to do. Elsewhere it is mended if the file is ours, and logged either way.
 """
 
 import os
@@ -31,7 +31,7 @@ class Lax(SetupError):
 
 
 def guard(settings: Settings) -> None:
-    """Look at keys and home. Raises `Lax` in production; elsewhere mends what it can, and says so."""
+    """Check keys and home. Raise `Lax` in production; elsewhere mend what can be mended, and log it."""
     with suppress(OSError):
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, private in lax(settings):
@@ -46,7 +46,7 @@ def guard(settings: Settings) -> None:
 
 
 def guard_gateway(settings: Settings) -> None:
-    """Look at how clients reach a gateway: in production over TLS, by a certificate that they can trust."""
+    """Check how clients reach a gateway: in production over TLS, with a certificate that they can trust."""
     if settings.env != "production":
         return
     if not settings.has_tls and not settings.trusted_proxies:
@@ -59,7 +59,7 @@ def guard_gateway(settings: Settings) -> None:
 
 
 def lax(settings: Settings) -> Iterator[tuple[Path, int]]:
-    """Tell what others may read or change, and the mode that it should have."""
+    """Yield each path that others may read or change, with the mode that it should have."""
     if settings.home.is_dir() and _mode(settings.home) & OTHERS:
         yield settings.home, 0o700
     keys = [settings.master_key, *([settings.tls_key] if settings.has_tls else [])]
@@ -73,7 +73,8 @@ def lax(settings: Settings) -> Iterator[tuple[Path, int]]:
 
 
 def _is_lax(key: Path) -> bool:
-    """Whether others may read a key. One that root holds out to this process may be readable by its group (as libpq has it)."""
+    """Return whether others may read a key. A key that belongs to root may be readable by this process's group (as in
+    libpq)."""
     owner = key.stat().st_uid
     return bool(_mode(key) & (BEYOND_GROUP_READ if owner == 0 != os.geteuid() else OTHERS))
 

@@ -22,7 +22,7 @@ PATHS = {"file": "file:///srv/hansard", "unix": "unix:///run/server.sock"}
 
 
 def fault(name: str, url: str) -> str | None:
-    """Return a sentence on what is wrong with the URL of this setting; None when nothing is."""
+    """Return a sentence about what is wrong with the URL of this setting; None if nothing is."""
     try:
         parts = urlsplit(url)
         assert parts.port is None or parts.port >= 0, "asking for it parses it"

@@ -26,9 +26,10 @@ from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import Holds
-from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import Master
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics

@@ -1,11 +1,11 @@
-"""Folding: from events to changes of rows, and from changes to rows, so that no event stops those behind it.
+"""Folding: from events to changes of rows, and from changes to rows, so that no event blocks those behind it.
 
-Handlers run in slices, between which the loop has its turn. What a handler or the database cannot take is *parked*: it
-is written down by group and position (`projections/parked.py`), in the transaction that passes it, and the rest goes on.
-The culprit of a batch that the database refuses is found by halves, each a transaction of its own.
+Handlers run in slices, between which the event loop gets its turn. An event that a handler or the database cannot take
+is *parked*: it is noted by group and position (`projections/parked.py`), in the transaction that skips it, and the rest
+goes on. In a batch that the database refuses, the culprit is found by halving, each half in a transaction of its own.
 
-Only what is the event's own fault is parked: a handler that fails on it, values that no column takes. That the database is
-away, full, read-only, or has other tables than this version expects is nobody's poison, and is waited out.
+Only faults of the event itself are parked: a handler that fails on it, values that no column takes. A database that is
+away, full, read-only, or has other tables than this version expects is no fault of an event, and is waited for.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ PASSING = (RecordUnavailable, LeaseLost, MemoryError)
 
 
 class Folded(NamedTuple):
-    """An event and what it changes. `fault`: why it is parked; then it changes nothing."""
+    """An event and what it changes. `fault` says why it is parked; then it changes nothing."""
 
     fact: Recorded[Event]
     changes: Sequence[Change]
@@ -41,7 +41,7 @@ class Folded(NamedTuple):
 async def fold(
     facts: Sequence[Recorded[Event]], handlers: Handlers, *, between: Callable[[float], Awaitable[bool]]
 ) -> list[Folded]:
-    """Run the handlers. `between` is awaited after each slice with the seconds used so far; False: that is enough."""
+    """Run the handlers. `between` is awaited after each slice with the seconds used so far; False ends the batch."""
     folded: list[Folded] = []
     began = slice_began = lapsed()
     clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
@@ -58,7 +58,7 @@ async def fold(
 
 
 async def write(folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], Awaitable[None]]) -> None:
-    """Commit all of it, in order and as one; where the database refuses a value, by halves, and the culprit parked.
+    """Commit everything, in order and at once. If the database refuses a value, commit by halves, and park the culprit.
 
     Halving `n` events for `k` culprits takes at most `2 k log n` transactions; each that commits moves the checkpoint.
     """
@@ -88,14 +88,14 @@ def batch_of(folded: Sequence[Folded]) -> Batch:
 
 
 def parked_of(folded: Sequence[Folded]) -> list[Parked]:
-    """Return what is to be written down of those that are."""
+    """Return what is to be noted of the events that are parked."""
     return [
         Parked(each.fact.position, _topic(each.fact.event), each.fault) for each in folded if each.fault is not None
     ]
 
 
 def say_parked(group: str, folded: Sequence[Folded]) -> None:
-    """Raise the alarm for what was parked."""
+    """Log each event that was parked as an error."""
     for parked in parked_of(folded):
         log.error("event parked", group=group, position=parked.position, topic=parked.topic, error=parked.error)
 
@@ -117,6 +117,6 @@ def _topic(event: Event) -> str:
 
 
 def _name(error: Exception) -> str:
-    """Return what an error is, without what it says: that may quote the event."""
+    """Return the kind of an error, without its text, which may quote the event."""
     state = getattr(error, "sqlstate", None)
     return f"{type(error).__name__} ({state})" if isinstance(state, str) else type(error).__name__

@@ -1,4 +1,4 @@
-"""The janitor: sweeps out what is kept for a while only, and once, when it begins, has names of long ago claimed.
+"""The janitor: deletes what is kept for a while only, and once, at its start, claims names of accounts from long ago.
 
 Its rounds are cheap, repeatable and never urgent.
 """
@@ -28,7 +28,7 @@ NAMES_AT_ONCE = 500
 
 
 class Janitor:
-    """Forgets the receipts of Idempotency-Keys after their day."""
+    """Deletes receipts of Idempotency-Keys after a day."""
 
     def __init__(self, record: PostgresRecord, desk: Desk, db: Db) -> None:
         self._record = record
@@ -36,7 +36,7 @@ class Janitor:
         self._db = db
 
     async def claim_names(self) -> int:
-        """Have accounts of before look-alikes were refused claim what looks like their names; answers how many did.
+        """Have accounts of before look-alikes were refused claim what looks like their names; return how many did.
 
         Of those who look alike already, the one whose account is older has it; nobody has to change their name.
         """
@@ -53,7 +53,7 @@ class Janitor:
         return claimed
 
     async def step(self) -> int:
-        """Make one round; answers how many receipts were forgotten."""
+        """Make one round; return how many receipts were forgotten."""
         forgotten = 0
         while batch := await self._record.forget_receipts(older_than_hours=RECEIPT_HOURS):
             forgotten += batch

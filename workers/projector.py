@@ -1,8 +1,8 @@
 """The projector: follows the record, and keeps a group of read tables up to it.
 
 A follower owns its group by a lease; a standby waits. Rows and checkpoint commit together, and need not wait for the
-disk: everything here comes back from the record. An event that the group cannot take is parked, and those behind it go on
-(`workers/folding.py`). Frames are told after their rows are committed (`workers/publisher.py`).
+disk: everything here can be made again from the record. An event that the group cannot take is parked, and those behind
+it go on (`workers/folding.py`). Frames are published after their rows are committed (`workers/publisher.py`).
 """
 
 import asyncio
@@ -54,9 +54,12 @@ class Follower:
         linger_seconds: float = 0.0,
         metrics: ProjectionMetrics | None = None,
     ) -> None:
-        """`committed` is called with each batch of facts once its rows are committed, `taken` when the place is found anew:
-        the lease was taken, or the tables are not where they were left. Whom nobody waits for may linger: it then takes
-        more at once, and keeps out of the way of whom somebody waits for."""
+        """`committed` is called with each batch of events once its rows are committed; `taken` when the position is
+        read anew: the lease was taken, or the tables are not where they were left.
+
+        `linger_seconds` is for read models that nobody waits for: a follower that lingers takes more events at once,
+        and leaves the database to the others.
+        """
         self.group = group
         self.lease: Lease | None = None
         self._handlers = group.handlers()
@@ -73,7 +76,7 @@ class Follower:
         self._metrics = GroupMetrics(metrics or ProjectionMetrics(), group.name)
 
     async def step(self) -> int:
-        """Write one batch; answers how many events it held, 0 when there was nothing, -1 on standby."""
+        """Write one batch; return how many events it held, 0 if there was nothing, -1 on standby."""
         if self.lease is None and not await self._take():
             return -1
         assert self.lease is not None
@@ -92,7 +95,7 @@ class Follower:
             self._lease_seconds = min(max(LEASE_SECONDS, 3 * self._slowest_seconds), LEASE_SECONDS_MAX)
 
     async def run(self) -> None:
-        """Follow for ever; on cancellation the lease is given back."""
+        """Follow for ever. When cancelled, give the lease back."""
         try:
             async with self._record.wakes() as wakes:
                 async for position in wakes:
@@ -142,7 +145,7 @@ class Follower:
         return True
 
     async def _follow(self, facts: Sequence[Recorded[Event]]) -> int:
-        """Write as many of these events as there is time for; answers how many. The next batch is as long as this one
+        """Write as many of these events as there is time for; return how many. The next batch is as long as this one
         could have been."""
         folded = await fold(facts, self._handlers, between=self._goes_on)
         try:

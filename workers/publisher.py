@@ -1,44 +1,42 @@
-"""The publisher: tells the live group's frames to the lanes, in position order, after their rows are committed.
+"""The publisher: adds the live group's frames to the lanes, in position order, after their rows are committed.
 
-What it cannot tell waits; it never holds the rows up. In the happy path it is handed each batch. After trouble, and
-whenever its process takes the group's lease, it reads the record from the place that Redis remembers up to the checkpoint;
-where Redis has forgotten, from the checkpoint on: hubs find what they missed in the record.
+Frames that cannot be published wait; they never delay the rows. Normally each batch is handed over by the follower.
+After trouble, and whenever its process takes the group's lease, the publisher reads the record from the position that
+Redis remembers up to the checkpoint; if Redis has lost it, from the checkpoint on: hubs find what they missed in the
+record.
 
-The place that Redis remembers moves only past what every lane took. A lane that refuses is left out and tried again every
-second, from where it was; the others go on. A place beyond the head is that of another record, one since restored to an
-earlier state: the record gets a new id, and every process begins anew.
+The position that Redis remembers moves only past what every lane took. A lane that refuses is left out and tried again
+every second, from where it was; the others go on. A position beyond the head belongs to a record that was since
+restored to an earlier state: the record gets a new id, and every process starts again.
 """
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Any
 
 import structlog
 
 from adapters.clock import lapsed
 from adapters.prometheus.workers import PublisherMetrics
-from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from adapters.redis.lanes import Lanes, LanesUnavailable
 from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
-from domain.file import FILE
-from domain.ids import RoomId, StreamId
-from domain.message import MESSAGE, MessageDeleted
+from domain.ids import RoomId
 from domain.ports import Db, Record, RecordReplaced, RecordUnavailable
-from projections import checkpoints, frames
+from projections import checkpoints
 from projections.tables import Group
+from workers.lane_entries import LaneEntries
 
 log = structlog.get_logger()
 
-ROOMS_REMEMBERED_MAX = 100_000
 UNTOLD_BYTES_MAX = 32 * 1024**2  # about
 EVENT_BYTES = 1_500  # of an event with a short text, and all that surrounds it
 
 
 class Publisher:
-    """Tells frames. One tells at a time: that of the process that holds the group's lease; a standby's waits."""
+    """Publishes frames. Only the process that holds the group's lease publishes; a standby's publisher waits."""
 
     def __init__(
         self, record: Record, db: Db, lanes: Lanes, group: Group, metrics: PublisherMetrics | None = None
@@ -46,6 +44,7 @@ class Publisher:
         self._record = record
         self._db = db
         self._lanes = lanes
+        self._entries = LaneEntries(record, lanes)
         self._group = group
         self._untold: deque[Sequence[Recorded[Event]]] = deque()
         self._untold_bytes = 0
@@ -58,12 +57,12 @@ class Publisher:
         self._metrics.lanes_behind.set_function(lambda: len(self._behind))
 
     def begin(self) -> None:
-        """Find the place anew: the lease was taken just now, and somebody else may have told in between."""
+        """Find the position anew: the lease was taken just now, and another process may have published in between."""
         self._is_lost = True
         self._wake.set()
 
     def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
-        """Take a committed batch; more than is worth keeping is read again later."""
+        """Take a committed batch. If too much waits already, forget it all and read it from the record later."""
         self._untold.append(facts)
         self._untold_bytes += bytes_of(facts)
         if self._untold_bytes > UNTOLD_BYTES_MAX:
@@ -72,7 +71,8 @@ class Publisher:
         self._wake.set()
 
     async def step(self) -> None:
-        """Tell everything that waits. Raises `LanesUnavailable`, and the place is then found anew; `RecordReplaced`."""
+        """Publish everything that waits. Raise `LanesUnavailable` or `RecordReplaced`; the next step finds the position
+        anew."""
         self._wake.clear()
         try:
             while self._is_lost or self._untold:
@@ -89,7 +89,7 @@ class Publisher:
             raise
 
     async def run(self) -> None:
-        """Tell what is handed over, for ever, and have Redis forget what is old; while it is away, try again every second."""
+        """Publish what is handed over, for ever, and trim the lanes. While Redis is away, try again every second."""
         trimmed_at = -LANE_TRIM_SECONDS
         while True:
             is_woken = False
@@ -127,7 +127,7 @@ class Publisher:
         self._place = max(self._place, checkpoint)
 
     async def _require_told_by_this_record(self, told: int) -> None:
-        """Raise `RecordReplaced` where more was told than the record holds; its id is another one then."""
+        """Raise `RecordReplaced` if more was published than the record holds, after giving it another id."""
         head = await self._record.head()
         if told <= head.position:
             return
@@ -144,10 +144,12 @@ class Publisher:
         began = perf_counter()
         if facts[0].position > self._place + 1:
             await self._tell_between(facts[0].position)
-        entries = await self._entries_of(facts, self._heard)
-        entries = [entry for entry in entries if self._lane(entry) not in self._behind]
+        entries = await self._entries.of(facts, self._heard)
+        entries = [entry for entry in entries if self._entries.lane(entry) not in self._behind]
         last = facts[-1].position
-        forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind]
+        forgotten = [
+            each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind
+        ]
         for lane in await self._lanes.publish(entries, told=None if self._behind else last, forgotten=forgotten):
             log.error("a lane refuses frames", lane=lane, after=self._place)
             self._behind[lane] = self._place
@@ -156,12 +158,12 @@ class Publisher:
         self._metrics.frames.inc(len(entries))
 
     async def _tell_between(self, position: int) -> None:
-        """Tell what was committed and never handed over: the answer to its commit was lost."""
+        """Publish what was committed and never handed over, because the answer to its commit was lost."""
         while self._place < position - 1:
             await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
 
     async def _mend(self) -> None:
-        """Tell lanes that refused what they missed; those that refuse still are left where they are."""
+        """Publish to lanes that refused what they missed; lanes that still refuse stay where they are."""
         for lane in list(self._behind):
             if await self._caught_up(lane, self._place):
                 del self._behind[lane]
@@ -172,66 +174,12 @@ class Publisher:
     async def _caught_up(self, lane: int, until: int) -> bool:
         while self._behind[lane] < until:
             facts = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
-            entries = [entry for entry in await self._entries_of(facts, {}) if self._lane(entry) == lane]
-            forgotten = [each for each in await self._forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
+            entries = [entry for entry in await self._entries.of(facts, {}) if self._entries.lane(entry) == lane]
+            forgotten = [each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
             if await self._lanes.publish(entries, told=None, forgotten=forgotten):
                 return False
             self._behind[lane] = facts[-1].position
         return True
-
-    async def _entries_of(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
-        """Return the entries of events in order. `heard`: what each room heard last, as far as it is known."""
-        await self._learn_previous(facts, heard)
-        return [entry for fact in facts for entry in self._entries(fact, heard)]
-
-    def _entries(self, fact: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
-        entries = []
-        room_id = fact.event.audience()
-        if room_id is not None:
-            prev = heard.pop(room_id, 0)
-            heard[room_id] = fact.position  # now the last one remembered
-            frame = frames.room_frame(fact, prev)
-            entries.append(Entry(fact.position, room_id, prev, frame, frames.ends_membership(fact.event)))
-        if (control := frames.control(fact)) is not None:
-            entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
-        return entries
-
-    async def _forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
-        """Return what told of messages that are deleted, or of their files: hubs that have not read it find it in the
-        record, as it may be told now.
-        """
-        streams: set[StreamId] = set()
-        for event in (fact.event for fact in facts):
-            if isinstance(event, MessageDeleted):
-                streams.add(MESSAGE.id(event.message_id))
-                if event.file_id is not None:
-                    streams.add(FILE.id(event.file_id))
-        if not streams:
-            return []
-        until, found = facts[-1].position, await self._record.streams(sorted(streams))
-        return [
-            (room_id, fact.position)
-            for events in found.values()
-            for fact in events
-            if fact.position <= until
-            and not isinstance(fact.event, MessageDeleted)
-            and (room_id := fact.event.audience()) is not None
-        ]
-
-    async def _learn_previous(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
-        """Look up, for rooms not remembered, what they heard before these events."""
-        first: dict[RoomId, int] = {}
-        for fact in facts:
-            room_id = fact.event.audience()
-            if room_id is not None and room_id not in heard:
-                first.setdefault(room_id, fact.position)
-        previous = await self._record.previous_in_rooms(list(first.items()))
-        heard.update(zip(first, previous, strict=True))
-        while len(heard) > ROOMS_REMEMBERED_MAX + len(first):
-            del heard[next(iter(heard))]
-
-    def _lane(self, entry: Entry) -> int:
-        return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
 
 
 def bytes_of(facts: Sequence[Recorded[Event]]) -> int:

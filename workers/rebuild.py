@@ -1,10 +1,11 @@
 """Rebuild: a group's read tables made anew from position 1 while the old ones serve, compared, and swapped by rename.
 
-One rebuild of a group at a time: it holds an advisory lock from beginning to end. Its tables stand beside the served ones
-as `<table>__next_<its connection>`, with the same owner and the same grants. When they have caught up, both are compared
-by checksum at one and the same position, and exchanged (`exchange.py`). The old tables stay as `<table>__old` until the
-next rebuild. Frames are told by the publisher, from the record, once: a rebuild tells none. Events that the new tables cannot
-take are parked as those of the served ones are, and take their place in the exchange: what can be taken now is healed.
+One rebuild of a group runs at a time: it holds an advisory lock from beginning to end. Its tables stand beside the
+served ones as `<table>__next_<its connection>`, with the same owner and the same grants. When they have caught up, both
+are compared by checksum at the same position, and exchanged (`table_swap.py`). The old tables stay as `<table>__old`
+until the next rebuild. A rebuild publishes no frames: the publisher did, from the record, once. Events that the new
+tables cannot take are parked like those of the served ones, and replace them in the exchange: an event that can be
+taken now is parked no longer.
 """
 
 import asyncio
@@ -14,8 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
-
 from adapters.postgres.database import Database, Session
 from domain.bounds import REBUILD_BATCH_EVENTS_MAX
 from domain.events import Event, Recorded
@@ -23,6 +22,7 @@ from domain.ports import Db, Record, RecordLocked, RecordUnavailable
 from projections import parked
 from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
+from workers.rebuild_reports import Progress, Verdict
 from workers.table_swap import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
 
 LAST_STRETCH_EVENTS = 2_000
@@ -52,36 +52,6 @@ SELECT_RIGHTS = """
 """
 
 
-class Progress(Struct, frozen=True):
-    group: str
-    done: int
-    total: int
-    seconds: float
-
-    def sentence(self) -> str:
-        rate = self.done / self.seconds if self.seconds else 0
-        share = self.done / self.total if self.total else 1
-        return f"{self.group}: {self.done:,} of {self.total:,} events ({share:.0%}), {rate:,.0f}/s"
-
-
-class Verdict(Struct, frozen=True):
-    """How a rebuilt table compares with the one that was served, both at `position`."""
-
-    table: str
-    rows: int
-    is_equal: bool
-    swapped: bool
-    position: int
-    served: str
-    rebuilt: str
-
-    def sentence(self) -> str:
-        found = "equals what was served" if self.is_equal else "DIFFERS from what was served"
-        done = "swapped in" if self.swapped else "not swapped"
-        sums = self.rebuilt if self.is_equal else f"{self.served} -> {self.rebuilt}"
-        return f"{self.table}: {self.rows:,} rows at position {self.position:,}, {found} ({sums}), {done}."
-
-
 class Rebuild:
     """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
 
@@ -98,7 +68,7 @@ class Rebuild:
     async def run(self, *, swap: bool) -> list[Verdict]:
         """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
 
-        Raises `RebuildRefused` when somebody else rebuilds the group, and when the exchange is not possible.
+        Raise `RebuildRefused` if another rebuild of the group runs, or if the exchange is not possible.
         """
         async with self._alone() as session:
             self._next = f"__next_{await session.value(SELECT_ME)}"
@@ -117,7 +87,7 @@ class Rebuild:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Session]:
-        """Hold the group's lock on a connection of its own: who loses the connection cannot exchange any more."""
+        """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
         async with self._db.session() as session:
             if not await session.value(TAKE_GROUP, self._group.name):
                 raise RebuildRefused(
@@ -142,8 +112,8 @@ class Rebuild:
         await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
-        """Compare with what is served, both at the position that one look at the served tables shows. Answers how many
-        rows are missing in each rebuilt table, too."""
+        """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
+        many rows are missing in each rebuilt table."""
         position, *served = await self._look("")
         await self._apply_until(position, self._db)
         _, *rebuilt = await self._look(self._next)
@@ -229,7 +199,7 @@ class Rebuild:
         say_parked(f"{self._group.name}, rebuilt", folded)
 
     async def _commit_within(self, transaction: Db, folded: Sequence[Folded]) -> None:
-        """Write within the swap's transaction, which goes on where the database refuses a part."""
+        """Write within the transaction of the exchange, which goes on if the database refuses a part."""
         await transaction.run(SAVEPOINT)
         try:
             await self._put(transaction, folded, bulk=False)
@@ -244,7 +214,7 @@ class Rebuild:
         await parked.park(db, self._group.name, parked_of(folded), is_building=True)
 
     async def _index(self, table: Table) -> None:
-        """Make the served table's other indexes on the new one, and have it known that its rows are visible to all."""
+        """Make the served table's other indexes on the new one, then VACUUM it, so that index-only scans work at once."""
         for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
             if not is_primary:
                 made = definition.replace(

@@ -44,7 +44,7 @@ async def drop_old(db: Db, group: Group) -> None:
 
 
 async def hold_still(transaction: Db, group: Group) -> int:
-    """Keep vacuum and the group's owner off until this transaction ends; answers the checkpoint. Readers go on."""
+    """Keep vacuum and the group's owner off until this transaction ends; return the checkpoint. Readers go on."""
     await transaction.value(LOCK_PAST_VACUUM)
     await transaction.run(f"LOCK TABLE {_names(group)} IN SHARE UPDATE EXCLUSIVE MODE")
     return await transaction.value(LOCK_CHECKPOINT, group.name) or 0
@@ -66,7 +66,7 @@ async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mappi
 
 
 async def exchange(transaction: Db, group: Group, suffix: str) -> None:
-    """Lock all served tables, then give the rebuilt ones their names. Raises `RecordLocked`."""
+    """Lock all served tables, then give the rebuilt ones their names. Raise `RecordLocked`."""
     indexes = {
         table.name: [row[0] for row in await transaction.all(_row, SELECT_INDEXES, table.name)]
         for table in group.tables

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
-from domain.file import storage_path
+from domain.file_name import storage_path
 from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
 
 Done = TypeVar("Done")
@@ -25,7 +25,7 @@ class FolderBlobs:
     """The port `domain.ports.Blobs`. Several processes may share the folder."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folders where they are not there. Raises `BlobsUnavailable`."""
+        """Make the folders if they do not exist. Raise `BlobsUnavailable` if they cannot be made."""
         self._root = root
         self._incoming = root / "incoming"
         try:
@@ -95,7 +95,7 @@ class FolderBlobs:
 
 
 async def _asked(call: Callable[..., Done], *args: object) -> Done:
-    """Do in a thread what waits for the disk, and say what it means when the disk refuses."""
+    """Do blocking work in a thread, and raise what the disk refuses as an error of the port."""
     try:
         return await asyncio.to_thread(call, *args)
     except FileNotFoundError as error:

@@ -1,9 +1,9 @@
-"""Blobs in S3, or in what speaks its language. Every request has a time-out and a bounded number of tries.
+"""Blobs in S3, or in a store with the same API. Every request has a time-out and a bounded number of tries.
 
-Bytes are gathered on this machine first, because their name is their hash; large ones go up in parts, one at a time (so
-that memory stays where it is), and parts of an upload that failed are taken back. The library's own `upload_file` queues
-a hundred parts and was seen to hang when one fails. Joining the parts may take a store longer than it is waited for: then
-the object itself is asked whether it is there, because its name says what it is.
+Bytes are gathered on this machine first, because their name is their hash. Large ones are uploaded in parts, one at a
+time, so that memory stays bounded; the parts of an upload that failed are aborted. The library's own `upload_file`
+queues a hundred parts and was seen to hang when one fails. Completing an upload may take a store longer than we wait:
+then the object itself is looked for, because its name says what it is.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from typing import Any, Self
 
 import aioboto3
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
+from adapters.blobs.s3_errors import BeyondTheEnd, translated
 from domain.bounds import (
     BLOB_ANSWER_SECONDS,
     BLOB_CHUNK_BYTES,
@@ -34,20 +35,11 @@ from domain.bounds import (
     BLOB_TRIES_MAX,
     SIGNED_URL_SECONDS,
 )
-from domain.file import storage_path
+from domain.file_name import storage_path
 from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
 
 NAME = re.compile(r"[0-9a-f]{64}")
 PAUSE_SECONDS = 0.5
-MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-# What an operator can mend.
-REFUSALS = {
-    "403": "this key may not (403)",
-    "AccessDenied": "this key may not (AccessDenied)",
-    "InvalidAccessKeyId": "it does not know AWS_ACCESS_KEY_ID (InvalidAccessKeyId)",
-    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY is another (SignatureDoesNotMatch)",
-    "NoSuchBucket": "there is no such bucket (NoSuchBucket)",
-}
 
 
 class S3Blobs:
@@ -112,10 +104,10 @@ class S3Blobs:
             wanted["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         try:
             answer = await self._asked("get_object", Key=self._key(blob), **wanted)
-        except _BeyondTheEnd:
+        except BeyondTheEnd:
             return
         async with answer["Body"] as body:
-            with _translated():
+            with translated():
                 async for chunk in body.content.iter_chunked(BLOB_CHUNK_BYTES):
                     yield chunk
 
@@ -137,13 +129,14 @@ class S3Blobs:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=f"{self._prefix}blobs/", PaginationConfig={"PageSize": BLOB_PAGE_MAX}
         )
-        with _translated():
+        with translated():
             async for page in pages:
                 found = [(entry["Key"].rpartition("/")[2], entry) for entry in page.get("Contents", ())]
                 yield [StoredBlob(name, e["Size"], e["LastModified"]) for name, e in found if NAME.fullmatch(name)]
 
     async def clear(self, before: datetime) -> int:
-        """Take back the parts of uploads that were never finished (their process was killed), and local remains."""
+        """Abort uploads that were never completed (their process was killed), and remove files that were left on this
+        machine."""
         removed = 0
         answer = await self._asked("list_multipart_uploads", Prefix=f"{self._prefix}blobs/")
         for upload in answer.get("Uploads", ()):
@@ -166,7 +159,7 @@ class S3Blobs:
             "ResponseContentDisposition": disposition,
             "ResponseContentType": mime_type,
         }
-        with _translated():
+        with translated():
             return str(
                 await self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=SIGNED_URL_SECONDS)
             )
@@ -197,7 +190,7 @@ class S3Blobs:
             raise
 
     async def _join(self, key: str, upload: str, parts: list[dict[str, Any]]) -> None:
-        """Make one object of the parts; a join whose answer was lost is found by its object."""
+        """Complete the upload. If the answer was lost, look for the object."""
         try:
             await self._asked("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
         except BlobsUnavailable as error:
@@ -217,7 +210,7 @@ class S3Blobs:
         return True
 
     async def _asked(self, operation: str, seconds: float = BLOB_REQUEST_SECONDS, **arguments: Any) -> Any:
-        with _translated():
+        with translated():
             async with asyncio.timeout(seconds):
                 return await getattr(self._client, operation)(Bucket=self._bucket, **arguments)
 
@@ -225,34 +218,3 @@ class S3Blobs:
         if not NAME.fullmatch(blob):
             raise BlobMissing(blob)
         return self._prefix + storage_path(blob)
-
-
-class _BeyondTheEnd(Exception):
-    """The range asked for begins after the last byte."""
-
-
-class _translated:
-    """Raise what the store answers as what the port says."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        match error:
-            case ClientError():
-                code = str(error.response.get("Error", {}).get("Code", ""))
-                if code in MISSING:
-                    raise BlobMissing(code) from error
-                if code in ("InvalidRange", "416"):
-                    raise _BeyondTheEnd from error
-                raise BlobsUnavailable(
-                    f"The blob store refuses: {REFUSALS.get(code, code) or 'no reason given'}"
-                ) from error
-            case NoCredentialsError() | PartialCredentialsError():
-                raise BlobsUnavailable(
-                    "Nothing says as whom to ask the blob store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                ) from error
-            case BotoCoreError() | OSError() | TimeoutError():
-                raise BlobsUnavailable(f"The blob store does not answer: {type(error).__name__}") from error
-            case _ if error is not None and type(error).__module__.startswith("aiohttp"):
-                raise BlobsUnavailable(f"The blob store broke off: {type(error).__name__}") from error

@@ -8,7 +8,7 @@ from domain.ports import Blobs
 
 
 async def open_blobs(url: str, *, home: Path, endpoint: str = "", sse: str = "", signed: bool = False) -> Blobs:
-    """Open a store. `home` holds the folder where no URL is given, and what is gathered on its way to S3."""
+    """Open a store. `home` holds the folder if no URL is given, and files on their way to S3."""
     parts = urlsplit(url)
     if parts.scheme == "s3":
         from adapters.blobs.s3 import S3Blobs  # a quarter of the start of every command, where there is no S3

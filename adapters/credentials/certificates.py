@@ -7,7 +7,7 @@ from cryptography import x509
 
 
 def fault(path: Path, now: datetime) -> str | None:
-    """Return what a browser would refuse it for, as the end of a sentence; None where that cannot be seen from here."""
+    """Return what a browser would refuse it for, as the end of a sentence; None if that cannot be seen from here."""
     try:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError, IndexError):

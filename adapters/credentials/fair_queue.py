@@ -1,9 +1,8 @@
-"""A fair queue: what is dear is done for a few at once, for each address and account in turn, and of many that wait nobody
-holds most of the places.
+"""A fair queue for expensive work: few at once, addresses and accounts in turn, and no caller holds most of the places.
 
-Whoever comes while there is no place takes that of somebody who has more of them: of an address that has at least two more,
-or of an account that has, unless its address has fewer. So a flood of one address or account is refused, and
-nobody else. Whose turn is next is who was served longest ago, address and account both looked at.
+When all places are taken, a newcomer takes the place of a caller who has more of them: of an address that has at least
+two more, or of an account that has, unless its address has fewer. So a flood from one address or account is refused,
+and nobody else. The next turn goes to the caller who was served longest ago; address and account both count.
 """
 
 import asyncio
@@ -40,15 +39,16 @@ class FairQueue:
         return len(self._waiting) + self._serving
 
     def is_full_for(self, address: str) -> bool:
-        """Whether somebody of this address, of an account that does not wait yet, would be refused."""
+        """Return whether a caller from this address would be refused, with an account that has nobody waiting."""
         return len(self) >= self._places and self._loser_to(address, "") is None
 
     def has_more_of(self, address: str, account: str) -> bool:
-        """Whether others of this address or account wait too."""
+        """Return whether others of this address or account wait too."""
         return any(each.address == address or each.account == account for each in self._waiting)
 
     async def turn(self, address: str, account: str) -> None:
-        """Return when it is one's turn; call `done` afterwards. Raises `Busy`, at once or when another took the place."""
+        """Return when it is the caller's turn; call `done` afterwards. Raise `Busy` if there is no place, or when a
+        newcomer takes it."""
         if len(self) >= self._places:
             loser = self._loser_to(address, account)
             if loser is None:
@@ -95,7 +95,7 @@ class FairQueue:
         return later, earlier, waiter.number
 
     def _loser_to(self, address: str, account: str) -> Waiter | None:
-        """Return whose place somebody takes; None: nobody has so much more."""
+        """Return whose place the newcomer takes; None if nobody has enough more places."""
         addresses = Counter(waiter.address for waiter in self._waiting)
         accounts = Counter(waiter.account for waiter in self._waiting)
         losers = [

@@ -1,9 +1,10 @@
-"""Passwords: argon2id (RFC 9106) in a small pool of threads, so that the loop never waits for a hash.
+"""Passwords: argon2id (RFC 9106) in a small pool of threads, so that the event loop never waits for a hash.
 
-At most two at once; more wait in a bounded queue, where addresses and accounts take turns (`adapters/credentials/fair_queue.py`), and
-past it the answer is `Busy`: hashing is made to be dear. The
-threads take what time of the processors nobody else wants (Linux), and rest between hashes of a crowd while many wait, so that a
-flood of log-ins does not hold up who is logged in. Who waits alone, of an address and account, waits for no rest.
+At most two are hashed at once. More wait in a bounded queue in which addresses and accounts take turns
+(`adapters/credentials/fair_queue.py`); when it is full the answer is `Busy`, because hashing is expensive on purpose.
+The threads run at the lowest priority (Linux), and pause between hashes while callers with several requests wait, so
+that a flood of log-ins does not slow down people who are logged in. A caller whose address and account have nothing
+else waiting waits for no pause.
 """
 
 import asyncio
@@ -118,6 +119,6 @@ class Argon2Passwords:
 
 
 def _be_nice() -> None:
-    """Give way to every other thread (Linux: this thread alone), where that is possible."""
+    """Lower the priority of this thread, where that is possible (Linux: of this thread alone)."""
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,7 +1,8 @@
-"""Tickets: what a browser's socket shows instead of a token, which must not stand in an address.
+"""Tickets: what a browser presents when it opens a socket, instead of a token, which must not stand in a URL.
 
-A ticket says who, until when, and for pages of which origin; it is signed (HMAC-SHA-256 under a key of the master key's),
-lives half a minute, and is good for one use. That it was used, Redis remembers; without Redis this process does.
+A ticket names a person, an expiry and the origin of the page that may use it. It is signed (HMAC-SHA-256 under a key
+derived from the master key), lives half a minute, and is good for one use. Redis remembers that it was used; without
+Redis this process does.
 """
 
 from base64 import b64decode, urlsafe_b64encode
@@ -12,7 +13,7 @@ from hmac import compare_digest
 from struct import Struct
 from uuid import UUID
 
-from adapters.postgres.data_keys import Master
+from adapters.postgres.master_key import Master
 from adapters.redis.cluster_state import Roster, RosterUnavailable
 from domain.bounds import TICKET_SECONDS, TICKETS_REMEMBERED_MAX
 from domain.errors import BadToken

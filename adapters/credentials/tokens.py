@@ -1,7 +1,7 @@
-"""Access tokens: JWTs (RFC 9068) signed with EdDSA, by keys of our own table, found by `kid`.
+"""Access tokens: JWTs (RFC 9068) signed with EdDSA, by a key of `signing_keys.py` that is found by `kid`.
 
 One algorithm, and nothing of a token's header is believed but a `kid` that we know: `alg`, `typ` and `crit` must be
-what we write ourselves. The private keys are wrapped by the master key.
+what we write ourselves.
 
 Refresh tokens are opaque: `<session>.<secret>.<proof>`. The proof (HMAC) says that the token was once given out, so that
 a spent one can be told from one that somebody made up, without keeping the spent ones.
@@ -10,7 +10,7 @@ a spent one can be told from one that somebody made up, without keeping the spen
 import os
 import re
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest, digest
 from typing import Any, Self
@@ -18,30 +18,14 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from msgspec import Struct
 
-from adapters.postgres.data_keys import Master, fingerprint
+from adapters.credentials.signing_keys import Keys, SigningKey, read_or_make
+from adapters.postgres.master_key import Master
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.errors import BadRefreshToken, BadToken, ReadableError
+from domain.errors import BadRefreshToken, BadToken
 from domain.ids import SessionId, UserId
 from domain.ports import Access, Db, Refreshing
 
-SELECT_KEYS = """
-    SELECT kid, wrapped, public, signs_from FROM vault.signing_keys
-    WHERE retired_at IS NULL ORDER BY signs_from DESC, created_at DESC, kid
-"""
-INSERT_FIRST_KEY = """
-    INSERT INTO vault.signing_keys (kid, wrapped, public)
-    SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM vault.signing_keys WHERE retired_at IS NULL)
-"""
-INSERT_KEY = """
-    INSERT INTO vault.signing_keys (kid, wrapped, public, signs_from)
-    VALUES ($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) RETURNING signs_from
-"""
-RETIRE_KEY = """
-    UPDATE vault.signing_keys SET retired_at = clock_timestamp() WHERE kid = $1 AND retired_at IS NULL
-        AND EXISTS (SELECT FROM vault.signing_keys o WHERE o.kid <> $1 AND o.retired_at IS NULL AND o.signs_from <= now())
-"""
 TOKEN_CHARS_MAX = 2_048
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 REFRESH_SHAPE = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{22})")
@@ -49,22 +33,11 @@ AUDIENCE = "hansard"
 HEADER = {"alg": "EdDSA", "typ": "at+jwt"}
 REQUIRED = ["exp", "iat", "nbf", "sub", "sid", "iss", "aud", "jti"]
 OVERLAP = timedelta(seconds=ACCESS_SECONDS + 2 * CLOCK_LEEWAY_SECONDS)
-EVER = datetime.min.replace(tzinfo=UTC)
-
-
-class SigningKey(Struct, frozen=True):
-    kid: str
-    wrapped: bytes
-    public: bytes
-    signs_from: datetime = EVER
-
-
-class KeyNotRetired(ReadableError):
-    """No such key, or it is the only one that may sign: rotate first, and wait until the new one signs."""
 
 
 class EdDsaTokens:
-    """The port `domain.ports.Tokens`. Signs with the newest key that may, reads with those whose tokens may still live."""
+    """The port `domain.ports.Tokens`. Signs with the newest key that may sign; accepts the keys whose tokens may not
+    have expired yet."""
 
     def __init__(self, keys: list[SigningKey], master: Master, *, issuer: str, db: Db | None = None) -> None:
         self._db = db
@@ -76,16 +49,12 @@ class EdDsaTokens:
 
     @classmethod
     async def load(cls, db: Db, master: Master, *, issuer: str) -> Self:
-        """Read the keys; the first process of a house makes the first one."""
-        keys = await db.all(SigningKey, SELECT_KEYS)
-        if not keys:
-            await db.run(INSERT_FIRST_KEY, *_new_key(master))
-            keys = await db.all(SigningKey, SELECT_KEYS)
-        return cls(keys, master, issuer=issuer, db=db)
+        """Read the keys; the first process of a deployment makes the first one."""
+        return cls(await read_or_make(db, master), master, issuer=issuer, db=db)
 
     async def reload(self) -> None:
         assert self._db is not None, "keys that were given cannot be read anew"
-        self._take(await self._db.all(SigningKey, SELECT_KEYS))
+        self._take(await Keys(self._db, self._master).every())
 
     def _take(self, keys: list[SigningKey]) -> None:
         """Use these keys, the newest first."""
@@ -166,38 +135,8 @@ class EdDsaTokens:
         }
 
     def _is_read(self, kid: str, now: datetime) -> bool:
-        """Whether a key is ours, and may have signed what still lives."""
+        """Return whether tokens of this key are accepted: it is ours, and one that it signed may not have expired yet."""
         return kid in self._until and ((until := self._until[kid]) is None or now < until)
-
-
-class Keys:
-    """The operator's side of the table of keys."""
-
-    def __init__(self, db: Db, master: Master) -> None:
-        self._db = db
-        self._master = master
-
-    async def rotate(self, *, lead_seconds: float) -> tuple[str, datetime]:
-        """Make a key that signs from `lead_seconds` on; answers its kid and when that is."""
-        kid, wrapped, public = _new_key(self._master)
-        return kid, await self._db.value(INSERT_KEY, kid, wrapped, public, lead_seconds)
-
-    async def retire(self, kid: str) -> None:
-        """Have a key's tokens refused from now on; raises `KeyNotRetired`."""
-        if await self._db.run(RETIRE_KEY, kid) != "UPDATE 1":
-            raise KeyNotRetired(f"{kid}: {KeyNotRetired.__doc__}")
-
-    async def every(self) -> list[SigningKey]:
-        """Return the keys that are not retired, the newest first."""
-        return await self._db.all(SigningKey, SELECT_KEYS)
-
-
-def _new_key(master: Master) -> tuple[str, bytes, bytes]:
-    """Return kid, wrapped private part and public part of a new key."""
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key().public_bytes_raw()
-    kid = fingerprint(public)
-    return kid, master.wrap(private.private_bytes_raw(), name=kid.encode()), public
 
 
 def _refreshing(session_id: SessionId, token: str) -> Refreshing:
@@ -209,7 +148,7 @@ def _base64(value: bytes) -> str:
 
 
 def _access(claims: dict[str, Any], now: datetime) -> Access:
-    """Judge the times by our own clock (whole seconds, a leeway both ways) and the ids by their type."""
+    """Check the times by our own clock (whole seconds, a leeway both ways) and the types of the ids."""
     seconds = now.timestamp()
     times = [claims[name] for name in ("iat", "nbf", "exp")]
     if any(type(time) is not int for time in times):

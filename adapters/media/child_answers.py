@@ -1,7 +1,8 @@
-"""Answers of children: what one may say, and what is believed of it. A child may have been taken over by what it decoded.
+"""Answers of children: what a child may say, and what of it is believed. A child may have been taken over by what it
+decoded.
 
-A line of JSON, then the bytes of each variant in its order. Whatever is of another shape, out of bounds, or was not asked
-for is no answer: its child is ended, and the job fails as if it had died.
+An answer is a line of JSON, then the bytes of each variant in order. An answer of another shape, out of bounds, or with
+something that was not asked for is refused: the child is killed, and the job fails as if the child had died.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ CHECKED = ("image", "document")
 
 
 class Greeting(Struct, frozen=True):
-    """The first line: which process it is, and what holds it. It is said before a stranger's byte was seen."""
+    """The first line: the child's process id and the layers that confine it. It is sent before the child sees a
+    stranger's byte."""
 
     pid: int
     layers: tuple[str, ...]
@@ -43,7 +45,7 @@ _header = msgspec.json.Decoder(Header).decode
 
 
 def greeting_of(line: bytes) -> Greeting:
-    """Return how a child greets. Raises `BadAnswer`."""
+    """Return the greeting on this line. Raise `BadAnswer` if it is none."""
     try:
         greeting = _greeting(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -54,7 +56,7 @@ def greeting_of(line: bytes) -> Greeting:
 
 
 def header_of(line: bytes, job: str, operations: Sequence[str]) -> Header:
-    """Return what a child says of its job, if it can be so. Raises `BadAnswer`."""
+    """Return the header on this line. Raise `BadAnswer` if this job cannot have it."""
     try:
         header = _header(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -70,7 +72,7 @@ def header_of(line: bytes, job: str, operations: Sequence[str]) -> Header:
 
 
 def require_kind(content: bytes, mime_type: str) -> None:
-    """Raise `BadAnswer` where bytes do not begin as those of their type do."""
+    """Raise `BadAnswer` unless the bytes begin as those of their type do."""
     if not content.startswith(BEGINS[mime_type]):
         raise BadAnswer("bytes of another type")
 

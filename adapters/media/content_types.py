@@ -1,6 +1,6 @@
-"""What bytes are, by themselves: never by a name, never by what a client says of them.
+"""The media type of bytes, judged by the bytes alone: never by a name, never by what a client says.
 
-puremagic knows some hundreds of signatures. What it cannot tell is text where it reads as text, else just bytes.
+puremagic knows some hundreds of signatures. What it does not know is text if it decodes as text, else plain bytes.
 """
 
 import codecs
@@ -73,7 +73,7 @@ def _picture(head: bytes) -> str | None:
 
 
 def _is_of_bytes(mime_type: str) -> bool:
-    """Whether what is of this kind is no text: some of their signatures are two letters (`BM`, `P1`)."""
+    """Return whether what is of this kind is no text: some of their signatures are two letters (`BM`, `P1`)."""
     family, _, kind = mime_type.partition("/")
     return mime_type == MADE_UP or (family in ("image", "audio", "video") and "xml" not in kind and "eps" not in kind)
 

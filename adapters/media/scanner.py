@@ -37,7 +37,7 @@ class BasicScanner:
 
 
 class ClamdScanner:
-    """clamd at `tcp://host:port` or `unix:///path`. Only its very words are believed."""
+    """clamd at `tcp://host:port` or `unix:///path`. Anything but its exact answers counts as no answer."""
 
     def __init__(self, url: str, *, seconds: float = SCAN_SECONDS) -> None:
         self._url = urlsplit(url)

@@ -1,8 +1,8 @@
 """Batches: what one process appends at a time, how Postgres is asked to, and what it answers.
 
-Of several processes one at a time appends. Who finds another at it queues its batch in the database, and whoever comes next
-appends all that are queued, in one commit (`migrations/0080_append_in_turns.sql`). All that is one statement here; where it
-fails the batch is taken out of the queue again, so that "nothing was written" stays true.
+One process appends at a time. A process that finds another one appending queues its batch in the database, and the next
+one to append takes all queued batches, in one commit (`migrations/0080_append_in_turns.sql`). All that is one statement
+here. If it fails, the batch is taken out of the queue again, so that "nothing was written" is true.
 """
 
 import asyncio
@@ -57,10 +57,11 @@ class PendingAppend(Struct):
 
 
 async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, columns: list[list[Any]]) -> list[Any]:
-    """Append a batch, alone or together with others that wait; answers a row a command, and no row at all where the
-    database's clock says a later time than `latest`.
+    """Append a batch, alone or together with others in the queue. Return a row for each command, or no row if the
+    database's clock is later than `latest`.
 
-    Raises `NothingWritten` only where that is certain; `RecordUnavailable`: the batch may have been appended, or may yet be.
+    Raise `NothingWritten` if that is certain, and `RecordUnavailable` if the batch may have been appended or may yet
+    be.
     """
     try:
         with translated():
@@ -74,7 +75,7 @@ async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, column
 
 
 async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[Any] | None:
-    """Take a batch out of the queue, if it stands there; answers what became of it where somebody appended it already."""
+    """Take a batch out of the queue. If somebody appended it already, return what became of it, else None."""
     try:
         with translated():
             answers = await connection.fetchval(WITHDRAW, ticket)
@@ -117,7 +118,7 @@ def _push(columns: tuple[list[Any], ...], *values: object) -> None:
 
 
 def answer_of(pending: PendingAppend, outcome: int, first: int, last: int, at: datetime, detail: str | None) -> Answer:
-    """Return what a row that Postgres answers says about a command."""
+    """Return what a row of `record.append` says about a command."""
     match outcome:
         case 0:  # APPENDED
             return Appended(tuple(_recorded(pending, first, at)))

@@ -1,8 +1,8 @@
-"""The writer of a process: group commit of whatever waits.
+"""The writer of a process: group commit of the commands that wait.
 
-No lingering: what queued up during the last commit is the next batch, and Postgres judges each of its commands alone. Within
-a batch a stream, claim or receipt that one command writes is touched by no other: who would, waits for the next batch, in
-order. What other processes append at the same time is none of its business (`append_batch.py`).
+It does not linger: the commands that arrived during the last commit are the next batch, and Postgres judges each of
+them by itself. Within a batch no two commands touch a stream, claim or receipt that one of them writes: the later one
+waits for the next batch, in order. What other processes append at the same time is the business of `append_batch.py`.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Appender:
         return await answer
 
     async def run(self) -> None:
-        """Append whatever comes, for ever; on cancellation what waits is appended first, then refused."""
+        """Append what comes, for ever. When cancelled, append what waits, then refuse."""
         try:
             while True:
                 await self._wake.wait()
@@ -110,7 +110,7 @@ class Appender:
                 self._connection.terminate()
 
     async def step(self) -> int:
-        """Append one batch; answers how many commands it held."""
+        """Append one batch; return how many commands it held."""
         batch = self._gather()
         if not self._queue:
             self._wake.clear()
@@ -163,7 +163,7 @@ class Appender:
         return batch
 
     async def _commit(self, batch: list[PendingAppend]) -> None:
-        """Append a batch and answer each of its commands; one that cannot be written does not fail its neighbours."""
+        """Append a batch and answer each of its commands. A command that cannot be written does not fail the others."""
         try:
             answers = await self._call(batch)
         except RecordUnavailable as error:
@@ -254,7 +254,7 @@ def _about(value: object) -> int:
 
 
 def _blamed(error: Exception) -> Exception:
-    """Tell what the command itself is to blame for (SQLSTATE classes 22, 23 and 42) from the server's state."""
+    """Tell a fault of the command itself (SQLSTATE classes 22, 23 and 42) from the state of the server."""
     if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] not in ("22", "23", "42"):
         return RecordUnavailable(f"Postgres refuses to write: {error}")
     return error

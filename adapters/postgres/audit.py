@@ -19,8 +19,9 @@ from msgspec import Struct
 from adapters.postgres import audit_index
 from adapters.postgres.audit_index import Filter, Way
 from adapters.postgres.codec import StoredRow, decode_all
-from adapters.postgres.data_keys import Master, Vault
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import Master
 from domain.bounds import AUDIT_CONNECTIONS_MAX, AUDIT_STATEMENT_SECONDS
 from domain.events import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId

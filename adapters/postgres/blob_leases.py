@@ -38,9 +38,9 @@ class Holds:
         self._db = db
 
     async def hold(self, blobs: Collection[str], *, seconds: float = BLOB_HOLD_SECONDS) -> None:
-        """Keep the sweeper off these blobs; what refers to them must be recorded within that time.
+        """Keep the sweeper off these blobs; events that refer to them must be recorded within that time.
 
-        Waits for a blob that is being removed at this moment; raises `BlobsUnavailable` when that takes too long.
+        Wait for a blob that is being removed at this moment. Raise `BlobsUnavailable` if that takes too long.
         """
         wanted = set(blobs)
         deadline = time.monotonic() + BLOB_CONDEMNED_WAIT_SECONDS
@@ -56,15 +56,15 @@ class Holds:
         return await self._db.all(str, CONDEMN, sorted(blobs), float(BLOB_CONDEMNED_SECONDS))
 
     async def bury(self, blobs: Sequence[str]) -> None:
-        """Take the mark off: the blobs are gone, or stay after all."""
+        """Remove the mark: the blobs are deleted, or stay after all."""
         await self._db.run(BURY, list(blobs))
 
     async def forget(self) -> None:
-        """Forget holds that are over."""
+        """Forget holds that have expired."""
         await self._db.run(FORGET)
 
     async def reserve(self, user_id: UserId, file_id: FileId, size_bytes: int, *, quota_bytes: int) -> bool:
-        """Take room for a file out of its uploader's quota; False when there is not enough."""
+        """Take room for a file out of its uploader's quota; False if there is not enough."""
         return bool(await self._db.value(RESERVE, user_id, file_id, size_bytes, quota_bytes, float(BLOB_HOLD_SECONDS)))
 
     async def release(self, file_id: FileId) -> None:

@@ -1,8 +1,9 @@
 """The watch on the database's clock: an event's time can never be taken back, so a clock that leaps is not believed.
 
-What the clock may say now is told by two others: this machine's own, and what the database said before and the time that
-passed since. One that is further ahead than the bound writes nothing, until it is mended or an operator has the record
-go on from there (`hansard clock accept`, which is recorded). A record that is there already goes on: no leap is left.
+Two others say what the clock may be now: this machine's own, and the last reading of the database's clock plus the time
+that has passed since. If the database's clock is further ahead of both than the bound, nothing is written until it is
+mended or an operator accepts it (`hansard clock accept`, which is recorded). A record whose last event is that late
+already goes on, because nothing leaps any more.
 """
 
 import time

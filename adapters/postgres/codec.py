@@ -81,7 +81,7 @@ def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
 def encode(
     event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
 ) -> tuple[bytes, bytes]:
-    """Return the bytes of data and meta; `keys` are those that the vault made of `key_names`, and has at hand."""
+    """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
     plain = msgspec.to_builtins(event)
     if event.sealed:
         name = KeyName(*event.key_subject(), day)
@@ -100,7 +100,7 @@ def encode(
 
 
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
-    """Decode rows in order; asks the vault once for all keys. `whole_meta` opens the sealed part of metas too."""
+    """Decode rows in order, with one query for all keys. `whole_meta` opens the sealed part of metas, too."""
     plains = [_plain(row) if row.topic in TOPICS else {} for row in rows]
     wanted = {sealed.key for plain in plains if isinstance(plain, dict) and (sealed := plain.get("sealed"))}
     if whole_meta:
@@ -150,7 +150,7 @@ def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, who
 
 
 def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vault) -> tuple[Event, bool]:
-    """Return the event, and whether what is sealed of it is erased. Raises `_Unreadable`."""
+    """Return the event, and whether what is sealed of it is erased. Raise `_Unreadable`."""
     if not isinstance(plain, dict):
         raise _Unreadable(plain)
     kind = TOPICS.get(row.topic)
@@ -182,13 +182,13 @@ def _meta(meta: bytes) -> Meta:
 
 @lru_cache(maxsize=256)
 def _blanks(kind: type[Event]) -> dict[str, Any]:
-    """Return what is left of sealed fields when their key is destroyed: the field's default, else an empty text."""
+    """Return the values of sealed fields whose key was destroyed: the field's default, else an empty text."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(kind) if not field.required}
     return {name: defaults.get(name, "") for name in kind.sealed}
 
 
 def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
-    """Return a meta with its sealed parts. Raises `_Unreadable`."""
+    """Return a meta with its sealed parts. Raise `_Unreadable`."""
     meta = _meta(row.meta)
     plain, bound = msgspec.to_builtins(meta), _bound(row.stream, row.topic, meta.id)
     try:
@@ -207,7 +207,7 @@ def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) ->
 
 
 def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
-    """Return what a box holds; None when its key was destroyed. Raises `_Unreadable`."""
+    """Return what a box holds; None if its key was destroyed. Raise `_Unreadable`."""
     try:
         plain = vault.open(sealed.key, a2b_base64(sealed.box), bound)
         found = None if plain is None else _decode(plain)

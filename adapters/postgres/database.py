@@ -54,8 +54,8 @@ VALUES_AT_FAULT = ("21", "22", "23", "54")  # SQLSTATE classes: cardinality, dat
 
 
 def blames_values(error: Exception) -> bool:
-    """Whether what failed while writing is the fault of the values, and would fail again; else it is the server's, or that
-    of tables which are not as they are expected."""
+    """Return whether a write failed because of its values, and would fail again; otherwise the server is at fault, or
+    its tables are not as expected."""
     if isinstance(error, asyncpg.PostgresError):
         return str(error.sqlstate)[:2] in VALUES_AT_FAULT
     return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
@@ -91,7 +91,7 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def connecting(url: str) -> Iterator[None]:
-    """The same of what connects, which says where, and what to do where waiting does not help."""
+    """As `translated`, for opening a connection: the error names the server, and what to do if waiting does not help."""
     try:
         with translated():
             yield
@@ -123,7 +123,7 @@ def _cause(error: Exception) -> str:
 
 
 async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
-    """Open one connection outside the pool, for what holds it long (the writer, LISTEN, rebuilds)."""
+    """Open one connection outside the pool, for long use (the writer, LISTEN, rebuilds)."""
     settings = {**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))}
     with connecting(url):
         return await asyncpg.connect(

@@ -103,7 +103,7 @@ class PostgresRecord:
         return await self.appender.append(append)
 
     async def run(self) -> None:
-        """Append whatever comes, for ever; on cancellation what waits is appended first, then refused."""
+        """Append what comes, for ever. When cancelled, append what waits, then refuse."""
         await self.appender.run()
 
     # Reading
@@ -153,7 +153,7 @@ class PostgresRecord:
         return {value for digest, value in digests.items() if digest not in held}
 
     async def forget_receipts(self, *, older_than_hours: int) -> int:
-        """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; answers how many."""
+        """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; return how many."""
         return int(await self._db.value(FORGET_RECEIPTS, older_than_hours, RECEIPTS_FORGOTTEN_MAX))
 
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
@@ -168,7 +168,7 @@ class PostgresRecord:
 
     @asynccontextmanager
     async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
-        """LISTEN on a connection of its own; while there is none, the head is asked once a `POLL_SECONDS`."""
+        """LISTEN on a connection of its own; without one, ask for the head every `POLL_SECONDS`."""
         ears = HeadListener(self._db.url)
         try:
             yield ears.follow(self)

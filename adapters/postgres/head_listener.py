@@ -1,6 +1,6 @@
-"""Hearing of appends: LISTEN on a connection of its own, with reconnection.
+"""Notice of appends: LISTEN on a connection of its own, with reconnection.
 
-A notification only wakes; the position comes from it, or from the head where nothing was heard for a `POLL_SECONDS`.
+A notification only wakes. The position comes with it, or from the head if nothing was heard for `POLL_SECONDS`.
 """
 
 import asyncio

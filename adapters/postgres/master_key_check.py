@@ -1,13 +1,13 @@
-"""The check of the master key: whether it is the one under which this record's keys were made.
+"""The check of the master key: whether this record's keys were made under it.
 
 The vault holds a known text that the first process wrapped. A record of an earlier release has none: there a data key
-says the same, and the text is kept from then on.
+is tried instead, and the text is stored from then on.
 """
 
 from pathlib import Path
 from uuid import UUID
 
-from adapters.postgres.data_keys import Master, MasterKeyWrong
+from adapters.postgres.master_key import Master, MasterKeyWrong
 from domain.ports import Db
 
 SELECT_CHECK = "SELECT wrapped FROM vault.master_check"
@@ -17,8 +17,8 @@ TEXT, NAME = b"This is the master key of this record.", b"hansard master check"
 
 
 async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> None:
-    """Raise `MasterKeyWrong` where the record's keys were made under another one; with `keep`, see to it that the vault can
-    tell from now on. Of two keys that come to an empty vault at once the first one's is right."""
+    """Raise `MasterKeyWrong` if the record's keys were made under another master key. With `keep`, store the known text
+    for next time; if two processes bring different keys to an empty vault, the first one's is right."""
     try:
         checked = await db.value(SELECT_CHECK)
         if checked is None:

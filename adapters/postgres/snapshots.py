@@ -1,7 +1,7 @@
-"""Snapshots in Postgres: what long streams fold to, sealed where their events are.
+"""Snapshots in Postgres: the states of long streams, sealed as their events are.
 
-A snapshot is a short cut and never the truth: one of another fold, of a destroyed key, or that cannot be opened or read
-is passed over, and the stream is read from its events.
+A snapshot is a short cut and never the truth. One of another fold, of a destroyed key, or that cannot be opened or
+decoded is ignored, and the stream is read from its events.
 """
 
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class PostgresSnapshots:
         )
 
     def _opened(self, row: _Row, stream: Stream[Any]) -> Any:
-        """Return the state of a row; None where it cannot be had."""
+        """Return the state of a row; None if it cannot be had."""
         try:
             plain: bytes | None = row.state
             if row.key_id is not None:

@@ -1,7 +1,7 @@
 """Exposition: a registry as text for whoever scrapes it, in the format that they ask for (Prometheus' or OpenMetrics').
 
-Writing thousands of lines takes tens of milliseconds of Python: it is done in a thread, so that the loop goes on, for one
-scraper at a time, and what was written is good for a moment. However often somebody asks, it costs no more than that.
+Writing thousands of lines takes tens of milliseconds of Python, so it is done in a thread, for one scraper at a time,
+and the text is reused for a moment. However often it is asked for, it costs no more than that.
 """
 
 import asyncio

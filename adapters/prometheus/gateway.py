@@ -26,7 +26,7 @@ Samples = Mapping[str, Sequence[tuple[str, float]]]
 
 
 class HttpMetrics:
-    """Of the answers to requests."""
+    """Metrics of HTTP responses."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._requests = Counter(
@@ -42,7 +42,8 @@ class HttpMetrics:
         self._bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer. All three have few values: a method of HTTP or `other`, a route's template or none, a status."""
+        """Count a response. Each label has few values: a method of HTTP or `other`, a route's template or none, a
+        status."""
         bound = self._bound.get((method, route, status))
         if bound is None:
             bound = self._bound[method, route, status] = (
@@ -54,7 +55,7 @@ class HttpMetrics:
 
 
 class HubMetrics:
-    """Of a gateway's sockets and rooms."""
+    """Metrics of a gateway's sockets and rooms."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.sockets = Gauge("hansard_sockets", "Sockets that are open.", registry=registry)
@@ -97,7 +98,7 @@ class RecordGauges(Collector):
 
 
 class GatewayMetrics:
-    """All of a gateway but those of its record."""
+    """All metrics of a gateway but those of appending."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.http = HttpMetrics(registry)

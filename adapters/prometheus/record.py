@@ -9,7 +9,7 @@ from adapters.prometheus.registry import COMMIT, SIZE, Registry
 
 
 class AppendMetrics:
-    """Of appending to the record."""
+    """Metrics of appending to the record."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.waiting = Gauge("hansard_append_waiting_commands", "Commands that wait to be appended.", registry=registry)

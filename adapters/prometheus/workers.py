@@ -12,7 +12,7 @@ TaskOutcome = Literal["done", "retried", "gave_up", "lost", "interrupted"]
 
 
 class ProjectionMetrics:
-    """Of following the record: of all groups of read tables that a process may own."""
+    """Metrics of following the record, for all groups of read tables of a process."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         of_group = ("group",)
@@ -52,7 +52,7 @@ class ProjectionMetrics:
 
 
 class GroupMetrics:
-    """The same of one group, bound."""
+    """The same for one group, with its label bound."""
 
     def __init__(self, of_all: ProjectionMetrics, group: str) -> None:
         self.owned = of_all.owned.labels(group)
@@ -64,7 +64,7 @@ class GroupMetrics:
 
 
 class PublisherMetrics:
-    """Of telling frames to Redis."""
+    """Metrics of publishing frames to Redis."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.seconds = Histogram(
@@ -75,7 +75,7 @@ class PublisherMetrics:
 
 
 class TaskMetrics:
-    """Of the tasks of files."""
+    """Metrics of file tasks."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._seconds = Histogram(

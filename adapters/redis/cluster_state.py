@@ -1,9 +1,9 @@
-"""The roster: who is connected where. It lives in Redis and nowhere else, and all of it may be forgotten.
+"""The state of the cluster: who is connected where. It lives in Redis and nowhere else, and all of it may be lost.
 
-Every gateway has a lease, by Redis's own clock. What a gateway wrote counts as long as its lease lives, so what a killed
-one left behind is void without anybody sweeping it. Beside the leases: sockets by person and address, the people of a
-room, read marks that wait for the record, spent tickets, and a channel a lane for what is never recorded. The keys share a hash tag: small, and of one slot,
-so that one script sees leases and counts at the same moment.
+Every gateway has a lease, by Redis's own clock. What a gateway wrote counts as long as its lease lives, so nobody has
+to clean up after one that was killed. Beside the leases there are sockets by person and address, the people in a room,
+read marks that wait for the record, spent tickets, and a channel for each lane for what is never recorded. The keys
+share a hash tag: they are small, and in one slot a script sees leases and counts at the same moment.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
@@ -81,14 +81,14 @@ class Seat(NamedTuple):
 
 
 class People(Struct, frozen=True, array_like=True):
-    """Whom a gateway sees in a room; of two that it said, the one of the higher `number` holds."""
+    """Whom a gateway sees in a room; of two such messages the one with the higher `number` counts."""
 
     number: int
     user_ids: frozenset[UserId]
 
 
 class Whisper(Struct, frozen=True, array_like=True):
-    """What a gateway says beside the lanes: whom it sees in a room, or who types there."""
+    """What a gateway tells the others beside the lanes: whom it sees in a room, or who types there."""
 
     gateway: str
     room_id: RoomId
@@ -102,7 +102,7 @@ _people = msgspec.msgpack.Decoder(People).decode
 
 
 class Roster:
-    """One gateway's view of the roster, and its hand in it. Every call raises `RosterUnavailable` within a second."""
+    """One gateway's view of the cluster, and its own part in it. Every call raises `RosterUnavailable` within a second."""
 
     def __init__(self, redis: "Redis", record: RecordId, gateway: str) -> None:
         self.gateway = gateway
@@ -117,7 +117,7 @@ class Roster:
         return cls(open_redis(url, seconds=ROSTER_SECONDS), record, gateway)
 
     async def close(self) -> None:
-        """Give the lease back, so that nobody waits for its end, and close."""
+        """Give the lease back, so that nobody waits for it to expire, and close the connections."""
         with suppress(RosterUnavailable):  # it ends by itself
             await _asked(cast(Awaitable[Any], self._redis.zrem(self._key("gateways"), self.gateway)))
         if self._ears is not None:
@@ -125,14 +125,14 @@ class Roster:
         await self._redis.aclose()
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
-        """Renew this gateway's lease. Answers whether Redis had forgotten it, and all gateways that live."""
+        """Renew this gateway's lease. Return whether Redis had lost it, and all gateways that live."""
         keys = [self._key("gateways")]
         arguments: list[Any] = [self.gateway, int(GATEWAY_LEASE_SECONDS * 1000)]
         is_new, living = await _asked(cast(Awaitable[Any], self._beat(keys=keys, args=arguments)))
         return bool(is_new), frozenset(name.decode() for name in living)
 
     async def seat(self, *seats: Seat) -> str | None:
-        """Say how many sockets this gateway has of each; answers whose were too many (then nothing was said)."""
+        """Set how many sockets this gateway has of each. Return whose would be too many; then nothing was set."""
         keys = [self._key("gateways"), *(self._key("seats", seat.whose) for seat in seats)]
         arguments: list[Any] = [self.gateway, KEPT_SECONDS]
         for seat in seats:
@@ -141,7 +141,7 @@ class Roster:
         return seats[refused - 1].whose if refused else None
 
     async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
-        """Keep what is said of people, and tell everybody who listens to the lanes."""
+        """Store whom this gateway sees, and publish it to everybody who listens to the lanes."""
         pipe = self._redis.pipeline(transaction=False)
         for lane, whisper in whispers:
             if (people := whisper.people) is not None:
@@ -155,7 +155,7 @@ class Roster:
         await _asked(pipe.execute())
 
     async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
-        """Return, by gateway, what was last said of these rooms; some of the gateways may live no more."""
+        """Return, by gateway, whom it last saw in these rooms; some of the gateways may be gone."""
         pipe = self._redis.pipeline(transaction=False)
         for room_id in room_ids:
             pipe.hgetall(self._key("people", str(room_id)))
@@ -166,7 +166,7 @@ class Roster:
         }
 
     async def spend(self, nonce: bytes) -> bool:
-        """Spend a ticket; answers whether it was unspent until now."""
+        """Spend a ticket; return whether it was unspent until now."""
         key = self._key("spent", nonce.hex())
         return bool(await _asked(cast(Awaitable[Any], self._redis.set(key, b"1", nx=True, ex=2 * TICKET_SECONDS))))
 
@@ -180,19 +180,19 @@ class Roster:
         await _asked(pipe.execute())
 
     async def marks(self, user_id: UserId) -> dict[RoomId, int]:
-        """Return how far somebody has read rooms of late; without a mark for half a minute nothing is kept."""
+        """Return how far somebody has read rooms lately; a mark is kept for half a minute."""
         key = self._key("marks", str(user_id))
         found = await _asked(cast(Awaitable[Any], self._redis.zrange(key, 0, -1, withscores=True)))
         return {RoomId(UUID(bytes=name)): int(position) for name, position in found}
 
     async def listen(self, lanes: Iterable[int]) -> None:
-        """Hear these lanes' channels too from now on."""
+        """Listen to these lanes' channels too from now on."""
         if self._ears is None:
             self._ears = self._redis.pubsub(ignore_subscribe_messages=True)
         await _asked(self._ears.subscribe(*(self._channel(lane) for lane in lanes)))
 
     async def hear(self) -> AsyncIterator[Whisper]:
-        """Yield what is told on the channels, until Redis fails; a lost connection forgets what was listened to."""
+        """Yield what is published on the channels, until Redis fails. A lost connection ends all listening."""
         try:
             while True:
                 message = await _asked(self._ears.get_message(timeout=GATEWAY_BEAT_SECONDS))

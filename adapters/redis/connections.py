@@ -1,6 +1,6 @@
-"""Redis connections: a bounded number for each use, time-outs everywhere, no retries of the driver's own.
+"""Redis connections: a bounded number for each use, time-outs everywhere, no retries by the driver.
 
-Who finds all of them busy waits for one: a pool that refuses instead would make a burst look like a Redis that is away.
+A caller that finds all of them busy waits for one: a pool that refuses instead would make a burst look like an outage.
 """
 
 from redis.asyncio import BlockingConnectionPool, Redis

@@ -1,12 +1,12 @@
 """Lanes: the Redis streams that carry frames from the one publisher to every hub.
 
-A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by everybody. An entry's id is
-`<position>-0`, so Redis itself refuses what it already has. Keys name the record and hold no hash tag: in a cluster
-they spread over the slots. Lanes are a hint: what is lost here is found in the record.
+A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by every hub. An entry's id is
+`<position>-0`, so Redis itself refuses duplicates. Keys name the record and have no hash tag: in a cluster they spread
+over the slots. Lanes are a hint: what is lost here is found in the record.
 
-They hold text, so nothing stays in them for long: a lane that nobody writes to expires, of the others entries are
-trimmed by age (Redis forgets by number only, so marks say how far was told when), and what told of a message goes when
-the message is deleted.
+They hold text, so nothing stays in them for long. A lane that nobody writes to expires; entries of the others are
+trimmed by age (Redis trims by id only, so marks note which position was published when); and the entries of a message
+are deleted with the message.
 """
 
 import math
@@ -89,7 +89,7 @@ class Lanes:
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Raise `LanesUnavailable` when Redis does not answer."""
+        """Raise `LanesUnavailable` if Redis does not answer."""
         await _asked(cast(Awaitable[Any], self._redis.ping()))
 
     def lane_of(self, room_id: RoomId) -> int:
@@ -100,9 +100,10 @@ class Lanes:
     async def publish(
         self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
-        """Add entries, in position order, to their lanes; take back what rooms were told at the `forgotten` positions.
-        Answers the lanes that refused: a key of another kind stands there. When none did, note that everything up to
-        `told` was told (None: note nothing).
+        """Add entries, in position order, to their lanes, and delete the entries of rooms at the `forgotten` positions.
+
+        Return the lanes that refused, because a key of another type is in their place. If none did, remember that
+        everything up to `told` was published (None: remember nothing).
         """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
@@ -133,9 +134,9 @@ class Lanes:
         return frozenset(refused)
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
-        """Forget every entry that was told longer ago than this, in lanes that nobody writes to any more too.
+        """Delete every entry that was published longer ago than this, also in lanes that nobody writes to any more.
 
-        Any process may ask for it, at any time. Ages are measured by Redis's clock, from one call to another.
+        Any process may call it, at any time. Ages are measured by Redis's clock, from one call to another.
         """
         told = await self.told()
         if told is None:
@@ -158,7 +159,7 @@ class Lanes:
             await _asked(pipe.execute())
 
     async def forget(self) -> None:
-        """Drop all lanes of this record, and how far was told."""
+        """Delete all lanes of this record, and the position up to which frames were published."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane in (CONTROL, *range(self.count)):
                 pipe.delete(self._key(lane))
@@ -167,7 +168,7 @@ class Lanes:
             await _asked(pipe.execute())
 
     async def told(self) -> int | None:
-        """Return up to which position everything was told; None when Redis has forgotten."""
+        """Return the position up to which everything was published; None if Redis has lost it."""
         value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
         return None if value is None else int(value)
 
@@ -179,7 +180,7 @@ class Lanes:
         return newest[0][0].decode() if newest else "0-0"
 
     async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
-        """Wait for entries after these places, at most `LANE_BLOCK_MS`; answers the new place and entries by lane."""
+        """Wait for entries after these places, at most `LANE_BLOCK_MS`; return the new place and entries by lane."""
         keys = {self._key(lane): lane for lane in places}
         streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
         try:
@@ -194,7 +195,7 @@ class Lanes:
         return {keys[key.decode()]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
 
     async def interrupt(self) -> None:
-        """Have a `read` that blocks return at once, so that it can be asked anew with other places."""
+        """Make a blocked `read` return at once, so that it can be called again with other places."""
         if self._reader_id is not None:
             await _asked(cast(Awaitable[Any], self._redis.client_unblock(self._reader_id)))
 
@@ -215,7 +216,7 @@ def _arguments(entry: Entry) -> list[Any]:
 
 
 def _entries(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Entry]:
-    """Tell the entries of a lane; what is none of ours is passed over, and found in the record."""
+    """Yield the entries of a lane. One that cannot be read is skipped, and found in the record."""
     for entry_id, fields in rows:
         try:
             yield _entry(entry_id, fields)

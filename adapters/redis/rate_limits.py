@@ -1,10 +1,10 @@
-"""Limits: GCRA in one Lua script over Redis, and the same sums in memory while Redis is away.
+"""Rate limits: GCRA in one Lua script over Redis, and the same arithmetic in memory while Redis is away.
 
-Of each quota one number is kept, its theoretical arrival time (TAT) in microseconds of Redis's own clock: a request
-moves it on by its cost, and may, if it does not come to lie further ahead than the burst. All quotas of one `take` lie
-in one slot (the hash tag names record and whose), are judged at one instant, and are taken all or none.
+For each quota one number is kept, its theoretical arrival time (TAT) in microseconds of Redis's own clock. A request
+moves it on by its cost, and is allowed if it then lies no further ahead than the burst. All quotas of one `take` are in
+one slot (the hash tag names the record and the caller), are judged at one instant, and are taken all or none.
 
-Who asks stands in no key: names of persons and addresses are keyed hashes. Whatever Redis forgets is a limit less.
+No key names the caller: names of people and addresses are keyed hashes. If Redis loses a key, the quota is full again.
 """
 
 import time
@@ -131,7 +131,7 @@ class LocalLimits:
 
 
 class Meter:
-    """One quota of one thing of this process, such as a socket's frames. None: not limited."""
+    """One quota of something in this process, such as a socket's frames. None: not limited."""
 
     def __init__(self, quota: Quota | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._quota = quota
@@ -139,7 +139,7 @@ class Meter:
         self._tat = 0.0
 
     def passes(self, cost: int = 1) -> bool:
-        """Take so many, if there are so many; what costs more than the burst costs the burst."""
+        """Take so many, if there are so many left; a cost above the burst counts as the burst."""
         if self._quota is None:
             return True
         now, interval = self._clock() * 1e6, _interval(self._quota)

@@ -1,8 +1,9 @@
-"""The task queue: for each kind a Redis stream with a consumer group, and a sorted set of what waits for its next try.
+"""The task queue: for each kind a Redis stream with a consumer group, and a sorted set of tasks that wait for their
+next try.
 
-An entry has one field, `task`: JSON that a person can read. Whoever takes one holds it by heartbeats; what nobody has
-held for a while is taken by somebody else. What is done leaves the stream, so the stream is what is to be done. Every
-change is one script, so no entry is in two places or in none. All keys of a record lie in one slot.
+An entry has one field, `task`: JSON that a person can read. A consumer holds its entry by heartbeats; an entry that
+nobody has held for a while is claimed by another consumer. A task that is done is deleted, so the stream is the list of
+what is to be done. All keys of a record are in one slot.
 """
 
 from collections.abc import Awaitable
@@ -11,12 +12,13 @@ from typing import Any, Self, cast
 
 import msgspec
 import structlog
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from adapters.redis.task_entries import Envelope, Listed, Taken, decode, encode, listed
+from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER
 from domain.bounds import (
     REDIS_SECONDS,
     TASK_BLOCK_MS,
@@ -32,90 +34,6 @@ from domain.tasks import KIND_OF, KINDS, Kind, Task
 log = structlog.get_logger()
 
 GROUP = "workers"
-# KEYS: known, stream. ARGV: name, entry.
-ADD = """
-    if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-    redis.call('XADD', KEYS[2], '*', 'task', ARGV[2])
-    return 1
-"""
-# These three answer 0 and change nothing where somebody else holds the entry by now: another consumer, or another of this
-# one's, to whom it was delivered once more.
-# KEYS: stream, known. ARGV: group, id, consumer, deliveries, name.
-DONE = """
-    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
-    redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-    if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then redis.call('HDEL', KEYS[2], ARGV[5]) end
-    return 1
-"""
-# KEYS: stream, later. ARGV: group, id, consumer, deliveries, entry, milliseconds from now.
-LATER = """
-    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
-    redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-    if redis.call('XDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
-    local clock = redis.call('TIME')
-    redis.call('ZADD', KEYS[2], clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[6], ARGV[5])
-    return 1
-"""
-# KEYS: later, stream. ARGV: how many at most; 1 for all, whether due or not.
-DUE = """
-    local clock = redis.call('TIME')
-    local now = ARGV[2] == '1' and '+inf' or clock[1] * 1000 + math.floor(clock[2] / 1000)
-    local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-    for _, entry in ipairs(due) do
-        redis.call('ZREM', KEYS[1], entry)
-        redis.call('XADD', KEYS[2], '*', 'task', entry)
-    end
-    return #due
-"""
-# KEYS: stream. ARGV: group, id, consumer, deliveries.
-BEAT = """
-    local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-    if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[2], 'JUSTID')
-    return 1
-"""
-
-
-class Envelope(Struct, frozen=True):
-    """What stands in the queue: a task, which try this is, and since when it waits."""
-
-    task: Task
-    attempt: int
-    added_at: datetime
-
-    @property
-    def name(self) -> str:
-        return f"{type(self.task).__name__} {self.task.file_id}"
-
-
-class Taken(Struct, frozen=True):
-    """An entry that this consumer holds. `tries` counts this one, and those that ended with their worker."""
-
-    id: bytes
-    kind: Kind
-    envelope: Envelope
-    tries: int
-    deliveries: int
-
-
-class Listed(Struct, frozen=True):
-    """A queued task for people: `state` is waiting, running (by whom) or later (when it is tried again).
-
-    One that this version does not know has the start of its entry for a name, and neither try nor time.
-    """
-
-    name: str
-    kind: Kind
-    state: str
-    detail: str
-    attempt: int | None
-    added_at: datetime | None
-
-
-_decode = msgspec.json.Decoder(Envelope).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class RedisTasks:
@@ -137,8 +55,8 @@ class RedisTasks:
         cls, url: str, record: RecordId, consumer: str = "", *, claim_seconds: float = TASK_CLAIM_SECONDS,
         block_ms: int = TASK_BLOCK_MS,
     ) -> Self:  # fmt: skip
-        """Make the client; it connects when it is first used. `consumer` names who takes tasks, `block_ms` is how long one
-        waits for a task before those are looked at that are due again."""
+        """Make the client; it connects when it is first used. `consumer` is the name under which tasks are taken;
+        `block_ms` is how long to wait for a task before looking again for tasks that are due."""
         redis = Redis.from_url(
             url,
             protocol=2,
@@ -157,13 +75,14 @@ class RedisTasks:
         for task in tasks:
             envelope = Envelope(task, 1, datetime.now(UTC))
             keys = [self._known, self._stream(KIND_OF[type(task)])]
-            await self._add(keys=keys, args=[envelope.name, _encode(envelope)], client=pipe)
+            await self._add(keys=keys, args=[envelope.name, encode(envelope)], client=pipe)
         return sum(await _asked(pipe.execute())) if tasks else 0
 
     # The workers' side
 
     async def take(self, kind: Kind) -> Taken | None:
-        """Wait a little for a task and hold it: one whose holder fell silent first, then the next; None: there is none."""
+        """Wait a little for a task and hold it: first one whose holder fell silent, then the next one. Return None if
+        there is none."""
         stream = self._stream(kind)
         await _asked(self._due(keys=[self._later_key(kind), stream], args=[TASKS_LISTED_MAX, 0]))
         try:
@@ -186,7 +105,7 @@ class RedisTasks:
         deliveries = held[0]["times_delivered"] if held else 1
         entry = fields.get(b"task", b"")
         try:
-            envelope = _decode(entry)
+            envelope = decode(entry)
         except msgspec.DecodeError:
             # Of a newer version, most likely: it waits for a worker that knows it, and none dies of it.
             log.warning("a task is not known here, and waits", kind=kind, entry=entry[:TASK_SHOWN_BYTES])
@@ -195,20 +114,20 @@ class RedisTasks:
         return Taken(entry_id, kind, envelope, envelope.attempt + deliveries - 1, deliveries)
 
     async def beat(self, taken: Taken) -> bool:
-        """Say that this consumer is still at it; False: somebody else has it by now."""
+        """Renew the hold on a task. Return False if another consumer has it by now."""
         keys = [self._stream(taken.kind)]
         return bool(await _asked(self._beat(keys=keys, args=self._claim(taken.id, taken.deliveries))))
 
     async def done(self, taken: Taken) -> bool:
-        """Take a task from the queue; False: somebody else has it by now, and it is theirs to end."""
+        """Delete a task. Return False if another consumer has it by now; then it is theirs to delete."""
         keys = [self._stream(taken.kind), self._known]
         args = [*self._claim(taken.id, taken.deliveries), taken.envelope.name]
         return bool(await _asked(self._done(keys=keys, args=args)))
 
     async def later(self, taken: Taken, *, seconds: float) -> None:
-        """Put a task back, to be tried again in a while; what somebody else has by now is theirs."""
+        """Put a task back, to be tried again after some seconds, unless another consumer has it by now."""
         envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1)
-        await self._put_back(taken.kind, taken.id, taken.deliveries, _encode(envelope), seconds)
+        await self._put_back(taken.kind, taken.id, taken.deliveries, encode(envelope), seconds)
 
     def _claim(self, entry_id: bytes, deliveries: int) -> list[str | bytes | int]:
         return [GROUP, entry_id, self._consumer, deliveries]
@@ -221,7 +140,7 @@ class RedisTasks:
     # The operators' side
 
     async def listed(self) -> list[Listed]:
-        """Return what is queued, at most `TASKS_LISTED_MAX` a kind and state."""
+        """Return what is queued, at most `TASKS_LISTED_MAX` for each kind and state."""
         found: list[Listed] = []
         for kind in KINDS:
             stream = self._stream(kind)
@@ -234,15 +153,15 @@ class RedisTasks:
                 running = {}
             for entry_id, fields in await _asked(self._redis.xrange(stream, count=TASKS_LISTED_MAX)):
                 state = "running" if entry_id in running else "waiting"
-                found.append(_listed(fields.get(b"task", b""), kind, state, running.get(entry_id, "")))
+                found.append(listed(fields.get(b"task", b""), kind, state, running.get(entry_id, "")))
             later = self._redis.zrange(self._later_key(kind), 0, TASKS_LISTED_MAX - 1, withscores=True)
             for entry, due in await _asked(cast(Awaitable[Any], later)):
                 at = datetime.fromtimestamp(due / 1000, UTC)
-                found.append(_listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC"))
+                found.append(listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC"))
         return found
 
     async def hurry(self) -> int:
-        """Have everything that waits for its next try be tried now; answers how many."""
+        """Make every task that waits for its next try due now; return how many."""
         return sum(
             [
                 await _asked(self._due(keys=[self._later_key(kind), self._stream(kind)], args=[TASKS_LISTED_MAX, 1]))
@@ -268,17 +187,8 @@ class RedisTasks:
         return f"{self._prefix}:{kind}:later"
 
 
-def _listed(entry: bytes, kind: Kind, state: str, detail: str) -> Listed:
-    try:
-        envelope = _decode(entry)
-    except msgspec.DecodeError:
-        shown = entry[:TASK_SHOWN_BYTES].decode(errors="replace")
-        return Listed(f"unknown here: {shown!r}", kind, state, detail, None, None)
-    return Listed(envelope.name, kind, state, detail, envelope.attempt, envelope.added_at)
-
-
 class _NoGroup(Exception):
-    """The stream or its group is not there: nobody has made it, or Redis forgot."""
+    """The stream or its group does not exist: it was never made, or Redis lost it."""
 
 
 async def _asked(call: Awaitable[Any]) -> Any:

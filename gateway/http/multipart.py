@@ -27,7 +27,7 @@ from domain.bounds import (
     UPLOAD_PARTS_MAX,
     UPLOAD_SHORT_BYTES_A_SECOND_MIN,
 )
-from domain.file import file_name
+from domain.file_name import file_name
 from domain.ports import BlobsUnavailable
 from gateway.http.problems import Problem
 from gateway.http.upload_slots import UploadSlot

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from litestar import Response
 
-from commands.command_bus import Outcome
+from commands.unit_of_work import Outcome
 
 Body = TypeVar("Body")
 

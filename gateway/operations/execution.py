@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from commands.command_bus import Outcome
+from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports import Receipt

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.command_bus import Outcome, Work
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.room import enter
+from commands.unit_of_work import Outcome, Work
 from domain.errors import MessageIdReserved, MessageNotFound, SystemMessage
 from domain.events import Caller
 from domain.ids import FileId, MessageId, RoomId

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from commands.command_bus import Outcome
 from commands.reading import MarkRead
+from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import RoomId
 from gateway.operations.execution import execute, me

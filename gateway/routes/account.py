@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from commands.account import ChangeProfile, RegisterAccount
-from commands.command_bus import Outcome
+from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, AccountRegistered, require_active
 from domain.bounds import AVATAR_URL_CHARS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN, USERS_BY_IDS_MAX
 from domain.errors import AccountNotFound, EmailTaken, RegistrationClosed

@@ -13,7 +13,7 @@ from msgspec import Meta
 from adapters.postgres.audit import AuditEntry
 from adapters.postgres.audit_index import Filter
 from commands.audit import NoteAuditRead
-from commands.command_bus import Work
+from commands.unit_of_work import Work
 from domain.account import ACCOUNT, require_right
 from domain.errors import Unknown
 from domain.events import Caller

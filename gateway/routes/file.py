@@ -11,8 +11,8 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.command_bus import Outcome, Work
 from commands.file import ReceiveFile, may_receive
+from commands.unit_of_work import Outcome, Work
 from domain.errors import FileNotFound, FilePending, QuotaExceeded
 from domain.events import Caller
 from domain.file import FileReceived

@@ -6,8 +6,8 @@ from litestar import Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from commands.command_bus import Outcome
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
+from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole

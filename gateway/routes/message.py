@@ -8,8 +8,8 @@ from litestar import Response, delete, get, patch, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
-from commands.command_bus import Outcome, Work
 from commands.message import reach
+from commands.unit_of_work import Outcome, Work
 from domain.bounds import MESSAGE_CHARS_MAX
 from domain.events import Caller, UnknownEvent
 from domain.ids import MessageId, RecordId, RoomId, UserId

@@ -8,8 +8,8 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from commands.command_bus import Work
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
+from commands.unit_of_work import Work
 from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
 from domain.errors import RoomNotFound
 from domain.events import Caller

@@ -10,8 +10,8 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
 from commands.account import ChangePassword, RehashPassword
-from commands.command_bus import Outcome
 from commands.session import EndSession, OpenSession, RefreshSession
+from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, Account, require_active
 from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import AccountDeactivated, BadCredentials, Busy, SessionRevoked, WrongPassword

@@ -1,6 +1,6 @@
 """Command frames: those that change something. Each becomes a command, as the same request by HTTP does, and gets a reply."""
 
-from commands.command_bus import Outcome
+from commands.unit_of_work import Outcome
 from gateway.operations import message, reading
 from gateway.protocol import server_frames
 from gateway.protocol.client_frames import Delete, Edit, Read, Send

@@ -1,8 +1,8 @@
 """The log-ins of the embedded Postgres: each process has one of its own, with a password, over the private socket.
 
-All passwords come from one secret, a file of mode 0600 in the home: whoever may read it may be everybody, so the
-processes are handed their own URL alone. No log-in is trusted for coming over the socket. The owner's password is set in
-single-user mode, with no server running, so there is no moment at which somebody could come in without one; the other
+All passwords are derived from one secret, a file of mode 0600 in the home. Whoever may read it can be any log-in, so
+each process is handed only its own URL. Coming over the socket is no reason for trust. The owner's password is set in
+single-user mode, with no server running, so there is no moment at which somebody could connect without one; the other
 log-ins are made by the migrations (`runtime/roles.py`).
 """
 
@@ -25,7 +25,7 @@ def password_of(secret: bytes, name: str) -> str:
 
 
 def read_secret(home: Path) -> bytes | None:
-    """Return the secret of a home; None where it has none (that can be read) yet."""
+    """Return the secret of a home; None if it has none (that can be read) yet."""
     try:
         secret = bytes.fromhex((home / SECRET_FILE).read_text().strip())
     except (FileNotFoundError, ValueError):
@@ -34,7 +34,7 @@ def read_secret(home: Path) -> bytes | None:
 
 
 def write_secret(home: Path, secret: bytes) -> None:
-    """Keep the secret, whole or not at all; called when the owner's password is set."""
+    """Write the secret, whole or not at all; called when the owner's password is set."""
     handle, draft = mkstemp(dir=home, prefix=f"{SECRET_FILE}.")  # of mode 0600
     with os.fdopen(handle, "w") as file:
         file.write(secret.hex() + "\n")
@@ -48,5 +48,5 @@ def forget_secret(home: Path) -> None:
 
 
 def owners_statement(secret: bytes) -> bytes:
-    """Return what single-user mode is told, in one line."""
+    """Return the statement for single-user mode, in one line."""
     return SET_OWNERS.format(password_of(secret, OWNER)).encode()

@@ -1,15 +1,24 @@
 """`hansard clock`: what the database's clock says beside this machine's and the record, and accepting it as it is."""
 
+import argparse
+
 from adapters.clock import now
 from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
 from commands.clock import AcceptClock
 from domain.ports import Head
-from runtime.composition import OPERATOR, ground, operator
+from runtime.command import Command
+from runtime.composition.ground import ground
+from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
 
 
+async def run(settings: Settings, asked: argparse.Namespace) -> int:
+    """Show the clocks, or accept the database's."""
+    return await (accept(settings) if asked.action == "accept" else show(settings))
+
+
 async def show(settings: Settings) -> int:
-    """Print the three times; 1 where nothing could be recorded now."""
+    """Print the three times. Return 1 if nothing could be recorded now."""
     async with ground(settings) as base:
         head = await base.record.head()
     print(_sentence(head))
@@ -22,7 +31,7 @@ async def show(settings: Settings) -> int:
 
 
 async def accept(settings: Settings) -> int:
-    """Have the record go on from what the database's clock says now; that it was accepted is an event."""
+    """Have the record go on from what the database's clock says now. The acceptance is an event."""
     async with operator(settings, any_clock=True) as base:
         head = await base.record.head()
         outcome = await base.desk.do(AcceptClock(head.clock, now(), head.at), OPERATOR)
@@ -34,3 +43,10 @@ async def accept(settings: Settings) -> int:
 def _sentence(head: Head) -> str:
     said = {"the database's clock": head.clock, "this machine's": now(), "the last event": head.at}
     return ", ".join(f"{whose} {at:%Y-%m-%d %H:%M:%S} UTC" for whose, at in said.items())
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
+
+
+COMMAND = Command(run, _describe)

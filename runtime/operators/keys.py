@@ -1,19 +1,34 @@
-"""`hansard keys`: the keys that sign access tokens, and the master key. A new signing key signs when everybody had time to
-read it; see docs/operating.md."""
+"""`hansard keys`: the keys that sign access tokens, and the master key.
 
+A new signing key signs only after every process had time to read it; see docs/operating.md.
+"""
+
+import argparse
 from datetime import UTC, datetime
-from pathlib import Path
 
-from adapters.credentials.tokens import Keys
-from adapters.postgres.data_keys import load_master
+from adapters.credentials.signing_keys import Keys
+from adapters.postgres.master_key import load_master
 from domain.bounds import ACCESS_SECONDS, KEY_LEAD_AT_ONCE_SECONDS, KEY_LEAD_SECONDS
-from domain.errors import SetupError
-from runtime.composition import ground
+from runtime.command import Command, MisusedError
+from runtime.composition.ground import ground
+from runtime.master_key import make_master
 from runtime.settings import Settings
 
 
-class MasterKeyLost(SetupError):
-    """The record is not empty, and its master key is not there; the sentence says what can be done."""
+async def run(settings: Settings, asked: argparse.Namespace) -> int:
+    """List the signing keys, make or retire one, or make the master key."""
+    if asked.action == "master":
+        if asked.kid != "new":
+            raise MisusedError("Make the master key with 'hansard keys master new'.")
+        return await new_master(settings)
+    if (asked.action == "retire") != (asked.kid is not None):
+        raise MisusedError("Name the key with 'hansard keys retire KID', and with nothing else.")
+    match asked.action:
+        case "rotate":
+            return await rotate(settings, at_once=asked.now)
+        case "retire":
+            return await retire(settings, asked.kid)
+    return await every(settings)
 
 
 async def new_master(settings: Settings) -> int:
@@ -28,12 +43,8 @@ async def new_master(settings: Settings) -> int:
     return 0
 
 
-def make_master(path: Path) -> None:
-    load_master(path, create=True)
-
-
 async def rotate(settings: Settings, *, at_once: bool) -> int:
-    """Make a key that signs in a while; what the old one signed is read until it expires."""
+    """Make a key that signs after a while; tokens of the old one are read until they expire."""
     async with ground(settings) as base:
         lead = KEY_LEAD_AT_ONCE_SECONDS if at_once else KEY_LEAD_SECONDS
         kid, moment = await Keys(base.db, base.vault.master).rotate(lead_seconds=lead)
@@ -58,3 +69,12 @@ async def every(settings: Settings) -> int:
             state = "signs from" if key.signs_from <= datetime.now(UTC) else "will sign from"
             print(f"{key.kid}  {state} {key.signs_from:%Y-%m-%d %H:%M:%S} UTC")
     return 0
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "rotate", "retire", "master"))
+    parser.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
+    parser.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
+
+
+COMMAND = Command(run, _describe)

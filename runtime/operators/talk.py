@@ -1,18 +1,21 @@
 """Talking from the command line: `hansard say` and `hansard listen`, as any client does, over the API of any server."""
 
+import argparse
 import getpass
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from hansard_client import Client, Event, HansardError, Room
 
 from domain.errors import ReadableError
-from runtime.settings import Settings
+from runtime.command import Command
+from runtime.settings import Settings, address
 
 PATIENCE_SECONDS = 5.0  # of a person at a terminal; what was lost later is come back to without an end
 
@@ -39,7 +42,7 @@ async def say(url: str, email: str, password: str, room: str, text: str) -> int:
 
 
 async def listen(url: str, email: str, password: str, room: str, *, after: int | None, as_json: bool) -> int:
-    """Print a room's events until told to stop; on standard error, from where to go on."""
+    """Print a room's events until interrupted; then print on standard error from where to go on."""
     async with _logged_in(url, email, password) as client, client.chat() as chat:
         found = await _room(client, room)
         feed = await chat.subscribe(found.id, after=after)
@@ -57,18 +60,18 @@ async def listen(url: str, email: str, password: str, room: str, *, after: int |
 
 
 def tell(sentence: str) -> None:
-    """Say something to the person, beside what is printed for whatever reads it."""
+    """Print a sentence for the person on standard error; standard output is for programs."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def visible(text: str) -> str:
-    """Return text of others as a terminal may show it: what could steer it is replaced, further lines are indented."""
+    """Return somebody's text as a terminal may show it: control characters are replaced, further lines are indented."""
     return "".join(c if c.isprintable() else "\n    " if c == "\n" else " " if c == "\t" else "�" for c in text)
 
 
 @asynccontextmanager
 async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
-    """A client of this person. What the client library fails with is said as a sentence here: `CannotTalk`."""
+    """Log in as this person. Raise the errors of the client library as `CannotTalk`."""
     try:
         async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
             await client.login(email, password)
@@ -117,7 +120,7 @@ async def _line(event: Event, client: Client, names: dict[str, str]) -> str:
 
 
 async def _name(user_id: Any, client: Client, names: dict[str, str]) -> str:
-    """Return somebody's name, asked for once; their id where there is none."""
+    """Return somebody's name, looked up once; their id if there is none."""
     if not isinstance(user_id, str):
         return ""
     if user_id not in names:
@@ -125,3 +128,52 @@ async def _name(user_id: Any, client: Client, names: dict[str, str]) -> str:
         with suppress(HansardError):
             names[user_id] = visible((await client.user(user_id)).username)
     return names[user_id]
+
+
+def _run_say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    # The password is asked for before there is a loop, so that Ctrl-C answers too.
+    return say(_server(settings, asked), asked.email, password_of(settings, asked.email), asked.room, asked.text)
+
+
+def _run_listen(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    who = _server(settings, asked), asked.email, password_of(settings, asked.email)
+    return listen(*who, asked.room, after=asked.after, as_json=asked.json)
+
+
+def _server(settings: Settings, asked: argparse.Namespace) -> str:
+    return str(asked.url or address(settings))
+
+
+def _describe_say(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("room", metavar="ROOM", help="its id, or its name")
+    parser.add_argument("text", metavar="TEXT", help="what to say")
+    _describe_who(parser)
+
+
+def _describe_listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("room", metavar="ROOM", help="its id, or its name")
+    parser.add_argument("--after", type=_position, metavar="N", help="everything after this position; else from now on")
+    parser.add_argument("--json", action="store_true", help="print JSON, an event a line")
+    _describe_who(parser)
+
+
+def _describe_who(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", required=True, help="who it is; the password is asked for, or HANSARD_PASSWORD")
+    parser.add_argument("--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address like https://chat.example.com")
+    return text
+
+
+def _position(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no position: a whole number, from 0")
+    return int(text)
+
+
+SAY = Command(_run_say, _describe_say)
+LISTEN = Command(_run_listen, _describe_listen)

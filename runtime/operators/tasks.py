@@ -1,5 +1,6 @@
 """`hansard tasks`: what is queued for files, what failed lately, and another try for one of them."""
 
+import argparse
 from contextlib import AsyncExitStack
 from uuid import UUID
 
@@ -9,8 +10,20 @@ from domain.file import FILE
 from domain.ids import FileId
 from domain.tasks import next_task
 from projections import files
-from runtime.composition import OPERATOR, ground, opened_tasks, operator
+from runtime.command import Command, MisusedError
+from runtime.composition.ground import ground
+from runtime.composition.resources import opened_tasks
+from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
+
+
+async def run(settings: Settings, asked: argparse.Namespace) -> int:
+    """List, or have one file tried again."""
+    if asked.action == "list":
+        return await list_tasks(settings)
+    if asked.file is None:
+        raise MisusedError("Say which file: hansard tasks retry FILE_ID")
+    return await retry_task(settings, asked.file)
 
 
 async def list_tasks(settings: Settings) -> int:
@@ -32,7 +45,7 @@ async def list_tasks(settings: Settings) -> int:
 
 
 async def retry_task(settings: Settings, file_id: UUID) -> int:
-    """Have one file that was given up tried again, and what waits for its next try be tried now."""
+    """Have a file that was given up tried again, and everything that waits for its next try be tried now."""
     async with operator(settings) as base, AsyncExitStack() as stack:
         outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
         file = outcome.folded(FILE, file_id).state
@@ -46,3 +59,11 @@ async def retry_task(settings: Settings, file_id: UUID) -> int:
     else:
         print(f"{file_id} is under way." if due else f"{file_id} is completed already.")
     return 0
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
+    parser.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
+
+
+COMMAND = Command(run, _describe)

@@ -1,47 +1,33 @@
 """`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector and a worker.
 
-Children die with this process, even by kill -9 (`embedded.tied_to_parent`); one that ends by itself is started again,
-ever more slowly, unless it says by its exit code that it would end again (`EX_CONFIG`): then everything stops. Each is
-handed the log-in of its kind, and never the owner's. On SIGTERM or Ctrl-C the gateway goes first, then the others, then
-the servers.
+On SIGTERM or Ctrl-C the gateway ends first, then the others, then the servers; even `kill -9` of this process leaves none
+of them running (`runtime/embedded/children.py`).
 """
 
+import argparse
 import asyncio
-import os
-import signal
-import ssl
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
-from adapters.postgres.data_keys import load_master
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen
-from runtime.embedded.servers import Embedded, Servers, tied_to_parent
+from runtime.command import Command
+from runtime.embedded.location import Servers
+from runtime.embedded.servers import Embedded
+from runtime.loops import stop_signal
+from runtime.master_key import MasterKeyLost, make_master
 from runtime.migrate import create_database, migrate
-from runtime.operators.keys import MasterKeyLost, make_master
+from runtime.operators.supervisor import Supervisor, say
 from runtime.settings import Settings, address
 from runtime.startup_checks import guard, guard_gateway
 
 SELECT_POSITION = "SELECT position FROM record.head"
-PROCESSES = ("gateway", "projector", "worker")
-STOP_SECONDS = 25.0
-READY_SECONDS = 60.0
-PAUSE_SECONDS_MAX = 10.0
-STEADY_SECONDS = 30.0
-WATCH_SECONDS = 0.5
-EX_CONFIG = 78  # of sysexits.h: something of the configuration is wrong, and will be at the next start
 
 
-async def up(settings: Settings) -> int:
-    """Run everything until told to stop; answers the exit code."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def run(settings: Settings, _: argparse.Namespace) -> int:
+    """Run everything until told to stop. Return the exit code."""
+    stop = stop_signal()
     guard(settings)
     guard_gateway(settings)
     if settings.has_tls:
@@ -59,7 +45,7 @@ async def up(settings: Settings) -> int:
             await migrate(settings.migration_url or settings.database_url, say=say, logins=settings.login_passwords)
         else:
             await _prepare(settings, embedded.servers)
-        return await _House(settings, embedded, stop).run()
+        return await Supervisor(settings, embedded, stop, welcome=welcome(settings)).run()
     finally:
         await asyncio.to_thread(embedded.stop)
 
@@ -83,101 +69,6 @@ async def _prepare(settings: Settings, servers: Servers) -> None:
     make_master(settings.master_key)
 
 
-class _House:
-    """The children of one `up`."""
-
-    def __init__(self, settings: Settings, embedded: Embedded, stop: asyncio.Event) -> None:
-        self._settings = settings
-        self._embedded = embedded
-        self._stop = stop
-        self._children: dict[str, asyncio.subprocess.Process] = {}
-        self._started: dict[str, float] = {}
-        self._pauses = dict.fromkeys(PROCESSES, 0.0)
-
-    async def run(self) -> int:
-        try:
-            for name in PROCESSES:
-                await self._start(name)
-            if await self._becomes_ready():
-                say(welcome(self._settings))
-            return await self._watch()
-        finally:
-            for name in PROCESSES:
-                await self._end(name)
-            say("Stopped.")
-
-    async def _start(self, name: str) -> None:
-        self._children[name] = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "runtime.cli", name),
-            env=os.environ | self._settings_of(name),
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C at the terminal is for this process alone
-            preexec_fn=tied_to_parent(signal.SIGTERM),
-        )
-        self._started[name] = time.monotonic()
-
-    def _settings_of(self, name: str) -> dict[str, str]:
-        """Return what a child is told: its own log-in. Settings that are empty beat those of a file `.env`."""
-        url = self._settings.database_url or self._embedded.servers.login_url(name)
-        told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
-        if name == "worker" and (address := self._settings.metrics_address) is not None:
-            host, port = address
-            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + 1}"
-        return told
-
-    async def _watch(self) -> int:
-        """Start again what ends, until told to stop, or until one ends that would end again."""
-        while not self._stop.is_set():
-            for name, code in self._embedded.dead().items():
-                say(f"The embedded {name} ended with {code}; it is started again.")
-                await asyncio.to_thread(self._embedded.revive)
-            for name, child in list(self._children.items()):
-                if child.returncode == EX_CONFIG:
-                    say(f"The {name} cannot run as it is set up, for the reason above: mend it, and start again.")
-                    return 1
-                if child.returncode is not None:
-                    await self._start_again(name, child.returncode)
-            try:
-                async with asyncio.timeout(WATCH_SECONDS):
-                    await self._stop.wait()
-            except TimeoutError:
-                pass
-        return 0
-
-    async def _start_again(self, name: str, code: int) -> None:
-        steady = time.monotonic() - self._started[name] > STEADY_SECONDS
-        self._pauses[name] = 0.5 if steady else min(PAUSE_SECONDS_MAX, max(0.5, 2 * self._pauses[name]))
-        say(f"The {name} ended with {code}; it is started again in {self._pauses[name]:.1f} s.")
-        await asyncio.sleep(self._pauses[name])
-        if not self._stop.is_set():
-            await self._start(name)
-
-    async def _end(self, name: str) -> None:
-        child = self._children.get(name)
-        if child is None or child.returncode is not None:
-            return
-        child.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await child.wait()
-        except TimeoutError:
-            child.kill()
-            await child.wait()
-
-    async def _becomes_ready(self) -> bool:
-        """Wait until requests can be served; False when told to stop before."""
-        url = f"{address(self._settings)}/readyz"
-        tls = _trusting(self._settings.tls_certificate) if self._settings.has_tls else None
-        deadline = time.monotonic() + READY_SECONDS
-        while not self._stop.is_set() and time.monotonic() < deadline:
-            if await asyncio.to_thread(_answers, url, tls):
-                return True
-            if self._children["gateway"].returncode is not None:
-                return False
-            await asyncio.sleep(0.05)
-        return False
-
-
 def welcome(settings: Settings) -> str:
     """Return what a newcomer reads: the address, and three lines to type."""
     base = address(settings)
@@ -199,21 +90,4 @@ The API: {base}/schema
 """
 
 
-def say(sentence: str) -> None:
-    print(sentence, flush=True)
-
-
-def _trusting(certificate: Path) -> ssl.SSLContext:
-    """Return what trusts this very certificate, whatever name it is for: the gateway is asked on loopback."""
-    context = ssl.create_default_context(cafile=certificate)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.check_hostname = False
-    return context
-
-
-def _answers(url: str, tls: ssl.SSLContext | None) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2, context=tls) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+COMMAND = Command(run)

@@ -8,16 +8,18 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from adapters.clock import now
-from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import load_master
 from commands import HANDLERS
 from commands.command_bus import Desk
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, UserId
-from runtime.embedded.servers import locate, tied_to_parent
+from runtime.embedded.children import tied_to_parent
+from runtime.embedded.location import locate
 from tests.attack.scene import POSTS_A_PERSON, Attack, Found, Person, Scene
 from tests.attack.wires import API, ask
 from tests.houses import running

@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 from redis.asyncio import Redis
 
-from runtime.embedded.servers import locate
+from runtime.embedded.location import locate
 from tests.attack.scene import Attack, Found, Scene, Tally
 from tests.attack.wires import API, ask
 from tests.houses import PASSWORD

@@ -26,12 +26,15 @@ from redis.exceptions import RedisError
 from adapters.blobs.stores import open_blobs
 from adapters.clock import now
 from adapters.postgres.blob_leases import Holds
-from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from runtime.embedded.servers import Embedded, EmbeddedFailed, tied_to_parent
+from adapters.postgres.master_key import load_master
+from runtime.embedded.children import tied_to_parent
+from runtime.embedded.home import EmbeddedFailed
+from runtime.embedded.servers import Embedded
+from runtime.master_key import make_master
 from runtime.migrate import create_database, migrate
-from runtime.operators.keys import make_master
 from runtime.settings import Settings
 from tests.chaos.owners import Owner
 from tests.houses import free_port
@@ -281,7 +284,7 @@ class Deployment:
                 await asyncio.sleep(self._pauses.pop(name, PAUSE_SECONDS))
                 if name == "valkey" and self._emptied:
                     self._emptied = False
-                    await asyncio.to_thread(shutil.rmtree, embedded.home / "valkey")
+                    await asyncio.to_thread(shutil.rmtree, embedded.servers.home / "valkey")
                 try:
                     await asyncio.to_thread(embedded.revive)
                     failures = 0

@@ -15,9 +15,10 @@ from typing import Any
 
 from hansard_client import Client
 
-from adapters.postgres.data_keys import Vault, load_master
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.master_key import load_master
 from domain.events import Recorded
 from tests.chaos.checker import Fact, Finding, History, Listed, check
 from tests.chaos.deployment import GATEWAYS, Deployment, End

@@ -13,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.credentials.passwords import AT_ONCE_MAX, WAITING_MAX, Argon2Passwords
-from adapters.credentials.tokens import EdDsaTokens, KeyNotRetired, Keys, SigningKey
-from adapters.postgres.data_keys import Master, MasterKeyWrong
+from adapters.credentials.signing_keys import KeyNotRetired, Keys, SigningKey
+from adapters.credentials.tokens import EdDsaTokens
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import Master, MasterKeyWrong
 from domain.errors import BadRefreshToken, BadToken, Busy
 from domain.ids import SessionId, UserId
 from domain.ports import Access

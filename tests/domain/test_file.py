@@ -19,9 +19,8 @@ from domain.file import (
     FileScanned,
     FileShared,
     Variant,
-    file_name,
-    storage_path,
 )
+from domain.file_name import file_name, storage_path
 from domain.file_snapshot import Form, Shown
 from domain.ids import FileId, MessageId, RoomId
 from tests.domain.test_decisions import ADA, BEN, DAY, LOBBY, given_facts

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from workers.files import child
-from workers.files.images import Made, Refused
+from workers.files.encoding import Made, Refused
 
 PTRACE_ATTACH, PR_GET_DUMPABLE, F_SETSIG = 16, 3, 10
 PROT_READ_WRITE_EXECUTE, MAP_ANONYMOUS_PRIVATE = 7, 0x22

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from adapters.media.sandbox import ChildDied, Sandbox
+from adapters.media.child_process import ChildDied
+from adapters.media.sandbox import Sandbox
 from domain.bounds import CHILD_ANSWER_BYTES_MAX, PICTURE_PIXELS_MAX
 from domain.errors import Invalid
 from domain.file import FILE, Variant, note_processing

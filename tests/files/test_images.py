@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.files import pictures
-from workers.files import images
-from workers.files.images import Made
+from workers.files import encoding, images
+from workers.files.encoding import Made
 
 ALL = ("thumbnail", "resize", "compress")
 NAMES = {"thumbnail": "thumbnail", "resize": "preview", "compress": "original"}
@@ -26,14 +26,14 @@ def made_of(content: bytes, mime_type: str, operations: tuple[str, ...] = ALL) -
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
     """Every encoding that was made: its form, and its bytes."""
     found: list[tuple[str, bytes]] = []
-    saved = images._saved
+    saved = encoding.saved
 
     def noted(image: Image.Image, form: str, **options: object) -> bytes:
         content = saved(image, form, **options)
-        found.append((images.MIME_TYPES[form], content))
+        found.append((encoding.MIME_TYPES[form], content))
         return content
 
-    monkeypatch.setattr(images, "_saved", noted)
+    monkeypatch.setattr(encoding, "saved", noted)
     return found
 
 
@@ -67,7 +67,7 @@ def test_a_form_is_webp_exactly_where_that_is_smaller(tried: list[tuple[str, byt
 
 def test_a_large_still_keeps_its_kind_and_its_small_forms_are_tried_as_webp(tried: list[tuple[str, bytes]]) -> None:
     made = made_of(pictures.jpeg(2500, 1700), "image/jpeg")
-    assert made["original"].width * made["original"].height > images.WEBP_PIXELS_MAX
+    assert made["original"].width * made["original"].height > encoding.WEBP_PIXELS_MAX
     assert [kind for kind, _ in tried] == ["image/jpeg", "image/jpeg", "image/webp", "image/jpeg", "image/webp"]
     assert made["original"].mime_type == "image/jpeg"
     assert made_of(pictures.png(2500, 1700), "image/png", ("compress",))["original"].mime_type == "image/png"

@@ -14,7 +14,8 @@ import pytest
 
 from adapters.media.scanner import MADE_AT
 from runtime.operators.doctor import doctor
-from runtime.settings import Settings, read
+from runtime.settings import Settings
+from runtime.settings_reader import read
 from tests.files.clamd import KIND, clamd
 from tests.files.houses import ended, worker, working
 from tests.files.pictures import harmful
@@ -158,7 +159,7 @@ async def test_doctor_names_what_holds_the_sandbox_and_what_is_missing(
         assert said.startswith("[ok]   sandbox: children decode, and are held by limits, ") and "seccomp" in said
         assert ("user, " in said) == (os.geteuid() == 0) and ("not by user" in said) == (os.geteuid() != 0)
         assert ("landlock, " in said) != ("not by landlock: it comes with Linux 5.13" in said)
-    start = "adapters.media.sandbox._Child.start"
+    start = "adapters.media.child_process.Child.start"
     with monkeypatch.context() as without_seccomp:
         real = _start()
         without_seccomp.setattr(start, lambda self: _without_seccomp(real(self), self))
@@ -186,9 +187,9 @@ async def test_doctor_asks_the_blob_store(settings: Settings, capsys: pytest.Cap
 
 
 def _start() -> Any:
-    from adapters.media import sandbox
+    from adapters.media import child_process
 
-    return sandbox._Child.start
+    return child_process.Child.start
 
 
 def _without_seccomp(layers: tuple[str, ...], child: Any) -> tuple[str, ...]:

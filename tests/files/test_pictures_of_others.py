@@ -12,7 +12,7 @@ from adapters.media.content_types import kind_of
 from tests.files import pictures
 from tests.files.test_images import NOISE, made_of
 from workers.files import documents, images
-from workers.files.images import Made, Refused
+from workers.files.encoding import Made, Refused
 
 
 def opened(made: Made) -> Image.Image:

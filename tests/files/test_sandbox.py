@@ -12,7 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from adapters.media.sandbox import ChildDied, Sandbox, SandboxMissing
+from adapters.media.child_process import ChildDied
+from adapters.media.sandbox import Sandbox, SandboxMissing
 from tests.files import pictures
 from tests.files.test_pictures_of_others import P3, cmyk_profile, form
 from tests.houses import until
@@ -111,7 +112,7 @@ async def test_no_child_is_left_behind(file: Path) -> None:
 
 
 async def test_where_it_must_be_safe_it_is_seccomp_or_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.media.sandbox._Child.start", lambda self: ("limits", "landlock"))
+    monkeypatch.setattr("adapters.media.child_process.Child.start", lambda self: ("limits", "landlock"))
     with Sandbox(module="workers.files.child", size=1, strict=True) as sandbox:
         with pytest.raises(SandboxMissing):
             await sandbox.run("image", file, mime_type="image/png", operations=ALL)
@@ -170,7 +171,7 @@ async def test_after_a_death_the_next_child_is_laid_out_anew(file: Path) -> None
 
 
 async def test_a_nursery_is_renewed_after_some_children(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.media.sandbox.NURSERY_CHILDREN_MAX", 3)
+    monkeypatch.setattr("adapters.media.child_process.NURSERY_CHILDREN_MAX", 3)
     with Sandbox(module="tests.files.hostile_child", size=1, strict=False) as sandbox:
         layouts = [await sandbox.run("layout", file, mime_type="", operations=()) for _ in range(4)]
         assert len({each.made[0].name for each in layouts}) == 2
@@ -224,7 +225,7 @@ async def gone(pid: int, *, or_zombie: bool = False) -> bool:
 
 ALONE = """
 import os, socket, sys
-from workers.lockup import lock_up
+from workers.files.lockdown import lock_up
 layers = lock_up(None, os.getppid())
 worked = []
 for name, deed in {

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.clock import now
-from adapters.credentials.tokens import Keys
+from adapters.credentials.signing_keys import Keys
 from adapters.postgres.database import Database
 from domain.ids import SessionId, UserId
 from gateway.protocol import close_codes

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain.quotas import OFF, Quota
-from runtime.settings import read
+from runtime.settings_reader import read
 from tests.gateway.test_every_route import Asked, asked_of, wire
 from tests.houses import deployment
 

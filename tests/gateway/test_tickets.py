@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from adapters.credentials.tickets import SignedTickets
-from adapters.postgres.data_keys import Master
+from adapters.postgres.master_key import Master
 from adapters.redis.cluster_state import Roster
 from domain.errors import BadToken
 from domain.ids import RecordId, SessionId, UserId

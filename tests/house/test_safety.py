@@ -32,7 +32,7 @@ CRYPTOGRAPHY = {
 HASHES = {"sha256", "blake2b"}
 # They spread pauses and drains over time, or have a test give them its seed: `random` can be guessed.
 DRAWS_PAUSES = {
-    "gateway/realtime/draining.py", "gateway/http/background_jobs.py", "runtime/composition.py", "clients/python/hansard_client/backoff.py",
+    "gateway/realtime/draining.py", "gateway/http/background_jobs.py", "runtime/processes/worker.py", "clients/python/hansard_client/backoff.py",
     "clients/python/hansard_client/chat.py", "clients/python/hansard_client/client.py",
 }  # fmt: skip
 

@@ -169,10 +169,11 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
     assert used <= set(compose["volumes"])
     from runtime.cli import parser
-    from runtime.settings import read
+    from runtime.settings_reader import read
 
     for name in ("api", "projector", "worker", "migrate", "keys"):
-        assert parser().parse_args(services[name]["command"]).command, name
+        command = services[name]["command"]
+        assert parser(command).parse_args(command).command == command[0], name
         environment = {key: str(value) for key, value in services[name]["environment"].items()}
         read({key: re.sub(r"\$\{[^}]*\}", "x", value) for key, value in environment.items()})
 
@@ -187,7 +188,7 @@ def test_the_compose_file_pins_its_images_and_names_none_that_is_published_no_mo
 
 
 def test_in_the_compose_file_each_process_has_its_own_log_in_and_only_migrate_the_owners() -> None:
-    from runtime.settings import read
+    from runtime.settings_reader import read
 
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     given = {name: service.get("environment", {}) for name, service in services.items()}

@@ -27,7 +27,7 @@ from domain.ports import RecordUnavailable
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.operators.doctor import doctor
-from runtime.settings import read
+from runtime.settings_reader import read
 from tests.commands.test_desk import person, room_of
 from tests.houses import ledger, running
 from workers.projector import Follower

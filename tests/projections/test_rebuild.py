@@ -13,7 +13,8 @@ from tests.houses import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import rebuild
 from workers.projector import Follower
-from workers.rebuild import Progress, Rebuild, Verdict
+from workers.rebuild import Rebuild
+from workers.rebuild_reports import Progress, Verdict
 from workers.table_swap import RebuildRefused
 
 # Readers that hold a table which is exchanged late while they ask for one that is exchanged early.

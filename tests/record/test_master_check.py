@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.postgres.data_keys import Master, MasterKeyWrong
 from adapters.postgres.database import Database
+from adapters.postgres.master_key import Master, MasterKeyWrong
 from adapters.postgres.master_key_check import SELECT_CHECK, require_right
 from runtime.operators import clock
 from runtime.operators.doctor import doctor

@@ -16,7 +16,7 @@ from eventsourcing.tests.persistence import (
 )
 
 from adapters.eventsourcing_bridge import Bridge, DomainFact, RecordRecorder, StreamRecorder
-from adapters.postgres.data_keys import Master, load_master
+from adapters.postgres.master_key import Master, load_master
 from commands.account import RegisterAccount
 from commands.room import OpenRoom
 from domain.account import AccountRegistered

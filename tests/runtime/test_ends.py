@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.composition import background
+from runtime.loops import background
 
 
 async def test_a_loop_whose_cancellation_was_swallowed_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `asyncio.wait_for` swallows it when what it waits for ends at the same moment."""
-    monkeypatch.setattr("runtime.composition.CANCEL_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("runtime.loops.CANCEL_AGAIN_SECONDS", 0.05)
     swallowed = 0
 
     async def hard_of_hearing() -> None:
@@ -37,11 +37,14 @@ FAILING = """
 import sys
 from domain.errors import ReadableError, SetupError
 from runtime import cli
+from runtime.command import Command
+from runtime.operators import migrating
+from runtime.processes import projector
 
 async def fail(settings, asked):
     raise {error}("The sentence.")
 
-cli._projector = cli._migrate = fail
+projector.COMMAND = migrating.MIGRATE = Command(fail)
 sys.exit(cli.run(["{command}"]))
 """
 

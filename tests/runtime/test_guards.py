@@ -10,7 +10,8 @@ import pytest
 import structlog
 
 from runtime.operators.doctor import doctor
-from runtime.settings import SettingRefused, Settings, read
+from runtime.settings import SettingRefused, Settings
+from runtime.settings_reader import read
 from runtime.startup_checks import Lax, guard, guard_gateway
 from tests.certificates import made
 from tests.houses import free_port

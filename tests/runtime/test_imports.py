@@ -11,12 +11,16 @@ SCRIPT = """
 import json, sys
 from runtime import cli
 
+from runtime.command import Command
+
+cli.command("gateway")  # as the command line loads it
+from runtime.processes import gateway
+
 async def say(settings, asked):
-    import runtime.composition
     print(json.dumps(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module})))
     return 0
 
-cli._gateway = say
+gateway.COMMAND = Command(say)
 sys.exit(cli.run(["gateway"]))
 """
 NEEDLESS = {

@@ -10,13 +10,15 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
+from runtime.embedded.location import locate
 from runtime.embedded.logins import SECRET_FILE
-from runtime.embedded.servers import Embedded, locate
+from runtime.embedded.servers import Embedded
 from runtime.login_checks import LoginRefused, guard_login
 from runtime.migrate import MigrationRefused, create_database, migrate, migrations
 from runtime.operators.doctor import doctor
 from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefused, login
-from runtime.settings import SettingRefused, Settings, read
+from runtime.settings import SettingRefused, Settings
+from runtime.settings_reader import read
 from tests.conftest import Servers
 from tests.houses import LOGIN_PASSWORD, as_login, free_port, until
 from tests.runtime.test_guards import environment

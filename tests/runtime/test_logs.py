@@ -30,7 +30,7 @@ HOSTILE = [
 LOGGING = """
 import logging, structlog, sys
 from runtime.logs import configure_logs
-from runtime.settings import read
+from runtime.settings_reader import read
 configure_logs(read({"HANSARD_LOG": sys.argv[1]}))
 for hostile in eval(sys.stdin.read()):
     structlog.get_logger().warning(hostile, value=hostile, nested={hostile: [hostile]}, raw=hostile.encode("utf-8", "surrogatepass"))

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.prometheus.exposition import Exposition
 from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTaken, metrics_listener
-from runtime.settings import SettingRefused, read
+from runtime.settings import SettingRefused
+from runtime.settings_reader import read
 from tests.files.pictures import png
 from tests.houses import free_port
 from tests.runtime.test_gateways import log_in, opened, until

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, RELAXED, STRICT, Quota
 from runtime.env_file import env_file
-from runtime.settings import SettingRefused, Settings, address, example, listens_on, read
+from runtime.settings import SettingRefused, Settings, address, listens_on
+from runtime.settings_reader import example, read
 
 POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
 UNREADABLE = (

@@ -7,7 +7,7 @@ rebuilds to them. Here it is held that whatever happened, the same record makes 
 import asyncio
 from random import Random
 
-from adapters.memory import MemoryRecord
+from adapters.memory.event_store import MemoryRecord
 from projections import LIVE
 from tests.simulation.tables import MemoryTables
 from workers.folding import batch_of, fold

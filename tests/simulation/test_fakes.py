@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from adapters.clock import now
-from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
+from adapters.memory.event_store import MemoryRecord
+from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.redis.lanes import CONTROL, Entry, Lanes
 from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, StreamId, UserId, uuid7

@@ -14,25 +14,27 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from adapters.memory import MemoryRecord
+from adapters.memory.event_store import MemoryRecord
 from adapters.postgres.clock_watch import ClockWatch
-from adapters.redis.lanes import Entry
+from adapters.redis.lanes import Entry, Lanes
 from commands.command_bus import Desk
 from commands.folds import Folded
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, StreamId
 from domain.message import MessagePosted
-from domain.ports import Answer, Append
+from domain.ports import Answer, Append, Db, Record
 from gateway.realtime.fan_out import FanOut
 from gateway.realtime.hub import Hub
 from gateway.realtime.replay import Replay
 from gateway.realtime.room_frames import RoomFrame
 from gateway.realtime.subscription import FollowedRoom, Subscription
+from projections.tables import Group
 from tests.simulation.__main__ import hush
 from tests.simulation.rebuilding import rebuild
 from tests.simulation.tables import MemoryTables
 from tests.simulation.weather import RecordLink
 from tests.simulation.world import World, live_through
+from workers.lane_entries import LaneEntries
 from workers.publisher import Publisher
 
 SEEDS = 200
@@ -112,11 +114,17 @@ class GappyFanOut(FanOut):
             subscription.last_delivered = frame.position
 
 
-class ForgetfulPublisher(Publisher):
+class ForgetfulEntries(LaneEntries):
     """Passes over some events, and does not know it: the next frame names the event before as its `prev`."""
 
     def _entries(self, fact: Recorded[object], heard: MutableMapping[RoomId, int]) -> list[Entry]:
         return [] if fact.position % 11 == 0 else super()._entries(fact, heard)
+
+
+class ForgetfulPublisher(Publisher):
+    def __init__(self, record: Record, db: Db, lanes: Lanes, group: Group) -> None:
+        super().__init__(record, db, lanes, group)
+        self._entries = ForgetfulEntries(record, lanes)
 
 
 class TrustingRecord(MemoryRecord):

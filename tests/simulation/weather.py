@@ -16,7 +16,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from adapters.memory import MemoryLanes, MemoryRecord, MemoryStreams
+from adapters.memory.event_store import MemoryRecord
+from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
 from adapters.redis.lanes import CONTROL, Entry, LanesUnavailable

@@ -22,7 +22,8 @@ from hansard_client.chat import Chat
 from hansard_client.errors import Closed, HansardError, Refused
 from hansard_client.models import Event
 
-from adapters.memory import MemoryRecord, MemoryStreams
+from adapters.memory.event_store import MemoryRecord
+from adapters.memory.lanes import MemoryStreams
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.rate_limits import LocalLimits
 from commands import HANDLERS

@@ -1,8 +1,9 @@
-"""The nursery and its children: a warm process that forks, and forks that decode what strangers sent, locked up.
+"""The nursery and its children: a process with everything loaded that forks, and forks that decode files, confined.
 
-Started by `adapters/media/sandbox.py`. The nursery loads every library and never sees a stranger's byte; for each file it forks
-a child, which locks itself up (`workers/files/lockdown.py`), does one job, and ends. So a child that was taken over knows one file
-and has nobody after it. Bytes come as an open file, results go back over a socket. When their parent is gone, so are they.
+Started by `adapters/media/sandbox.py`. The nursery loads every library and never sees a stranger's byte. For each file
+it forks a child, which confines itself (`workers/files/lockdown.py`), does one job, and ends. So a child that was taken
+over knows one file and gets no other. Bytes come as an open file, results go back over a socket. When their parent is
+gone, so are they.
 """
 
 import array
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from workers.files import documents, images
-from workers.files.images import Made, Refused
+from workers.files.encoding import Made, Refused
 from workers.files.lockdown import LINE, die_with_parent, lock_up, rules
 
 Job = Callable[[BinaryIO, str, Sequence[str]], tuple[list[Made], int | None]]
@@ -50,7 +51,7 @@ def main(handle: int) -> None:
 
 
 def live(handle: int, filters: Any, nursery: int) -> None:
-    """The life of a child: lock up, do one job, end."""
+    """The life of a child: confine itself, do one job, end."""
     os.dup2(handle, LINE)
     os.closerange(LINE + 1, os.sysconf("SC_OPEN_MAX"))
     line = socket.socket(fileno=LINE)
@@ -63,7 +64,7 @@ def live(handle: int, filters: Any, nursery: int) -> None:
 
 
 class Handed(io.RawIOBase):
-    """The file that a child was handed. Unlike `open` it asks the system for nothing but to read and to seek."""
+    """The file that a child was handed. Unlike `open` it makes no system calls but read and seek."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
@@ -82,7 +83,7 @@ class Handed(io.RawIOBase):
 
 
 def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Made]]:
-    """Do one job; answers what it made, or the reason why it refuses."""
+    """Do one job; return what it made, or the reason why it refuses."""
     try:
         made, pages = JOBS[asked["job"]](file, asked["mime_type"], asked["operations"])
     except Refused as refusal:
@@ -93,7 +94,7 @@ def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Mad
 
 
 def receive(line: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
-    """Return what is asked and the open file that came with it; None when nobody will ask."""
+    """Return the request and the open file that came with it; None if nobody will ask."""
     handles = array.array("i")
     data, ancillary, _, _ = line.recvmsg(READ_BYTES, socket.CMSG_SPACE(handles.itemsize))
     if not data:

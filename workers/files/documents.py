@@ -10,14 +10,14 @@ from typing import BinaryIO
 import pypdfium2
 
 from domain.bounds import PREVIEW_PIXELS, THUMBNAIL_PIXELS
-from workers.files.images import Made, Refused, encoded, fitted
+from workers.files.encoding import Made, Refused, encoded, fitted
 
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 QUALITY = 84
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:
-    """Return pictures of the first page, the smallest first, and the number of pages. Raises `Refused`.
+    """Return pictures of the first page, the smallest first, and the number of pages. Raise `Refused`.
 
     One that asks for a password is a document like any other to whoever knows it: it has no picture and no count.
     """

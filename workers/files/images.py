@@ -8,7 +8,7 @@ long for us is shown as its first frame, and a JPEG that is too large at a half,
 
 import io
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from PIL import (
     AvifImagePlugin,
@@ -22,24 +22,13 @@ from PIL import (
 )
 
 from domain.bounds import ANIMATION_PIXELS_MAX, PICTURE_FRAMES_MAX, PICTURE_PIXELS_MAX, PREVIEW_PIXELS, THUMBNAIL_PIXELS
-from domain.file import Reason
+from workers.files.encoding import FORMATS, MIME_TYPES, QUALITY, Made, Refused, encoded, fitted, moving, saved
 from workers.files.pixels import shown
 from workers.files.png_text import pass_over
 
 LOADED = (AvifImagePlugin, Jpeg2KImagePlugin, MpoImagePlugin, TiffImagePlugin)  # Pillow would import them too late
-FORMATS = {
-    "image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP", "image/avif": "AVIF",
-    "image/tiff": "TIFF", "image/jp2": "JPEG2000",
-}  # fmt: skip
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a child may start none
-MIME_TYPES = {name: mime_type for mime_type, name in FORMATS.items()}
 MOVING, LOSSLESS = ("GIF", "PNG", "WEBP"), ("image/png", "image/tiff")
-# Encoding a photograph of 12 megapixels as WebP takes 0.63 s, everything else that is done to it 0.3 s, JPEG 0.04 s; it
-# would be 30 % smaller, and pictures a second a third.
-WEBP_PIXELS_MAX = 4_000_000
-SIDES_MAX = {"WEBP": 16_383, "JPEG": 65_500}
-QUALITY, WEBP_QUALITY = 84, 80
-LOOPS_MAX = 65_535
 TAIL_ROWS_MAX = 33  # what a JPEG without its end lacks at most: two rows of blocks, and one to compare
 END_OF_IMAGE = b"\xff\xd9"
 NEW_SUBFILE_TYPE, DNG_VERSION, REDUCED = 254, 50_706, 1
@@ -48,28 +37,12 @@ pass_over()
 Image.MAX_IMAGE_PIXELS = 4 * PICTURE_PIXELS_MAX  # what a JPEG may have; each picture is held to its bound below
 
 
-class Made(NamedTuple):
-    name: str
-    width: int
-    height: int
-    mime_type: str
-    content: bytes
-
-
-class Refused(Exception):
-    """This file cannot be processed, and will never be."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason: Reason = reason
-
-
 class _TooLong(Exception):
     """An animation has more frames, or pixels in all of them, than are decoded here."""
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], None]:
-    """Return the variants that the operations make, the smallest first. Raises `Refused`."""
+    """Return the variants that the operations make, the smallest first. Raise `Refused`."""
     try:
         lossless = mime_type in LOSSLESS or (mime_type == "image/webp" and _is_lossless_webp(file))
         try:
@@ -123,7 +96,7 @@ def _still(image: Image.Image, operations: Sequence[str], *, lossless: bool) -> 
 
 
 def _animation(image: Image.Image, operations: Sequence[str]) -> list[Made]:
-    """Return a moving preview and original, and a still thumbnail. Raises `_TooLong`."""
+    """Return a moving preview and original, and a still thumbnail. Raise `_TooLong`."""
     first = 1 if getattr(image, "default_image", False) else 0  # an APNG's picture for who cannot show it moving
     count = _count_frames(image)
     plays, profile = _plays(image), image.info.get("icc_profile")
@@ -136,13 +109,13 @@ def _animation(image: Image.Image, operations: Sequence[str]) -> list[Made]:
     if "thumbnail" in operations:
         made.append(encoded("thumbnail", fitted(shown(frames[0], None), THUMBNAIL_PIXELS), QUALITY))
     forms = ("GIF", "WEBP") if image.format == "GIF" else ("WEBP",)
-    whole = _moving("original", frames, durations, plays, forms) if "compress" in operations else None
+    whole = moving("original", frames, durations, plays, forms) if "compress" in operations else None
     if "resize" in operations:
         small = [fitted(frame, PREVIEW_PIXELS) for frame in frames]
         if whole is not None and small[0] is frames[0]:
             made.append(whole._replace(name="preview"))
         else:
-            made.append(_moving("preview", small, durations, plays, forms))
+            made.append(moving("preview", small, durations, plays, forms))
     return [*made, whole] if whole is not None else made
 
 
@@ -162,7 +135,8 @@ def _count_frames(image: Image.Image) -> int:
 
 
 def _plays(image: Image.Image) -> int:
-    """Return how often it is shown, 0: without end. A GIF says how often it is repeated, and nothing where once."""
+    """Return how often it is shown; 0 is endlessly. A GIF says how often it is repeated, or nothing if it is shown
+    once."""
     if "loop" not in image.info:
         return 1 if image.format == "GIF" else 0
     loop = int(image.info["loop"] or 0)
@@ -175,7 +149,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _draft(image: Image.Image) -> None:
-    """Have a JPEG decoded at the largest size that is allowed, which its blocks give for nothing."""
+    """Have a JPEG decoded at the largest size that is allowed, which its block transform gives at no cost."""
     for divisor in (1, 2, 4, 8):
         size = (-(-image.width // divisor), -(-image.height // divisor))
         if size[0] * size[1] <= PICTURE_PIXELS_MAX:
@@ -185,16 +159,16 @@ def _draft(image: Image.Image) -> None:
 
 
 def _refuse_raw(image: Image.Image) -> None:
-    """Cameras' own files are TIFFs whose first picture is a small preview: that would not be what was sent."""
+    """Raise `Refused` for cameras' own files: TIFFs whose first picture is a small preview, not what was sent."""
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or int(tags.get(NEW_SUBFILE_TYPE, 0)) & REDUCED:
         raise Refused("unsupported")
 
 
 def _with_its_end(file: BinaryIO) -> BinaryIO:
-    """Return a JPEG with the end marker that it lacks. Raises `OSError` where more of it is missing.
+    """Return a JPEG with the end marker that it lacks. Raise `OSError` if more of it is missing.
 
-    Decoded as far as it goes, rows that are missing are black; with an end marker a decoder makes them up.
+    Decoded without the marker, missing rows are black; with it, the decoder makes them up.
     """
     file.seek(0)
     content = file.read()
@@ -214,73 +188,8 @@ def _with_its_end(file: BinaryIO) -> BinaryIO:
     return io.BytesIO(content + END_OF_IMAGE)
 
 
-def fitted(image: Image.Image, pixels: int) -> Image.Image:
-    """Return it no longer than this on its longer side; never larger than it was."""
-    longest = max(image.size)
-    if longest <= pixels:
-        return image
-    width, height = (max(1, round(side * pixels / longest)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
-
-
-def encoded(name: str, image: Image.Image, quality: int, *, lossless: bool = False) -> Made:
-    """Encode it in what is usual for it, and as WebP too where that is affordable; return the smaller."""
-    image.info = {}  # Pillow would carry a comment over
-    wanted: list[tuple[str, dict[str, object]]] = []
-    if lossless or image.mode == "RGBA" or max(image.size) > SIDES_MAX["JPEG"]:
-        wanted.append(("PNG", {}))
-    else:
-        wanted.append(("JPEG", {"quality": quality}))
-    if image.width * image.height <= WEBP_PIXELS_MAX and max(image.size) <= SIDES_MAX["WEBP"]:
-        wanted.append(
-            (
-                "WEBP",
-                {"lossless": True, "quality": 50, "method": 2} if lossless else {"quality": WEBP_QUALITY, "method": 2},
-            )
-        )
-    form, content = _smallest(image, wanted)
-    return Made(name, image.width, image.height, MIME_TYPES[form], content)
-
-
-def _moving(
-    name: str, frames: Sequence[Image.Image], durations: Sequence[int], plays: int, forms: Sequence[str]
-) -> Made:
-    """Encode an animation in each of these forms; return the smallest."""
-    for frame in frames:
-        frame.info = {}
-    if max(frames[0].size) > SIDES_MAX["WEBP"]:
-        forms = ("GIF",)
-    kept = {"save_all": True, "append_images": list(frames[1:]), "duration": list(durations)}
-    plays = min(plays, LOOPS_MAX)
-    repeats = {} if plays == 1 else {"loop": max(plays - 1, 0)}
-    options: dict[str, dict[str, object]] = {
-        "WEBP": {**kept, "loop": plays, "quality": 75, "method": 1},
-        "GIF": {**kept, **repeats, "disposal": 2, "optimize": False},
-    }
-    form, content = _smallest(frames[0], [(form, options[form]) for form in forms])
-    return Made(name, frames[0].width, frames[0].height, MIME_TYPES[form], content)
-
-
-def _smallest(image: Image.Image, wanted: Sequence[tuple[str, dict[str, object]]]) -> tuple[str, bytes]:
-    """Encode it each way; return the smallest of what could be made."""
-    made: list[tuple[str, bytes]] = []
-    for number, (form, options) in enumerate(wanted, 1):
-        try:
-            made.append((form, _saved(image, form, **options)))
-        except (OSError, ValueError):
-            if number == len(wanted) and not made:
-                raise
-    return min(made, key=lambda each: len(each[1]))
-
-
-def _saved(image: Image.Image, form: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, form, **options)
-    return out.getvalue()
-
-
 def _is_lossless_webp(file: BinaryIO) -> bool:
-    """Whether a WebP holds a VP8L chunk, which is what lossless ones are made of; a profile may stand before it."""
+    """Return whether a WebP holds a VP8L chunk, which is what lossless ones are made of; a profile may stand before it."""
     file.seek(12)  # after RIFF, the size, and WEBP
     while len(head := file.read(8)) == 8:
         if head[:4] in (b"VP8L", b"VP8 "):
@@ -296,10 +205,10 @@ def warm_up() -> None:
         for mode in ("RGB", "RGBA"):
             if (form, mode) != ("JPEG", "RGBA"):
                 picture = Image.new(mode, (8, 8), "red")
-                process(io.BytesIO(_saved(picture, form)), mime_type, tuple(VARIANTS))
+                process(io.BytesIO(saved(picture, form)), mime_type, tuple(VARIANTS))
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     for form in MOVING:
-        moving = _saved(frames[0], form, save_all=True, append_images=frames[1:])
-        process(io.BytesIO(moving), MIME_TYPES[form], tuple(VARIANTS))
+        moved = saved(frames[0], form, save_all=True, append_images=frames[1:])
+        process(io.BytesIO(moved), MIME_TYPES[form], tuple(VARIANTS))
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     shown(Image.new("RGB", (2, 2)), profile)

@@ -1,9 +1,11 @@
-"""Locking up: what a child gives up before it sees a stranger's bytes, each layer enough if the others were broken.
+"""Confinement: what a child gives up before it sees a stranger's bytes. Each layer would be enough if the others were
+broken.
 
-Limits bound memory, time, files and processes. Where root starts it, it becomes a user that nobody else is. Landlock
-takes every path, address and outside process away; seccomp leaves two dozen calls, with the arguments that decoding needs:
-nothing that takes a path (what a pointer points to no filter sees, so `stat` and its like are gone altogether), nothing
-that names a process, no control of a descriptor, no memory that can be run, and no change of how it is signalled.
+Limits bound memory, time, files and processes. If root starts the child, it becomes a user that nobody else is.
+Landlock takes away every path, address and outside process. seccomp leaves two dozen system calls, with the arguments
+that decoding needs: none that takes a path (a filter cannot see what a pointer points to, so `stat` and its like are
+gone altogether), none that names a process, no control of a descriptor, no executable memory, and no change of signal
+handling.
 """
 
 import ctypes
@@ -37,7 +39,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def rules() -> Any:
-    """Return what the kernel is to allow; None where there is no libseccomp. Anything else fails with EPERM."""
+    """Return the system calls that the kernel is to allow; None if there is no libseccomp. Any other call fails with
+    EPERM."""
     if sys.platform != "linux":
         return None
     try:
@@ -67,7 +70,7 @@ def rules() -> Any:
 
 
 def lock_up(filters: Any, parent: int) -> list[str]:
-    """Give up what decoding does not need, for good; answers which layers hold. `filters` are those of `rules`."""
+    """Give up for good what decoding does not need; return which layers hold. `filters` are those of `rules`."""
     layers = ["limits"]
     _limit()
     if _become_nobody():
@@ -107,7 +110,8 @@ def _limit() -> None:
 
 
 def _become_nobody() -> bool:
-    """Become a user that owns nothing, where root started it; capabilities go with that. False: it stays who it was."""
+    """Become a user that owns nothing, if root started the child; capabilities go with that. Return False if it stays
+    who it was."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return False
     for user in (USERS_FROM + os.getpid(), NOBODY):
@@ -122,7 +126,7 @@ def _become_nobody() -> bool:
 
 
 def _landlock() -> bool:
-    """Take away every path, every address, and signals to others; False where the kernel has no Landlock."""
+    """Take away every path, every address, and signals to others; False if the kernel has no Landlock."""
     version = LIBC.syscall(
         ctypes.c_long(SYS_LANDLOCK_CREATE_RULESET),
         None,

@@ -19,7 +19,7 @@ DEPTHS = {"I;16": 65_535.0, "I;16B": 65_535.0, "I;16L": 65_535.0, "I;16N": 65_53
 
 
 def shown(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return what it shows: RGB, or RGBA where something of it is transparent. The image itself may be changed."""
+    """Return the visible picture as RGB, or RGBA if some of it is transparent. The image itself may be changed."""
     image = _eight_bits(image)
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         image = _as(image, "LA" if image.mode in ("L", "LA", "La") else "RGBA")
@@ -36,7 +36,7 @@ def shown(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _cleared(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """Give it one colour wherever nothing of it is seen."""
+    """Give one colour to all that is wholly transparent."""
     low, _ = alpha.getextrema()
     if low == 0:
         image.paste((0, 0, 0, 0), mask=alpha.point([255] + [0] * 255))
@@ -48,7 +48,7 @@ def _as(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale samples by the depth that they are stored with, so that what is dark stays dark."""
+    """Scale samples by the depth that they are stored with, so that dark pictures stay dark."""
     if not image.mode.startswith(("I", "F")):
         return image
     _, high = image.getextrema()
@@ -60,7 +60,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the same colours without a profile; one that cannot be read, or is for other pixels, is passed over."""
+    """Return the same colours without a profile. A profile that cannot be read, or is for other pixels, is ignored."""
     if not profile or len(profile) > PROFILE_BYTES_MAX:
         return image
     try:

@@ -12,14 +12,16 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import assert_never
 
-from adapters.media.sandbox import Produced, Sandbox
+from adapters.media.child_process import Produced
+from adapters.media.sandbox import Sandbox
 from adapters.postgres.blob_leases import Holds
 from commands.command_bus import Desk
 from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.events import Caller
-from domain.file import FILE, SENTENCES, File, Reason, Variant
+from domain.file import FILE, File, Variant
 from domain.ids import FileId, UserId
 from domain.ports import Blobs, BlobsUnavailable, Db, Scanner, Unscannable
+from domain.processing import SENTENCES, Reason
 from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
 from projections import members
 
@@ -32,7 +34,7 @@ class ClaimLost(Exception):
 
 
 async def alone() -> bool:
-    """Of who does a task that nobody else can have."""
+    """The answer of whoever does a task that nobody else can have."""
     return True
 
 
@@ -46,9 +48,9 @@ class Saga:
         self._db = db
 
     async def do(self, task: Task, held: Held = alone) -> Task | None:
-        """Do a task, if it is still due; answers what is due next. Whatever is raised may go away when tried again.
+        """Do a task if it is still due; return the task that is due next. An error may go away with another try.
 
-        `held` is asked before anything is recorded, whether the task is still this worker's. Raises `ClaimLost`.
+        `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLost` if not.
         """
         file = (await self._desk.see(FILE, task.file_id)).state
         if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
@@ -67,7 +69,7 @@ class Saga:
         return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
 
     async def fail(self, file_id: FileId, reason: Reason, held: Held = alone) -> None:
-        """End a file that cannot be helped; one that has ended stays as it is. Raises `ClaimLost`."""
+        """End a file that cannot be processed; one that has ended stays as it is. Raise `ClaimLost`."""
         await self._note(FailFile(file_id, reason), held)
 
     async def _note(self, command: FailFile | NoteProcessing | NoteScan, held: Held) -> None:
@@ -109,7 +111,8 @@ def _variant(made: Produced) -> Variant:
 
 
 def _gathered(staging: Path, content: bytes) -> Path:
-    """Return a file of these bytes to put. A disk that is full leaves nothing behind, and is a store that refuses."""
+    """Return a file of these bytes, to be put into the store. A full disk leaves nothing behind, and counts as a store
+    that refuses."""
     try:
         handle, name = mkstemp(dir=staging)
         try:

@@ -1,8 +1,8 @@
 """The sweeper: removes blobs that nothing refers to, and only those.
 
-Orphans are what crashes leave, and a picture's upload once its re-encoded original took its place. A page of the store's
-blobs is condemned (`adapters/postgres/blob_leases.py`) before the read tables are asked, and they are asked only after they have passed
-the head that the record had by then: every reference whose holder came first is seen.
+Orphans are left by crashes, and when a re-encoded original takes the place of an uploaded picture. A page of the
+store's blobs is condemned (`adapters/postgres/blob_leases.py`) before the read tables are asked, and they are asked
+only after they have passed the head that the record had by then. So every reference whose holder came first is seen.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from domain.bounds import (
     SWEEP_ROUND_SECONDS,
     UNFINISHED_SECONDS,
 )
-from domain.file import storage_path
+from domain.file_name import storage_path
 from domain.ports import Blobs, BlobsUnavailable, Db, Record, RecordUnavailable
 from projections import checkpoints
 
@@ -48,7 +48,7 @@ class Sweeper:
         self._age = timedelta(seconds=age_seconds)
 
     async def step(self) -> int:
-        """Make one round; answers how many blobs were removed."""
+        """Make one round; return how many blobs were removed."""
         removed = 0
         before = self._now() - self._age
         async for page in self._blobs.every():
@@ -91,7 +91,7 @@ class Sweeper:
         return [blob for path, blob in paths.items() if path not in referenced]
 
     async def _caught_up(self) -> bool:
-        """Whether the tables have passed what the record is now; waits a little for them."""
+        """Wait a little for the read tables; return whether they have passed the record's present head."""
         head = (await self._record.head()).position
         for _ in range(int(SWEEP_CATCH_UP_SECONDS / PAUSE_SECONDS)):
             if await checkpoints.position(self._db, "live") >= head:

@@ -1,8 +1,9 @@
-"""The crew: takes tasks from the queue, so many of each kind at once, and has the saga do them, in the end always.
+"""The task workers: take tasks from the queue, a number of each kind at once, and have the saga do them.
 
-A hand holds its task by heartbeats, and records nothing of one that it does not hold any more. What fails is tried again later, ever later and with jitter, and after the last try
-its file ends as given up: a dead letter is an event. The dispatcher finds in the read tables every file that has not
-ended, and queues what is due: so nothing is lost when Redis forgets, and nothing depends on who was told what.
+A worker holds its task by heartbeats, and records nothing for a task that it does not hold any more. A task that fails
+is tried again, with growing pauses and jitter; after the last try its file ends as given up: a dead letter is an event.
+The dispatcher finds in the read tables every file that has not ended, and queues what is due: so nothing is lost if
+Redis loses its data, and nothing depends on messages between processes.
 """
 
 import asyncio
@@ -12,9 +13,10 @@ from time import perf_counter
 import structlog
 
 from adapters.clock import lapsed
-from adapters.media.sandbox import ChildDied
+from adapters.media.child_process import ChildDied
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
-from adapters.redis.task_queue import RedisTasks, Taken
+from adapters.redis.task_entries import Taken
+from adapters.redis.task_queue import RedisTasks
 from domain.bounds import (
     CHILD_DEATHS_MAX,
     DISPATCH_FILES_MAX,
@@ -26,8 +28,8 @@ from domain.bounds import (
     TASK_TRIES_MAX,
 )
 from domain.errors import Busy, Refused
-from domain.file import Reason
 from domain.ports import BlobMissing, BlobsUnavailable, Db, RecordUnavailable, ScannerUnavailable, TasksUnavailable
+from domain.processing import Reason
 from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING
@@ -40,7 +42,7 @@ PASSING = (BlobMissing, BlobsUnavailable, RecordUnavailable, ScannerUnavailable,
 
 
 class Hand:
-    """One task at a time of one kind."""
+    """Does one task at a time of one kind."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Hand:
         self._running = self._metrics.running.labels(kind)
 
     async def step(self) -> bool:
-        """Take a task and do it; False when there is none. Raises `TasksUnavailable`."""
+        """Take a task and do it. Return False if there is none. Raise `TasksUnavailable`."""
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
@@ -110,7 +112,7 @@ class Hand:
                 await asyncio.sleep(self._poll_seconds)
 
     async def _holding(self, taken: Taken) -> Task | None:
-        """Do a task while saying that it is being done; given up where somebody else took it meanwhile."""
+        """Do a task while renewing the hold on it; give up if somebody else took it meanwhile."""
         work = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
         try:
             while True:
@@ -124,7 +126,7 @@ class Hand:
             await asyncio.gather(work, return_exceptions=True)
 
     async def _beat(self, taken: Taken) -> bool:
-        """Whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
+        """Return whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
         try:
             is_held = await self._tasks.beat(taken)
         except TasksUnavailable:
@@ -173,7 +175,7 @@ class Dispatcher:
         self._seconds = seconds
 
     async def step(self) -> int:
-        """Look at all of them once; answers how many tasks were missing."""
+        """Look at all files once; return how many tasks were missing."""
         added, after = 0, BEGINNING
         while page := await files.under_way(self._db, after=after, limit=DISPATCH_FILES_MAX):
             due = [next_task(file.id, file.uploader_id, file.status, file.mime_type) for file in page]
@@ -199,7 +201,7 @@ def crew(
     chance: Callable[[], float],
     metrics: TaskMetrics | None = None,
 ) -> list[Hand]:
-    """Return as many hands of each kind as are asked for."""
+    """Return as many workers of each kind as are asked for."""
     metrics = metrics or TaskMetrics()
     return [
         Hand(kind, tasks, saga, chance=chance, metrics=metrics) for kind, count in hands.items() for _ in range(count)

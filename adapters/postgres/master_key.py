@@ -1,0 +1,118 @@
+"""The master key, a file of mode 0600: it wraps all other keys, and keys the digests of claims and tickets."""
+
+import os
+from contextlib import suppress
+from hashlib import sha256
+from hmac import digest
+from pathlib import Path
+from tempfile import mkstemp
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from domain.errors import SetupError
+
+NONCE_BYTES = 12
+
+
+class MasterKeyWrong(SetupError):
+    """The master key does not open this record's keys: restore the key file that belongs to it."""
+
+
+class Master:
+    """The master key: wraps keys, and keys the digests of claims."""
+
+    def __init__(self, secret: bytes) -> None:
+        assert len(secret) == 32, "a master key has 32 bytes"
+        self._secret = secret
+        self._wrapping = AESGCM(_derived(secret, b"hansard wrap"))
+        self._claims = _derived(secret, b"hansard claims")
+        self._tickets = _derived(secret, b"hansard tickets")
+
+    def wrap(self, key: bytes, *, name: bytes) -> bytes:
+        """Encrypt a key; `name` is bound to it, so that wrapped keys cannot be exchanged."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, name)
+
+    def unwrap(self, wrapped: bytes, *, name: bytes) -> bytes:
+        """Decrypt a key. Raise `MasterKeyWrong` if another master key wrapped it."""
+        try:
+            return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
+        except InvalidTag:
+            raise MasterKeyWrong(MasterKeyWrong.__doc__) from None
+
+    def secret_of(self, purpose: bytes) -> bytes:
+        """Return a secret for one purpose, the same in every process of the deployment."""
+        return _derived(self._secret, purpose)
+
+    def claim(self, kind: str, value: str) -> bytes:
+        """Return the keyed hash under which a claim is kept (HMAC-SHA-256)."""
+        return digest(self._claims, f"{kind}\n{value}".encode(), "sha256")
+
+    def ticket_mark(self, ticket: bytes) -> bytes:
+        """Return what proves that a ticket is ours (HMAC-SHA-256)."""
+        return digest(self._tickets, ticket, "sha256")
+
+
+def load_master(path: Path, *, create: bool) -> Master:
+    """Read the key file (64 hex digits). With `create`, make it first if there is none, with mode 0600. Raise
+    `MasterKeyWrong`."""
+    try:
+        if create and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_key_file(path)
+    except OSError as error:
+        raise MasterKeyWrong(
+            f"No master key can be made at {path} ({error.strerror}): name a file in HANSARD_MASTER_KEY_FILE whose folder "
+            "you may write to."
+        ) from None
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError:
+        raise MasterKeyWrong(
+            f"There is no master key at {path}: put back the one that this record was written with, or make the first "
+            "one of a new record with 'hansard keys master new'."
+        ) from None
+    except OSError as error:
+        raise MasterKeyWrong(
+            f"The master key at {path} cannot be read ({error.strerror}): it is a file of mode 0600 that belongs to the "
+            "user whom this process runs as."
+        ) from None
+    except ValueError:
+        secret = b""
+    if len(secret) != 32:
+        raise MasterKeyWrong(
+            f"The master key at {path} is not 64 hexadecimal digits: name the right file in HANSARD_MASTER_KEY_FILE, or put "
+            "back the copy that you kept."
+        )
+    return Master(secret)
+
+
+def _create_key_file(path: Path) -> None:
+    """Make the file whole or not at all: written and synced under another name, then linked to its own."""
+    handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its key holds
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # a key whose name a power cut takes away opens nothing any more
+    finally:
+        os.close(folder)
+
+
+def fingerprint(key: bytes) -> str:
+    """Return a short public name of a key."""
+    return sha256(key).hexdigest()[:16]
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return HKDFExpand(SHA256(), 32, purpose).derive(secret)

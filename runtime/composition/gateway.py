@@ -1,0 +1,119 @@
+"""The parts of a gateway: what its routes use, and the bounds of its connections."""
+
+import os
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+from adapters.clock import now
+from adapters.credentials.passwords import Argon2Passwords
+from adapters.credentials.tickets import SignedTickets
+from adapters.credentials.tokens import EdDsaTokens
+from adapters.mail import open_mail
+from adapters.postgres.blob_leases import Holds
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.gateway import GatewayMetrics
+from adapters.redis.cluster_state import Roster
+from adapters.redis.rate_limits import RedisLimits
+from gateway.edge.authentication import Sessions
+from gateway.edge.client_address import Proxies
+from gateway.edge.refusal_log import Refusals
+from gateway.http.background_jobs import Post
+from gateway.http.read_your_writes import Reads
+from gateway.realtime.connection_limit import Seats
+from gateway.realtime.hub import Hub
+from gateway.realtime.read_marks import ReadMarks
+from gateway.routes.deployment import our_version
+from gateway.server.connections import ConnectionBounds
+from gateway.services import House, Terms
+from runtime.composition.ground import Ground
+from runtime.composition.resources import opened_audit, opened_blobs, opened_lanes, opened_tasks
+from runtime.descriptors import connections_max
+from runtime.locations import redis_url
+from runtime.migrate import migrations
+from runtime.settings import Settings
+
+
+async def opened_house(base: Ground, stack: AsyncExitStack) -> House:
+    """Open everything that routes use; the stack closes it."""
+    settings = base.settings
+    lanes = opened_lanes(base, stack)
+    tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
+    roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
+    stack.push_async_callback(roster.close)
+    sessions, reads, seats = Sessions(base.db, tokens, now), Reads(base.db), Seats(roster, settings.seats)
+    metrics = GatewayMetrics(base.registry)
+    return House(
+        terms=terms_of(settings),
+        record_id=base.record_id,
+        record=base.record,
+        db=base.db,
+        desk=base.desk,
+        reads=reads,
+        marks=ReadMarks(roster),
+        sessions=sessions,
+        tokens=tokens,
+        tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
+        passwords=_opened_passwords(settings, stack),
+        limits=_opened_limits(base, stack),
+        audit=await opened_audit(base, stack),
+        lanes=lanes,
+        hub=Hub(base.record, base.db, lanes, roster, seats, sessions, reads, metrics.hub),
+        seats=seats,
+        blobs=await opened_blobs(settings, stack),
+        holds=Holds(base.db),
+        tasks=opened_tasks(base, stack),
+        now=now,
+        clock=base.clock,
+        post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+        refusals=Refusals(base.desk),
+        receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
+        metrics=metrics,
+        exposition=Exposition(base.registry),
+    )
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return what operators decide and clients can read."""
+    return Terms(
+        version=our_version(),
+        origins=settings.origins,
+        registration_open=settings.registration == "open",
+        schema_on=settings.schema == "on",
+        metrics_on=settings.metrics == "on",
+        password_chars_min=settings.password_chars_min,
+        quotas=settings.quotas,
+        proxies=Proxies(settings.proxies, settings.forwarded_header),
+        verify_email=settings.verify_email == "required",
+        links_url=settings.links_url,
+        tls_only=settings.env == "production",
+        migrations=frozenset(migration.number for migration in migrations()),
+        upload_bytes_max=settings.upload_bytes_max,
+        storage_bytes_of_user=settings.storage_bytes_of_user,
+    )
+
+
+def connection_bounds(settings: Settings) -> ConnectionBounds:
+    """Return how many connections this process takes: as many as are set, else as its descriptors allow."""
+    total = settings.connections or connections_max()
+    return ConnectionBounds(
+        total=total,
+        of_address=settings.connections_of(total),
+        keep_alive_seconds=settings.keep_alive_seconds,
+    )
+
+
+def _opened_passwords(settings: Settings, stack: AsyncExitStack) -> Argon2Passwords:
+    return stack.enter_context(
+        Argon2Passwords(
+            memory_kib=settings.argon2_memory_kib,
+            time_cost=settings.argon2_time,
+            parallelism=settings.argon2_parallelism,
+        )
+    )
+
+
+def _opened_limits(base: Ground, stack: AsyncExitStack) -> RedisLimits:
+    secret = base.vault.master.secret_of(b"hansard limits")
+    limits = RedisLimits.open(redis_url(base.settings), base.record_id, secret)
+    stack.push_async_callback(limits.close)
+    return limits

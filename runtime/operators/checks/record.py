@@ -1,0 +1,125 @@
+"""Checks of Postgres: its version and log-ins, the master key, the clocks, and the read tables; and of Redis."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from adapters.postgres.clock_watch import ClockWatch
+from adapters.postgres.database import Database
+from adapters.postgres.master_key import load_master
+from adapters.postgres.master_key_check import require_right
+from adapters.redis.lanes import Lanes
+from domain.bounds import PARKED_LISTED_MAX
+from domain.ids import RecordId
+from projections import PROJECTIONS, checkpoints, parked
+from runtime.locations import database_url, redis_url
+from runtime.login_checks import SELECT_ME, powers_of, too_strong
+from runtime.migrate import SELECT_VERSION, migrations, pending, require_version
+from runtime.roles import GROUP_OF, login
+from runtime.settings import Settings
+
+LAG_EVENTS_MAX = 10_000
+SELECT_HEAD = "SELECT record FROM record.head"
+SELECT_POSITION = "SELECT position FROM record.head"
+SELECT_CLOCK = "SELECT clock_timestamp(), recorded_at FROM record.head"
+SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
+
+
+async def master_key(settings: Settings) -> str:
+    master = load_master(settings.master_key, create=False)
+    async with _opened(settings) as db:
+        await require_right(db, master, settings.master_key, keep=False)
+    return f"{settings.master_key}, that of this record; keep a copy elsewhere, without it the record cannot be read"
+
+
+async def postgres(settings: Settings) -> str:
+    async with _opened(settings) as db:
+        version = int(await db.value(SELECT_VERSION))
+        require_version(version)
+        applied = dict(await db.all(lambda number, digest: (number, digest), SELECT_APPLIED))
+        if due := pending(migrations(), applied):
+            raise RuntimeError(f"{len(due)} migrations are due: run 'hansard migrate'")
+        return f"version {version // 10_000}, record at position {await db.value(SELECT_POSITION):,}"
+
+
+async def login_rights(settings: Settings) -> str:
+    """Look at the log-in that is given, or at those of the embedded servers."""
+    async with _opened(settings) as db:
+        names = [await db.value(SELECT_ME)] if settings.database_url else [login(kind).name for kind in GROUP_OF]
+        for name in names:
+            if powers := await powers_of(db, name):
+                raise RuntimeError(too_strong(name, powers))
+        return f"{', '.join(names)}: may do no more than what is needed"
+
+
+async def clock(settings: Settings) -> str:
+    async with _opened(settings) as db:
+        [(clock, recorded)] = await db.all(lambda *row: row, SELECT_CLOCK)
+    watch = ClockWatch(settings.clock_ahead_seconds)
+    watch.judge(clock, recorded)
+    ahead, stuck = watch.ahead(clock), recorded - clock
+    if stuck > watch.ahead_max:
+        raise RuntimeError(
+            f"the record's last time is {_seconds(stuck)} ahead of Postgres' clock: times stand still until then"
+        )
+    if abs(ahead) > watch.ahead_max:
+        raise RuntimeError(f"Postgres' clock is {_seconds(ahead)} ahead of this machine's: set both by NTP")
+    return f"Postgres' clock is {_seconds(ahead)} ahead of this machine's"
+
+
+def _seconds(time: timedelta) -> str:
+    return f"{time.total_seconds():,.0f} s"
+
+
+async def redis(settings: Settings) -> str:
+    lanes = Lanes.open(redis_url(settings), await _record_id(settings), settings.lanes)
+    try:
+        await lanes.ping()
+        return f"frames told up to position {await lanes.told() or 0:,}"
+    finally:
+        await lanes.close()
+
+
+async def projections(settings: Settings) -> str:
+    async with _opened(settings) as db:
+        head = int(await db.value(SELECT_POSITION))
+        groups = await checkpoints.every(db)
+        places = {group.name: group.position for group in groups}
+        if not places:
+            raise RuntimeError("nobody has projected yet: is a projector running?")
+        for group in groups:
+            if group.name in PROJECTIONS and group.version < PROJECTIONS[group.name].version:
+                raise RuntimeError(f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}'")
+        if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
+            raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
+        if still := [each for each in await checkpoints.lags(db, list(PROJECTIONS)) if each.stands_still]:
+            found = "; ".join(f"{e.name} for {e.idle_seconds:,.0f} s, {e.events:,} events behind" for e in still)
+            raise RuntimeError(f"it stands still: {found}. Is a projector running, and what does its log say?")
+        if missing := await parked.counts(db):
+            raise RuntimeError(await _parked(db, missing))
+        return ", ".join(f"{name} at {position:,}" for name, position in places.items())
+
+
+async def _parked(db: Database, missing: dict[str, int]) -> str:
+    """Return the sentence that names what groups of read tables go without."""
+    names = [
+        f"{event.group} at {event.position:,} ({event.topic}: {event.error})"
+        for event in await parked.listed(db, limit=PARKED_LISTED_MAX)
+    ]
+    more = sum(missing.values()) - len(names)
+    rest = f", and {more:,} more" if more > 0 else ""
+    return f"events are parked: {', '.join(names)}{rest}; see 'Parked events' in docs/operating.md"
+
+
+async def _record_id(settings: Settings) -> RecordId:
+    async with _opened(settings) as db:
+        return RecordId(await db.value(SELECT_HEAD))
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    db = await Database.open(database_url(settings), size=2)
+    try:
+        yield db
+    finally:
+        await db.close()

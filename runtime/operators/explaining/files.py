@@ -1,0 +1,48 @@
+"""What one is to a file: its uploader, a reader of a message that shows it, or nobody."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from domain import rights
+from domain.account import Account
+from domain.bounds import PAGE_ITEMS_MAX
+from domain.file import File
+from domain.ids import FileId
+from domain.rights import FileRelation, SeeingFile
+from domain.room import ROOM
+from projections import files
+from runtime.composition.ground import Ground
+from runtime.operators.explaining.answer import Answer
+from runtime.operators.explaining.rooms import in_room
+from runtime.operators.explaining.streams import Read, actor_of, read, since_event
+
+SEEING_A_FILE: Mapping[str, SeeingFile] = {each: each for each in get_args(SeeingFile)}
+
+
+async def of_file(base: Ground, answer: Answer, who: Account, operation: str, file: Read[File]) -> None:
+    state = file.known
+    answer.say(
+        "file", f"{state.file_id}, {state.status}; {since_event(file.facts[0])}{await actor_of(base, file.facts[0])}"
+    )
+    relation: FileRelation = "uploader" if state.uploader_id == who.user_id else "nobody"
+    if operation not in SEEING_A_FILE:
+        answer.row("what one is to a file", operation, relation, rights.of_file("file.share", relation))
+        return
+    seeing = SEEING_A_FILE[operation]
+    if relation == "nobody":
+        relation = await _reader(base, answer, who, seeing, FileId(state.file_id))
+    answer.row("what one is to a file", operation, relation, rights.of_file(seeing, relation))
+    if answer.verdict is None and operation == "file.download" and state.status != "completed":
+        answer.say("but", f"it is {state.status}: nobody downloads it before it is completed")
+
+
+async def _reader(base: Ground, answer: Answer, who: Account, operation: SeeingFile, file_id: FileId) -> FileRelation:
+    """Look for a message that lets somebody see a file."""
+    found = await files.showings(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
+    for showing in found:
+        if showing.standing in rights.standings(operation) and showing.is_within_history:
+            answer.say("shown by", f"message {showing.message_id} of a room in which they may read it:")
+            await in_room(base, answer, who, operation, await read(base, ROOM, showing.room_id))
+            return "reader"
+    answer.say("shown by", f"{len(found)} messages, none of which they may read")
+    return "nobody"

@@ -1,0 +1,117 @@
+"""Streams read from the record with the events that made their state, so that it can be said since when something holds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from domain.account import ACCOUNT, Account
+from domain.errors import ReadableError
+from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
+from domain.file import FILE
+from domain.ids import StreamId, UserId
+from domain.message import MESSAGE
+from domain.ports import ClaimKind
+from domain.room import ROOM
+from domain.text import fold, fold_email
+from runtime.composition.ground import Ground
+
+State = TypeVar("State")
+CLAIMS: tuple[ClaimKind, ...] = ("email", "username")
+
+
+class NotJudged(ReadableError):
+    """Something that was named is not there, or not what this operation is asked of."""
+
+
+class Read(NamedTuple, Generic[State]):
+    """A stream from the record: its state, and the events that made it."""
+
+    stream: Stream[Any]
+    state: State | None
+    facts: Sequence[Recorded[Any]]
+
+    @property
+    def known(self) -> State:
+        """The state of something that is known to be there."""
+        assert self.state is not None, "what is not there was refused before"
+        return self.state
+
+    def since(self, holds: Callable[[State], bool]) -> Recorded[Any] | None:
+        """Return the event since which this has held; None if it does not hold."""
+        state, began = None, None
+        for fact in self.facts:
+            state = _evolved(self.stream, state, fact)
+            if state is None or not holds(state):
+                began = None
+            elif began is None:
+                began = fact
+        return began
+
+
+async def person(base: Ground, named: str) -> Read[Account]:
+    """Return the account with this id, e-mail or name. Raise `NotJudged` if there is none."""
+    ids: list[StreamId] = [ACCOUNT.id(UUID(named))] if _is_id(named) else []
+    for kind in CLAIMS:
+        claimed = await base.record.claimant(kind, fold_email(named) if kind == "email" else fold(named))
+        ids += [claimed] if claimed is not None else []
+    for stream_id in ids:
+        account: Read[Account] = await read_stream(base, ACCOUNT, stream_id)
+        if account.state is not None:
+            return account
+    raise NotJudged(f"There is no account with this id, name or e-mail: {named}.")
+
+
+async def found(base: Ground, stream: Stream[Any], named: str, kind: str) -> Read[Any]:
+    """Return what this id names. Raise `NotJudged` unless it is of this kind."""
+    if not _is_id(named):
+        raise NotJudged(f"Name the {kind} by its id; {named!r} is none.")
+    wanted = await read(base, stream, UUID(named))
+    if wanted.state is not None:
+        return wanted
+    for other, name in ((ROOM, "room"), (MESSAGE, "message"), (FILE, "file"), (ACCOUNT, "person")):
+        if (await read(base, other, UUID(named))).facts:
+            raise NotJudged(f"This is asked of a {kind}, and {named} is a {name}.")
+    raise NotJudged(f"There is no {kind} {named} on the record; whoever asks for it is told that.")
+
+
+async def read(base: Ground, stream: Stream[Any], *key: UUID) -> Read[Any]:
+    return await read_stream(base, stream, stream.id(*key))
+
+
+async def read_stream(base: Ground, stream: Stream[Any], stream_id: StreamId) -> Read[Any]:
+    facts = (await base.record.streams([stream_id]))[stream_id]
+    state = None
+    for fact in facts:
+        state = _evolved(stream, state, fact)
+    return Read(stream, state, facts)
+
+
+def _evolved(stream: Stream[Any], state: Any, fact: Recorded[Any]) -> Any:
+    if isinstance(fact.event, UnreadableEvent):
+        raise NotJudged(f"Position {fact.position} ({fact.event.recorded_topic}) cannot be read: {fact.event.fault}.")
+    return state if isinstance(fact.event, UnknownEvent) else stream.evolve(state, fact)
+
+
+async def actor_of(base: Ground, fact: Recorded[Any]) -> str:
+    """Return who did it, as the end of a sentence; empty if nobody did."""
+    if fact.meta.actor is None:
+        return ""
+    actor: Read[Account] = await read(base, ACCOUNT, fact.meta.actor)
+    return f", by {name_of(actor.state) if actor.state else fact.meta.actor}"
+
+
+def since_event(fact: Recorded[Any] | None) -> str:
+    assert fact is not None, "what holds began to"
+    return f"since position {fact.position} ({fact.at:%Y-%m-%d %H:%M:%S} UTC, {fact.event.topic})"
+
+
+def name_of(account: Account) -> str:
+    return f"{account.username} ({UserId(account.user_id)})"
+
+
+def _is_id(named: str) -> bool:
+    try:
+        UUID(named)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,19 @@
+"""What commands that append to the record share: the caller they run as, and a record with its writer running."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from domain.events import Caller
+from runtime.composition.ground import Ground, ground
+from runtime.loops import background
+from runtime.settings import Settings
+
+OPERATOR = Caller(agent="hansard command line")
+
+
+@asynccontextmanager
+async def operator(settings: Settings, *, any_clock: bool = False) -> AsyncIterator[Ground]:
+    """Open what a command needs to append. `any_clock` accepts whatever Postgres' clock says."""
+    async with ground(settings, any_clock=any_clock) as base, background(asyncio.create_task(base.record.run())):
+        yield base

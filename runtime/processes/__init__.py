@@ -1,0 +1,1 @@
+"""The processes that a supervisor starts: a file each, which says what it runs, its loops and how it ends."""

@@ -1,0 +1,49 @@
+"""`hansard gateway`: serves HTTP and sockets."""
+
+import argparse
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from gateway.app import create_app
+from gateway.server.tls import server_context
+from gateway.server.uvicorn_server import listen, serve
+from runtime.command import Command
+from runtime.composition.gateway import connection_bounds, opened_house
+from runtime.composition.ground import following_key_news, ground
+from runtime.loops import background, stop_signal, stop_when_one_ends
+from runtime.record_watch import watching
+from runtime.settings import Settings, listens_on
+from runtime.startup_checks import guard_gateway
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, _: argparse.Namespace) -> int:
+    """Serve until told to stop, then let sockets go and answer what was begun. Return 1 if a loop failed."""
+    guard_gateway(settings)
+    tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
+    stop = stop_signal()
+    listener = listen(settings.host, settings.port)
+    async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
+        house = await opened_house(base, stack)
+        # In the order in which they end: what appends ends last.
+        loops = (
+            watching(base.record, base.record_id),
+            following_key_news(base, house.audit.hear_of_keys),
+            asyncio.create_task(house.refusals.run(), name="refusals"),
+            asyncio.create_task(house.post.run(), name="post"),
+            asyncio.create_task(house.hub.run(), name="hub"),
+            asyncio.create_task(base.desk.run(), name="postponed commands"),
+            asyncio.create_task(base.record.run(), name="writer"),
+        )
+        failed = stop_when_one_ends(stop, *loops)
+        async with background(*loops):
+            log.info("listening", address=listens_on(settings))
+            bounds, trusts = connection_bounds(settings), house.terms.proxies.trusts
+            await serve(create_app(house), listener, stop, drain=house.hub.drain, tls=tls, bounds=bounds, trusts=trusts)
+    return 1 if failed else 0
+
+
+COMMAND = Command(run)

@@ -1,0 +1,80 @@
+"""Events as entries of lanes: each with the position that its room heard before it.
+
+What each room heard last is remembered for rooms that were published to lately, and looked up in the record for others.
+"""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from adapters.redis.lanes import CONTROL, Entry, Lanes
+from domain.events import Event, Recorded
+from domain.file import FILE
+from domain.ids import RoomId, StreamId
+from domain.message import MESSAGE, MessageDeleted
+from domain.ports import Record
+from projections import frames
+
+ROOMS_REMEMBERED_MAX = 100_000
+
+
+class LaneEntries:
+    """Makes entries for these lanes, with the help of this record."""
+
+    def __init__(self, record: Record, lanes: Lanes) -> None:
+        self._record = record
+        self._lanes = lanes
+
+    async def of(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        """Return the entries of events in order. `heard`: what each room heard last, as far as it is known."""
+        await self._learn_previous(facts, heard)
+        return [entry for fact in facts for entry in self._entries(fact, heard)]
+
+    def _entries(self, fact: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        entries = []
+        room_id = fact.event.audience()
+        if room_id is not None:
+            prev = heard.pop(room_id, 0)
+            heard[room_id] = fact.position  # now the last one remembered
+            frame = frames.room_frame(fact, prev)
+            entries.append(Entry(fact.position, room_id, prev, frame, frames.ends_membership(fact.event)))
+        if (control := frames.control(fact)) is not None:
+            entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
+        return entries
+
+    async def forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
+        """Return the entries of messages that are deleted, or of their files: these entries are to be removed.
+
+        Hubs that have not read them find the events in the record, in the form that may be shown now.
+        """
+        streams: set[StreamId] = set()
+        for event in (fact.event for fact in facts):
+            if isinstance(event, MessageDeleted):
+                streams.add(MESSAGE.id(event.message_id))
+                if event.file_id is not None:
+                    streams.add(FILE.id(event.file_id))
+        if not streams:
+            return []
+        until, found = facts[-1].position, await self._record.streams(sorted(streams))
+        return [
+            (room_id, fact.position)
+            for events in found.values()
+            for fact in events
+            if fact.position <= until
+            and not isinstance(fact.event, MessageDeleted)
+            and (room_id := fact.event.audience()) is not None
+        ]
+
+    def lane(self, entry: Entry) -> int:
+        return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
+
+    async def _learn_previous(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
+        """Look up, for rooms not remembered, what they heard before these events."""
+        first: dict[RoomId, int] = {}
+        for fact in facts:
+            room_id = fact.event.audience()
+            if room_id is not None and room_id not in heard:
+                first.setdefault(room_id, fact.position)
+        previous = await self._record.previous_in_rooms(list(first.items()))
+        heard.update(zip(first, previous, strict=True))
+        while len(heard) > ROOMS_REMEMBERED_MAX + len(first):
+            del heard[next(iter(heard))]
