@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, ImageDraw
 from adapters.media.content_types import kind_of
 from tests.files import pictures
 from tests.files.test_images import NOISE, made_of
-from workers.files import documents, images
+from workers.files import documents, encoding, images
 from workers.files.encoding import Made, Refused
 
 
@@ -184,7 +184,7 @@ def test_an_animation_is_played_as_often_as_its_source_says(loop: int | None, pl
         with Image.open(io.BytesIO(gif(loop))) as source:
             assert images._plays(source) == plays
             frames = [Image.new("RGBA", (30, 20), colour) for colour in ("red", "blue")]
-            made = opened(images._moving("original", frames, [100, 100], images._plays(source), (form,)))
+            made = opened(encoding.moving("original", frames, [100, 100], images._plays(source), (form,)))
         if form == "WEBP":
             assert made.info["loop"] == plays
         else:
