@@ -43,10 +43,6 @@ class FairQueue:
         """Whether somebody of this address, of an account that does not wait yet, would be refused."""
         return len(self) >= self._places and self._loser_to(address, "") is None
 
-    def has_more_of(self, address: str, account: str) -> bool:
-        """Whether others of this address or account wait too."""
-        return any(each.address == address or each.account == account for each in self._waiting)
-
     async def turn(self, address: str, account: str) -> None:
         """Return when it is one's turn; call `done` afterwards. Raises `Busy`, at once or when another took the place."""
         if len(self) >= self._places:
