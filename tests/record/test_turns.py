@@ -264,19 +264,26 @@ async def test_a_process_that_is_killed_holding_the_lock_lets_the_others_go_on(
         assert await _whole_or_absent(many.records[0], many.owner) == first + 2
 
 
-async def test_a_process_that_is_killed_in_the_queue_is_appended_whole_or_not_at_all(database_url: str) -> None:
+@pytest.mark.parametrize("is_backend_ended", [True, False], ids=["with its backend", "alone"])
+async def test_a_process_that_is_killed_in_the_queue_is_appended_whole_or_not_at_all(
+    database_url: str, is_backend_ended: bool
+) -> None:
     async with crowd(database_url, 3) as many:
         hold = many.owner.transaction()
         await hold.start()
         await many.owner.execute(HOLD_LOCK)
         async with dying(database_url) as process:
-            await _wait_for(many.owner, WAITING, 1)
+            [queued] = await _wait_for(many.owner, WAITING, 1)
             tasks = [asyncio.create_task(record.append(post())) for record in many.records]
             await _wait_for(many.owner, WAITING, 4)
             process.kill()
             await process.wait()
+            if is_backend_ended:
+                assert await many.owner.fetchval("SELECT pg_terminate_backend($1, 20000)", queued["pid"])
             await hold.rollback()
             async with asyncio.timeout(30):
                 answers = await asyncio.gather(*tasks)
         assert all(isinstance(answer, Appended) for answer in answers)
+        if is_backend_ended:
+            assert await many.owner.fetchval(QUEUED) == 1, "nobody is left who would take it out"
         assert await _whole_or_absent(many.records[0], many.owner) in (6, 7)
