@@ -42,10 +42,6 @@ class FairQueue:
         """Return whether a caller from this address would be refused, with an account that has nobody waiting."""
         return len(self) >= self._places and self._loser_to(address, "") is None
 
-    def has_more_of(self, address: str, account: str) -> bool:
-        """Return whether others of this address or account wait too."""
-        return any(each.address == address or each.account == account for each in self._waiting)
-
     async def turn(self, address: str, account: str) -> None:
         """Return when it is the caller's turn; call `done` afterwards. Raise `Busy` if there is no place, or when a
         newcomer takes it."""

@@ -2,9 +2,8 @@
 
 At most two are hashed at once. More wait in a bounded queue in which addresses and accounts take turns
 (`adapters/credentials/fair_queue.py`); when it is full the answer is `Busy`, because hashing is expensive on purpose.
-The threads run at the lowest priority (Linux), and pause between hashes while callers with several requests wait, so
-that a flood of log-ins does not slow down people who are logged in. A caller whose address and account have nothing
-else waiting waits for no pause.
+The threads run at a low priority (Linux), and pause between hashes while many callers wait, so that a flood of log-ins
+does not slow down people who are logged in, wherever it comes from. While few wait, nobody waits for a pause.
 """
 
 import asyncio
@@ -31,12 +30,12 @@ T = TypeVar("T")
 PROCESSORS = os.cpu_count() or 2
 AT_ONCE_MAX = min(2, max(1, PROCESSORS // 2))
 WAITING_MAX = 32
-# So many waiting is a flood: then a crowd, of whom several wait, gets an eighth of the processors, as a thread rests for so
-# many times as long as it worked. Two cores under 200 log-ins a second: the median of an acknowledgement grows by a tenth instead of a half.
+# More waiting than that is a flood, whoever they are: at the pace of a flood two seconds' worth of hashes. Then hashing gets an
+# eighth of the processors, as a thread rests for so many times as long as it worked.
 FLOOD_WAITING = 8
 FLOOD_SHARE = 1 / 8
-# Rests are of those of whom more than one waits, and follow the processor's time and not the clock's: on a busy machine a
-# flood would otherwise make its own end last minutes, with everybody behind it.
+# Rests follow the processor's time and not the clock's: on a busy machine a flood would otherwise make its own end last
+# minutes, with everybody behind it.
 REST_SECONDS_MAX = 0.25
 REST_FACTOR = max(0.0, AT_ONCE_MAX / (PROCESSORS * FLOOD_SHARE) - 1)
 # Beside a busy thread of the same core a hash gets a fourth of it: 0.08 s instead of 0.02. SCHED_IDLE gave way altogether,
@@ -55,11 +54,14 @@ def common_passwords() -> frozenset[str]:
 class Argon2Passwords:
     """The port `domain.ports.Passwords`. Verifying against no hash takes as long as against a real one."""
 
-    def __init__(self, *, memory_kib: int, time_cost: int, parallelism: int) -> None:
+    def __init__(
+        self, *, memory_kib: int, time_cost: int, parallelism: int, rest: Callable[[float], None] = time.sleep
+    ) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
         self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="argon2", initializer=_be_nice)
         self._queue = FairQueue(at_once=AT_ONCE_MAX, places=WAITING_MAX, sentence=BUSY)
-        self._rests_until = 0.0
+        self._rest = rest
+        self._thread = threading.local()  # `worked`: the processor's seconds that this thread's last hash took
         self._decoy = self._hasher.hash("no account has this password")
         self._common = common_passwords()
 
@@ -97,8 +99,8 @@ class Argon2Passwords:
     async def _run(self, address: str, account: str, work: Callable[..., T], *args: str) -> T:
         await self._queue.turn(address, account)
         try:
-            is_crowd = self._queue.has_more_of(address, account)
-            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_crowd, work, *args)
+            is_flood = len(self._queue) > FLOOD_WAITING
+            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, work, *args)
         except RuntimeError:  # the threads have ended
             self._queue.done()
             raise Busy(BUSY) from None
@@ -106,16 +108,15 @@ class Argon2Passwords:
         job.add_done_callback(lambda _: self._queue.done())
         return await asyncio.shield(job)
 
-    def _paced(self, is_crowd: bool, work: Callable[..., T], *args: str) -> T:
-        """Do the work, in a thread of the pool. What a crowd waits for rests first, where the one before made it."""
-        if is_crowd and self._rests_until > (now := time.monotonic()):
-            time.sleep(min(self._rests_until - now, REST_SECONDS_MAX))
+    def _paced(self, is_flood: bool, work: Callable[..., T], *args: str) -> T:
+        """Do the work, in a thread of the pool. In a flood the thread first rests from what it did last."""
+        if is_flood:
+            self._rest(min(REST_FACTOR * getattr(self._thread, "worked", 0.0), REST_SECONDS_MAX))
         began = time.thread_time()
-        done = work(*args)
-        if is_crowd and len(self._queue) > FLOOD_WAITING:
-            rest = min(REST_FACTOR * (time.thread_time() - began), REST_SECONDS_MAX)
-            self._rests_until = time.monotonic() + rest
-        return done
+        try:
+            return work(*args)
+        finally:
+            self._thread.worked = time.thread_time() - began
 
 
 def _be_nice() -> None:

@@ -203,10 +203,11 @@ class Database:
         return cls(pool, url)
 
     async def close(self) -> None:
+        """End all connections, with a word to the server where it is there; where it is away that is no error."""
         try:
             async with asyncio.timeout(POOL_WAIT_SECONDS):
                 await self.pool.close()
-        except TimeoutError:
+        except (*AWAY, asyncpg.PostgresError):
             self.pool.terminate()
 
     @asynccontextmanager

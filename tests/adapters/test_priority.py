@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from adapters.credentials.passwords import AT_ONCE_MAX, REST_SECONDS_MAX, Argon2Passwords
+from adapters.credentials.passwords import AT_ONCE_MAX, FLOOD_WAITING, REST_SECONDS_MAX, WAITING_MAX, Argon2Passwords
 
 HASHES = 5
 
@@ -43,20 +43,32 @@ async def test_a_hash_beside_a_busy_process_takes_a_few_times_as_long_and_does_n
     assert beside < 25 * alone, f"{alone:.3f} s alone, {beside:.3f} s beside a busy process"
 
 
-async def test_who_waits_alone_waits_for_no_rest_of_a_flood() -> None:
-    """A rest is made to be long; the flood's own wait for it, in bounds, and nobody else does."""
-    with Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1) as passwords:
-        loop = asyncio.get_running_loop()
-        passwords._rests_until = time.monotonic() + 3_600
-        async with asyncio.timeout(60):
-            began = time.monotonic()
-            await passwords.hash("x", address="here", account="mine")
-            alone = time.monotonic() - began
-            passwords._rests_until = time.monotonic() + 3_600
-            began = time.monotonic()
-            flood = [
-                loop.create_task(passwords.hash("x", address="there", account=f"{i}")) for i in range(4 * AT_ONCE_MAX)
-            ]
-            await asyncio.gather(*flood)
-            crowd = time.monotonic() - began
-    assert alone < REST_SECONDS_MAX <= crowd < 60
+async def rests_of(count: int) -> list[float]:
+    """Return the seconds of each rest while so many log in at once, each from an address and to an account of its own."""
+    rests: list[float] = []
+    with Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1, rest=rests.append) as passwords:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            for i in range(count):
+                tasks.create_task(passwords.hash("x", address=f"address {i}", account=f"account {i}"))
+    return rests
+
+
+async def test_a_flood_rests_between_hashes_wherever_it_comes_from() -> None:
+    """All but the first find a long queue, until no more than FLOOD_WAITING are left of them."""
+    rests = await rests_of(WAITING_MAX)
+    most = WAITING_MAX - 1 - FLOOD_WAITING
+    assert most - AT_ONCE_MAX < len(rests) <= most
+    assert all(0 <= seconds <= REST_SECONDS_MAX for seconds in rests) and any(rests)
+
+
+@pytest.mark.parametrize("count", [1, FLOOD_WAITING])
+async def test_nobody_rests_while_few_wait(count: int) -> None:
+    assert await rests_of(count) == []
+
+
+async def test_a_rest_is_bounded_however_long_a_hash_took() -> None:
+    rests: list[float] = []
+    with Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1, rest=rests.append) as passwords:
+        passwords._thread.worked = 3_600.0
+        assert passwords._paced(True, lambda: "done") == "done"
+    assert rests == [REST_SECONDS_MAX]

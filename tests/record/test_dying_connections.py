@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from adapters.postgres.database import Database, DatabaseRefused, connect
@@ -151,3 +152,42 @@ async def test_a_password_that_was_changed_meanwhile_is_told_as_a_database_that_
     finally:
         await owner.execute(f"DROP ROLE {name}")
         await owner.close()
+
+
+class LeftPool:
+    """A pool whose server is gone: closing it raises what asyncpg raises where a query's cancellation found nobody (0.31)."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.is_terminated = False
+
+    async def close(self) -> None:
+        raise self._error
+
+    def terminate(self) -> None:
+        self.is_terminated = True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "Connection refused"),
+        ConnectionResetError(),
+        TimeoutError(),
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed"),
+        asyncpg.InterfaceError("connection is closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_closing_what_postgres_has_left_is_no_error(error: Exception) -> None:
+    """Whoever ends can do nothing about a server that is away: its connections are ended, and nobody hears more."""
+    pool = LeftPool(error)
+    await Database(pool, "postgresql:///nowhere").close()
+    assert pool.is_terminated
+
+
+async def test_closing_tells_what_is_our_own_fault() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await Database(LeftPool(ZeroDivisionError()), "postgresql:///nowhere").close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -30,6 +31,16 @@ QUEUED = "SELECT count(*) FROM record.queued_batches"
 WAITING = """
     SELECT l.pid FROM pg_locks l
     WHERE l.relation = 'record.append_lock'::regclass AND NOT l.granted
+        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+"""
+# Whoever appends beside the test's own connections (which hold their place in `crowd`) stands still before its first row.
+STAND_STILL = """
+    CREATE FUNCTION public.stand_still() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN PERFORM pg_advisory_xact_lock(80); RETURN NEW; END $$;
+    CREATE TRIGGER stand_still BEFORE INSERT ON record.events FOR EACH ROW EXECUTE FUNCTION public.stand_still()
+"""
+STANDING_STILL = """
+    SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = 80 AND NOT l.granted
         AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
 ROWS = "SELECT ctid::text, xmin::text, xmax::text FROM record.identity"
@@ -189,3 +200,90 @@ async def test_a_long_snapshot_leaves_appending_alone(database_url: str) -> None
             plan = str(await many.owner.fetch("EXPLAIN SELECT position, recorded_at FROM record.head"))
             assert plan.count("Index Scan Backward using events_pkey") + plan.count(ONLY_INDEX) == 2, plan
         await reader.close()
+
+
+@asynccontextmanager
+async def dying(database_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that appends one post once it is told to, and then another: to be killed in the middle."""
+    arguments = ("-m", "tests.record.writer", database_url, "2")
+    pipes = {"stdout": asyncio.subprocess.PIPE}
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, **pipes)  # type: ignore[arg-type]
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _wait_for(owner: Any, sql: str, count: int) -> list[Any]:
+    async with asyncio.timeout(30):
+        while len(found := await owner.fetch(sql)) < count:
+            await asyncio.sleep(0)
+    return list(found)
+
+
+async def _whole_or_absent(record: PostgresRecord, owner: Any) -> int:
+    """Check that the record is without gaps and that nothing is left behind in the queue; return its head."""
+    facts = await record.after(0, limit=100)
+    assert [fact.position for fact in facts] == list(range(1, len(facts) + 1))
+    await owner.execute("UPDATE record.queued_batches SET queued_at = queued_at - interval '2 minutes'")
+    await owner.fetchval("SELECT record.forget_receipts(24, 10)")
+    assert await owner.fetchval(QUEUED) == 0
+    return len(facts)
+
+
+@pytest.mark.parametrize("is_backend_ended", [True, False], ids=["with its backend", "alone"])
+async def test_a_process_that_is_killed_holding_the_lock_lets_the_others_go_on(
+    database_url: str, is_backend_ended: bool
+) -> None:
+    """Its append stands still in the middle of its transaction while others queue. Its backend goes on without it, if it is
+    left: then what it began is whole."""
+    async with crowd(database_url, 3) as many:
+        block = await asyncpg.connect(database_url)
+        hold = block.transaction()
+        await many.owner.execute(STAND_STILL)
+        await hold.start()
+        await block.execute("SELECT pg_advisory_xact_lock(80)")
+        async with dying(database_url) as process:
+            [holder] = await _wait_for(many.owner, STANDING_STILL, 1)
+            tasks = [asyncio.create_task(record.append(post())) for record in many.records]
+            await _wait_for(many.owner, WAITING, 3)
+            assert await many.owner.fetchval(QUEUED) == 3
+            process.kill()
+            await process.wait()
+            if is_backend_ended:
+                assert await many.owner.fetchval("SELECT pg_terminate_backend($1, 20000)", holder["pid"])
+            await hold.rollback()
+            async with asyncio.timeout(30):
+                answers = await asyncio.gather(*tasks)
+        await block.close()
+        first = 4 if is_backend_ended else 5
+        positions = sorted(answer.facts[0].position for answer in answers if isinstance(answer, Appended))
+        assert positions == [first, first + 1, first + 2]
+        assert await _whole_or_absent(many.records[0], many.owner) == first + 2
+
+
+@pytest.mark.parametrize("is_backend_ended", [True, False], ids=["with its backend", "alone"])
+async def test_a_process_that_is_killed_in_the_queue_is_appended_whole_or_not_at_all(
+    database_url: str, is_backend_ended: bool
+) -> None:
+    async with crowd(database_url, 3) as many:
+        hold = many.owner.transaction()
+        await hold.start()
+        await many.owner.execute(HOLD_LOCK)
+        async with dying(database_url) as process:
+            [queued] = await _wait_for(many.owner, WAITING, 1)
+            tasks = [asyncio.create_task(record.append(post())) for record in many.records]
+            await _wait_for(many.owner, WAITING, 4)
+            process.kill()
+            await process.wait()
+            if is_backend_ended:
+                assert await many.owner.fetchval("SELECT pg_terminate_backend($1, 20000)", queued["pid"])
+            await hold.rollback()
+            async with asyncio.timeout(30):
+                answers = await asyncio.gather(*tasks)
+        assert all(isinstance(answer, Appended) for answer in answers)
+        if is_backend_ended:
+            assert await many.owner.fetchval(QUEUED) == 1, "nobody is left who would take it out"
+        assert await _whole_or_absent(many.records[0], many.owner) in (6, 7)
