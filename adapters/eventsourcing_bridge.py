@@ -42,7 +42,7 @@ from adapters.postgres.database import Database, connect, translated
 from adapters.postgres.head_listener import CHANNEL
 from adapters.postgres.master_key import load_master
 from domain.events import Event, Recorded
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from domain.topics import TOPICS
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from domain.bounds import MAIL_SECONDS
-from domain.ports import Mail, MailUnavailable
+from domain.ports.mail import Mail, MailUnavailable
 from domain.text import mail_address
 
 PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}

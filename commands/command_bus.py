@@ -24,12 +24,11 @@ from domain.bounds import DECIDE_TRIES_MAX, POSTPONED_LAST_SECONDS
 from domain.errors import EmailTaken, IdempotencyMismatch, RecordIsNewer, Refused, UsernameTaken, WriteContended
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, uuid7
-from domain.ports import (
+from domain.ports.clock import Chance, Clock
+from domain.ports.record import (
     Appended,
-    Chance,
     ClaimKind,
     ClaimTaken,
-    Clock,
     Conflicted,
     Receipt,
     ReceiptFound,

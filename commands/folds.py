@@ -18,7 +18,7 @@ from domain.bounds import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
 from domain.errors import EventUnreadableError
 from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.ports import Record, RecordUnavailable, Snapshot, Snapshots
+from domain.ports.record import Record, RecordUnavailable, Snapshot, Snapshots
 
 State = TypeVar("State")
 log = structlog.get_logger()

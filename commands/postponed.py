@@ -15,7 +15,7 @@ from domain.bounds import POSTPONED_MAX
 from domain.errors import Busy
 from domain.events import Caller
 from domain.ids import StreamId
-from domain.ports import Clock
+from domain.ports.clock import Clock
 
 
 class PostponedCommands:

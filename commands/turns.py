@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from domain.bounds import CONTENDED_SECONDS, CONTENDED_SECONDS_MAX
 from domain.ids import StreamId
-from domain.ports import Chance
+from domain.ports.clock import Chance
 
 
 class Turns:

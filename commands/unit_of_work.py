@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from commands.folds import Folded
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, UserId
-from domain.ports import Append, Claim, ClaimKind, Clock, Receipt, Record, Write
+from domain.ports.clock import Clock
+from domain.ports.record import Append, Claim, ClaimKind, Receipt, Record, Write
 
 State = TypeVar("State")
 E = TypeVar("E", bound=Event)

@@ -11,7 +11,13 @@ from adapters.redis.lanes import Lanes
 from commands.command_bus import Desk
 from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
-from domain.ports import Blobs, Clock, Db, Limits, Passwords, Record, Tasks, Tickets, Tokens
+from domain.ports.blobs import Blobs
+from domain.ports.clock import Clock
+from domain.ports.credentials import Passwords, Tickets, Tokens
+from domain.ports.database import Db
+from domain.ports.rate_limits import Limits
+from domain.ports.record import Record
+from domain.ports.tasks import Tasks
 from domain.quotas import Quotas
 from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies

@@ -19,7 +19,7 @@ from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, Fi
 from domain.file_name import storage_path
 from domain.file_snapshot import FileStatus, Form, Scan, Shown
 from domain.ids import FileId, MessageId, RoomId, UserId
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.processing import SENTENCES, Reason
 from domain.rights import SeeingFile, file_relations, standings, unknown
 from projections.relationship import SINCE, STANDING

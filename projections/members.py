@@ -11,7 +11,7 @@ from domain.bounds import ROOM_OWNERS_MAX
 from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.reading import ReadMarked
 from domain.rights import require_standing, standings
 from projections.relationship import STANDING

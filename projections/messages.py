@@ -18,7 +18,7 @@ from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.rights import RoomOperation, require_standing, standings
 from domain.room import RoomArchivedEvent, RoomChanged
 from projections import files

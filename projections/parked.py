@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from domain.ports import Db
+from domain.ports.database import Db
 
 INSERT = """
     INSERT INTO read.parked_events (group_name, is_building, position, topic, error)

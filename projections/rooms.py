@@ -16,7 +16,7 @@ from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
 from domain.text import fold

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domain.events import Recorded
 from domain.ids import SessionId, UserId
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.session import SessionEnded, SessionOpened, SessionRefreshed
 from projections.tables import Change, Projection, Table
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from domain.events import Event, Recorded
-from domain.ports import Db
+from domain.ports.database import Db
 
 COPY_ROWS_MIN = 200
 Operation = Literal["new", "put", "set", "add"]

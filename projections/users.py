@@ -22,7 +22,7 @@ from domain.account import (
 )
 from domain.events import Recorded
 from domain.ids import UserId
-from domain.ports import Db
+from domain.ports.database import Db
 from domain.text import fold
 from projections.tables import Change, Projection, Table
 

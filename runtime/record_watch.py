@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 
 from domain.ids import RecordId
-from domain.ports import Record, RecordReplaced, RecordUnavailable
+from domain.ports.record import Record, RecordReplaced, RecordUnavailable
 
 WATCH_SECONDS = 2.0
 

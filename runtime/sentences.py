@@ -6,7 +6,9 @@ Imported only when a command failed: most never need it.
 from adapters.postgres.database import DatabaseRefused
 from adapters.redis.lanes import LanesUnavailable
 from domain.errors import ReadableError
-from domain.ports import BlobsUnavailable, RecordUnavailable, TasksUnavailable
+from domain.ports.blobs import BlobsUnavailable
+from domain.ports.record import RecordUnavailable
+from domain.ports.tasks import TasksUnavailable
 from runtime.settings import Settings
 
 

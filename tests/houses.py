@@ -40,7 +40,7 @@ from adapters.redis.rate_limits import RedisLimits
 from adapters.redis.task_queue import RedisTasks
 from commands import HANDLERS
 from commands.command_bus import Desk
-from domain.ports import Mail, Mails
+from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import Seats as SeatLimits
 from gateway.app import create_app

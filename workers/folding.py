@@ -18,7 +18,7 @@ from adapters.clock import lapsed
 from adapters.postgres.database import blames_values
 from domain.bounds import FOLD_SLICE_SECONDS
 from domain.events import Event, Recorded, UnreadableEvent
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from domain.topics import TOPICS
 from projections.checkpoints import LeaseLost
 from projections.parked import Parked

@@ -17,7 +17,8 @@ from domain.errors import Refused
 from domain.events import Caller
 from domain.ids import UserId
 from domain.lookalikes import skeletons
-from domain.ports import Db, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import RecordUnavailable
 from projections import users
 
 log = structlog.get_logger()

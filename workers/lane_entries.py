@@ -11,7 +11,7 @@ from domain.events import Event, Recorded
 from domain.file import FILE
 from domain.ids import RoomId, StreamId
 from domain.message import MESSAGE, MessageDeleted
-from domain.ports import Record
+from domain.ports.record import Record
 from projections import frames
 
 ROOMS_REMEMBERED_MAX = 100_000

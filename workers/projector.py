@@ -23,7 +23,8 @@ from domain.bounds import (
     POLL_SECONDS,
 )
 from domain.events import Event, Recorded
-from domain.ports import Db, Record, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordUnavailable
 from projections import checkpoints, parked
 from projections.checkpoints import Lease, LeaseLost
 from projections.tables import Group

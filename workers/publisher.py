@@ -24,7 +24,8 @@ from adapters.redis.lanes import Lanes, LanesUnavailable
 from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ids import RoomId
-from domain.ports import Db, Record, RecordReplaced, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordReplaced, RecordUnavailable
 from projections import checkpoints
 from projections.tables import Group
 from workers.lane_entries import LaneEntries

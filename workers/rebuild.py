@@ -18,7 +18,8 @@ from typing import Any
 from adapters.postgres.database import Database, Session
 from domain.bounds import REBUILD_BATCH_EVENTS_MAX
 from domain.events import Event, Recorded
-from domain.ports import Db, Record, RecordLocked, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordLocked, RecordUnavailable
 from projections import parked
 from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write

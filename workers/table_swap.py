@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.errors import ReadableError
-from domain.ports import Db
+from domain.ports.database import Db
 from projections import parked
 from projections.tables import Group, Table
 

@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
 from domain.file_name import storage_path
-from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
+from domain.ports.blobs import BlobMissing, BlobsUnavailable, StoredBlob
 
 Done = TypeVar("Done")
 NAME = re.compile(r"[0-9a-f]{64}")

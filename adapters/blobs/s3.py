@@ -36,7 +36,7 @@ from domain.bounds import (
     SIGNED_URL_SECONDS,
 )
 from domain.file_name import storage_path
-from domain.ports import BlobMissing, BlobsUnavailable, StoredBlob
+from domain.ports.blobs import BlobMissing, BlobsUnavailable, StoredBlob
 
 NAME = re.compile(r"[0-9a-f]{64}")
 PAUSE_SECONDS = 0.5

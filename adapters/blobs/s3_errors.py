@@ -2,7 +2,7 @@
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from domain.ports import BlobMissing, BlobsUnavailable
+from domain.ports.blobs import BlobMissing, BlobsUnavailable
 
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 # What an operator can mend.

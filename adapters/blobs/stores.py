@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from adapters.blobs.folder import FolderBlobs
-from domain.ports import Blobs
+from domain.ports.blobs import Blobs
 
 
 async def open_blobs(url: str, *, home: Path, endpoint: str = "", sse: str = "", signed: bool = False) -> Blobs:

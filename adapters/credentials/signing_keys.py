@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from adapters.postgres.master_key import Master, fingerprint
 from domain.errors import ReadableError
-from domain.ports import Db
+from domain.ports.database import Db
 
 SELECT_KEYS = """
     SELECT kid, wrapped, public, signs_from FROM vault.signing_keys

@@ -18,7 +18,8 @@ from adapters.redis.cluster_state import Roster, RosterUnavailable
 from domain.bounds import TICKET_SECONDS, TICKETS_REMEMBERED_MAX
 from domain.errors import BadToken
 from domain.ids import SessionId, UserId
-from domain.ports import Access, Chance
+from domain.ports.clock import Chance
+from domain.ports.credentials import Access
 
 # nonce, user, session, seconds at which the token and the ticket end, SHA-256 of the origin
 TICKET = Struct(">16s16s16sQQ32s")

@@ -24,7 +24,8 @@ from adapters.postgres.master_key import Master
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
 from domain.errors import BadRefreshToken, BadToken
 from domain.ids import SessionId, UserId
-from domain.ports import Access, Db, Refreshing
+from domain.ports.credentials import Access, Refreshing
+from domain.ports.database import Db
 
 TOKEN_CHARS_MAX = 2_048
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from domain.bounds import SCAN_CONNECT_SECONDS, SCAN_SECONDS
-from domain.ports import AboutScanner, Scanner, ScannerUnavailable, Unscannable, Verdict
+from domain.ports.scanner import AboutScanner, Scanner, ScannerUnavailable, Unscannable, Verdict
 
 # In two halves, so that no scanner takes this module for a virus.
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + rb"$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"

@@ -13,14 +13,13 @@ from uuid import UUID
 from domain.bounds import POLL_SECONDS
 from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, RecordId, RoomId, StreamId, uuid7
-from domain.ports import (
+from domain.ports.clock import Chance, Clock
+from domain.ports.record import (
     Answer,
     Append,
     Appended,
-    Chance,
     ClaimKind,
     ClaimTaken,
-    Clock,
     Conflicted,
     Head,
     ReceiptFound,

@@ -18,7 +18,7 @@ from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import translated
 from domain.events import Event, Meta, Recorded
 from domain.ids import KeyId
-from domain.ports import (
+from domain.ports.record import (
     Answer,
     Append,
     Appended,

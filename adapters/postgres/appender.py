@@ -27,13 +27,12 @@ from domain.bounds import APPEND_BYTES_MAX, APPEND_COMMANDS_MAX, APPEND_QUEUE_MA
 from domain.errors import Busy
 from domain.events import Meta
 from domain.ids import EventId, uuid7
-from domain.ports import (
+from domain.ports.clock import Chance, Clock
+from domain.ports.record import (
     Answer,
     Append,
     Appended,
-    Chance,
     ClaimTaken,
-    Clock,
     Conflicted,
     Head,
     NothingWritten,

@@ -1,6 +1,6 @@
 """Which migrations a database has."""
 
-from domain.ports import Db
+from domain.ports.database import Db
 
 SELECT_APPLIED = "SELECT number FROM public.hansard_migrations"
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.ports import Db
+from domain.ports.database import Db
 
 SCAN_ENTRIES = 5_000
 FIRST_ENTRIES = 200  # of the first stretch, which is often enough

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 from domain.bounds import BLOB_CONDEMNED_SECONDS, BLOB_CONDEMNED_WAIT_SECONDS, BLOB_HOLD_SECONDS
 from domain.ids import FileId, UserId
-from domain.ports import BlobsUnavailable, Db
+from domain.ports.blobs import BlobsUnavailable
+from domain.ports.database import Db
 
 HOLD = """
     INSERT INTO files.holds AS h (blob, until)

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from adapters.clock import now
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
-from domain.ports import Clock, NothingWritten
+from domain.ports.clock import Clock
+from domain.ports.record import NothingWritten
 
 # Counts while a machine sleeps, where the system has such a clock: waking up is no leap.
 UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -21,7 +21,8 @@ from adapters.clock import lapsed
 from adapters.postgres.master_key import NONCE_BYTES, Master
 from domain.bounds import DATA_KEYS_CACHED_MAX
 from domain.ids import KeyId, RoomId
-from domain.ports import Db, KeysMissing
+from domain.ports.database import Db
+from domain.ports.record import KeysMissing
 
 SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
 # A key that was made before is not made again, whether it is still there or not.

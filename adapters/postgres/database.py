@@ -14,7 +14,8 @@ import asyncpg
 
 from domain.bounds import POOL_WAIT_SECONDS, STATEMENT_SECONDS
 from domain.errors import SetupError
-from domain.ports import Db, NothingWritten, RecordLocked, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import NothingWritten, RecordLocked, RecordUnavailable
 
 Row = TypeVar("Row")
 

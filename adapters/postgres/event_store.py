@@ -19,7 +19,8 @@ from adapters.prometheus.record import AppendMetrics
 from domain.bounds import RECEIPTS_FORGOTTEN_MAX, REPLAY_PAGE_BYTES_MAX
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
-from domain.ports import Answer, Append, Chance, ClaimKind, Clock, Head, ReceiptFound, RoomPage
+from domain.ports.clock import Chance, Clock
+from domain.ports.record import Answer, Append, ClaimKind, Head, ReceiptFound, RoomPage
 
 SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
 SELECT_STREAMS = """

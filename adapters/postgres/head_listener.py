@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
-from domain.ports import Record, RecordUnavailable
+from domain.ports.record import Record, RecordUnavailable
 
 CHANNEL = "hansard_record"
 

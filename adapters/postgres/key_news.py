@@ -13,7 +13,7 @@ import structlog
 
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from adapters.postgres.master_key import Master, MasterKeyWrong
-from domain.ports import Db
+from domain.ports.database import Db
 
 SELECT_CHECK = "SELECT wrapped FROM vault.master_check"
 INSERT_CHECK = "INSERT INTO vault.master_check (wrapped) VALUES ($1) ON CONFLICT (one_row) DO NOTHING"

@@ -14,7 +14,9 @@ from cryptography.exceptions import InvalidTag
 from adapters.postgres.data_keys import KeyName, Vault
 from domain.events import Stream
 from domain.ids import KeyId, StreamId
-from domain.ports import Clock, Db, KeysMissing, Snapshot
+from domain.ports.clock import Clock
+from domain.ports.database import Db
+from domain.ports.record import KeysMissing, Snapshot
 
 SELECT_NEWEST = """
     SELECT s.stream, s.version, s.position, s.recorded_at, s.key_id, s.state

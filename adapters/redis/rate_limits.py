@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from adapters.redis.connections import open_redis
 from domain.bounds import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX, LIMIT_WAIT_SECONDS
 from domain.ids import RecordId
-from domain.ports import Allowance, Standing
+from domain.ports.rate_limits import Allowance, Standing
 from domain.quotas import Quota
 
 log = structlog.get_logger()

@@ -28,7 +28,7 @@ from domain.bounds import (
     TASKS_LISTED_MAX,
 )
 from domain.ids import RecordId
-from domain.ports import TasksUnavailable
+from domain.ports.tasks import TasksUnavailable
 from domain.tasks import KIND_OF, KINDS, Kind, Task
 
 log = structlog.get_logger()

@@ -21,7 +21,9 @@ from adapters.prometheus.gateway import HttpMetrics
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
 from domain.errors import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from domain.ids import SessionId, UserId
-from domain.ports import Access, Clock, Db, Passwords, Tokens
+from domain.ports.clock import Clock
+from domain.ports.credentials import Access, Passwords, Tokens
+from domain.ports.database import Db
 from domain.quotas import of_address
 from gateway.edge import rate_limits
 from gateway.edge.client_address import Proxies

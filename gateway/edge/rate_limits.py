@@ -10,7 +10,8 @@ from math import ceil
 from typing import Any
 
 from domain.errors import Limited
-from domain.ports import Access, Allowance, Limits, Standing
+from domain.ports.credentials import Access
+from domain.ports.rate_limits import Allowance, Limits, Standing
 from domain.quotas import Quota, Quotas, of_address, of_user
 from gateway.http.declarations import Declaration
 

@@ -15,7 +15,7 @@ from domain.bounds import REFUSAL_LINES_MAX, REFUSAL_SECONDS
 from domain.errors import Refused
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from domain.security import RefusalsCounted
 
 log = structlog.get_logger()

@@ -8,7 +8,8 @@ import structlog
 
 from domain.bounds import MAIL_PAUSE_SECONDS, MAIL_TRIES_MAX, MAILS_WAITING_MAX, POST_PAUSE_SECONDS
 from domain.errors import Busy, Refused
-from domain.ports import Mail, Mails, MailUnavailable, RecordUnavailable
+from domain.ports.mail import Mail, Mails, MailUnavailable
+from domain.ports.record import RecordUnavailable
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.bounds import AGENT_CHARS_MAX, REASON_CHARS_MAX
 from domain.events import Caller
-from domain.ports import Access
+from domain.ports.credentials import Access
 from domain.text import LINE_BREAKING
 from gateway.http.problems import Problem
 

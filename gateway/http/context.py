@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from litestar import Request
 
 from domain.ids import RecordId
-from domain.ports import Record
+from domain.ports.record import Record
 from gateway.http.read_your_writes import Reads
 
 

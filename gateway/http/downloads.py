@@ -16,7 +16,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 from msgspec import Struct
 
-from domain.ports import Blobs
+from domain.ports.blobs import Blobs
 from gateway.http.preconditions import expects, knows, listed
 from gateway.http.problems import Problem
 

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request
 
 from domain.bounds import IDEMPOTENCY_KEY_CHARS_MAX
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from gateway.http.callers import who
 from gateway.http.context import context_of
 from gateway.http.declarations import declaration_of

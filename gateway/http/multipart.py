@@ -28,7 +28,7 @@ from domain.bounds import (
     UPLOAD_SHORT_BYTES_A_SECOND_MIN,
 )
 from domain.file_name import file_name
-from domain.ports import BlobsUnavailable
+from domain.ports.blobs import BlobsUnavailable
 from gateway.http.problems import Problem
 from gateway.http.upload_slots import UploadSlot
 from gateway.protocol.faults import FAULTS_MAX, FieldError

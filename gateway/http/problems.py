@@ -24,7 +24,8 @@ from domain.errors import (
     Unauthenticated,
     Unknown,
 )
-from domain.ports import BlobsUnavailable, KeysMissing, NothingWritten, RecordUnavailable
+from domain.ports.blobs import BlobsUnavailable
+from domain.ports.record import KeysMissing, NothingWritten, RecordUnavailable
 from gateway.protocol.faults import FieldError
 
 log = structlog.get_logger()

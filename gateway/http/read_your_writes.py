@@ -10,7 +10,7 @@ from collections import OrderedDict
 from adapters.clock import lapsed
 from domain.bounds import READ_YOUR_WRITE_SECONDS
 from domain.ids import UserId
-from domain.ports import Db
+from domain.ports.database import Db
 from projections import checkpoints
 
 WRITERS_REMEMBERED_MAX = 50_000

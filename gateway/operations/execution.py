@@ -5,7 +5,7 @@ from msgspec import Struct
 from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from gateway.services import House
 
 

@@ -18,7 +18,7 @@ from domain.events import Caller
 from domain.ids import FileId, MessageId, RoomId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
 from gateway.operations.execution import execute, me
 from gateway.services import House

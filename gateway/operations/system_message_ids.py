@@ -10,7 +10,8 @@ from uuid import UUID
 from domain.derived_ids import DERIVED_VERSION, DerivedIds
 from domain.errors import MessageIdReserved, SystemMessage
 from domain.ids import MessageId, UserId
-from domain.ports import Db, Record
+from domain.ports.database import Db
+from domain.ports.record import Record
 from projections import messages
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import UNSET, UnsetType
 
 from domain.ids import RoomId
-from domain.ports import Access
+from domain.ports.credentials import Access
 from gateway.protocol import server_frames
 from gateway.protocol.framing import text_frame
 from gateway.realtime.outbox import Outbox

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
-from domain.ports import Db, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import RecordUnavailable
 from gateway.realtime.background_tasks import BackgroundTasks
 from gateway.realtime.history import RoomHistory
 from gateway.realtime.room_frames import RoomFrame

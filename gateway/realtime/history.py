@@ -14,7 +14,8 @@ from domain.bounds import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN
 from domain.events import Event, Recorded
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId
-from domain.ports import Db, Record
+from domain.ports.database import Db
+from domain.ports.record import Record
 from domain.room import RoomChanged
 from gateway.protocol.framing import text_frame
 from gateway.realtime.room_frames import RoomFrame

@@ -18,7 +18,8 @@ from adapters.prometheus.gateway import HubMetrics
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Entry, Lanes
 from domain.ids import RoomId
-from domain.ports import Db, Record, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordUnavailable
 from gateway.http.read_your_writes import Reads
 from gateway.realtime import draining
 from gateway.realtime.background_tasks import BackgroundTasks

@@ -16,7 +16,8 @@ import structlog
 from adapters.clock import lapsed
 from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
 from domain.bounds import LANE_MARK_SECONDS, LANE_READ_ENTRIES_MAX, LIVE_BATCH_EVENTS_MAX
-from domain.ports import Db, Record
+from domain.ports.database import Db
+from domain.ports.record import Record
 from projections import checkpoints, frames
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.prometheus.gateway import HubMetrics
 from domain.bounds import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN, REPLAYS_AT_ONCE_MAX
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from gateway.protocol import server_frames
 from gateway.realtime.background_tasks import BackgroundTasks
 from gateway.realtime.history import RoomHistory

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from domain.ids import RoomId
-from domain.ports import Db
+from domain.ports.database import Db
 from gateway.realtime.room_frames import FramesBudget
 from gateway.realtime.subscription import FollowedRoom
 from projections import checkpoints

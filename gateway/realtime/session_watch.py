@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from domain.ids import SessionId, UserId
-from domain.ports import Access
+from domain.ports.credentials import Access
 from gateway.protocol import close_codes
 from gateway.realtime.connection import Connection
 from gateway.realtime.connections import Connections

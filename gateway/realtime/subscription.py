@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from domain.ids import RoomId, UserId
-from domain.ports import Access
+from domain.ports.credentials import Access
 from domain.room import History
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.framing import with_prev

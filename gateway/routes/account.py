@@ -16,7 +16,7 @@ from domain.bounds import AVATAR_URL_CHARS_MAX, USERNAME_CHARS_MAX, USERNAME_CHA
 from domain.errors import AccountNotFound, EmailTaken, RegistrationClosed
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from domain.text import check_avatar_url, check_email, check_username, fold_email
 from gateway.http.declarations import Described, declare
 from gateway.http.fields import Email, NewPassword

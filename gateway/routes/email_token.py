@@ -22,7 +22,8 @@ from domain.email_token import LETTER, Purpose
 from domain.errors import BadLetter
 from domain.events import Caller
 from domain.ids import LetterId, UserId
-from domain.ports import Mail, Receipt
+from domain.ports.mail import Mail
+from domain.ports.record import Receipt
 from domain.quotas import of_email
 from domain.session import SessionEnded
 from domain.text import check_email, fold_email

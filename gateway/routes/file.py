@@ -18,7 +18,9 @@ from domain.events import Caller
 from domain.file import FileReceived
 from domain.file_snapshot import FileStatus, Scan
 from domain.ids import FileId, RoomId
-from domain.ports import BlobMissing, BlobsUnavailable, RecordUnavailable, TasksUnavailable
+from domain.ports.blobs import BlobMissing, BlobsUnavailable
+from domain.ports.record import RecordUnavailable
+from domain.ports.tasks import TasksUnavailable
 from domain.quotas import of_address
 from domain.tasks import ScanFile
 from gateway.edge import rate_limits

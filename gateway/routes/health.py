@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from adapters.postgres.applied_migrations import applied
 from adapters.postgres.clock_watch import ClockLeapt
 from adapters.redis.lanes import LanesUnavailable
-from domain.ports import Head, RecordUnavailable
+from domain.ports.record import Head, RecordUnavailable
 from gateway.http.declarations import Described, declare
 from gateway.services import House
 from projections import LIVE, PROJECTIONS, checkpoints, parked

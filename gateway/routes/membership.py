@@ -11,7 +11,7 @@ from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from gateway.http.declarations import declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.responses import shown, written

@@ -15,7 +15,7 @@ from domain.events import Caller, UnknownEvent
 from domain.ids import MessageId, RecordId, RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from domain.text import PRINTABLE_PATTERN, check_content
 from gateway.http.declarations import Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of

@@ -10,7 +10,7 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
 from adapters.prometheus.gateway import Samples
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import House

@@ -14,7 +14,7 @@ from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
 from domain.errors import RoomNotFound
 from domain.events import Caller
 from domain.ids import RecordId, RoomId
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
 from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name

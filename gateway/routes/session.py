@@ -17,7 +17,7 @@ from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import AccountDeactivated, BadCredentials, Busy, SessionRevoked, WrongPassword
 from domain.events import Caller
 from domain.ids import SessionId
-from domain.ports import Refreshing
+from domain.ports.credentials import Refreshing
 from domain.quotas import of_email, of_email_at, of_session
 from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded

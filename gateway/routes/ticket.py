@@ -7,7 +7,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 from domain.bounds import TICKET_SECONDS
-from domain.ports import Access
+from domain.ports.credentials import Access
 from gateway.http.declarations import declare
 from gateway.services import House
 

@@ -7,7 +7,7 @@ from litestar import WebSocket
 
 from domain.bounds import AGENT_CHARS_MAX, FRAME_BYTES_MAX, REASON_CHARS_MAX
 from domain.events import Caller
-from domain.ports import Access
+from domain.ports.credentials import Access
 from domain.text import LINE_BREAKING
 from gateway.edge.refusal_log import Refusals
 from gateway.protocol import close_codes

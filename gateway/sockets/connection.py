@@ -17,7 +17,8 @@ from adapters.redis.lanes import LanesUnavailable
 from domain.bounds import HEARTBEAT_SECONDS
 from domain.errors import Refused
 from domain.ids import RoomId
-from domain.ports import Access, Head, RecordUnavailable
+from domain.ports.credentials import Access
+from domain.ports.record import Head, RecordUnavailable
 from gateway.http import problems
 from gateway.http.declarations import declare
 from gateway.protocol import client_frames, close_codes, server_frames

@@ -4,7 +4,7 @@ import asyncio
 
 from domain.bounds import AUTHENTICATE_SECONDS
 from domain.errors import BadToken, Refused, SessionRevoked
-from domain.ports import Access
+from domain.ports.credentials import Access
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import Authenticate

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from domain.errors import BadToken, SessionRevoked
-from domain.ports import Access
+from domain.ports.credentials import Access
 from gateway.edge.authentication import bearer
 from gateway.edge.refusal_log import Refusals
 from gateway.http import problems

@@ -4,7 +4,7 @@ import asyncio
 
 from domain.bounds import EXPIRY_NOTICE_SECONDS
 from domain.errors import BadToken, Refused
-from domain.ports import Clock
+from domain.ports.clock import Clock
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import Authenticate

@@ -20,7 +20,7 @@ from adapters.prometheus.registry import Registry, new_registry
 from commands import HANDLERS
 from commands.command_bus import Desk
 from domain.ids import RecordId
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from runtime.locations import NotRunning, database_url
 from runtime.login_checks import guard_login
 from runtime.settings import Settings

@@ -6,7 +6,7 @@ from adapters.blobs.stores import open_blobs
 from adapters.postgres.audit import AuditReader
 from adapters.redis.lanes import Lanes
 from adapters.redis.task_queue import RedisTasks
-from domain.ports import Blobs
+from domain.ports.blobs import Blobs
 from runtime.composition.ground import Ground, process_name
 from runtime.locations import redis_url
 from runtime.settings import Settings

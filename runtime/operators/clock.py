@@ -5,7 +5,7 @@ import argparse
 from adapters.clock import now
 from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
 from commands.clock import AcceptClock
-from domain.ports import Head
+from domain.ports.record import Head
 from runtime.command import Command
 from runtime.composition.ground import ground
 from runtime.operators.writing import OPERATOR, operator

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from adapters.redis.rate_limits import LocalLimits, RedisLimits
 from domain.bounds import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX
 from domain.ids import RecordId
-from domain.ports import Allowance, Limits
+from domain.ports.rate_limits import Allowance, Limits
 from domain.quotas import RELAXED, SETS, STRICT, Quota, Quotas, of_address
 from runtime.embedded.servers import Embedded
 

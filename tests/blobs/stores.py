@@ -14,7 +14,7 @@ import httpx
 from moto.server import ThreadedMotoServer
 
 from adapters.blobs.stores import open_blobs
-from domain.ports import Blobs
+from domain.ports.blobs import Blobs
 from tests.houses import free_port, until
 
 KEY, SECRET, BUCKET = "hansard-tests", "a secret for tests only", "files"

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from adapters.blobs import s3
 from adapters.blobs.s3 import S3Blobs
-from domain.ports import BlobMissing, Blobs, BlobsUnavailable
+from domain.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
 from tests.blobs.faulty import Fault, faulty_s3
 from tests.blobs.stores import (
     BUCKET,

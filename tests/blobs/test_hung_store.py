@@ -10,7 +10,7 @@ import pytest
 
 from adapters.blobs.s3 import S3Blobs
 from domain.bounds import BLOB_PART_BYTES
-from domain.ports import BlobsUnavailable
+from domain.ports.blobs import BlobsUnavailable
 from tests.houses import free_port
 
 BLOB = "ab" * 32

@@ -16,7 +16,7 @@ from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, UserId
-from domain.ports import Blobs, BlobsUnavailable
+from domain.ports.blobs import Blobs, BlobsUnavailable
 from projections import LIVE
 from tests.blobs.stores import names, opened, put, staged
 from tests.commands.test_desk import person

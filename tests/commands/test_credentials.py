@@ -19,7 +19,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master, MasterKeyWrong
 from domain.errors import BadRefreshToken, BadToken, Busy
 from domain.ids import SessionId, UserId
-from domain.ports import Access
+from domain.ports.credentials import Access
 from tests.houses import MASTER
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

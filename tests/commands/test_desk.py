@@ -36,7 +36,7 @@ from domain.events import Caller, Event, Recorded
 from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
 from domain.membership import MemberRemoved
 from domain.message import MESSAGE, MessagePosted
-from domain.ports import Receipt
+from domain.ports.record import Receipt
 from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SessionEnded, SessionRefreshed

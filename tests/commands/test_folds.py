@@ -25,7 +25,7 @@ from domain.errors import RecordIsNewer
 from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, MessageId, SessionId, StreamId, UserId
 from domain.message import MESSAGE, digest_of
-from domain.ports import Record, Snapshot
+from domain.ports.record import Record, Snapshot
 from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SESSIONS, Listed, SessionListed, SessionsUnlisted

@@ -39,7 +39,7 @@ from domain.events import Caller
 from domain.file import FILE
 from domain.ids import FileId, MessageId, SessionId, UserId
 from domain.message import MESSAGE, MessagePosted
-from domain.ports import Append, Conflicted, Receipt, RecordUnavailable
+from domain.ports.record import Append, Conflicted, Receipt, RecordUnavailable
 from domain.reading import READING, ReadMarked
 from domain.room import ROOM
 from domain.session import SESSION

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from adapters.media.scanner import EICAR, ClamdScanner
-from domain.ports import ScannerUnavailable
+from domain.ports.scanner import ScannerUnavailable
 from tests.houses import until
 
 CLAMD = shutil.which("clamd") or shutil.which("clamd", path="/usr/sbin")

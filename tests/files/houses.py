@@ -9,7 +9,7 @@ from uuid import uuid4
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import BasicScanner
 from adapters.redis.task_queue import RedisTasks
-from domain.ports import Scanner
+from domain.ports.scanner import Scanner
 from domain.tasks import KINDS
 from tests.houses import Gateway, Person, deployment, ledger, running, until
 from workers.files.saga import Saga

@@ -19,7 +19,8 @@ from adapters.redis.task_queue import RedisTasks
 from commands.file import FailFile
 from domain.file import FILE, FileCompleted, FileFailed
 from domain.ids import FileId, UserId
-from domain.ports import BlobsUnavailable, ScannerUnavailable
+from domain.ports.blobs import BlobsUnavailable
+from domain.ports.scanner import ScannerUnavailable
 from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database

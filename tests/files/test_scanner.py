@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.media.scanner import EICAR, BasicScanner, ClamdScanner, open_scanner
-from domain.ports import Scanner, ScannerUnavailable, Unscannable, Verdict
+from domain.ports.scanner import Scanner, ScannerUnavailable, Unscannable, Verdict
 from tests.files.clamd import KIND, STREAM_BYTES_MAX, clamd
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.redis.cluster_state import Roster
 from adapters.redis.lanes import Lanes
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from domain.quotas import Seats as SeatLimits
 from gateway.edge.authentication import Sessions
 from gateway.http.read_your_writes import Reads

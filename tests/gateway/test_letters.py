@@ -16,7 +16,7 @@ from adapters.mail import FolderMail, SmtpMail, open_mail
 from domain.account import ACCOUNT
 from domain.email_token import LETTER
 from domain.ids import UserId
-from domain.ports import Mail, MailUnavailable
+from domain.ports.mail import Mail, MailUnavailable
 from domain.quotas import OFF, Quota
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sessions import refreshed

@@ -11,7 +11,7 @@ from commands.account import ChangeProfile
 from domain.account import ACCOUNT, AccountRegistered
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import Append, Appended, Claim, Write
+from domain.ports.record import Append, Appended, Claim, Write
 from domain.text import fold
 from tests.houses import PASSWORD, Gateway, Person, deployment, ledger
 from workers.janitor import Janitor

@@ -13,7 +13,7 @@ from structlog.processors import JSONRenderer
 from adapters.postgres.clock_watch import ClockLeapt
 from adapters.redis.lanes import LanesUnavailable
 from domain.ids import system_message_id
-from domain.ports import KeysMissing, NothingWritten, RecordUnavailable
+from domain.ports.record import KeysMissing, NothingWritten, RecordUnavailable
 from tests.houses import Gateway, Person, deployment, gateway, logged, projector, until
 from tests.lines import Line, line
 

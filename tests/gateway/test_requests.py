@@ -15,7 +15,7 @@ import structlog
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from gateway.app import create_app, surface
 from tests.houses import PASSWORD, Gateway, deployment, gateway
 

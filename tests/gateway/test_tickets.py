@@ -16,7 +16,7 @@ from adapters.postgres.master_key import Master
 from adapters.redis.cluster_state import Roster
 from domain.errors import BadToken
 from domain.ids import RecordId, SessionId, UserId
-from domain.ports import Access
+from domain.ports.credentials import Access
 from tests.houses import MASTER, Gateway, Person, deployment, gateway
 from tests.lines import line
 

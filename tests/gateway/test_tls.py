@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from adapters.mail import SmtpMail
 from adapters.redis.connections import open_redis
-from domain.ports import Mail, MailUnavailable
+from domain.ports.mail import Mail, MailUnavailable
 from gateway.edge.client_address import Proxies
 from gateway.server.connections import ConnectionBounds
 from gateway.server.tls import TlsRefused, server_context

@@ -14,7 +14,7 @@ from domain.account import ACCOUNT
 from domain.errors import Invalid
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports import Mail
+from domain.ports.mail import Mail
 from domain.text import check_email, fold_email
 from tests.gateway.test_letters import Box
 from tests.houses import PASSWORD, Gateway, deployment

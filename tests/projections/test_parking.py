@@ -27,7 +27,7 @@ from domain.events import Caller, Recorded
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, checkpoints, message_html, parked
 from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from adapters.redis.lanes import CONTROL, Entry, Lanes
 from domain.ids import RecordId, RoomId
-from domain.ports import RecordReplaced
+from domain.ports.record import RecordReplaced
 from projections import LIVE, checkpoints
 from runtime.record_watch import watch_record
 from tests.houses import running

@@ -23,7 +23,7 @@ from domain.errors import Refused
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
-from domain.ports import RecordUnavailable
+from domain.ports.record import RecordUnavailable
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.operators.doctor import doctor

@@ -24,7 +24,7 @@ from commands.session import EndSession, OpenSession
 from domain.clock import ClockAccepted
 from domain.events import Caller
 from domain.ids import SessionId
-from domain.ports import Appended
+from domain.ports.record import Appended
 from domain.session import SessionEnded
 from gateway.edge.authentication import Sessions
 from projections import LIVE

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database, DatabaseRefused, connect
-from domain.ports import Appended, RecordUnavailable
+from domain.ports.record import Appended, RecordUnavailable
 from tests.houses import ledger, until
 from tests.record.test_record import post
 

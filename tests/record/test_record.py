@@ -19,7 +19,7 @@ from domain.events import Caller, UnreadableEvent
 from domain.ids import MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberLeft
 from domain.message import MESSAGE, MessagePosted
-from domain.ports import (
+from domain.ports.record import (
     Append,
     Appended,
     Claim,

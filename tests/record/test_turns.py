@@ -14,7 +14,7 @@ import pytest
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.head_listener import CHANNEL
 from domain.ids import StreamId
-from domain.ports import (
+from domain.ports.record import (
     Answer,
     Appended,
     Claim,

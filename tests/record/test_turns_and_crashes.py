@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.postgres.event_store import PostgresRecord
 from domain.ids import StreamId
-from domain.ports import Appended, NothingWritten, RecordUnavailable
+from domain.ports.record import Appended, NothingWritten, RecordUnavailable
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS

@@ -30,7 +30,8 @@ from domain.bounds import DATA_KEYS_CACHED_MAX
 from domain.events import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
 from domain.message import MessagePosted
-from domain.ports import Db, KeysMissing
+from domain.ports.database import Db
+from domain.ports.record import KeysMissing
 from projections import LIVE
 from tests.commands.test_desk import person, room_of
 from tests.commands.test_folds import as_owner

@@ -23,7 +23,7 @@ from domain.errors import Busy
 from domain.events import Caller
 from domain.ids import StreamId
 from domain.membership import MemberLeft
-from domain.ports import (
+from domain.ports.record import (
     Answer,
     Append,
     Appended,

@@ -6,7 +6,7 @@ Run as `python -m tests.record.writer URL COUNT`; the tests start several, and k
 import asyncio
 import sys
 
-from domain.ports import Appended
+from domain.ports.record import Appended
 from tests.houses import ledger
 from tests.record.test_record import post
 

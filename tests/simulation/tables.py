@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from adapters.clock import lapsed
-from domain.ports import Db, RecordUnavailable
+from domain.ports.database import Db
+from domain.ports.record import RecordUnavailable
 from projections import LIVE, checkpoints, messages, parked, rooms, sessions, users
 
 Row = TypeVar("Row")

@@ -18,7 +18,7 @@ from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, StreamId, UserId, uuid7
 from domain.membership import MemberLeft
 from domain.message import MessagePosted
-from domain.ports import Append, Appended, Claim, Receipt, Record, Write
+from domain.ports.record import Append, Appended, Claim, Receipt, Record, Write
 from projections import LIVE, checkpoints, messages, rooms, sessions, users
 from tests.houses import ledger
 from tests.simulation.tables import MemoryTables

@@ -22,7 +22,8 @@ from commands.folds import Folded
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, StreamId
 from domain.message import MessagePosted
-from domain.ports import Answer, Append, Db, Record
+from domain.ports.database import Db
+from domain.ports.record import Answer, Append, Record
 from gateway.realtime.fan_out import FanOut
 from gateway.realtime.hub import Hub
 from gateway.realtime.replay import Replay

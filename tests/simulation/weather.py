@@ -25,12 +25,12 @@ from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
 from domain.errors import Refused
 from domain.events import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, StreamId, UserId
-from domain.ports import (
+from domain.ports.database import Db
+from domain.ports.record import (
     Answer,
     Append,
     Appended,
     ClaimKind,
-    Db,
     Head,
     KeysMissing,
     ReceiptFound,

@@ -42,7 +42,8 @@ from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
-from domain.ports import Access, RecordUnavailable, Refreshing
+from domain.ports.credentials import Access, Refreshing
+from domain.ports.record import RecordUnavailable
 from domain.room import RoomArchivedEvent
 from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals

@@ -20,7 +20,9 @@ from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.events import Caller
 from domain.file import FILE, File, Variant
 from domain.ids import FileId, UserId
-from domain.ports import Blobs, BlobsUnavailable, Db, Scanner, Unscannable
+from domain.ports.blobs import Blobs, BlobsUnavailable
+from domain.ports.database import Db
+from domain.ports.scanner import Scanner, Unscannable
 from domain.processing import SENTENCES, Reason
 from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
 from projections import members

@@ -22,7 +22,9 @@ from domain.bounds import (
     UNFINISHED_SECONDS,
 )
 from domain.file_name import storage_path
-from domain.ports import Blobs, BlobsUnavailable, Db, Record, RecordUnavailable
+from domain.ports.blobs import Blobs, BlobsUnavailable
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordUnavailable
 from projections import checkpoints
 
 log = structlog.get_logger()

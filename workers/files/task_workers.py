@@ -28,7 +28,11 @@ from domain.bounds import (
     TASK_TRIES_MAX,
 )
 from domain.errors import Busy, Refused
-from domain.ports import BlobMissing, BlobsUnavailable, Db, RecordUnavailable, ScannerUnavailable, TasksUnavailable
+from domain.ports.blobs import BlobMissing, BlobsUnavailable
+from domain.ports.database import Db
+from domain.ports.record import RecordUnavailable
+from domain.ports.scanner import ScannerUnavailable
+from domain.ports.tasks import TasksUnavailable
 from domain.processing import Reason
 from domain.tasks import Kind, Task, next_task
 from projections import files

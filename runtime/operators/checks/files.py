@@ -7,7 +7,7 @@ from tempfile import NamedTemporaryFile
 from adapters.clock import now
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
-from domain.ports import ScannerUnavailable
+from domain.ports.scanner import ScannerUnavailable
 from runtime.composition.resources import opened_blobs
 from runtime.settings import Settings
 

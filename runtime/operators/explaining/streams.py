@@ -10,7 +10,7 @@ from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.file import FILE
 from domain.ids import StreamId, UserId
 from domain.message import MESSAGE
-from domain.ports import ClaimKind
+from domain.ports.record import ClaimKind
 from domain.room import ROOM
 from domain.text import fold, fold_email
 from runtime.composition.ground import Ground

@@ -1,0 +1,22 @@
+"""Mail: handing one over."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Mail(Struct, frozen=True):
+    """A mail in plain text."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class MailUnavailable(Exception):
+    """The mail server did not take a mail."""
+
+
+class Mails(Protocol):
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail over; raises `MailUnavailable`."""
