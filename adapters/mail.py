@@ -7,9 +7,10 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from domain.bounds import MAIL_SECONDS
 from domain.ports.mail import Mail, MailUnavailable
 from domain.text import mail_address
+
+MAIL_SECONDS = 20.0
 
 PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 

@@ -20,7 +20,6 @@ from commands.folds import Folded, Folds, evolved
 from commands.postponed import PostponedCommands
 from commands.turns import Turns
 from commands.unit_of_work import Handler, Outcome, Work
-from domain.bounds import DECIDE_TRIES_MAX, POSTPONED_LAST_SECONDS
 from domain.errors import EmailTaken, IdempotencyMismatch, RecordIsNewer, Refused, UsernameTaken, WriteContended
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, uuid7
@@ -36,6 +35,9 @@ from domain.ports.record import (
     RecordUnavailable,
     Snapshots,
 )
+
+DECIDE_TRIES_MAX = 12
+POSTPONED_LAST_SECONDS = 5.0
 
 log = structlog.get_logger()
 

@@ -14,11 +14,14 @@ from typing import Any, Generic, TypeVar
 import structlog
 from msgspec import Struct, structs
 
-from domain.bounds import FOLD_PAGE_EVENTS, FOLDS_BYTES_MAX, SNAPSHOT_EVENTS
 from domain.errors import EventUnreadableError
 from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
 from domain.ports.record import Record, RecordUnavailable, Snapshot, Snapshots
+
+FOLDS_BYTES_MAX = 24 * 1024**2  # about, of each kind of stream, in one process
+FOLD_PAGE_EVENTS = 1_000
+SNAPSHOT_EVENTS = 500
 
 State = TypeVar("State")
 log = structlog.get_logger()

@@ -11,11 +11,12 @@ from heapq import heappop, heappush
 from msgspec.structs import replace
 
 from commands.unit_of_work import Postponed
-from domain.bounds import POSTPONED_MAX
 from domain.errors import Busy
 from domain.events import Caller
 from domain.ids import StreamId
 from domain.ports.clock import Clock
+
+POSTPONED_MAX = 100_000
 
 
 class PostponedCommands:

@@ -8,10 +8,12 @@ from msgspec import Struct
 from commands.unit_of_work import Handler, Work
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
-from domain.bounds import SESSIONS_ENDED_AT_ONCE_MAX, SESSIONS_LIVE_MAX
 from domain.errors import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
 from domain.ids import SessionId, UserId
 from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionEnded, SessionListed
+
+SESSIONS_LIVE_MAX = 100
+SESSIONS_ENDED_AT_ONCE_MAX = 20  # by a log-in: lists from before ends were listed shrink so, log-in by log-in
 
 
 class OpenSession(Struct, frozen=True):

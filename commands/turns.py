@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from weakref import WeakValueDictionary
 
-from domain.bounds import CONTENDED_SECONDS, CONTENDED_SECONDS_MAX
 from domain.ids import StreamId
 from domain.ports.clock import Chance
+
+CONTENDED_SECONDS = 0.002  # doubled at each meeting with another process, and taken by chance
+CONTENDED_SECONDS_MAX = 0.25
 
 
 class Turns:

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from domain.bounds import LEASE_SECONDS_MAX, STANDS_STILL_SECONDS
 from domain.ports.database import Db
+
+LEASE_SECONDS_MAX = 60.0  # where one event takes its handlers longer than a lease
+STANDS_STILL_SECONDS = 15.0
 
 # Statements that come often say which version of the row they want: the last, or the one at a position. Others may be kept
 # by a long snapshot, and whoever asks for the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from domain.bounds import PAGE_TEXT_BYTES_MAX
 from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
@@ -25,6 +24,8 @@ from projections import files
 from projections.files import FileView
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
+
+PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages with HTML: their text and it
 
 # A room as this person may see it: `since` is the first position they may read, $3 are the standings that read at all.
 _SEEN_ROOM = (

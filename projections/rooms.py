@@ -11,7 +11,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.bounds import UNREAD_COUNTED_MAX
 from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
@@ -23,6 +22,8 @@ from domain.text import fold
 from projections.messages import POSITION_MAX, MessageView, subjects_of
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
+
+UNREAD_COUNTED_MAX = 1_000
 
 # Of messages as in `projections/messages.py`: bounds and order name the room. $3 and $4: rooms, and how far this person has
 # read them where the record may not say so yet. What is counted stands in the index `messages_of_room`

@@ -16,13 +16,14 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.postgres.database import blames_values
-from domain.bounds import FOLD_SLICE_SECONDS
 from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports.record import RecordUnavailable
 from domain.topics import TOPICS
 from projections.checkpoints import LeaseLost
 from projections.parked import Parked
 from projections.tables import Batch, Change, Handler
+
+FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 
 log = structlog.get_logger()
 

@@ -12,7 +12,6 @@ import structlog
 from adapters.postgres.event_store import PostgresRecord
 from commands.account import ClaimName
 from commands.command_bus import Desk
-from domain.bounds import RECEIPT_HOURS
 from domain.errors import Refused
 from domain.events import Caller
 from domain.ids import UserId
@@ -20,6 +19,8 @@ from domain.lookalikes import skeletons
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailable
 from projections import users
+
+RECEIPT_HOURS = 24
 
 log = structlog.get_logger()
 

@@ -14,21 +14,18 @@ import structlog
 
 from adapters.clock import lapsed, now
 from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
-from domain.bounds import (
-    FOLD_SECONDS_MAX,
-    LEASE_SECONDS,
-    LEASE_SECONDS_MAX,
-    LIVE_BATCH_EVENTS_MAX,
-    LIVE_BATCH_EVENTS_MIN,
-    POLL_SECONDS,
-)
+from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailable
 from projections import checkpoints, parked
-from projections.checkpoints import Lease, LeaseLost
+from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLost
 from projections.tables import Group
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
+
+LEASE_SECONDS = 3.0
+FOLD_SECONDS_MAX = 0.5  # of handlers in one batch: the rest waits for the next one
+LIVE_BATCH_EVENTS_MIN = 16
 
 log = structlog.get_logger()
 

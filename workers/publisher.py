@@ -20,8 +20,8 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.prometheus.workers import PublisherMetrics
-from adapters.redis.lanes import Lanes, LanesUnavailable
-from domain.bounds import LANE_TRIM_SECONDS, LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from adapters.redis.lanes import LANE_TRIM_SECONDS, Lanes, LanesUnavailable
+from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ids import RoomId
 from domain.ports.database import Db

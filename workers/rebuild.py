@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from adapters.postgres.database import Database, Session
-from domain.bounds import REBUILD_BATCH_EVENTS_MAX
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordLocked, RecordUnavailable
@@ -25,6 +24,8 @@ from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress, Verdict
 from workers.table_swap import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
+
+REBUILD_BATCH_EVENTS_MAX = 5_000
 
 LAST_STRETCH_EVENTS = 2_000
 SWAP_TRIES_MAX = 100

@@ -23,20 +23,18 @@ from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
 from adapters.blobs.s3_errors import BeyondTheEnd, translated
-from domain.bounds import (
-    BLOB_ANSWER_SECONDS,
-    BLOB_CHUNK_BYTES,
-    BLOB_CONNECT_SECONDS,
-    BLOB_JOINING_SECONDS,
-    BLOB_PAGE_MAX,
-    BLOB_PART_BYTES,
-    BLOB_PARTING_SECONDS,
-    BLOB_REQUEST_SECONDS,
-    BLOB_TRIES_MAX,
-    SIGNED_URL_SECONDS,
-)
+from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
 from domain.file_name import storage_path
 from domain.ports.blobs import BlobMissing, BlobsUnavailable, StoredBlob
+
+BLOB_PART_BYTES = 6 * 1024 * 1024
+BLOB_CONNECT_SECONDS = 3.0
+BLOB_ANSWER_SECONDS = 5.0
+BLOB_TRIES_MAX = 3
+BLOB_REQUEST_SECONDS = 8.0  # all tries of one together: clients wait for ten
+BLOB_PARTING_SECONDS = 0.7  # for what is asked after one that was not answered
+BLOB_JOINING_SECONDS = 60.0  # a store may take so long to make one object of a large upload's parts
+SIGNED_URL_SECONDS = 60
 
 NAME = re.compile(r"[0-9a-f]{64}")
 PAUSE_SECONDS = 0.5

@@ -14,12 +14,13 @@ from struct import Struct
 from uuid import UUID
 
 from adapters.postgres.master_key import Master
-from adapters.redis.cluster_state import Roster, RosterUnavailable
-from domain.bounds import TICKET_SECONDS, TICKETS_REMEMBERED_MAX
+from adapters.redis.cluster_state import TICKET_SECONDS, Roster, RosterUnavailable
 from domain.errors import BadToken
 from domain.ids import SessionId, UserId
 from domain.ports.clock import Chance
 from domain.ports.credentials import Access
+
+TICKETS_REMEMBERED_MAX = 100_000
 
 # nonce, user, session, seconds at which the token and the ticket end, SHA-256 of the origin
 TICKET = Struct(">16s16s16sQQ32s")

@@ -16,7 +16,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from adapters.media.child_answers import CHECKED, BadAnswer, greeting_of, header_of, require_kind
-from domain.bounds import CHILD_START_SECONDS, NURSERY_CHILDREN_MAX
+
+CHILD_START_SECONDS = 20.0
+NURSERY_CHILDREN_MAX = 1_000
 
 READ_BYTES = 256 * 1024
 END_SECONDS = 5.0  # how long the kernel may take to end what was killed

@@ -15,7 +15,8 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from adapters.media.child_process import Child, ChildDied, Nursery, Result
-from domain.bounds import CHILD_WALL_SECONDS
+
+CHILD_WALL_SECONDS = 20.0
 
 T = TypeVar("T")
 log = structlog.get_logger()

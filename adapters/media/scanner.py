@@ -10,8 +10,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from domain.bounds import SCAN_CONNECT_SECONDS, SCAN_SECONDS
 from domain.ports.scanner import AboutScanner, Scanner, ScannerUnavailable, Unscannable, Verdict
+
+SCAN_SECONDS = 30.0
+SCAN_CONNECT_SECONDS = 3.0
 
 # In two halves, so that no scanner takes this module for a virus.
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}" + rb"$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"

@@ -6,8 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from adapters.redis.lanes import CONTROL, Entry
-from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, LANE_ENTRIES_MAX, LANE_READ_ENTRIES_MAX
+from adapters.redis.lanes import (
+    CONTROL,
+    LANE_AGE_SECONDS,
+    LANE_BLOCK_MS,
+    LANE_ENTRIES_MAX,
+    LANE_READ_ENTRIES_MAX,
+    Entry,
+)
 from domain.ids import RoomId
 
 

@@ -23,7 +23,6 @@ from adapters.postgres.codec import key_names
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import connect
 from adapters.prometheus.record import AppendMetrics
-from domain.bounds import APPEND_BYTES_MAX, APPEND_COMMANDS_MAX, APPEND_QUEUE_MAX, CLOCK_ALARM_SECONDS
 from domain.errors import Busy
 from domain.events import Meta
 from domain.ids import EventId, uuid7
@@ -39,6 +38,11 @@ from domain.ports.record import (
     ReceiptFound,
     RecordUnavailable,
 )
+
+CLOCK_ALARM_SECONDS = 10.0  # from one log line that says so to the next
+APPEND_COMMANDS_MAX = 512
+APPEND_BYTES_MAX = 4 * 1024 * 1024
+APPEND_QUEUE_MAX = 10_000
 
 log = structlog.get_logger()
 

@@ -22,10 +22,12 @@ from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master
-from domain.bounds import AUDIT_CONNECTIONS_MAX, AUDIT_STATEMENT_SECONDS
 from domain.events import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
 from domain.topics import FEATURES, STREAM_OF
+
+AUDIT_CONNECTIONS_MAX = 2  # of a gateway, beside its pool
+AUDIT_STATEMENT_SECONDS = 10.0
 
 _EVENTS = "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE "
 _WANTED = """

@@ -9,10 +9,13 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 
-from domain.bounds import BLOB_CONDEMNED_SECONDS, BLOB_CONDEMNED_WAIT_SECONDS, BLOB_HOLD_SECONDS
 from domain.ids import FileId, UserId
 from domain.ports.blobs import BlobsUnavailable
 from domain.ports.database import Db
+
+BLOB_HOLD_SECONDS = 3_600
+BLOB_CONDEMNED_SECONDS = 150
+BLOB_CONDEMNED_WAIT_SECONDS = 5.0
 
 HOLD = """
     INSERT INTO files.holds AS h (blob, until)

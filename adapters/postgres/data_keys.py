@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.clock import lapsed
 from adapters.postgres.master_key import NONCE_BYTES, Master
-from domain.bounds import DATA_KEYS_CACHED_MAX
 from domain.ids import KeyId, RoomId
 from domain.ports.database import Db
 from domain.ports.record import KeysMissing
+
+DATA_KEYS_CACHED_MAX = 50_000
 
 SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
 # A key that was made before is not made again, whether it is still there or not.

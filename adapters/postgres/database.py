@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
-from domain.bounds import POOL_WAIT_SECONDS, STATEMENT_SECONDS
 from domain.errors import SetupError
 from domain.ports.database import Db
 from domain.ports.record import NothingWritten, RecordLocked, RecordUnavailable
+
+STATEMENT_SECONDS = 5.0
+POOL_WAIT_SECONDS = 2.0
 
 Row = TypeVar("Row")
 

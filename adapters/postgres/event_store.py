@@ -16,11 +16,13 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.head_listener import HeadListener
 from adapters.prometheus.record import AppendMetrics
-from domain.bounds import RECEIPTS_FORGOTTEN_MAX, REPLAY_PAGE_BYTES_MAX
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
 from domain.ports.clock import Chance, Clock
 from domain.ports.record import Answer, Append, ClaimKind, Head, ReceiptFound, RoomPage
+
+RECEIPTS_FORGOTTEN_MAX = 10_000
+REPLAY_PAGE_BYTES_MAX = 1024**2  # as they are recorded; passed by one event at most
 
 SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
 SELECT_STREAMS = """

@@ -7,7 +7,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from domain.bounds import REDIS_CONNECTIONS_MAX
+REDIS_SECONDS = 5.0
+REDIS_CONNECTIONS_MAX = 16
 
 
 def open_redis(url: str, *, seconds: float) -> "Redis":

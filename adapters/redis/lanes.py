@@ -19,17 +19,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from adapters.redis.connections import open_redis
-from domain.bounds import (
-    LANE_AGE_SECONDS,
-    LANE_BLOCK_MS,
-    LANE_ENTRIES_MAX,
-    LANE_READ_ENTRIES_MAX,
-    LANE_TRIM_SECONDS,
-    REDIS_SECONDS,
-)
+from adapters.redis.connections import REDIS_SECONDS, open_redis
 from domain.errors import ReadableError
 from domain.ids import RecordId, RoomId
+
+LANE_ENTRIES_MAX = 10_000
+LANE_AGE_SECONDS = 600
+LANE_TRIM_SECONDS = 10.0
+LANE_BLOCK_MS = 2_000
+LANE_READ_ENTRIES_MAX = 500
 
 log = structlog.get_logger()
 

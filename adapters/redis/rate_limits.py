@@ -18,10 +18,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.redis.connections import open_redis
-from domain.bounds import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX, LIMIT_WAIT_SECONDS
 from domain.ids import RecordId
 from domain.ports.rate_limits import Allowance, Standing
 from domain.quotas import Quota
+
+LIMIT_WAIT_SECONDS = 0.25
+LIMIT_AWAY_SECONDS = 1.0
+LIMIT_KEYS_HELD_MAX = 100_000
 
 log = structlog.get_logger()
 

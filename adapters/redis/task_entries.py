@@ -5,8 +5,9 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from domain.bounds import TASK_SHOWN_BYTES
 from domain.tasks import Kind, Task
+
+TASK_SHOWN_BYTES = 100
 
 
 class Envelope(Struct, frozen=True):

@@ -17,19 +17,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from adapters.redis.task_entries import Envelope, Listed, Taken, decode, encode, listed
+from adapters.redis.connections import REDIS_SECONDS
+from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Listed, Taken, decode, encode, listed
 from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER
-from domain.bounds import (
-    REDIS_SECONDS,
-    TASK_BLOCK_MS,
-    TASK_CLAIM_SECONDS,
-    TASK_SHOWN_BYTES,
-    TASK_UNKNOWN_SECONDS,
-    TASKS_LISTED_MAX,
-)
 from domain.ids import RecordId
 from domain.ports.tasks import TasksUnavailable
 from domain.tasks import KIND_OF, KINDS, Kind, Task
+
+TASK_CLAIM_SECONDS = 15.0
+TASK_BLOCK_MS = 1_000
+TASK_UNKNOWN_SECONDS = 30.0  # until a task that this version does not know is shown to a worker again
+TASKS_LISTED_MAX = 1_000
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ import structlog
 from litestar.types import ASGIApp
 
 from adapters.prometheus.gateway import HttpMetrics
-from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS, LINGER_BYTES, LINGER_SECONDS
+from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
 from domain.errors import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
 from domain.ids import SessionId, UserId
 from domain.ports.clock import Clock
@@ -33,7 +33,10 @@ from gateway.edge.route_matching import Routes, is_canonical
 from gateway.http import problems
 from gateway.http.preconditions import conditional, listed
 from gateway.http.response_headers import FRONT_PAGE, bodiless, completed, wants_page
+from gateway.server.http1 import LINGER_BYTES
 from projections import sessions, users
+
+LINGER_SECONDS = 10.0
 
 # What pages of listed origins may read of an answer, and send.
 EXPOSED = (

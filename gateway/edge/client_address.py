@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Literal
 
-from domain.bounds import FORWARDED_HOPS_MAX
+FORWARDED_HOPS_MAX = 16
+
 
 Network = IPv4Network | IPv6Network
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]

@@ -11,12 +11,14 @@ import structlog
 
 from commands.command_bus import Desk
 from commands.security import CountRefusals
-from domain.bounds import REFUSAL_LINES_MAX, REFUSAL_SECONDS
 from domain.errors import Refused
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailable
 from domain.security import RefusalsCounted
+
+REFUSAL_LINES_MAX = 500
+REFUSAL_SECONDS = 60.0
 
 log = structlog.get_logger()
 

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.bounds import MAIL_PAUSE_SECONDS, MAIL_TRIES_MAX, MAILS_WAITING_MAX, POST_PAUSE_SECONDS
 from domain.errors import Busy, Refused
 from domain.ports.mail import Mail, Mails, MailUnavailable
 from domain.ports.record import RecordUnavailable
+
+MAILS_WAITING_MAX = 1_000
+MAIL_TRIES_MAX = 3
+MAIL_PAUSE_SECONDS = 5.0
+POST_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger()
 

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from litestar import Request
 
-from domain.bounds import IDEMPOTENCY_KEY_CHARS_MAX
 from domain.ports.record import Receipt
 from gateway.http.callers import who
 from gateway.http.context import context_of
 from gateway.http.declarations import declaration_of
 from gateway.http.problems import Problem
+
+IDEMPOTENCY_KEY_CHARS_MAX = 255
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 

@@ -19,20 +19,17 @@ from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
 
 from adapters.media.content_types import HEAD_BYTES, kind_of
-from domain.bounds import (
-    UPLOAD_BYTES_A_SECOND_MIN,
-    UPLOAD_CHUNK_BYTES,
-    UPLOAD_HEADER_BYTES_MAX,
-    UPLOAD_OVERHEAD_BYTES_MAX,
-    UPLOAD_PARTS_MAX,
-    UPLOAD_SHORT_BYTES_A_SECOND_MIN,
-)
 from domain.file_name import file_name
 from domain.ports.blobs import BlobsUnavailable
 from gateway.http.problems import Problem
-from gateway.http.upload_slots import UploadSlot
+from gateway.http.upload_slots import UPLOAD_BYTES_A_SECOND_MIN, UPLOAD_SHORT_BYTES_A_SECOND_MIN, UploadSlot
 from gateway.protocol.faults import FAULTS_MAX, FieldError
 from gateway.protocol.validation_errors import pointer
+
+UPLOAD_CHUNK_BYTES = 512 * 1024
+UPLOAD_HEADER_BYTES_MAX = 64 * 1024
+UPLOAD_OVERHEAD_BYTES_MAX = 256 * 1024
+UPLOAD_PARTS_MAX = 8  # one is taken; the others are told
 
 FIELD = "file"
 # What the parser says of a form, in words of ours.

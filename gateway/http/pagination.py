@@ -6,10 +6,12 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.bounds import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
+from domain.bounds import PAGE_ITEMS_MAX
 from domain.ids import RecordId
 from gateway.http.problems import Problem, record_changed
 from gateway.protocol.faults import FieldError
+
+PAGE_ITEMS_DEFAULT = 50
 
 Item = TypeVar("Item")
 Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]

@@ -8,10 +8,11 @@ import asyncio
 from collections import OrderedDict
 
 from adapters.clock import lapsed
-from domain.bounds import READ_YOUR_WRITE_SECONDS
 from domain.ids import UserId
 from domain.ports.database import Db
 from projections import checkpoints
+
+READ_YOUR_WRITE_SECONDS = 2.0
 
 WRITERS_REMEMBERED_MAX = 50_000
 OWN_WRITE_SECONDS = 1.0

@@ -10,18 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from domain.bounds import (
-    UPLOAD_BYTES_A_SECOND_MIN,
-    UPLOAD_IDLE_SECONDS,
-    UPLOAD_SHORT_BYTES_A_SECOND_MIN,
-    UPLOAD_SHORT_SECONDS,
-    UPLOAD_TRIED_SECONDS,
-    UPLOADS_AT_ONCE_MAX,
-    UPLOADS_OF_ADDRESS_MAX,
-    UPLOADS_OF_USER_MAX,
-)
 from domain.errors import Busy, TooManyUploads
 from domain.ids import UserId
+
+UPLOAD_IDLE_SECONDS = 30.0
+UPLOADS_AT_ONCE_MAX = 64
+UPLOADS_OF_USER_MAX = 8  # at once, through one gateway: nobody alone keeps others from uploading
+UPLOADS_OF_ADDRESS_MAX = 32
+UPLOAD_BYTES_A_SECOND_MIN = 4 * 1024  # on average: less is no upload but a place taken
+# While more than half of the slots are taken: from then on, after so long; and how long one is tried before another's
+# coming may end it.
+UPLOAD_SHORT_BYTES_A_SECOND_MIN = 64 * 1024
+UPLOAD_SHORT_SECONDS = 10.0
+UPLOAD_TRIED_SECONDS = 5.0
 
 Clock = Callable[[], float]
 

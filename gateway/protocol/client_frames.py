@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 from domain.bounds import MESSAGE_CHARS_MAX, REASON_CHARS_MAX, SUBSCRIPTIONS_MAX
 from domain.rights import Operation
 
+AUTHENTICATE_SECONDS = 10.0
+
 SUBPROTOCOL = "hansard.v1.json"
 
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -4,10 +4,13 @@ import asyncio
 import random
 
 from adapters.clock import lapsed
-from domain.bounds import DRAIN_REPLIES_SECONDS, DRAIN_SECONDS, DRAIN_SOCKETS_A_SECOND
 from gateway.protocol import close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.realtime.connections import Connections
+
+DRAIN_SECONDS = 10.0
+DRAIN_SOCKETS_A_SECOND = 20
+DRAIN_REPLIES_SECONDS = 5.0
 
 DRAIN_WRITE_SECONDS = 0.1
 

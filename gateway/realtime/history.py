@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from adapters.redis.lanes import Entry
-from domain.bounds import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN
 from domain.events import Event, Recorded
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId
@@ -20,6 +19,9 @@ from domain.room import RoomChanged
 from gateway.protocol.framing import text_frame
 from gateway.realtime.room_frames import RoomFrame
 from projections import frames, messages
+
+REPLAY_PAGE_EVENTS = 500
+REPLAY_PAGE_EVENTS_MIN = 16
 
 
 class Subject(NamedTuple):

@@ -14,11 +14,13 @@ import msgspec
 import structlog
 
 from adapters.clock import lapsed
-from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
-from domain.bounds import LANE_MARK_SECONDS, LANE_READ_ENTRIES_MAX, LIVE_BATCH_EVENTS_MAX
+from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, Entry, Lanes, LanesUnavailable
+from domain.bounds import LIVE_BATCH_EVENTS_MAX
 from domain.ports.database import Db
 from domain.ports.record import Record
 from projections import checkpoints, frames
+
+LANE_MARK_SECONDS = 1.0
 
 log = structlog.get_logger()
 

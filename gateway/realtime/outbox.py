@@ -10,7 +10,11 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from adapters.prometheus.gateway import HubMetrics
-from domain.bounds import EPHEMERA_WAITING_FRAMES_MAX, OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX, WRITE_STALL_SECONDS
+from domain.bounds import WRITE_STALL_SECONDS
+
+OUTBOX_FRAMES_MAX = 256
+OUTBOX_BYTES_MAX = 1024 * 1024
+EPHEMERA_WAITING_FRAMES_MAX = 128
 
 
 class Transport(Protocol):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from adapters.clock import lapsed
 from adapters.redis.cluster_state import Roster
-from domain.bounds import PRESENCE_STEP_SECONDS
 from domain.ids import RoomId, UserId
 from gateway.realtime.connection_limit import Seats
 from gateway.realtime.presence_delivery import PresenceDelivery
@@ -20,6 +19,8 @@ from gateway.realtime.room_presence import RoomPresence
 from gateway.realtime.rooms import FollowedRooms
 from gateway.realtime.subscription import FollowedRoom
 from gateway.realtime.typing_notices import TypingThrottle, deliver_typing
+
+PRESENCE_STEP_SECONDS = 0.1
 
 
 class Presence:

@@ -14,16 +14,20 @@ import msgspec
 import structlog
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import People, Roster, RosterUnavailable, Whisper
-from domain.bounds import (
-    EPHEMERA_UNSENT_MAX,
+from adapters.redis.cluster_state import (
     GATEWAY_BEAT_SECONDS,
     GATEWAY_LEASE_SECONDS,
-    PRESENCE_READ_SECONDS,
+    People,
+    Roster,
+    RosterUnavailable,
+    Whisper,
 )
 from domain.ids import RoomId, UserId
 from gateway.realtime.connection_limit import Seats
 from gateway.realtime.room_presence import RoomPresence
+
+PRESENCE_READ_SECONDS = 30.0
+EPHEMERA_UNSENT_MAX = 1_000
 
 log = structlog.get_logger()
 

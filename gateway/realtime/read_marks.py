@@ -11,9 +11,11 @@ from collections.abc import Mapping
 import structlog
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import Roster, RosterUnavailable
-from domain.bounds import READ_MARKS_AWAY_SECONDS, READ_MARKS_KEPT_SECONDS, READ_MARKS_OF_USER_MAX, READ_MARKS_USERS_MAX
+from adapters.redis.cluster_state import READ_MARKS_KEPT_SECONDS, READ_MARKS_OF_USER_MAX, Roster, RosterUnavailable
 from domain.ids import RoomId, UserId
+
+READ_MARKS_USERS_MAX = 10_000
+READ_MARKS_AWAY_SECONDS = 1.0
 
 log = structlog.get_logger()
 NONE: Mapping[RoomId, int] = {}

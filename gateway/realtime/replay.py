@@ -7,14 +7,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.prometheus.gateway import HubMetrics
-from domain.bounds import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN, REPLAYS_AT_ONCE_MAX
 from domain.ports.record import RecordUnavailable
 from gateway.protocol import server_frames
 from gateway.realtime.background_tasks import BackgroundTasks
-from gateway.realtime.history import RoomHistory
+from gateway.realtime.history import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN, RoomHistory
 from gateway.realtime.room_frames import RoomFrame
 from gateway.realtime.subscription import Subscription
 from projections import frames
+
+REPLAYS_AT_ONCE_MAX = 4
 
 RETRY_SECONDS = 2.0
 

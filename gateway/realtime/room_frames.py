@@ -4,8 +4,11 @@ from collections import deque
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.bounds import ROOM_RING_BYTES_MAX, ROOM_RING_FRAMES_MAX, ROOM_RINGS_BYTES_MAX
 from domain.room import History
+
+ROOM_RING_FRAMES_MAX = 256
+ROOM_RING_BYTES_MAX = 1024 * 1024
+ROOM_RINGS_BYTES_MAX = 64 * 1024 * 1024  # of all rooms of a gateway
 
 
 class RoomFrame(NamedTuple):

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from adapters.redis.cluster_state import People
-from domain.bounds import PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX
 from domain.ids import UserId
+
+PRESENCE_GRACE_SECONDS = 3.0
+PRESENCE_PEOPLE_MAX = 500
 
 NOBODY: frozenset[UserId] = frozenset()
 NEVER_SEEN = People(0, NOBODY)

@@ -4,11 +4,13 @@ import math
 from collections import OrderedDict
 
 from adapters.clock import lapsed
-from domain.bounds import TYPING_SECONDS, TYPISTS_REMEMBERED_MAX
 from domain.ids import RoomId, UserId
 from gateway.protocol import server_frames
 from gateway.protocol.framing import text_frame
 from gateway.realtime.subscription import FollowedRoom
+
+TYPING_SECONDS = 2.0
+TYPISTS_REMEMBERED_MAX = 10_000
 
 
 class TypingThrottle:

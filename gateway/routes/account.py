@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from commands.account import ChangeProfile, RegisterAccount
 from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, AccountRegistered, require_active
-from domain.bounds import AVATAR_URL_CHARS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN, USERS_BY_IDS_MAX
+from domain.bounds import AVATAR_URL_CHARS_MAX, PAGE_ITEMS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN
 from domain.errors import AccountNotFound, EmailTaken, RegistrationClosed
 from domain.events import Caller
 from domain.ids import UserId
@@ -32,6 +32,8 @@ from gateway.routes.session import profile_of
 from gateway.services import House
 from projections import users
 from projections.users import Profile, PublicUser
+
+USERS_BY_IDS_MAX = PAGE_ITEMS_MAX  # the senders of a whole page
 
 Username = Annotated[
     str,

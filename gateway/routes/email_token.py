@@ -17,7 +17,6 @@ from msgspec import Meta, Struct
 
 from commands.email_token import ResetPassword, VerifyEmail, WriteLetter
 from domain.account import ACCOUNT, PasswordChanged
-from domain.bounds import RESET_SECONDS, VERIFY_SECONDS
 from domain.email_token import LETTER, Purpose
 from domain.errors import BadLetter
 from domain.events import Caller
@@ -34,6 +33,9 @@ from gateway.http.responses import written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import account_in_time, account_of, hash_for, require_good, require_same
 from gateway.services import House
+
+VERIFY_SECONDS = 24 * 3600
+RESET_SECONDS = 3600
 
 LIVES: dict[Purpose, int] = {"verify_email": VERIFY_SECONDS, "reset_password": RESET_SECONDS}
 TEXTS: dict[Purpose, tuple[str, str]] = {

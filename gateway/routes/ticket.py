@@ -6,7 +6,7 @@ from litestar import Request, Response, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from domain.bounds import TICKET_SECONDS
+from adapters.redis.cluster_state import TICKET_SECONDS
 from domain.ports.credentials import Access
 from gateway.http.declarations import declare
 from gateway.services import House

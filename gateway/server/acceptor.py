@@ -16,10 +16,12 @@ from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 import structlog
 
-from domain.bounds import ACCEPT_PAUSE_SECONDS, ACCEPTS_AT_ONCE_MAX
 from gateway.http.problems import Problem
 from gateway.server.connections import ConnectionLimit, Slot
 from gateway.server.early_refusals import answer, new_request_id
+
+ACCEPTS_AT_ONCE_MAX = 64
+ACCEPT_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger()
 

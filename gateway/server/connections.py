@@ -9,16 +9,15 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from domain.bounds import (
-    BODY_GRACE_SECONDS,
-    BODY_IDLE_SECONDS,
-    CONNECTIONS_MAX,
-    HEAD_SECONDS,
-    KEEP_ALIVE_SECONDS,
-    WRITE_STALL_SECONDS,
-)
+from domain.bounds import WRITE_STALL_SECONDS
 from domain.quotas import of_address
 from gateway.http.problems import Problem
+
+CONNECTIONS_MAX = 10_000  # where nothing is known of descriptors
+HEAD_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 75  # longer than clients and load balancers keep theirs
+BODY_GRACE_SECONDS = 10.0
+BODY_IDLE_SECONDS = 30.0
 
 LATER = {"Retry-After": "1"}
 TOO_MANY = Problem(429, "connections.too_many", "This address has as many connections as it may have.", headers=LATER)

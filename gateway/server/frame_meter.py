@@ -9,8 +9,11 @@ from collections.abc import Callable
 
 from adapters.clock import lapsed
 from adapters.redis.rate_limits import Meter
-from domain.bounds import FRAGMENTS_MAX, FRAME_BYTES_MAX, FRAME_UNIT_BYTES
+from domain.bounds import FRAME_BYTES_MAX
 from domain.quotas import Quota
+
+FRAME_UNIT_BYTES = 4 * 1024  # so much of a frame is charged as one more
+FRAGMENTS_MAX = 128
 
 FRAMES = Quota("frames", 5_000, 1, 10_000)
 CONTROL_FRAMES = Quota("control frames", 10, 1, 100)

@@ -22,15 +22,6 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from domain.bounds import (
-    HEAD_SLICE_BYTES,
-    HEADERS_MAX,
-    LINGER_BYTES,
-    PARTING_BYTES_MAX,
-    PARTING_SECONDS,
-    PIPELINED_MAX,
-    TARGET_BYTES_MAX,
-)
 from gateway.http.problems import Problem
 from gateway.server.connections import ConnectionBounds, Slot
 from gateway.server.early_refusals import (
@@ -43,9 +34,16 @@ from gateway.server.early_refusals import (
     answer,
     new_request_id,
 )
-from gateway.server.request_progress import RequestProgress
+from gateway.server.request_progress import TARGET_BYTES_MAX, RequestProgress
 from gateway.server.stalls import Stall
 from gateway.server.websocket import WebSocketProtocol
+
+HEADERS_MAX = 100
+HEAD_SLICE_BYTES = 4 * 1024
+PIPELINED_MAX = 64
+PARTING_BYTES_MAX = 1024 * 1024
+PARTING_SECONDS = 2.0  # of a connection that was refused: its answer is to arrive
+LINGER_BYTES = 64 * 1024**2
 
 # RFC 3986 3.2.2 and 3.2.3, without the comma: two hosts joined into one header are not one host.
 HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+;=%-]+)(?::[0-9]{0,5})?")

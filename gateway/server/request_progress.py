@@ -6,8 +6,12 @@ and answers the client.
 
 from typing import Literal
 
-from domain.bounds import BODY_BYTES_A_SECOND_MIN, BODY_OVERHEAD_BYTES_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX
 from gateway.server.connections import ConnectionBounds
+
+TARGET_BYTES_MAX = 8 * 1024
+HEAD_BYTES_MAX = 32 * 1024
+BODY_BYTES_A_SECOND_MIN = 1024  # on average, after the grace
+BODY_OVERHEAD_BYTES_MAX = 32 * 1024  # heads, extensions and trailers of chunks, beside as much as the body itself
 
 Phase = Literal["idle", "head", "body"]
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from domain.bounds import ANSWER_BYTES_A_SECOND_MIN, CLOSING_SECONDS
+ANSWER_BYTES_A_SECOND_MIN = 512  # on average, after WRITE_STALL_SECONDS of not being taken at once
+CLOSING_SECONDS = 15.0
 
 
 class Stall:

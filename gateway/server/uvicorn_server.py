@@ -17,13 +17,15 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from adapters.clock import lapsed
-from domain.bounds import FRAME_BYTES_MAX, HEARTBEAT_SECONDS
+from domain.bounds import FRAME_BYTES_MAX
 from domain.errors import ReadableError
 from gateway.http.response_headers import ALWAYS
 from gateway.server.acceptor import Acceptor
 from gateway.server.connections import ConnectionBounds, ConnectionLimit, Slot
 from gateway.server.http1 import HttpProtocol
 from gateway.server.websocket import WebSocketProtocol
+
+HEARTBEAT_SECONDS = 25.0
 
 log = structlog.get_logger()
 

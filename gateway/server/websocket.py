@@ -11,13 +11,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from domain.bounds import CLOSE_SECONDS, CLOSING_SECONDS, FRAME_SLICE_BYTES, OVERRUN_SECONDS, PINGS_UNANSWERED_MAX
 from gateway.protocol.close_codes import GOING_AWAY, NOT_UTF8, TOO_MANY_FRAMES
 from gateway.server.connections import Slot
 from gateway.server.early_refusals import MALFORMED, answer, new_request_id
 from gateway.server.frame_meter import FrameMeter
-from gateway.server.stalls import Stall
+from gateway.server.stalls import CLOSING_SECONDS, Stall
 from gateway.server.transport import EXTENSION, WebSocketTransport
+
+FRAME_SLICE_BYTES = 2 * 1024
+OVERRUN_SECONDS = 1.0
+PINGS_UNANSWERED_MAX = 2
+CLOSE_SECONDS = 10.0
 
 PING_PAYLOAD = b"hansard"
 

@@ -14,7 +14,6 @@ from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
 
 from adapters.redis.lanes import LanesUnavailable
-from domain.bounds import HEARTBEAT_SECONDS
 from domain.errors import Refused
 from domain.ids import RoomId
 from domain.ports.credentials import Access
@@ -23,6 +22,7 @@ from gateway.http import problems
 from gateway.http.declarations import declare
 from gateway.protocol import client_frames, close_codes, server_frames
 from gateway.realtime.connection import Connection
+from gateway.server.uvicorn_server import HEARTBEAT_SECONDS
 from gateway.services import House
 from gateway.sockets import first_frame
 from gateway.sockets.channel import Channel, SocketClosedError

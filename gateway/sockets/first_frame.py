@@ -2,12 +2,11 @@
 
 import asyncio
 
-from domain.bounds import AUTHENTICATE_SECONDS
 from domain.errors import BadToken, Refused, SessionRevoked
 from domain.ports.credentials import Access
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
-from gateway.protocol.client_frames import Authenticate
+from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Authenticate
 from gateway.protocol.framing import text_frame
 from gateway.protocol.parsing import BadFrameError, parse
 from gateway.sockets.channel import Channel, SocketClosedError

@@ -7,7 +7,6 @@ from math import ceil
 import structlog
 from msgspec import UNSET
 
-from domain.bounds import FRAME_UNIT_ROOMS, OPERATIONS_IN_FLIGHT_MAX
 from domain.errors import Limited
 from domain.ids import RoomId
 from domain.quotas import of_user
@@ -23,6 +22,9 @@ from gateway.sockets.channel import Channel, SocketClosedError
 from gateway.sockets.command_frames import CommandFrame, CommandFrames
 from gateway.sockets.subscriptions import Subscriptions
 from gateway.sockets.token_expiry import TokenExpiry
+
+FRAME_UNIT_ROOMS = 20
+OPERATIONS_IN_FLIGHT_MAX = 32
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from domain.bounds import ACCESS_READ_ROOMS_MAX, SUBSCRIPTIONS_MAX
+from domain.bounds import SUBSCRIPTIONS_MAX
 from domain.errors import Refused
 from domain.events import Stream
 from domain.ids import RoomId, StreamId
@@ -24,6 +24,8 @@ from gateway.protocol.client_frames import Subscribe, Unsubscribe
 from gateway.realtime.connection import Connection
 from gateway.realtime.subscription import Subscription
 from gateway.services import House
+
+ACCESS_READ_ROOMS_MAX = 100
 
 
 class Reach(NamedTuple):

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from domain.bounds import EXPIRY_NOTICE_SECONDS
 from domain.errors import BadToken, Refused
 from domain.ports.clock import Clock
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import Authenticate
 from gateway.realtime.connection import Connection
+
+EXPIRY_NOTICE_SECONDS = 60
 
 
 class TokenExpiry:

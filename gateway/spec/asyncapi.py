@@ -12,10 +12,10 @@ from typing import get_args
 import msgspec
 from msgspec import Struct
 
-from domain.bounds import AUTHENTICATE_SECONDS, FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
+from domain.bounds import FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from domain.events import Event
 from gateway.protocol import client_frames, close_codes, server_frames
-from gateway.protocol.client_frames import Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Authenticate, Delete, Edit, Intent, Ping, Read, Send
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
 from gateway.spec.json_schemas import SCHEMAS, Json, always_said

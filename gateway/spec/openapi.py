@@ -12,8 +12,8 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from domain.bounds import IDEMPOTENCY_KEY_CHARS_MAX
 from gateway.http.declarations import Declaration, Described, declaration_of
+from gateway.http.idempotency import IDEMPOTENCY_KEY_CHARS_MAX
 from gateway.http.problems import MEDIA_TYPE, TITLES
 from gateway.spec.json_schemas import SCHEMAS, Json, Shapes, answer_of, queries
 

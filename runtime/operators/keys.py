@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 
 from adapters.credentials.signing_keys import Keys
 from adapters.postgres.master_key import load_master
-from domain.bounds import ACCESS_SECONDS, KEY_LEAD_AT_ONCE_SECONDS, KEY_LEAD_SECONDS
+from domain.bounds import ACCESS_SECONDS
 from runtime.command import Command, MisusedError
 from runtime.composition.ground import ground
 from runtime.master_key import make_master
 from runtime.settings import Settings
+
+KEY_LEAD_SECONDS = 360  # a JWKS may be kept for five minutes
+KEY_LEAD_AT_ONCE_SECONDS = 15  # until every process has read its keys anew
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:

@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 from commands.file import RetryFile
-from domain.bounds import PAGE_ITEMS_DEFAULT
 from domain.file import FILE
 from domain.ids import FileId
 from domain.tasks import next_task
+from gateway.http.pagination import PAGE_ITEMS_DEFAULT
 from projections import files
 from runtime.command import Command, MisusedError
 from runtime.composition.ground import ground

@@ -11,8 +11,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from adapters.redis.rate_limits import LocalLimits, RedisLimits
-from domain.bounds import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX
+from adapters.redis.rate_limits import LIMIT_AWAY_SECONDS, LIMIT_KEYS_HELD_MAX, LocalLimits, RedisLimits
 from domain.ids import RecordId
 from domain.ports.rate_limits import Allowance, Limits
 from domain.quotas import RELAXED, SETS, STRICT, Quota, Quotas, of_address

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.blobs.s3 import S3Blobs
-from domain.bounds import BLOB_PART_BYTES
+from adapters.blobs.s3 import BLOB_PART_BYTES, S3Blobs
 from domain.ports.blobs import BlobsUnavailable
 from tests.houses import free_port
 

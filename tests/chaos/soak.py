@@ -21,8 +21,7 @@ import httpx
 import psutil
 from hansard_client import Chat, Client
 
-from commands.folds import FOLD_BYTES
-from domain.bounds import FOLDS_BYTES_MAX
+from commands.folds import FOLD_BYTES, FOLDS_BYTES_MAX
 from tests.chaos.deployment import GATEWAYS, PROCESSES, Deployment, deployment
 from tests.chaos.log import Log
 from tests.chaos.people import Account, Observer, Sender, some_text

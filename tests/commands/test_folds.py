@@ -18,9 +18,9 @@ from adapters.postgres.database import Database
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands import HANDLERS
 from commands.command_bus import Desk
+from commands.folds import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
 from commands.message import EditMessage, PostMessage
 from commands.room import ChangeRoom
-from domain.bounds import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
 from domain.errors import RecordIsNewer
 from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, MessageId, SessionId, StreamId, UserId

@@ -11,7 +11,7 @@ from adapters.clock import now
 from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
-from commands.command_bus import Desk
+from commands.command_bus import DECIDE_TRIES_MAX, Desk
 from commands.file import NoteScan, ReceiveFile
 from commands.membership import PutMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
@@ -19,7 +19,6 @@ from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.account import ACCOUNT
-from domain.bounds import DECIDE_TRIES_MAX
 from domain.errors import (
     AccountDeactivated,
     AccountNotFound,

@@ -6,11 +6,10 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from domain.bounds import RESET_SECONDS, VERIFY_SECONDS
 from domain.email_token import Letter, LetterUsed, use
 from domain.errors import BadLetter
 from domain.ids import LetterId, UserId
-from gateway.routes.email_token import LIVES
+from gateway.routes.email_token import LIVES, RESET_SECONDS, VERIFY_SECONDS
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LETTER = Letter(

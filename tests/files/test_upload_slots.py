@@ -8,7 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from domain.bounds import (
+from domain.errors import Busy, TooManyUploads
+from domain.ids import UserId
+from gateway.edge.client_address import Proxies
+from gateway.http.upload_slots import (
     UPLOAD_BYTES_A_SECOND_MIN,
     UPLOAD_IDLE_SECONDS,
     UPLOAD_SHORT_BYTES_A_SECOND_MIN,
@@ -16,11 +19,8 @@ from domain.bounds import (
     UPLOAD_TRIED_SECONDS,
     UPLOADS_AT_ONCE_MAX,
     UPLOADS_OF_USER_MAX,
+    UploadSlots,
 )
-from domain.errors import Busy, TooManyUploads
-from domain.ids import UserId
-from gateway.edge.client_address import Proxies
-from gateway.http.upload_slots import UploadSlots
 from tests.houses import Gateway, Person, gateway, running, until
 
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))

@@ -11,9 +11,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from domain.bounds import LINGER_BYTES, UPLOADS_OF_USER_MAX
 from domain.file import FILE, FileReceived
 from domain.ids import FileId
+from gateway.http.upload_slots import UPLOADS_OF_USER_MAX
+from gateway.server.http1 import LINGER_BYTES
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
 from tests.houses import Gateway, Person, deployment, running, until

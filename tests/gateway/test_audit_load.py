@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from uuid import UUID
 
+from adapters.postgres.audit import AUDIT_CONNECTIONS_MAX
 from commands.account import GrantRole
-from domain.bounds import AUDIT_CONNECTIONS_MAX
 from domain.events import Caller
 from domain.ids import UserId
 from tests.houses import deployment

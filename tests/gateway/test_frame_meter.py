@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.bounds import FRAGMENTS_MAX, FRAME_UNIT_BYTES
 from domain.quotas import OFF, STRICT, Quota
-from gateway.server.frame_meter import CONTROL_FRAMES, FRAMES, FrameMeter, cost_of
+from gateway.server.frame_meter import CONTROL_FRAMES, FRAGMENTS_MAX, FRAME_UNIT_BYTES, FRAMES, FrameMeter, cost_of
 from tests.gateway.test_connections import to_the_end
 from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line

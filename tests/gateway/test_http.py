@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from commands.message import PostMessage
-from domain.bounds import PAGE_TEXT_BYTES_MAX
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
+from projections.messages import PAGE_TEXT_BYTES_MAX
 from tests.houses import PASSWORD, Gateway, deployment
 
 

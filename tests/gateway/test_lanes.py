@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from adapters.redis.lanes import Entry
-from domain.bounds import LANE_AGE_SECONDS
+from adapters.redis.lanes import LANE_AGE_SECONDS, Entry
 from domain.ids import RoomId
 from projections import LIVE, frames
 from runtime.embedded.servers import Embedded

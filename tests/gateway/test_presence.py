@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import People, Roster, RosterUnavailable, Seat, Whisper
-from domain.bounds import GATEWAY_LEASE_SECONDS, PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, REDIS_CONNECTIONS_MAX
+from adapters.redis.cluster_state import GATEWAY_LEASE_SECONDS, People, Roster, RosterUnavailable, Seat, Whisper
+from adapters.redis.connections import REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
-from gateway.realtime.room_presence import at_most
+from gateway.realtime.room_presence import PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, at_most
 from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line
 

@@ -2,13 +2,14 @@
 
 from uuid import uuid4
 
+from adapters.postgres.event_store import REPLAY_PAGE_BYTES_MAX
 from commands.account import RegisterAccount
 from commands.message import PostMessage
 from commands.room import OpenRoom
-from domain.bounds import REPLAY_PAGE_BYTES_MAX, REPLAY_PAGE_EVENTS, ROOM_RING_BYTES_MAX
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from gateway.realtime.room_frames import FramesBudget, RecentFrames, RoomFrame
+from gateway.realtime.history import REPLAY_PAGE_EVENTS
+from gateway.realtime.room_frames import ROOM_RING_BYTES_MAX, FramesBudget, RecentFrames, RoomFrame
 from tests.houses import ledger
 
 LONG = "é" * 10_000

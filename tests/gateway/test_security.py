@@ -7,12 +7,11 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from domain.bounds import REFUSAL_LINES_MAX
 from domain.ids import UserId
 from domain.quotas import OFF, Quota
 from domain.security import RefusalsCounted
 from gateway.edge.client_address import Proxies
-from gateway.edge.refusal_log import Refusals
+from gateway.edge.refusal_log import REFUSAL_LINES_MAX, Refusals
 from gateway.protocol import close_codes
 from tests.houses import PASSWORD, Gateway, gateway, ledger, until
 from tests.lines import line, turned_away

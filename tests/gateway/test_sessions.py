@@ -11,9 +11,8 @@ import pytest
 
 from adapters.credentials.passwords import Argon2Passwords
 from commands.account import Activate, ChangePassword, Deactivate, RehashPassword
-from commands.session import OpenSession
+from commands.session import SESSIONS_LIVE_MAX, OpenSession
 from domain.account import ACCOUNT
-from domain.bounds import SESSIONS_LIVE_MAX
 from domain.errors import BadCredentials, WrongPassword
 from domain.events import Caller
 from domain.ids import SessionId, UserId

@@ -11,12 +11,13 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.clock import lapsed, now
-from domain.bounds import EXPIRY_NOTICE_SECONDS, WRITE_STALL_SECONDS
+from domain.bounds import WRITE_STALL_SECONDS
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberRemoved
 from domain.message import MessagePosted
 from domain.quotas import OFF, Quota
 from gateway.realtime.outbox import Outbox
+from gateway.sockets.token_expiry import EXPIRY_NOTICE_SECONDS
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway
 from tests.lines import Line, line
 

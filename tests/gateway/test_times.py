@@ -11,7 +11,7 @@ import structlog
 
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.postgres.database import Database
-from domain.bounds import LOOK_UP_SECONDS
+from gateway.operations.passwords import LOOK_UP_SECONDS
 from tests.gateway.test_letters import posting
 from tests.houses import PASSWORD, Gateway, gateway
 

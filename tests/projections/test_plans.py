@@ -10,11 +10,11 @@ from uuid import UUID, uuid4, uuid5
 import asyncpg
 import pytest
 
-from domain.bounds import UNREAD_COUNTED_MAX
 from domain.ids import MessageId
 from domain.message import MESSAGE
 from domain.rights import file_relations, standings
 from projections import files, messages, rooms, users
+from projections.rooms import UNREAD_COUNTED_MAX
 from tests.houses import PLAN_MODES, pages_met, rows_met
 
 LOUD_MESSAGES = 60_000

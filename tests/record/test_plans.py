@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from adapters.postgres import event_store
-from domain.bounds import REPLAY_PAGE_BYTES_MAX
+from adapters.postgres.event_store import REPLAY_PAGE_BYTES_MAX
 from tests.houses import PLAN_MODES, rows_met
 
 LOUD_EVENTS = 30_000

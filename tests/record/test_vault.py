@@ -19,14 +19,13 @@ from msgspec.structs import replace
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import StoredRow, decode_all
-from adapters.postgres.data_keys import KEY_SECONDS, KeyName, Vault
+from adapters.postgres.data_keys import DATA_KEYS_CACHED_MAX, KEY_SECONDS, KeyName, Vault
 from adapters.postgres.key_news import KeyNews
 from adapters.postgres.master_key import Master, MasterKeyWrong, load_master
 from commands.account import GrantRole
 from commands.audit import NoteAuditRead
 from commands.membership import RemoveMember
 from commands.message import PostMessage
-from domain.bounds import DATA_KEYS_CACHED_MAX
 from domain.events import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
 from domain.message import MessagePosted

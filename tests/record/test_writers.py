@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.clock import now
+from adapters.postgres.appender import APPEND_QUEUE_MAX
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from domain.bounds import APPEND_QUEUE_MAX
 from domain.errors import Busy
 from domain.events import Caller
 from domain.ids import StreamId

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.clock import lapsed
-from domain.bounds import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS
+from adapters.redis.cluster_state import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS
 from tests.houses import PASSWORD, free_port
 from tests.lines import check_told
 from tests.runtime.test_up import System, system

@@ -20,8 +20,8 @@ from adapters.memory.event_store import MemoryRecord
 from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
-from adapters.redis.lanes import CONTROL, Entry, LanesUnavailable
-from domain.bounds import LANE_AGE_SECONDS, LANE_BLOCK_MS, REDIS_SECONDS
+from adapters.redis.connections import REDIS_SECONDS
+from adapters.redis.lanes import CONTROL, LANE_AGE_SECONDS, LANE_BLOCK_MS, Entry, LanesUnavailable
 from domain.errors import Refused
 from domain.events import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, StreamId, UserId

@@ -21,10 +21,13 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from domain.bounds import ANIMATION_PIXELS_MAX, PICTURE_FRAMES_MAX, PICTURE_PIXELS_MAX, PREVIEW_PIXELS, THUMBNAIL_PIXELS
+from domain.bounds import PICTURE_PIXELS_MAX, PREVIEW_PIXELS, THUMBNAIL_PIXELS
 from workers.files.encoding import FORMATS, MIME_TYPES, QUALITY, Made, Refused, encoded, fitted, moving, saved
 from workers.files.pixels import shown
 from workers.files.png_text import pass_over
+
+PICTURE_FRAMES_MAX = 1_000
+ANIMATION_PIXELS_MAX = 100_000_000
 
 LOADED = (AvifImagePlugin, Jpeg2KImagePlugin, MpoImagePlugin, TiffImagePlugin)  # Pillow would import them too late
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a child may start none

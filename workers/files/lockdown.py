@@ -16,7 +16,10 @@ import struct
 import sys
 from typing import Any
 
-from domain.bounds import CHILD_CPU_SECONDS, CHILD_FILES_MAX, CHILD_MEMORY_BYTES_MAX
+CHILD_FILES_MAX = 64
+CHILD_MEMORY_BYTES_MAX = 768 * 1024**2
+CHILD_CPU_SECONDS = 10
+
 
 LINE = 3  # the descriptor of the one socket that a child has
 # Nobody's: between the ranges of containers and those that are not portable (systemd, UIDS-GIDS.md). A process each.

@@ -12,20 +12,18 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters.postgres.blob_leases import Holds
-from domain.bounds import (
-    BLOB_CONDEMNED_SECONDS,
-    SWEEP_AGE_SECONDS,
-    SWEEP_BLOBS_AT_ONCE,
-    SWEEP_CATCH_UP_SECONDS,
-    SWEEP_ROUND_SECONDS,
-    UNFINISHED_SECONDS,
-)
+from adapters.postgres.blob_leases import BLOB_CONDEMNED_SECONDS, Holds
 from domain.file_name import storage_path
 from domain.ports.blobs import Blobs, BlobsUnavailable
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailable
 from projections import checkpoints
+
+SWEEP_BLOBS_AT_ONCE = 20
+SWEEP_ROUND_SECONDS = 600.0
+SWEEP_AGE_SECONDS = 600.0
+SWEEP_CATCH_UP_SECONDS = 5.0
+UNFINISHED_SECONDS = 24 * 3600
 
 log = structlog.get_logger()
 

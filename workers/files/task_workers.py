@@ -16,17 +16,8 @@ from adapters.clock import lapsed
 from adapters.media.child_process import ChildDied
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_entries import Taken
-from adapters.redis.task_queue import RedisTasks
-from domain.bounds import (
-    CHILD_DEATHS_MAX,
-    DISPATCH_FILES_MAX,
-    DISPATCH_SECONDS,
-    POLL_SECONDS,
-    TASK_BACKOFF_SECONDS,
-    TASK_BACKOFF_SECONDS_MAX,
-    TASK_CLAIM_SECONDS,
-    TASK_TRIES_MAX,
-)
+from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
+from domain.bounds import POLL_SECONDS
 from domain.errors import Busy, Refused
 from domain.ports.blobs import BlobMissing, BlobsUnavailable
 from domain.ports.database import Db
@@ -38,6 +29,13 @@ from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING
 from workers.files.saga import ClaimLost, Saga
+
+TASK_TRIES_MAX = 12
+TASK_BACKOFF_SECONDS = 0.5
+TASK_BACKOFF_SECONDS_MAX = 20.0
+DISPATCH_SECONDS = 5.0
+DISPATCH_FILES_MAX = 500
+CHILD_DEATHS_MAX = 3
 
 log = structlog.get_logger()
 

@@ -9,7 +9,6 @@ from adapters.postgres.database import Database
 from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
 from adapters.redis.lanes import Lanes
-from domain.bounds import PARKED_LISTED_MAX
 from domain.ids import RecordId
 from projections import PROJECTIONS, checkpoints, parked
 from runtime.locations import database_url, redis_url
@@ -17,6 +16,8 @@ from runtime.login_checks import SELECT_ME, powers_of, too_strong
 from runtime.migrate import SELECT_VERSION, migrations, pending, require_version
 from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
+
+PARKED_LISTED_MAX = 20
 
 LAG_EVENTS_MAX = 10_000
 SELECT_HEAD = "SELECT record FROM record.head"
