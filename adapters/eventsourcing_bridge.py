@@ -42,7 +42,7 @@ from adapters.postgres.database import Database, connect, translated
 from adapters.postgres.head_listener import CHANNEL
 from adapters.postgres.master_key import load_master
 from domain.events import Event, Recorded
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from domain.topics import TOPICS
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class DomainFact(NamedTuple):
 
     originator_id: UUID
     originator_version: int
-    fact: Recorded[Event]
+    recorded: Recorded[Event]
 
 
 class Bridge:
@@ -99,19 +99,19 @@ class Bridge:
             self._end()
             raise
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def wait(self, unit: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread and return its result, errors in the library's words."""
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            return asyncio.run_coroutine_threadsafe(unit, self._loop).result()
         except asyncpg.UniqueViolationError as error:
             raise IntegrityError(str(error)) from error
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             raise OperationalError(str(error)) from error
 
-    def soon(self, work: Callable[[], object]) -> None:
+    def soon(self, unit: Callable[[], object]) -> None:
         """Have the loop's thread do something, and do not wait; after `close` nothing is left to do."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(work)
+            self._loop.call_soon_threadsafe(unit)
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -226,8 +226,8 @@ class RecordMapper(Mapper[UUID]):
         if not isinstance(stored_event, RecordNotification) or stored_event.meta == NO_META:
             return super().to_domain_event(stored_event)
         assert self.vault is not None, "set HANSARD_MASTER_KEY_FILE to read events of ours"
-        (fact,) = self.bridge.wait(self._opened(stored_event.id, self.vault))
-        return DomainFact(fact.stream, fact.version, fact)
+        (recorded,) = self.bridge.wait(self._opened(stored_event.id, self.vault))
+        return DomainFact(recorded.stream, recorded.version, recorded)
 
     async def _opened(self, position: int, vault: Vault) -> list[Recorded[Event]]:
         return await decode_all(await self.bridge.db.all(StoredRow, SELECT_ROW, position), vault)

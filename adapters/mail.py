@@ -7,7 +7,7 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from domain.ports.mail import Mail, MailUnavailable
+from domain.ports.mail import Mail, MailUnavailableError
 from domain.text import mail_address
 
 MAIL_SECONDS = 20.0
@@ -61,7 +61,9 @@ class SmtpMail:
             )
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             # What the server says may quote the mail: only the kind of failure is told.
-            raise MailUnavailable(f"{self._host}:{self._port} did not take a mail: {type(error).__name__}") from None
+            raise MailUnavailableError(
+                f"{self._host}:{self._port} did not take a mail: {type(error).__name__}"
+            ) from None
 
 
 def open_mail(url: str, *, folder: Path, sender: str) -> FolderMail | SmtpMail:

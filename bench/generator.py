@@ -111,7 +111,7 @@ async def _append(owner: asyncpg.Connection, vault: Vault, chance: random.Random
         rows = []
         for position, ((stream, version, event, _), meta) in enumerate(zip(chunk, metas, strict=True), head + 1):
             data, plain = encode(event, meta, stream=stream, day=at.date(), keys=keys, vault=vault)
-            rows.append((position, stream, version, event.topic, data, plain, event.audience(), at))
+            rows.append((position, stream, version, event.topic, data, plain, event.frame_room(), at))
         await owner.copy_records_to_table("events", schema_name="record", columns=COLUMNS, records=rows)
         await owner.execute(TELL, head + len(rows))
     return int(head + len(rows))

@@ -16,7 +16,7 @@ from adapters.postgres.master_key import Master
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS
 from commands.account import RegisterAccount
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.message import PostMessage
 from commands.room import OpenRoom
 from domain.events import Caller
@@ -47,11 +47,11 @@ async def record_in(url: str, master: Master) -> AsyncIterator[PostgresRecord]:
 async def commands(url: str, master: Master) -> list[Measured]:
     """S6: posts into 100 rooms at 1, 8 and 64 waiting; the median of three runs each."""
     async with record_in(url, master) as record:
-        desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
-        caller, rooms = await settle(desk)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+        caller, rooms = await settle(command_bus)
         rows = []
         for waiting, each in ((1, 400), (8, 300), (64, 100)):
-            rates = [await post_all(desk, caller, rooms, waiting, each) for _ in range(RUNS)]
+            rates = [await post_all(command_bus, caller, rooms, waiting, each) for _ in range(RUNS)]
             rows.append(Measured(f"S6 commands/s into the record, {waiting} waiting", f"{median(rates):,.0f}"))
         return rows
 
@@ -81,26 +81,28 @@ async def rebuilds(url: str, master: Master) -> list[Measured]:
 async def fill(url: str, master: Master, events: int) -> None:
     """Post until the record holds this many events."""
     async with record_in(url, master) as record:
-        desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
-        caller, rooms = await settle(desk)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+        caller, rooms = await settle(command_bus)
         missing = events - (await record.head()).position
-        await post_all(desk, caller, rooms, 256, max(0, missing) // 256)
+        await post_all(command_bus, caller, rooms, 256, max(0, missing) // 256)
 
 
-async def settle(desk: Desk) -> tuple[Caller, list[RoomId]]:
+async def settle(command_bus: CommandBus) -> tuple[Caller, list[RoomId]]:
     user_id, name = UserId(uuid4()), uuid4().hex
-    await desk.do(RegisterAccount(user_id, f"{name}@example.com", name[:20], "no hash"), Caller(address="127.0.0.1"))
+    await command_bus.do(
+        RegisterAccount(user_id, f"{name}@example.com", name[:20], "no hash"), Caller(address="127.0.0.1")
+    )
     caller = Caller(user_id=user_id, address="127.0.0.1", agent="bench")
     rooms = [RoomId(uuid4()) for _ in range(ROOMS)]
     for room_id in rooms:
-        await desk.do(OpenRoom(room_id, "S6"), caller)
+        await command_bus.do(OpenRoom(room_id, "S6"), caller)
     return caller, rooms
 
 
-async def post_all(desk: Desk, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
+async def post_all(command_bus: CommandBus, caller: Caller, rooms: list[RoomId], waiting: int, each: int) -> float:
     async def post(first: int) -> None:
         for i in range(each):
-            await desk.do(
+            await command_bus.do(
                 PostMessage(rooms[(first + i) % len(rooms)], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller
             )
 

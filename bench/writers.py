@@ -19,7 +19,7 @@ from adapters.postgres.master_key import load_master
 from bench.record import record_in, settle
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.message import PostMessage
 from domain.ids import MessageId
 
@@ -59,14 +59,14 @@ async def _run(url: str, master_key: Path, count: int) -> float:
 
 async def post(url: str, master_key: Path, waiting: int, seconds: float) -> None:
     async with record_in(url, load_master(master_key, create=False)) as record:
-        desk = Desk(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
-        caller, rooms = await settle(desk)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+        caller, rooms = await settle(command_bus)
         done = 0
 
         async def post_until(room: int, until: float) -> None:
             nonlocal done
             while time.perf_counter() < until:
-                await desk.do(PostMessage(rooms[room], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller)
+                await command_bus.do(PostMessage(rooms[room], MessageId(UUID(bytes=os.urandom(16))), TEXT), caller)
                 done += 1
 
         async def post_for(seconds: float) -> None:

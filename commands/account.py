@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from commands.session import end_all
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import account as decide
 from domain.account import ACCOUNT, AccountRole, NameClaimed
 from domain.ids import UserId
@@ -68,14 +68,14 @@ class RevokeRole(Struct, frozen=True):
     role: AccountRole
 
 
-async def register(command: RegisterAccount, work: Work) -> None:
+async def register(command: RegisterAccount, unit: UnitOfWork) -> None:
     if command.email:
         check_email(command.email)
     check_username(command.username)
-    existing = await work.load_new(ACCOUNT, command.user_id)
+    existing = await unit.load_new(ACCOUNT, command.user_id)
     assert existing is None, "an account's id is minted for it"
-    work.act_as(command.user_id)
-    work.write(
+    unit.act_as(command.user_id)
+    unit.write(
         ACCOUNT,
         command.user_id,
         events=decide.register(
@@ -86,80 +86,80 @@ async def register(command: RegisterAccount, work: Work) -> None:
         ),
     )
     if command.email:
-        work.claim("email", fold_email(command.email), stream=ACCOUNT.id(command.user_id))
-    work.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
-    _claim_lookalikes(command.username, work, command.user_id)
+        unit.claim("email", fold_email(command.email), stream=ACCOUNT.id(command.user_id))
+    unit.claim("username", fold(command.username), stream=ACCOUNT.id(command.user_id))
+    _claim_lookalikes(command.username, unit, command.user_id)
 
 
-async def claim_name(command: ClaimName, work: Work) -> None:
+async def claim_name(command: ClaimName, unit: UnitOfWork) -> None:
     """Claim what looks like a name of long ago; where somebody else's does too, the first one has it."""
-    account = decide.require_known(await work.load(ACCOUNT, command.user_id))
+    account = decide.require_known(await unit.load(ACCOUNT, command.user_id))
     if account.username:
-        work.write(ACCOUNT, command.user_id, events=(NameClaimed(command.user_id),))
-        _claim_lookalikes(account.username, work, command.user_id)
+        unit.write(ACCOUNT, command.user_id, events=(NameClaimed(command.user_id),))
+        _claim_lookalikes(account.username, unit, command.user_id)
 
 
-async def change_profile(command: ChangeProfile, work: Work) -> None:
-    assert work.caller.user_id, "the door lets no stranger here"
-    user_id = work.caller.user_id
-    account = decide.require_active(await work.load(ACCOUNT, user_id))
-    require_version(work.version(ACCOUNT, user_id), command.version)
+async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
+    assert unit.caller.user_id, "the door lets no stranger here"
+    user_id = unit.caller.user_id
+    account = decide.require_active(await unit.load(ACCOUNT, user_id))
+    require_version(unit.version(ACCOUNT, user_id), command.version)
     if isinstance(command.username, str) and command.username != account.username:
         check_username(command.username)
         if fold(command.username) != fold(account.username):
-            work.release("username", fold(account.username))
-            work.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
+            unit.release("username", fold(account.username))
+            unit.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
         for left in skeletons(account.username) - skeletons(command.username):
-            if await work.holds("username_skeleton", left, stream=ACCOUNT.id(user_id)):
-                work.release("username_skeleton", left)
-        _claim_lookalikes(command.username, work, user_id)
+            if await unit.holds("username_skeleton", left, stream=ACCOUNT.id(user_id)):
+                unit.release("username_skeleton", left)
+        _claim_lookalikes(command.username, unit, user_id)
     if isinstance(command.avatar_url, str):
         check_avatar_url(command.avatar_url)
     events = decide.change_profile(account, username=command.username, avatar_url=command.avatar_url)
-    work.write(ACCOUNT, user_id, events=events)
+    unit.write(ACCOUNT, user_id, events=events)
 
 
-async def change_password(command: ChangePassword, work: Work) -> None:
-    user_id, session_id = work.caller.user_id, work.caller.session_id
+async def change_password(command: ChangePassword, unit: UnitOfWork) -> None:
+    user_id, session_id = unit.caller.user_id, unit.caller.session_id
     assert user_id and session_id, "the door lets no stranger here"
-    account = await work.load(ACCOUNT, user_id)
+    account = await unit.load(ACCOUNT, user_id)
     events = decide.change_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
-    work.write(ACCOUNT, user_id, events=events)
-    await end_all(work, user_id, reason="password_changed", keep=session_id)
+    unit.write(ACCOUNT, user_id, events=events)
+    await end_all(unit, user_id, reason="password_changed", keep=session_id)
 
 
-async def rehash_password(command: RehashPassword, work: Work) -> None:
-    work.act_as(command.user_id)
-    account = await work.load(ACCOUNT, command.user_id)
+async def rehash_password(command: RehashPassword, unit: UnitOfWork) -> None:
+    unit.act_as(command.user_id)
+    account = await unit.load(ACCOUNT, command.user_id)
     events = decide.rehash_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
-    work.write(ACCOUNT, command.user_id, events=events)
+    unit.write(ACCOUNT, command.user_id, events=events)
 
 
-async def deactivate(command: Deactivate, work: Work) -> None:
+async def deactivate(command: Deactivate, unit: UnitOfWork) -> None:
     """The account can do nothing any more, and all its sessions have ended, also when it is active again."""
-    account = await work.load(ACCOUNT, command.user_id)
-    work.write(ACCOUNT, command.user_id, events=decide.deactivate(account))
-    await end_all(work, command.user_id, reason="deactivated")
+    account = await unit.load(ACCOUNT, command.user_id)
+    unit.write(ACCOUNT, command.user_id, events=decide.deactivate(account))
+    await end_all(unit, command.user_id, reason="deactivated")
 
 
-async def activate(command: Activate, work: Work) -> None:
-    account = await work.load(ACCOUNT, command.user_id)
-    work.write(ACCOUNT, command.user_id, events=decide.activate(account))
+async def activate(command: Activate, unit: UnitOfWork) -> None:
+    account = await unit.load(ACCOUNT, command.user_id)
+    unit.write(ACCOUNT, command.user_id, events=decide.activate(account))
 
 
-async def grant(command: GrantRole, work: Work) -> None:
-    account = await work.load(ACCOUNT, command.user_id)
-    work.write(ACCOUNT, command.user_id, events=decide.grant(account, role=command.role))
+async def grant(command: GrantRole, unit: UnitOfWork) -> None:
+    account = await unit.load(ACCOUNT, command.user_id)
+    unit.write(ACCOUNT, command.user_id, events=decide.grant(account, role=command.role))
 
 
-async def revoke(command: RevokeRole, work: Work) -> None:
-    account = await work.load(ACCOUNT, command.user_id)
-    work.write(ACCOUNT, command.user_id, events=decide.revoke(account, role=command.role))
+async def revoke(command: RevokeRole, unit: UnitOfWork) -> None:
+    account = await unit.load(ACCOUNT, command.user_id)
+    unit.write(ACCOUNT, command.user_id, events=decide.revoke(account, role=command.role))
 
 
-def _claim_lookalikes(username: str, work: Work, user_id: UserId) -> None:
+def _claim_lookalikes(username: str, unit: UnitOfWork, user_id: UserId) -> None:
     for skeleton in sorted(skeletons(username)):
-        work.claim("username_skeleton", skeleton, stream=ACCOUNT.id(user_id))
+        unit.claim("username_skeleton", skeleton, stream=ACCOUNT.id(user_id))
 
 
 HANDLERS: dict[type[Struct], Handler] = {

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import audit as decide
 from domain.account import ACCOUNT, require_right
 from domain.audit import AUDIT_READS, read_key
@@ -17,14 +17,14 @@ class NoteAuditRead(Struct, frozen=True):
     person: UserId | None = None
 
 
-async def note(command: NoteAuditRead, work: Work) -> None:
-    user_id, session_id = work.caller.user_id, work.caller.session_id
+async def note(command: NoteAuditRead, unit: UnitOfWork) -> None:
+    user_id, session_id = unit.caller.user_id, unit.caller.session_id
     assert user_id and session_id, "the door lets no stranger here"
-    require_right(await work.load(ACCOUNT, user_id), "audit.read")
-    minute = int(work.now.timestamp()) // 60
+    require_right(await unit.load(ACCOUNT, user_id), "audit.read")
+    minute = int(unit.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)
-    reads = await work.load_new(AUDIT_READS, key)
-    work.write(
+    reads = await unit.load_new(AUDIT_READS, key)
+    unit.write(
         AUDIT_READS,
         key,
         events=decide.note(reads, auditor_id=user_id, filter=command.filter, minute=minute, person=command.person),

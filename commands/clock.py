@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain.clock import CLOCK, ClockAccepted
 
 
@@ -16,9 +16,9 @@ class AcceptClock(Struct, frozen=True):
     recorded: datetime
 
 
-async def accept(command: AcceptClock, work: Work) -> None:
-    await work.load(CLOCK)
-    work.write(CLOCK, events=(ClockAccepted(command.clock, command.own, command.recorded),))
+async def accept(command: AcceptClock, unit: UnitOfWork) -> None:
+    await unit.load(CLOCK)
+    unit.write(CLOCK, events=(ClockAccepted(command.clock, command.own, command.recorded),))
 
 
 HANDLERS: dict[type[Struct], Handler] = {AcceptClock: accept}

@@ -19,8 +19,15 @@ from msgspec import Struct
 from commands.folds import Folded, Folds, evolved
 from commands.postponed import PostponedCommands
 from commands.turns import Turns
-from commands.unit_of_work import Handler, Outcome, Work
-from domain.errors import EmailTaken, IdempotencyMismatch, RecordIsNewer, Refused, UsernameTaken, WriteContended
+from commands.unit_of_work import Handler, Outcome, UnitOfWork
+from domain.errors import (
+    DomainError,
+    EmailTakenError,
+    IdempotencyMismatchError,
+    RecordNewerError,
+    UsernameTakenError,
+    WriteContendedError,
+)
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, uuid7
 from domain.ports.clock import Chance, Clock
@@ -32,7 +39,7 @@ from domain.ports.record import (
     Receipt,
     ReceiptFound,
     Record,
-    RecordUnavailable,
+    RecordUnavailableError,
     Snapshots,
 )
 
@@ -42,14 +49,14 @@ POSTPONED_LAST_SECONDS = 5.0
 log = structlog.get_logger()
 
 State = TypeVar("State")
-TAKEN: dict[ClaimKind, tuple[type[Refused], str]] = {
-    "email": (EmailTaken, "/email"),
-    "username": (UsernameTaken, "/username"),
-    "username_skeleton": (UsernameTaken, "/username"),
+TAKEN: dict[ClaimKind, tuple[type[DomainError], str]] = {
+    "email": (EmailTakenError, "/email"),
+    "username": (UsernameTakenError, "/username"),
+    "username_skeleton": (UsernameTakenError, "/username"),
 }
 
 
-class Desk:
+class CommandBus:
     """Runs commands against a record. One for a process; its cache is a guess that guards check."""
 
     def __init__(
@@ -86,7 +93,7 @@ class Desk:
         """Do the postponed commands that are due; return how many."""
         due = self._postponed.take(everything=everything)
         for postponed, caller in due:
-            with suppress(Refused, RecordUnavailable):
+            with suppress(DomainError, RecordUnavailableError):
                 await self.do(postponed.command, caller)
         return len(due)
 
@@ -94,45 +101,45 @@ class Desk:
         return uuid7(int(self.now().timestamp() * 1000), self._chance(10))
 
     async def do(self, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
-        """Run a command to its end. Raise `Refused` if the answer is no, and `RecordUnavailable` if it cannot be known."""
+        """Run a command to its end. Raise `DomainError` if the answer is no, and `RecordUnavailableError` if it cannot be known."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
         fresh, met = False, 0
         async with AsyncExitStack() as turn:
             for _ in range(DECIDE_TRIES_MAX):
-                work = Work(self, caller, fresh=fresh)
-                outcome = await self._try(command, work, caller, receipt)
+                unit = UnitOfWork(self, caller, fresh=fresh)
+                outcome = await self._try(command, unit, caller, receipt)
                 if outcome is not None:
                     return outcome
-                if work.conflicted:
+                if unit.conflicted:
                     met += 1
-                    await self._turns.wait(turn, work.contended(), met=met)
+                    await self._turns.wait(turn, unit.contended(), met=met)
                 fresh = True
-        raise WriteContended
+        raise WriteContendedError
 
-    async def _try(self, command: Struct, work: Work, caller: Caller, receipt: Receipt | None) -> Outcome | None:
+    async def _try(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome | None:
         """Decide once and have it appended; None if it must be decided anew, on streams brought up to date."""
         try:
-            await self._handlers[type(command)](command, work)
-        except Refused:
-            if work.assumed:
+            await self._handlers[type(command)](command, unit)
+        except DomainError:
+            if unit.assumed:
                 return None
             if receipt and (kept := await self.record.receipt(receipt.digest)):
                 return await self._replay(kept, receipt)
             raise
-        if work.postponed and not self._closing:
-            self._postponed.add(work.postponed, caller)
-            return Outcome((), work.position(), False, work.folds, work.postponed.command)
-        writes = work.written()
+        if unit.postponed and not self._closing:
+            self._postponed.add(unit.postponed, caller)
+            return Outcome((), unit.position(), False, unit.folds, unit.postponed.command)
+        writes = unit.written()
         if not writes:
-            return None if work.assumed else Outcome((), work.position(), False, work.folds)
-        answer = await self.record.append(work.append(command, writes, receipt))
+            return None if unit.assumed else Outcome((), unit.position(), False, unit.folds)
+        answer = await self.record.append(unit.append(command, writes, receipt))
         match answer:
-            case Appended(facts):
-                folds = await self._folded(work, facts)
-                return Outcome(facts, facts[-1].position, False, folds)
+            case Appended(events):
+                folds = await self._folded(unit, events)
+                return Outcome(events, events[-1].position, False, folds)
             case Conflicted():
-                work.conflicted = True
+                unit.conflicted = True
                 return None
             case ClaimTaken(kind):
                 refusal, pointer = TAKEN[kind]
@@ -141,15 +148,15 @@ class Desk:
                 assert receipt is not None, "only a receipt that was sent can be found"
                 return await self._replay(answer, receipt)
 
-    async def admit(self, probe: Callable[[Work], Awaitable[None]], caller: Caller) -> None:
+    async def admit(self, probe: Callable[[UnitOfWork], Awaitable[None]], caller: Caller) -> None:
         """Raise what `probe` refuses on the present state, as `do` would, without writing anything."""
-        work = Work(self, caller, fresh=False)
+        unit = UnitOfWork(self, caller, fresh=False)
         try:
-            await probe(work)
-        except Refused:
-            if not work.assumed:
+            await probe(unit)
+        except DomainError:
+            if not unit.assumed:
                 raise
-            await probe(Work(self, caller, fresh=True))
+            await probe(UnitOfWork(self, caller, fresh=True))
 
     async def see(self, stream: Stream[State], *key: UUID) -> Folded[State]:
         """Read a stream from the record."""
@@ -160,28 +167,28 @@ class Desk:
         return self._folds.at_hand(stream, stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
-        """Bring these streams up to date from the record, and cache them. Raise `RecordIsNewer` if one holds an unknown
+        """Bring these streams up to date from the record, and cache them. Raise `RecordNewerError` if one holds an unknown
         event."""
         folds = await self._folds.read(streams)
         for stream_id, folded in folds.items():
             if folded.unknown:
                 log.error("a stream holds an event of a newer version", stream=str(stream_id), topic=folded.unknown)
-                raise RecordIsNewer
+                raise RecordNewerError
         return folds
 
-    async def _folded(self, work: Work, facts: Sequence[Recorded[Event]]) -> dict[StreamId, Folded[Any]]:
-        folds = dict(work.folds)
+    async def _folded(self, unit: UnitOfWork, events: Sequence[Recorded[Event]]) -> dict[StreamId, Folded[Any]]:
+        folds = dict(unit.folds)
         written: dict[StreamId, list[Recorded[Event]]] = {}
-        for fact in facts:
-            written.setdefault(fact.stream, []).append(fact)
-        for stream_id, events in written.items():
-            stream, before = work.writes[stream_id][0], folds[stream_id]
-            folds[stream_id] = evolved(stream, before, events)
+        for recorded in events:
+            written.setdefault(recorded.stream, []).append(recorded)
+        for stream_id, appended in written.items():
+            stream, before = unit.writes[stream_id][0], folds[stream_id]
+            folds[stream_id] = evolved(stream, before, appended)
             await self._folds.keep(stream, stream_id, folds[stream_id], since=before)
         return folds
 
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:
         if kept.request not in (receipt.request, receipt.before):
-            raise IdempotencyMismatch
-        facts = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
-        return Outcome(facts, kept.last, True, {})
+            raise IdempotencyMismatchError
+        events = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
+        return Outcome(events, kept.last, True, {})

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from commands.room import enter
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import file as decide
 from domain.account import ACCOUNT, require_active
 from domain.file import FILE, Variant
@@ -49,21 +49,21 @@ class RetryFile(Struct, frozen=True):
     file_id: FileId
 
 
-async def may_receive(work: Work, for_room: RoomId | None) -> UserId:
+async def may_receive(unit: UnitOfWork, for_room: RoomId | None) -> UserId:
     """Refuse who may not upload, or not for that room."""
-    user_id = work.caller.user_id
+    user_id = unit.caller.user_id
     assert user_id, "the door lets no stranger here"
     if for_room is None:
-        require_active(await work.load(ACCOUNT, user_id))
+        require_active(await unit.load(ACCOUNT, user_id))
     else:
-        await enter(work, for_room, "file.upload_for")
+        await enter(unit, for_room, "file.upload_for")
     return user_id
 
 
-async def receive(command: ReceiveFile, work: Work) -> None:
-    uploader_id = await may_receive(work, command.for_room)
+async def receive(command: ReceiveFile, unit: UnitOfWork) -> None:
+    uploader_id = await may_receive(unit, command.for_room)
     events = decide.receive(
-        await work.load_new(FILE, command.file_id),
+        await unit.load_new(FILE, command.file_id),
         file_id=command.file_id,
         uploader_id=uploader_id,
         original_name=command.original_name,
@@ -72,27 +72,27 @@ async def receive(command: ReceiveFile, work: Work) -> None:
         blob=command.blob,
         for_room=command.for_room,
     )
-    work.write(FILE, command.file_id, events=events)
+    unit.write(FILE, command.file_id, events=events)
 
 
-async def note_scan(command: NoteScan, work: Work) -> None:
-    file = await work.load(FILE, command.file_id)
+async def note_scan(command: NoteScan, unit: UnitOfWork) -> None:
+    file = await unit.load(FILE, command.file_id)
     events = decide.note_scan(file, scan=command.scan, signature=command.signature, moderator_ids=command.moderator_ids)
-    work.write(FILE, command.file_id, events=events)
+    unit.write(FILE, command.file_id, events=events)
 
 
-async def note_processing(command: NoteProcessing, work: Work) -> None:
-    file = await work.load(FILE, command.file_id)
+async def note_processing(command: NoteProcessing, unit: UnitOfWork) -> None:
+    file = await unit.load(FILE, command.file_id)
     events = decide.note_processing(file, variants=command.variants, pages=command.pages)
-    work.write(FILE, command.file_id, events=events)
+    unit.write(FILE, command.file_id, events=events)
 
 
-async def fail(command: FailFile, work: Work) -> None:
-    work.write(FILE, command.file_id, events=decide.fail(await work.load(FILE, command.file_id), reason=command.reason))
+async def fail(command: FailFile, unit: UnitOfWork) -> None:
+    unit.write(FILE, command.file_id, events=decide.fail(await unit.load(FILE, command.file_id), reason=command.reason))
 
 
-async def retry(command: RetryFile, work: Work) -> None:
-    work.write(FILE, command.file_id, events=decide.retry(await work.load(FILE, command.file_id)))
+async def retry(command: RetryFile, unit: UnitOfWork) -> None:
+    unit.write(FILE, command.file_id, events=decide.retry(await unit.load(FILE, command.file_id)))
 
 
 HANDLERS: dict[type[Struct], Handler] = {

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from domain.errors import EventUnreadableError
 from domain.events import Recorded, Stream, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.ports.record import Record, RecordUnavailable, Snapshot, Snapshots
+from domain.ports.record import Record, RecordUnavailableError, Snapshot, Snapshots
 
 FOLDS_BYTES_MAX = 24 * 1024**2  # about, of each kind of stream, in one process
 FOLD_PAGE_EVENTS = 1_000
@@ -66,17 +66,17 @@ class Folds:
         while asked:
             found = await self._record.streams(list(asked), after=asked, limit=FOLD_PAGE_EVENTS)
             further: dict[StreamId, int] = {}
-            for stream_id, facts in found.items():
-                folded, new = folds[stream_id], facts
+            for stream_id, events in found.items():
+                folded, new = folds[stream_id], events
                 if asked[stream_id] < folded.version:
-                    if not facts or (facts[0].position, facts[0].at) != (folded.position, folded.at):
+                    if not events or (events[0].position, events[0].at) != (folded.position, folded.at):
                         self._of(streams[stream_id]).forget(stream_id)
                         folds[stream_id] = began[stream_id] = Folded()
                         further[stream_id] = 0
                         continue
-                    new = facts[1:]
+                    new = events[1:]
                 folds[stream_id] = folded = evolved(streams[stream_id], folded, new)
-                if len(facts) == FOLD_PAGE_EVENTS:
+                if len(events) == FOLD_PAGE_EVENTS:
                     further[stream_id] = folded.version
             if further and is_first_page:
                 for stream_id, folded in (await self._from_snapshots({s: streams[s] for s in further})).items():
@@ -118,7 +118,7 @@ class Folds:
         snapshot = Snapshot(folded.state, folded.version, folded.position, folded.at)
         try:
             await self._snapshots.keep(stream, stream_id, snapshot)
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             log.warning("a snapshot was not made", reason=str(error))
 
 
@@ -154,19 +154,19 @@ class _Kept:
         self._bytes -= kept[1] if kept else 0
 
 
-def evolved(stream: Stream[State], folded: Folded[State], facts: Sequence[Recorded[Any]]) -> Folded[State]:
+def evolved(stream: Stream[State], folded: Folded[State], events: Sequence[Recorded[Any]]) -> Folded[State]:
     """Return a fold with some more events of its stream."""
-    if not facts:
+    if not events:
         return folded
     state, unknown = folded.state, folded.unknown
-    for fact in facts:
-        if isinstance(fact.event, UnreadableEvent):  # it may have been a ban
+    for recorded in events:
+        if isinstance(recorded.event, UnreadableEvent):  # it may have been a ban
             raise EventUnreadableError
-        if isinstance(fact.event, UnknownEvent):
-            unknown = fact.event.recorded_topic
+        if isinstance(recorded.event, UnknownEvent):
+            unknown = recorded.event.recorded_topic
         else:
-            state = stream.evolve(state, fact)
-    last = facts[-1]
+            state = stream.evolve(state, recorded)
+    last = events[-1]
     return Folded(state, last.version, last.position, last.at, unknown)
 
 

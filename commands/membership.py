@@ -6,7 +6,7 @@ Where an owner comes or goes, the room's stream is written in the same append: i
 from msgspec import Struct
 
 from commands.room import enter
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import membership as decide
 from domain import room as room_decide
 from domain.account import ACCOUNT, require_active
@@ -37,38 +37,38 @@ class RemoveMember(Struct, frozen=True):
     ban: bool = False
 
 
-async def join(command: JoinRoom, work: Work) -> None:
-    _, membership, user_id = await enter(work, command.room_id, "room.join")
+async def join(command: JoinRoom, unit: UnitOfWork) -> None:
+    _, membership, user_id = await enter(unit, command.room_id, "room.join")
     events = decide.join(membership, room_id=command.room_id, user_id=user_id)
-    work.write(MEMBERSHIP, command.room_id, user_id, events=events)
+    unit.write(MEMBERSHIP, command.room_id, user_id, events=events)
 
 
-async def leave(command: LeaveRoom, work: Work) -> None:
-    entered = await enter(work, command.room_id, "room.leave")
-    work.write(MEMBERSHIP, command.room_id, entered.user_id, events=decide.leave(entered.member))
-    work.write(ROOM, command.room_id, events=room_decide.remove_owner(entered.room, user_id=entered.user_id))
+async def leave(command: LeaveRoom, unit: UnitOfWork) -> None:
+    entered = await enter(unit, command.room_id, "room.leave")
+    unit.write(MEMBERSHIP, command.room_id, entered.user_id, events=decide.leave(entered.member))
+    unit.write(ROOM, command.room_id, events=room_decide.remove_owner(entered.room, user_id=entered.user_id))
 
 
-async def put(command: PutMember, work: Work) -> None:
-    entered = await enter(work, command.room_id, decide.putting(command.role))
-    target, account = await work.load_all(
+async def put(command: PutMember, unit: UnitOfWork) -> None:
+    entered = await enter(unit, command.room_id, decide.putting(command.role))
+    target, account = await unit.load_all(
         (MEMBERSHIP, (command.room_id, command.user_id)), (ACCOUNT, (command.user_id,))
     )
     require_active(account)
     events = decide.put(entered.member, target, room_id=command.room_id, user_id=command.user_id, role=command.role)
-    work.write(MEMBERSHIP, command.room_id, command.user_id, events=events)
+    unit.write(MEMBERSHIP, command.room_id, command.user_id, events=events)
     if not events:
         return
     owners = room_decide.add_owner if command.role == "owner" else room_decide.remove_owner
-    work.write(ROOM, command.room_id, events=owners(entered.room, user_id=command.user_id))
+    unit.write(ROOM, command.room_id, events=owners(entered.room, user_id=command.user_id))
 
 
-async def remove(command: RemoveMember, work: Work) -> None:
-    entered = await enter(work, command.room_id, "member.remove")
-    target = await work.load(MEMBERSHIP, command.room_id, command.user_id)
+async def remove(command: RemoveMember, unit: UnitOfWork) -> None:
+    entered = await enter(unit, command.room_id, "member.remove")
+    target = await unit.load(MEMBERSHIP, command.room_id, command.user_id)
     events = decide.remove(entered.member, target, ban=command.ban)
-    work.write(MEMBERSHIP, command.room_id, command.user_id, events=events)
-    work.write(ROOM, command.room_id, events=room_decide.remove_owner(entered.room, user_id=command.user_id))
+    unit.write(MEMBERSHIP, command.room_id, command.user_id, events=events)
+    unit.write(ROOM, command.room_id, events=room_decide.remove_owner(entered.room, user_id=command.user_id))
 
 
 HANDLERS: dict[type[Struct], Handler] = {JoinRoom: join, LeaveRoom: leave, PutMember: put, RemoveMember: remove}

@@ -7,14 +7,14 @@ at that position, which the file's stream guards.
 from msgspec import Struct
 
 from commands.room import enter
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
-from domain.errors import ReplyTargetUnknown
+from domain.errors import ReplyTargetUnknownError
 from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.rights import MessageOperation, Relation, unknown
+from domain.rights import MessageOperation, Relationship, unknown
 
 
 class PostMessage(Struct, frozen=True):
@@ -39,16 +39,16 @@ class DeleteMessage(Struct, frozen=True):
     version: Versions = None
 
 
-async def post(command: PostMessage, work: Work) -> None:
+async def post(command: PostMessage, unit: UnitOfWork) -> None:
     """Post once. The sender of a message that is posted already is told so even if they were removed since: they may
     not know of the removal."""
-    user_id = work.caller.user_id
+    user_id = unit.caller.user_id
     assert user_id, "strangers post nothing"
-    message = await work.load_new(MESSAGE, command.message_id)
-    file = None if command.file_id is None else await work.load(FILE, command.file_id)
+    message = await unit.load_new(MESSAGE, command.message_id)
+    file = None if command.file_id is None else await unit.load(FILE, command.file_id)
     entered = None
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
-        entered = await enter(work, command.room_id, "message.post")
+        entered = await enter(unit, command.room_id, "message.post")
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -61,10 +61,10 @@ async def post(command: PostMessage, work: Work) -> None:
         file=None if file is None else shown(file),
     )
     if command.reply_to is not None and entered is not None:
-        target = await work.peek(MESSAGE, command.reply_to)
+        target = await unit.peek(MESSAGE, command.reply_to)
         if target is None or target.room_id != command.room_id or not entered.may_know_of(target.position):
-            raise ReplyTargetUnknown(pointer="/reply_to")
-    work.write(MESSAGE, command.message_id, events=events)
+            raise ReplyTargetUnknownError(pointer="/reply_to")
+    unit.write(MESSAGE, command.message_id, events=events)
     if command.file_id is not None and events:
         shared = share(
             file,
@@ -73,39 +73,39 @@ async def post(command: PostMessage, work: Work) -> None:
             message_id=command.message_id,
             message_type=command.message_type,
         )
-        work.write(FILE, command.file_id, events=shared)
+        unit.write(FILE, command.file_id, events=shared)
 
 
-async def edit(command: EditMessage, work: Work) -> None:
-    message, relation, user_id = await reach(work, command.message_id, "message.edit")
-    decide.require_editable(message, by=user_id, relation=relation)
-    _decide_version(command, work)
-    events = decide.edit(message, by=user_id, relation=relation, content=command.content)
-    work.write(MESSAGE, command.message_id, events=events)
+async def edit(command: EditMessage, unit: UnitOfWork) -> None:
+    message, relationship, user_id = await reach(unit, command.message_id, "message.edit")
+    decide.require_editable(message, by=user_id, relationship=relationship)
+    _decide_version(command, unit)
+    events = decide.edit(message, by=user_id, relationship=relationship, content=command.content)
+    unit.write(MESSAGE, command.message_id, events=events)
 
 
-async def delete(command: DeleteMessage, work: Work) -> None:
-    message, relation, user_id = await reach(work, command.message_id, "message.delete")
-    events = decide.delete(message, by=user_id, relation=relation)
-    _decide_version(command, work)
-    work.write(MESSAGE, command.message_id, events=events)
+async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
+    message, relationship, user_id = await reach(unit, command.message_id, "message.delete")
+    events = decide.delete(message, by=user_id, relationship=relationship)
+    _decide_version(command, unit)
+    unit.write(MESSAGE, command.message_id, events=events)
 
 
 async def reach(
-    work: Work, message_id: MessageId, operation: MessageOperation
-) -> tuple[decide.Message, Relation, UserId]:
+    unit: UnitOfWork, message_id: MessageId, operation: MessageOperation
+) -> tuple[decide.Message, Relationship, UserId]:
     """Return a message, what the caller is to its room, and the caller; refuse who may not do this there at all."""
-    message = await work.load(MESSAGE, message_id)
+    message = await unit.load(MESSAGE, message_id)
     if message is None:
         raise unknown(operation)
-    entered = await enter(work, message.room_id, operation)
+    entered = await enter(unit, message.room_id, operation)
     if not entered.may_know_of(message.position):
         raise unknown(operation)
-    return message, entered.member.relation, entered.user_id
+    return message, entered.member.relationship, entered.user_id
 
 
-def _decide_version(command: EditMessage | DeleteMessage, work: Work) -> None:
-    decide.require_version(work.version(MESSAGE, command.message_id), command.version)
+def _decide_version(command: EditMessage | DeleteMessage, unit: UnitOfWork) -> None:
+    decide.require_version(unit.version(MESSAGE, command.message_id), command.version)
 
 
 HANDLERS: dict[type[Struct], Handler] = {PostMessage: post, EditMessage: edit, DeleteMessage: delete}

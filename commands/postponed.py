@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from msgspec.structs import replace
 
 from commands.unit_of_work import Postponed
-from domain.errors import Busy
+from domain.errors import BusyError
 from domain.events import Caller
 from domain.ids import StreamId
 from domain.ports.clock import Clock
@@ -29,11 +29,11 @@ class PostponedCommands:
         self._due = asyncio.Event()
 
     def add(self, postponed: Postponed, caller: Caller) -> None:
-        """Have it wait. One that waits already keeps its time, and gives its place to a higher rank. Raise `Busy` if full."""
+        """Have it wait. One that waits already keeps its time, and gives its place to a higher rank. Raise `BusyError` if full."""
         waiting = self._waiting.get(postponed.stream)
         if waiting is None:
             if len(self._waiting) >= POSTPONED_MAX:
-                raise Busy
+                raise BusyError
             heappush(self._dues, (postponed.due, postponed.stream))
             self._waiting[postponed.stream] = (postponed, caller)
             self._due.set()

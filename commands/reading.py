@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from commands.room import enter
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import reading as decide
 from domain.ids import RoomId
 from domain.reading import READING
@@ -14,19 +14,19 @@ class MarkRead(Struct, frozen=True):
     position: int
 
 
-async def mark(command: MarkRead, work: Work) -> None:
-    _, _, user_id = await enter(work, command.room_id, "room.mark_read")
-    reading = await work.load(READING, command.room_id, user_id)
+async def mark(command: MarkRead, unit: UnitOfWork) -> None:
+    _, _, user_id = await enter(unit, command.room_id, "room.mark_read")
+    reading = await unit.load(READING, command.room_id, user_id)
     events = decide.mark(
-        reading, room_id=command.room_id, user_id=user_id, position=command.position, head=await work.head()
+        reading, room_id=command.room_id, user_id=user_id, position=command.position, head=await unit.head()
     )
-    wait = decide.due_in(reading, now=work.now)
+    wait = decide.due_in(reading, now=unit.now)
     if events and wait:
         # The place that was accepted, not the one that was asked for: what is posted until then was read by nobody.
         position = events[0].position
         accepted = MarkRead(command.room_id, position)
-        work.postpone(READING, command.room_id, user_id, seconds=wait, rank=position, command=accepted)
-    work.write(READING, command.room_id, user_id, events=events)
+        unit.postpone(READING, command.room_id, user_id, seconds=wait, rank=position, command=accepted)
+    unit.write(READING, command.room_id, user_id, events=events)
 
 
 HANDLERS: dict[type[Struct], Handler] = {MarkRead: mark}

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import RoomId, UserId
-from domain.membership import MEMBERSHIP, MemberJoined, Membership, relation_of
+from domain.membership import MEMBERSHIP, MemberJoined, Membership, relationship_of
 from domain.message import Versions, require_version
 from domain.rights import RoomOperation, require_in_room
 from domain.room import ROOM, History, Room
@@ -58,28 +58,28 @@ class Entered(NamedTuple):
         return self.room.history == "shared" or position >= self.member.joined_position
 
 
-async def enter(work: Work, room_id: RoomId, operation: RoomOperation) -> Entered:
+async def enter(unit: UnitOfWork, room_id: RoomId, operation: RoomOperation) -> Entered:
     """Load the room, the caller's membership and account; refuse whoever may not do this there."""
-    user_id = work.caller.user_id
+    user_id = unit.caller.user_id
     assert user_id, "the door lets no stranger here"
-    room, membership, account = await work.load_all(
+    room, membership, account = await unit.load_all(
         (ROOM, (room_id,)), (MEMBERSHIP, (room_id, user_id)), (ACCOUNT, (user_id,))
     )
     require_active(account)
-    require_in_room(operation, None if room is None else room.kind, relation_of(membership))
+    require_in_room(operation, None if room is None else room.kind, relationship_of(membership))
     return Entered(room, membership, user_id)
 
 
-async def open_room(command: OpenRoom, work: Work) -> None:
-    user_id = work.caller.user_id
+async def open_room(command: OpenRoom, unit: UnitOfWork) -> None:
+    user_id = unit.caller.user_id
     assert user_id, "the door lets no stranger here"
-    require_active(await work.load(ACCOUNT, user_id))
+    require_active(await unit.load(ACCOUNT, user_id))
     check_room_name(command.name)
     if command.description is not None:
         check_room_description(command.description)
-    existing = await work.load_new(ROOM, command.room_id)
+    existing = await unit.load_new(ROOM, command.room_id)
     assert existing is None, "a room's id is minted for it"
-    await work.load_new(MEMBERSHIP, command.room_id, user_id)
+    await unit.load_new(MEMBERSHIP, command.room_id, user_id)
     opened = decide.open_room(
         room_id=command.room_id,
         name=command.name,
@@ -87,14 +87,14 @@ async def open_room(command: OpenRoom, work: Work) -> None:
         is_private=command.is_private,
         owner_id=user_id,
     )
-    work.write(ROOM, command.room_id, events=opened)
+    unit.write(ROOM, command.room_id, events=opened)
     joined = MemberJoined(command.room_id, user_id, "owner", by=user_id)
-    work.write(MEMBERSHIP, command.room_id, user_id, events=(joined,))
+    unit.write(MEMBERSHIP, command.room_id, user_id, events=(joined,))
 
 
-async def change(command: ChangeRoom, work: Work) -> None:
-    room, _, user_id = await enter(work, command.room_id, "room.change")
-    require_version(work.version(ROOM, command.room_id), command.version)
+async def change(command: ChangeRoom, unit: UnitOfWork) -> None:
+    room, _, user_id = await enter(unit, command.room_id, "room.change")
+    require_version(unit.version(ROOM, command.room_id), command.version)
     if isinstance(command.name, str):
         check_room_name(command.name)
     if isinstance(command.description, str):
@@ -107,13 +107,13 @@ async def change(command: ChangeRoom, work: Work) -> None:
         history=command.history,
         by=user_id,
     )
-    work.write(ROOM, command.room_id, events=events)
+    unit.write(ROOM, command.room_id, events=events)
 
 
-async def archive(command: ArchiveRoom, work: Work) -> None:
-    room, _, user_id = await enter(work, command.room_id, "room.archive")
-    require_version(work.version(ROOM, command.room_id), command.version)
-    work.write(ROOM, command.room_id, events=decide.archive(room, by=user_id))
+async def archive(command: ArchiveRoom, unit: UnitOfWork) -> None:
+    room, _, user_id = await enter(unit, command.room_id, "room.archive")
+    require_version(unit.version(ROOM, command.room_id), command.version)
+    unit.write(ROOM, command.room_id, events=decide.archive(room, by=user_id))
 
 
 HANDLERS: dict[type[Struct], Handler] = {OpenRoom: open_room, ChangeRoom: change, ArchiveRoom: archive}

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain.security import SECURITY, RefusalsCounted
 
 
@@ -15,9 +15,9 @@ class CountRefusals(Struct, frozen=True):
     refusals: tuple[RefusalsCounted, ...]
 
 
-async def count(command: CountRefusals, work: Work) -> None:
-    await work.load_new(SECURITY, command.sheet_id)
-    work.write(SECURITY, command.sheet_id, events=command.refusals)
+async def count(command: CountRefusals, unit: UnitOfWork) -> None:
+    await unit.load_new(SECURITY, command.sheet_id)
+    unit.write(SECURITY, command.sheet_id, events=command.refusals)
 
 
 HANDLERS: dict[type[Struct], Handler] = {CountRefusals: count}

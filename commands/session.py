@@ -5,10 +5,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from commands.unit_of_work import Handler, Work
+from commands.unit_of_work import Handler, UnitOfWork
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
-from domain.errors import AccountDeactivated, BadCredentials, BadRefreshToken, SessionRevoked
+from domain.errors import AccountDeactivatedError, BadCredentialsError, BadRefreshTokenError, SessionRevokedError
 from domain.ids import SessionId, UserId
 from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionEnded, SessionListed
 
@@ -41,17 +41,17 @@ class EndSession(Struct, frozen=True):
     reason: EndReason
 
 
-async def open_session(command: OpenSession, work: Work) -> None:
+async def open_session(command: OpenSession, unit: UnitOfWork) -> None:
     """Open one, and list it with the person's; of too many the oldest ends."""
     user_id = command.user_id
-    work.act_as(user_id)
-    account = require_active(await work.load(ACCOUNT, user_id))
+    unit.act_as(user_id)
+    account = require_active(await unit.load(ACCOUNT, user_id))
     if command.seen_hash is not None and command.seen_hash != account.password_hash:
-        raise BadCredentials
-    listed = await work.load(SESSIONS, user_id) or Listed()
-    existing = await work.load_new(SESSION, command.session_id)
+        raise BadCredentialsError
+    listed = await unit.load(SESSIONS, user_id) or Listed()
+    existing = await unit.load_new(SESSION, command.session_id)
     assert existing is None, "a session's id is minted for it"
-    work.write(
+    unit.write(
         SESSION,
         command.session_id,
         events=decide.open_session(
@@ -59,60 +59,60 @@ async def open_session(command: OpenSession, work: Work) -> None:
             user_id=command.user_id,
             token_hash=command.token_hash,
             expires_at=command.expires_at,
-            address=work.caller.address,
-            agent=work.caller.agent,
+            address=unit.caller.address,
+            agent=unit.caller.agent,
         ),
     )
-    work.write(SESSIONS, user_id, events=[SessionListed(command.session_id, user_id, command.expires_at)])
+    unit.write(SESSIONS, user_id, events=[SessionListed(command.session_id, user_id, command.expires_at)])
     live = listed.ids
     too_many = live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)][:SESSIONS_ENDED_AT_ONCE_MAX]
-    await _end(work, user_id, too_many, reason="too_many")
+    await _end(unit, user_id, too_many, reason="too_many")
 
 
-async def refresh(command: RefreshSession, work: Work) -> None:
-    session = await work.load(SESSION, command.session_id)
+async def refresh(command: RefreshSession, unit: UnitOfWork) -> None:
+    session = await unit.load(SESSION, command.session_id)
     if session is None:
-        raise BadRefreshToken
-    work.act_as(session.user_id)
+        raise BadRefreshTokenError
+    unit.act_as(session.user_id)
     try:
-        require_active(await work.load(ACCOUNT, session.user_id))
-    except AccountDeactivated:
-        raise SessionRevoked from None
+        require_active(await unit.load(ACCOUNT, session.user_id))
+    except AccountDeactivatedError:
+        raise SessionRevokedError from None
     events = decide.refresh(
         session,
         presented_hash=command.presented_hash,
         next_hash=command.next_hash,
-        now=work.now,
-        address=work.caller.address,
-        agent=work.caller.agent,
+        now=unit.now,
+        address=unit.caller.address,
+        agent=unit.caller.agent,
     )
-    work.write(SESSION, command.session_id, events=events)
+    unit.write(SESSION, command.session_id, events=events)
     if any(isinstance(event, SessionEnded) for event in events):
-        await _unlist(work, session.user_id, command.session_id)
+        await _unlist(unit, session.user_id, command.session_id)
 
 
-async def end(command: EndSession, work: Work) -> None:
-    assert work.caller.user_id, "the door lets no stranger here"
-    session = decide.require_own(await work.load(SESSION, command.session_id), work.caller.user_id)
-    work.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
-    await _unlist(work, session.user_id, command.session_id)
+async def end(command: EndSession, unit: UnitOfWork) -> None:
+    assert unit.caller.user_id, "the door lets no stranger here"
+    session = decide.require_own(await unit.load(SESSION, command.session_id), unit.caller.user_id)
+    unit.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
+    await _unlist(unit, session.user_id, command.session_id)
 
 
-async def end_all(work: Work, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
+async def end_all(unit: UnitOfWork, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
     """End every live session of a person but `keep`, together with what else the command writes."""
-    listed = await work.load(SESSIONS, user_id) or Listed()
-    await _end(work, user_id, [one for one in listed.ids if one != keep], reason=reason)
+    listed = await unit.load(SESSIONS, user_id) or Listed()
+    await _end(unit, user_id, [one for one in listed.ids if one != keep], reason=reason)
 
 
-async def _end(work: Work, user_id: UserId, ids: Sequence[SessionId], *, reason: EndReason) -> None:
-    sessions = await work.load_all(*((SESSION, (session_id,)) for session_id in ids))
+async def _end(unit: UnitOfWork, user_id: UserId, ids: Sequence[SessionId], *, reason: EndReason) -> None:
+    sessions = await unit.load_all(*((SESSION, (session_id,)) for session_id in ids))
     for session_id, session in zip(ids, sessions, strict=True):
-        work.write(SESSION, session_id, events=decide.end(session, reason=reason))
-    await _unlist(work, user_id, *ids)
+        unit.write(SESSION, session_id, events=decide.end(session, reason=reason))
+    await _unlist(unit, user_id, *ids)
 
 
-async def _unlist(work: Work, user_id: UserId, *ended: SessionId) -> None:
-    work.write(SESSIONS, user_id, events=decide.unlist(await work.load(SESSIONS, user_id), user_id, *ended))
+async def _unlist(unit: UnitOfWork, user_id: UserId, *ended: SessionId) -> None:
+    unit.write(SESSIONS, user_id, events=decide.unlist(await unit.load(SESSIONS, user_id), user_id, *ended))
 
 
 HANDLERS: dict[type[Struct], Handler] = {OpenSession: open_session, RefreshSession: refresh, EndSession: end}

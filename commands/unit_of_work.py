@@ -24,17 +24,17 @@ class Outcome(Struct, frozen=True):
     `postponed` is the command that will be done in its place a little later: it is accepted as that, whatever comes.
     """
 
-    facts: tuple[Recorded[Event], ...]
+    events: tuple[Recorded[Event], ...]
     position: int
     replayed: bool
     folds: Mapping[StreamId, Folded[Any]]
     postponed: Struct | None = None
 
-    def fact(self, kind: type[E]) -> Recorded[E] | None:
+    def recorded(self, kind: type[E]) -> Recorded[E] | None:
         """Return the first fact of this kind, if there is one."""
-        for fact in self.facts:
-            if isinstance(fact.event, kind):
-                return fact  # type: ignore[return-value]
+        for recorded in self.events:
+            if isinstance(recorded.event, kind):
+                return recorded  # type: ignore[return-value]
         return None
 
     def folded(self, stream: Stream[State], *key: UUID) -> Folded[State]:
@@ -64,7 +64,7 @@ class Streams(Protocol):
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]: ...
 
 
-class Work:
+class UnitOfWork:
     """One attempt at one command: what it loaded and what it is going to write."""
 
     def __init__(self, streams: Streams, caller: Caller, *, fresh: bool) -> None:
@@ -180,4 +180,4 @@ class Work:
         return 0 if about is None else self.folds[about].position
 
 
-Handler = Callable[[Any, Work], Awaitable[None]]
+Handler = Callable[[Any, UnitOfWork], Awaitable[None]]

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from domain.errors import AccountDeactivated, AccountNotFound, WrongPassword
+from domain.errors import AccountDeactivatedError, AccountNotFoundError, WrongPasswordError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import PersonalOperation, as_whom
@@ -19,7 +19,7 @@ ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")
 class _Personal(Event, frozen=True):
     user_id: UserId
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.user_id, None
 
 
@@ -75,7 +75,7 @@ class PasswordRehashed(_Personal, frozen=True):
     password_hash: str
 
 
-class AccountDeactivatedEvent(_Personal, frozen=True):
+class AccountDeactivated(_Personal, frozen=True):
     topic: ClassVar = "account.deactivated"
     changes: ClassVar = ("is_active",)
 
@@ -106,7 +106,7 @@ AccountEvent = (
     | EmailVerified
     | PasswordChanged
     | PasswordRehashed
-    | AccountDeactivatedEvent
+    | AccountDeactivated
     | AccountActivated
     | RoleGranted
     | RoleRevoked
@@ -151,7 +151,7 @@ def change_password(account: Account | None, *, seen_hash: str, password_hash: s
     """Change the password if its hash is still the one that was seen to match."""
     account = require_active(account)
     if account.password_hash != seen_hash:
-        raise WrongPassword
+        raise WrongPasswordError
     return (PasswordChanged(account.user_id, password_hash),)
 
 
@@ -174,7 +174,7 @@ def rehash_password(account: Account | None, *, seen_hash: str, password_hash: s
 
 def deactivate(account: Account | None) -> tuple[AccountEvent, ...]:
     account = require_known(account)
-    return (AccountDeactivatedEvent(account.user_id),) if account.is_active else ()
+    return (AccountDeactivated(account.user_id),) if account.is_active else ()
 
 
 def activate(account: Account | None) -> tuple[AccountEvent, ...]:
@@ -194,13 +194,13 @@ def revoke(account: Account | None, *, role: AccountRole) -> tuple[AccountEvent,
 
 def require_known(account: Account | None) -> Account:
     if account is None:
-        raise AccountNotFound
+        raise AccountNotFoundError
     return account
 
 
 def require_active(account: Account | None) -> Account:
     if not require_known(account).is_active:
-        raise AccountDeactivated
+        raise AccountDeactivatedError
     return require_known(account)
 
 
@@ -213,36 +213,36 @@ def require_right(account: Account | None, operation: PersonalOperation) -> Acco
     return account
 
 
-def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
-    event = fact.event
+def evolve(account: Account | None, recorded: Recorded[AccountEvent]) -> Account:
+    event = recorded.event
     if isinstance(event, AccountRegistered):
         return Account(
             event.user_id, event.email, event.username, event.password_hash, None, True, event.is_verified,
-            frozenset(), fact.at, fact.at, fact.position,
+            frozenset(), recorded.at, recorded.at, recorded.position,
         )  # fmt: skip
     assert account is not None, "an account is registered before anything else happens to it"
     match event:
         case ProfileChanged():
-            return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=fact.at)
+            return replace(account, username=event.username, avatar_url=event.avatar_url, updated_at=recorded.at)
         case NameClaimed():
             return account
         case EmailVerified():
-            return replace(account, is_verified=True, updated_at=fact.at)
+            return replace(account, is_verified=True, updated_at=recorded.at)
         case PasswordChanged():
             return replace(
                 account,
                 password_hash=event.password_hash,
-                password_position=fact.position,
+                password_position=recorded.position,
                 is_verified=account.is_verified or event.by_reset,
                 reset_address=event.address,
-                updated_at=fact.at,
+                updated_at=recorded.at,
             )
         case PasswordRehashed():
             return replace(account, password_hash=event.password_hash)
-        case AccountDeactivatedEvent():
-            return replace(account, is_active=False, updated_at=fact.at)
+        case AccountDeactivated():
+            return replace(account, is_active=False, updated_at=recorded.at)
         case AccountActivated():
-            return replace(account, is_active=True, updated_at=fact.at)
+            return replace(account, is_active=True, updated_at=recorded.at)
         case RoleGranted():
             return replace(account, roles=account.roles | {event.role})
         case RoleRevoked():
@@ -254,5 +254,5 @@ def evolve(account: Account | None, fact: Recorded[AccountEvent]) -> Account:
 ACCOUNT: Stream[Account] = Stream("account", evolve, Account, fold=2, subject=lambda account: (account.user_id, None))
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered, ProfileChanged, NameClaimed, EmailVerified, PasswordChanged, PasswordRehashed,
-    AccountDeactivatedEvent, AccountActivated, RoleGranted, RoleRevoked,
+    AccountDeactivated, AccountActivated, RoleGranted, RoleRevoked,
 )  # fmt: skip

@@ -31,7 +31,7 @@ class AuditRead(Event, frozen=True):
     def about(self) -> UUID:
         return self.person or self.auditor_id
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.about(), None
 
 
@@ -50,8 +50,8 @@ def note(
     return () if reads else (AuditRead(auditor_id, filter, minute, person),)
 
 
-def evolve(reads: AuditReads | None, fact: Recorded[AuditRead]) -> AuditReads:
-    return AuditReads(fact.event.minute)
+def evolve(reads: AuditReads | None, recorded: Recorded[AuditRead]) -> AuditReads:
+    return AuditReads(recorded.event.minute)
 
 
 AUDIT_READS: Stream[AuditReads] = Stream("audit-read", evolve, AuditReads)

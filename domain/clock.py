@@ -25,8 +25,8 @@ class Accepted(Struct, frozen=True):
     clock: datetime
 
 
-def evolve(accepted: Accepted | None, fact: Recorded[ClockAccepted]) -> Accepted:
-    return Accepted(fact.event.clock)
+def evolve(accepted: Accepted | None, event: Recorded[ClockAccepted]) -> Accepted:
+    return Accepted(event.event.clock)
 
 
 CLOCK: Stream[Accepted] = Stream("clock", evolve, Accepted)

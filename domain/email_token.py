@@ -11,22 +11,22 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.errors import BadLetter
+from domain.errors import BadEmailTokenError
 from domain.events import Event, Recorded, Stream
-from domain.ids import LetterId, RoomId, UserId
+from domain.ids import EmailTokenId, RoomId, UserId
 
 Purpose = Literal["verify_email", "reset_password"]
 
 
-class _OfLetter(Event, frozen=True):
-    letter_id: LetterId
+class _OfEmailToken(Event, frozen=True):
+    letter_id: EmailTokenId
     user_id: UserId
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.user_id, None
 
 
-class LetterWritten(_OfLetter, frozen=True):
+class EmailTokenIssued(_OfEmailToken, frozen=True):
     topic: ClassVar = "letter.written"
     sealed: ClassVar = ("email", "secret_hash")
 
@@ -36,15 +36,15 @@ class LetterWritten(_OfLetter, frozen=True):
     expires_at: datetime
 
 
-class LetterUsed(_OfLetter, frozen=True):
+class EmailTokenUsed(_OfEmailToken, frozen=True):
     topic: ClassVar = "letter.used"
 
 
-LetterEvent = LetterWritten | LetterUsed
+EmailTokenEvent = EmailTokenIssued | EmailTokenUsed
 
 
-class Letter(Struct, frozen=True):
-    letter_id: LetterId
+class EmailToken(Struct, frozen=True):
+    letter_id: EmailTokenId
     user_id: UserId
     purpose: Purpose
     email: str
@@ -55,30 +55,30 @@ class Letter(Struct, frozen=True):
 
 
 def use(
-    letter: Letter | None, *, purpose: Purpose, secret_hash: str, now: datetime
-) -> tuple[Letter, tuple[LetterEvent, ...]]:
+    letter: EmailToken | None, *, purpose: Purpose, secret_hash: str, now: datetime
+) -> tuple[EmailToken, tuple[EmailTokenEvent, ...]]:
     """Return the letter and that it is used; every reason why it is no good has one answer."""
     if letter is None or letter.used or letter.purpose != purpose:
-        raise BadLetter
+        raise BadEmailTokenError
     if letter.secret_hash != secret_hash or now >= letter.expires_at:
-        raise BadLetter
-    return letter, (LetterUsed(letter.letter_id, letter.user_id),)
+        raise BadEmailTokenError
+    return letter, (EmailTokenUsed(letter.letter_id, letter.user_id),)
 
 
-def evolve(letter: Letter | None, fact: Recorded[LetterEvent]) -> Letter:
-    event = fact.event
+def evolve(letter: EmailToken | None, recorded: Recorded[EmailTokenEvent]) -> EmailToken:
+    event = recorded.event
     match event:
-        case LetterWritten():
-            return Letter(
+        case EmailTokenIssued():
+            return EmailToken(
                 event.letter_id, event.user_id, event.purpose, event.email, event.secret_hash, event.expires_at,
-                fact.position,
+                recorded.position,
             )  # fmt: skip
-        case LetterUsed():
+        case EmailTokenUsed():
             assert letter is not None, "a letter is written before it is used"
             return replace(letter, used=True)
         case _:
             assert_never(event)
 
 
-LETTER: Stream[Letter] = Stream("letter", evolve, Letter, subject=lambda letter: (letter.user_id, None))
-EVENTS: tuple[type[Event], ...] = (LetterWritten, LetterUsed)
+EMAIL_TOKEN: Stream[EmailToken] = Stream("letter", evolve, EmailToken, subject=lambda letter: (letter.user_id, None))
+EVENTS: tuple[type[Event], ...] = (EmailTokenIssued, EmailTokenUsed)

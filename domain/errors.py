@@ -15,7 +15,7 @@ class SetupError(ReadableError):
     """It will be so at the next start, too: a setting, a key, a log-in, a version. Exit code 78 tells supervisors."""
 
 
-class Refused(ReadableError):
+class DomainError(ReadableError):
     """The request was refused."""
 
     code: ClassVar[str] = "refused"
@@ -31,43 +31,43 @@ class Refused(ReadableError):
         super().__init__(self.detail)
 
 
-class Unknown(Refused):
+class NotFoundError(DomainError):
     """What was asked for does not exist, or is not yours to know of."""
 
 
-class Forbidden(Refused):
+class ForbiddenError(DomainError):
     """You may know of it, but not do this."""
 
 
-class Unauthenticated(Refused):
+class UnauthenticatedError(DomainError):
     """Who you are is not shown."""
 
 
-class Contradicted(Refused):
+class ConflictError(DomainError):
     """The present state does not allow it."""
 
 
-class Stale(Refused, code="version.stale"):
+class StaleVersionError(DomainError, code="version.stale"):
     """Somebody changed it since you read it; read it again and decide anew."""
 
 
-class Invalid(Refused, code="field.invalid"):
+class InvalidError(DomainError, code="field.invalid"):
     """A field holds what it may not hold."""
 
 
-class EventUnreadableError(Refused, code="record.unreadable"):
+class EventUnreadableError(DomainError, code="record.unreadable"):
     """The record holds something on this that cannot be read, so nothing can be decided about it; tell an operator."""
 
 
-class Busy(Refused, code="server.busy"):
+class BusyError(DomainError, code="server.busy"):
     """Too much is waiting; try again in a moment."""
 
 
-class RecordIsNewer(Busy, code="server.outdated"):
+class RecordNewerError(BusyError, code="server.outdated"):
     """This server is older than what was recorded here; another one, or a newer version of it, can answer."""
 
 
-class Limited(Refused, code="limit.reached"):
+class LimitExceededError(DomainError, code="limit.reached"):
     """Too many requests; wait as long as Retry-After says."""
 
     def __init__(self, retry_after_seconds: float, detail: str | None = None) -> None:
@@ -78,186 +78,186 @@ class Limited(Refused, code="limit.reached"):
 # Accounts and sessions
 
 
-class AccountNotFound(Unknown, code="account.not_found"):
+class AccountNotFoundError(NotFoundError, code="account.not_found"):
     """There is no such account."""
 
 
-class AccountDeactivated(Forbidden, code="account.deactivated"):
+class AccountDeactivatedError(ForbiddenError, code="account.deactivated"):
     """This account is deactivated."""
 
 
-class UsernameTaken(Contradicted, code="account.username_taken"):
+class UsernameTakenError(ConflictError, code="account.username_taken"):
     """This username is taken, or looks like one that is."""
 
 
-class EmailTaken(Contradicted, code="account.email_taken"):
+class EmailTakenError(ConflictError, code="account.email_taken"):
     """An account with this e-mail exists already; log in, or use another address."""
 
 
-class RegistrationClosed(Forbidden, code="account.registration_closed"):
+class RegistrationClosedError(ForbiddenError, code="account.registration_closed"):
     """New accounts are not taken here; ask an operator."""
 
 
-class PlainConnection(Forbidden, code="transport.plain"):
+class PlainConnectionError(ForbiddenError, code="transport.plain"):
     """This server is spoken to over TLS only: use https:// and wss://."""
 
 
-class BadCredentials(Unauthenticated, code="auth.bad_credentials"):
+class BadCredentialsError(UnauthenticatedError, code="auth.bad_credentials"):
     """E-mail or password is wrong."""
 
 
-class BadToken(Unauthenticated, code="auth.token_invalid"):
+class BadTokenError(UnauthenticatedError, code="auth.token_invalid"):
     """A valid access token is needed: log in, or refresh the session."""
 
 
-class BadRefreshToken(Unauthenticated, code="auth.refresh_invalid"):
+class BadRefreshTokenError(UnauthenticatedError, code="auth.refresh_invalid"):
     """This refresh token is unknown, spent or expired; log in again."""
 
 
-class SessionRevoked(Unauthenticated, code="auth.session_revoked"):
+class SessionRevokedError(UnauthenticatedError, code="auth.session_revoked"):
     """This session has ended; log in again."""
 
 
-class SessionNotFound(Unknown, code="session.not_found"):
+class SessionNotFoundError(NotFoundError, code="session.not_found"):
     """There is no such session, or it is not yours."""
 
 
-class NotVerified(Forbidden, code="account.not_verified"):
+class NotVerifiedError(ForbiddenError, code="account.not_verified"):
     """Confirm your e-mail address first: a code is on its way to it."""
 
 
-class BadLetter(Invalid, code="auth.mail_token_invalid"):
+class BadEmailTokenError(InvalidError, code="auth.mail_token_invalid"):
     """This code is unknown, used or expired; ask for a new one."""
 
 
-class PasswordTooCommon(Invalid, code="password.too_common"):
+class PasswordTooCommonError(InvalidError, code="password.too_common"):
     """This password is one of those that are guessed first; choose another."""
 
 
-class WrongPassword(Forbidden, code="auth.wrong_password"):
+class WrongPasswordError(ForbiddenError, code="auth.wrong_password"):
     """This is not your present password."""
 
 
-class RoleNeeded(Forbidden, code="auth.role_needed"):
+class RoleNeededError(ForbiddenError, code="auth.role_needed"):
     """This needs a role that you do not have."""
 
 
 # Rooms and memberships
 
 
-class RoomNotFound(Unknown, code="room.not_found"):
+class RoomNotFoundError(NotFoundError, code="room.not_found"):
     """There is no such room, or it is not yours to see."""
 
 
-class NotAMember(Forbidden, code="room.not_a_member"):
+class NotAMemberError(ForbiddenError, code="room.not_a_member"):
     """Only members of the room may do this; join it first."""
 
 
-class Banned(Forbidden, code="room.banned"):
+class BannedError(ForbiddenError, code="room.banned"):
     """You are banned from this room."""
 
 
-class RoleTooLow(Forbidden, code="room.role_too_low"):
+class RoleTooLowError(ForbiddenError, code="room.role_too_low"):
     """Your role in this room does not allow this."""
 
 
-class OnlyOwnersPromote(RoleTooLow):
+class OnlyOwnersPromoteError(RoleTooLowError):
     """Only an owner gives a role above member."""
 
 
-class LeaveInstead(RoleTooLow):
+class LeaveInsteadError(RoleTooLowError):
     """To go, leave the room."""
 
 
-class OnlyMembersRemoved(RoleTooLow):
+class OnlyMembersRemovedError(RoleTooLowError):
     """An admin removes members only."""
 
 
-class RoomArchived(Contradicted, code="room.archived"):
+class RoomArchivedError(ConflictError, code="room.archived"):
     """This room is archived: its history stays, nothing can be written any more."""
 
 
-class LastOwner(Contradicted, code="room.last_owner"):
+class LastOwnerError(ConflictError, code="room.last_owner"):
     """A room always keeps an owner: make somebody else owner first."""
 
 
-class TooManyOwners(Contradicted, code="room.too_many_owners"):
+class TooManyOwnersError(ConflictError, code="room.too_many_owners"):
     """This room has as many owners as a room may have."""
 
 
-class MemberNotFound(Unknown, code="member.not_found"):
+class MemberNotFoundError(NotFoundError, code="member.not_found"):
     """This person is not a member of the room."""
 
 
 # Messages and files
 
 
-class MessageNotFound(Unknown, code="message.not_found"):
+class MessageNotFoundError(NotFoundError, code="message.not_found"):
     """There is no such message, or it is not yours to see."""
 
 
-class NotYourMessage(Forbidden, code="message.not_yours"):
+class NotYourMessageError(ForbiddenError, code="message.not_yours"):
     """Only its sender may edit a message; its sender, or an owner or admin of the room, may delete it."""
 
 
-class MessageIdTaken(Contradicted, code="message.id_taken"):
+class MessageIdTakenError(ConflictError, code="message.id_taken"):
     """Another message was posted under this id."""
 
 
-class MessageIdReserved(Invalid, code="message.id_reserved"):
+class MessageIdReservedError(InvalidError, code="message.id_reserved"):
     """This id is a system message's, or will be one's: make another."""
 
 
-class MessageDeletedAlready(Contradicted, code="message.deleted"):
+class MessageDeletedError(ConflictError, code="message.deleted"):
     """This message is deleted."""
 
 
-class TooManyEdits(Contradicted, code="message.too_many_edits"):
+class TooManyEditsError(ConflictError, code="message.too_many_edits"):
     """This message has been edited as often as a message may be; post another one."""
 
 
-class SystemMessage(Contradicted, code="message.system"):
+class SystemMessageError(ConflictError, code="message.system"):
     """A system message cannot be edited or deleted."""
 
 
-class ReplyTargetUnknown(Invalid, code="message.reply_unknown"):
+class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):
     """The message to reply to is not in this room."""
 
 
-class FileNotFound(Unknown, code="file.not_found"):
+class NoSuchFileError(NotFoundError, code="file.not_found"):
     """There is no such file, or it is not yours to see."""
 
 
-class FilePending(Contradicted, code="file.pending"):
+class FilePendingError(ConflictError, code="file.pending"):
     """This file is still being looked at: until then it can be shown in one room, and downloaded by nobody."""
 
 
-class FileEnded(Contradicted, code="file.failed"):
+class FileEndedError(ConflictError, code="file.failed"):
     """This file could not be taken in; it cannot be shown."""
 
 
-class FileNotRetryable(Contradicted, code="file.not_retryable"):
+class FileNotRetryableError(ConflictError, code="file.not_retryable"):
     """Only a file that was given up can be tried again."""
 
 
-class TooManyUploads(Limited, code="file.too_many_uploads"):
+class TooManyUploadsError(LimitExceededError, code="file.too_many_uploads"):
     """So many uploads of yours are under way already; send the next when one of them has been answered."""
 
 
-class FileTooLarge(Contradicted, code="file.too_large"):
+class FileTooLargeError(ConflictError, code="file.too_large"):
     """This file is larger than may be uploaded here."""
 
 
-class QuotaExceeded(Contradicted, code="file.quota_exceeded"):
+class QuotaExceededError(ConflictError, code="file.quota_exceeded"):
     """With this file you would store more than you may here; ask an operator for more room."""
 
 
 # Requests
 
 
-class IdempotencyMismatch(Invalid, code="idempotency.mismatch"):
+class IdempotencyMismatchError(InvalidError, code="idempotency.mismatch"):
     """This Idempotency-Key was used with another body."""
 
 
-class WriteContended(Contradicted, code="write.contended"):
+class WriteContendedError(ConflictError, code="write.contended"):
     """Too many others change the same thing at this moment; try again."""

@@ -33,11 +33,11 @@ class Event(Struct, frozen=True):
     def __post_init__(self) -> None:
         require_bounds(self)
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         """The room in which this event is told; None for those that no room hears."""
         return None
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         """Whose data the sealed fields are: the person (or room), and the room it was said in."""
         raise AssertionError(f"{self.topic} seals nothing")
 
@@ -52,7 +52,7 @@ class UnknownEvent(Event, frozen=True):
     recorded_topic: str
     room_id: RoomId | None
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
 

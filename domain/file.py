@@ -16,18 +16,18 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.errors import FileEndedError, FileNotRetryableError, FilePendingError, InvalidError, NoSuchFileError
 from domain.events import Event, Recorded, Stream
-from domain.file_snapshot import FileStatus, Form, Scan, Shown
+from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int4, Int8
 from domain.kinds import MessageType
 from domain.processing import PROCESSED, UNSUPPORTED, Reason
-from domain.rights import FileRelation, of_file
+from domain.rights import FileRelationship, of_file
 from domain.variants import fault_of
 
 
-class Variant(Form, frozen=True):
+class Variant(FileVariant, frozen=True):
     """A form of a file with its bytes; `blob` is their SHA-256, in hex."""
 
     blob: str
@@ -37,7 +37,7 @@ class _OfFile(Event, frozen=True):
     file_id: FileId
     uploader_id: UserId
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.uploader_id, None
 
 
@@ -96,7 +96,7 @@ class FileCompleted(_OfFile, frozen=True):
     variants: tuple[Variant, ...] = ()
     pages: Int4 | None = None
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
 
@@ -115,7 +115,7 @@ class FileFailed(_OfFile, frozen=True):
     reason: Reason
     moderator_ids: tuple[UserId, ...] = ()
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
 
@@ -149,7 +149,7 @@ class File(Struct, frozen=True):
     rooms: tuple[RoomId, ...] = ()
     reason: Reason | None = None
     processed_at: datetime | None = None
-    forms: tuple[Form, ...] = ()
+    forms: tuple[FileVariant, ...] = ()
     pages: int | None = None
 
     @property
@@ -181,24 +181,24 @@ def share(
     file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
 ) -> tuple[FileEvent, ...]:
     """Have a message show it: in one room before it is completed, in any afterwards."""
-    relation: FileRelation = "uploader" if file is not None and file.uploader_id == by else "nobody"
-    if (refusal := of_file("file.share", relation)) is not None:
+    relationship: FileRelationship = "uploader" if file is not None and file.uploader_id == by else "nobody"
+    if (refusal := of_file("file.share", relationship)) is not None:
         raise refusal(pointer="/file_id")
     assert file is not None, "what is not there has no uploader"
     if message_type == "image" and PROCESSED.get(file.mime_type) != "image":
-        raise Invalid("This file is no picture; its message is of type file.", pointer="/message_type")
+        raise InvalidError("This file is no picture; its message is of type file.", pointer="/message_type")
     if file.status == "failed":
-        raise FileEnded(pointer="/file_id")
+        raise FileEndedError(pointer="/file_id")
     if room_id in file.rooms:
         return ()
     if file.status != "completed" and (file.rooms or file.for_room not in (None, room_id)):
-        raise FilePending(pointer="/file_id")
+        raise FilePendingError(pointer="/file_id")
     return (FileShared(file.file_id, file.uploader_id, room_id, message_id),)
 
 
-def shown(file: File) -> Shown:
+def shown(file: File) -> FileSnapshot:
     """Return what a message that shows the file says of it."""
-    return Shown(
+    return FileSnapshot(
         file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,
         file.processed_at, file.forms, file.pages,
     )  # fmt: skip
@@ -227,7 +227,7 @@ def note_processing(
     if file is None or file.status != "processing":
         return ()
     if (fault := fault_of(variants, pages)) is not None:
-        raise Invalid(f"This cannot have been made of a file: {fault}.")
+        raise InvalidError(f"This cannot have been made of a file: {fault}.")
     processed = FileProcessed(file.file_id, file.uploader_id, variants, pages)
     for variant in variants:
         if variant.name == "original":
@@ -246,20 +246,20 @@ def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
 def retry(file: File | None) -> tuple[FileEvent, ...]:
     """Have a file that was given up tried again. Nothing changes if it is under way."""
     if file is None:
-        raise FileNotFound
+        raise NoSuchFileError
     if not file.is_over:
         return ()
     if file.reason != "gave_up":
-        raise FileNotRetryable
+        raise FileNotRetryableError
     return (FileRetried(file.file_id, file.uploader_id, "processing" if file.scan else "pending"),)
 
 
-def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
-    event = fact.event
+def evolve(file: File | None, recorded: Recorded[FileEvent]) -> File:
+    event = recorded.event
     if isinstance(event, FileReceived):
         return File(
             event.file_id, event.uploader_id, event.original_name, event.mime_type, event.size_bytes, event.blob,
-            event.for_room, fact.at,
+            event.for_room, recorded.at,
         )  # fmt: skip
     assert file is not None, "a file is received before anything else happens to it"
     match event:
@@ -270,10 +270,10 @@ def evolve(file: File | None, fact: Recorded[FileEvent]) -> File:
         case FileProcessed():
             return file
         case FileCompleted():
-            forms = tuple(Form(v.name, v.width, v.height, v.mime_type, v.size_bytes) for v in event.variants)
+            forms = tuple(FileVariant(v.name, v.width, v.height, v.mime_type, v.size_bytes) for v in event.variants)
             return replace(
                 file, status="completed", mime_type=event.mime_type, size_bytes=event.size_bytes,
-                processed_at=fact.at, forms=forms, pages=event.pages,
+                processed_at=recorded.at, forms=forms, pages=event.pages,
             )  # fmt: skip
         case FileFailed():
             return replace(file, status="failed", reason=event.reason)

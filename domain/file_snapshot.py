@@ -11,7 +11,7 @@ FileStatus = Literal["pending", "processing", "completed", "failed"]
 Scan = Literal["clamav", "basic"]
 
 
-class Form(Struct, frozen=True):
+class FileVariant(Struct, frozen=True):
     """A form of a file that was made here, as people are told of it."""
 
     name: str
@@ -24,7 +24,7 @@ class Form(Struct, frozen=True):
         require_bounds(self)
 
 
-class Shown(Struct, frozen=True):
+class FileSnapshot(Struct, frozen=True):
     """A file as it stood when a message showed it, so that whoever hears of the message need not ask for it.
 
     `processed_at` None: it has not ended, and the room will hear how it does.
@@ -37,7 +37,7 @@ class Shown(Struct, frozen=True):
     scan: Scan | None
     received_at: datetime
     processed_at: datetime | None = None
-    forms: tuple[Form, ...] = ()
+    forms: tuple[FileVariant, ...] = ()
     pages: Int4 | None = None
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from domain.ids import FileId
 from domain.text import check_content
 
@@ -13,14 +13,14 @@ class Kind(Protocol):
     """What a kind asks of a post before anything is decided."""
 
     def check(self, content: str, file_id: FileId | None) -> None:
-        """Raise `Invalid` with a pointer when this kind cannot hold that."""
+        """Raise `InvalidError` with a pointer when this kind cannot hold that."""
 
 
 class Text:
     def check(self, content: str, file_id: FileId | None) -> None:
         check_content(content)
         if file_id is not None:
-            raise Invalid("A text message has no file; its type is image or file.", pointer="/file_id")
+            raise InvalidError("A text message has no file; its type is image or file.", pointer="/file_id")
 
 
 class WithFile:
@@ -29,14 +29,14 @@ class WithFile:
     def check(self, content: str, file_id: FileId | None) -> None:
         check_content(content, chars_min=0)
         if file_id is None:
-            raise Invalid("A message of this type needs a file_id.", pointer="/file_id")
+            raise InvalidError("A message of this type needs a file_id.", pointer="/file_id")
 
 
 class System:
     """Derived from events by a projection; nobody posts one."""
 
     def check(self, content: str, file_id: FileId | None) -> None:
-        raise Invalid("System messages are derived from events; nobody can send one.", pointer="/message_type")
+        raise InvalidError("System messages are derived from events; nobody can send one.", pointer="/message_type")
 
 
 KINDS: dict[MessageType, Kind] = {"text": Text(), "image": WithFile(), "file": WithFile(), "system": System()}

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from domain import rights
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.rights import Relation
+from domain.rights import Relationship
 
 MemberRole = Literal["owner", "admin", "member"]
 
@@ -21,7 +21,7 @@ class _OfMember(Event, frozen=True):
     room_id: RoomId
     user_id: UserId
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
 
@@ -63,21 +63,21 @@ class Membership(Struct, frozen=True):
 
     room_id: RoomId
     user_id: UserId
-    relation: Relation
+    relationship: Relationship
     joined_position: int
 
     @property
     def role(self) -> MemberRole | None:
         """None: was in the room once, and is not now."""
-        match self.relation:
+        match self.relationship:
             case "member" | "admin" | "owner":
-                return self.relation
+                return self.relationship
         return None
 
 
-def relation_of(membership: Membership | None) -> Relation:
+def relationship_of(membership: Membership | None) -> Relationship:
     """Return what somebody is to a room; without a membership they never were in it."""
-    return "stranger" if membership is None else membership.relation
+    return "stranger" if membership is None else membership.relationship
 
 
 def join(membership: Membership | None, *, room_id: RoomId, user_id: UserId) -> tuple[MemberEvent, ...]:
@@ -95,7 +95,7 @@ def put(
     by: Membership, target: Membership | None, *, room_id: RoomId, user_id: UserId, role: MemberRole
 ) -> tuple[MemberEvent, ...]:
     """Add somebody, or change a role. Adding a banned person lifts the ban; the same role again changes nothing."""
-    if (refusal := rights.of_member(putting(role), by.relation, _target(target, by=by.user_id))) is not None:
+    if (refusal := rights.of_member(putting(role), by.relationship, _target(target, by=by.user_id))) is not None:
         raise refusal
     if target is None or target.role is None:
         return (MemberJoined(room_id, user_id, role, by=by.user_id),)
@@ -111,7 +111,7 @@ def putting(role: MemberRole) -> Literal["member.put", "member.promote"]:
 
 def remove(by: Membership, target: Membership | None, *, ban: bool) -> tuple[MemberEvent, ...]:
     """Remove somebody."""
-    if (refusal := rights.of_member("member.remove", by.relation, _target(target, by=by.user_id))) is not None:
+    if (refusal := rights.of_member("member.remove", by.relationship, _target(target, by=by.user_id))) is not None:
         raise refusal
     assert target is not None, "who was never in the room is not found"
     return (MemberRemoved(target.room_id, target.user_id, by=by.user_id, banned=ban),)
@@ -123,18 +123,18 @@ def _target(target: Membership | None, *, by: UserId) -> rights.MemberTarget:
     return "oneself" if target.user_id == by else target.role
 
 
-def evolve(membership: Membership | None, fact: Recorded[MemberEvent]) -> Membership:
-    event = fact.event
+def evolve(membership: Membership | None, recorded: Recorded[MemberEvent]) -> Membership:
+    event = recorded.event
     if isinstance(event, MemberJoined):
-        return Membership(event.room_id, event.user_id, event.role, fact.position)
+        return Membership(event.room_id, event.user_id, event.role, recorded.position)
     assert membership is not None, "nobody leaves before they joined"
     match event:
         case MemberLeft():
-            return replace(membership, relation="left")
+            return replace(membership, relationship="left")
         case MemberRemoved():
-            return replace(membership, relation="banned" if event.banned else "removed")
+            return replace(membership, relationship="banned" if event.banned else "removed")
         case MemberRoleChanged():
-            return replace(membership, relation=event.role)
+            return replace(membership, relationship=event.role)
         case _:
             assert_never(event)
 

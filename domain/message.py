@@ -1,7 +1,7 @@
 """Message: one post in a room, and what may still happen to it.
 
 Each message is a stream of its own, so two people posting never collide. A decision takes the state and plain values,
-and answers with events (it happened), with nothing (no change to record), or with a raised `Refused`. Edits and
+and answers with events (it happened), with nothing (no change to record), or with a raised `DomainError`. Edits and
 deletions carry the posting's position and time, so that a row and a frame are functions of one event.
 """
 
@@ -14,13 +14,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.bounds import MESSAGE_EDITS_MAX
-from domain.errors import MessageDeletedAlready, MessageIdTaken, Stale, TooManyEdits
+from domain.errors import MessageDeletedError, MessageIdTakenError, StaleVersionError, TooManyEditsError
 from domain.events import Event, Recorded, Stream
-from domain.file_snapshot import Shown
+from domain.file_snapshot import FileSnapshot
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
-from domain.rights import Relation, of_message
+from domain.rights import Relationship, of_message
 
 # Which versions a change may be made to: one, any of several, or None for whatever there is.
 Versions = int | frozenset[int] | None
@@ -31,10 +31,10 @@ class _OfMessage(Event, frozen=True):
     room_id: RoomId
     sender_id: UserId
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.sender_id, self.room_id
 
 
@@ -48,7 +48,7 @@ class MessagePosted(_OfMessage, frozen=True):
     message_type: MessageType = "text"
     file_id: FileId | None = None
     reply_to: MessageId | None = None
-    file: Shown | None = None
+    file: FileSnapshot | None = None
 
 
 class MessageEdited(_OfMessage, frozen=True):
@@ -111,7 +111,7 @@ def post(
     message_type: MessageType = "text",
     file_id: FileId | None = None,
     reply_to: MessageId | None = None,
-    file: Shown | None = None,
+    file: FileSnapshot | None = None,
 ) -> tuple[MessageEvent, ...]:
     """Post once: the very same post again changes nothing, anything else under its id is refused."""
     if message is None:
@@ -127,21 +127,21 @@ def post(
         message.reply_to,
     )
     if asked != posted:
-        raise MessageIdTaken
+        raise MessageIdTakenError
     return ()
 
 
-def edit(message: Message, *, by: UserId, relation: Relation, content: str) -> tuple[MessageEvent, ...]:
+def edit(message: Message, *, by: UserId, relationship: Relationship, content: str) -> tuple[MessageEvent, ...]:
     """Replace the text; the same words again change nothing. `relation` is what `by` is to the room.
 
     A message's stream is read whole by whoever decides on it the first time: it has a bound.
     """
-    require_editable(message, by=by, relation=relation)
+    require_editable(message, by=by, relationship=relationship)
     KINDS[message.message_type].check(content, message.file_id)
     if message.digest == digest_of(content):
         return ()
     if message.edits >= MESSAGE_EDITS_MAX:
-        raise TooManyEdits
+        raise TooManyEditsError
     return (
         MessageEdited(
             message.message_id, message.room_id, message.sender_id, content, message.message_type,
@@ -150,9 +150,9 @@ def edit(message: Message, *, by: UserId, relation: Relation, content: str) -> t
     )  # fmt: skip
 
 
-def delete(message: Message, *, by: UserId, relation: Relation) -> tuple[MessageEvent, ...]:
+def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple[MessageEvent, ...]:
     """Leave a tombstone; deleting again changes nothing. `relation` is what `by` is to the room."""
-    if (refusal := of_message("message.delete", relation, is_sender=message.sender_id == by)) is not None:
+    if (refusal := of_message("message.delete", relationship, is_sender=message.sender_id == by)) is not None:
         raise refusal
     if message.is_deleted:
         return ()
@@ -164,12 +164,12 @@ def delete(message: Message, *, by: UserId, relation: Relation) -> tuple[Message
     )  # fmt: skip
 
 
-def require_editable(message: Message, *, by: UserId, relation: Relation) -> None:
+def require_editable(message: Message, *, by: UserId, relationship: Relationship) -> None:
     """Refuse what cannot be edited, by this person or at all."""
-    if (refusal := of_message("message.edit", relation, is_sender=message.sender_id == by)) is not None:
+    if (refusal := of_message("message.edit", relationship, is_sender=message.sender_id == by)) is not None:
         raise refusal
     if message.is_deleted:
-        raise MessageDeletedAlready
+        raise MessageDeletedError
 
 
 def digest_of(content: str) -> bytes:
@@ -180,16 +180,16 @@ def digest_of(content: str) -> bytes:
 def require_version(actual: int, wanted: Versions) -> None:
     """Refuse when the caller decided on another version than the present one, or on none of those named."""
     if wanted is not None and actual not in (frozenset({wanted}) if isinstance(wanted, int) else wanted):
-        raise Stale
+        raise StaleVersionError
 
 
-def evolve(message: Message | None, fact: Recorded[MessageEvent]) -> Message:
-    event = fact.event
+def evolve(message: Message | None, recorded: Recorded[MessageEvent]) -> Message:
+    event = recorded.event
     if isinstance(event, MessagePosted):
         digest = digest_of(event.content)
         return Message(
             event.message_id, event.room_id, event.sender_id, event.message_type, digest, digest,
-            event.file_id, event.reply_to, fact.position, fact.at, False, False,
+            event.file_id, event.reply_to, recorded.position, recorded.at, False, False,
         )  # fmt: skip
     assert message is not None, "a message is posted before it is edited"
     match event:

@@ -78,7 +78,7 @@ def _relaxed(strict: Quotas) -> Quotas:
     return Quotas(**(wider | {"wrong_passwords": strict.wrong_passwords}))
 
 
-class Seats(Struct, frozen=True):
+class SocketLimit(Struct, frozen=True):
     """How many sockets a person, and an address, may hold at once; 0: any number."""
 
     of_user: int = 0
@@ -87,7 +87,11 @@ class Seats(Struct, frozen=True):
 
 RELAXED = _relaxed(STRICT)
 SETS: dict[QuotaSet, Quotas] = {"strict": STRICT, "relaxed": RELAXED, "off": OFF}
-SEATS: dict[QuotaSet, Seats] = {"strict": Seats(20, 100), "relaxed": Seats(200, 1_000), "off": Seats()}
+SEATS: dict[QuotaSet, SocketLimit] = {
+    "strict": SocketLimit(20, 100),
+    "relaxed": SocketLimit(200, 1_000),
+    "off": SocketLimit(),
+}
 CONNECTIONS_OF_ADDRESS: dict[QuotaSet, int] = {
     "strict": 300,
     "relaxed": 3_000,

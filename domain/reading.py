@@ -45,8 +45,8 @@ def due_in(reading: Reading | None, *, now: datetime) -> float:
     return max(0.0, (reading.marked_at + timedelta(seconds=READ_MARK_SECONDS) - now).total_seconds())
 
 
-def evolve(reading: Reading | None, fact: Recorded[ReadMarked]) -> Reading:
-    return Reading(fact.event.position, fact.at)
+def evolve(reading: Reading | None, recorded: Recorded[ReadMarked]) -> Reading:
+    return Reading(recorded.event.position, recorded.at)
 
 
 READING: Stream[Reading] = Stream("reading", evolve, Reading)

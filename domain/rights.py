@@ -13,34 +13,34 @@ from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from domain.errors import (
-    AccountDeactivated,
-    BadCredentials,
-    BadToken,
-    Banned,
-    FileNotFound,
-    LeaveInstead,
-    MemberNotFound,
-    MessageNotFound,
-    NotAMember,
-    NotVerified,
-    NotYourMessage,
-    OnlyMembersRemoved,
-    OnlyOwnersPromote,
-    Refused,
-    RoleNeeded,
-    RoleTooLow,
-    RoomArchived,
-    RoomNotFound,
-    SessionNotFound,
-    SessionRevoked,
+    AccountDeactivatedError,
+    BadCredentialsError,
+    BadTokenError,
+    BannedError,
+    DomainError,
+    LeaveInsteadError,
+    MemberNotFoundError,
+    MessageNotFoundError,
+    NoSuchFileError,
+    NotAMemberError,
+    NotVerifiedError,
+    NotYourMessageError,
+    OnlyMembersRemovedError,
+    OnlyOwnersPromoteError,
+    RoleNeededError,
+    RoleTooLowError,
+    RoomArchivedError,
+    RoomNotFoundError,
+    SessionNotFoundError,
+    SessionRevokedError,
 )
 
 # Who was removed may come back to a public room, who is banned may not; to be added again lifts a ban.
-Relation = Literal["stranger", "left", "removed", "banned", "member", "admin", "owner"]
+Relationship = Literal["stranger", "left", "removed", "banned", "member", "admin", "owner"]
 Outside = Literal["stranger", "left", "removed", "banned"]
 RoomKind = Literal["public", "private", "archived", "private archived"]
 Whom = Literal["nobody", "ended", "deactivated", "unverified", "person", "auditor", "records_manager", "admin"]
-FileRelation = Literal["uploader", "reader", "nobody"]
+FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
@@ -61,7 +61,7 @@ Operation = PersonalOperation | RoomOperation | FileOperation
 
 OPERATIONS: tuple[str, ...] = tuple(sorted((*get_args(PersonalOperation), *get_args(RoomOperation), "file.share")))
 
-Verdict = type[Refused] | None
+Verdict = type[DomainError] | None
 ok: Verdict = None
 
 
@@ -89,7 +89,7 @@ class InRoom(NamedTuple):
     """
 
     operation: RoomOperation
-    unknown: type[Refused]
+    unknown: type[DomainError]
     stranger: Verdict
     left: Verdict
     removed: Verdict
@@ -143,64 +143,64 @@ AS_WHOM: tuple[AsWhom, ...] = (
     #      operation               nobody    ended           deactivated         unverified   person      auditor  records_manager  admin
     AsWhom("deployment.read",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
     AsWhom("account.register",     ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
-    AsWhom("account.verify_email", ok,       ok,             AccountDeactivated, ok,          ok,         ok,      ok,              ok),
+    AsWhom("account.verify_email", ok,       ok,             AccountDeactivatedError, ok,          ok,         ok,      ok,              ok),
     AsWhom("password.forget",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
-    AsWhom("password.reset",       ok,       ok,             AccountDeactivated, ok,          ok,         ok,      ok,              ok),
-    AsWhom("session.open",         ok,       ok,             BadCredentials,     NotVerified, ok,         ok,      ok,              ok),
-    AsWhom("session.refresh",      ok,       SessionRevoked, SessionRevoked,     ok,          ok,         ok,      ok,              ok),
-    AsWhom("audit.read",           BadToken, SessionRevoked, SessionRevoked,     RoleNeeded,  RoleNeeded, ok,      ok,              ok),
-    AsWhom(EVERY_OTHER,            BadToken, SessionRevoked, SessionRevoked,     ok,          ok,         ok,      ok,              ok),
+    AsWhom("password.reset",       ok,       ok,             AccountDeactivatedError, ok,          ok,         ok,      ok,              ok),
+    AsWhom("session.open",         ok,       ok,             BadCredentialsError,     NotVerifiedError, ok,         ok,      ok,              ok),
+    AsWhom("session.refresh",      ok,       SessionRevokedError, SessionRevokedError,     ok,          ok,         ok,      ok,              ok),
+    AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,      ok,              ok),
+    AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,          ok,         ok,      ok,              ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (
     #      operation           unknown          stranger      left          removed       banned        member      admin       owner  archived
-    InRoom("room.read",        RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
-    InRoom("room.list",        RoomNotFound,    ok,           ok,           ok,           RoomNotFound, ok,         ok,         ok,    ok),
-    InRoom("room.join",        RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("room.leave",       RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
-    InRoom("room.mark_read",   RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
-    InRoom("room.hear",        RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    ok),
-    InRoom("room.change",      RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, ok,         ok,    RoomArchived),
-    InRoom("room.archive",     RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, RoleTooLow, ok,    ok),
-    InRoom("member.list",      RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
-    InRoom("member.put",       RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, ok,         ok,    RoomArchived),
-    InRoom("member.promote",   RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, ok,         ok,    RoomArchived),
-    InRoom("member.remove",    RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       RoleTooLow, ok,         ok,    RoomArchived),
-    InRoom("message.list",     RoomNotFound,    ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
-    InRoom("message.read",     MessageNotFound, ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
-    InRoom("message.versions", MessageNotFound, ok,           ok,           ok,           Banned,       ok,         ok,         ok,    ok),
-    InRoom("message.post",     RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("message.edit",     MessageNotFound, NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("message.delete",   MessageNotFound, NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("file.upload_for",  RoomNotFound,    NotAMember,   NotAMember,   NotAMember,   Banned,       ok,         ok,         ok,    RoomArchived),
-    InRoom("file.read",        FileNotFound,    ok,           ok,           ok,           FileNotFound, ok,         ok,         ok,    ok),
-    InRoom("file.status",      FileNotFound,    ok,           ok,           ok,           FileNotFound, ok,         ok,         ok,    ok),
-    InRoom("file.download",    FileNotFound,    ok,           ok,           ok,           FileNotFound, ok,         ok,         ok,    ok),
+    InRoom("room.read",        RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
+    InRoom("room.list",        RoomNotFoundError,    ok,           ok,           ok,           RoomNotFoundError, ok,         ok,         ok,    ok),
+    InRoom("room.join",        RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("room.leave",       RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
+    InRoom("room.mark_read",   RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
+    InRoom("room.hear",        RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
+    InRoom("room.change",      RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("room.archive",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, RoleTooLowError, ok,    ok),
+    InRoom("member.list",      RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
+    InRoom("member.put",       RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("member.promote",   RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("member.remove",    RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("message.list",     RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
+    InRoom("message.read",     MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
+    InRoom("message.versions", MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
+    InRoom("message.post",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("message.edit",     MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("message.delete",   MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("file.read",        NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
+    InRoom("file.status",      NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
+    InRoom("file.download",    NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
 )
 OF_MESSAGE: tuple[OfMessage, ...] = (
     #         operation         sender  member          admin           owner
-    OfMessage("message.edit",   ok,     NotYourMessage, NotYourMessage, NotYourMessage),
-    OfMessage("message.delete", ok,     NotYourMessage, ok,             ok),
+    OfMessage("message.edit",   ok,     NotYourMessageError, NotYourMessageError, NotYourMessageError),
+    OfMessage("message.delete", ok,     NotYourMessageError, ok,             ok),
 )
 # `put` gives the role member, `promote` one above it.
 OF_MEMBER: tuple[OfMember, ...] = (
     #        operation         by       outsider           oneself            member             admin               owner
-    OfMember("member.put",     "admin", ok,                RoleTooLow,        ok,                RoleTooLow,         RoleTooLow),
+    OfMember("member.put",     "admin", ok,                RoleTooLowError,        ok,                RoleTooLowError,         RoleTooLowError),
     OfMember("member.put",     "owner", ok,                ok,                ok,                ok,                 ok),
-    OfMember("member.promote", "admin", OnlyOwnersPromote, OnlyOwnersPromote, OnlyOwnersPromote, OnlyOwnersPromote,  OnlyOwnersPromote),
+    OfMember("member.promote", "admin", OnlyOwnersPromoteError, OnlyOwnersPromoteError, OnlyOwnersPromoteError, OnlyOwnersPromoteError,  OnlyOwnersPromoteError),
     OfMember("member.promote", "owner", ok,                ok,                ok,                ok,                 ok),
-    OfMember("member.remove",  "admin", MemberNotFound,    LeaveInstead,      ok,                OnlyMembersRemoved, OnlyMembersRemoved),
-    OfMember("member.remove",  "owner", MemberNotFound,    LeaveInstead,      ok,                ok,                 ok),
+    OfMember("member.remove",  "admin", MemberNotFoundError,    LeaveInsteadError,      ok,                OnlyMembersRemovedError, OnlyMembersRemovedError),
+    OfMember("member.remove",  "owner", MemberNotFoundError,    LeaveInsteadError,      ok,                ok,                 ok),
 )
 OF_FILE: tuple[OfFile, ...] = (
     #      operation        uploader  reader        nobody
-    OfFile("file.read",     ok,       ok,           FileNotFound),
-    OfFile("file.status",   ok,       ok,           FileNotFound),
-    OfFile("file.download", ok,       ok,           FileNotFound),
-    OfFile("file.share",    ok,       FileNotFound, FileNotFound),
+    OfFile("file.read",     ok,       ok,           NoSuchFileError),
+    OfFile("file.status",   ok,       ok,           NoSuchFileError),
+    OfFile("file.download", ok,       ok,           NoSuchFileError),
+    OfFile("file.share",    ok,       NoSuchFileError, NoSuchFileError),
 )
 OF_SESSION: tuple[OfSession, ...] = (
     #         operation      own  others
-    OfSession("session.end", ok,  SessionNotFound),
+    OfSession("session.end", ok,  SessionNotFoundError),
 )
 # fmt: on
 
@@ -216,25 +216,25 @@ def is_public(operation: str) -> bool:
     return as_whom(operation, "nobody") is None
 
 
-def in_room(operation: RoomOperation, kind: RoomKind | None, relation: Relation) -> Verdict:
+def in_room(operation: RoomOperation, kind: RoomKind | None, relationship: Relationship) -> Verdict:
     """Return the refusal for somebody with this relation to a room of this kind (None: there is no such room)."""
-    return unknown(operation) if kind is None else _IN_ROOM[operation, kind, relation]
+    return unknown(operation) if kind is None else _IN_ROOM[operation, kind, relationship]
 
 
-def require_in_room(operation: RoomOperation, kind: RoomKind | None, relation: Relation) -> None:
+def require_in_room(operation: RoomOperation, kind: RoomKind | None, relationship: Relationship) -> None:
     """Raise what `in_room` returns, if that is a refusal."""
-    if (refusal := in_room(operation, kind, relation)) is not None:
+    if (refusal := in_room(operation, kind, relationship)) is not None:
         raise refusal
 
 
-def unknown(operation: RoomOperation) -> type[Refused]:
+def unknown(operation: RoomOperation) -> type[DomainError]:
     """Return the refusal for something that is not there."""
     return _UNKNOWN[operation]
 
 
-def standing(kind: RoomKind, relation: Relation) -> str:
+def standing(kind: RoomKind, relationship: Relationship) -> str:
     """Return both as queries have them (`projections/relationship.py`)."""
-    return f"{kind}/{relation}"
+    return f"{kind}/{relationship}"
 
 
 def standings(operation: RoomOperation) -> Collection[str]:
@@ -250,25 +250,25 @@ def require_standing(operation: RoomOperation, found: str | None) -> None:
         raise refusal
 
 
-def of_message(operation: MessageOperation, relation: Relation, *, is_sender: bool) -> Verdict:
+def of_message(operation: MessageOperation, relationship: Relationship, *, is_sender: bool) -> Verdict:
     """Return the refusal for a member who sent the message, or who did not."""
-    assert relation not in get_args(Outside), "the room lets nobody else come so far"
-    return _OF_MESSAGE[operation, "sender" if is_sender else relation]
+    assert relationship not in get_args(Outside), "the room lets nobody else come so far"
+    return _OF_MESSAGE[operation, "sender" if is_sender else relationship]
 
 
-def of_member(operation: MemberOperation, by: Relation, target: MemberTarget) -> Verdict:
+def of_member(operation: MemberOperation, by: Relationship, target: MemberTarget) -> Verdict:
     """Return the refusal for an admin or owner who asks this of somebody."""
     return _OF_MEMBER[operation, by, target]
 
 
-def of_file(operation: FileOperation, relation: FileRelation) -> Verdict:
+def of_file(operation: FileOperation, relationship: FileRelationship) -> Verdict:
     """Return the refusal for somebody with this relation to a file."""
-    return _OF_FILE[operation, relation]
+    return _OF_FILE[operation, relationship]
 
 
-def file_relations(operation: FileOperation) -> Collection[FileRelation]:
+def file_relationships(operation: FileOperation) -> Collection[FileRelationship]:
     """Return the relations to a file in which this is allowed."""
-    return [relation for relation in get_args(FileRelation) if of_file(operation, relation) is None]
+    return [relationship for relationship in get_args(FileRelationship) if of_file(operation, relationship) is None]
 
 
 def of_session(operation: Literal["session.end"], *, is_own: bool) -> Verdict:
@@ -277,51 +277,55 @@ def of_session(operation: Literal["session.end"], *, is_own: bool) -> Verdict:
     return row.own if is_own else row.others
 
 
-def reads_since(history: Literal["shared", "joined"], relation: Relation, *, joined_position: int) -> int | None:
+def reads_since(
+    history: Literal["shared", "joined"], relationship: Relationship, *, joined_position: int
+) -> int | None:
     """Return the first position of a room that may be read by whom its table lets read; None: no message at all.
 
     Queries have the same as `SINCE` (`projections/relationship.py`).
     """
     if history == "shared":
         return 0
-    return None if is_outside(relation) else joined_position
+    return None if is_outside(relationship) else joined_position
 
 
-def is_outside(relation: Relation) -> bool:
+def is_outside(relationship: Relationship) -> bool:
     """Return whether this relation is that of somebody who is no member."""
-    return relation in get_args(Outside)
+    return relationship in get_args(Outside)
 
 
-def _told(row: InRoom, kind: RoomKind, relation: Relation) -> Verdict:
+def _told(row: InRoom, kind: RoomKind, relationship: Relationship) -> Verdict:
     """Return a cell of `IN_ROOM` as it is in a room of this kind."""
-    if kind.startswith("private") and is_outside(relation):
+    if kind.startswith("private") and is_outside(relationship):
         return row.unknown
-    refusal: Verdict = getattr(row, relation)
+    refusal: Verdict = getattr(row, relationship)
     return row.archived if refusal is None and kind.endswith("archived") else refusal
 
 
-_Told = Mapping[tuple[RoomOperation, RoomKind, Relation], Verdict]
+_Told = Mapping[tuple[RoomOperation, RoomKind, Relationship], Verdict]
 _AS_WHOM: Mapping[str, AsWhom] = {row.operation: row for row in AS_WHOM}
-_UNKNOWN: Mapping[RoomOperation, type[Refused]] = {row.operation: row.unknown for row in IN_ROOM}
+_UNKNOWN: Mapping[RoomOperation, type[DomainError]] = {row.operation: row.unknown for row in IN_ROOM}
 _IN_ROOM: _Told = {
-    (row.operation, kind, relation): _told(row, kind, relation)
+    (row.operation, kind, relationship): _told(row, kind, relationship)
     for row in IN_ROOM
     for kind in get_args(RoomKind)
-    for relation in get_args(Relation)
+    for relationship in get_args(Relationship)
 }
 _BY_STANDING: Mapping[tuple[RoomOperation, str], Verdict] = {
-    (operation, standing(kind, relation)): verdict for (operation, kind, relation), verdict in _IN_ROOM.items()
+    (operation, standing(kind, relationship)): verdict for (operation, kind, relationship), verdict in _IN_ROOM.items()
 }
 _STANDINGS: Mapping[RoomOperation, list[str]] = {
     row.operation: [at for (operation, at), no in _BY_STANDING.items() if operation == row.operation and no is None]
     for row in IN_ROOM
 }
 _OF_MESSAGE: Mapping[tuple[str, str], Verdict] = {
-    (row.operation, relation): getattr(row, relation) for row in OF_MESSAGE for relation in row._fields[1:]
+    (row.operation, relationship): getattr(row, relationship) for row in OF_MESSAGE for relationship in row._fields[1:]
 }
 _OF_MEMBER: Mapping[tuple[str, str, str], Verdict] = {
     (row.operation, row.by, target): getattr(row, target) for row in OF_MEMBER for target in get_args(MemberTarget)
 }
 _OF_FILE: Mapping[tuple[str, str], Verdict] = {
-    (row.operation, relation): getattr(row, relation) for row in OF_FILE for relation in get_args(FileRelation)
+    (row.operation, relationship): getattr(row, relationship)
+    for row in OF_FILE
+    for relationship in get_args(FileRelationship)
 }

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from domain.bounds import ROOM_OWNERS_MAX
-from domain.errors import LastOwner, TooManyOwners
+from domain.errors import LastOwnerError, TooManyOwnersError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import RoomKind
@@ -22,10 +22,10 @@ STAYS = "an archived room stays as it is"
 class _OfRoom(Event, frozen=True):
     room_id: RoomId
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         """A room's name is nobody's own: it is sealed for the room itself."""
         return self.room_id, self.room_id
 
@@ -54,7 +54,7 @@ class RoomChanged(_OfRoom, frozen=True):
     by: UserId
 
 
-class RoomArchivedEvent(_OfRoom, frozen=True):
+class RoomArchived(_OfRoom, frozen=True):
     """The whole room as it stays; its earliest events say only by whom."""
 
     topic: ClassVar = "room.archived"
@@ -75,11 +75,11 @@ class OwnersChanged(_OfRoom, frozen=True):
 
     owner_ids: tuple[UserId, ...]
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return None
 
 
-RoomEvent = RoomOpened | RoomChanged | RoomArchivedEvent | OwnersChanged
+RoomEvent = RoomOpened | RoomChanged | RoomArchived | OwnersChanged
 
 
 class Room(Struct, frozen=True):
@@ -130,7 +130,7 @@ def change(
 def archive(room: Room, *, by: UserId) -> tuple[RoomEvent, ...]:
     if room.is_archived:
         return ()
-    return (RoomArchivedEvent(room.room_id, by, room.name, room.description, room.is_private, room.history),)
+    return (RoomArchived(room.room_id, by, room.name, room.description, room.is_private, room.history),)
 
 
 def add_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
@@ -138,7 +138,7 @@ def add_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
     if user_id in room.owner_ids:
         return ()
     if len(room.owner_ids) >= ROOM_OWNERS_MAX:
-        raise TooManyOwners
+        raise TooManyOwnersError
     return (OwnersChanged(room.room_id, (*room.owner_ids, user_id)),)
 
 
@@ -147,12 +147,12 @@ def remove_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
     if user_id not in room.owner_ids:
         return ()
     if len(room.owner_ids) == 1:
-        raise LastOwner
+        raise LastOwnerError
     return (OwnersChanged(room.room_id, tuple(owner for owner in room.owner_ids if owner != user_id)),)
 
 
-def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:
-    event = fact.event
+def evolve(room: Room | None, recorded: Recorded[RoomEvent]) -> Room:
+    event = recorded.event
     if isinstance(event, RoomOpened):
         return Room(
             event.room_id, event.name, event.description, event.is_private, event.history, (event.owner_id,), False
@@ -167,7 +167,7 @@ def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:
                 is_private=event.is_private,
                 history=event.history,
             )
-        case RoomArchivedEvent():
+        case RoomArchived():
             return replace(room, is_archived=True)
         case OwnersChanged():
             return replace(room, owner_ids=event.owner_ids)
@@ -176,4 +176,4 @@ def evolve(room: Room | None, fact: Recorded[RoomEvent]) -> Room:
 
 
 ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id))
-EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchivedEvent, OwnersChanged)
+EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchived, OwnersChanged)

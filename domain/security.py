@@ -27,7 +27,7 @@ class RefusalsCounted(Event, frozen=True):
     user_id: UserId | None
     address: str | None
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.user_id or NOBODY, None
 
 
@@ -37,8 +37,8 @@ class Counted(Struct, frozen=True):
     total: int
 
 
-def evolve(counted: Counted | None, fact: Recorded[RefusalsCounted]) -> Counted:
-    return Counted((counted.total if counted else 0) + fact.event.count)
+def evolve(counted: Counted | None, recorded: Recorded[RefusalsCounted]) -> Counted:
+    return Counted((counted.total if counted else 0) + recorded.event.count)
 
 
 SECURITY: Stream[Counted] = Stream("security", evolve, Counted)

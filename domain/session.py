@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.bounds import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
-from domain.errors import BadRefreshToken, SessionRevoked
+from domain.errors import BadRefreshTokenError, SessionRevokedError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
 from domain.rights import of_session
@@ -25,7 +25,7 @@ class _OfSession(Event, frozen=True):
     session_id: SessionId
     user_id: UserId
 
-    def key_subject(self) -> tuple[UUID, RoomId | None]:
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
         return self.user_id, None
 
 
@@ -124,11 +124,11 @@ def refresh(
     possible only for who has the spent token and the Idempotency-Key of which the next one was made.
     """
     if session is None:
-        raise BadRefreshToken
+        raise BadRefreshTokenError
     if session.ended:
-        raise SessionRevoked
+        raise SessionRevokedError
     if now >= session.expires_at:
-        raise BadRefreshToken
+        raise BadRefreshTokenError
     if presented_hash != session.token_hash:
         since = (now - session.refreshed_at).total_seconds()
         if next_hash == session.token_hash and -CLOCK_LEEWAY_SECONDS <= since <= REFRESH_RETRY_SECONDS:
@@ -143,14 +143,14 @@ def end(session: Session | None, *, reason: EndReason) -> tuple[SessionEvent, ..
     return (SessionEnded(session.session_id, session.user_id, reason),)
 
 
-def evolve(session: Session | None, fact: Recorded[SessionEvent]) -> Session:
-    event = fact.event
+def evolve(session: Session | None, recorded: Recorded[SessionEvent]) -> Session:
+    event = recorded.event
     if isinstance(event, SessionOpened):
-        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, fact.at, False)
+        return Session(event.session_id, event.user_id, event.token_hash, event.expires_at, recorded.at, False)
     assert session is not None, "a session is opened before anything else happens to it"
     match event:
         case SessionRefreshed():
-            return replace(session, token_hash=event.token_hash, refreshed_at=fact.at)
+            return replace(session, token_hash=event.token_hash, refreshed_at=recorded.at)
         case SessionEnded():
             return replace(session, ended=True)
         case _:
@@ -173,23 +173,23 @@ def unlist(listed: Listed | None, user_id: UserId, *ended: SessionId) -> tuple[S
     return (SessionsUnlisted(user_id, ids),) if ids else ()
 
 
-def evolve_list(listed: Listed | None, fact: Recorded[SessionListed | SessionsUnlisted]) -> Listed:
+def evolve_list(listed: Listed | None, recorded: Recorded[SessionListed | SessionsUnlisted]) -> Listed:
     """Add a session, or take some out. Those that expired until then are dropped: the oldest stand first.
 
     Expired by two clocks, the record's and that of the gateway which opened the new one: where one of them is wrong, the
     sessions live on in the list, so that they can be ended.
     """
     expires = () if listed is None else listed.expires
-    match fact.event:
+    match recorded.event:
         case SessionListed() as e:
-            at = min(fact.at, e.expires_at - timedelta(seconds=REFRESH_SECONDS))
+            at = min(recorded.at, e.expires_at - timedelta(seconds=REFRESH_SECONDS))
             live = next((i for i, (_, expires_at) in enumerate(expires) if expires_at > at), len(expires))
             return Listed((*expires[live:], (e.session_id, e.expires_at)))
         case SessionsUnlisted(session_ids=ids):
             ended = frozenset(ids)
             return Listed(tuple(entry for entry in expires if entry[0] not in ended))
         case _:
-            assert_never(fact.event)
+            assert_never(recorded.event)
 
 
 SESSION: Stream[Session] = Stream("session", evolve, Session, subject=lambda session: (session.user_id, None))

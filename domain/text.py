@@ -16,7 +16,7 @@ from domain.bounds import (
     USERNAME_CHARS_MAX,
     USERNAME_CHARS_MIN,
 )
-from domain.errors import Invalid
+from domain.errors import InvalidError
 
 # Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -82,7 +82,7 @@ def check_content(content: str, *, chars_min: int = 1) -> None:
     """Refuse message text that is empty, too long or holds control characters other than tab and newline."""
     _check_length(content, "content", chars_min, MESSAGE_CHARS_MAX)
     if found := UNPRINTABLE.search(content):
-        raise Invalid(f"Character {found.start()} (U+{ord(found[0]):04X}) is not allowed.", pointer="/content")
+        raise InvalidError(f"Character {found.start()} (U+{ord(found[0]):04X}) is not allowed.", pointer="/content")
 
 
 def check_email(email: str) -> None:
@@ -93,7 +93,7 @@ def check_email(email: str) -> None:
     except UnicodeError:
         address = ""
     if not EMAIL.fullmatch(address) or len(address) > EMAIL_CHARS_MAX:
-        raise Invalid("This is not an e-mail address.", pointer="/email")
+        raise InvalidError("This is not an e-mail address.", pointer="/email")
 
 
 def check_username(username: str) -> None:
@@ -103,13 +103,13 @@ def check_username(username: str) -> None:
     """
     _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
     if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
-        raise Invalid("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
+        raise InvalidError("A username has letters, digits, '_', '.' and '-' only.", pointer="/username")
     if INVISIBLE.search(username) or unicodedata.category(username[0]).startswith("M"):
-        raise Invalid("A username has visible characters only, and begins with one.", pointer="/username")
+        raise InvalidError("A username has visible characters only, and begins with one.", pointer="/username")
     if not any(c.isalnum() for c in username):
-        raise Invalid("A username has at least one letter or digit.", pointer="/username")
+        raise InvalidError("A username has at least one letter or digit.", pointer="/username")
     if MARKS_HEAPED.search("".join(map(_mark_of, unicodedata.normalize("NFD", username)))):
-        raise Invalid("A username has too many accents on one letter.", pointer="/username")
+        raise InvalidError("A username has too many accents on one letter.", pointer="/username")
 
 
 def _mark_of(character: str) -> str:
@@ -121,11 +121,11 @@ def check_password(password: str, *, chars_min: int, field: str = "password") ->
     """Refuse what is too short or longer than 1,024 bytes; nothing is cut off and no kind of character is asked for."""
     pointer = f"/{field}"
     if len(password) < chars_min:
-        raise Invalid(f"A password has {chars_min} or more characters.", pointer=pointer)
+        raise InvalidError(f"A password has {chars_min} or more characters.", pointer=pointer)
     if "\x00" in password or UNPRINTABLE.search(password):
-        raise Invalid("A password has no control characters.", pointer=pointer)
+        raise InvalidError("A password has no control characters.", pointer=pointer)
     if len(password.encode()) > PASSWORD_BYTES_MAX:
-        raise Invalid(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer=pointer)
+        raise InvalidError(f"A password has at most {PASSWORD_BYTES_MAX} bytes.", pointer=pointer)
 
 
 def is_about(password: str, *names: str) -> bool:
@@ -138,13 +138,13 @@ def is_about(password: str, *names: str) -> bool:
 def check_avatar_url(url: str) -> None:
     _check_length(url, "avatar_url", 1, AVATAR_URL_CHARS_MAX)
     if not AVATAR_URL.fullmatch(url) or LINE_BREAKING.search(url):
-        raise Invalid("An avatar is an http or https address.", pointer="/avatar_url")
+        raise InvalidError("An avatar is an http or https address.", pointer="/avatar_url")
 
 
 def check_room_name(name: str) -> None:
     _check_length(name, "name", 1, ROOM_NAME_CHARS_MAX)
     if LINE_BREAKING.search(name) or not any(map(_shows, INVISIBLE.sub("", name))):
-        raise Invalid("A room's name is one line of visible characters.", pointer="/name")
+        raise InvalidError("A room's name is one line of visible characters.", pointer="/name")
 
 
 def _shows(character: str) -> bool:
@@ -159,9 +159,9 @@ def _is_format(character: str) -> bool:
 def check_room_description(description: str) -> None:
     _check_length(description, "description", 0, ROOM_DESCRIPTION_CHARS_MAX)
     if UNPRINTABLE.search(description):
-        raise Invalid("A description has no control characters but tab and newline.", pointer="/description")
+        raise InvalidError("A description has no control characters but tab and newline.", pointer="/description")
 
 
 def _check_length(value: str, field: str, low: int, high: int) -> None:
     if not low <= len(value) <= high:
-        raise Invalid(f"It has {len(value)} characters; {low} to {high} are allowed.", pointer=f"/{field}")
+        raise InvalidError(f"It has {len(value)} characters; {low} to {high} are allowed.", pointer=f"/{field}")

@@ -9,7 +9,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (account.ACCOUNT, account.EVENTS),
     (session.SESSION, session.EVENTS),
     (session.SESSIONS, session.LISTING),
-    (email_token.LETTER, email_token.EVENTS),
+    (email_token.EMAIL_TOKEN, email_token.EVENTS),
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),

@@ -14,7 +14,7 @@ from domain.bounds import (
     PREVIEW_PIXELS,
     THUMBNAIL_PIXELS,
 )
-from domain.file_snapshot import Form
+from domain.file_snapshot import FileVariant
 
 # What each operation makes (`domain/tasks.py`).
 MAKES: Mapping[str, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ def made_by(operations: Iterable[str]) -> frozenset[str]:
     return frozenset(name for operation in operations for name in MAKES[operation])
 
 
-def fault_of(variants: Sequence[Form], pages: int | None) -> str | None:
+def fault_of(variants: Sequence[FileVariant], pages: int | None) -> str | None:
     """Return what is wrong with the variants of a file; None if nothing is."""
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
@@ -49,7 +49,7 @@ def fault_of(variants: Sequence[Form], pages: int | None) -> str | None:
     return next((fault for variant in variants if (fault := _fault(variant))), None)
 
 
-def _fault(variant: Form) -> str | None:
+def _fault(variant: FileVariant) -> str | None:
     if variant.name not in LONGEST_PIXELS:
         return "a variant of no known name"
     if variant.mime_type not in BEGINS:

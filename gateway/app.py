@@ -18,7 +18,7 @@ from litestar.types import ASGIApp
 from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
 from domain.events import Caller
-from gateway.edge.authentication import Door
+from gateway.edge.authentication import Authentication
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
 from gateway.http import problems
@@ -43,7 +43,7 @@ from gateway.routes import (
     session,
     ticket,
 )
-from gateway.services import House
+from gateway.services import Services
 from gateway.sockets import connection
 from gateway.spec.rights_page import Surface, rendered
 
@@ -71,29 +71,29 @@ UNVERSIONED: list[BaseRouteHandler] = [
 ]
 
 
-def create_app(house: House) -> ASGIApp:
+def create_app(services: Services) -> ASGIApp:
     """Return the application of one gateway process: all routes, and the door in front of them."""
     declared_operations()
-    throttle = Throttle(house.limits, house.terms.quotas)
-    app = application(house)
-    return Door(
+    throttle = Throttle(services.limits, services.policy.quotas)
+    app = application(services)
+    return Authentication(
         app,
         Routes(app, addresses.TOLD),
-        house.sessions,
-        house.terms.origins,
-        house.metrics.http,
+        services.sessions,
+        services.policy.origins,
+        services.metrics.http,
         throttle,
-        house.terms.proxies,
-        house.refusals,
-        house.passwords,
-        tls_only=house.terms.tls_only,
+        services.policy.proxies,
+        services.refusals,
+        services.passwords,
+        tls_only=services.policy.tls_only,
     )
 
 
-def application(house: House) -> Litestar:
+def application(services: Services) -> Litestar:
     """Return all routes. Nobody is kept out of them here: that is the door's to do."""
-    app = _litestar(lambda: house, house.terms.version)
-    app.state.house = house
+    app = _litestar(lambda: services, services.policy.version)
+    app.state.services = services
     return app
 
 
@@ -107,12 +107,12 @@ def rights_page() -> str:
     return rendered(surface())
 
 
-def _litestar(services: Callable[[], House | None], version: str) -> Litestar:
+def _litestar(services: Callable[[], Services | None], version: str) -> Litestar:
     return Litestar(
         [Router(addresses.API, route_handlers=API), *UNVERSIONED],
         before_request=check,
         dependencies={
-            "house": Provide(services, sync_to_thread=False),
+            "services": Provide(services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "receipt": Provide(receipt_of),
             "if_match": Provide(_versions, sync_to_thread=False),

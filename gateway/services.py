@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 from adapters.postgres.audit import AuditReader
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
 from domain.ports.blobs import Blobs
@@ -22,16 +22,16 @@ from domain.quotas import Quotas
 from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
-from gateway.http.background_jobs import Post
+from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 
 
 @dataclass(frozen=True)
-class Terms:
+class Policy:
     """What operators decide and clients are told."""
 
     version: str
@@ -51,12 +51,12 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class House:
-    terms: Terms
+class Services:
+    policy: Policy
     record_id: RecordId
     record: Record
     db: Db
-    desk: Desk
+    command_bus: CommandBus
     reads: Reads
     marks: ReadMarks
     sessions: Sessions
@@ -67,12 +67,12 @@ class House:
     audit: AuditReader
     lanes: Lanes
     hub: Hub
-    seats: Seats
+    seats: SocketLimit
     blobs: Blobs
-    holds: Holds
+    holds: BlobLeases
     tasks: Tasks
     now: Clock
-    post: Post
+    post: BackgroundJobs
     refusals: Refusals
     receipts_secret: bytes
     metrics: GatewayMetrics

@@ -22,20 +22,20 @@ AUDIT_ENTRIES = Table(
 )
 
 
-def happened(fact: Recorded[Any]) -> Iterable[Change]:
-    e = fact.event
-    room_id = e.audience() or (None if "room_id" in e.sealed else getattr(e, "room_id", None))
+def happened(recorded: Recorded[Any]) -> Iterable[Change]:
+    e = recorded.event
+    room_id = e.frame_room() or (None if "room_id" in e.sealed else getattr(e, "room_id", None))
     subjects = (getattr(e, name, None) for name in SUBJECTS if name not in e.sealed)
     yield AUDIT_ENTRIES.new(
-        fact.position, actor=fact.meta.actor, room_id=room_id, topic=e.topic, is_known=True,
+        recorded.position, actor=recorded.meta.actor, room_id=room_id, topic=e.topic, is_known=True,
         subject=next((subject for subject in subjects if subject is not None), None),
     )  # fmt: skip
 
 
-def unknown(fact: Recorded[UnknownEvent]) -> Iterable[Change]:
-    e = fact.event
+def unknown(recorded: Recorded[UnknownEvent]) -> Iterable[Change]:
+    e = recorded.event
     yield AUDIT_ENTRIES.new(
-        fact.position, actor=fact.meta.actor, room_id=e.room_id, topic=e.recorded_topic, is_known=False
+        recorded.position, actor=recorded.meta.actor, room_id=e.room_id, topic=e.recorded_topic, is_known=False
     )
 
 

@@ -84,7 +84,7 @@ class Lag(Struct, frozen=True):
         return self.events > 0 and self.idle_seconds > STANDS_STILL_SECONDS
 
 
-class LeaseLost(Exception):
+class LeaseLostError(Exception):
     """The group is not where this owner left it, or not its own any more; what was to be written was not."""
 
 
@@ -114,18 +114,18 @@ async def held(db: Db, name: str, epoch: int) -> Lease | None:
 
 
 async def renew(db: Db, name: str, lease: Lease, seconds: float) -> None:
-    """Stay its owner; raises `LeaseLost`."""
+    """Stay its owner; raises `LeaseLostError`."""
     if await db.run(RENEW, name, lease.epoch, lease.position, seconds) != "UPDATE 1":
-        raise LeaseLost
+        raise LeaseLostError
 
 
 async def move(db: Db, name: str, lease: Lease, position: int, seconds: float) -> None:
     """Move the checkpoint from the lease's place, in the transaction that writes the rows up to it.
 
-    Raises `LeaseLost`.
+    Raises `LeaseLostError`.
     """
     if await db.run(MOVE, name, lease.epoch, lease.position, position, seconds) != "UPDATE 1":
-        raise LeaseLost
+        raise LeaseLostError
 
 
 async def let_go(db: Db, name: str, epoch: int) -> None:

@@ -17,11 +17,11 @@ from domain.addresses import of_variant
 from domain.events import Recorded
 from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, FileScanned
 from domain.file_name import storage_path
-from domain.file_snapshot import FileStatus, Form, Scan, Shown
+from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports.database import Db
 from domain.processing import SENTENCES, Reason
-from domain.rights import SeeingFile, file_relations, standings, unknown
+from domain.rights import SeeingFile, file_relationships, standings, unknown
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
@@ -150,8 +150,8 @@ class StoredFile(Struct, frozen=True):
 
 
 async def seen(db: Db, user_id: UserId, file_id: FileId, operation: SeeingFile) -> StoredFile:
-    """Return a file as this person may see it at this moment. Raises `Refused` where they may not."""
-    rows = await db.all(_row, SELECT_SEEN, user_id, file_id, standings(operation), file_relations(operation))
+    """Return a file as this person may see it at this moment. Raises `DomainError` where they may not."""
+    rows = await db.all(_row, SELECT_SEEN, user_id, file_id, standings(operation), file_relationships(operation))
     if not rows:
         raise unknown(operation)
     return _stored(rows)
@@ -203,7 +203,7 @@ async def shown(db: Db, ids: Sequence[FileId]) -> dict[FileId, FileView]:
     return {file_id: _stored(rows).view for file_id, rows in by_file.items()}
 
 
-def shown_view(file_id: FileId, uploader_id: UserId, file: Shown) -> FileView:
+def shown_view(file_id: FileId, uploader_id: UserId, file: FileSnapshot) -> FileView:
     """Return a file as the message that showed it tells it: as it stood then."""
     return FileView(
         file_id, _filename(file_id, file.mime_type), file.original_name, file.mime_type, file.size_bytes, uploader_id,
@@ -212,20 +212,20 @@ def shown_view(file_id: FileId, uploader_id: UserId, file: Shown) -> FileView:
     )  # fmt: skip
 
 
-def completed_view(fact: Recorded[FileCompleted]) -> FileView:
-    e = fact.event
+def completed_view(recorded: Recorded[FileCompleted]) -> FileView:
+    e = recorded.event
     return FileView(
         e.file_id, _filename(e.file_id, e.mime_type), e.original_name, e.mime_type, e.size_bytes, e.uploader_id,
         "completed", 1.0, e.scan, {v.name: _variant_view(e.file_id, v) for v in e.variants}, e.pages, None,
-        e.received_at, fact.at,
+        e.received_at, recorded.at,
     )  # fmt: skip
 
 
-def failed_view(fact: Recorded[FileFailed]) -> FileView:
-    e = fact.event
+def failed_view(recorded: Recorded[FileFailed]) -> FileView:
+    e = recorded.event
     return FileView(
         e.file_id, _filename(e.file_id, e.mime_type), e.original_name, e.mime_type, e.size_bytes, e.uploader_id,
-        "failed", 1.0, e.scan, {}, None, _error(e.reason), e.received_at, fact.at,
+        "failed", 1.0, e.scan, {}, None, _error(e.reason), e.received_at, recorded.at,
     )  # fmt: skip
 
 
@@ -237,25 +237,25 @@ def blank_view(view: FileView) -> FileView:
     )  # fmt: skip
 
 
-def received(fact: Recorded[FileReceived]) -> Iterable[Change]:
-    e = fact.event
+def received(recorded: Recorded[FileReceived]) -> Iterable[Change]:
+    e = recorded.event
     yield FILES.new(
         e.file_id, filename=_filename(e.file_id, e.mime_type), original_name=e.original_name, mime_type=e.mime_type,
         size_bytes=e.size_bytes, storage_path=storage_path(e.blob), status="pending", uploader_id=e.uploader_id,
-        created_at=fact.at, processed_at=None, scan=None, pages=None, error=None, version=fact.version,
+        created_at=recorded.at, processed_at=None, scan=None, pages=None, error=None, version=recorded.version,
     )  # fmt: skip
 
 
-def scanned(fact: Recorded[FileScanned]) -> Iterable[Change]:
-    yield FILES.set(fact.event.file_id, status="processing", scan=fact.event.scan, version=fact.version)
+def scanned(recorded: Recorded[FileScanned]) -> Iterable[Change]:
+    yield FILES.set(recorded.event.file_id, status="processing", scan=recorded.event.scan, version=recorded.version)
 
 
-def completed(fact: Recorded[FileCompleted]) -> Iterable[Change]:
-    e = fact.event
+def completed(recorded: Recorded[FileCompleted]) -> Iterable[Change]:
+    e = recorded.event
     yield FILES.set(
         e.file_id, status="completed", filename=_filename(e.file_id, e.mime_type), mime_type=e.mime_type,
-        size_bytes=e.size_bytes, storage_path=storage_path(e.blob), pages=e.pages, processed_at=fact.at,
-        version=fact.version,
+        size_bytes=e.size_bytes, storage_path=storage_path(e.blob), pages=e.pages, processed_at=recorded.at,
+        version=recorded.version,
     )  # fmt: skip
     for v in e.variants:
         yield VARIANTS.new(
@@ -264,22 +264,24 @@ def completed(fact: Recorded[FileCompleted]) -> Iterable[Change]:
         )  # fmt: skip
 
 
-def failed(fact: Recorded[FileFailed]) -> Iterable[Change]:
-    e = fact.event
+def failed(recorded: Recorded[FileFailed]) -> Iterable[Change]:
+    e = recorded.event
     kept = {} if e.reason in ("infected", "gave_up") else {"storage_path": ""}
-    yield FILES.set(e.file_id, status="failed", error=e.reason, processed_at=fact.at, version=fact.version, **kept)
+    yield FILES.set(
+        e.file_id, status="failed", error=e.reason, processed_at=recorded.at, version=recorded.version, **kept
+    )
 
 
-def retried(fact: Recorded[FileRetried]) -> Iterable[Change]:
-    e = fact.event
-    yield FILES.set(e.file_id, status=e.status, error=None, processed_at=None, version=fact.version)
+def retried(recorded: Recorded[FileRetried]) -> Iterable[Change]:
+    e = recorded.event
+    yield FILES.set(e.file_id, status=e.status, error=None, processed_at=None, version=recorded.version)
 
 
 def _filename(file_id: FileId, mime_type: str) -> str:
     return f"{file_id}.{ENDINGS.get(mime_type, 'bin')}"
 
 
-def _variant_view(file_id: FileId, v: Form) -> VariantView:
+def _variant_view(file_id: FileId, v: FileVariant) -> VariantView:
     return VariantView(v.width, v.height, v.mime_type, v.size_bytes, of_variant(file_id, v.name))
 
 

@@ -16,14 +16,14 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from domain.account import AccountActivated, AccountDeactivatedEvent, ProfileChanged
+from domain.account import AccountActivated, AccountDeactivated, ProfileChanged
 from domain.events import Event, Recorded, UnknownEvent
 from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
-from domain.room import History, RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
@@ -40,7 +40,7 @@ class EventSkipped(Event, frozen=True):
 
     room_id: RoomId
 
-    def audience(self) -> RoomId | None:
+    def frame_room(self) -> RoomId | None:
         return self.room_id
 
 
@@ -137,46 +137,50 @@ encode_control = _encode
 decode_control = msgspec.json.Decoder(Control).decode
 
 
-def room_frame(fact: Recorded[Any], prev: int) -> bytes:
+def room_frame(recorded: Recorded[Any], prev: int) -> bytes:
     """Return the frame of an event that its room hears; that of `EventSkipped` where it cannot be told."""
-    return _told(fact, prev, fact.event, lambda: TELLS_ROOM[type(fact.event)].of(fact))
+    return _told(recorded, prev, recorded.event, lambda: TELLS_ROOM[type(recorded.event)].of(recorded))
 
 
-def tombstone_frame(fact: Recorded[Any], prev: int) -> bytes:
+def tombstone_frame(recorded: Recorded[Any], prev: int) -> bytes:
     """Return the frame of what tells of a message deleted since, or of its file: everything but their content."""
-    is_of_file = isinstance(fact.event, (FileCompleted, FileFailed))
+    is_of_file = isinstance(recorded.event, (FileCompleted, FileFailed))
 
     def data() -> Struct:
-        return blank_view(TELLS_ROOM[type(fact.event)].of(fact)) if is_of_file else tombstone(view_of(fact))  # type: ignore[arg-type]
+        return blank_view(TELLS_ROOM[type(recorded.event)].of(recorded)) if is_of_file else tombstone(view_of(recorded))  # type: ignore[arg-type]
 
-    return _told(fact, prev, fact.event, data)
+    return _told(recorded, prev, recorded.event, data)
 
 
-def _told(fact: Recorded[Any], prev: int, event: Event, data: Callable[[], Struct]) -> bytes:
-    room_id = event.audience()
+def _told(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], Struct]) -> bytes:
+    room_id = event.frame_room()
     assert room_id is not None, "a room's frame is of what the room hears"
     if not isinstance(event, UnknownEvent):
         try:
-            return _encode(RoomEvent(event.topic, fact.position, prev, room_id, fact.at, fact.meta.actor, data()))
+            return _encode(
+                RoomEvent(event.topic, recorded.position, prev, room_id, recorded.at, recorded.meta.actor, data())
+            )
         except Exception as error:  # of whatever kind: one event keeps nobody from the others
-            log.error("a frame cannot be made", position=fact.position, topic=event.topic, error=type(error).__name__)
+            log.error(
+                "a frame cannot be made", position=recorded.position, topic=event.topic, error=type(error).__name__
+            )
     topic = EventSkipped.topic
-    return _encode(RoomEvent(topic, fact.position, prev, room_id, fact.at, fact.meta.actor, Nothing()))
+    return _encode(RoomEvent(topic, recorded.position, prev, room_id, recorded.at, recorded.meta.actor, Nothing()))
 
 
-def posting_of(fact: Recorded[Any]) -> int | None:
+def posting_of(recorded: Recorded[Any]) -> int | None:
     """Return the position of the posting that an event of a message tells of; None: it is of none."""
-    match fact.event:
+    match recorded.event:
         case MessagePosted():
-            return fact.position
+            return recorded.position
         case MessageEdited() | MessageDeleted():
-            return int(fact.event.posted_position)
+            return int(recorded.event.posted_position)
     return None
 
 
-def tells_text(fact: Recorded[Any]) -> bool:
+def tells_text(recorded: Recorded[Any]) -> bool:
     """Return whether an event's frame tells text, which must not be told once its message is deleted."""
-    return isinstance(fact.event, (MessagePosted, MessageEdited))
+    return isinstance(recorded.event, (MessagePosted, MessageEdited))
 
 
 def is_of_file(frame: bytes) -> bool:
@@ -199,30 +203,30 @@ def ends_membership(event: Event) -> UserId | None:
     return event.user_id if isinstance(event, (MemberLeft, MemberRemoved)) else None
 
 
-def control(fact: Recorded[Any]) -> Control | None:
+def control(recorded: Recorded[Any]) -> Control | None:
     """Return what the control lane says of an event; None for nothing, and for what cannot be told."""
     try:
-        return _control(fact)
+        return _control(recorded)
     except Exception as error:
-        topic = fact.event.topic
-        log.error("a control frame cannot be made", position=fact.position, topic=topic, error=type(error).__name__)
+        topic = recorded.event.topic
+        log.error("a control frame cannot be made", position=recorded.position, topic=topic, error=type(error).__name__)
         return None
 
 
-def _control(fact: Recorded[Any]) -> Control | None:
-    event = fact.event
+def _control(recorded: Recorded[Any]) -> Control | None:
+    event = recorded.event
     match event:
         case SessionEnded():
-            return Control(fact.position, session_ended=event.session_id)
-        case AccountDeactivatedEvent():
-            return Control(fact.position, deactivated=event.user_id)
+            return Control(recorded.position, session_ended=event.session_id)
+        case AccountDeactivated():
+            return Control(recorded.position, deactivated=event.user_id)
         case AccountActivated():
-            return Control(fact.position, activated=event.user_id)
+            return Control(recorded.position, activated=event.user_id)
     if (telling := TELLS_OWN.get(type(event))) is None:
         return None
-    frame = OwnEvent(event.topic, fact.position, None, None, fact.at, fact.meta.actor, telling.of(fact))
+    frame = OwnEvent(event.topic, recorded.position, None, None, recorded.at, recorded.meta.actor, telling.of(recorded))
     said = _encode(frame).decode()
-    return Control(fact.position, own=[Own(user_id, said) for user_id in dict.fromkeys(_own(event))])
+    return Control(recorded.position, own=[Own(user_id, said) for user_id in dict.fromkeys(_own(event))])
 
 
 def _own(event: Event) -> tuple[UserId, ...]:
@@ -237,19 +241,19 @@ def _own(event: Event) -> tuple[UserId, ...]:
     raise AssertionError(f"{event.topic} is told to nobody alone")
 
 
-def _room(fact: Recorded[RoomChanged | RoomArchivedEvent]) -> RoomAfter:
-    e = fact.event
-    is_archived = isinstance(e, RoomArchivedEvent)
+def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
+    e = recorded.event
+    is_archived = isinstance(e, RoomArchived)
     return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by)
 
 
-def _opened(fact: Recorded[RoomOpened]) -> RoomAfter:
-    e = fact.event
+def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
+    e = recorded.event
     return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id)
 
 
-def _itself(fact: Recorded[Any]) -> Event:
-    event: Event = fact.event
+def _itself(recorded: Recorded[Any]) -> Event:
+    event: Event = recorded.event
     return event
 
 
@@ -270,9 +274,9 @@ TELLS_ROOM: dict[type[Event], Telling] = {
     **_OF_MEMBERS,
     RoomOpened: Telling(RoomAfter, _opened),
     RoomChanged: Telling(RoomAfter, _room),
-    RoomArchivedEvent: Telling(RoomAfter, _room),
+    RoomArchived: Telling(RoomAfter, _room),
     **_OF_FILES,
-    EventSkipped: Telling(Nothing, lambda fact: Nothing()),
+    EventSkipped: Telling(Nothing, lambda recorded: Nothing()),
 }
 TELLS_OWN: dict[type[Event], Telling] = {
     **_OF_MEMBERS,

@@ -60,7 +60,7 @@ class MemberView(Struct, frozen=True):
 async def page(
     db: Db, viewer_id: UserId, room_id: RoomId, *, after: tuple[int, UUID] | None, limit: int
 ) -> list[tuple[MemberView, tuple[int, UUID]]]:
-    """Return members in the order they joined, each with its cursor. Raises `Refused` where the viewer may not."""
+    """Return members in the order they joined, each with its cursor. Raises `DomainError` where the viewer may not."""
     position, user_id = after or (0, UUID(int=0))
     rows = await db.all(_row, SELECT_PAGE, viewer_id, room_id, position, user_id, limit, standings("member.list"))
     require_standing("member.list", rows[0][0] if rows else None)
@@ -72,28 +72,28 @@ async def moderators(db: Db, room_id: RoomId) -> list[UserId]:
     return await db.all(UserId, SELECT_MODERATORS, room_id, ROOM_OWNERS_MAX)
 
 
-def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
-    e = fact.event
+def joined(recorded: Recorded[MemberJoined]) -> Iterable[Change]:
+    e = recorded.event
     yield MEMBERS.put(
-        e.room_id, e.user_id, role=e.role, joined_at=fact.at, joined_position=fact.position, is_banned=False,
+        e.room_id, e.user_id, role=e.role, joined_at=recorded.at, joined_position=recorded.position, is_banned=False,
         read_position=0,
     )  # fmt: skip
 
 
-def left(fact: Recorded[MemberLeft]) -> Iterable[Change]:
-    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=None)
+def left(recorded: Recorded[MemberLeft]) -> Iterable[Change]:
+    yield MEMBERS.set(recorded.event.room_id, recorded.event.user_id, role=None)
 
 
-def removed(fact: Recorded[MemberRemoved]) -> Iterable[Change]:
-    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=None, is_banned=fact.event.banned)
+def removed(recorded: Recorded[MemberRemoved]) -> Iterable[Change]:
+    yield MEMBERS.set(recorded.event.room_id, recorded.event.user_id, role=None, is_banned=recorded.event.banned)
 
 
-def role_changed(fact: Recorded[MemberRoleChanged]) -> Iterable[Change]:
-    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, role=fact.event.role)
+def role_changed(recorded: Recorded[MemberRoleChanged]) -> Iterable[Change]:
+    yield MEMBERS.set(recorded.event.room_id, recorded.event.user_id, role=recorded.event.role)
 
 
-def marked(fact: Recorded[ReadMarked]) -> Iterable[Change]:
-    yield MEMBERS.set(fact.event.room_id, fact.event.user_id, read_position=fact.event.position)
+def marked(recorded: Recorded[ReadMarked]) -> Iterable[Change]:
+    yield MEMBERS.set(recorded.event.room_id, recorded.event.user_id, read_position=recorded.event.position)
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:

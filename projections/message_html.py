@@ -56,16 +56,18 @@ def _permitted(_: str, attribute: str, value: str) -> str | None:
     return value if value.isdecimal() else None
 
 
-def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
-    yield MESSAGE_HTML.new(fact.position, version=fact.version, html=render(fact.event.content))
+def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
+    yield MESSAGE_HTML.new(recorded.position, version=recorded.version, html=render(recorded.event.content))
 
 
-def edited(fact: Recorded[MessageEdited]) -> Iterable[Change]:
-    yield MESSAGE_HTML.set(fact.event.posted_position, version=fact.version, html=render(fact.event.content))
+def edited(recorded: Recorded[MessageEdited]) -> Iterable[Change]:
+    yield MESSAGE_HTML.set(
+        recorded.event.posted_position, version=recorded.version, html=render(recorded.event.content)
+    )
 
 
-def deleted(fact: Recorded[MessageDeleted]) -> Iterable[Change]:
-    yield MESSAGE_HTML.set(fact.event.posted_position, version=fact.version, html="")
+def deleted(recorded: Recorded[MessageDeleted]) -> Iterable[Change]:
+    yield MESSAGE_HTML.set(recorded.event.posted_position, version=recorded.version, html="")
 
 
 CLEANER = Cleaner(

@@ -19,7 +19,7 @@ from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRol
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
 from domain.rights import RoomOperation, require_standing, standings
-from domain.room import RoomArchivedEvent, RoomChanged
+from domain.room import RoomArchived, RoomChanged
 from projections import files
 from projections.files import FileView
 from projections.relationship import SINCE, STANDING
@@ -175,7 +175,7 @@ async def page(
 ) -> tuple[list[MessageView], bool]:
     """Return at most `limit` messages, and whether there may be more: newest first before a position (the end, if none is
     given), oldest first after one, ascending around one. With HTML fewer where they hold more than
-    `PAGE_TEXT_BYTES_MAX`. Raises `Refused` where this person may not."""
+    `PAGE_TEXT_BYTES_MAX`. Raises `DomainError` where this person may not."""
     if around is not None:
         sql = SELECT_AROUND_HTML if html else SELECT_AROUND
         args: tuple[int, ...] = (around, limit - limit // 2, limit // 2)
@@ -195,7 +195,7 @@ async def page(
 async def seen(
     db: Db, user_id: UserId, message_id: MessageId, operation: RoomOperation = "message.read", *, html: bool = False
 ) -> MessageView:
-    """Return a message as this person may see it. Raises `Refused` where they may not, or where there is none."""
+    """Return a message as this person may see it. Raises `DomainError` where they may not, or where there is none."""
     row = await db.one(_row, SELECT_ONE, user_id, message_id, MESSAGE.id(message_id))
     require_standing(operation, None if row is None else row[0])
     assert row is not None, "a message that is not there is refused"
@@ -227,40 +227,40 @@ async def showings(db: Db, room_id: RoomId, file_ids: Collection[FileId]) -> dic
     return dict(await db.all(_row, SELECT_SHOWINGS, room_id, list(file_ids))) if file_ids else {}
 
 
-def posted_view(fact: Recorded[MessagePosted]) -> MessageView:
-    e = fact.event
+def posted_view(recorded: Recorded[MessagePosted]) -> MessageView:
+    e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
-        fact.at, fact.at, fact.position, fact.version, False, None, _shown(e),
+        recorded.at, recorded.at, recorded.position, recorded.version, False, None, _shown(e),
     )  # fmt: skip
 
 
-def edited_view(fact: Recorded[MessageEdited]) -> MessageView:
-    e = fact.event
+def edited_view(recorded: Recorded[MessageEdited]) -> MessageView:
+    e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, True,
-        e.posted_at, fact.at, e.posted_position, fact.version, False,
+        e.posted_at, recorded.at, e.posted_position, recorded.version, False,
     )  # fmt: skip
 
 
-def deleted_view(fact: Recorded[MessageDeleted]) -> MessageView:
-    e = fact.event
+def deleted_view(recorded: Recorded[MessageDeleted]) -> MessageView:
+    e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, "", None, e.reply_to, e.is_edited,
-        e.posted_at, fact.at, e.posted_position, fact.version, True,
+        e.posted_at, recorded.at, e.posted_position, recorded.version, True,
     )  # fmt: skip
 
 
-def view_of(fact: Recorded[Any]) -> MessageView:
+def view_of(recorded: Recorded[Any]) -> MessageView:
     """Return the message as it is after this event of it."""
-    match fact.event:
+    match recorded.event:
         case MessagePosted():
-            return posted_view(fact)
+            return posted_view(recorded)
         case MessageEdited():
-            return edited_view(fact)
+            return edited_view(recorded)
         case MessageDeleted():
-            return deleted_view(fact)
-    raise AssertionError(f"{fact.event.topic} is no event of a message")
+            return deleted_view(recorded)
+    raise AssertionError(f"{recorded.event.topic} is no event of a message")
 
 
 def tombstone(view: MessageView) -> MessageView:
@@ -282,35 +282,39 @@ def subjects_of(event: Event) -> tuple[UserId, UserId | None] | None:
             return event.user_id, None
         case MemberJoined() | MemberRemoved() | MemberRoleChanged():
             return event.user_id, event.by if event.by != event.user_id else None
-        case RoomChanged() | RoomArchivedEvent():
+        case RoomChanged() | RoomArchived():
             return event.by, None
     return None
 
 
-def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
-    e = fact.event
+def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
+    e = recorded.event
     yield MESSAGES.new(
-        fact.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
-        content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=fact.at,
-        updated_at=fact.at, version=fact.version, deleted=False,
+        recorded.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
+        content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=recorded.at,
+        updated_at=recorded.at, version=recorded.version, deleted=False,
     )  # fmt: skip
 
 
-def edited(fact: Recorded[MessageEdited]) -> Iterable[Change]:
-    e = fact.event
-    yield MESSAGES.set(e.posted_position, content=e.content, is_edited=True, updated_at=fact.at, version=fact.version)
+def edited(recorded: Recorded[MessageEdited]) -> Iterable[Change]:
+    e = recorded.event
+    yield MESSAGES.set(
+        e.posted_position, content=e.content, is_edited=True, updated_at=recorded.at, version=recorded.version
+    )
 
 
-def deleted(fact: Recorded[MessageDeleted]) -> Iterable[Change]:
-    yield MESSAGES.set(fact.event.posted_position, content="", deleted=True, updated_at=fact.at, version=fact.version)
+def deleted(recorded: Recorded[MessageDeleted]) -> Iterable[Change]:
+    yield MESSAGES.set(
+        recorded.event.posted_position, content="", deleted=True, updated_at=recorded.at, version=recorded.version
+    )
 
 
-def heard(fact: Recorded[Any]) -> Iterable[Change]:
-    subjects = subjects_of(fact.event)
+def heard(recorded: Recorded[Any]) -> Iterable[Change]:
+    subjects = subjects_of(recorded.event)
     if subjects is not None:
         yield MESSAGES.new(
-            fact.position, room_id=fact.event.room_id, id=system_message_id(fact.position), sender_id=None,
-            message_type="system", content=fact.event.topic, is_edited=False, created_at=fact.at, updated_at=fact.at,
+            recorded.position, room_id=recorded.event.room_id, id=system_message_id(recorded.position), sender_id=None,
+            message_type="system", content=recorded.event.topic, is_edited=False, created_at=recorded.at, updated_at=recorded.at,
             version=1, deleted=False, subject_id=subjects[0], subject_by=subjects[1],
         )  # fmt: skip
 
@@ -338,6 +342,6 @@ PROJECTION = Projection(
         MemberRemoved: heard,
         MemberRoleChanged: heard,
         RoomChanged: heard,
-        RoomArchivedEvent: heard,
+        RoomArchived: heard,
     },
 )

@@ -17,7 +17,7 @@ from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRol
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
 from domain.rights import require_standing, standings
-from domain.room import History, OwnersChanged, RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.room import History, OwnersChanged, RoomArchived, RoomChanged, RoomOpened
 from domain.text import fold
 from projections.messages import POSITION_MAX, MessageView, subjects_of
 from projections.relationship import SINCE, STANDING
@@ -147,7 +147,7 @@ async def page(
 
 
 async def seen(db: Db, user_id: UserId, room_id: RoomId, *, marks: Mapping[RoomId, int] = NO_MARKS) -> RoomView:
-    """Return a room as this person sees it. Raises `Refused` where they may not, or where there is none."""
+    """Return a room as this person sees it. Raises `DomainError` where they may not, or where there is none."""
     row = await db.one(_row, SELECT_ONE, user_id, UNREAD_COUNTED_MAX, *_columns(marks), room_id)
     require_standing("room.read", None if row is None else row[15])
     assert row is not None, "a room that is not there is refused"
@@ -159,58 +159,60 @@ async def activities(db: Db, room_ids: Sequence[RoomId]) -> list[tuple[RoomId, i
     return await db.all(_row, SELECT_ACTIVITY, list(room_ids)) if room_ids else []
 
 
-def opened_view(fact: Recorded[RoomOpened]) -> RoomView:
+def opened_view(recorded: Recorded[RoomOpened]) -> RoomView:
     """Return the room as its opener sees it at that moment."""
-    e = fact.event
+    e = recorded.event
     return RoomView(
-        e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, fact.at, fact.at, fact.version,
+        e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, recorded.at, recorded.at, recorded.version,
         "owner", 1, None, 0, 0,
     )  # fmt: skip
 
 
-def opened(fact: Recorded[RoomOpened]) -> Iterable[Change]:
-    e = fact.event
+def opened(recorded: Recorded[RoomOpened]) -> Iterable[Change]:
+    e = recorded.event
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
-        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=fact.position,
-        last_posted=fact.position, created_at=fact.at, updated_at=fact.at, version=fact.version,
+        history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=recorded.position,
+        last_posted=recorded.position, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
     )  # fmt: skip
 
 
-def changed(fact: Recorded[RoomChanged]) -> Iterable[Change]:
-    e = fact.event
+def changed(recorded: Recorded[RoomChanged]) -> Iterable[Change]:
+    e = recorded.event
     yield ROOMS.set(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description or None, is_private=e.is_private,
-        history=e.history, updated_at=fact.at, version=fact.version, **_places(fact),
+        history=e.history, updated_at=recorded.at, version=recorded.version, **_places(recorded),
     )  # fmt: skip
 
 
-def archived(fact: Recorded[RoomArchivedEvent]) -> Iterable[Change]:
-    yield ROOMS.set(fact.event.room_id, is_archived=True, updated_at=fact.at, version=fact.version, **_places(fact))
+def archived(recorded: Recorded[RoomArchived]) -> Iterable[Change]:
+    yield ROOMS.set(
+        recorded.event.room_id, is_archived=True, updated_at=recorded.at, version=recorded.version, **_places(recorded)
+    )
 
 
-def owners_changed(fact: Recorded[OwnersChanged]) -> Iterable[Change]:
-    yield ROOMS.set(fact.event.room_id, owner_id=fact.event.owner_ids[0], version=fact.version)
+def owners_changed(recorded: Recorded[OwnersChanged]) -> Iterable[Change]:
+    yield ROOMS.set(recorded.event.room_id, owner_id=recorded.event.owner_ids[0], version=recorded.version)
 
 
-def joined(fact: Recorded[MemberJoined]) -> Iterable[Change]:
-    yield ROOMS.add(fact.event.room_id, member_count=1)
-    yield ROOMS.set(fact.event.room_id, **_places(fact))
+def joined(recorded: Recorded[MemberJoined]) -> Iterable[Change]:
+    yield ROOMS.add(recorded.event.room_id, member_count=1)
+    yield ROOMS.set(recorded.event.room_id, **_places(recorded))
 
 
-def gone(fact: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
-    yield ROOMS.add(fact.event.room_id, member_count=-1)
-    yield ROOMS.set(fact.event.room_id, **_places(fact))
+def gone(recorded: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
+    yield ROOMS.add(recorded.event.room_id, member_count=-1)
+    yield ROOMS.set(recorded.event.room_id, **_places(recorded))
 
 
-def active(fact: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
-    yield ROOMS.set(fact.event.room_id, **_places(fact))
+def active(recorded: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
+    yield ROOMS.set(recorded.event.room_id, **_places(recorded))
 
 
-def _places(fact: Recorded[Any]) -> dict[str, int]:
+def _places(recorded: Recorded[Any]) -> dict[str, int]:
     """Return what an event says of when its room was active, and of when something was posted in it."""
-    is_message = isinstance(fact.event, MessagePosted) or subjects_of(fact.event) is not None
-    return {"activity": fact.position} | ({"last_posted": fact.position} if is_message else {})
+    is_message = isinstance(recorded.event, MessagePosted) or subjects_of(recorded.event) is not None
+    return {"activity": recorded.position} | ({"last_posted": recorded.position} if is_message else {})
 
 
 def _row(*columns: Any) -> tuple[Any, ...]:
@@ -240,7 +242,7 @@ PROJECTION = Projection(
     handlers={
         RoomOpened: opened,
         RoomChanged: changed,
-        RoomArchivedEvent: archived,
+        RoomArchived: archived,
         OwnersChanged: owners_changed,
         MemberJoined: joined,
         MemberLeft: gone,

@@ -69,21 +69,21 @@ async def ended_since(db: Db, moment: datetime) -> set[SessionId]:
     return set(await db.all(SessionId, SELECT_ENDED, moment))
 
 
-def opened(fact: Recorded[SessionOpened]) -> Iterable[Change]:
-    e = fact.event
+def opened(recorded: Recorded[SessionOpened]) -> Iterable[Change]:
+    e = recorded.event
     yield SESSIONS.new(
-        e.session_id, user_id=e.user_id, created_at=fact.at, expires_at=e.expires_at, ended_at=None, refreshed_at=None,
+        e.session_id, user_id=e.user_id, created_at=recorded.at, expires_at=e.expires_at, ended_at=None, refreshed_at=None,
         address=e.address or None, agent=e.agent or None,
     )  # fmt: skip
 
 
-def refreshed(fact: Recorded[SessionRefreshed]) -> Iterable[Change]:
-    e = fact.event
-    yield SESSIONS.set(e.session_id, refreshed_at=fact.at, address=e.address or None, agent=e.agent or None)
+def refreshed(recorded: Recorded[SessionRefreshed]) -> Iterable[Change]:
+    e = recorded.event
+    yield SESSIONS.set(e.session_id, refreshed_at=recorded.at, address=e.address or None, agent=e.agent or None)
 
 
-def ended(fact: Recorded[SessionEnded]) -> Iterable[Change]:
-    yield SESSIONS.set(fact.event.session_id, ended_at=fact.at)
+def ended(recorded: Recorded[SessionEnded]) -> Iterable[Change]:
+    yield SESSIONS.set(recorded.event.session_id, ended_at=recorded.at)
 
 
 PROJECTION = Projection(

@@ -56,7 +56,7 @@ class Table:
         return Change(self, "add", key, values)
 
 
-class RowExists(Exception):
+class RowExistsError(Exception):
     """A batch makes a row twice that cannot exist yet: as the database would say of two batches."""
 
 
@@ -129,7 +129,7 @@ class Batch:
         # Changes are left as they are: a batch that is refused is folded again in halves, of the same ones.
         match change.operation:
             case "new" if whole is not None:
-                raise RowExists(f"{change.table.name} is given a row that it has")
+                raise RowExistsError(f"{change.table.name} is given a row that it has")
             case "new":
                 pending.new[key] = values
             case "put" if whole is not None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from domain.account import (
     AccountActivated,
-    AccountDeactivatedEvent,
+    AccountDeactivated,
     AccountRegistered,
     EmailVerified,
     NameClaimed,
@@ -105,54 +105,56 @@ async def inactive(db: Db) -> set[UserId]:
     return set(await db.all(UserId, SELECT_INACTIVE))
 
 
-def profile_of(fact: Recorded[AccountRegistered]) -> Profile:
+def profile_of(recorded: Recorded[AccountRegistered]) -> Profile:
     """Return the profile that registering made."""
-    e = fact.event
-    return Profile(e.user_id, e.email, e.username, None, True, e.is_verified, fact.at, fact.at, fact.version)
+    e = recorded.event
+    return Profile(
+        e.user_id, e.email, e.username, None, True, e.is_verified, recorded.at, recorded.at, recorded.version
+    )
 
 
-def registered(fact: Recorded[AccountRegistered]) -> Iterable[Change]:
-    e = fact.event
+def registered(recorded: Recorded[AccountRegistered]) -> Iterable[Change]:
+    e = recorded.event
     yield USERS.new(
         e.user_id, email=e.email, hashed_password=e.password_hash, username=e.username, username_folded=fold(e.username),
-        avatar_url=None, is_active=True, is_verified=e.is_verified, created_at=fact.at, updated_at=fact.at,
-        version=fact.version,
+        avatar_url=None, is_active=True, is_verified=e.is_verified, created_at=recorded.at, updated_at=recorded.at,
+        version=recorded.version,
     )  # fmt: skip
 
 
-def changed(fact: Recorded[ProfileChanged]) -> Iterable[Change]:
-    e = fact.event
+def changed(recorded: Recorded[ProfileChanged]) -> Iterable[Change]:
+    e = recorded.event
     yield USERS.set(
         e.user_id, username=e.username, username_folded=fold(e.username), avatar_url=e.avatar_url or None,
-        updated_at=fact.at, version=fact.version,
+        updated_at=recorded.at, version=recorded.version,
     )  # fmt: skip
 
 
-def password_changed(fact: Recorded[PasswordChanged]) -> Iterable[Change]:
-    e = fact.event
-    yield USERS.set(e.user_id, hashed_password=e.password_hash, updated_at=fact.at, version=fact.version)
+def password_changed(recorded: Recorded[PasswordChanged]) -> Iterable[Change]:
+    e = recorded.event
+    yield USERS.set(e.user_id, hashed_password=e.password_hash, updated_at=recorded.at, version=recorded.version)
     if e.by_reset:
         yield USERS.set(e.user_id, is_verified=True)
 
 
-def email_verified(fact: Recorded[EmailVerified]) -> Iterable[Change]:
-    yield USERS.set(fact.event.user_id, is_verified=True, updated_at=fact.at, version=fact.version)
+def email_verified(recorded: Recorded[EmailVerified]) -> Iterable[Change]:
+    yield USERS.set(recorded.event.user_id, is_verified=True, updated_at=recorded.at, version=recorded.version)
 
 
-def password_rehashed(fact: Recorded[PasswordRehashed]) -> Iterable[Change]:
-    yield USERS.set(fact.event.user_id, hashed_password=fact.event.password_hash, version=fact.version)
+def password_rehashed(recorded: Recorded[PasswordRehashed]) -> Iterable[Change]:
+    yield USERS.set(recorded.event.user_id, hashed_password=recorded.event.password_hash, version=recorded.version)
 
 
-def deactivated(fact: Recorded[AccountDeactivatedEvent]) -> Iterable[Change]:
-    yield USERS.set(fact.event.user_id, is_active=False, updated_at=fact.at, version=fact.version)
+def deactivated(recorded: Recorded[AccountDeactivated]) -> Iterable[Change]:
+    yield USERS.set(recorded.event.user_id, is_active=False, updated_at=recorded.at, version=recorded.version)
 
 
-def activated(fact: Recorded[AccountActivated]) -> Iterable[Change]:
-    yield USERS.set(fact.event.user_id, is_active=True, updated_at=fact.at, version=fact.version)
+def activated(recorded: Recorded[AccountActivated]) -> Iterable[Change]:
+    yield USERS.set(recorded.event.user_id, is_active=True, updated_at=recorded.at, version=recorded.version)
 
 
-def version_changed(fact: Recorded[RoleGranted | RoleRevoked | NameClaimed]) -> Iterable[Change]:
-    yield USERS.set(fact.event.user_id, version=fact.version)
+def version_changed(recorded: Recorded[RoleGranted | RoleRevoked | NameClaimed]) -> Iterable[Change]:
+    yield USERS.set(recorded.event.user_id, version=recorded.version)
 
 
 PROJECTION = Projection(
@@ -163,7 +165,7 @@ PROJECTION = Projection(
         EmailVerified: email_verified,
         PasswordChanged: password_changed,
         PasswordRehashed: password_rehashed,
-        AccountDeactivatedEvent: deactivated,
+        AccountDeactivated: deactivated,
         AccountActivated: activated,
         RoleGranted: version_changed,
         RoleRevoked: version_changed,

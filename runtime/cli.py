@@ -20,7 +20,7 @@ from typing import NamedTuple
 from domain.errors import SetupError
 from runtime.command import EX_CONFIG, MISUSED, Command, MisusedError
 from runtime.env_file import env_file
-from runtime.settings import SettingRefused, Settings
+from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from runtime.start import leaving_out, spare_the_collector
 
@@ -90,7 +90,7 @@ def _run(typed: Sequence[str]) -> int:
     entry = COMMANDS[asked.command]
     try:
         settings = read({**env_file(Path(".env")), **os.environ})
-    except SettingRefused as error:
+    except SettingRefusedError as error:
         return _fail(str(error), entry.lasting or entry.failure)
     import uvloop
 

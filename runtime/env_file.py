@@ -5,11 +5,11 @@ Quotes, `export` and comments behind values are understood. `$` is not: a passwo
 
 from pathlib import Path
 
-from runtime.settings import PREFIX, SettingRefused
+from runtime.settings import PREFIX, SettingRefusedError
 
 
 def env_file(file: Path) -> dict[str, str]:
-    """Return the HANSARD_ variables of a file; none if there is no file. Raise `SettingRefused` for a name without a
+    """Return the HANSARD_ variables of a file; none if there is no file. Raise `SettingRefusedError` for a name without a
     value."""
     if not file.is_file():
         return {}
@@ -19,5 +19,5 @@ def env_file(file: Path) -> dict[str, str]:
     ours = {name: value for name, value in found.items() if name.startswith(PREFIX)}
     for name, value in ours.items():
         if value is None:
-            raise SettingRefused(f"{name} stands in {file} without a value: write {name}=…")
+            raise SettingRefusedError(f"{name} stands in {file} without a value: write {name}=…")
     return {name: value for name, value in ours.items() if value is not None}

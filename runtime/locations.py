@@ -2,33 +2,33 @@
 
 from domain.errors import ReadableError
 from runtime.embedded.location import Servers, answers, locate
-from runtime.settings import SettingRefused, Settings
+from runtime.settings import SettingRefusedError, Settings
 
 
-class NotRunning(ReadableError):
+class NotRunningError(ReadableError):
     """A server that is needed is not there; the sentence says what to do."""
 
 
 def database_url(settings: Settings, kind: str = "operator") -> str:
     """Return the URL of Postgres for a process of this kind.
 
-    Raise `NotRunning` if it is the embedded one and that does not run.
+    Raise `NotRunningError` if it is the embedded one and that does not run.
     """
     return settings.database_url or embedded(settings).login_url(kind)
 
 
 def owners_url(settings: Settings) -> str:
-    """Return the URL of Postgres for whoever migrates. Raise `NotRunning` as `database_url` does."""
+    """Return the URL of Postgres for whoever migrates. Raise `NotRunningError` as `database_url` does."""
     return settings.migration_url or settings.database_url or embedded(settings).database_url
 
 
 def embedded(settings: Settings) -> Servers:
-    """Return the embedded servers. Raise `NotRunning` unless they run, `SettingRefused` in production."""
+    """Return the embedded servers. Raise `NotRunningError` unless they run, `SettingRefusedError` in production."""
     if settings.env == "production":
-        raise SettingRefused("HANSARD_DATABASE_URL must be set when HANSARD_ENV is production.")
+        raise SettingRefusedError("HANSARD_DATABASE_URL must be set when HANSARD_ENV is production.")
     servers = locate(settings.home)
     if not answers(servers.postgres_socket):
-        raise NotRunning(f"Nothing runs under {settings.home}; start it with 'make up' (or 'hansard up').")
+        raise NotRunningError(f"Nothing runs under {settings.home}; start it with 'make up' (or 'hansard up').")
     return servers
 
 

@@ -59,27 +59,27 @@ SELECT_TOO_STRONG = """
 log = structlog.get_logger()
 
 
-class LoginRefused(SetupError):
+class LoginRefusedError(SetupError):
     """A process may do more or less than it should; the sentence says what to do."""
 
 
 async def guard_login(settings: Settings, db: Database, kind: str) -> None:
-    """Check the log-in of a process of this kind. Raise `LoginRefused`; outside production, too much power is only
+    """Check the log-in of a process of this kind. Raise `LoginRefusedError`; outside production, too much power is only
     logged."""
     if settings.env == "production" and settings.migration_url and kind != "operator":
-        raise LoginRefused(
+        raise LoginRefusedError(
             f"HANSARD_MIGRATION_URL is set for the {kind}; HANSARD_ENV is production. "
             "The owner's log-in is for 'hansard migrate' alone: take it out of this process' environment."
         )
     if (me := await db.value(SELECT_TOO_WEAK, GROUP_OF[kind])) is not None:
-        raise LoginRefused(
+        raise LoginRefusedError(
             f"{me} may not do what the {kind} does: have the owner say GRANT {GROUP_OF[kind]} TO {me} "
             "(docs/operating.md, Log-ins)."
         )
     me = await db.value(SELECT_ME)
     if powers := await powers_of(db, me):
         if settings.env == "production":
-            raise LoginRefused(f"{too_strong(me, powers)} HANSARD_ENV is production.")
+            raise LoginRefusedError(f"{too_strong(me, powers)} HANSARD_ENV is production.")
         log.warning("this log-in may do more than its process needs", login=me, because=", ".join(powers))
 
 

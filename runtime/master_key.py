@@ -6,7 +6,7 @@ from adapters.postgres.master_key import load_master
 from domain.errors import SetupError
 
 
-class MasterKeyLost(SetupError):
+class MasterKeyLostError(SetupError):
     """The record is not empty, and its master key is not there; the sentence says what can be done."""
 
 

@@ -20,7 +20,7 @@ EXCHANGE_SECONDS = 5.0
 TEXT = "text/plain; charset=utf-8"
 
 
-class MetricsPortTaken(ReadableError):
+class MetricsPortTakenError(ReadableError):
     """The address of the metrics is taken, or may not be used."""
 
 
@@ -28,7 +28,7 @@ class MetricsPortTaken(ReadableError):
 async def metrics_listener(
     address: tuple[str, int] | None, exposition: Exposition, *, seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[None]:
-    """Answer on an address while the block runs; on none if it is None. Raise `MetricsPortTaken`."""
+    """Answer on an address while the block runs; on none if it is None. Raise `MetricsPortTakenError`."""
     if address is None:
         yield
         return
@@ -36,7 +36,7 @@ async def metrics_listener(
     try:
         server = await asyncio.start_server(_Listener(exposition, seconds).serve, host, port, limit=HEAD_BYTES_MAX)
     except OSError as error:
-        raise MetricsPortTaken(
+        raise MetricsPortTakenError(
             f"Cannot listen on {host}:{port} for metrics: {error.strerror}. Set HANSARD_METRICS_LISTEN to another address."
         ) from None
     try:

@@ -33,7 +33,7 @@ POSTGRES_MIN = 150_000
 NO_LOGINS: Mapping[str, str] = {}
 
 
-class MigrationRefused(SetupError):
+class MigrationRefusedError(SetupError):
     """The database cannot be brought to this version; the sentence says why."""
 
 
@@ -84,25 +84,25 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
 
 
 def require_version(number: int) -> None:
-    """Raise `MigrationRefused` if Postgres is too old; `number` as in `server_version_num`."""
+    """Raise `MigrationRefusedError` if Postgres is too old; `number` as in `server_version_num`."""
     if number < POSTGRES_MIN:
-        raise MigrationRefused(
+        raise MigrationRefusedError(
             f"Postgres {number // 10_000} is too old; {POSTGRES_MIN // 10_000} or newer is needed: upgrade it, or name another "
             "in HANSARD_DATABASE_URL."
         )
 
 
 def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
-    """Return what is to be applied. Raise `MigrationRefused` if the database and the code do not fit."""
+    """Return what is to be applied. Raise `MigrationRefusedError` if the database and the code do not fit."""
     by_number = {migration.number: migration for migration in known}
     for number, digest in applied.items():
         if number not in by_number:
-            raise MigrationRefused(
+            raise MigrationRefusedError(
                 f"A newer release brought the database to migration {number}, and this one knows {max(by_number)} of them: "
                 "run that release, or a newer one."
             )
         if by_number[number].digest != digest:
-            raise MigrationRefused(
+            raise MigrationRefusedError(
                 f"Migration {number} ({by_number[number].name}) was changed after it was applied: put back the file of the "
                 "release that applied it."
             )
@@ -128,7 +128,7 @@ async def _prepare(connection: Any, due: int) -> None:
         await connection.execute(CREATE_TABLE)
     except asyncpg.InsufficientPrivilegeError as error:
         me = await connection.fetchval(SELECT_ME)
-        raise MigrationRefused(
+        raise MigrationRefusedError(
             f"{due} migrations are due, and {me} may not make them ({error}): "
             "give 'hansard migrate' the owner's log-in in HANSARD_MIGRATION_URL."
         ) from error
@@ -141,4 +141,4 @@ async def _apply(connection: Any, migration: Migration) -> None:
             await connection.execute(migration.sql)
             await connection.execute(INSERT_APPLIED, migration.number, migration.name, migration.digest)
     except asyncpg.PostgresError as error:
-        raise MigrationRefused(f"Migration {migration.number:04d} {migration.name} failed: {error}") from error
+        raise MigrationRefusedError(f"Migration {migration.number:04d} {migration.name} failed: {error}") from error

@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 
 from domain.ids import RecordId
-from domain.ports.record import Record, RecordReplaced, RecordUnavailable
+from domain.ports.record import Record, RecordReplacedError, RecordUnavailableError
 
 WATCH_SECONDS = 2.0
 
@@ -18,10 +18,10 @@ def watching(record: Record, known: RecordId) -> "asyncio.Task[None]":
 
 
 async def watch_record(record: Record, known: RecordId) -> None:
-    """Run until the record has another id, then raise `RecordReplaced`: the process ends and is started again."""
+    """Run until the record has another id, then raise `RecordReplacedError`: the process ends and is started again."""
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        with suppress(RecordUnavailable):
+        with suppress(RecordUnavailableError):
             found = (await record.head()).record
             if found != known:
-                raise RecordReplaced(f"The record is {found} now, no longer {known}: this process begins anew.")
+                raise RecordReplacedError(f"The record is {found} now, no longer {known}: this process begins anew.")

@@ -63,7 +63,7 @@ CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_oper
 GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_operator TO {owner};"""
 
 
-class RolesRefused(SetupError):
+class RolesRefusedError(SetupError):
     """The roles cannot be made by this user; the sentence says who is to do what."""
 
 
@@ -80,7 +80,7 @@ def login(kind: str) -> Login:
 
 
 async def make_groups(connection: Any) -> None:
-    """Make sure that the groups exist and that this user can give tables to them. Raise `RolesRefused`."""
+    """Make sure that the groups exist and that this user can give tables to them. Raise `RolesRefusedError`."""
     try:
         for (group,) in await connection.fetch(SELECT_MISSING, list(GROUPS)):
             await _make(connection, SELECT_CREATE_GROUP, group)
@@ -93,7 +93,7 @@ async def make_groups(connection: Any) -> None:
         await connection.execute(NO_TABLES_IN_PUBLIC)
     except asyncpg.InsufficientPrivilegeError as error:
         owner = await connection.fetchval(SELECT_ME)
-        raise RolesRefused(
+        raise RolesRefusedError(
             f"{owner} may not create roles ({error}). Give it CREATEROLE, or have a superuser do this once:\n"
             f"{SETUP.format(owner=owner)}"
         ) from error

@@ -3,12 +3,12 @@
 Imported only when a command failed: most never need it.
 """
 
-from adapters.postgres.database import DatabaseRefused
-from adapters.redis.lanes import LanesUnavailable
+from adapters.postgres.database import DatabaseRefusedError
+from adapters.redis.lanes import LanesUnavailableError
 from domain.errors import ReadableError
-from domain.ports.blobs import BlobsUnavailable
-from domain.ports.record import RecordUnavailable
-from domain.ports.tasks import TasksUnavailable
+from domain.ports.blobs import BlobsUnavailableError
+from domain.ports.record import RecordUnavailableError
+from domain.ports.tasks import TasksUnavailableError
 from runtime.settings import Settings
 
 
@@ -25,13 +25,13 @@ def sentence_of(error: Exception, settings: Settings, *, migrates: bool = False)
 
 def _advice(error: Exception, settings: Settings, migrates: bool) -> list[str]:
     match error:
-        case DatabaseRefused():
+        case DatabaseRefusedError():
             return [f"It stands in {_postgres(settings, migrates)}."]
-        case RecordUnavailable() if settings.database_url or settings.migration_url:
+        case RecordUnavailableError() if settings.database_url or settings.migration_url:
             return [f"Does it run, and is {_postgres(settings, migrates)} right?"]
-        case LanesUnavailable() | TasksUnavailable() if settings.redis_url:
+        case LanesUnavailableError() | TasksUnavailableError() if settings.redis_url:
             return ["Does it run, and is HANSARD_REDIS_URL right?"]
-        case BlobsUnavailable() if settings.blobs_url:
+        case BlobsUnavailableError() if settings.blobs_url:
             return ["Is HANSARD_BLOBS_URL right?"]
     return []
 

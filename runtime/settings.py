@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
-from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, Seats
+from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, SocketLimit
 from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
@@ -23,7 +23,7 @@ LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 LIMIT = "Limit of the {}, as COUNT/SECONDS/BURST. Empty: that of the set."
 
 
-class SettingRefused(SetupError):
+class SettingRefusedError(SetupError):
     """A variable of the environment cannot be what it is; the sentence names it."""
 
 
@@ -196,9 +196,9 @@ class Settings:
         return replace(SETS[self.limits], **given)
 
     @property
-    def seats(self) -> Seats:
+    def seats(self) -> SocketLimit:
         of_set = SEATS[self.limits]
-        return Seats(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
+        return SocketLimit(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     def connections_of(self, total: int) -> int:
         """Return how many of `total` connections one address may hold: at most half of them. 0 is any number."""
@@ -234,7 +234,9 @@ def _url(settings: Settings, host: str) -> str:
 def _login(text: str) -> tuple[str, str]:
     kind, _, password = text.partition("=")
     if kind not in LOGINS or not password:
-        raise SettingRefused(f"HANSARD_LOGINS is KIND=PASSWORD with comma between; a KIND is {' or '.join(LOGINS)}.")
+        raise SettingRefusedError(
+            f"HANSARD_LOGINS is KIND=PASSWORD with comma between; a KIND is {' or '.join(LOGINS)}."
+        )
     return kind, password
 
 
@@ -243,5 +245,5 @@ def _quota(name: str, text: str) -> Quota:
     count, seconds, burst = map(int, found.groups()) if found else (0, 0, 0)
     if not (count and seconds and burst):
         variable = f"{PREFIX}LIMIT_{name.upper()}"
-        raise SettingRefused(f"{variable} is {text!r}; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.")
+        raise SettingRefusedError(f"{variable} is {text!r}; it is COUNT/SECONDS/BURST, like 20/1/100, each 1 or more.")
     return Quota(name, count, seconds, burst)

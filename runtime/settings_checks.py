@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from runtime import urls
-from runtime.settings import PREFIX, SettingRefused, Settings
+from runtime.settings import PREFIX, SettingRefusedError, Settings
 
 DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "changeme", "admin", "redis", "root"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -15,10 +15,10 @@ ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 
 
 def check(settings: Settings) -> None:
-    """Raise `SettingRefused` for the first thing that is wrong."""
+    """Raise `SettingRefusedError` for the first thing that is wrong."""
     _check_urls(settings)
     if settings.has_tls != (settings.tls_key != Path("")):
-        raise SettingRefused("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
+        raise SettingRefusedError("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
     _check_limits(settings)
     _check_metrics(settings)
     if settings.env == "production":
@@ -31,10 +31,10 @@ def _check_urls(settings: Settings) -> None:
     for name in urls.SCHEMES:
         url = getattr(settings, name.removeprefix(PREFIX).lower())
         if url and (wrong := urls.fault(name, url)):
-            raise SettingRefused(wrong)
+            raise SettingRefusedError(wrong)
     for origin in settings.origins:
         if not ORIGIN.fullmatch(origin):
-            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
+            raise SettingRefusedError(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
 
 
 def _check_limits(settings: Settings) -> None:
@@ -43,18 +43,20 @@ def _check_limits(settings: Settings) -> None:
     try:
         assert settings.proxies is not None
     except ValueError as error:
-        raise SettingRefused(f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7.") from None
+        raise SettingRefusedError(
+            f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7."
+        ) from None
 
 
 def _check_metrics(settings: Settings) -> None:
     """Check the address for metrics. The port after it must be a port, too: `hansard up` has its worker listen there."""
     given, found = settings.metrics_listen, settings.metrics_address
     if given and (found is None or not 1 <= found[1] < 65535):
-        raise SettingRefused(f"HANSARD_METRICS_LISTEN is {given!r}; it is HOST:PORT, like 127.0.0.1:9464.")
+        raise SettingRefusedError(f"HANSARD_METRICS_LISTEN is {given!r}; it is HOST:PORT, like 127.0.0.1:9464.")
 
 
 def _check_given(settings: Settings) -> None:
-    """Raise `SettingRefused` unless servers and key are given: in production nothing is embedded and nothing is made up."""
+    """Raise `SettingRefusedError` unless servers and key are given: in production nothing is embedded and nothing is made up."""
     for name, given in (
         ("HANSARD_DATABASE_URL", settings.database_url or settings.migration_url),
         ("HANSARD_REDIS_URL", settings.redis_url),
@@ -62,38 +64,40 @@ def _check_given(settings: Settings) -> None:
         ("HANSARD_SCANNER_URL", settings.scanner_url),
     ):
         if not given:
-            raise SettingRefused(f"{name} must be set when HANSARD_ENV is production.")
+            raise SettingRefusedError(f"{name} must be set when HANSARD_ENV is production.")
 
 
 def _check_passwords(settings: Settings) -> None:
     for name, url in (*_postgres_urls(settings), ("HANSARD_REDIS_URL", settings.redis_url)):
         if (urlsplit(url).password or "").lower() in DEFAULT_SECRETS:
-            raise SettingRefused(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
+            raise SettingRefusedError(f"{name} holds a password that everybody knows; HANSARD_ENV is production.")
     if any(password.lower() in DEFAULT_SECRETS for password in settings.login_passwords.values()):
-        raise SettingRefused("HANSARD_LOGINS holds a password that everybody knows; HANSARD_ENV is production.")
+        raise SettingRefusedError("HANSARD_LOGINS holds a password that everybody knows; HANSARD_ENV is production.")
 
 
 def _check_transport_and_limits(settings: Settings) -> None:
-    """Raise `SettingRefused` for what would go over a network in plain, or without a limit."""
+    """Raise `SettingRefusedError` for what would go over a network in plain, or without a limit."""
     for name, url in _postgres_urls(settings):
         if url and not _is_local(urlsplit(url).hostname) and _sslmode(urlsplit(url).query) not in SSLMODES:
-            raise SettingRefused(
+            raise SettingRefusedError(
                 f"{name} does not say how Postgres is to show who it is; HANSARD_ENV is production. "
                 "Add ?sslmode=verify-full (or disable, where the network itself is private)."
             )
     if settings.limits == "off":
-        raise SettingRefused("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
+        raise SettingRefusedError("HANSARD_LIMITS is off; when HANSARD_ENV is production it is strict or relaxed.")
     for origin in settings.origins:
         if not origin.startswith("https://"):
-            raise SettingRefused(f"HANSARD_ORIGINS has {origin!r}; when HANSARD_ENV is production origins are https.")
+            raise SettingRefusedError(
+                f"HANSARD_ORIGINS has {origin!r}; when HANSARD_ENV is production origins are https."
+            )
     if urlsplit(settings.mail_url).scheme == "smtp+plain" and urlsplit(settings.mail_url).hostname not in LOOPBACK:
-        raise SettingRefused(
+        raise SettingRefusedError(
             "HANSARD_MAIL_URL sends in plain; when HANSARD_ENV is production it is smtp:// or smtps://."
         )
     if settings.s3_endpoint.startswith("http://") and not _is_local(urlsplit(settings.s3_endpoint).hostname):
-        raise SettingRefused("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
+        raise SettingRefusedError("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
     if settings.links_url and not settings.links_url.startswith("https://"):
-        raise SettingRefused("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
+        raise SettingRefusedError("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
 
 
 def _postgres_urls(settings: Settings) -> tuple[tuple[str, str], ...]:

@@ -6,17 +6,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from runtime.settings import PREFIX, SettingRefused, Settings
+from runtime.settings import PREFIX, SettingRefusedError, Settings
 from runtime.settings_checks import check
 
 
 def read(environment: Mapping[str, str]) -> Settings:
-    """Read the settings. Raise `SettingRefused` for a name that is no setting, or a value that is not of its kind."""
+    """Read the settings. Raise `SettingRefusedError` for a name that is no setting, or a value that is not of its kind."""
     known = {PREFIX + entry.name.upper(): entry for entry in fields(Settings)}
     for name in environment:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise SettingRefused(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
+            raise SettingRefusedError(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
     values: dict[str, Any] = {
         entry.name: _parsed(name, environment[name].strip(), entry)
         for name, entry in known.items()
@@ -51,7 +51,7 @@ def _parsed(name: str, text: str, entry: Any) -> object:
         return Path(text).expanduser()
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
-            raise SettingRefused(f"{name} is {text!r}; it can be {' or '.join(get_args(kind))}.")
+            raise SettingRefusedError(f"{name} is {text!r}; it can be {' or '.join(get_args(kind))}.")
         return text
     if get_origin(kind) is tuple:
         return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
@@ -62,7 +62,7 @@ def _integer(name: str, text: str, low: int, high: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        raise SettingRefused(f"{name} is {text!r}; it is a whole number from {low} to {high}.") from None
+        raise SettingRefusedError(f"{name} is {text!r}; it is a whole number from {low} to {high}.") from None
     if not low <= value <= high:
-        raise SettingRefused(f"{name} is {value}; it is a whole number from {low} to {high}.")
+        raise SettingRefusedError(f"{name} is {value}; it is a whole number from {low} to {high}.")
     return value

@@ -17,7 +17,7 @@ import structlog
 
 from adapters.credentials.certificates import fault
 from domain.errors import SetupError
-from runtime.settings import SettingRefused, Settings
+from runtime.settings import SettingRefusedError, Settings
 
 log = structlog.get_logger()
 
@@ -26,18 +26,20 @@ OTHERS, OTHERS_WRITE = 0o077, 0o022
 BEYOND_GROUP_READ = 0o037
 
 
-class Lax(SetupError):
+class InsecureSettingsError(SetupError):
     """Others of this machine may read or change what is a secret; the sentence says what to do."""
 
 
 def guard(settings: Settings) -> None:
-    """Check keys and home. Raise `Lax` in production; elsewhere mend what can be mended, and log it."""
+    """Check keys and home. Raise `InsecureSettingsError` in production; elsewhere mend what can be mended, and log it."""
     with suppress(OSError):
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, private in lax(settings):
         mode = f"{_mode(path):04o}"
         if settings.env == "production":
-            raise Lax(f"{path} is open to others of this machine (mode {mode}): chmod {private:o} it.")
+            raise InsecureSettingsError(
+                f"{path} is open to others of this machine (mode {mode}): chmod {private:o} it."
+            )
         try:
             path.chmod(private)
             log.warning("a mode was mended", path=str(path), was=mode, now=f"{private:04o}")
@@ -50,12 +52,12 @@ def guard_gateway(settings: Settings) -> None:
     if settings.env != "production":
         return
     if not settings.has_tls and not settings.trusted_proxies:
-        raise SettingRefused(
+        raise SettingRefusedError(
             "HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY must be set when HANSARD_ENV is production, or "
             "HANSARD_TRUSTED_PROXIES where a proxy ends TLS in front of the gateway."
         )
     if settings.has_tls and (wrong := fault(settings.tls_certificate, datetime.now(UTC))):
-        raise SettingRefused(f"HANSARD_TLS_CERTIFICATE {wrong}; HANSARD_ENV is production.")
+        raise SettingRefusedError(f"HANSARD_TLS_CERTIFICATE {wrong}; HANSARD_ENV is production.")
 
 
 def lax(settings: Settings) -> Iterator[tuple[Path, int]]:

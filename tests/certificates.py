@@ -11,18 +11,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 
-class Shown(NamedTuple):
+class FileSnapshot(NamedTuple):
     certificate: Path
     key: Path
     authority: Path
 
 
-def made(folder: Path, *, days: int = 90, self_signed: bool = False) -> Shown:
+def made(folder: Path, *, days: int = 90, self_signed: bool = False) -> FileSnapshot:
     """Make a key and a certificate of 127.0.0.1, valid since yesterday and for so many days from today."""
     root, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
     authority = _signed("an authority", root, "an authority", root, days)
     leaf = _signed("a server", key, *(("a server", key) if self_signed else ("an authority", root)), days)
-    shown = Shown(folder / "server.pem", folder / "server.key", folder / "authority.pem")
+    shown = FileSnapshot(folder / "server.pem", folder / "server.key", folder / "authority.pem")
     shown.certificate.write_bytes(leaf.public_bytes(Encoding.PEM))
     shown.authority.write_bytes(authority.public_bytes(Encoding.PEM))
     shown.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

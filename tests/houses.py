@@ -25,7 +25,7 @@ from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.postgres.audit import AuditReader
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
@@ -34,27 +34,27 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.prometheus.registry import new_registry
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
 from adapters.redis.task_queue import RedisTasks
 from commands import HANDLERS
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
-from domain.quotas import Seats as SeatLimits
+from domain.quotas import SocketLimit as SeatLimits
 from gateway.app import create_app
 from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
-from gateway.http.background_jobs import Post
+from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
 from gateway.server.uvicorn_server import listen, serve
-from gateway.services import House, Terms
+from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
@@ -115,15 +115,15 @@ def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:
 @asynccontextmanager
 async def ledger(
     database_url: str, *, size: int = 8, master: Master = MASTER, kind: str = SERVER
-) -> AsyncIterator[tuple[Database, PostgresRecord, Desk]]:
+) -> AsyncIterator[tuple[Database, PostgresRecord, CommandBus]]:
     """A database, its record with a running writer, and a desk on it, with the log-in of a kind of process."""
     db = await Database.open(as_login(database_url, kind), size=size)
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)
     snapshots = PostgresSnapshots(db, vault, now=now)
-    desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=snapshots)
-    async with running(record.run(), desk.run()):
-        yield db, record, desk
+    command_bus = CommandBus(record, HANDLERS, now=now, chance=os.urandom, snapshots=snapshots)
+    async with running(record.run(), command_bus.run()):
+        yield db, record, command_bus
     await db.close()
 
 
@@ -156,8 +156,8 @@ class NoMails:
 class Gateway:
     """A gateway on a port of loopback."""
 
-    def __init__(self, house: House, port: int, door: Any = None) -> None:
-        self.house = house
+    def __init__(self, hansard: Services, port: int, door: Any = None) -> None:
+        self.services = hansard
         self.door = door
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
@@ -246,7 +246,7 @@ async def gateway(
     async with AsyncExitStack() as stack:
         registry = new_registry()
         metrics = GatewayMetrics(registry)
-        db, record, desk = await stack.enter_async_context(ledger(database_url, kind="gateway"))
+        db, record, command_bus = await stack.enter_async_context(ledger(database_url, kind="gateway"))
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
         stack.push_async_callback(lanes.close)
@@ -254,10 +254,10 @@ async def gateway(
         stack.push_async_callback(limits.close)
         tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
         sessions, reads = Sessions(db, tokens, now), Reads(db)
-        roster = Roster.open(redis_url, head.record, uuid4().hex)
-        stack.push_async_callback(roster.close)
-        seats = Seats(roster, SeatLimits(of_user=sockets_of_user))
-        hub = Hub(record, db, lanes, roster, seats, sessions, reads, metrics.hub)
+        cluster_state = ClusterState.open(redis_url, head.record, uuid4().hex)
+        stack.push_async_callback(cluster_state.close)
+        seats = SocketLimit(cluster_state, SeatLimits(of_user=sockets_of_user))
+        hub = Hub(record, db, lanes, cluster_state, seats, sessions, reads, metrics.hub)
         audit = await AuditReader.open(db.url, MASTER)
         stack.push_async_callback(audit.close)
 
@@ -266,8 +266,8 @@ async def gateway(
         stack.push_async_callback(blobs.close)
         tasks = RedisTasks.open(redis_url, head.record, "gateway")
         stack.push_async_callback(tasks.close)
-        house = House(
-            terms=Terms(
+        hansard = Services(
+            policy=Policy(
                 "test",
                 origins,
                 registration_open,
@@ -285,12 +285,12 @@ async def gateway(
             record_id=head.record,
             record=record,
             db=db,
-            desk=desk,
+            command_bus=command_bus,
             reads=reads,
-            marks=ReadMarks(roster),
+            marks=ReadMarks(cluster_state),
             sessions=sessions,
             tokens=tokens,
-            tickets=SignedTickets(MASTER, roster, chance=os.urandom),
+            tickets=SignedTickets(MASTER, cluster_state, chance=os.urandom),
             passwords=stack.enter_context(Argon2Passwords(memory_kib=8, time_cost=1, parallelism=1)),
             limits=limits,
             audit=audit,
@@ -298,24 +298,24 @@ async def gateway(
             hub=hub,
             seats=seats,
             blobs=blobs,
-            holds=Holds(db),
+            holds=BlobLeases(db),
             tasks=tasks,
             now=now,
-            post=Post(mails or NoMails()),
-            refusals=Refusals(desk),
+            post=BackgroundJobs(mails or NoMails()),
+            refusals=Refusals(command_bus),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
             metrics=metrics,
             exposition=Exposition(registry, fresh_seconds=0),
         )
         port = free_port()
         stop = asyncio.Event()
-        door = create_app(house)
+        door = create_app(hansard)
         serving = asyncio.create_task(
             serve(door, listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
-            async with running(hub.run(), house.post.run()):
-                made = Gateway(house, port, door)
+            async with running(hub.run(), hansard.post.run()):
+                made = Gateway(hansard, port, door)
                 yield made
                 await made.close()
                 stop.set()

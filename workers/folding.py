@@ -17,9 +17,9 @@ import structlog
 from adapters.clock import lapsed
 from adapters.postgres.database import blames_values
 from domain.events import Event, Recorded, UnreadableEvent
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from domain.topics import TOPICS
-from projections.checkpoints import LeaseLost
+from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
 from projections.tables import Batch, Change, Handler
 
@@ -28,28 +28,28 @@ FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 log = structlog.get_logger()
 
 Handlers = Mapping[type[Event], Sequence[Handler]]
-PASSING = (RecordUnavailable, LeaseLost, MemoryError)
+PASSING = (RecordUnavailableError, LeaseLostError, MemoryError)
 
 
 class Folded(NamedTuple):
     """An event and what it changes. `fault` says why it is parked; then it changes nothing."""
 
-    fact: Recorded[Event]
+    recorded: Recorded[Event]
     changes: Sequence[Change]
     fault: str | None = None
 
 
 async def fold(
-    facts: Sequence[Recorded[Event]], handlers: Handlers, *, between: Callable[[float], Awaitable[bool]]
+    events: Sequence[Recorded[Event]], handlers: Handlers, *, between: Callable[[float], Awaitable[bool]]
 ) -> list[Folded]:
     """Run the handlers. `between` is awaited after each slice with the seconds used so far; False ends the batch."""
     folded: list[Folded] = []
     began = slice_began = lapsed()
     clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
-    for fact in facts:
-        folded.append(_folded(fact, handlers))
+    for recorded in events:
+        folded.append(_folded(recorded, handlers))
         now = clock()
-        if now - slice_began >= FOLD_SLICE_SECONDS and fact is not facts[-1]:
+        if now - slice_began >= FOLD_SLICE_SECONDS and recorded is not events[-1]:
             if not await between(now - began):
                 break
             await asyncio.sleep(0)
@@ -69,10 +69,10 @@ async def write(folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], A
         raise
     except Exception as error:
         if not blames_values(error):
-            raise RecordUnavailable(f"Rows cannot be written: {error}") from error
+            raise RecordUnavailableError(f"Rows cannot be written: {error}") from error
         if len(folded) == 1:
             [only] = folded
-            await commit([Folded(only.fact, (), _name(error))])
+            await commit([Folded(only.recorded, (), _name(error))])
             return
         middle = len(folded) // 2
         await write(folded[:middle], commit)
@@ -91,7 +91,9 @@ def batch_of(folded: Sequence[Folded]) -> Batch:
 def parked_of(folded: Sequence[Folded]) -> list[Parked]:
     """Return what is to be noted of the events that are parked."""
     return [
-        Parked(each.fact.position, _topic(each.fact.event), each.fault) for each in folded if each.fault is not None
+        Parked(each.recorded.position, _topic(each.recorded.event), each.fault)
+        for each in folded
+        if each.fault is not None
     ]
 
 
@@ -101,16 +103,18 @@ def say_parked(group: str, folded: Sequence[Folded]) -> None:
         log.error("event parked", group=group, position=parked.position, topic=parked.topic, error=parked.error)
 
 
-def _folded(fact: Recorded[Event], handlers: Handlers) -> Folded:
-    if isinstance(fact.event, UnreadableEvent):
-        kind = TOPICS.get(fact.event.recorded_topic)
-        return Folded(fact, (), f"unreadable: {fact.event.fault}" if kind in handlers else None)
+def _folded(recorded: Recorded[Event], handlers: Handlers) -> Folded:
+    if isinstance(recorded.event, UnreadableEvent):
+        kind = TOPICS.get(recorded.event.recorded_topic)
+        return Folded(recorded, (), f"unreadable: {recorded.event.fault}" if kind in handlers else None)
     try:
-        return Folded(fact, [change for handler in handlers.get(type(fact.event), ()) for change in handler(fact)])
+        return Folded(
+            recorded, [change for handler in handlers.get(type(recorded.event), ()) for change in handler(recorded)]
+        )
     except MemoryError:
         raise
     except Exception as error:
-        return Folded(fact, (), _name(error))
+        return Folded(recorded, (), _name(error))
 
 
 def _topic(event: Event) -> str:

@@ -11,13 +11,13 @@ import structlog
 
 from adapters.postgres.event_store import PostgresRecord
 from commands.account import ClaimName
-from commands.command_bus import Desk
-from domain.errors import Refused
+from commands.command_bus import CommandBus
+from domain.errors import DomainError
 from domain.events import Caller
 from domain.ids import UserId
 from domain.lookalikes import skeletons
 from domain.ports.database import Db
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from projections import users
 
 RECEIPT_HOURS = 24
@@ -32,9 +32,9 @@ NAMES_AT_ONCE = 500
 class Janitor:
     """Deletes receipts of Idempotency-Keys after a day."""
 
-    def __init__(self, record: PostgresRecord, desk: Desk, db: Db) -> None:
+    def __init__(self, record: PostgresRecord, command_bus: CommandBus, db: Db) -> None:
         self._record = record
-        self._desk = desk
+        self._command_bus = command_bus
         self._db = db
 
     async def claim_names(self) -> int:
@@ -48,8 +48,8 @@ class Janitor:
             free = await self._record.unclaimed("username_skeleton", sorted(frozenset().union(*wanted.values())))
             for user_id, forms in wanted.items():
                 if not free.isdisjoint(forms):
-                    with suppress(Refused):  # of another account meanwhile, or in part
-                        await self._desk.do(ClaimName(user_id), Caller())
+                    with suppress(DomainError):  # of another account meanwhile, or in part
+                        await self._command_bus.do(ClaimName(user_id), Caller())
                         claimed += 1
             after = page[-1][0]
         return claimed
@@ -71,6 +71,6 @@ class Janitor:
                 are_names_claimed = True
                 if forgotten := await self.step():
                     log.info("receipts forgotten", count=forgotten)
-            except RecordUnavailable as error:
+            except RecordUnavailableError as error:
                 log.warning("the janitor waits for Postgres", reason=str(error))
             await asyncio.sleep(ROUND_SECONDS)

@@ -24,56 +24,56 @@ class LaneEntries:
         self._record = record
         self._lanes = lanes
 
-    async def of(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+    async def of(self, events: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> list[Entry]:
         """Return the entries of events in order. `heard`: what each room heard last, as far as it is known."""
-        await self._learn_previous(facts, heard)
-        return [entry for fact in facts for entry in self._entries(fact, heard)]
+        await self._learn_previous(events, heard)
+        return [entry for recorded in events for entry in self._entries(recorded, heard)]
 
-    def _entries(self, fact: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+    def _entries(self, recorded: Recorded[Any], heard: MutableMapping[RoomId, int]) -> list[Entry]:
         entries = []
-        room_id = fact.event.audience()
+        room_id = recorded.event.frame_room()
         if room_id is not None:
             prev = heard.pop(room_id, 0)
-            heard[room_id] = fact.position  # now the last one remembered
-            frame = frames.room_frame(fact, prev)
-            entries.append(Entry(fact.position, room_id, prev, frame, frames.ends_membership(fact.event)))
-        if (control := frames.control(fact)) is not None:
-            entries.append(Entry(fact.position, None, 0, frames.encode_control(control), None))
+            heard[room_id] = recorded.position  # now the last one remembered
+            frame = frames.room_frame(recorded, prev)
+            entries.append(Entry(recorded.position, room_id, prev, frame, frames.ends_membership(recorded.event)))
+        if (control := frames.control(recorded)) is not None:
+            entries.append(Entry(recorded.position, None, 0, frames.encode_control(control), None))
         return entries
 
-    async def forgotten(self, facts: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
+    async def forgotten(self, events: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
         """Return the entries of messages that are deleted, or of their files: these entries are to be removed.
 
         Hubs that have not read them find the events in the record, in the form that may be shown now.
         """
         streams: set[StreamId] = set()
-        for event in (fact.event for fact in facts):
+        for event in (recorded.event for recorded in events):
             if isinstance(event, MessageDeleted):
                 streams.add(MESSAGE.id(event.message_id))
                 if event.file_id is not None:
                     streams.add(FILE.id(event.file_id))
         if not streams:
             return []
-        until, found = facts[-1].position, await self._record.streams(sorted(streams))
+        until, found = events[-1].position, await self._record.streams(sorted(streams))
         return [
-            (room_id, fact.position)
-            for events in found.values()
-            for fact in events
-            if fact.position <= until
-            and not isinstance(fact.event, MessageDeleted)
-            and (room_id := fact.event.audience()) is not None
+            (room_id, recorded.position)
+            for stream_events in found.values()
+            for recorded in stream_events
+            if recorded.position <= until
+            and not isinstance(recorded.event, MessageDeleted)
+            and (room_id := recorded.event.frame_room()) is not None
         ]
 
     def lane(self, entry: Entry) -> int:
         return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
 
-    async def _learn_previous(self, facts: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
+    async def _learn_previous(self, events: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
         """Look up, for rooms not remembered, what they heard before these events."""
         first: dict[RoomId, int] = {}
-        for fact in facts:
-            room_id = fact.event.audience()
+        for recorded in events:
+            room_id = recorded.event.frame_room()
             if room_id is not None and room_id not in heard:
-                first.setdefault(room_id, fact.position)
+                first.setdefault(room_id, recorded.position)
         previous = await self._record.previous_in_rooms(list(first.items()))
         heard.update(zip(first, previous, strict=True))
         while len(heard) > ROOMS_REMEMBERED_MAX + len(first):

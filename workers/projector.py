@@ -17,9 +17,9 @@ from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailable
+from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints, parked
-from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLost
+from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
 from projections.tables import Group
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
@@ -80,13 +80,13 @@ class Follower:
         assert self.lease is not None
         began = lapsed()
         try:
-            facts = await self._record.after(self.lease.position, limit=self._events_max)
-            if facts:
-                return await self._follow(facts)
+            events = await self._record.after(self.lease.position, limit=self._events_max)
+            if events:
+                return await self._follow(events)
             if lapsed() - self._renewed > self._lease_seconds / 3:
                 await self._renew()
             return 0
-        except LeaseLost:
+        except LeaseLostError:
             return await self.step() if await self._is_still_ours(self.lease) else -1
         finally:
             self._slowest_seconds = max(lapsed() - began, self._slowest_seconds * FORGETTING)
@@ -102,12 +102,12 @@ class Follower:
                         while await self.step() > 0:
                             self._measure(position)
                         self._measure(position)
-                    except RecordUnavailable as error:
+                    except RecordUnavailableError as error:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
             if self.lease is not None:
                 # Without Postgres it ends by itself; what this loop failed with must not be hidden by that.
-                with suppress(RecordUnavailable, TimeoutError):
+                with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
 
@@ -142,18 +142,18 @@ class Follower:
             self._taken()
         return True
 
-    async def _follow(self, facts: Sequence[Recorded[Event]]) -> int:
+    async def _follow(self, events: Sequence[Recorded[Event]]) -> int:
         """Write as many of these events as there is time for; return how many. The next batch is as long as this one
         could have been."""
-        folded = await fold(facts, self._handlers, between=self._goes_on)
+        folded = await fold(events, self._handlers, between=self._goes_on)
         try:
             await write(folded, self._commit)
-        except RecordUnavailable:
+        except RecordUnavailableError:
             self._events_max = max(1, len(folded) // 2)  # it may have been too much for one statement
             raise
-        if len(folded) < len(facts):
+        if len(folded) < len(events):
             self._events_max = max(LIVE_BATCH_EVENTS_MIN, len(folded))
-        elif len(facts) == self._events_max:
+        elif len(events) == self._events_max:
             self._events_max = min(LIVE_BATCH_EVENTS_MAX, 2 * self._events_max)
         return len(folded)
 
@@ -167,7 +167,7 @@ class Follower:
 
     async def _commit(self, folded: Sequence[Folded]) -> None:
         assert self.lease is not None
-        name, position, began = self.group.name, folded[-1].fact.position, perf_counter()
+        name, position, began = self.group.name, folded[-1].recorded.position, perf_counter()
         # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
         async with self._db.transaction(durable=False) as transaction:
             await checkpoints.move(transaction, name, self.lease, position, self._lease_seconds)
@@ -178,10 +178,10 @@ class Follower:
         self._count(folded, perf_counter() - began)
         say_parked(name, folded)
         if self._committed is not None:
-            self._committed([each.fact for each in folded])
+            self._committed([each.recorded for each in folded])
 
     def _count(self, folded: Sequence[Folded], seconds: float) -> None:
         self._metrics.commit_seconds.observe(seconds)
         self._metrics.batch_events.observe(len(folded))
-        self._metrics.lag_seconds.observe(max(0.0, (now() - folded[0].fact.at).total_seconds()))
+        self._metrics.lag_seconds.observe(max(0.0, (now() - folded[0].recorded.at).total_seconds()))
         self._metrics.parked.inc(len(parked_of(folded)))

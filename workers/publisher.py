@@ -20,12 +20,12 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.prometheus.workers import PublisherMetrics
-from adapters.redis.lanes import LANE_TRIM_SECONDS, Lanes, LanesUnavailable
+from adapters.redis.lanes import LANE_TRIM_SECONDS, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ids import RoomId
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordReplaced, RecordUnavailable
+from domain.ports.record import Record, RecordReplacedError, RecordUnavailableError
 from projections import checkpoints
 from projections.tables import Group
 from workers.lane_entries import LaneEntries
@@ -62,17 +62,17 @@ class Publisher:
         self._is_lost = True
         self._wake.set()
 
-    def hand_over(self, facts: Sequence[Recorded[Event]]) -> None:
+    def hand_over(self, events: Sequence[Recorded[Event]]) -> None:
         """Take a committed batch. If too much waits already, forget it all and read it from the record later."""
-        self._untold.append(facts)
-        self._untold_bytes += bytes_of(facts)
+        self._untold.append(events)
+        self._untold_bytes += bytes_of(events)
         if self._untold_bytes > UNTOLD_BYTES_MAX:
             self._forget_untold()
             self._is_lost = True
         self._wake.set()
 
     async def step(self) -> None:
-        """Publish everything that waits. Raise `LanesUnavailable` or `RecordReplaced`; the next step finds the position
+        """Publish everything that waits. Raise `LanesUnavailableError` or `RecordReplacedError`; the next step finds the position
         anew."""
         self._wake.clear()
         try:
@@ -80,9 +80,9 @@ class Publisher:
                 if self._is_lost:
                     await self._find_place()
                 else:
-                    facts = self._untold.popleft()
-                    self._untold_bytes -= bytes_of(facts)
-                    await self._tell(facts)
+                    events = self._untold.popleft()
+                    self._untold_bytes -= bytes_of(events)
+                    await self._tell(events)
             if self._behind:
                 await self._mend()
         except BaseException:
@@ -103,7 +103,7 @@ class Publisher:
                 if lapsed() - trimmed_at >= LANE_TRIM_SECONDS:
                     await self._lanes.trim()
                     trimmed_at = lapsed()
-            except (LanesUnavailable, RecordUnavailable) as error:
+            except (LanesUnavailableError, RecordUnavailableError) as error:
                 log.warning("publishing waits", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)
                 self._wake.set()
@@ -123,12 +123,12 @@ class Publisher:
         if told is not None and told > checkpoint:
             await self._require_told_by_this_record(told)
         self._place = checkpoint if told is None else min(told, checkpoint)
-        while facts := await self._record.after(self._place, until=checkpoint, limit=LIVE_BATCH_EVENTS_MAX):
-            await self._tell(facts)
+        while events := await self._record.after(self._place, until=checkpoint, limit=LIVE_BATCH_EVENTS_MAX):
+            await self._tell(events)
         self._place = max(self._place, checkpoint)
 
     async def _require_told_by_this_record(self, told: int) -> None:
-        """Raise `RecordReplaced` if more was published than the record holds, after giving it another id."""
+        """Raise `RecordReplacedError` if more was published than the record holds, after giving it another id."""
         head = await self._record.head()
         if told <= head.position:
             return
@@ -136,20 +136,20 @@ class Publisher:
                   told=told, head=head.position, record=str(head.record))  # fmt: skip
         await self._record.renew(head.record, told)
         await self._lanes.forget()
-        raise RecordReplaced(f"Frames were told up to position {told}, and the record ends at {head.position}.")
+        raise RecordReplacedError(f"Frames were told up to position {told}, and the record ends at {head.position}.")
 
-    async def _tell(self, facts: Sequence[Recorded[Event]]) -> None:
-        facts = [fact for fact in facts if fact.position > self._place]
-        if not facts:
+    async def _tell(self, events: Sequence[Recorded[Event]]) -> None:
+        events = [recorded for recorded in events if recorded.position > self._place]
+        if not events:
             return
         began = perf_counter()
-        if facts[0].position > self._place + 1:
-            await self._tell_between(facts[0].position)
-        entries = await self._entries.of(facts, self._heard)
+        if events[0].position > self._place + 1:
+            await self._tell_between(events[0].position)
+        entries = await self._entries.of(events, self._heard)
         entries = [entry for entry in entries if self._entries.lane(entry) not in self._behind]
-        last = facts[-1].position
+        last = events[-1].position
         forgotten = [
-            each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) not in self._behind
+            each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) not in self._behind
         ]
         for lane in await self._lanes.publish(entries, told=None if self._behind else last, forgotten=forgotten):
             log.error("a lane refuses frames", lane=lane, after=self._place)
@@ -174,15 +174,15 @@ class Publisher:
 
     async def _caught_up(self, lane: int, until: int) -> bool:
         while self._behind[lane] < until:
-            facts = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
-            entries = [entry for entry in await self._entries.of(facts, {}) if self._entries.lane(entry) == lane]
-            forgotten = [each for each in await self._entries.forgotten(facts) if self._lanes.lane_of(each[0]) == lane]
+            events = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
+            entries = [entry for entry in await self._entries.of(events, {}) if self._entries.lane(entry) == lane]
+            forgotten = [each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) == lane]
             if await self._lanes.publish(entries, told=None, forgotten=forgotten):
                 return False
-            self._behind[lane] = facts[-1].position
+            self._behind[lane] = events[-1].position
         return True
 
 
-def bytes_of(facts: Sequence[Recorded[Event]]) -> int:
+def bytes_of(events: Sequence[Recorded[Event]]) -> int:
     """Return about how much memory events take: their texts, and a fixed sum for each."""
-    return sum(EVENT_BYTES + len(getattr(fact.event, "content", "")) for fact in facts)
+    return sum(EVENT_BYTES + len(getattr(recorded.event, "content", "")) for recorded in events)

@@ -18,12 +18,12 @@ from typing import Any
 from adapters.postgres.database import Database, Session
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordLocked, RecordUnavailable
+from domain.ports.record import Record, RecordLockedError, RecordUnavailableError
 from projections import parked
 from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress, Verdict
-from workers.table_swap import SELECT_INDEXES, RebuildRefused, bare, drop_old, exchange, hold_still, tell_losses
+from workers.table_swap import SELECT_INDEXES, RebuildRefusedError, bare, drop_old, exchange, hold_still, tell_losses
 
 REBUILD_BATCH_EVENTS_MAX = 5_000
 
@@ -70,7 +70,7 @@ class Rebuild:
     async def run(self, *, swap: bool) -> list[Verdict]:
         """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
 
-        Raise `RebuildRefused` if another rebuild of the group runs, or if the exchange is not possible.
+        Raise `RebuildRefusedError` if another rebuild of the group runs, or if the exchange is not possible.
         """
         async with self._alone() as session:
             self._next = f"__next_{await session.value(SELECT_ME)}"
@@ -92,13 +92,13 @@ class Rebuild:
         """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
         async with self._db.session() as session:
             if not await session.value(TAKE_GROUP, self._group.name):
-                raise RebuildRefused(
+                raise RebuildRefusedError(
                     f"{self._group.name} is being rebuilt already, by somebody else: wait until that has ended."
                 )
             try:
                 yield session
             finally:
-                with suppress(RecordUnavailable):  # then the lock went with the connection
+                with suppress(RecordUnavailableError):  # then the lock went with the connection
                     await session.value(LET_GROUP_GO, self._group.name)
 
     async def _clear(self) -> None:
@@ -108,7 +108,7 @@ class Rebuild:
         ours = [table for table in found if table.endswith(self._next)]
         for table in ours:
             await self._db.run(f"DROP TABLE {table}")
-        with suppress(RecordLocked):
+        with suppress(RecordLockedError):
             for table in found:
                 await self._db.run(f"DROP TABLE IF EXISTS {table}")
         await parked.forget(self._db, self._group.name, is_building=True)
@@ -138,10 +138,10 @@ class Rebuild:
                     await tell_losses(transaction, self._group, self._next, missing)
                     await exchange(transaction, self._group, self._next)
                 return
-            except RecordLocked:
+            except RecordLockedError:
                 self._position = position
                 await asyncio.sleep(SWAP_PAUSE_SECONDS)
-        raise RebuildRefused(
+        raise RebuildRefusedError(
             f"The tables of {self._group.name} are rebuilt and could not be exchanged in {SWAP_TRIES_MAX} tries: somebody "
             "reads them all the time (pg_stat_activity says who). Those that were served are; try again when that has ended."
         )
@@ -180,10 +180,10 @@ class Rebuild:
         """Fold the record up to a position; the next page is read while one is written."""
         reading = asyncio.create_task(self._page(self._position, until))
         try:
-            while facts := await reading:
-                self._position = facts[-1].position
+            while events := await reading:
+                self._position = events[-1].position
                 reading = asyncio.create_task(self._page(self._position, until))
-                await self._write(facts, db)
+                await self._write(events, db)
                 self._tell(until)
         finally:
             reading.cancel()
@@ -191,8 +191,8 @@ class Rebuild:
     async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
         return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
 
-    async def _write(self, facts: Sequence[Recorded[Event]], db: Db) -> None:
-        folded = await fold(facts, self._handlers, between=_goes_on)
+    async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
+        folded = await fold(events, self._handlers, between=_goes_on)
         await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
 
     async def _commit(self, folded: Sequence[Folded]) -> None:

@@ -33,7 +33,7 @@ SELECT_INDEXES = """
 """
 
 
-class RebuildRefused(ReadableError):
+class RebuildRefusedError(ReadableError):
     """A group's tables are not rebuilt, or not exchanged; the sentence says why."""
 
 
@@ -51,7 +51,7 @@ async def hold_still(transaction: Db, group: Group) -> int:
 
 
 async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mapping[str, int]) -> None:
-    """Raise `RebuildRefused` where the exchange would remove rows that the comparison did not find missing.
+    """Raise `RebuildRefusedError` where the exchange would remove rows that the comparison did not find missing.
 
     Rows of read tables are never deleted, so what was missing then is what is missing now.
     """
@@ -59,14 +59,14 @@ async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mappi
         served = await transaction.value(f"SELECT count(*) FROM {table.name}")
         rebuilt = await transaction.value(f"SELECT count(*) FROM {table.name}{suffix}")
         if served - rebuilt > max(0, missing[table.name]):
-            raise RebuildRefused(
+            raise RebuildRefusedError(
                 f"{table.name} would lose {served - rebuilt:,} of {served:,} rows where the comparison found "
                 f"{max(0, missing[table.name]):,} missing: nothing was exchanged. Rebuild it again."
             )
 
 
 async def exchange(transaction: Db, group: Group, suffix: str) -> None:
-    """Lock all served tables, then give the rebuilt ones their names. Raise `RecordLocked`."""
+    """Lock all served tables, then give the rebuilt ones their names. Raise `RecordLockedError`."""
     indexes = {
         table.name: [row[0] for row in await transaction.all(_row, SELECT_INDEXES, table.name)]
         for table in group.tables

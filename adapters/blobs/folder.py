@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
 from domain.file_name import storage_path
-from domain.ports.blobs import BlobMissing, BlobsUnavailable, StoredBlob
+from domain.ports.blobs import BlobMissingError, BlobsUnavailableError, StoredBlob
 
 Done = TypeVar("Done")
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -25,14 +25,14 @@ class FolderBlobs:
     """The port `domain.ports.Blobs`. Several processes may share the folder."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folders if they do not exist. Raise `BlobsUnavailable` if they cannot be made."""
+        """Make the folders if they do not exist. Raise `BlobsUnavailableError` if they cannot be made."""
         self._root = root
         self._incoming = root / "incoming"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
             (root / "blobs").mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise BlobsUnavailable(f"The folder {root} cannot hold files: {error.strerror}.") from error
+            raise BlobsUnavailableError(f"The folder {root} cannot hold files: {error.strerror}.") from error
 
     def staging(self) -> Path:
         return self._incoming
@@ -63,11 +63,11 @@ class FolderBlobs:
     async def local(self, blob: str) -> AsyncIterator[Path]:
         path = self._path(blob)
         if not await _asked(path.exists):
-            raise BlobMissing(blob)
+            raise BlobMissingError(blob)
         yield path
 
     async def delete(self, blob: str) -> None:
-        with suppress(BlobMissing):
+        with suppress(BlobMissingError):
             await _asked(os.unlink, self._path(blob))
 
     async def every(self) -> AsyncIterator[Sequence[StoredBlob]]:
@@ -90,7 +90,7 @@ class FolderBlobs:
 
     def _path(self, blob: str) -> Path:
         if not NAME.fullmatch(blob):
-            raise BlobMissing(blob)
+            raise BlobMissingError(blob)
         return self._root / storage_path(blob)
 
 
@@ -99,9 +99,9 @@ async def _asked(call: Callable[..., Done], *args: object) -> Done:
     try:
         return await asyncio.to_thread(call, *args)
     except FileNotFoundError as error:
-        raise BlobMissing(str(error.filename)) from error
+        raise BlobMissingError(str(error.filename)) from error
     except OSError as error:
-        raise BlobsUnavailable(f"The blob folder refuses: {error.strerror or error}") from error
+        raise BlobsUnavailableError(f"The blob folder refuses: {error.strerror or error}") from error
 
 
 def _open(path: Path) -> BinaryIO:

@@ -22,10 +22,10 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
-from adapters.blobs.s3_errors import BeyondTheEnd, translated
+from adapters.blobs.s3_errors import BeyondTheEndError, translated
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
 from domain.file_name import storage_path
-from domain.ports.blobs import BlobMissing, BlobsUnavailable, StoredBlob
+from domain.ports.blobs import BlobMissingError, BlobsUnavailableError, StoredBlob
 
 BLOB_PART_BYTES = 6 * 1024 * 1024
 BLOB_CONNECT_SECONDS = 3.0
@@ -102,7 +102,7 @@ class S3Blobs:
             wanted["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         try:
             answer = await self._asked("get_object", Key=self._key(blob), **wanted)
-        except BeyondTheEnd:
+        except BeyondTheEndError:
             return
         async with answer["Body"] as body:
             with translated():
@@ -165,8 +165,8 @@ class S3Blobs:
     async def ping(self) -> None:
         try:
             await self._asked("head_bucket")
-        except BlobMissing:
-            raise BlobsUnavailable(f"The blob store refuses: there is no bucket {self._bucket}") from None
+        except BlobMissingError:
+            raise BlobsUnavailableError(f"The blob store refuses: there is no bucket {self._bucket}") from None
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -182,7 +182,7 @@ class S3Blobs:
                     parts.append({"ETag": sent["ETag"], "PartNumber": number})
             await self._join(key, upload, parts)
         except BaseException:
-            with suppress(BlobsUnavailable, BlobMissing):
+            with suppress(BlobsUnavailableError, BlobMissingError):
                 taken_back = self._asked("abort_multipart_upload", BLOB_PARTING_SECONDS, Key=key, UploadId=upload)
                 await asyncio.shield(taken_back)
             raise
@@ -191,7 +191,7 @@ class S3Blobs:
         """Complete the upload. If the answer was lost, look for the object."""
         try:
             await self._asked("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
-        except BlobsUnavailable as error:
+        except BlobsUnavailableError as error:
             if isinstance(error.__cause__, ClientError) and "NoSuchUpload" not in str(error):
                 raise
             deadline = time.monotonic() + BLOB_JOINING_SECONDS
@@ -203,7 +203,7 @@ class S3Blobs:
     async def _is_there(self, key: str) -> bool:
         try:
             await self._asked("head_object", BLOB_PARTING_SECONDS, Key=key)
-        except BlobMissing:
+        except BlobMissingError:
             return False
         return True
 
@@ -214,5 +214,5 @@ class S3Blobs:
 
     def _key(self, blob: str) -> str:
         if not NAME.fullmatch(blob):
-            raise BlobMissing(blob)
+            raise BlobMissingError(blob)
         return self._prefix + storage_path(blob)

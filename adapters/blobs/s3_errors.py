@@ -2,7 +2,7 @@
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from domain.ports.blobs import BlobMissing, BlobsUnavailable
+from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
 
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 # What an operator can mend.
@@ -15,7 +15,7 @@ REFUSALS = {
 }
 
 
-class BeyondTheEnd(Exception):
+class BeyondTheEndError(Exception):
     """The range asked for begins after the last byte."""
 
 
@@ -30,17 +30,17 @@ class translated:
             case ClientError():
                 code = str(error.response.get("Error", {}).get("Code", ""))
                 if code in MISSING:
-                    raise BlobMissing(code) from error
+                    raise BlobMissingError(code) from error
                 if code in ("InvalidRange", "416"):
-                    raise BeyondTheEnd from error
-                raise BlobsUnavailable(
+                    raise BeyondTheEndError from error
+                raise BlobsUnavailableError(
                     f"The blob store refuses: {REFUSALS.get(code, code) or 'no reason given'}"
                 ) from error
             case NoCredentialsError() | PartialCredentialsError():
-                raise BlobsUnavailable(
+                raise BlobsUnavailableError(
                     "Nothing says as whom to ask the blob store: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                 ) from error
             case BotoCoreError() | OSError() | TimeoutError():
-                raise BlobsUnavailable(f"The blob store does not answer: {type(error).__name__}") from error
+                raise BlobsUnavailableError(f"The blob store does not answer: {type(error).__name__}") from error
             case _ if error is not None and type(error).__module__.startswith("aiohttp"):
-                raise BlobsUnavailable(f"The blob store broke off: {type(error).__name__}") from error
+                raise BlobsUnavailableError(f"The blob store broke off: {type(error).__name__}") from error

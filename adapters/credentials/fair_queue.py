@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 
 from msgspec import Struct
 
-from domain.errors import Busy
+from domain.errors import BusyError
 
 KEYS_REMEMBERED = 8  # times the places: whoever comes again after each turn was served lately all the same
 
@@ -24,7 +24,7 @@ class Waiter(Struct, eq=False):
 
 
 class FairQueue:
-    """`at_once` are served at a time, `places` are served or wait; past them `Busy` says the sentence."""
+    """`at_once` are served at a time, `places` are served or wait; past them `BusyError` says the sentence."""
 
     def __init__(self, *, at_once: int, places: int, sentence: str) -> None:
         self._at_once = at_once
@@ -43,14 +43,14 @@ class FairQueue:
         return len(self) >= self._places and self._loser_to(address, "") is None
 
     async def turn(self, address: str, account: str) -> None:
-        """Return when it is the caller's turn; call `done` afterwards. Raise `Busy` if there is no place, or when a
+        """Return when it is the caller's turn; call `done` afterwards. Raise `BusyError` if there is no place, or when a
         newcomer takes it."""
         if len(self) >= self._places:
             loser = self._loser_to(address, account)
             if loser is None:
-                raise Busy(self._sentence)
+                raise BusyError(self._sentence)
             self._waiting.remove(loser)
-            loser.turn.set_exception(Busy(self._sentence))
+            loser.turn.set_exception(BusyError(self._sentence))
         self._number += 1
         waiter = Waiter(address, account, self._number, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)

@@ -1,7 +1,7 @@
 """Passwords: argon2id (RFC 9106) in a small pool of threads, so that the event loop never waits for a hash.
 
 At most two are hashed at once. More wait in a bounded queue in which addresses and accounts take turns
-(`adapters/credentials/fair_queue.py`); when it is full the answer is `Busy`, because hashing is expensive on purpose.
+(`adapters/credentials/fair_queue.py`); when it is full the answer is `BusyError`, because hashing is expensive on purpose.
 The threads run at a low priority (Linux), and pause between hashes while many callers wait, so that a flood of log-ins
 does not slow down people who are logged in, wherever it comes from. While few wait, nobody waits for a pause.
 """
@@ -22,7 +22,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from adapters.credentials.fair_queue import FairQueue
-from domain.errors import Busy
+from domain.errors import BusyError
 
 T = TypeVar("T")
 
@@ -96,25 +96,25 @@ class Argon2Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, address: str, account: str, work: Callable[..., T], *args: str) -> T:
+    async def _run(self, address: str, account: str, unit: Callable[..., T], *args: str) -> T:
         await self._queue.turn(address, account)
         try:
             is_flood = len(self._queue) > FLOOD_WAITING
-            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, work, *args)
+            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, unit, *args)
         except RuntimeError:  # the threads have ended
             self._queue.done()
-            raise Busy(BUSY) from None
+            raise BusyError(BUSY) from None
         # A thread works on where nobody waits for it any more: the turn ends with it, not with the request.
         job.add_done_callback(lambda _: self._queue.done())
         return await asyncio.shield(job)
 
-    def _paced(self, is_flood: bool, work: Callable[..., T], *args: str) -> T:
+    def _paced(self, is_flood: bool, unit: Callable[..., T], *args: str) -> T:
         """Do the work, in a thread of the pool. In a flood the thread first rests from what it did last."""
         if is_flood:
             self._rest(min(REST_FACTOR * getattr(self._thread, "worked", 0.0), REST_SECONDS_MAX))
         began = time.thread_time()
         try:
-            return work(*args)
+            return unit(*args)
         finally:
             self._thread.worked = time.thread_time() - began
 

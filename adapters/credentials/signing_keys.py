@@ -35,7 +35,7 @@ class SigningKey(Struct, frozen=True):
     signs_from: datetime = EVER
 
 
-class KeyNotRetired(ReadableError):
+class KeyNotRetiredError(ReadableError):
     """No such key, or it is the only one that may sign: rotate first, and wait until the new one signs."""
 
 
@@ -61,9 +61,9 @@ class Keys:
         return kid, await self._db.value(INSERT_KEY, kid, wrapped, public, lead_seconds)
 
     async def retire(self, kid: str) -> None:
-        """Have a key's tokens refused from now on. Raise `KeyNotRetired` if it cannot be."""
+        """Have a key's tokens refused from now on. Raise `KeyNotRetiredError` if it cannot be."""
         if await self._db.run(RETIRE_KEY, kid) != "UPDATE 1":
-            raise KeyNotRetired(f"{kid}: {KeyNotRetired.__doc__}")
+            raise KeyNotRetiredError(f"{kid}: {KeyNotRetiredError.__doc__}")
 
     async def every(self) -> list[SigningKey]:
         """Return the keys that are not retired, the newest first."""

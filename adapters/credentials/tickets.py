@@ -14,8 +14,8 @@ from struct import Struct
 from uuid import UUID
 
 from adapters.postgres.master_key import Master
-from adapters.redis.cluster_state import TICKET_SECONDS, Roster, RosterUnavailable
-from domain.errors import BadToken
+from adapters.redis.cluster_state import TICKET_SECONDS, ClusterState, ClusterStateUnavailableError
+from domain.errors import BadTokenError
 from domain.ids import SessionId, UserId
 from domain.ports.clock import Chance
 from domain.ports.credentials import Access
@@ -30,9 +30,9 @@ MARK_BYTES = 32
 class SignedTickets:
     """The port `domain.ports.Tickets`."""
 
-    def __init__(self, master: Master, roster: Roster, *, chance: Chance) -> None:
+    def __init__(self, master: Master, cluster_state: ClusterState, *, chance: Chance) -> None:
         self._master = master
-        self._roster = roster
+        self._cluster_state = cluster_state
         self._chance = chance
         self._spent: OrderedDict[bytes, None] = OrderedDict()
 
@@ -52,15 +52,15 @@ class SignedTickets:
         try:
             raw = b64decode(ticket, altchars=b"-_", validate=True)
         except ValueError:
-            raise BadToken from None
+            raise BadTokenError from None
         body, mark = raw[:-MARK_BYTES], raw[-MARK_BYTES:]
         if len(body) != TICKET.size or not compare_digest(mark, self._master.ticket_mark(body)):
-            raise BadToken
+            raise BadTokenError
         nonce, user_id, session_id, expires, end, of_origin = TICKET.unpack(body)
         if now.timestamp() > end or not compare_digest(of_origin, _digest(origin)):
-            raise BadToken
+            raise BadTokenError
         if not await self._is_first_use(nonce):
-            raise BadToken
+            raise BadTokenError
         return Access(
             UserId(UUID(bytes=user_id)), SessionId(UUID(bytes=session_id)), datetime.fromtimestamp(expires, UTC)
         )
@@ -72,8 +72,8 @@ class SignedTickets:
         if len(self._spent) > TICKETS_REMEMBERED_MAX:
             self._spent.popitem(last=False)
         try:
-            return await self._roster.spend(nonce)
-        except RosterUnavailable:
+            return await self._cluster_state.spend(nonce)
+        except ClusterStateUnavailableError:
             return True
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from adapters.credentials.signing_keys import Keys, SigningKey, read_or_make
 from adapters.postgres.master_key import Master
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.errors import BadRefreshToken, BadToken
+from domain.errors import BadRefreshTokenError, BadTokenError
 from domain.ids import SessionId, UserId
 from domain.ports.credentials import Access, Refreshing
 from domain.ports.database import Db
@@ -100,7 +100,7 @@ class EdDsaTokens:
     def read_refresh(self, token: str) -> Refreshing:
         found = REFRESH_SHAPE.fullmatch(token)
         if not found or not compare_digest(_base64(self._mac(f"{found[1]}.{found[2]}")[:16]), found[3]):
-            raise BadRefreshToken
+            raise BadRefreshTokenError
         return _refreshing(SessionId(UUID(hex=found[1])), token)
 
     def _mac(self, text: str) -> bytes:
@@ -108,12 +108,12 @@ class EdDsaTokens:
 
     def read(self, token: str, now: datetime) -> Access:
         if len(token) > TOKEN_CHARS_MAX or not TOKEN_SHAPE.fullmatch(token):
-            raise BadToken
+            raise BadTokenError
         try:
             header = jwt.get_unverified_header(token)
             kid = header.pop("kid", None)
             if header != HEADER or not isinstance(kid, str) or not self._is_read(kid, now):
-                raise BadToken
+                raise BadTokenError
             claims = jwt.decode(
                 token,
                 self._public[kid],
@@ -124,7 +124,7 @@ class EdDsaTokens:
             )
             return _access(claims, now)
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-            raise BadToken from None
+            raise BadTokenError from None
 
     def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
         return {
@@ -153,11 +153,11 @@ def _access(claims: dict[str, Any], now: datetime) -> Access:
     seconds = now.timestamp()
     times = [claims[name] for name in ("iat", "nbf", "exp")]
     if any(type(time) is not int for time in times):
-        raise BadToken
+        raise BadTokenError
     issued, not_before, expires = times
     if max(issued, not_before) > seconds + CLOCK_LEEWAY_SECONDS or expires + CLOCK_LEEWAY_SECONDS <= seconds:
-        raise BadToken
+        raise BadTokenError
     if expires - issued > ACCESS_SECONDS:
-        raise BadToken
+        raise BadTokenError
     user_id, session_id = UserId(UUID(claims["sub"])), SessionId(UUID(claims["sid"]))
     return Access(user_id, session_id, datetime.fromtimestamp(expires, now.tzinfo))

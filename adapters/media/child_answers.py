@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.bounds import CHILD_ANSWER_BYTES_MAX
-from domain.file_snapshot import Form
+from domain.file_snapshot import FileVariant
 from domain.variants import BEGINS, fault_of, made_by
 
 REASONS = ("unreadable", "too_large", "too_slow", "encrypted")  # why a child may refuse a file
@@ -36,7 +36,7 @@ class Header(Struct, frozen=True):
     reason: str | None = None
 
 
-class BadAnswer(ValueError):
+class BadAnswerError(ValueError):
     """A child said what it cannot have found."""
 
 
@@ -45,49 +45,49 @@ _header = msgspec.json.Decoder(Header).decode
 
 
 def greeting_of(line: bytes) -> Greeting:
-    """Return the greeting on this line. Raise `BadAnswer` if it is none."""
+    """Return the greeting on this line. Raise `BadAnswerError` if it is none."""
     try:
         greeting = _greeting(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("a greeting of another shape") from error
+        raise BadAnswerError("a greeting of another shape") from error
     if not set(greeting.layers) <= LAYERS or not 1 < greeting.pid <= PID_MAX:
-        raise BadAnswer("held by what is not known")
+        raise BadAnswerError("held by what is not known")
     return greeting
 
 
 def header_of(line: bytes, job: str, operations: Sequence[str]) -> Header:
-    """Return the header on this line. Raise `BadAnswer` if this job cannot have it."""
+    """Return the header on this line. Raise `BadAnswerError` if this job cannot have it."""
     try:
         header = _header(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("an answer of another shape") from error
+        raise BadAnswerError("an answer of another shape") from error
     sizes = [size for *_, size in header.made]
     if min(sizes, default=0) < 0 or sum(sizes) > CHILD_ANSWER_BYTES_MAX:
-        raise BadAnswer("sizes beyond all bounds")
+        raise BadAnswerError("sizes beyond all bounds")
     if header.reason is not None and (header.reason not in REASONS or header.made or header.pages is not None):
-        raise BadAnswer("a refusal of another shape")
+        raise BadAnswerError("a refusal of another shape")
     if job in CHECKED and header.reason is None:
         _require_asked_for(header, operations)
     return header
 
 
 def require_kind(content: bytes, mime_type: str) -> None:
-    """Raise `BadAnswer` unless the bytes begin as those of their type do."""
+    """Raise `BadAnswerError` unless the bytes begin as those of their type do."""
     if not content.startswith(BEGINS[mime_type]):
-        raise BadAnswer("bytes of another type")
+        raise BadAnswerError("bytes of another type")
 
 
 def _require_asked_for(header: Header, operations: Sequence[str]) -> None:
     try:
-        forms = [Form(*each) for each in header.made]
+        forms = [FileVariant(*each) for each in header.made]
     except ValueError as error:
-        raise BadAnswer("numbers beyond all bounds") from error
+        raise BadAnswerError("numbers beyond all bounds") from error
     if (fault := fault_of(forms, header.pages)) is not None:
-        raise BadAnswer(fault)
+        raise BadAnswerError(fault)
     made, asked = {form.name for form in forms}, made_by(operations)
     if "count_pages" not in operations:
         if made != asked or header.pages is not None:
-            raise BadAnswer("not the variants that were asked for")
+            raise BadAnswerError("not the variants that were asked for")
     elif not made <= asked or (made and header.pages is None):
         # Of a document that needs a password there is neither; of a page too thin to draw there is no picture.
-        raise BadAnswer("not what was asked for")
+        raise BadAnswerError("not what was asked for")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from adapters.media.child_answers import CHECKED, BadAnswer, greeting_of, header_of, require_kind
+from adapters.media.child_answers import CHECKED, BadAnswerError, greeting_of, header_of, require_kind
 
 CHILD_START_SECONDS = 20.0
 NURSERY_CHILDREN_MAX = 1_000
@@ -24,7 +24,7 @@ READ_BYTES = 256 * 1024
 END_SECONDS = 5.0  # how long the kernel may take to end what was killed
 
 
-class ChildDied(Exception):
+class ChildDiedError(Exception):
     """A child ended or fell silent while it was at work."""
 
 
@@ -105,19 +105,19 @@ class Child:
                 raise
 
     def start(self) -> tuple[str, ...]:
-        """Wait until it has confined itself; return the layers that hold. Raise `ChildDied`."""
+        """Wait until it has confined itself; return the layers that hold. Raise `ChildDiedError`."""
         try:
             line, _ = self._read(time.monotonic() + CHILD_START_SECONDS)
             greeting = greeting_of(line)
         except (OSError, EOFError, ValueError) as error:
-            raise ChildDied(f"{type(error).__name__}: {error}") from error
+            raise ChildDiedError(f"{type(error).__name__}: {error}") from error
         self.pid, self.layers = greeting.pid, greeting.layers
         if hasattr(os, "pidfd_open"):
             self._handle = os.pidfd_open(self.pid)  # it waits for us, so its number is still its own
         return self.layers
 
     def ask(self, job: str, file: Path, mime_type: str, operations: list[str], wall_seconds: float) -> Result:
-        """Have it do its one job, and return the answer. Raise `ChildDied`."""
+        """Have it do its one job, and return the answer. Raise `ChildDiedError`."""
         deadline = time.monotonic() + wall_seconds
         asked = {"job": job, "mime_type": mime_type, "operations": operations}
         try:
@@ -133,9 +133,9 @@ class Child:
                     require_kind(content, kind)
                 made.append(Produced(name, width, height, kind, content))
             if rest:
-                raise BadAnswer("more bytes than it announced")
+                raise BadAnswerError("more bytes than it announced")
         except (OSError, EOFError, ValueError) as error:
-            raise ChildDied(f"{type(error).__name__}: {error}") from error
+            raise ChildDiedError(f"{type(error).__name__}: {error}") from error
         finally:
             self.stop()
             self._wait()  # here, not in the loop: freeing much memory takes a while

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from adapters.media.child_process import Child, ChildDied, Nursery, Result
+from adapters.media.child_process import Child, ChildDiedError, Nursery, Result
 
 CHILD_WALL_SECONDS = 20.0
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class SandboxMissing(Exception):
+class SandboxMissingError(Exception):
     """The children cannot be locked up as they must be here; the sentence says what to do."""
 
 
@@ -53,19 +53,19 @@ class Sandbox:
             self._renew(self._nursery)
 
     async def run(self, job: str, file: Path, *, mime_type: str, operations: Sequence[str]) -> Result:
-        """Have a child do a job on a local file. Raise `ChildDied` or `SandboxMissing`."""
+        """Have a child do a job on a local file. Raise `ChildDiedError` or `SandboxMissingError`."""
         async with self._free:
             child = await self._started()
             try:
                 return await _in_thread(child, child.ask, job, file, mime_type, list(operations), self._wall_seconds)
-            except ChildDied:
+            except ChildDiedError:
                 self._renew(child.nursery)
                 raise
             finally:
                 self._end(child)
 
     async def held_by(self) -> tuple[str, ...]:
-        """Start a child and return which layers confine it. Raise `SandboxMissing` or `ChildDied`."""
+        """Start a child and return which layers confine it. Raise `SandboxMissingError` or `ChildDiedError`."""
         async with self._free:
             child = await self._started()
             self._end(child)
@@ -79,7 +79,7 @@ class Sandbox:
         try:
             return await self._child()
         except (OSError, EOFError) as error:
-            raise ChildDied(f"no child can be started: {error}") from error
+            raise ChildDiedError(f"no child can be started: {error}") from error
 
     async def _child(self) -> Child:
         """Return a child that has confined itself, and have the next one forked meanwhile."""
@@ -96,7 +96,9 @@ class Sandbox:
         if "seccomp" not in layers:
             if self._strict:
                 self._end(child)
-                raise SandboxMissing("Files cannot be processed safely: install libseccomp2, on Linux 4.14 or newer.")
+                raise SandboxMissingError(
+                    "Files cannot be processed safely: install libseccomp2, on Linux 4.14 or newer."
+                )
             if not self._warned:
                 log.warning("children are held by limits only: there is no libseccomp here")
                 self._warned = True

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from domain.ports.scanner import AboutScanner, Scanner, ScannerUnavailable, Unscannable, Verdict
+from domain.ports.scanner import AboutScanner, Scanner, ScannerUnavailableError, UnscannableError, Verdict
 
 SCAN_SECONDS = 30.0
 SCAN_CONNECT_SECONDS = 3.0
@@ -52,18 +52,18 @@ class ClamdScanner:
         if answer.startswith(b"stream: ") and answer.endswith(b" FOUND"):
             return Verdict("clamav", answer[8:-6].decode("ascii", "replace")[:200] or "unnamed")
         if b"size limit exceeded" in answer:
-            raise Unscannable
-        raise ScannerUnavailable(f"clamd answered {answer[:100]!r}.")
+            raise UnscannableError
+        raise ScannerUnavailableError(f"clamd answered {answer[:100]!r}.")
 
     async def ping(self) -> None:
         if await self._asked(b"zPING\0", None) != b"PONG":
-            raise ScannerUnavailable("clamd does not answer a ping.")
+            raise ScannerUnavailableError("clamd does not answer a ping.")
 
     async def about(self) -> AboutScanner:
         """Version and signatures, of `ClamAV 1.4.3/27560/Tue Mar 11 08:50:10 2025`; the last two only from a real database."""
         answer = (await self._asked(b"zVERSION\0", None)).decode("ascii", "replace")
         if not answer.startswith("ClamAV "):
-            raise ScannerUnavailable(f"clamd answered {answer[:100]!r} when it was asked for its version.")
+            raise ScannerUnavailableError(f"clamd answered {answer[:100]!r} when it was asked for its version.")
         name, _, signatures = answer[:200].partition("/")
         try:
             made_at = datetime.strptime(signatures.partition("/")[2].strip(), MADE_AT).replace(tzinfo=UTC)
@@ -86,7 +86,7 @@ class ClamdScanner:
                     answering.cancel()
                     await asyncio.gather(answering, return_exceptions=True)
         except (OSError, TimeoutError, EOFError) as error:
-            raise ScannerUnavailable(f"clamd does not answer: {error or type(error).__name__}.") from error
+            raise ScannerUnavailableError(f"clamd does not answer: {error or type(error).__name__}.") from error
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(SCAN_CONNECT_SECONDS):
@@ -108,7 +108,7 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
         while len(answer) <= ANSWER_BYTES_MAX and (piece := await reader.read(ANSWER_BYTES_MAX)):
             answer += piece
     if answer.find(b"\0") != len(answer) - 1:
-        raise ScannerUnavailable(f"clamd answered {answer[:100]!r}, which is no whole answer.")
+        raise ScannerUnavailableError(f"clamd answered {answer[:100]!r}, which is no whole answer.")
     return answer[:-1]
 
 

@@ -31,7 +31,7 @@ class MemoryRecord:
     """The port `domain.ports.Record`."""
 
     def __init__(self, record: RecordId, *, now: Clock, chance: Chance) -> None:
-        self.facts: list[Recorded[Event]] = []
+        self.events: list[Recorded[Event]] = []
         self._record = record
         self._now = now
         self._chance = chance
@@ -52,16 +52,16 @@ class MemoryRecord:
             holder = self._claims.get((claim.kind, claim.value))
             if claim.stream is not None and holder is not None and holder != claim.stream:
                 return ClaimTaken(claim.kind)
-        facts = self._write(append)
+        events = self._write(append)
         async with self._appended:
             self._appended.notify_all()
-        return Appended(tuple(facts))
+        return Appended(tuple(events))
 
     async def head(self) -> Head:
-        return Head(self._record, len(self.facts), self._at, self._now())
+        return Head(self._record, len(self.events), self._at, self._now())
 
     async def renew(self, known: RecordId, told: int) -> bool:
-        if (self._record, len(self.facts) < told) != (known, True):
+        if (self._record, len(self.events) < told) != (known, True):
             return False
         self._record = RecordId(UUID(bytes=self._chance(16), version=4))
         return True
@@ -73,20 +73,23 @@ class MemoryRecord:
         return {stream: self._streams.get(stream, [])[versions.get(stream, 0) :][:limit] for stream in ids}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        return self.facts[position:until][:limit]
+        return self.events[position:until][:limit]
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
         heard = self._rooms.get(room_id, ())
-        found = [fact for fact in heard if position < fact.position <= until]
+        found = [recorded for recorded in heard if position < recorded.position <= until]
         return RoomPage(found[:limit], len(found) < limit)
 
     async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
-        heard = [fact for fact in self._rooms.get(room_id, ()) if fact.position < position]
+        heard = [recorded for recorded in self._rooms.get(room_id, ()) if recorded.position < position]
         return RoomPage(heard[::-1][:limit], len(heard) < limit)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return [
-            max((fact.position for fact in self._rooms.get(room_id, ()) if fact.position < position), default=0)
+            max(
+                (recorded.position for recorded in self._rooms.get(room_id, ()) if recorded.position < position),
+                default=0,
+            )
             for room_id, position in rooms
         ]
 
@@ -103,16 +106,16 @@ class MemoryRecord:
     async def _follow(self) -> AsyncIterator[int]:
         position = -1
         while True:
-            if len(self.facts) == position:
+            if len(self.events) == position:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS), self._appended:
                         await self._appended.wait()
-            position = len(self.facts)
+            position = len(self.events)
             yield position
 
     def _write(self, append: Append) -> list[Recorded[Event]]:
         self._at = max(self._at, self._now())
-        caller, first = append.caller, len(self.facts) + 1
+        caller, first = append.caller, len(self.events) + 1
         for write in append.writes:
             for version, event in enumerate(write.events, write.expected + 1):
                 event_id = EventId(uuid7(int(self._at.timestamp() * 1000), self._chance(10)))
@@ -120,17 +123,17 @@ class MemoryRecord:
                     event_id, append.command, caller.user_id, caller.session_id, caller.correlation,
                     caller.causation, caller.address, caller.agent, caller.reason,
                 )  # fmt: skip
-                fact = Recorded(len(self.facts) + 1, write.stream, version, self._at, event, meta)
-                self.facts.append(fact)
-                self._streams[write.stream].append(fact)
-                if (room_id := event.audience()) is not None:
-                    self._rooms[room_id].append(fact)
+                recorded = Recorded(len(self.events) + 1, write.stream, version, self._at, event, meta)
+                self.events.append(recorded)
+                self._streams[write.stream].append(recorded)
+                if (room_id := event.frame_room()) is not None:
+                    self._rooms[room_id].append(recorded)
         for claim in append.claims:
             if claim.stream is None:
                 self._claims.pop((claim.kind, claim.value), None)
             else:
                 self._claims.setdefault((claim.kind, claim.value), claim.stream)
         if append.receipt is not None:
-            kept = ReceiptFound(first, len(self.facts), append.receipt.request)
+            kept = ReceiptFound(first, len(self.events), append.receipt.request)
             self._receipts[append.receipt.digest] = kept
-        return self.facts[first - 1 :]
+        return self.events[first - 1 :]

@@ -25,9 +25,9 @@ from domain.ports.record import (
     ClaimKind,
     ClaimTaken,
     Conflicted,
-    NothingWritten,
+    NothingWrittenError,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
 )
 
 # Of one process that waits for nobody, as the bridge to the library does.
@@ -60,14 +60,14 @@ async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, column
     """Append a batch, alone or together with others in the queue. Return a row for each command, or no row if the
     database's clock is later than `latest`.
 
-    Raise `NothingWritten` if that is certain, and `RecordUnavailable` if the batch may have been appended or may yet
+    Raise `NothingWrittenError` if that is certain, and `RecordUnavailableError` if the batch may have been appended or may yet
     be.
     """
     try:
         with translated():
             return list(await connection.fetchval(APPEND_IN_TURN, ticket, latest, *columns))
     except Exception as error:
-        if isinstance(error, RecordUnavailable) and not isinstance(error, NothingWritten):
+        if isinstance(error, RecordUnavailableError) and not isinstance(error, NothingWrittenError):
             raise
         if (appended := await _withdraw(connection, ticket, error)) is None:
             raise
@@ -80,7 +80,7 @@ async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[An
         with translated():
             answers = await connection.fetchval(WITHDRAW, ticket)
     except Exception as error:
-        raise RecordUnavailable(f"A batch could not be taken out of the queue: {error}") from reason
+        raise RecordUnavailableError(f"A batch could not be taken out of the queue: {error}") from reason
     return None if answers is None else list(answers)
 
 
@@ -100,7 +100,7 @@ class BatchColumns:
             _push(self._expected, number, write.stream, write.expected)
             for version, event in enumerate(write.events, write.expected + 1):
                 data, meta = encode(event, next(metas), stream=write.stream, day=day, keys=keys, vault=vault)
-                _push(self._events, number, write.stream, version, event.topic, data, meta, event.audience())
+                _push(self._events, number, write.stream, version, event.topic, data, meta, event.frame_room())
         for stream, version in append.guards:
             _push(self._expected, number, stream, version)
         for claim in append.claims:
@@ -131,9 +131,9 @@ def answer_of(pending: PendingAppend, outcome: int, first: int, last: int, at: d
 
 
 def _recorded(pending: PendingAppend, first: int, at: datetime) -> list[Recorded[Event]]:
-    facts: list[Recorded[Event]] = []
+    events: list[Recorded[Event]] = []
     for write in pending.append.writes:
         for version, event in enumerate(write.events, write.expected + 1):
-            meta = pending.metas[len(facts)]
-            facts.append(Recorded(first + len(facts), write.stream, version, at, event, meta))
-    return facts
+            meta = pending.metas[len(events)]
+            events.append(Recorded(first + len(events), write.stream, version, at, event, meta))
+    return events

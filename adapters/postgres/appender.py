@@ -18,12 +18,12 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.postgres.append_batch import BatchColumns, PendingAppend, answer_of, append_in_turn
-from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from adapters.postgres.codec import key_names
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import connect
 from adapters.prometheus.record import AppendMetrics
-from domain.errors import Busy
+from domain.errors import BusyError
 from domain.events import Meta
 from domain.ids import EventId, uuid7
 from domain.ports.clock import Chance, Clock
@@ -34,9 +34,9 @@ from domain.ports.record import (
     ClaimTaken,
     Conflicted,
     Head,
-    NothingWritten,
+    NothingWrittenError,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
 )
 
 CLOCK_ALARM_SECONDS = 10.0  # from one log line that says so to the next
@@ -87,9 +87,9 @@ class Appender:
 
     async def append(self, append: Append) -> Answer:
         if len(self._queue) >= APPEND_QUEUE_MAX:
-            raise Busy
+            raise BusyError
         if self._closing:
-            raise RecordUnavailable("This process is shutting down.")
+            raise RecordUnavailableError("This process is shutting down.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append(self._waiting(append, answer))
         self._wake.set()
@@ -107,7 +107,7 @@ class Appender:
                 async with asyncio.timeout(STEP_OUT_SECONDS):
                     while self._queue:
                         await self.step()
-            self._fail(self._queue, RecordUnavailable("This process is shutting down."))
+            self._fail(self._queue, RecordUnavailableError("This process is shutting down."))
             self._queue.clear()
             if self._connection is not None:
                 self._connection.terminate()
@@ -169,7 +169,7 @@ class Appender:
         """Append a batch and answer each of its commands. A command that cannot be written does not fail the others."""
         try:
             answers = await self._call(batch)
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             self.drop_connection()
             self._fail(batch, error)
         except Exception as error:  # of whatever kind: halves are tried until the one that it comes from stands alone
@@ -180,12 +180,12 @@ class Appender:
             try:
                 await self._commit(batch[:middle])
             except BaseException:  # the writer was stopped: whoever stands in the other half hears it too
-                self._fail(batch[middle:], NothingWritten("The writer was stopped."))
+                self._fail(batch[middle:], NothingWrittenError("The writer was stopped."))
                 raise
             await self._commit(batch[middle:])
         except BaseException:
             self.drop_connection()
-            self._fail(batch, RecordUnavailable("The writer was stopped."))
+            self._fail(batch, RecordUnavailableError("The writer was stopped."))
             raise
         else:
             now, observe = perf_counter(), self._metrics.seconds.observe
@@ -213,7 +213,7 @@ class Appender:
             self._judge_clock(await self._head())
             rows = await self._append(columns.all())
             if not rows:
-                raise ClockLeapt(ClockLeapt.__doc__)
+                raise ClockLeaptError(ClockLeaptError.__doc__)
         answers: list[Answer] = [Conflicted()] * len(batch)
         for command, outcome, first, last, at, detail in rows:
             answers[command - 1] = answer_of(batch[command - 1], outcome, first, last, at, detail)
@@ -229,10 +229,10 @@ class Appender:
         return rows
 
     def _judge_clock(self, head: Head) -> None:
-        """Raise `ClockLeapt`, and say so in the log, unless the record or an operator has gone on there already."""
+        """Raise `ClockLeaptError`, and say so in the log, unless the record or an operator has gone on there already."""
         try:
             self._clock.judge(head.clock, head.at)
-        except ClockLeapt as error:
+        except ClockLeaptError as error:
             if lapsed() - self._alarmed >= CLOCK_ALARM_SECONDS:
                 self._alarmed = lapsed()
                 log.error("the clock has leapt: nothing is recorded", reason=str(error))
@@ -259,5 +259,5 @@ def _about(value: object) -> int:
 def _blamed(error: Exception) -> Exception:
     """Tell a fault of the command itself (SQLSTATE classes 22, 23 and 42) from the state of the server."""
     if isinstance(error, asyncpg.PostgresError) and str(error.sqlstate)[:2] not in ("22", "23", "42"):
-        return RecordUnavailable(f"Postgres refuses to write: {error}")
+        return RecordUnavailableError(f"Postgres refuses to write: {error}")
     return error

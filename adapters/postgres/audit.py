@@ -105,7 +105,7 @@ class AuditReader:
 
     @classmethod
     async def open(cls, url: str, master: Master) -> Self:
-        """Connect, and raise `RecordUnavailable` when nobody answers."""
+        """Connect, and raise `RecordUnavailableError` when nobody answers."""
         db = await Database.open(url, size=AUDIT_CONNECTIONS_MAX, statement_seconds=AUDIT_STATEMENT_SECONDS)
         return cls(db, Vault(db, master))
 
@@ -159,9 +159,11 @@ class AuditReader:
         return entries[0] if entries else None
 
     async def _entries(self, rows: Sequence[StoredRow]) -> list[AuditEntry]:
-        facts = await decode_all(rows, self._vault, whole_meta=True)
+        events = await decode_all(rows, self._vault, whole_meta=True)
         before = await self._before(rows)
-        return [_entry(row, fact, before.get(fact.position)) for row, fact in zip(rows, facts, strict=True)]
+        return [
+            _entry(row, recorded, before.get(recorded.position)) for row, recorded in zip(rows, events, strict=True)
+        ]
 
     async def _before(self, rows: Sequence[StoredRow]) -> dict[int, dict[str, Any]]:
         """Return, by position, what the stream of each row held until then, by field; first events have none."""
@@ -172,12 +174,12 @@ class AuditReader:
         earlier = await self.db.all(StoredRow, SELECT_EARLIER, *map(list, zip(*stretches, strict=True)))
         found: dict[int, dict[str, Any]] = {}
         told: dict[StreamId, _Told] = {}
-        for fact in await decode_all(earlier, self._vault):
-            known = told.get(fact.stream)
-            if known is None or fact.version != known.version + 1:
-                known = told[fact.stream] = _Told()
-            known.take(fact)
-            if (position := later.get((fact.stream, fact.version))) is not None and not known.is_lost:
+        for recorded in await decode_all(earlier, self._vault):
+            known = told.get(recorded.stream)
+            if known is None or recorded.version != known.version + 1:
+                known = told[recorded.stream] = _Told()
+            known.take(recorded)
+            if (position := later.get((recorded.stream, recorded.version))) is not None and not known.is_lost:
                 found[position] = known.fields()
         return found
 
@@ -193,15 +195,15 @@ class _Told:
         self._loose: dict[str, Any] = {}
         self._held: dict[str, Any] = {}
 
-    def take(self, fact: Recorded[Event]) -> None:
-        e, self.version = fact.event, fact.version
+    def take(self, recorded: Recorded[Event]) -> None:
+        e, self.version = recorded.event, recorded.version
         if isinstance(e, UnreadableEvent):
             self.is_lost = True  # from here on nobody knows what the stream had folded to
         if isinstance(e, UnknownEvent) or self.is_lost:
             return
         kind = STREAM_OF[e.topic]
-        if self._state is not None or fact.version == 1:
-            self._state = kind.evolve(self._state, fact)
+        if self._state is not None or recorded.version == 1:
+            self._state = kind.evolve(self._state, recorded)
         else:
             self._loose |= {name: getattr(e, name) for name in kind.state.__struct_fields__ if hasattr(e, name)}
         for name in REPLACED[kind.kind]:
@@ -233,15 +235,15 @@ def _arguments(wanted: Filter) -> tuple[object, ...]:
     return actor, wanted.room, subject, wanted.type, wanted.from_, wanted.to
 
 
-def _entry(row: StoredRow, fact: Recorded[Event], before: dict[str, Any] | None) -> AuditEntry:
-    meta = fact.meta
-    fault = fact.event.fault if isinstance(fact.event, UnreadableEvent) else None
-    data = {} if fault else _data(row, fact.event)
+def _entry(row: StoredRow, recorded: Recorded[Event], before: dict[str, Any] | None) -> AuditEntry:
+    meta = recorded.meta
+    fault = recorded.event.fault if isinstance(recorded.event, UnreadableEvent) else None
+    data = {} if fault else _data(row, recorded.event)
     data = {field: value for field, value in data.items() if field not in SECRETS}
     return AuditEntry(
-        fact.position, row.topic, fact.stream, fact.version, fact.at, row.room_id, meta.id, meta.command, meta.actor,
+        recorded.position, row.topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
-        None if before is None else _changed(fact.event, data, before), fact.erased, fault,
+        None if before is None else _changed(recorded.event, data, before), recorded.erased, fault,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from domain.ids import FileId, UserId
-from domain.ports.blobs import BlobsUnavailable
+from domain.ports.blobs import BlobsUnavailableError
 from domain.ports.database import Db
 
 BLOB_HOLD_SECONDS = 3_600
@@ -37,21 +37,21 @@ RELEASE = "DELETE FROM files.reservations WHERE file_id = $1"
 PAUSE_SECONDS = 0.02
 
 
-class Holds:
+class BlobLeases:
     def __init__(self, db: Db) -> None:
         self._db = db
 
     async def hold(self, blobs: Collection[str], *, seconds: float = BLOB_HOLD_SECONDS) -> None:
         """Keep the sweeper off these blobs; events that refer to them must be recorded within that time.
 
-        Wait for a blob that is being removed at this moment. Raise `BlobsUnavailable` if that takes too long.
+        Wait for a blob that is being removed at this moment. Raise `BlobsUnavailableError` if that takes too long.
         """
         wanted = set(blobs)
         deadline = time.monotonic() + BLOB_CONDEMNED_WAIT_SECONDS
         while wanted:
             wanted -= set(await self._db.all(str, HOLD, sorted(wanted), seconds))
             if wanted and time.monotonic() > deadline:
-                raise BlobsUnavailable("These bytes are being swept out at this moment.")
+                raise BlobsUnavailableError("These bytes are being swept out at this moment.")
             if wanted:
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from adapters.clock import now
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.ports.clock import Clock
-from domain.ports.record import NothingWritten
+from domain.ports.record import NothingWrittenError
 
 # Counts while a machine sleeps, where the system has such a clock: waking up is no leap.
 UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-class ClockLeapt(NothingWritten):
+class ClockLeaptError(NothingWrittenError):
     """The database's clock is too far ahead to be believed; nothing was written."""
 
 
@@ -57,10 +57,10 @@ class ClockWatch:
         return clock - self._own()
 
     def judge(self, clock: datetime, recorded: datetime) -> None:
-        """Believe what the database says now, or raise `ClockLeapt`; `recorded` is the record's last time."""
+        """Believe what the database says now, or raise `ClockLeaptError`; `recorded` is the record's last time."""
         latest = max(self.latest(), recorded + self.ahead_max)
         if clock > latest:
-            raise ClockLeapt(
+            raise ClockLeaptError(
                 f"The database's clock says {clock:%Y-%m-%d %H:%M:%S} UTC, this machine's {self._own():%Y-%m-%d %H:%M:%S} "
                 f"UTC, and the last event was recorded at {recorded:%Y-%m-%d %H:%M:%S} UTC: set the clock that is wrong "
                 "(NTP), or, where it is right, run 'hansard clock accept'."

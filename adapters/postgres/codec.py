@@ -58,7 +58,7 @@ class StoredRow(NamedTuple):
     recorded_at: Any
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.fault: Fault = fault
@@ -70,7 +70,7 @@ _public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed 
 
 def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
     """Return the data keys that encoding this event and meta on this day needs."""
-    names = [KeyName(*event.key_subject(), day)] if event.sealed else []
+    names = [KeyName(*event.encryption_subject(), day)] if event.sealed else []
     if any(getattr(meta, field) is not None for field in META_SEALED):
         names.append(_of_actor(meta, day))
     if meta.reason is not None:
@@ -84,7 +84,7 @@ def encode(
     """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
     plain = msgspec.to_builtins(event)
     if event.sealed:
-        name = KeyName(*event.key_subject(), day)
+        name = KeyName(*event.encryption_subject(), day)
         private = {field: plain.pop(field) for field in event.sealed}
         plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
     public = msgspec.to_builtins(meta)
@@ -144,7 +144,7 @@ def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, who
     try:
         meta = _whole_meta(row, vault) if whole_meta else _meta(row.meta)
         event, erased = _event(row, plain, meta, vault)
-    except _Unreadable as error:
+    except _UnreadableError as error:
         event = UnreadableEvent(row.topic, _room(row), error.fault)
     return Recorded(row.position, row.stream, row.version, row.recorded_at, event, meta, erased)
 
@@ -152,7 +152,7 @@ def _decode_row(row: StoredRow, plain: dict[str, Any] | Fault, vault: Vault, who
 def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vault) -> tuple[Event, bool]:
     """Return the event, and whether what is sealed of it is erased. Raise `_Unreadable`."""
     if not isinstance(plain, dict):
-        raise _Unreadable(plain)
+        raise _UnreadableError(plain)
     kind = TOPICS.get(row.topic)
     if kind is None:
         return UnknownEvent(row.topic, _room(row)), False
@@ -164,7 +164,7 @@ def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vau
     try:
         return msgspec.convert(plain, kind), erased
     except (msgspec.ValidationError, RecursionError):
-        raise _Unreadable("of another shape") from None
+        raise _UnreadableError("of another shape") from None
 
 
 def _room(row: StoredRow) -> RoomId | None:
@@ -175,9 +175,9 @@ def _meta(meta: bytes) -> Meta:
     try:
         return _public_meta(meta)
     except msgspec.ValidationError:
-        raise _Unreadable("of another shape") from None
+        raise _UnreadableError("of another shape") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _Unreadable("not JSON") from None
+        raise _UnreadableError("not JSON") from None
 
 
 @lru_cache(maxsize=256)
@@ -199,7 +199,7 @@ def _whole_meta(row: StoredRow, vault: Vault) -> Meta:
             plain |= _open(box.sealed_reason, bound + b"reason", vault) or {}
         return msgspec.convert(plain, Meta)
     except msgspec.ValidationError:
-        raise _Unreadable("of another shape") from None
+        raise _UnreadableError("of another shape") from None
 
 
 def _seal(private: dict[str, Any], key_id: KeyId, bound: bytes, vault: Vault) -> Sealed:
@@ -212,9 +212,9 @@ def _open(sealed: Sealed, bound: bytes, vault: Vault) -> dict[str, Any] | None:
         plain = vault.open(sealed.key, a2b_base64(sealed.box), bound)
         found = None if plain is None else _decode(plain)
     except (InvalidTag, ValueError, TypeError):
-        raise _Unreadable("not what was sealed") from None
+        raise _UnreadableError("not what was sealed") from None
     if found is not None and not isinstance(found, dict):
-        raise _Unreadable("of another shape")
+        raise _UnreadableError("of another shape")
     return found
 
 

@@ -2,7 +2,7 @@
 
 A key is AES-256. It is made at the first write of a day, and is on the disk before anything that is sealed with it.
 Destroying its row's `wrapped` erases everything that it sealed; what the same subject writes afterwards is sealed under
-a key of the next generation. A missing row is no erasure: it is an error (`KeysMissing`), and no other key takes its
+a key of the next generation. A missing row is no erasure: it is an error (`KeysMissingError`), and no other key takes its
 place (`record.made_keys` says which were ever made).
 """
 
@@ -21,7 +21,7 @@ from adapters.clock import lapsed
 from adapters.postgres.master_key import NONCE_BYTES, Master
 from domain.ids import KeyId, RoomId
 from domain.ports.database import Db
-from domain.ports.record import KeysMissing
+from domain.ports.record import KeysMissingError
 
 DATA_KEYS_CACHED_MAX = 50_000
 
@@ -85,7 +85,7 @@ class Vault:
     async def make(self, names: Collection[KeyName]) -> dict[KeyName, KeyId]:
         """Make sure that for each name there is a key that is not destroyed, on the disk and in memory; return its id.
 
-        Raise `KeysMissing` if one was made before and is not there: another one in its place would leave what the first
+        Raise `KeysMissingError` if one was made before and is not there: another one in its place would leave what the first
         sealed unreadable, even after it is restored.
         """
         found: dict[KeyName, KeyId] = {}
@@ -141,7 +141,7 @@ class Vault:
     def open(self, key_id: KeyId, sealed: bytes, bound: bytes) -> bytes | None:
         """Decrypt; return None if the key was destroyed.
 
-        Raise `InvalidTag` if it is not what was sealed, and `KeysMissing` if there is no such key: that is no erasure,
+        Raise `InvalidTag` if it is not what was sealed, and `KeysMissingError` if there is no such key: that is no erasure,
         but a vault that was lost or restored in part.
         """
         kept = self._at_hand(key_id)
@@ -152,7 +152,7 @@ class Vault:
     def _at_hand(self, key_id: KeyId) -> _Kept:
         kept = self._keys.get(key_id)
         if kept is None:
-            raise KeysMissing(
+            raise KeysMissingError(
                 f"The data key {key_id} is missing in vault.data_keys: restore the keys that belong to this record."
             )
         return kept

@@ -1,7 +1,7 @@
 """Postgres: one pool of connections, each with time-outs. What they may do is what their log-in may (`migrations/0050_roles.sql`).
 
 asyncpg's own time-outs default to none; here every statement, lock, idle transaction and wait for a connection has one.
-Whatever says that Postgres is away or does not answer is raised as `RecordUnavailable`.
+Whatever says that Postgres is away or does not answer is raised as `RecordUnavailableError`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import asyncpg
 
 from domain.errors import SetupError
 from domain.ports.database import Db
-from domain.ports.record import NothingWritten, RecordLocked, RecordUnavailable
+from domain.ports.record import NothingWrittenError, RecordLockedError, RecordUnavailableError
 
 STATEMENT_SECONDS = 5.0
 POOL_WAIT_SECONDS = 2.0
@@ -64,32 +64,32 @@ def blames_values(error: Exception) -> bool:
     return isinstance(error, ValueError) or not isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
-class DatabaseRefused(SetupError, RecordUnavailable):
+class DatabaseRefusedError(SetupError, RecordUnavailableError):
     """Postgres answers, and does not let us in, or has no such database; the sentence says what to do."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what says "Postgres is away" as `RecordUnavailable`, "not now" as `NothingWritten`, and nothing else.
+    """Raise what says "Postgres is away" as `RecordUnavailableError`, "not now" as `NothingWrittenError`, and nothing else.
 
     A log-in is refused here too: a pool connects again, and its password may have been changed meanwhile.
     """
     try:
         yield
     except asyncpg.InvalidCatalogNameError as error:
-        raise DatabaseRefused(
+        raise DatabaseRefusedError(
             f"Postgres has no such database ({error}): create it, or mend the name in its URL."
         ) from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise _not_let_in(error) from None
     except LOCKED as error:
-        raise RecordLocked(f"Postgres is busy: {error}") from error
+        raise RecordLockedError(f"Postgres is busy: {error}") from error
     except UNDONE as error:
-        raise NothingWritten(f"Postgres is busy: {error}") from error
+        raise NothingWrittenError(f"Postgres is busy: {error}") from error
     except AWAY as error:
         if isinstance(error, ValueError):
             raise  # asyncpg's DataError: an argument of the wrong kind, which is our own fault
-        raise RecordUnavailable(f"Postgres does not answer: {error or type(error).__name__}") from error
+        raise RecordUnavailableError(f"Postgres does not answer: {error or type(error).__name__}") from error
 
 
 @contextmanager
@@ -98,18 +98,18 @@ def connecting(url: str) -> Iterator[None]:
     try:
         with translated():
             yield
-    except DatabaseRefused:
+    except DatabaseRefusedError:
         raise
-    except RecordUnavailable as error:
+    except RecordUnavailableError as error:
         raise type(error)(f"Postgres at {_place(url)} does not answer: {_cause(error)}.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise _not_let_in(error) from None
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise DatabaseRefused(f"The URL of Postgres cannot be used: {error}.") from None
+        raise DatabaseRefusedError(f"The URL of Postgres cannot be used: {error}.") from None
 
 
-def _not_let_in(error: Exception) -> DatabaseRefused:
-    return DatabaseRefused(f"Postgres does not let us in ({error}): mend name and password in its URL.")
+def _not_let_in(error: Exception) -> DatabaseRefusedError:
+    return DatabaseRefusedError(f"Postgres does not let us in ({error}): mend name and password in its URL.")
 
 
 def _place(url: str) -> str:
@@ -190,7 +190,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS) -> Self:
-        """Connect, and raise `RecordUnavailable` when nobody answers."""
+        """Connect, and raise `RecordUnavailableError` when nobody answers."""
         with connecting(url):
             pool = await asyncpg.create_pool(
                 url,

@@ -122,11 +122,11 @@ class PostgresRecord:
     async def streams(
         self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        facts: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
-        versions = [(after or {}).get(stream, 0) for stream in facts]
-        for fact in await self._facts(SELECT_STREAMS, list(facts), versions, limit):
-            facts[fact.stream].append(fact)
-        return facts
+        events: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
+        versions = [(after or {}).get(stream, 0) for stream in events]
+        for recorded in await self._facts(SELECT_STREAMS, list(events), versions, limit):
+            events[recorded.stream].append(recorded)
+        return events
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)

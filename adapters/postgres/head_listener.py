@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
-from domain.ports.record import Record, RecordUnavailable
+from domain.ports.record import Record, RecordUnavailableError
 
 CHANNEL = "hansard_record"
 
@@ -33,7 +33,7 @@ class HeadListener:
                     self._position = (await record.head()).position
                 else:
                     await self._wait(record)
-            except RecordUnavailable:
+            except RecordUnavailableError:
                 await asyncio.sleep(POLL_SECONDS)
                 continue
             yield self._position

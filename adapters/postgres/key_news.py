@@ -13,7 +13,7 @@ import structlog
 
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class KeyNews:
         while True:
             try:
                 await self.step()
-            except RecordUnavailable as error:
+            except RecordUnavailableError as error:
                 log.warning("news of keys wait for Postgres", reason=str(error))
             await asyncio.sleep(POLL_SECONDS)
 

@@ -17,7 +17,7 @@ from domain.errors import SetupError
 NONCE_BYTES = 12
 
 
-class MasterKeyWrong(SetupError):
+class MasterKeyWrongError(SetupError):
     """The master key does not open this record's keys: restore the key file that belongs to it."""
 
 
@@ -37,11 +37,11 @@ class Master:
         return nonce + self._wrapping.encrypt(nonce, key, name)
 
     def unwrap(self, wrapped: bytes, *, name: bytes) -> bytes:
-        """Decrypt a key. Raise `MasterKeyWrong` if another master key wrapped it."""
+        """Decrypt a key. Raise `MasterKeyWrongError` if another master key wrapped it."""
         try:
             return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
         except InvalidTag:
-            raise MasterKeyWrong(MasterKeyWrong.__doc__) from None
+            raise MasterKeyWrongError(MasterKeyWrongError.__doc__) from None
 
     def secret_of(self, purpose: bytes) -> bytes:
         """Return a secret for one purpose, the same in every process of the deployment."""
@@ -58,32 +58,32 @@ class Master:
 
 def load_master(path: Path, *, create: bool) -> Master:
     """Read the key file (64 hex digits). With `create`, make it first if there is none, with mode 0600. Raise
-    `MasterKeyWrong`."""
+    `MasterKeyWrongError`."""
     try:
         if create and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             _create_key_file(path)
     except OSError as error:
-        raise MasterKeyWrong(
+        raise MasterKeyWrongError(
             f"No master key can be made at {path} ({error.strerror}): name a file in HANSARD_MASTER_KEY_FILE whose folder "
             "you may write to."
         ) from None
     try:
         secret = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:
-        raise MasterKeyWrong(
+        raise MasterKeyWrongError(
             f"There is no master key at {path}: put back the one that this record was written with, or make the first "
             "one of a new record with 'hansard keys master new'."
         ) from None
     except OSError as error:
-        raise MasterKeyWrong(
+        raise MasterKeyWrongError(
             f"The master key at {path} cannot be read ({error.strerror}): it is a file of mode 0600 that belongs to the "
             "user whom this process runs as."
         ) from None
     except ValueError:
         secret = b""
     if len(secret) != 32:
-        raise MasterKeyWrong(
+        raise MasterKeyWrongError(
             f"The master key at {path} is not 64 hexadecimal digits: name the right file in HANSARD_MASTER_KEY_FILE, or put "
             "back the copy that you kept."
         )

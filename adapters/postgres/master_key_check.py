@@ -7,7 +7,7 @@ is tried instead, and the text is stored from then on.
 from pathlib import Path
 from uuid import UUID
 
-from adapters.postgres.master_key import Master, MasterKeyWrong
+from adapters.postgres.master_key import Master, MasterKeyWrongError
 from domain.ports.database import Db
 
 SELECT_CHECK = "SELECT wrapped FROM vault.master_check"
@@ -17,7 +17,7 @@ TEXT, NAME = b"This is the master key of this record.", b"hansard master check"
 
 
 async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> None:
-    """Raise `MasterKeyWrong` if the record's keys were made under another master key. With `keep`, store the known text
+    """Raise `MasterKeyWrongError` if the record's keys were made under another master key. With `keep`, store the known text
     for next time; if two processes bring different keys to an empty vault, the first one's is right."""
     try:
         checked = await db.value(SELECT_CHECK)
@@ -29,8 +29,8 @@ async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> No
             await db.run(INSERT_CHECK, master.wrap(TEXT, name=NAME))
             checked = await db.value(SELECT_CHECK)
         master.unwrap(checked, name=NAME)
-    except MasterKeyWrong:
-        raise MasterKeyWrong(
+    except MasterKeyWrongError:
+        raise MasterKeyWrongError(
             f"The master key at {path} is not the one of this record: its keys were made under another, and nothing else "
             "opens them. Put back the copy that you kept (docs/backup.md), or begin afresh with an empty database."
         ) from None

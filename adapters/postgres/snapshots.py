@@ -16,7 +16,7 @@ from domain.events import Stream
 from domain.ids import KeyId, StreamId
 from domain.ports.clock import Clock
 from domain.ports.database import Db
-from domain.ports.record import KeysMissing, Snapshot
+from domain.ports.record import KeysMissingError, Snapshot
 
 SELECT_NEWEST = """
     SELECT s.stream, s.version, s.position, s.recorded_at, s.key_id, s.state
@@ -79,7 +79,7 @@ class PostgresSnapshots:
                 bound = _bound(stream, row.stream, row.version)
                 plain = self._vault.open(KeyId(str(row.key_id)), row.state, bound)
             return None if plain is None else msgspec.json.decode(plain, type=stream.state)
-        except (InvalidTag, KeysMissing, msgspec.MsgspecError):
+        except (InvalidTag, KeysMissingError, msgspec.MsgspecError):
             return None
 
 

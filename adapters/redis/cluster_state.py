@@ -67,11 +67,11 @@ SEAT = """
 KEPT_SECONDS = 24 * 3600
 
 
-class RosterUnavailable(Exception):
+class ClusterStateUnavailableError(Exception):
     """Redis does not answer; what was asked is unknown, and may be done without."""
 
 
-class Seat(NamedTuple):
+class SocketEntry(NamedTuple):
     """How many sockets this gateway has of somebody (`user:<id>`, `address:<network>`), and how many all may have."""
 
     whose: str
@@ -100,8 +100,8 @@ _whisper = msgspec.msgpack.Decoder(Whisper).decode
 _people = msgspec.msgpack.Decoder(People).decode
 
 
-class Roster:
-    """One gateway's view of the cluster, and its own part in it. Every call raises `RosterUnavailable` within a second."""
+class ClusterState:
+    """One gateway's view of the cluster, and its own part in it. Every call raises `ClusterStateUnavailableError` within a second."""
 
     def __init__(self, redis: "Redis", record: RecordId, gateway: str) -> None:
         self.gateway = gateway
@@ -117,7 +117,7 @@ class Roster:
 
     async def close(self) -> None:
         """Give the lease back, so that nobody waits for it to expire, and close the connections."""
-        with suppress(RosterUnavailable):  # it ends by itself
+        with suppress(ClusterStateUnavailableError):  # it ends by itself
             await _asked(cast(Awaitable[Any], self._redis.zrem(self._key("gateways"), self.gateway)))
         if self._ears is not None:
             await self._ears.aclose()
@@ -130,7 +130,7 @@ class Roster:
         is_new, living = await _asked(cast(Awaitable[Any], self._beat(keys=keys, args=arguments)))
         return bool(is_new), frozenset(name.decode() for name in living)
 
-    async def seat(self, *seats: Seat) -> str | None:
+    async def seat(self, *seats: SocketEntry) -> str | None:
         """Set how many sockets this gateway has of each. Return whose would be too many; then nothing was set."""
         keys = [self._key("gateways"), *(self._key("seats", seat.whose) for seat in seats)]
         arguments: list[Any] = [self.gateway, KEPT_SECONDS]
@@ -213,4 +213,4 @@ async def _asked(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (TimeoutError, RedisError, OSError) as error:
-        raise RosterUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise ClusterStateUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error

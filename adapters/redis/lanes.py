@@ -52,7 +52,7 @@ CONTROL = -1
 OF_ONE_LANE = "WRONGTYPE"
 
 
-class LanesUnavailable(ReadableError):
+class LanesUnavailableError(ReadableError):
     """Redis does not answer, or refuses to write."""
 
 
@@ -87,7 +87,7 @@ class Lanes:
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Raise `LanesUnavailable` if Redis does not answer."""
+        """Raise `LanesUnavailableError` if Redis does not answer."""
         await _asked(cast(Awaitable[Any], self._redis.ping()))
 
     def lane_of(self, room_id: RoomId) -> int:
@@ -128,7 +128,7 @@ class Lanes:
         refused = {lane: answer for lane, answer in zip(by_lane, answers, strict=True) if isinstance(answer, Exception)}
         for error in refused.values():
             if not str(error).startswith(OF_ONE_LANE):
-                raise LanesUnavailable(f"Redis refuses to write: {error}") from error
+                raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
         return frozenset(refused)
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
@@ -187,7 +187,7 @@ class Lanes:
             answer = await _asked(
                 cast(Awaitable[Any], self._reader.xread(streams, count=LANE_READ_ENTRIES_MAX, block=LANE_BLOCK_MS))
             )
-        except LanesUnavailable:
+        except LanesUnavailableError:
             self._reader_id = None
             raise
         return {keys[key.decode()]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
@@ -237,4 +237,4 @@ async def _asked(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (TimeoutError, RedisError, OSError) as error:
-        raise LanesUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise LanesUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error

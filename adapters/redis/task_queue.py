@@ -21,7 +21,7 @@ from adapters.redis.connections import REDIS_SECONDS
 from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Listed, Taken, decode, encode, listed
 from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER
 from domain.ids import RecordId
-from domain.ports.tasks import TasksUnavailable
+from domain.ports.tasks import TasksUnavailableError
 from domain.tasks import KIND_OF, KINDS, Kind, Task
 
 TASK_CLAIM_SECONDS = 15.0
@@ -93,7 +93,7 @@ class RedisTasks:
                     self._redis.xreadgroup(GROUP, self._consumer, {stream: ">"}, count=1, block=self._block_ms)
                 )
                 entries = answer[0][1] if answer else []
-        except _NoGroup:
+        except _NoGroupError:
             await self._make_group(stream)
             return None
         if not entries:
@@ -147,7 +147,7 @@ class RedisTasks:
                 for held in await _asked(self._redis.xpending_range(stream, GROUP, "-", "+", TASKS_LISTED_MAX)):
                     silent = held["time_since_delivered"] / 1000
                     running[held["message_id"]] = f"by {held['consumer'].decode()}, heard of {silent:.1f} s ago"
-            except _NoGroup:
+            except _NoGroupError:
                 running = {}
             for entry_id, fields in await _asked(self._redis.xrange(stream, count=TASKS_LISTED_MAX)):
                 state = "running" if entry_id in running else "waiting"
@@ -170,7 +170,7 @@ class RedisTasks:
     async def _make_group(self, stream: str) -> None:
         try:
             await _asked(self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True))
-        except TasksUnavailable as error:
+        except TasksUnavailableError as error:
             if "BUSYGROUP" not in str(error):
                 raise
 
@@ -185,7 +185,7 @@ class RedisTasks:
         return f"{self._prefix}:{kind}:later"
 
 
-class _NoGroup(Exception):
+class _NoGroupError(Exception):
     """The stream or its group does not exist: it was never made, or Redis lost it."""
 
 
@@ -194,7 +194,7 @@ async def _asked(call: Awaitable[Any]) -> Any:
         return await call
     except ResponseError as error:
         if "NOGROUP" in str(error):
-            raise _NoGroup from error
-        raise TasksUnavailable(f"Redis refuses: {error}") from error
+            raise _NoGroupError from error
+        raise TasksUnavailableError(f"Redis refuses: {error}") from error
     except (TimeoutError, RedisError, OSError) as error:
-        raise TasksUnavailable(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise TasksUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error

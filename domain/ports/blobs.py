@@ -18,7 +18,7 @@ class StoredBlob(Struct, frozen=True):
 
 
 class Blobs(Protocol):
-    """Bytes, each under the SHA-256 of themselves in hex. Raises `BlobsUnavailable` when the store does not answer."""
+    """Bytes, each under the SHA-256 of themselves in hex. Raises `BlobsUnavailableError` when the store does not answer."""
 
     def staging(self) -> Path:
         """Return the folder of this machine in which bytes are gathered before they are put; it exists."""
@@ -28,10 +28,10 @@ class Blobs(Protocol):
         The file is gone afterwards, also when this fails."""
 
     def read(self, blob: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Return the bytes from `start` on (at most `length`), piece by piece. Raises `BlobMissing`."""
+        """Return the bytes from `start` on (at most `length`), piece by piece. Raises `BlobMissingError`."""
 
     def local(self, blob: str) -> AbstractAsyncContextManager[Path]:
-        """A file of this machine with these bytes, to be read within the block. Raises `BlobMissing`."""
+        """A file of this machine with these bytes, to be read within the block. Raises `BlobMissingError`."""
 
     async def delete(self, blob: str) -> None:
         """Remove bytes; those that are not there are removed already."""
@@ -50,9 +50,9 @@ class Blobs(Protocol):
     async def close(self) -> None: ...
 
 
-class BlobMissing(Exception):
+class BlobMissingError(Exception):
     """There are no such bytes in the store."""
 
 
-class BlobsUnavailable(ReadableError):
+class BlobsUnavailableError(ReadableError):
     """The blob store does not answer, or refuses; whether something was stored is unknown: put it again."""

@@ -11,11 +11,11 @@ from domain.ids import SessionId, UserId
 class Passwords(Protocol):
     """Hashing is dear: who waits for it does so by address and account (`domain.quotas` names both), each in turn.
 
-    Raises `Busy` where too many wait.
+    Raises `BusyError` where too many wait.
     """
 
     def is_full_for(self, address: str) -> bool:
-        """Whether somebody of this address would be refused with `Busy` at this moment."""
+        """Whether somebody of this address would be refused with `BusyError` at this moment."""
 
     async def hash(self, password: str, *, address: str, account: str) -> str: ...
     async def verify(self, password: str, hashed: str | None, *, address: str, account: str) -> bool:
@@ -53,13 +53,13 @@ class Tokens(Protocol):
         """Return a token and how many seconds it lives: `ACCESS_SECONDS`, and not beyond `until`."""
 
     def read(self, token: str, now: datetime) -> Access:
-        """Raise `BadToken` for whatever is not a live access token of ours."""
+        """Raise `BadTokenError` for whatever is not a live access token of ours."""
 
     def refresh(self, session_id: SessionId, *, after: str = "", key: str | None = None) -> Refreshing:
         """Return a refresh token. With `key` it is a function of the token that it comes `after`, and of the key."""
 
     def read_refresh(self, token: str) -> Refreshing:
-        """Raise `BadRefreshToken` for whatever was never a refresh token of ours, spent or not."""
+        """Raise `BadRefreshTokenError` for whatever was never a refresh token of ours, spent or not."""
 
     def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
         """The public keys that sign, will sign or have signed what still lives (RFC 7517), the newest first."""
@@ -74,4 +74,4 @@ class Tickets(Protocol):
     def issue(self, access: Access, origin: str, now: datetime) -> str: ...
 
     async def spend(self, ticket: str, origin: str, now: datetime) -> Access:
-        """Return the access it was issued for. Raises `BadToken` for any other ticket than a live unspent one."""
+        """Return the access it was issued for. Raises `BadTokenError` for any other ticket than a live unspent one."""

@@ -13,10 +13,10 @@ class Mail(Struct, frozen=True):
     text: str
 
 
-class MailUnavailable(Exception):
+class MailUnavailableError(Exception):
     """The mail server did not take a mail."""
 
 
 class Mails(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Hand a mail over; raises `MailUnavailable`."""
+        """Hand a mail over; raises `MailUnavailableError`."""

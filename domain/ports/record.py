@@ -64,7 +64,7 @@ class Append(Struct, frozen=True):
 class Appended(Struct, frozen=True):
     """It is on the disk; the facts come in the order of the writes."""
 
-    facts: tuple[Recorded[Event], ...]
+    events: tuple[Recorded[Event], ...]
 
 
 class Conflicted(Struct, frozen=True):
@@ -99,7 +99,7 @@ class Record(Protocol):
     """The truth. Whatever is returned was committed; positions are seen without holes."""
 
     async def append(self, append: Append) -> Answer:
-        """Append all or nothing, durably. Raises `Busy` when too much waits, `RecordUnavailable` when unreachable."""
+        """Append all or nothing, durably. Raises `BusyError` when too much waits, `RecordUnavailableError` when unreachable."""
 
     async def head(self) -> Head: ...
 
@@ -149,25 +149,25 @@ class Snapshots(Protocol):
         """Return those of today's folds; a stream may have none."""
 
     async def keep(self, stream: Stream[Any], stream_id: StreamId, snapshot: Snapshot) -> None:
-        """Put one in the place of an older one. Raises `RecordUnavailable`."""
+        """Put one in the place of an older one. Raises `RecordUnavailableError`."""
 
 
-class RecordReplaced(Exception):
+class RecordReplacedError(Exception):
     """The record is another one than this process knows: it was replaced by an earlier state of itself. Begin anew."""
 
 
-class RecordUnavailable(ReadableError):
+class RecordUnavailableError(ReadableError):
     """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
 
 
-class NothingWritten(RecordUnavailable):
+class NothingWrittenError(RecordUnavailableError):
     """Postgres answered that it did nothing: a lock, a statement or a place took too long, or it takes no writes now."""
 
 
-class KeysMissing(RecordUnavailable):
+class KeysMissingError(RecordUnavailableError):
     """A data key that the record needs is not in the vault. What it sealed is not erased, but cannot be read now: who
     follows the record waits, and nobody replaces or removes anything meanwhile."""
 
 
-class RecordLocked(NothingWritten):
+class RecordLockedError(NothingWrittenError):
     """Somebody else holds a lock that was waited for long enough; nothing was written."""

@@ -24,18 +24,18 @@ class AboutScanner(Struct, frozen=True):
 
 
 class Scanner(Protocol):
-    """Judges bytes. Whatever goes wrong raises `ScannerUnavailable`, and nothing that was not judged is clean."""
+    """Judges bytes. Whatever goes wrong raises `ScannerUnavailableError`, and nothing that was not judged is clean."""
 
     async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
-        """Raises `Unscannable` where no further try will help: the file is too large for the scanner."""
+        """Raises `UnscannableError` where no further try will help: the file is too large for the scanner."""
 
     async def ping(self) -> None: ...
     async def about(self) -> AboutScanner: ...
 
 
-class ScannerUnavailable(Exception):
+class ScannerUnavailableError(Exception):
     """The scanner does not answer, or not in a way that could be believed."""
 
 
-class Unscannable(Exception):
+class UnscannableError(Exception):
     """The scanner will never judge this file."""

@@ -10,8 +10,8 @@ class Tasks(Protocol):
     """The queue of what is to be done with files. It may forget everything: the record remembers."""
 
     async def add(self, *tasks: Task) -> int:
-        """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailable`."""
+        """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailableError`."""
 
 
-class TasksUnavailable(ReadableError):
+class TasksUnavailableError(ReadableError):
     """The queue does not answer."""

@@ -19,7 +19,14 @@ from litestar.types import ASGIApp
 
 from adapters.prometheus.gateway import HttpMetrics
 from domain.bounds import ACCESS_SECONDS, CLOCK_LEEWAY_SECONDS
-from domain.errors import BadToken, Busy, Limited, PlainConnection, Refused, SessionRevoked
+from domain.errors import (
+    BadTokenError,
+    BusyError,
+    DomainError,
+    LimitExceededError,
+    PlainConnectionError,
+    SessionRevokedError,
+)
 from domain.ids import SessionId, UserId
 from domain.ports.clock import Clock
 from domain.ports.credentials import Access, Passwords, Tokens
@@ -64,10 +71,10 @@ class Sessions:
         self._shut: set[UserId] = set()
 
     def authenticate(self, token: str) -> Access:
-        """Return what a bearer token says. Raises `BadToken`, or `SessionRevoked` for one that was good."""
+        """Return what a bearer token says. Raises `BadTokenError`, or `SessionRevokedError` for one that was good."""
         access = self._tokens.read(token, self._now())
         if access.session_id in self._ended or access.user_id in self._shut:
-            raise SessionRevoked
+            raise SessionRevokedError
         return access
 
     def is_over(self, access: Access) -> bool:
@@ -98,7 +105,7 @@ class Sessions:
         await self._tokens.reload()
 
 
-class Door:
+class Authentication:
     """The outermost ASGI application."""
 
     def __init__(
@@ -161,24 +168,24 @@ class Door:
             expected, known = (listed(scope["headers"], name) for name in (b"if-match", b"if-none-match"))
             outward = conditional(outward, expected, known, request_id)
         access: Access | None = None
-        refused: Refused | problems.Problem | None = None
+        refused: DomainError | problems.Problem | None = None
         if declared is not None and declared.hashes_password and self._passwords.is_full_for(of_address(address)):
             # A flood costs neither a query nor a count: those who talk meanwhile must not feel it.
-            await _refuse(outward, Busy(), request_id)
+            await _refuse(outward, BusyError(), request_id)
             return
         if is_refused:
-            refused = PlainConnection()
+            refused = PlainConnectionError()
         elif declared is None or not declared.is_public:
             try:
                 access = scope["state"]["access"] = self._known.authenticate(bearer(headers))
-            except Refused as refusal:
+            except DomainError as refusal:
                 refused = refusal
             else:
                 refused = None if is_canonical(scope) else problems.not_found()
         # Whoever is not known is limited by address: guessing tokens is a request as well.
         allowance = await self._throttle.take(scope, declared, access)
         if not allowance.ok:
-            refused = Limited(allowance.retry_after_seconds)
+            refused = LimitExceededError(allowance.retry_after_seconds)
         if refused is not None:
             scope["state"]["refused"] = refused.code
             await _refuse(outward, refused, request_id)
@@ -193,11 +200,11 @@ class Door:
     async def _connect(self, scope: Any, receive: Any, send: Any, *, is_known: bool, is_refused: bool) -> None:
         """Let a socket's handshake pass, at most so many of an address; its credentials are judged behind this door."""
         allowance = await self._throttle.take_connect(scope)
-        refused: Refused | None = None
+        refused: DomainError | None = None
         if not allowance.ok:
-            refused = Limited(allowance.retry_after_seconds)
+            refused = LimitExceededError(allowance.retry_after_seconds)
         elif is_refused:
-            refused = PlainConnection()
+            refused = PlainConnectionError()
         problem: problems.Problem
         if refused is not None:
             problem = problems.problem_of(refused)
@@ -214,10 +221,10 @@ class Door:
 
 
 def bearer(headers: dict[bytes, bytes]) -> str:
-    """Return the token of an Authorization header (RFC 6750). Raises `BadToken` when there is none."""
+    """Return the token of an Authorization header (RFC 6750). Raises `BadTokenError` when there is none."""
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise BadToken
+        raise BadTokenError
     return token.strip()
 
 
@@ -281,7 +288,7 @@ async def _linger(receive: Any) -> None:
                 left -= len(message["body"])
 
 
-async def _refuse(send: Any, refusal: Refused | problems.Problem, request_id: str) -> None:
+async def _refuse(send: Any, refusal: DomainError | problems.Problem, request_id: str) -> None:
     problem = problems.problem_of(refusal)
     body = problems.rendered(problem, request_id)
     headers = [*_problem_headers(problem), (b"content-length", str(len(body)).encode())]

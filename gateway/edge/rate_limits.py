@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from domain.errors import Limited
+from domain.errors import LimitExceededError
 from domain.ports.credentials import Access
 from domain.ports.rate_limits import Allowance, Limits, Standing
 from domain.quotas import Quota, Quotas, of_address, of_user
@@ -43,16 +43,16 @@ class Throttle:
 
 
 async def take(limits: Limits, scope: Any, name: str, *quotas: Quota | None) -> None:
-    """Take further quotas under a name, within a route; raises `Limited`. Its headers tell of them too."""
+    """Take further quotas under a name, within a route; raises `LimitExceededError`. Its headers tell of them too."""
     allowance = await limits.take(name, *quotas)
     tell(scope, allowance)
     require(allowance)
 
 
 def require(allowance: Allowance) -> None:
-    """Raise `Limited` where an allowance says no."""
+    """Raise `LimitExceededError` where an allowance says no."""
     if not allowance.ok:
-        raise Limited(allowance.retry_after_seconds)
+        raise LimitExceededError(allowance.retry_after_seconds)
 
 
 def whose(scope: Any, access: Access | None) -> str:

@@ -9,12 +9,12 @@ from collections import Counter
 
 import structlog
 
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.security import CountRefusals
-from domain.errors import Refused
+from domain.errors import DomainError
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from domain.security import RefusalsCounted
 
 REFUSAL_LINES_MAX = 500
@@ -29,8 +29,8 @@ OTHERS = "others"
 
 
 class Refusals:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, command_bus: CommandBus) -> None:
+        self._command_bus = command_bus
         self._counts: Counter[tuple[str, UserId | None, str | None]] = Counter()
 
     def note(self, status: int, kind: str, user_id: UserId | None, address: str | None) -> None:
@@ -47,13 +47,15 @@ class Refusals:
         counts, self._counts = self._counts, Counter()
         if not counts:
             return 0
-        minute = int(self._desk.now().timestamp()) // 60
+        minute = int(self._command_bus.now().timestamp()) // 60
         lines = tuple(
             RefusalsCounted(kind, count, minute, user_id, address) for (kind, user_id, address), count in counts.items()
         )
         try:
-            await self._desk.do(CountRefusals(self._desk.new_id(), lines), Caller(agent="hansard gateway"))
-        except (Refused, RecordUnavailable) as error:
+            await self._command_bus.do(
+                CountRefusals(self._command_bus.new_id(), lines), Caller(agent="hansard gateway")
+            )
+        except (DomainError, RecordUnavailableError) as error:
             log.warning("refusals wait to be written down", reason=str(error))
             self._counts.update(counts)
             return 0

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.errors import Busy, Refused
-from domain.ports.mail import Mail, Mails, MailUnavailable
-from domain.ports.record import RecordUnavailable
+from domain.errors import BusyError, DomainError
+from domain.ports.mail import Mail, Mails, MailUnavailableError
+from domain.ports.record import RecordUnavailableError
 
 MAILS_WAITING_MAX = 1_000
 MAIL_TRIES_MAX = 3
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 Job = Callable[[], Awaitable[None]]
 
 
-class Post:
+class BackgroundJobs:
     """What is done after the answer, one after the other; what cannot be done in some tries is given up, and logged."""
 
     def __init__(self, mails: Mails) -> None:
@@ -28,17 +28,17 @@ class Post:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAILS_WAITING_MAX)
 
     def put(self, job: Job) -> None:
-        """Raise `Busy` when too much waits."""
+        """Raise `BusyError` when too much waits."""
         try:
             self._jobs.put_nowait(job)
         except asyncio.QueueFull:
-            raise Busy from None
+            raise BusyError from None
 
     async def send(self, mail: Mail) -> None:
         for attempt in range(1, MAIL_TRIES_MAX + 1):
             try:
                 return await self._mails.send(mail)
-            except MailUnavailable as error:
+            except MailUnavailableError as error:
                 log.warning("a mail waits" if attempt < MAIL_TRIES_MAX else "a mail is given up", reason=str(error))
                 await asyncio.sleep(MAIL_PAUSE_SECONDS * attempt)
         return None
@@ -49,7 +49,7 @@ class Post:
         await asyncio.sleep(random.uniform(0, POST_PAUSE_SECONDS))
         try:
             await job()
-        except (Refused, RecordUnavailable) as error:
+        except (DomainError, RecordUnavailableError) as error:
             log.warning("a letter was not written", reason=type(error).__name__)
 
     async def run(self) -> None:

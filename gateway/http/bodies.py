@@ -28,16 +28,16 @@ async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
             FieldError("", "body.missing", "A JSON object is expected.")])  # fmt: skip
     if media_type != "application/json":
         raise Problem(415, "body.media_type", "The body must be application/json.")
-    return strict(raw, kind, context_of(request).terms)
+    return strict(raw, kind, context_of(request).policy)
 
 
-def strict(raw: bytes, kind: Any, terms: Any = None) -> Any:
+def strict(raw: bytes, kind: Any, policy: Any = None) -> Any:
     """Decode JSON into a type: nothing converted, no unknown field, no key twice. Raises `Problem` with all faults."""
     try:
         value = _decoder(kind)(raw)
     except msgspec.ValidationError as error:
         _refuse_duplicates(raw)
-        raise _field_problem(str(error), faults.of_json(raw, kind, terms)) from None
+        raise _field_problem(str(error), faults.of_json(raw, kind, policy)) from None
     except RecursionError:
         raise Problem(400, "body.too_deep", "The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

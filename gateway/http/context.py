@@ -20,7 +20,7 @@ class Context(Protocol):
     """The parts of a process's services that requests are judged with."""
 
     @property
-    def terms(self) -> Policy: ...
+    def policy(self) -> Policy: ...
     @property
     def record_id(self) -> RecordId: ...
     @property
@@ -33,5 +33,5 @@ class Context(Protocol):
 
 def context_of(request: Request[Any, Any, Any]) -> Context:
     """Return the context of a request: the services of its process."""
-    context: Context = request.app.state.house
+    context: Context = request.app.state.services
     return context

@@ -22,6 +22,6 @@ NewPassword = Annotated[
         max_length=PASSWORD_BYTES_MAX,
         description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
         extra_json_schema={"format": "password"},
-        extra={CHECK: lambda said, terms: check_password(normalised(said), chars_min=terms.password_chars_min)},
+        extra={CHECK: lambda said, policy: check_password(normalised(said), chars_min=policy.password_chars_min)},
     ),
 ]

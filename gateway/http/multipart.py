@@ -20,7 +20,7 @@ from multipart import MultipartError, MultipartSegment, ParserLimitReached, Push
 
 from adapters.media.content_types import HEAD_BYTES, kind_of
 from domain.file_name import file_name
-from domain.ports.blobs import BlobsUnavailable
+from domain.ports.blobs import BlobsUnavailableError
 from gateway.http.problems import Problem
 from gateway.http.upload_slots import UPLOAD_BYTES_A_SECOND_MIN, UPLOAD_SHORT_BYTES_A_SECOND_MIN, UploadSlot
 from gateway.protocol.faults import FAULTS_MAX, FieldError
@@ -127,7 +127,7 @@ class _Intake:
         try:
             await asyncio.to_thread(self._write, chunk)
         except OSError as error:
-            raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
+            raise BlobsUnavailableError(f"An upload cannot be gathered: {error.strerror}") from error
 
     def _write(self, chunk: bytes) -> None:
         self._file.write(chunk)
@@ -201,7 +201,7 @@ async def _make(staging: Path) -> tuple[int, str]:
     try:
         return await asyncio.to_thread(mkstemp, dir=staging)
     except OSError as error:
-        raise BlobsUnavailable(f"An upload cannot be gathered: {error.strerror}") from error
+        raise BlobsUnavailableError(f"An upload cannot be gathered: {error.strerror}") from error
 
 
 def _said(sentence: str) -> str:

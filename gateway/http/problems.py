@@ -10,37 +10,37 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from adapters.postgres.clock_watch import ClockLeapt
-from adapters.redis.lanes import LanesUnavailable
+from adapters.postgres.clock_watch import ClockLeaptError
+from adapters.redis.lanes import LanesUnavailableError
 from domain.errors import (
-    Busy,
-    Contradicted,
+    BusyError,
+    ConflictError,
+    DomainError,
     EventUnreadableError,
-    Forbidden,
-    Invalid,
-    Limited,
-    Refused,
-    Stale,
-    Unauthenticated,
-    Unknown,
+    ForbiddenError,
+    InvalidError,
+    LimitExceededError,
+    NotFoundError,
+    StaleVersionError,
+    UnauthenticatedError,
 )
-from domain.ports.blobs import BlobsUnavailable
-from domain.ports.record import KeysMissing, NothingWritten, RecordUnavailable
+from domain.ports.blobs import BlobsUnavailableError
+from domain.ports.record import KeysMissingError, NothingWrittenError, RecordUnavailableError
 from gateway.protocol.faults import FieldError
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-FAMILIES: tuple[tuple[type[Refused], int], ...] = (
-    (Unauthenticated, 401),
-    (Unknown, 404),
-    (Forbidden, 403),
-    (Contradicted, 409),
-    (Stale, 412),
-    (Invalid, 422),
-    (Limited, 429),
+FAMILIES: tuple[tuple[type[DomainError], int], ...] = (
+    (UnauthenticatedError, 401),
+    (NotFoundError, 404),
+    (ForbiddenError, 403),
+    (ConflictError, 409),
+    (StaleVersionError, 412),
+    (InvalidError, 422),
+    (LimitExceededError, 429),
     (EventUnreadableError, 500),
-    (Busy, 503),
+    (BusyError, 503),
 )
 TITLES = {
     400: "Bad request",
@@ -97,7 +97,7 @@ def not_found() -> Problem:
 
 def stale() -> Problem:
     """Return the answer to a read whose If-Match names other versions."""
-    return _refusal(Stale("This is not the version that was asked for."))
+    return _refusal(StaleVersionError("This is not the version that was asked for."))
 
 
 def behind(written: int | None = None) -> Problem:
@@ -109,7 +109,7 @@ def behind(written: int | None = None) -> Problem:
     return Problem(503, "projection.behind", detail, headers=headers)
 
 
-def status_of(refusal: Refused) -> int:
+def status_of(refusal: DomainError) -> int:
     """Return HTTP's number for a refusal."""
     return next((status for family, status in FAMILIES if isinstance(refusal, family)), 409)
 
@@ -119,9 +119,9 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
-        case Refused():
+        case DomainError():
             return _refusal(error)
-        case KeysMissing():
+        case KeysMissingError():
             log.error("data keys are missing", reason=str(error))
             return Problem(
                 503,
@@ -129,19 +129,19 @@ def problem_of(error: Exception) -> Problem:
                 "What was asked for is encrypted, and its key is not there at the moment; the operator can restore it.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
-        case ClockLeapt():
+        case ClockLeaptError():
             return Problem(
                 503,
                 "server.clock_leapt",
                 "The clock that gives events their times has leapt ahead; nothing is written until an operator has seen to it.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
-        case NothingWritten():
+        case NothingWrittenError():
             log.warning("unavailable", reason=str(error))
             return _refusal(
-                Busy("The database has too much to do, or takes no writes at the moment; nothing was written.")
+                BusyError("The database has too much to do, or takes no writes at the moment; nothing was written.")
             )
-        case RecordUnavailable() | LanesUnavailable() | BlobsUnavailable():
+        case RecordUnavailableError() | LanesUnavailableError() | BlobsUnavailableError():
             log.warning("unavailable", reason=str(error))
             return Problem(
                 503,
@@ -200,13 +200,13 @@ def allowed_at(request: Request[Any, Any, Any]) -> str:
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
-def _refusal(refusal: Refused) -> Problem:
+def _refusal(refusal: DomainError) -> Problem:
     status = status_of(refusal)
     errors = [FieldError(refusal.pointer, refusal.code, refusal.detail)] if refusal.pointer else []
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(refusal, Limited):
+    if isinstance(refusal, LimitExceededError):
         headers["Retry-After"] = str(max(1, ceil(refusal.retry_after_seconds)))
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

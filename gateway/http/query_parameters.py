@@ -19,7 +19,7 @@ from gateway.http.problems import Problem
 from gateway.protocol.faults import FieldError
 from gateway.protocol.validation_errors import located, reworded
 
-RESERVED = frozenset({"request", "scope", "data", "house", "caller", "receipt", "if_match"})
+RESERVED = frozenset({"request", "scope", "data", "services", "caller", "receipt", "if_match"})
 PATH_PARAMETER = re.compile(r"\{(\w+):")
 WHOLE, LONG = re.compile(r"-?[0-9]{1,19}"), re.compile(r"-?[0-9]{20,}")
 

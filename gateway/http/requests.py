@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.handlers import BaseRouteHandler
 
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from gateway.http.bodies import body_of
 from gateway.http.callers import reason_of, who
 from gateway.http.context import context_of
@@ -34,10 +34,10 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         if handler.parsed_data_field is not None:
             body = request._json = await body_of(request, handler.parsed_data_field.annotation)
             # Asked where the body is refused for one field: then all are told (gateway/http/problems.py).
-            request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).terms)
+            request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).policy)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)
-    except (Problem, Invalid):
+    except (Problem, InvalidError):
         await _admit(request, handler)
         raise
     return None
@@ -63,7 +63,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
 async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     declared = declaration_of(handler)
     if declared is not None and declared.admit is not None:
-        await declared.admit(request.app.state.house, who(request), dict(request.path_params))
+        await declared.admit(request.app.state.services, who(request), dict(request.path_params))
 
 
 async def _catch_up(request: Request[Any, Any, Any]) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from domain.errors import Busy, TooManyUploads
+from domain.errors import BusyError, TooManyUploadsError
 from domain.ids import UserId
 
 UPLOAD_IDLE_SECONDS = 30.0
@@ -108,11 +108,11 @@ class UploadSlots:
 
     @contextmanager
     def take(self, user_id: UserId, address: str) -> Iterator[UploadSlot]:
-        """Take a slot for a block. Raises `Busy`, and `TooManyUploads` for who has enough of them, or whose address has."""
+        """Take a slot for a block. Raises `BusyError`, and `TooManyUploadsError` for who has enough of them, or whose address has."""
         if Counter(slot.user_id for slot in self._taken)[user_id] >= self._of_user:
-            raise TooManyUploads(1.0)
+            raise TooManyUploadsError(1.0)
         if Counter(slot.address for slot in self._taken)[address] >= self._of_address:
-            raise TooManyUploads(1.0)
+            raise TooManyUploadsError(1.0)
         if len(self._taken) >= self._at_once:
             self._end_slowest()
         slot = UploadSlot(user_id, address, self._clock)
@@ -126,10 +126,10 @@ class UploadSlots:
                 self._mark()
 
     def _end_slowest(self) -> None:
-        """Free the slot of the slowest, of several equally slow ones of the oldest. Raises `Busy` where none is slow."""
+        """Free the slot of the slowest, of several equally slow ones of the oldest. Raises `BusyError` where none is slow."""
         slow = [(slowness, slot) for slot in self._taken if (slowness := slot.slowness()) is not None]
         if not slow:
-            raise Busy
+            raise BusyError
         _, slowest = max(slow, key=lambda each: each[0])  # the first of equals: they stand in the order of coming
         self._taken.remove(slowest)
         slowest.end()

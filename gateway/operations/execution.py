@@ -6,14 +6,14 @@ from commands.unit_of_work import Outcome
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import Receipt
-from gateway.services import House
+from gateway.services import Services
 
 
-async def execute(house: House, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
-    """Have a command decided and recorded, and note its position for the caller's own reads. Raises `Refused`."""
-    outcome = await house.desk.do(command, caller, receipt)
+async def execute(services: Services, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
+    """Have a command decided and recorded, and note its position for the caller's own reads. Raises `DomainError`."""
+    outcome = await services.command_bus.do(command, caller, receipt)
     if caller.user_id:
-        house.reads.wrote(caller.user_id, outcome.position)
+        services.reads.wrote(caller.user_id, outcome.position)
     return outcome
 
 

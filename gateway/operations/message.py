@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.room import enter
-from commands.unit_of_work import Outcome, Work
-from domain.errors import MessageIdReserved, MessageNotFound, SystemMessage
+from commands.unit_of_work import Outcome, UnitOfWork
+from domain.errors import MessageIdReservedError, MessageNotFoundError, SystemMessageError
 from domain.events import Caller
 from domain.ids import FileId, MessageId, RoomId
 from domain.kinds import MessageType
@@ -21,7 +21,7 @@ from domain.message import MESSAGE, Versions
 from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
 from gateway.operations.execution import execute, me
-from gateway.services import House
+from gateway.services import Services
 from projections import messages
 
 Done = TypeVar("Done")
@@ -50,13 +50,18 @@ class Sent(Struct, frozen=True):
 
 
 async def send(
-    house: House, caller: Caller, room_id: UUID, message_id: UUID | None, said: Content, receipt: Receipt | None = None
+    services: Services,
+    caller: Caller,
+    room_id: UUID,
+    message_id: UUID | None,
+    said: Content,
+    receipt: Receipt | None = None,
 ) -> Sent:
-    """Post a message, under an id of the client's or a new one. Raises `Refused`."""
+    """Post a message, under an id of the client's or a new one. Raises `DomainError`."""
     room = RoomId(room_id)
     if message_id is not None:
-        await _require_free(house, caller, room, message_id)
-    chosen = MessageId(message_id or house.desk.new_id())
+        await _require_free(services, caller, room, message_id)
+    chosen = MessageId(message_id or services.command_bus.new_id())
     command = PostMessage(
         room,
         chosen,
@@ -65,48 +70,50 @@ async def send(
         None if said.file_id is None else FileId(said.file_id),
         None if said.reply_to is None else MessageId(said.reply_to),
     )
-    outcome = await execute(house, command, caller, receipt)
+    outcome = await execute(services, command, caller, receipt)
     message = outcome.folded(MESSAGE, chosen).state
     position = outcome.position if message is None else message.position
-    return Sent(outcome, chosen, position, is_duplicate=not outcome.facts)
+    return Sent(outcome, chosen, position, is_duplicate=not outcome.events)
 
 
-async def edit(house: House, caller: Caller, message_id: UUID, content: str, versions: Versions) -> Outcome:
-    """Replace a message's text, if it is one of these versions. Raises `Refused`."""
+async def edit(services: Services, caller: Caller, message_id: UUID, content: str, versions: Versions) -> Outcome:
+    """Replace a message's text, if it is one of these versions. Raises `DomainError`."""
     command = EditMessage(MessageId(message_id), content, versions)
-    return await unless_system(house, caller, message_id, execute(house, command, caller))
+    return await unless_system(services, caller, message_id, execute(services, command, caller))
 
 
-async def delete(house: House, caller: Caller, message_id: UUID, versions: Versions) -> Outcome:
-    """Leave a tombstone of a message, if it is one of these versions. Raises `Refused`."""
+async def delete(services: Services, caller: Caller, message_id: UUID, versions: Versions) -> Outcome:
+    """Leave a tombstone of a message, if it is one of these versions. Raises `DomainError`."""
     command = DeleteMessage(MessageId(message_id), versions)
-    return await unless_system(house, caller, message_id, execute(house, command, caller))
+    return await unless_system(services, caller, message_id, execute(services, command, caller))
 
 
-async def unless_system(house: House, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]) -> Done:
-    """Return what a change answers. Raise `SystemMessage` instead of what it raises where the message is one of those."""
+async def unless_system(
+    services: Services, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]
+) -> Done:
+    """Return what a change answers. Raise `SystemMessageError` instead of what it raises where the message is one of those."""
     try:
-        await system_message_ids.require_no_system_message(house.db, me(caller), message_id)
+        await system_message_ids.require_no_system_message(services.db, me(caller), message_id)
     except BaseException:
         change.close()
         raise
     try:
         return await change
-    except MessageNotFound:
-        message = await messages.seen(house.db, me(caller), MessageId(message_id))
+    except MessageNotFoundError:
+        message = await messages.seen(services.db, me(caller), MessageId(message_id))
         if message.message_type == "system":
-            raise SystemMessage from None
+            raise SystemMessageError from None
         raise
 
 
-async def _require_free(house: House, caller: Caller, room_id: RoomId, message_id: UUID) -> None:
+async def _require_free(services: Services, caller: Caller, room_id: RoomId, message_id: UUID) -> None:
     """Refuse an id that a system message has, or will have; whoever may not post in the room is told that first."""
     try:
-        await system_message_ids.require_free(house.derived, house.record, house.db, message_id)
-    except MessageIdReserved:
+        await system_message_ids.require_free(services.derived, services.record, services.db, message_id)
+    except MessageIdReservedError:
 
-        async def probe(work: Work) -> None:
-            await enter(work, room_id, "message.post")
+        async def probe(unit: UnitOfWork) -> None:
+            await enter(unit, room_id, "message.post")
 
-        await house.desk.admit(probe, caller)
+        await services.command_bus.admit(probe, caller)
         raise

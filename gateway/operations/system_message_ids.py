@@ -8,7 +8,7 @@ a system message has too is always looked up as the system message (`projections
 from uuid import UUID
 
 from domain.derived_ids import DERIVED_VERSION, DerivedIds
-from domain.errors import MessageIdReserved, SystemMessage
+from domain.errors import MessageIdReservedError, SystemMessageError
 from domain.ids import MessageId, UserId
 from domain.ports.database import Db
 from domain.ports.record import Record
@@ -20,11 +20,11 @@ async def require_free(derived: DerivedIds, record: Record, db: Db, message_id: 
     if message_id.version != DERIVED_VERSION:
         return
     if derived.near(message_id, (await record.head()).position) or await messages.is_system(db, MessageId(message_id)):
-        raise MessageIdReserved(pointer="/id")
+        raise MessageIdReservedError(pointer="/id")
 
 
 async def require_no_system_message(db: Db, user_id: UserId, message_id: UUID) -> None:
     """Refuse to change a system message that this person sees, whatever else was posted under its id."""
     if message_id.version == DERIVED_VERSION and await messages.is_system(db, MessageId(message_id)):
         await messages.seen(db, user_id, MessageId(message_id))
-        raise SystemMessage
+        raise SystemMessageError

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from gateway.protocol.validation_errors import (
     DETAIL_CHARS_MAX,
     HALF_SURROGATE,
@@ -54,7 +54,7 @@ def not_json(raw: bytes, error: Exception) -> str:
     return HALF_SURROGATE_DETAIL
 
 
-def of_json(raw: bytes, kind: Any, terms: Any) -> list[FieldError]:
+def of_json(raw: bytes, kind: Any, policy: Any) -> list[FieldError]:
     """Return all faults of a body that is no value of this type; none where it cannot be read field by field."""
     try:
         body = msgspec.json.decode(raw)
@@ -66,37 +66,37 @@ def of_json(raw: bytes, kind: Any, terms: Any) -> list[FieldError]:
     for field in msgspec.structs.fields(kind):
         at = pointer(field.encode_name)
         if field.encode_name in body:
-            found += _of_value(body.pop(field.encode_name), field.type, at, terms)
+            found += _of_value(body.pop(field.encode_name), field.type, at, policy)
         elif field.required:
             found.append(FieldError(at, "field.missing", "This field is needed."))
     unknown = (FieldError(pointer(name), "field.unknown", "This field is not known here.") for name in body)
     return [*found, *unknown][:FAULTS_MAX]
 
 
-def of_body(body: Any, terms: Any) -> list[FieldError]:
+def of_body(body: Any, policy: Any) -> list[FieldError]:
     """Return all faults that the checks of its fields find in a body that was read."""
     found: list[FieldError] = []
     for field in msgspec.structs.fields(type(body)) if isinstance(body, Struct) else ():
-        found += _checked(getattr(body, field.name), field.type, pointer(field.encode_name), terms)
+        found += _checked(getattr(body, field.name), field.type, pointer(field.encode_name), policy)
     return found
 
 
-def _of_value(value: Any, kind: Any, at: str, terms: Any) -> list[FieldError]:
+def _of_value(value: Any, kind: Any, at: str, policy: Any) -> list[FieldError]:
     try:
         read = msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as error:
         below, what = located(str(error))
         return [FieldError(at + below, "field.invalid", reworded(what))]
-    return _checked(read, kind, at, terms)
+    return _checked(read, kind, at, policy)
 
 
-def _checked(value: Any, kind: Any, at: str, terms: Any) -> list[FieldError]:
+def _checked(value: Any, kind: Any, at: str, policy: Any) -> list[FieldError]:
     if value is None or value is UNSET:
         return []
     for check in _checks(kind):
         try:
-            check(value, terms)
-        except Invalid as fault:
+            check(value, policy)
+        except InvalidError as fault:
             return [FieldError(at, fault.code, fault.detail)]
     return []
 

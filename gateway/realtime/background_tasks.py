@@ -15,8 +15,8 @@ class BackgroundTasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def start(self, unit: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(unit)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

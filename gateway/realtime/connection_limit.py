@@ -9,7 +9,7 @@ from itertools import islice
 
 import structlog
 
-from adapters.redis.cluster_state import Roster, RosterUnavailable, Seat
+from adapters.redis.cluster_state import ClusterState, ClusterStateUnavailableError, SocketEntry
 from domain import quotas
 from domain.ids import UserId
 from domain.quotas import of_address, of_user
@@ -18,11 +18,11 @@ log = structlog.get_logger()
 OWNERS_REPORTED_AT_ONCE_MAX = 100
 
 
-class Seats:
+class SocketLimit:
     """Sockets by owner: a user (`user:<id>`) or an address (`address:<network>`)."""
 
-    def __init__(self, roster: Roster, limits: quotas.Seats) -> None:
-        self._roster = roster
+    def __init__(self, cluster_state: ClusterState, limits: quotas.SocketLimit) -> None:
+        self._cluster_state = cluster_state
         self._limits = limits
         self._taken: Counter[str] = Counter()
         self._unreported: set[str] = set()
@@ -32,10 +32,10 @@ class Seats:
         limits = self._of(user_id, address)
         self._taken.update(limits.keys())
         try:
-            refused = await self._roster.seat(
-                *(Seat(owner, self._taken[owner], most) for owner, most in limits.items())
+            refused = await self._cluster_state.seat(
+                *(SocketEntry(owner, self._taken[owner], most) for owner, most in limits.items())
             )
-        except RosterUnavailable as error:
+        except ClusterStateUnavailableError as error:
             log.warning("sockets are counted on this gateway alone", reason=str(error))
             refused = next((owner for owner, most in limits.items() if 0 < most < self._taken[owner]), None)
         if refused is not None:
@@ -54,13 +54,13 @@ class Seats:
         self._unreported |= self._taken.keys()
 
     async def report(self) -> None:
-        """Report what changed. Raise `RosterUnavailable`; it is reported another time then."""
+        """Report what changed. Raise `ClusterStateUnavailableError`; it is reported another time then."""
         while self._unreported:
             owners = list(islice(self._unreported, OWNERS_REPORTED_AT_ONCE_MAX))
             self._unreported.difference_update(owners)
             try:
-                await self._roster.seat(*(Seat(owner, self._taken[owner], 0) for owner in owners))
-            except RosterUnavailable:
+                await self._cluster_state.seat(*(SocketEntry(owner, self._taken[owner], 0) for owner in owners))
+            except ClusterStateUnavailableError:
                 self._unreported.update(owners)
                 raise
             for owner in owners:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from domain.ports.database import Db
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from gateway.realtime.background_tasks import BackgroundTasks
 from gateway.realtime.history import RoomHistory
 from gateway.realtime.room_frames import RoomFrame
@@ -37,7 +37,7 @@ class Healing:
         self._broadcast = broadcast
 
     async def compare(self) -> None:
-        """Heal the rooms in which the read tables are further than what was fanned out. Raise `RecordUnavailable`."""
+        """Heal the rooms in which the read tables are further than what was fanned out. Raise `RecordUnavailableError`."""
         for room_id, position in await rooms.activities(self._db, list(self._followed.by_id)):
             room = self._followed.by_id.get(room_id)
             if room is not None and position > room.seen:
@@ -62,7 +62,7 @@ class Healing:
                 room.seen = max(room.seen, complete)
                 if complete == until:
                     break
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             log.warning("healing waits for Postgres", room=str(room.room_id), reason=str(error))
         finally:
             room.is_healing = False

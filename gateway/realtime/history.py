@@ -40,7 +40,7 @@ def frame_of(entry: Entry, *, is_since_joining: bool) -> RoomFrame:
 
 
 class RoomHistory:
-    """Reads frames from the record. Every method raises `RecordUnavailable` while Postgres does not answer."""
+    """Reads frames from the record. Every method raises `RecordUnavailableError` while Postgres does not answer."""
 
     def __init__(self, record: Record, db: Db) -> None:
         self._record = record

@@ -15,16 +15,16 @@ import structlog
 
 from adapters.clock import lapsed
 from adapters.prometheus.gateway import HubMetrics
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Entry, Lanes
 from domain.ids import RoomId
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailable
+from domain.ports.record import Record, RecordUnavailableError
 from gateway.http.read_your_writes import Reads
 from gateway.realtime import draining
 from gateway.realtime.background_tasks import BackgroundTasks
 from gateway.realtime.connection import Connection
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.connections import Connections
 from gateway.realtime.control_entries import ControlEntries
 from gateway.realtime.fan_out import FanOut
@@ -54,8 +54,8 @@ class Hub:
         record: Record,
         db: Db,
         lanes: Lanes,
-        roster: Roster,
-        socket_limit: Seats,
+        cluster_state: ClusterState,
+        socket_limit: SocketLimit,
         sessions: Sessions,
         reads: Reads,
         metrics: HubMetrics | None = None,
@@ -79,7 +79,7 @@ class Hub:
         self._replay = replay(history, self._tasks, wait_for=reads.wait, metrics=metrics)
         self._fan_out = fan_out(catch_up=self._replay.catch_up_soon, metrics=metrics)
         self._healing = Healing(db, history, self._rooms, self._tasks, broadcast=self._fan_out.broadcast)
-        self.presence = Presence(roster, self._rooms, socket_limit, lane_of=lanes.lane_of)
+        self.presence = Presence(cluster_state, self._rooms, socket_limit, lane_of=lanes.lane_of)
 
     @property
     def follows_record(self) -> bool:
@@ -164,7 +164,7 @@ class Hub:
             # First the lanes' ends: what was published before them is in the tables by then, what comes after is received.
             await self._follower.begin()
             await self._session_watch.reload()
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             log.warning("the hub waits for Postgres", reason=str(error))
             return False
         return True
@@ -193,5 +193,5 @@ async def _repeat(step: Callable[[], Awaitable[None]], pause: Callable[[], Await
         await pause()
         try:
             await step()
-        except RecordUnavailable as error:
+        except RecordUnavailableError as error:
             log.warning("the hub waits for Postgres", reason=str(error))

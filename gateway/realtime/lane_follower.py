@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from adapters.clock import lapsed
-from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, Entry, Lanes, LanesUnavailable
+from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, Entry, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX
 from domain.ports.database import Db
 from domain.ports.record import Record
@@ -55,7 +55,7 @@ class LaneFollower:
         self._marked_at = 0.0
 
     async def begin(self) -> None:
-        """Find where to follow from. What was published before is in the read tables. Raise `RecordUnavailable`."""
+        """Find where to follow from. What was published before is in the read tables. Raise `RecordUnavailableError`."""
         await self._find_cursor(CONTROL)
         self._applied = await checkpoints.position(self._db, "live")
 
@@ -66,7 +66,7 @@ class LaneFollower:
         await self._find_cursor(room_lane)
         deadline = lapsed() + FOLLOW_SECONDS
         while room_lane not in self._lanes_read and not self._is_away and lapsed() < deadline:
-            with suppress(LanesUnavailable):
+            with suppress(LanesUnavailableError):
                 await self._lanes.interrupt()
             await asyncio.sleep(0.001)
 
@@ -75,7 +75,7 @@ class LaneFollower:
         while True:
             try:
                 await self.step()
-            except LanesUnavailable as error:
+            except LanesUnavailableError as error:
                 if not self._is_away:
                     log.warning("the hub follows the record", reason=str(error))
                 self._is_away = True
@@ -83,7 +83,7 @@ class LaneFollower:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def step(self) -> None:
-        """Wait for entries, a bounded time, and take them. Raise `LanesUnavailable`."""
+        """Wait for entries, a bounded time, and take them. Raise `LanesUnavailableError`."""
         if self._is_away:
             for lane in list(self._cursors):
                 self._cursors[lane] = await self._lanes.last(lane)
@@ -104,7 +104,7 @@ class LaneFollower:
             self._applied = max(self._applied, published)
 
     async def follow_record(self) -> None:
-        """Apply what the control lane may have lost. Do nothing while the lane is whole. Raise `RecordUnavailable`."""
+        """Apply what the control lane may have lost. Do nothing while the lane is whole. Raise `RecordUnavailableError`."""
         if not self.left_lanes.is_set():
             return
         # First how far was published, then the tables' position: from there on the lane has everything.
@@ -127,7 +127,7 @@ class LaneFollower:
     async def _find_cursor(self, lane: int) -> None:
         try:
             cursor = await self._lanes.last(lane)
-        except LanesUnavailable:
+        except LanesUnavailableError:
             cursor, self._is_away = "0-0", True
             self.left_lanes.set()
         self._cursors.setdefault(lane, cursor)
@@ -151,7 +151,7 @@ class LaneFollower:
             return None
         try:
             return await self._lanes.told()
-        except LanesUnavailable:
+        except LanesUnavailableError:
             return None
 
     def _take_control(self, entries: Sequence[Entry]) -> None:

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from domain.ids import RoomId, UserId
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.presence_delivery import PresenceDelivery
 from gateway.realtime.presence_exchange import PresenceExchange
 from gateway.realtime.room_presence import RoomPresence
@@ -27,15 +27,20 @@ class Presence:
     """Of the rooms that one gateway follows."""
 
     def __init__(
-        self, roster: Roster, rooms: FollowedRooms, socket_limit: Seats, *, lane_of: Callable[[RoomId], int]
+        self,
+        cluster_state: ClusterState,
+        rooms: FollowedRooms,
+        socket_limit: SocketLimit,
+        *,
+        lane_of: Callable[[RoomId], int],
     ) -> None:
         self._rooms = rooms
-        self._gateway = roster.gateway
+        self._gateway = cluster_state.gateway
         self._by_room: dict[RoomId, RoomPresence] = {}
         self._delivery = PresenceDelivery()
         self._throttle = TypingThrottle()
         self._exchange = PresenceExchange(
-            roster,
+            cluster_state,
             self._by_room,
             socket_limit,
             lane_of=lane_of,

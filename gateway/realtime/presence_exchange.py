@@ -17,13 +17,13 @@ from adapters.clock import lapsed
 from adapters.redis.cluster_state import (
     GATEWAY_BEAT_SECONDS,
     GATEWAY_LEASE_SECONDS,
+    ClusterState,
+    ClusterStateUnavailableError,
     People,
-    Roster,
-    RosterUnavailable,
     Whisper,
 )
 from domain.ids import RoomId, UserId
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.room_presence import RoomPresence
 
 PRESENCE_READ_SECONDS = 30.0
@@ -35,9 +35,9 @@ log = structlog.get_logger()
 class PresenceExchange:
     def __init__(
         self,
-        roster: Roster,
+        cluster_state: ClusterState,
         presences: Mapping[RoomId, RoomPresence],
-        socket_limit: Seats,
+        socket_limit: SocketLimit,
         *,
         lane_of: Callable[[RoomId], int],
         on_change: Callable[[RoomId], None],
@@ -47,8 +47,8 @@ class PresenceExchange:
 
         `on_change` is called after a list of another gateway changed, `on_typing` when somebody types there.
         """
-        self.living = frozenset((roster.gateway,))
-        self._roster = roster
+        self.living = frozenset((cluster_state.gateway,))
+        self._cluster_state = cluster_state
         self._presences = presences
         self._socket_limit = socket_limit
         self._lane_of = lane_of
@@ -66,10 +66,10 @@ class PresenceExchange:
     def publish_soon(self, room_id: RoomId, presence: RoomPresence) -> None:
         """Have the others told whom this gateway sees in a room."""
         if (people := presence.own) is not None:
-            self._publish_soon(Whisper(self._roster.gateway, room_id, people))
+            self._publish_soon(Whisper(self._cluster_state.gateway, room_id, people))
 
     def publish_typing_soon(self, room_id: RoomId, user_id: UserId) -> None:
-        self._publish_soon(Whisper(self._roster.gateway, room_id, typing=user_id))
+        self._publish_soon(Whisper(self._cluster_state.gateway, room_id, typing=user_id))
 
     def read_soon(self, room_id: RoomId) -> None:
         """Have a room's lists read that the others have published."""
@@ -84,7 +84,7 @@ class PresenceExchange:
                 await self._socket_limit.report()
                 await self._publish_pending()
                 await self._read_unread()
-        except RosterUnavailable as error:
+        except ClusterStateUnavailableError as error:
             self._lose(error)
 
     def _publish_soon(self, message: Whisper) -> None:
@@ -94,18 +94,18 @@ class PresenceExchange:
         if self._pending:
             messages = list(self._pending)
             self._pending.clear()
-            await self._roster.say(messages)
+            await self._cluster_state.say(messages)
 
     async def _heartbeat(self) -> None:
         """Renew the lease, and forget the lists of gateways that do not live any more."""
         self._heartbeat_at = lapsed()
-        is_new, living = await self._roster.beat()
+        is_new, living = await self._cluster_state.beat()
         if is_new or self._is_lost:  # the first time, or Redis was away or forgot everything: publish all of it again
             self._is_lost = False
             for room_id, presence in self._presences.items():
                 self.publish_soon(room_id, presence)
             self._socket_limit.report_again()
-        self._set_living(living | {self._roster.gateway})
+        self._set_living(living | {self._cluster_state.gateway})
         if lapsed() - self._read_at > PRESENCE_READ_SECONDS:  # messages may be lost
             self._read_at = lapsed()
             self._unread |= self._presences.keys()
@@ -116,17 +116,17 @@ class PresenceExchange:
         """Take what the others publish until cancelled."""
         while True:
             try:
-                await self._roster.listen(self._lanes or {0})
+                await self._cluster_state.listen(self._lanes or {0})
                 self._unread |= self._presences.keys()  # what was published while nobody listened
-                async for message in self._roster.hear():
+                async for message in self._cluster_state.hear():
                     self.receive(message)
-            except (RosterUnavailable, msgspec.MsgspecError) as error:
+            except (ClusterStateUnavailableError, msgspec.MsgspecError) as error:
                 log.warning("presence is not received", reason=str(error))
                 await asyncio.sleep(GATEWAY_BEAT_SECONDS)
 
     def receive(self, message: Whisper) -> None:
         """Take one message of another gateway."""
-        if message.gateway == self._roster.gateway or message.room_id not in self._presences:
+        if message.gateway == self._cluster_state.gateway or message.room_id not in self._presences:
             return
         if message.typing is not None:
             self._on_typing(message.room_id, message.typing)
@@ -138,12 +138,12 @@ class PresenceExchange:
             return
         room_ids = list(self._unread)
         if new := {self._lane_of(room_id) for room_id in room_ids} - self._lanes:
-            await self._roster.listen(new)
+            await self._cluster_state.listen(new)
             self._lanes |= new
-        for room_id, lists in (await self._roster.people(room_ids)).items():
+        for room_id, lists in (await self._cluster_state.people(room_ids)).items():
             self._unread.discard(room_id)
             for gateway, people in lists.items():
-                if gateway != self._roster.gateway and room_id in self._presences:
+                if gateway != self._cluster_state.gateway and room_id in self._presences:
                     self._take(room_id, gateway, people)
 
     def _take(self, room_id: RoomId, gateway: str, people: People) -> None:
@@ -152,7 +152,7 @@ class PresenceExchange:
 
     # Which gateways live
 
-    def _lose(self, error: RosterUnavailable) -> None:
+    def _lose(self, error: ClusterStateUnavailableError) -> None:
         """Go on without Redis: what the others published counts for a lease's time."""
         if not self._is_lost:
             log.warning("presence knows of this gateway alone", reason=str(error))
@@ -161,7 +161,7 @@ class PresenceExchange:
         self._pending.clear()
         self._unread |= self._presences.keys()
         if lapsed() - self._lost_at > GATEWAY_LEASE_SECONDS:
-            self._set_living(frozenset((self._roster.gateway,)))
+            self._set_living(frozenset((self._cluster_state.gateway,)))
 
     def _set_living(self, living: frozenset[str]) -> None:
         if living == self.living:

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 import structlog
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import READ_MARKS_KEPT_SECONDS, READ_MARKS_OF_USER_MAX, Roster, RosterUnavailable
+from adapters.redis.cluster_state import (
+    READ_MARKS_KEPT_SECONDS,
+    READ_MARKS_OF_USER_MAX,
+    ClusterState,
+    ClusterStateUnavailableError,
+)
 from domain.ids import RoomId, UserId
 
 READ_MARKS_USERS_MAX = 10_000
@@ -22,8 +27,8 @@ NONE: Mapping[RoomId, int] = {}
 
 
 class ReadMarks:
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, cluster_state: ClusterState) -> None:
+        self._cluster_state = cluster_state
         self._kept: OrderedDict[UserId, tuple[float, dict[RoomId, int]]] = OrderedDict()
         self._away_until = 0.0
 
@@ -37,8 +42,8 @@ class ReadMarks:
         self._kept[user_id] = lapsed() + READ_MARKS_KEPT_SECONDS, marks
         if not self._is_away():
             try:
-                await self._roster.mark(user_id, room_id, position)
-            except RosterUnavailable as error:
+                await self._cluster_state.mark(user_id, room_id, position)
+            except ClusterStateUnavailableError as error:
                 self._note_away(error)
 
     async def of(self, user_id: UserId) -> Mapping[RoomId, int]:
@@ -48,8 +53,8 @@ class ReadMarks:
         if self._is_away():
             return marks
         try:
-            everywhere = await self._roster.marks(user_id)
-        except RosterUnavailable as error:
+            everywhere = await self._cluster_state.marks(user_id)
+        except ClusterStateUnavailableError as error:
             self._note_away(error)
             return marks
         return {room_id: max(everywhere.get(room_id, 0), marks.get(room_id, 0)) for room_id in {*everywhere, *marks}}
@@ -64,7 +69,7 @@ class ReadMarks:
     def _is_away(self) -> bool:
         return lapsed() < self._away_until
 
-    def _note_away(self, error: RosterUnavailable) -> None:
+    def _note_away(self, error: ClusterStateUnavailableError) -> None:
         """Do not ask Redis for a moment: the caller has waited for it in vain, and the others need not."""
         self._away_until = lapsed() + READ_MARKS_AWAY_SECONDS
         log.warning("read marks are seen at once on this gateway alone", reason=str(error))

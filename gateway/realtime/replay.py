@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.prometheus.gateway import HubMetrics
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from gateway.protocol import server_frames
 from gateway.realtime.background_tasks import BackgroundTasks
 from gateway.realtime.history import REPLAY_PAGE_EVENTS, REPLAY_PAGE_EVENTS_MIN, RoomHistory
@@ -56,7 +56,7 @@ class Replay:
                     if subscription.is_over or self._go_live(subscription):
                         return
                     limit = await self._replay_page(subscription, limit)
-            except RecordUnavailable:
+            except RecordUnavailableError:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _go_live(self, subscription: Subscription) -> bool:

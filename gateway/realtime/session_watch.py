@@ -36,6 +36,6 @@ class SessionWatch:
             self.check(connection)
 
     async def reload(self) -> None:
-        """Read from the tables which sessions are over, and close their sockets. Raise `RecordUnavailable`."""
+        """Read from the tables which sessions are over, and close their sockets. Raise `RecordUnavailableError`."""
         await self._sessions.reload()
         self.check_all()

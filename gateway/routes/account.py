@@ -13,7 +13,7 @@ from commands.account import ChangeProfile, RegisterAccount
 from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, AccountRegistered, require_active
 from domain.bounds import AVATAR_URL_CHARS_MAX, PAGE_ITEMS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN
-from domain.errors import AccountNotFound, EmailTaken, RegistrationClosed
+from domain.errors import AccountNotFoundError, EmailTakenError, RegistrationClosedError
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import Receipt
@@ -27,9 +27,9 @@ from gateway.http.responses import shown, written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import hash_for, require_good, require_same
 from gateway.protocol.faults import CHECK, FieldError
-from gateway.routes.email_token import tell_owner, write_letter
+from gateway.routes.email_token import issue_email_token, tell_owner
 from gateway.routes.session import profile_of
-from gateway.services import House
+from gateway.services import Services
 from projections import users
 from projections.users import Profile, PublicUser
 
@@ -68,10 +68,10 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
     avatar_url: AvatarUrl | None | UnsetType = UNSET
 
 
-async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_strangers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse new accounts where none are taken."""
-    if not house.terms.registration_open:
-        raise RegistrationClosed
+    if not services.policy.registration_open:
+        raise RegistrationClosedError
 
 
 @post(
@@ -86,90 +86,96 @@ async def admit_strangers(house: House, caller: Caller, path: dict[str, Any]) ->
         described=Described(makes="user_id", refused_with=frozenset({403, 404})),
     ),
 )
-async def register(data: RegisterBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[Profile]:
+async def register(
+    data: RegisterBody, services: Services, caller: Caller, receipt: Receipt | None
+) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
-    await admit_strangers(house, caller, {})
+    await admit_strangers(services, caller, {})
     check_email(data.email)
     check_username(data.username)
-    password = require_good(house, data.password, data.email, data.username)
-    user_id = UserId(house.desk.new_id())
-    hashed = await hash_for(house, password, data.email, caller)
+    password = require_good(services, data.password, data.email, data.username)
+    user_id = UserId(services.command_bus.new_id())
+    hashed = await hash_for(services, password, data.email, caller)
     command = RegisterAccount(user_id, data.email, data.username, hashed)
-    if not house.terms.verify_email:
-        outcome = await execute(house, command, caller, receipt)
+    if not services.policy.verify_email:
+        outcome = await execute(services, command, caller, receipt)
     else:
-        outcome = await _register_quietly(house, command, caller, receipt)
-    fact = outcome.fact(AccountRegistered)
-    assert fact is not None, "an accepted registration registered"
+        outcome = await _register_quietly(services, command, caller, receipt)
+    recorded = outcome.recorded(AccountRegistered)
+    assert recorded is not None, "an accepted registration registered"
     if outcome.replayed:
-        await require_same(house, data.password, fact.event.password_hash, data.email, caller)
-    body = replace(users.profile_of(fact), email=data.email)
-    return written(outcome, body, status=201, version=fact.version)
+        await require_same(services, data.password, recorded.event.password_hash, data.email, caller)
+    body = replace(users.profile_of(recorded), email=data.email)
+    return written(outcome, body, status=201, version=recorded.version)
 
 
-async def _register_quietly(house: House, command: RegisterAccount, caller: Caller, receipt: Receipt | None) -> Outcome:
+async def _register_quietly(
+    services: Services, command: RegisterAccount, caller: Caller, receipt: Receipt | None
+) -> Outcome:
     """Register so that nobody learns whether the address has an account: only its owner is told, by mail.
 
     For an address that has one, an account is made that has none: it holds its name, as the other would, and opens to
     nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
     """
     nameless = replace(command, email="")
-    is_taken = await house.record.claimant("email", fold_email(command.email)) is not None
+    is_taken = await services.record.claimant("email", fold_email(command.email)) is not None
     try:
-        outcome = await execute(house, nameless if is_taken else command, caller, receipt)
-    except EmailTaken:
-        is_taken, outcome = True, await execute(house, nameless, caller, receipt)
+        outcome = await execute(services, nameless if is_taken else command, caller, receipt)
+    except EmailTakenError:
+        is_taken, outcome = True, await execute(services, nameless, caller, receipt)
     if outcome.replayed:
         return outcome
     if is_taken:
-        house.post.put(partial(tell_owner, house, command.email))
+        services.post.put(partial(tell_owner, services, command.email))
     else:
-        house.post.put(partial(write_letter, house, command.user_id, command.email, "verify_email", caller))
+        services.post.put(partial(issue_email_token, services, command.user_id, command.email, "verify_email", caller))
     return outcome
 
 
 @get("/users/me", opt=declare("profile.read", described=Described(has_version=True)))
-async def read_me(house: House, caller: Caller) -> Response[Profile]:
+async def read_me(services: Services, caller: Caller) -> Response[Profile]:
     """Return one's own profile, as the record has it."""
     assert caller.user_id, "the door lets no stranger here"
-    seen = await house.desk.see(ACCOUNT, caller.user_id)
+    seen = await services.command_bus.see(ACCOUNT, caller.user_id)
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
 
 @put("/users/me", opt=declare("profile.change"))
 async def change_me(
-    data: ProfileBody, house: House, caller: Caller, if_match: frozenset[int] | None
+    data: ProfileBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[Profile]:
     """Change username or avatar."""
     assert caller.user_id, "the door lets no stranger here"
-    outcome = await execute(house, ChangeProfile(data.username, data.avatar_url, if_match), caller)
+    outcome = await execute(services, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
     assert seen.state is not None, "who asks has an account"
     return written(outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 
 @get("/users/{user_id:uuid}", opt=declare("user.read"))
-async def read_user(user_id: UUID, house: House) -> Response[PublicUser]:
+async def read_user(user_id: UUID, services: Services) -> Response[PublicUser]:
     """Return the public part of a person's profile."""
-    user = await users.public(house.db, UserId(user_id))
+    user = await users.public(services.db, UserId(user_id))
     if user is None:
-        raise AccountNotFound
+        raise AccountNotFoundError
     return shown(user)
 
 
 @get("/users", opt=declare("user.find"))
-async def find_users(house: House, username: str | None = None, ids: str | None = None) -> Response[Page[PublicUser]]:
+async def find_users(
+    services: Services, username: str | None = None, ids: str | None = None
+) -> Response[Page[PublicUser]]:
     """Find people: by `username`, compared as names are, or by `ids`, up to 200 of them with commas between."""
     if (username is None) == (ids is None):
         raise Problem(422, "query.invalid", "Ask for either ?username= or ?ids=.", errors=[
             FieldError("?username", "query.missing", "Either username or ids is needed.")])  # fmt: skip
     if username is not None:
-        return shown(Page(await users.named(house.db, username), None))
+        return shown(Page(await users.named(services.db, username), None))
     wanted = [UserId(uuid_of(part.strip(), "ids")) for part in (ids or "").split(",")]
     if len(wanted) > USERS_BY_IDS_MAX:
         raise Problem(422, "query.invalid", f"At most {USERS_BY_IDS_MAX} ids at once.", errors=[
             FieldError("?ids", "query.invalid", f"{len(wanted)} ids are given.")])  # fmt: skip
-    return shown(Page(await users.listed(house.db, wanted), None))
+    return shown(Page(await users.listed(services.db, wanted), None))
 
 
 ROUTES: list[BaseRouteHandler] = [register, read_me, change_me, read_user, find_users]

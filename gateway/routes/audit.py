@@ -13,9 +13,9 @@ from msgspec import Meta
 from adapters.postgres.audit import AuditEntry
 from adapters.postgres.audit_index import Filter
 from commands.audit import NoteAuditRead
-from commands.unit_of_work import Work
+from commands.unit_of_work import UnitOfWork
 from domain.account import ACCOUNT, require_right
-from domain.errors import Unknown
+from domain.errors import NotFoundError
 from domain.events import Caller
 from domain.ids import RecordId, UserId
 from gateway.http.callers import require_reason
@@ -24,23 +24,23 @@ from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of
 from gateway.http.problems import record_changed
 from gateway.http.responses import shown
 from gateway.operations.execution import me
-from gateway.services import House
+from gateway.services import Services
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
 PLACING = frozenset({"after", "cursor", "limit"})
 
 
-class EntryNotFound(Unknown, code="audit.entry_not_found"):
+class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
     """The record has no event at this position."""
 
 
-async def admit_auditors(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_auditors(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who has none of the roles, as the record has it now."""
 
-    async def probe(work: Work) -> None:
-        require_right(await work.load(ACCOUNT, me(caller)), "audit.read")
+    async def probe(unit: UnitOfWork) -> None:
+        require_right(await unit.load(ACCOUNT, me(caller)), "audit.read")
 
-    await house.desk.admit(probe, caller)
+    await services.command_bus.admit(probe, caller)
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[int]:
@@ -55,7 +55,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int]:
 )
 async def list_events(
     request: Request[Any, Any, Any],
-    house: House,
+    services: Services,
     caller: Caller,
     actor: UUID | None = None,
     room: UUID | None = None,
@@ -68,14 +68,14 @@ async def list_events(
     limit: Limit = LIMIT,
 ) -> Response[Page[AuditEntry]]:
     """List events in the record's order. A page may be short, or empty, and still have a next one."""
-    await note(request, house, caller)
+    await note(request, services, caller)
     place = after or 0
     if cursor is not None:
-        (place,) = place_at(cursor, house.record_id)
-    if place > (await house.record.head()).position:
+        (place,) = place_at(cursor, services.record_id)
+    if place > (await services.record.head()).position:
         raise record_changed()
-    page = await house.audit.page(Filter(actor, room, subject, type, from_, to), after=place, limit=limit)
-    following = None if page.next_after is None else cursor_of(house.record_id, "audit", page.next_after)
+    page = await services.audit.page(Filter(actor, room, subject, type, from_, to), after=place, limit=limit)
+    following = None if page.next_after is None else cursor_of(services.record_id, "audit", page.next_after)
     return shown(Page(page.entries, following))
 
 
@@ -84,26 +84,26 @@ async def list_events(
     opt=declare("audit.read", admit=admit_auditors, described=Described(needs_reason=True)),
 )
 async def read_event(
-    position: int, request: Request[Any, Any, Any], house: House, caller: Caller
+    position: int, request: Request[Any, Any, Any], services: Services, caller: Caller
 ) -> Response[AuditEntry]:
     """Return the event at a position, whole: who, what, when, from where and why."""
-    await note(request, house, caller)
-    entry = await house.audit.entry(position) if 0 < position < 2**63 else None
+    await note(request, services, caller)
+    entry = await services.audit.entry(position) if 0 < position < 2**63 else None
     if entry is None:
-        raise EntryNotFound
+        raise EntryNotFoundError
     return shown(entry)
 
 
-async def note(request: Request[Any, Any, Any], house: House, caller: Caller) -> None:
+async def note(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
     """Refuse who may not (403) or does not say why (422), and record the read."""
-    await admit_auditors(house, caller, {})
+    await admit_auditors(services, caller, {})
     require_reason(caller)
     asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
     person = next((value for wanted in ("subject", "actor") for name, value in asked if name == wanted), None)
     command = NoteAuditRead(
         f"{request.url.path}?{urlencode(asked)}".rstrip("?"), None if person is None else UserId(UUID(person))
     )
-    await house.desk.do(command, caller)
+    await services.command_bus.do(command, caller)
 
 
 ROUTES: list[BaseRouteHandler] = [list_events, read_event]

@@ -10,7 +10,7 @@ from domain import bounds
 from domain.ids import RecordId
 from gateway.http.declarations import declare
 from gateway.http.responses import shown
-from gateway.services import House
+from gateway.services import Services
 
 FEATURE_LEVEL = 1
 
@@ -35,17 +35,17 @@ LIMITS = {
 
 
 @get("/api/v1/meta", opt=declare("deployment.read"))
-async def read_meta(house: House) -> Response[MetaView]:
+async def read_meta(services: Services) -> Response[MetaView]:
     """Return what this deployment is and where its record stands."""
-    head = await house.record.head()
-    limits = {**LIMITS, "upload_bytes_max": house.terms.upload_bytes_max}
-    return shown(MetaView(head.record, head.position, FEATURE_LEVEL, house.terms.version, limits))
+    head = await services.record.head()
+    limits = {**LIMITS, "upload_bytes_max": services.policy.upload_bytes_max}
+    return shown(MetaView(head.record, head.position, FEATURE_LEVEL, services.policy.version, limits))
 
 
 @get("/.well-known/jwks.json", opt=declare("deployment.read"))
-async def read_jwks(house: House) -> Response[dict[str, list[dict[str, str]]]]:
+async def read_jwks(services: Services) -> Response[dict[str, list[dict[str, str]]]]:
     """Return the public keys of access tokens (RFC 7517)."""
-    return Response(house.tokens.jwks(house.now()), headers={"Cache-Control": "public, max-age=300"})
+    return Response(services.tokens.jwks(services.now()), headers={"Cache-Control": "public, max-age=300"})
 
 
 def our_version() -> str:

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 
 from gateway.http.declarations import declare
 from gateway.http.problems import not_found
-from gateway.services import House
+from gateway.services import Services
 from gateway.spec import asyncapi
 from gateway.spec.openapi import documented
 
@@ -22,11 +22,11 @@ STYLE = (
 
 
 @get("/schema", include_in_schema=False, opt=declare("deployment.read"))
-async def schema_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+async def schema_page(request: Request[Any, Any, Any], services: Services) -> Response[bytes]:
     """Return the same for people, as one page that loads nothing from elsewhere."""
     style = b64encode(sha256(STYLE.encode()).digest()).decode()
     return Response(
-        _page(_schema(request, house)).encode(),
+        _page(_schema(request, services)).encode(),
         media_type="text/html",
         headers={
             "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{style}'; object-src 'none'; "
@@ -36,25 +36,25 @@ async def schema_page(request: Request[Any, Any, Any], house: House) -> Response
 
 
 @get("/schema/openapi.json", include_in_schema=False, opt=declare("deployment.read"))
-async def openapi(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+async def openapi(request: Request[Any, Any, Any], services: Services) -> Response[bytes]:
     """Return the OpenAPI 3.1 document of this API."""
-    return Response(msgspec.json.encode(_schema(request, house)), media_type="application/json")
+    return Response(msgspec.json.encode(_schema(request, services)), media_type="application/json")
 
 
 @get("/asyncapi.json", include_in_schema=False, opt=declare("deployment.read"))
-async def read_asyncapi(house: House) -> Response[bytes]:
+async def read_asyncapi(services: Services) -> Response[bytes]:
     """Return the AsyncAPI 3 document of the sockets."""
-    _require_schema(house)
-    return Response(msgspec.json.encode(asyncapi.documented(house.terms.version)), media_type="application/json")
+    _require_schema(services)
+    return Response(msgspec.json.encode(asyncapi.documented(services.policy.version)), media_type="application/json")
 
 
-def _schema(request: Request[Any, Any, Any], house: House) -> dict[str, Any]:
-    _require_schema(house)
+def _schema(request: Request[Any, Any, Any], services: Services) -> dict[str, Any]:
+    _require_schema(services)
     return documented(request.app)
 
 
-def _require_schema(house: House) -> None:
-    if not house.terms.schema_on:
+def _require_schema(services: Services) -> None:
+    if not services.policy.schema_on:
         raise not_found()
 
 

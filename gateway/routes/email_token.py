@@ -1,6 +1,6 @@
 """Letters: verifying an e-mail, and a new password for who forgot the old one.
 
-Whether an address has an account is told by no answer and by no answer's time: what depends on it is done by the `Post`,
+Whether an address has an account is told by no answer and by no answer's time: what depends on it is done by the `BackgroundJobs`,
 after the answer. A letter that waits there when the process dies is lost; who waits for it asks again.
 """
 
@@ -15,12 +15,12 @@ from litestar import Request, Response, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
-from commands.email_token import ResetPassword, VerifyEmail, WriteLetter
+from commands.email_token import IssueEmailToken, ResetPassword, VerifyEmail
 from domain.account import ACCOUNT, PasswordChanged
-from domain.email_token import LETTER, Purpose
-from domain.errors import BadLetter
+from domain.email_token import EMAIL_TOKEN, Purpose
+from domain.errors import BadEmailTokenError
 from domain.events import Caller
-from domain.ids import LetterId, UserId
+from domain.ids import EmailTokenId, UserId
 from domain.ports.mail import Mail
 from domain.ports.record import Receipt
 from domain.quotas import of_email
@@ -32,7 +32,7 @@ from gateway.http.fields import Email, NewPassword
 from gateway.http.responses import written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import account_in_time, account_of, hash_for, require_good, require_same
-from gateway.services import House
+from gateway.services import Services
 
 VERIFY_SECONDS = 24 * 3600
 RESET_SECONDS = 3600
@@ -78,26 +78,28 @@ class Accepted(Struct, frozen=True):
     status_code=204,
     opt=declare("account.verify_email", quotas=("logins",), idempotency="receipt"),
 )
-async def verify_email(data: VerifyBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+async def verify_email(data: VerifyBody, services: Services, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Confirm an e-mail address with the code that was mailed to it; it is good for one use."""
-    outcome = await execute(house, VerifyEmail(*_parts(data.token)), caller, receipt)
+    outcome = await execute(services, VerifyEmail(*_parts(data.token)), caller, receipt)
     return written(outcome, None, status=204)
 
 
 @post("/auth/password/forgot", status_code=202, opt=declare("password.forget", quotas=("logins",)))
-async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House, caller: Caller) -> Response[Accepted]:
+async def forgot(
+    request: Request[Any, Any, Any], data: ForgotBody, services: Services, caller: Caller
+) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
     Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
     """
     check_email(data.email)
-    folded, mails = fold_email(data.email), house.terms.quotas.mails
-    allowance = await house.limits.take(of_email(folded, "reset"), mails)
-    if not allowance.ok and (await account_in_time(house, data.email, caller))[1]:
-        allowance = await house.limits.take(of_email(folded, "reset at home"), mails)
+    folded, mails = fold_email(data.email), services.policy.quotas.mails
+    allowance = await services.limits.take(of_email(folded, "reset"), mails)
+    if not allowance.ok and (await account_in_time(services, data.email, caller))[1]:
+        allowance = await services.limits.take(of_email(folded, "reset at home"), mails)
     rate_limits.tell(request.scope, allowance)
     rate_limits.require(allowance)
-    house.post.put(partial(_remind, house, data.email, caller))
+    services.post.put(partial(_remind, services, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
@@ -108,61 +110,61 @@ async def forgot(request: Request[Any, Any, Any], data: ForgotBody, house: House
         "password.reset", quotas=("logins",), hashes_password=True, idempotency="receipt", secrets=("password",)
     ),
 )
-async def reset(data: ResetBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+async def reset(data: ResetBody, services: Services, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
-    letter = (await house.desk.see(LETTER, letter_id)).state
-    account = None if letter is None else (await house.desk.see(ACCOUNT, letter.user_id)).state
+    letter = (await services.command_bus.see(EMAIL_TOKEN, letter_id)).state
+    account = None if letter is None else (await services.command_bus.see(ACCOUNT, letter.user_id)).state
     if letter is None or account is None or letter.secret_hash != secret_hash:
-        raise BadLetter(pointer="/token")
-    password = require_good(house, data.password, account.email, account.username)
-    hashed = await hash_for(house, password, account.email, caller)
-    outcome = await execute(house, ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
-    for fact in outcome.facts:
-        if isinstance(fact.event, SessionEnded):
-            house.sessions.end(fact.event.session_id)
-    changed = outcome.fact(PasswordChanged)
+        raise BadEmailTokenError(pointer="/token")
+    password = require_good(services, data.password, account.email, account.username)
+    hashed = await hash_for(services, password, account.email, caller)
+    outcome = await execute(services, ResetPassword(letter_id, secret_hash, hashed), caller, receipt)
+    for recorded in outcome.events:
+        if isinstance(recorded.event, SessionEnded):
+            services.sessions.end(recorded.event.session_id)
+    changed = outcome.recorded(PasswordChanged)
     if outcome.replayed and changed is not None:
-        await require_same(house, data.password, changed.event.password_hash, account.email, caller)
+        await require_same(services, data.password, changed.event.password_hash, account.email, caller)
     return written(outcome, None, status=204)
 
 
-async def write_letter(house: House, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
-    """Record a letter and send it; a job of the `Post`."""
-    letter_id, secret = LetterId(house.desk.new_id()), secrets.token_urlsafe(32)
-    expires_at = house.now() + timedelta(seconds=LIVES[purpose])
-    await execute(house, WriteLetter(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
+async def issue_email_token(services: Services, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
+    """Record a letter and send it; a job of the `BackgroundJobs`."""
+    letter_id, secret = EmailTokenId(services.command_bus.new_id()), secrets.token_urlsafe(32)
+    expires_at = services.now() + timedelta(seconds=LIVES[purpose])
+    await execute(services, IssueEmailToken(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
     subject, text = TEXTS[purpose]
     code = f"{letter_id.hex}.{secret}"
-    link = f"\n\n{house.terms.links_url}#{purpose}={code}" if house.terms.links_url else ""
-    await house.post.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
+    link = f"\n\n{services.policy.links_url}#{purpose}={code}" if services.policy.links_url else ""
+    await services.post.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
 
 
-async def tell_owner(house: House, email: str) -> None:
-    """Tell who has an account that somebody tried to register with its address; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold_email(email), "registered"), house.terms.quotas.mails)).ok:
-        await house.post.send(Mail(email, *REGISTERED_ALREADY))
+async def tell_owner(services: Services, email: str) -> None:
+    """Tell who has an account that somebody tried to register with its address; a job of the `BackgroundJobs`."""
+    if (await services.limits.take(of_email(fold_email(email), "registered"), services.policy.quotas.mails)).ok:
+        await services.post.send(Mail(email, *REGISTERED_ALREADY))
 
 
-async def verify_again(house: House, user_id: UserId, email: str, caller: Caller) -> None:
-    """Send another letter to who logs in before confirming; a job of the `Post`."""
-    if (await house.limits.take(of_email(fold_email(email), "verify"), house.terms.quotas.mails)).ok:
-        await write_letter(house, user_id, email, "verify_email", caller)
+async def verify_again(services: Services, user_id: UserId, email: str, caller: Caller) -> None:
+    """Send another letter to who logs in before confirming; a job of the `BackgroundJobs`."""
+    if (await services.limits.take(of_email(fold_email(email), "verify"), services.policy.quotas.mails)).ok:
+        await issue_email_token(services, user_id, email, "verify_email", caller)
 
 
-async def _remind(house: House, email: str, caller: Caller) -> None:
-    account = await account_of(house, email)
+async def _remind(services: Services, email: str, caller: Caller) -> None:
+    account = await account_of(services, email)
     if account is not None and account.is_active:
-        await write_letter(house, account.user_id, account.email, "reset_password", caller)
+        await issue_email_token(services, account.user_id, account.email, "reset_password", caller)
 
 
-def _parts(token: str) -> tuple[LetterId, str]:
+def _parts(token: str) -> tuple[EmailTokenId, str]:
     """Return the letter and the hash of the secret that a code names."""
     name, _, secret = token.partition(".")
     try:
-        return LetterId(UUID(hex=name)), _hash(secret)
+        return EmailTokenId(UUID(hex=name)), _hash(secret)
     except (ValueError, UnicodeEncodeError):
-        raise BadLetter(pointer="/token") from None
+        raise BadEmailTokenError(pointer="/token") from None
 
 
 def _hash(secret: str) -> str:

@@ -12,15 +12,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.file import ReceiveFile, may_receive
-from commands.unit_of_work import Outcome, Work
-from domain.errors import FileNotFound, FilePending, QuotaExceeded
+from commands.unit_of_work import Outcome, UnitOfWork
+from domain.errors import FilePendingError, NoSuchFileError, QuotaExceededError
 from domain.events import Caller
 from domain.file import FileReceived
 from domain.file_snapshot import FileStatus, Scan
 from domain.ids import FileId, RoomId
-from domain.ports.blobs import BlobMissing, BlobsUnavailable
-from domain.ports.record import RecordUnavailable
-from domain.ports.tasks import TasksUnavailable
+from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
+from domain.ports.record import RecordUnavailableError
+from domain.ports.tasks import TasksUnavailableError
 from domain.quotas import of_address
 from domain.tasks import ScanFile
 from gateway.edge import rate_limits
@@ -32,7 +32,7 @@ from gateway.http.multipart import Received, receiving
 from gateway.http.problems import Problem
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
-from gateway.services import House
+from gateway.services import Services
 from projections import files
 from projections.files import FileError, FileView, StoredFile, VariantView
 
@@ -80,9 +80,9 @@ class StatusView(Struct, frozen=True):
     processed_at: datetime | None
 
 
-async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not know of the file."""
-    await files.seen(house.db, me(caller), FileId(path["file_id"]), "file.read")
+    await files.seen(services.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
 DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download=True))
@@ -101,7 +101,7 @@ DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download
     ),
 )
 async def upload(
-    request: Request[Any, Any, Any], house: House, caller: Caller, room_id: UUID | None = None
+    request: Request[Any, Any, Any], services: Services, caller: Caller, room_id: UUID | None = None
 ) -> Response[UploadView]:
     """Take a file in: multipart/form-data with one field, `file`. It can be downloaded once it was found clean.
 
@@ -109,116 +109,120 @@ async def upload(
     """
     for_room = None if room_id is None else RoomId(room_id)
 
-    async def probe(work: Work) -> None:
-        await may_receive(work, for_room)
+    async def probe(unit: UnitOfWork) -> None:
+        await may_receive(unit, for_room)
 
-    await house.desk.admit(probe, caller)
+    await services.command_bus.admit(probe, caller)
     require_key(request)
-    await _take_bytes(request, house, caller)
-    bytes_max = house.terms.upload_bytes_max
-    with house.uploads.take(me(caller), of_address(caller.address)) as slot:
-        async with receiving(request, house.blobs.staging(), slot, bytes_max=bytes_max) as received:
-            outcome, file_id = await _receive(request, house, caller, received, for_room)
-    fact = outcome.fact(FileReceived)
-    if fact is not None:
-        file_id = fact.event.file_id
-        with suppress(TasksUnavailable):  # then the dispatcher finds it in the record
-            await house.tasks.add(ScanFile(file_id, me(caller)))
+    await _take_bytes(request, services, caller)
+    bytes_max = services.policy.upload_bytes_max
+    with services.uploads.take(me(caller), of_address(caller.address)) as slot:
+        async with receiving(request, services.blobs.staging(), slot, bytes_max=bytes_max) as received:
+            outcome, file_id = await _receive(request, services, caller, received, for_room)
+    recorded = outcome.recorded(FileReceived)
+    if recorded is not None:
+        file_id = recorded.event.file_id
+        with suppress(TasksUnavailableError):  # then the dispatcher finds it in the record
+            await services.tasks.add(ScanFile(file_id, me(caller)))
     return written(outcome, UploadView(file_id, file_id, "processing"), status=202)
 
 
 @get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
-async def read_file(file_id: UUID, house: House, caller: Caller) -> Response[FileView]:
+async def read_file(file_id: UUID, services: Services, caller: Caller) -> Response[FileView]:
     """Return what is known of a file."""
-    return shown((await files.seen(house.db, me(caller), FileId(file_id), "file.read")).view)
+    return shown((await files.seen(services.db, me(caller), FileId(file_id), "file.read")).view)
 
 
 @get("/files/{file_id:uuid}/status", opt=declare("file.status", admit=admit))
-async def read_status(file_id: UUID, house: House, caller: Caller) -> Response[StatusView]:
+async def read_status(file_id: UUID, services: Services, caller: Caller) -> Response[StatusView]:
     """Return how far a file is, and what was made of it."""
-    view = (await files.seen(house.db, me(caller), FileId(file_id), "file.status")).view
+    view = (await files.seen(services.db, me(caller), FileId(file_id), "file.status")).view
     return shown(StatusView(**{name: getattr(view, name) for name in StatusView.__struct_fields__}))
 
 
 @route("/files/{file_id:uuid}/content", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=DOWNLOAD)
-async def read_content(request: Request[Any, Any, Any], file_id: UUID, house: House, caller: Caller) -> Response[Any]:
+async def read_content(
+    request: Request[Any, Any, Any], file_id: UUID, services: Services, caller: Caller
+) -> Response[Any]:
     """Return a file's bytes, once it is completed; a picture's are those of its re-encoded original."""
-    stored = await _completed(house, caller, file_id)
+    stored = await _completed(services, caller, file_id)
     view = stored.view
-    return await _answer(request, house, stored.storage_path, _name(view.original_name, view.mime_type), view)
+    return await _answer(request, services, stored.storage_path, _name(view.original_name, view.mime_type), view)
 
 
 @route("/files/{file_id:uuid}/variants/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], opt=DOWNLOAD)
 async def read_variant(
-    request: Request[Any, Any, Any], file_id: UUID, name: str, house: House, caller: Caller
+    request: Request[Any, Any, Any], file_id: UUID, name: str, services: Services, caller: Caller
 ) -> Response[Any]:
     """Return the bytes of a variant: `thumbnail`, `preview` or `original`."""
-    stored = await _completed(house, caller, file_id)
+    stored = await _completed(services, caller, file_id)
     variant = stored.view.variants.get(name)
     if variant is None:
-        raise FileNotFound("This file has no such variant.")
+        raise NoSuchFileError("This file has no such variant.")
     view = replace(stored.view, mime_type=variant.mime_type, size_bytes=variant.size_bytes)
     shown_name = _name(f"{name} of {view.original_name}", variant.mime_type)
-    return await _answer(request, house, stored.variant_paths[name], shown_name, view)
+    return await _answer(request, services, stored.variant_paths[name], shown_name, view)
 
 
 async def _receive(
-    request: Request[Any, Any, Any], house: House, caller: Caller, received: Received, for_room: RoomId | None
+    request: Request[Any, Any, Any], services: Services, caller: Caller, received: Received, for_room: RoomId | None
 ) -> tuple[Outcome, FileId]:
     """Store what was gathered, and record that it was: in this order, and held against the sweeper in between."""
-    file_id = FileId(house.desk.new_id())
+    file_id = FileId(services.command_bus.new_id())
     command = ReceiveFile(
         file_id, received.original_name, received.mime_type, received.size_bytes, received.blob, for_room
     )
     said = f"{received.blob}\n{received.original_name}\n{for_room}"
     receipt = receipt_for(request, said.encode(), before=sha256(said.encode()).digest())
-    quota = house.terms.storage_bytes_of_user
-    if not await house.holds.reserve(me(caller), file_id, received.size_bytes, quota_bytes=quota):
-        raise QuotaExceeded
+    quota = services.policy.storage_bytes_of_user
+    if not await services.holds.reserve(me(caller), file_id, received.size_bytes, quota_bytes=quota):
+        raise QuotaExceededError
     try:
-        await house.holds.hold([received.blob])
-        await house.blobs.put(received.blob, received.path)
-        outcome = await execute(house, command, caller, receipt)
-    except RecordUnavailable:
+        await services.holds.hold([received.blob])
+        await services.blobs.put(received.blob, received.path)
+        outcome = await execute(services, command, caller, receipt)
+    except RecordUnavailableError:
         raise  # it may have been written: the reservation ends by itself
     except BaseException:
-        await house.holds.release(file_id)
+        await services.holds.release(file_id)
         raise
     if outcome.replayed:
-        await house.holds.release(file_id)
+        await services.holds.release(file_id)
     return outcome, file_id
 
 
-async def _take_bytes(request: Request[Any, Any, Any], house: House, caller: Caller) -> None:
+async def _take_bytes(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
     """Take what the upload says it is long out of the caller's quota of bytes (whatever it is longer is not read)."""
-    quota = house.terms.quotas.upload_bytes
+    quota = services.policy.quotas.upload_bytes
     if quota is not None:
         length = request.headers.get("content-length", "")
-        cost = int(length) if length.isdecimal() else house.terms.upload_bytes_max
+        cost = int(length) if length.isdecimal() else services.policy.upload_bytes_max
         access = request.scope["state"]["access"]
         await rate_limits.take(
-            house.limits, request.scope, rate_limits.whose(request.scope, access),
+            services.limits, request.scope, rate_limits.whose(request.scope, access),
             quota.at(max(1, cost)),
         )  # fmt: skip
 
 
-async def _completed(house: House, caller: Caller, file_id: UUID) -> StoredFile:
+async def _completed(services: Services, caller: Caller, file_id: UUID) -> StoredFile:
     """Return a file that may be downloaded at this moment by this person."""
-    stored = await files.seen(house.db, me(caller), FileId(file_id), "file.download")
+    stored = await files.seen(services.db, me(caller), FileId(file_id), "file.download")
     if stored.view.error is not None:
         raise Problem(409, "file.failed", stored.view.error.detail)
     if stored.view.status != "completed" or not stored.storage_path:
-        raise FilePending
+        raise FilePendingError
     return stored
 
 
-async def _answer(request: Request[Any, Any, Any], house: House, path: str, name: str, view: FileView) -> Response[Any]:
+async def _answer(
+    request: Request[Any, Any, Any], services: Services, path: str, name: str, view: FileView
+) -> Response[Any]:
     assert view.processed_at is not None, "what is completed was processed at some time"
     content = Content(path[-BLOB_CHARS:], name, view.mime_type, view.size_bytes, view.processed_at)
     try:
-        return await downloads.answer(request, house.blobs, content)
-    except BlobMissing as error:
-        raise BlobsUnavailable(f"the bytes of {view.id} are missing: {error}") from error
+        return await downloads.answer(request, services.blobs, content)
+    except BlobMissingError as error:
+        raise BlobsUnavailableError(f"the bytes of {view.id} are missing: {error}") from error
 
 
 def _name(name: str, mime_type: str) -> str:

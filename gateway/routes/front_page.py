@@ -12,7 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from gateway.http.declarations import declare
 from gateway.http.problems import not_found
 from gateway.http.response_headers import FRONT_PAGE, wants_page
-from gateway.services import House
+from gateway.services import Services
 
 STYLE = "body{font:16px/1.5 system-ui;margin:4rem auto;max-width:40rem;padding:0 1rem}"
 POLICY = (
@@ -22,20 +22,20 @@ POLICY = (
 
 
 @get(FRONT_PAGE, include_in_schema=False, opt=declare("deployment.read"))
-async def front_page(request: Request[Any, Any, Any], house: House) -> Response[bytes]:
+async def front_page(request: Request[Any, Any, Any], services: Services) -> Response[bytes]:
     """Say what this is, on a page that loads nothing."""
     if not wants_page(request.headers.get("accept", "")):
         raise not_found()
     links = (
         "<ul><li><a href=/schema>The API, for people</a>"
         "<li><a href=/schema/openapi.json>OpenAPI</a>, and <a href=/asyncapi.json>AsyncAPI</a> of the sockets</ul>"
-        if house.terms.schema_on
+        if services.policy.schema_on
         else ""
     )
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'><title>Hansard</title>"
-        f"<style>{STYLE}</style><h1>Hansard</h1><p>This is a server of Hansard {escape(house.terms.version)}: team chat in "
+        f"<style>{STYLE}</style><h1>Hansard</h1><p>This is a server of Hansard {escape(services.policy.version)}: team chat in "
         "which every change is an event on a provable record. It is talked to by programs, below <code>/api/v1</code>; a "
         f"client of yours is what you use it with.</p>{links}</html>"
     )

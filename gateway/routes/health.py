@@ -6,11 +6,11 @@ from litestar import Response, get
 from litestar.handlers import BaseRouteHandler
 
 from adapters.postgres.applied_migrations import applied
-from adapters.postgres.clock_watch import ClockLeapt
-from adapters.redis.lanes import LanesUnavailable
-from domain.ports.record import Head, RecordUnavailable
+from adapters.postgres.clock_watch import ClockLeaptError
+from adapters.redis.lanes import LanesUnavailableError
+from domain.ports.record import Head, RecordUnavailableError
 from gateway.http.declarations import Described, declare
-from gateway.services import House
+from gateway.services import Services
 from projections import LIVE, PROJECTIONS, checkpoints, parked
 
 LAG_EVENTS_MAX = 10_000
@@ -26,7 +26,7 @@ async def live() -> Response[dict[str, str]]:
     "/readyz",
     opt=declare("deployment.read", is_unlimited=True, described=Described(answers={503: "Not ready"})),
 )
-async def ready(house: House) -> Response[dict[str, Any]]:
+async def ready(services: Services) -> Response[dict[str, Any]]:
     """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up.
 
     Parked events, and another group than the live one that stands still, are told and leave it ready: they are the
@@ -34,42 +34,42 @@ async def ready(house: House) -> Response[dict[str, Any]]:
     """
     state: dict[str, Any] = {}
     try:
-        head = await house.record.head()
+        head = await services.record.head()
         state["postgres"] = "ok"
-        state["clock"] = clock_of(house, head)
-        lag = head.position - await checkpoints.position(house.db, "live")
+        state["clock"] = clock_of(services, head)
+        lag = head.position - await checkpoints.position(services.db, "live")
         state["projection_lag_events"] = lag
-        lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
+        lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
-        due = len(house.terms.migrations - await applied(house.db))
+        due = len(services.policy.migrations - await applied(services.db))
         state["migrations"] = f"due: {due}" if due else "ok"
-    except RecordUnavailable:
+    except RecordUnavailableError:
         state["postgres"], state["clock"] = "away", "unknown"
         lag = LAG_EVENTS_MAX
         still = {}
     try:
-        await house.lanes.ping()
+        await services.lanes.ping()
         state["redis"] = "ok"
-    except LanesUnavailable:
+    except LanesUnavailableError:
         state["redis"] = "away"
     answers = state["postgres"] == state["redis"] == state.get("migrations") == "ok"
     keeps_up = lag < LAG_EVENTS_MAX and LIVE.name not in still
     is_ready = answers and keeps_up and state["clock"] != "leapt"
-    state["status"] = "ready" if is_ready and not house.hub.draining else "not ready"
+    state["status"] = "ready" if is_ready and not services.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
 
 
-def clock_of(house: House, head: Head) -> str:
+def clock_of(services: Services, head: Head) -> str:
     """Return what is to be said of the database's clock. `leapt`: nothing is recorded. `behind the record`: times stand
     still until it has come up to the last one."""
     try:
-        house.clock.judge(head.clock, head.at)
-    except ClockLeapt:
+        services.clock.judge(head.clock, head.at)
+    except ClockLeaptError:
         return "leapt"
-    if head.at - head.clock > house.clock.ahead_max:
+    if head.at - head.clock > services.clock.ahead_max:
         return "behind the record"
-    return "ok" if abs(house.clock.ahead(head.clock)) <= house.clock.ahead_max else "unlike this machine's"
+    return "ok" if abs(services.clock.ahead(head.clock)) <= services.clock.ahead_max else "unlike this machine's"
 
 
 def _idle(lag: checkpoints.Lag) -> dict[str, int]:

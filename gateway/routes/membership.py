@@ -17,7 +17,7 @@ from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.routes.room import admitting
-from gateway.services import House
+from gateway.services import Services
 from projections import members
 from projections.members import MemberView
 
@@ -37,9 +37,9 @@ class MembershipView(Struct, frozen=True):
     status_code=200,
     opt=declare("room.join", idempotency="receipt", admit=admitting("room.join")),
 )
-async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
+async def join(room_id: UUID, services: Services, caller: Caller, receipt: Receipt | None) -> Response[MembershipView]:
     """Enter a public room; being in it already changes nothing."""
-    outcome = await execute(house, JoinRoom(RoomId(room_id)), caller, receipt)
+    outcome = await execute(services, JoinRoom(RoomId(room_id)), caller, receipt)
     return written(outcome, _membership(outcome, RoomId(room_id), me(caller)))
 
 
@@ -48,9 +48,9 @@ async def join(room_id: UUID, house: House, caller: Caller, receipt: Receipt | N
     status_code=204,
     opt=declare("room.leave", idempotency="receipt", admit=admitting("room.leave")),
 )
-async def leave(room_id: UUID, house: House, caller: Caller, receipt: Receipt | None) -> Response[None]:
+async def leave(room_id: UUID, services: Services, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Leave a room; its last owner makes somebody else owner first."""
-    outcome = await execute(house, LeaveRoom(RoomId(room_id)), caller, receipt)
+    outcome = await execute(services, LeaveRoom(RoomId(room_id)), caller, receipt)
     return written(outcome, None, status=204)
 
 
@@ -65,12 +65,12 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
     opt=declare("member.list", admit=admitting("member.list"), cursor=place_at),
 )
 async def list_members(
-    room_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
+    room_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[MemberView]]:
     """List the members of a room in the order they joined."""
-    after = None if cursor is None else place_at(cursor, house.record_id)
-    found = await members.page(house.db, me(caller), RoomId(room_id), after=after, limit=limit)
-    following = cursor_of(house.record_id, "members", *found[-1][1]) if len(found) == limit else None
+    after = None if cursor is None else place_at(cursor, services.record_id)
+    found = await members.page(services.db, me(caller), RoomId(room_id), after=after, limit=limit)
+    following = cursor_of(services.record_id, "members", *found[-1][1]) if len(found) == limit else None
     return shown(Page([member for member, _ in found], following))
 
 
@@ -79,10 +79,10 @@ async def list_members(
     opt=declare("member.put", "member.promote", admit=admitting("member.put")),
 )
 async def put_member(
-    room_id: UUID, user_id: UUID, data: RoleBody, house: House, caller: Caller
+    room_id: UUID, user_id: UUID, data: RoleBody, services: Services, caller: Caller
 ) -> Response[MembershipView]:
     """Add somebody (owners and admins), or change a role (owners)."""
-    outcome = await execute(house, PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
+    outcome = await execute(services, PutMember(RoomId(room_id), UserId(user_id), data.role), caller)
     return written(outcome, _membership(outcome, RoomId(room_id), UserId(user_id)))
 
 
@@ -92,15 +92,15 @@ async def put_member(
     opt=declare("member.remove", admit=admitting("member.remove")),
 )
 async def remove_member(
-    room_id: UUID, user_id: UUID, house: House, caller: Caller, ban: bool = False
+    room_id: UUID, user_id: UUID, services: Services, caller: Caller, ban: bool = False
 ) -> Response[None]:
     """Remove somebody; with `ban` they may not come back until they are added again."""
-    outcome = await execute(house, RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
+    outcome = await execute(services, RemoveMember(RoomId(room_id), UserId(user_id), ban), caller)
     return written(outcome, None, status=204)
 
 
 def _membership(outcome: Outcome, room_id: RoomId, user_id: UserId) -> MembershipView:
-    joined = outcome.fact(MemberJoined)
+    joined = outcome.recorded(MemberJoined)
     if joined is not None:
         return MembershipView(room_id, joined.event.user_id, joined.event.role)
     state = outcome.folded(MEMBERSHIP, room_id, user_id).state

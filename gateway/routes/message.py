@@ -9,7 +9,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Meta, Struct
 
 from commands.message import reach
-from commands.unit_of_work import Outcome, Work
+from commands.unit_of_work import Outcome, UnitOfWork
 from domain.bounds import MESSAGE_CHARS_MAX
 from domain.events import Caller, UnknownEvent
 from domain.ids import MessageId, RecordId, RoomId, UserId
@@ -25,7 +25,7 @@ from gateway.operations import message as operations
 from gateway.operations.execution import me
 from gateway.protocol.faults import CHECK, FieldError
 from gateway.routes.room import admitting
-from gateway.services import House
+from gateway.services import Services
 from projections import messages
 from projections.messages import MessageView, view_of
 
@@ -83,29 +83,29 @@ class VersionView(Struct, frozen=True):
     deleted: bool
 
 
-async def admit_readers(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_readers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not read the message."""
-    await messages.seen(house.db, me(caller), MessageId(path["message_id"]))
+    await messages.seen(services.db, me(caller), MessageId(path["message_id"]))
 
 
-async def admit_editors(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_editors(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not edit the message."""
 
-    async def probe(work: Work) -> None:
-        message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.edit")
-        require_editable(message, by=user_id, relation=relation)
+    async def probe(unit: UnitOfWork) -> None:
+        message, relationship, user_id = await reach(unit, MessageId(path["message_id"]), "message.edit")
+        require_editable(message, by=user_id, relationship=relationship)
 
-    await operations.unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+    await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
 
 
-async def admit_deleters(house: House, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_deleters(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not delete the message."""
 
-    async def probe(work: Work) -> None:
-        message, relation, user_id = await reach(work, MessageId(path["message_id"]), "message.delete")
-        decide_deletion(message, by=user_id, relation=relation)
+    async def probe(unit: UnitOfWork) -> None:
+        message, relationship, user_id = await reach(unit, MessageId(path["message_id"]), "message.delete")
+        decide_deletion(message, by=user_id, relationship=relationship)
 
-    await operations.unless_system(house, caller, path["message_id"], house.desk.admit(probe, caller))
+    await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
 
 
 admit_listing = admitting("message.list")
@@ -121,7 +121,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
 @get("/rooms/{room_id:uuid}/messages", opt=declare("message.list", admit=admit_listing, cursor=place_at))
 async def list_messages(
     room_id: UUID,
-    house: House,
+    services: Services,
     caller: Caller,
     before: Place | None = None,
     after: Place | None = None,
@@ -136,22 +136,22 @@ async def list_messages(
     `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
     """
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
-        await admit_listing(house, caller, {"room_id": room_id})
+        await admit_listing(services, caller, {"room_id": room_id})
         detail = "Only one of before, after, around and cursor can be asked for."
         raise Problem(422, "query.invalid", detail, errors=[FieldError("?cursor", "query.invalid", detail)])
     if cursor is not None:
-        direction, place = place_at(cursor, house.record_id)
+        direction, place = place_at(cursor, services.record_id)
         before, after = (place, None) if direction == "before" else (None, place)
     found, has_more = await messages.page(
-        house.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
+        services.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
     )  # fmt: skip
-    await _require_of_record(house, found, after, around)
+    await _require_of_record(services, found, after, around)
     following = None
     if has_more and around is None:
         direction = "before" if after is None else "after"
-        following = cursor_of(house.record_id, "messages", direction, found[-1].position)
-    return shown(Page(await messages.with_files(house.db, found), following))
+        following = cursor_of(services.record_id, "messages", direction, found[-1].position)
+    return shown(Page(await messages.with_files(services.db, found), following))
 
 
 @post(
@@ -168,14 +168,14 @@ async def list_messages(
     ),
 )
 async def send(
-    room_id: UUID, data: SendBody, house: House, caller: Caller, receipt: Receipt | None
+    room_id: UUID, data: SendBody, services: Services, caller: Caller, receipt: Receipt | None
 ) -> Response[MessageView]:
     """Post a message. It is on the disk, with its position, when this answers."""
-    sent = await operations.send(house, caller, room_id, data.id, data, receipt)
-    fact = sent.outcome.fact(MessagePosted)
-    if fact is not None:
-        return written(sent.outcome, view_of(fact), status=201, version=fact.version)
-    message = await current(house, sent.outcome, sent.message_id)
+    sent = await operations.send(services, caller, room_id, data.id, data, receipt)
+    recorded = sent.outcome.recorded(MessagePosted)
+    if recorded is not None:
+        return written(sent.outcome, view_of(recorded), status=201, version=recorded.version)
+    message = await current(services, sent.outcome, sent.message_id)
     return written(sent.outcome, message, version=message.version)
 
 
@@ -184,33 +184,33 @@ async def send(
     opt=declare("message.read", admit=admit_readers, described=Described(has_version=True)),
 )
 async def read_message(
-    message_id: UUID, house: House, caller: Caller, render: Literal["html"] | None = None
+    message_id: UUID, services: Services, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
     """Return a message; with `?render=html` its text as sanitised HTML too."""
-    message = await messages.seen(house.db, me(caller), MessageId(message_id), html=render == "html")
-    [message] = await messages.with_files(house.db, [message])
+    message = await messages.seen(services.db, me(caller), MessageId(message_id), html=render == "html")
+    [message] = await messages.with_files(services.db, [message])
     return shown(message, version=message.version)
 
 
 @patch("/messages/{message_id:uuid}", opt=declare("message.edit", admit=admit_editors))
 async def edit(
-    message_id: UUID, data: EditBody, house: House, caller: Caller, if_match: frozenset[int] | None
+    message_id: UUID, data: EditBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Replace the text; only the sender may."""
-    outcome = await operations.edit(house, caller, message_id, data.content, if_match)
-    fact = outcome.fact(MessageEdited)
-    message = view_of(fact) if fact else await current(house, outcome, message_id)
+    outcome = await operations.edit(services, caller, message_id, data.content, if_match)
+    recorded = outcome.recorded(MessageEdited)
+    message = view_of(recorded) if recorded else await current(services, outcome, message_id)
     return written(outcome, message, version=message.version)
 
 
 @delete("/messages/{message_id:uuid}", status_code=200, opt=declare("message.delete", admit=admit_deleters))
 async def delete_message(
-    message_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None
+    message_id: UUID, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[MessageView]:
     """Leave a tombstone, which is answered; the sender may, and the room's owners and admins."""
-    outcome = await operations.delete(house, caller, message_id, if_match)
-    fact = outcome.fact(MessageDeleted)
-    message = view_of(fact) if fact else await current(house, outcome, message_id)
+    outcome = await operations.delete(services, caller, message_id, if_match)
+    recorded = outcome.recorded(MessageDeleted)
+    message = view_of(recorded) if recorded else await current(services, outcome, message_id)
     return written(outcome, message, version=message.version)
 
 
@@ -222,48 +222,50 @@ def version_at(cursor: str, record: RecordId) -> tuple[int]:
 
 @get("/messages/{message_id:uuid}/history", opt=declare("message.versions", admit=admit_readers, cursor=version_at))
 async def read_history(
-    message_id: UUID, house: House, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
+    message_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[VersionView]]:
     """List the versions of a message, the first first."""
-    message = await messages.seen(house.db, me(caller), MessageId(message_id), "message.versions")
-    (after,) = (0,) if cursor is None else version_at(cursor, house.record_id)
+    message = await messages.seen(services.db, me(caller), MessageId(message_id), "message.versions")
+    (after,) = (0,) if cursor is None else version_at(cursor, services.record_id)
     if message.message_type == "system":
         return shown(Page([VersionView(1, message.position, message.created_at, None, message.content, False)], None))
     stream_id = MESSAGE.id(message_id)
-    facts = (await house.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
+    events = (await services.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
     # Asked after the page was read: what is on it and was deleted until then is told to nobody.
-    state = (await house.desk.see(MESSAGE, message_id)).state
+    state = (await services.command_bus.see(MESSAGE, message_id)).state
     deleted = message.deleted or (state is not None and state.is_deleted)
     versions = [
         VersionView(
-            fact.version,
-            fact.position,
-            fact.at,
-            fact.meta.actor,
-            "" if deleted else view_of(fact).content,
-            isinstance(fact.event, MessageDeleted),
+            recorded.version,
+            recorded.position,
+            recorded.at,
+            recorded.meta.actor,
+            "" if deleted else view_of(recorded).content,
+            isinstance(recorded.event, MessageDeleted),
         )
-        for fact in facts
-        if not isinstance(fact.event, UnknownEvent)
+        for recorded in events
+        if not isinstance(recorded.event, UnknownEvent)
     ]
-    following = cursor_of(house.record_id, "versions", facts[-1].version) if len(facts) == limit else None
+    following = cursor_of(services.record_id, "versions", events[-1].version) if len(events) == limit else None
     return shown(Page(versions, following))
 
 
-async def current(house: House, outcome: Outcome, message_id: UUID) -> MessageView:
+async def current(services: Services, outcome: Outcome, message_id: UUID) -> MessageView:
     """Return a message that a command left as it was, from the record."""
     stream_id = MESSAGE.id(message_id)
     before_last = {stream_id: max(0, outcome.folded(MESSAGE, message_id).version - 1)}
-    facts = (await house.record.streams([stream_id], after=before_last))[stream_id]
-    return view_of(facts[-1])
+    events = (await services.record.streams([stream_id], after=before_last))[stream_id]
+    return view_of(events[-1])
 
 
-async def _require_of_record(house: House, found: list[MessageView], after: int | None, around: int | None) -> None:
+async def _require_of_record(
+    services: Services, found: list[MessageView], after: int | None, around: int | None
+) -> None:
     """Refuse a place beyond the record's end: nothing that is found there would otherwise mean that nothing came."""
     place = after if around is None else around
     if place is None or any(message.position >= place for message in found):
         return
-    if place > (await house.record.head()).position:
+    if place > (await services.record.head()).position:
         raise record_changed()
 
 

@@ -10,10 +10,10 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 
 from adapters.prometheus.gateway import Samples
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
-from gateway.services import House
+from gateway.services import Services
 from projections import PROJECTIONS, checkpoints, parked
 
 
@@ -21,31 +21,31 @@ from projections import PROJECTIONS, checkpoints, parked
     "/metrics",
     opt=declare("deployment.read", is_unlimited=True, described=Described(refused_with=frozenset({403, 404}))),
 )
-async def metrics(request: Request[Any, Any, Any], house: House) -> Response[str]:
+async def metrics(request: Request[Any, Any, Any], services: Services) -> Response[str]:
     """Return figures in the text format of Prometheus, or in OpenMetrics' to whoever asks for it."""
-    if not house.terms.metrics_on:
+    if not services.policy.metrics_on:
         raise not_found()
-    text, media_type = await house.exposition.text(request.headers.get("accept", ""), before=lambda: _read(house))
+    text, media_type = await services.exposition.text(request.headers.get("accept", ""), before=lambda: _read(services))
     return Response(text.decode(), media_type="text/plain", headers={"Content-Type": media_type})
 
 
-async def _read(house: House) -> None:
+async def _read(services: Services) -> None:
     """Set the gauges that are not counted along."""
-    house.metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
+    services.metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
     try:
-        house.metrics.record.show(await _samples(house))
-    except RecordUnavailable:
-        house.metrics.record.hide()
+        services.metrics.record.show(await _samples(services))
+    except RecordUnavailableError:
+        services.metrics.record.hide()
 
 
-async def _samples(house: House) -> Samples:
-    head = await house.record.head()
-    groups = await checkpoints.every(house.db)
-    lags, missing = await checkpoints.lags(house.db, list(PROJECTIONS)), await parked.counts(house.db)
+async def _samples(services: Services) -> Samples:
+    head = await services.record.head()
+    groups = await checkpoints.every(services.db)
+    lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
     return {
         "hansard_record_position": [("", head.position)],
         "hansard_record_time_ahead_seconds": [("", max(0, round((head.at - head.clock).total_seconds())))],
-        "hansard_clock_ahead_seconds": [("", round(house.clock.ahead(head.clock).total_seconds()))],
+        "hansard_clock_ahead_seconds": [("", round(services.clock.ahead(head.clock).total_seconds()))],
         "hansard_projection_position": [(each.name, each.position) for each in groups],
         "hansard_projection_lag_events": [(each.name, max(0, each.events)) for each in lags],
         "hansard_projection_idle_seconds": [

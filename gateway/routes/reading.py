@@ -12,7 +12,7 @@ from gateway.http.declarations import declare
 from gateway.http.responses import written
 from gateway.operations.reading import mark
 from gateway.routes.room import admitting
-from gateway.services import House
+from gateway.services import Services
 
 
 class ReadBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,9 +24,9 @@ class ReadBody(Struct, frozen=True, forbid_unknown_fields=True):
     status_code=204,
     opt=declare("room.mark_read", admit=admitting("room.mark_read")),
 )
-async def mark_read(room_id: UUID, data: ReadBody, house: House, caller: Caller) -> Response[None]:
+async def mark_read(room_id: UUID, data: ReadBody, services: Services, caller: Caller) -> Response[None]:
     """Move one's read mark forward. One's own reads show it at once; recorded is at most one in five seconds, the furthest."""
-    outcome = await mark(house, caller, room_id, data.position)
+    outcome = await mark(services, caller, room_id, data.position)
     return written(outcome, None, status=204)
 
 

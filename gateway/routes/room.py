@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
-from commands.unit_of_work import Work
+from commands.unit_of_work import UnitOfWork
 from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
-from domain.errors import RoomNotFound
+from domain.errors import RoomNotFoundError
 from domain.events import Caller
 from domain.ids import RecordId, RoomId
 from domain.ports.record import Receipt
@@ -24,7 +24,7 @@ from gateway.http.problems import behind
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.protocol.faults import CHECK
-from gateway.services import House
+from gateway.services import Services
 from projections import rooms
 from projections.rooms import RoomView
 
@@ -66,11 +66,11 @@ class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
 def admitting(operation: RoomOperation) -> Admit:
     """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
 
-    async def admit(house: House, caller: Caller, path: dict[str, Any]) -> None:
-        async def probe(work: Work) -> None:
-            await enter(work, RoomId(path["room_id"]), operation)
+    async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
+        async def probe(unit: UnitOfWork) -> None:
+            await enter(unit, RoomId(path["room_id"]), operation)
 
-        await house.desk.admit(probe, caller)
+        await services.command_bus.admit(probe, caller)
 
     return admit
 
@@ -83,7 +83,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
 
 @get("/rooms", opt=declare("room.list", cursor=place_at))
 async def list_rooms(
-    house: House,
+    services: Services,
     caller: Caller,
     q: Annotated[str, Meta(max_length=ROOM_NAME_CHARS_MAX)] | None = None,
     joined: bool = False,
@@ -93,48 +93,50 @@ async def list_rooms(
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
     first; archived ones only when asked for."""
-    before = None if cursor is None else place_at(cursor, house.record_id)
-    marks = await house.marks.of(me(caller))
+    before = None if cursor is None else place_at(cursor, services.record_id)
+    marks = await services.marks.of(me(caller))
     found = await rooms.page(
-        house.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
+        services.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
     )
-    following = cursor_of(house.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
+    following = cursor_of(services.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page([room for room, _ in found], following))
 
 
 @post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))
-async def open_room(data: OpenRoomBody, house: House, caller: Caller, receipt: Receipt | None) -> Response[RoomView]:
+async def open_room(
+    data: OpenRoomBody, services: Services, caller: Caller, receipt: Receipt | None
+) -> Response[RoomView]:
     """Open a room; the caller is its owner."""
-    room_id = RoomId(house.desk.new_id())
-    outcome = await execute(house, OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
-    fact = outcome.fact(RoomOpened)
-    assert fact is not None, "an accepted opening opened"
-    return written(outcome, rooms.opened_view(fact), status=201, version=fact.version)
+    room_id = RoomId(services.command_bus.new_id())
+    outcome = await execute(services, OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
+    recorded = outcome.recorded(RoomOpened)
+    assert recorded is not None, "an accepted opening opened"
+    return written(outcome, rooms.opened_view(recorded), status=201, version=recorded.version)
 
 
 @get(
     "/rooms/{room_id:uuid}",
     opt=declare("room.read", admit=admitting("room.read"), described=Described(has_version=True)),
 )
-async def read_room(room_id: UUID, house: House, caller: Caller) -> Response[RoomView]:
+async def read_room(room_id: UUID, services: Services, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
-    room = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
+    room = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
 @patch("/rooms/{room_id:uuid}", opt=declare("room.change", admit=admitting("room.change")))
 async def change_room(
-    room_id: UUID, data: ChangeRoomBody, house: House, caller: Caller, if_match: frozenset[int] | None
+    room_id: UUID, data: ChangeRoomBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
     """Change a room; owners and admins may."""
     command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
-    outcome = await execute(house, command, caller)
+    outcome = await execute(services, command, caller)
     now = outcome.folded(ROOM, room_id)
     assert now.state is not None and now.at is not None, "a changed room exists"
-    await house.reads.wait(outcome.position)
+    await services.reads.wait(outcome.position)
     try:
-        seen = await rooms.seen(house.db, me(caller), RoomId(room_id), marks=await house.marks.of(me(caller)))
-    except RoomNotFound:  # accepted, but the tables do not have the room yet
+        seen = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+    except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
@@ -144,9 +146,11 @@ async def change_room(
 
 
 @delete("/rooms/{room_id:uuid}", status_code=204, opt=declare("room.archive", admit=admitting("room.archive")))
-async def archive_room(room_id: UUID, house: House, caller: Caller, if_match: frozenset[int] | None) -> Response[None]:
+async def archive_room(
+    room_id: UUID, services: Services, caller: Caller, if_match: frozenset[int] | None
+) -> Response[None]:
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
-    outcome = await execute(house, ArchiveRoom(RoomId(room_id), if_match), caller)
+    outcome = await execute(services, ArchiveRoom(RoomId(room_id), if_match), caller)
     return written(outcome, None, status=204)
 
 

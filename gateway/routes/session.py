@@ -14,7 +14,13 @@ from commands.session import EndSession, OpenSession, RefreshSession
 from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, Account, require_active
 from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
-from domain.errors import AccountDeactivated, BadCredentials, Busy, SessionRevoked, WrongPassword
+from domain.errors import (
+    AccountDeactivatedError,
+    BadCredentialsError,
+    BusyError,
+    SessionRevokedError,
+    WrongPasswordError,
+)
 from domain.events import Caller
 from domain.ids import SessionId
 from domain.ports.credentials import Refreshing
@@ -31,7 +37,7 @@ from gateway.http.responses import shown, written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import account_in_time, hash_for, matching_form, require_good
 from gateway.routes.email_token import verify_again
-from gateway.services import House
+from gateway.services import Services
 from projections import sessions
 from projections.sessions import SessionRow
 from projections.users import Profile
@@ -83,44 +89,46 @@ class TokensView(Struct, frozen=True):
         described=Described(refused_with=frozenset({401, 403})),
     ),
 )
-async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, caller: Caller) -> Response[TokensView]:
+async def login(
+    request: Request[Any, Any, Any], data: LoginBody, services: Services, caller: Caller
+) -> Response[TokensView]:
     """Open a session. A wrong e-mail and a wrong password get the same answer, after the same time.
 
     Every try takes one of the account's wrong passwords, and a right one gives it back: so tries side by side are no
     more than tries one after the other. Strangers have so many together, and each address where the account was logged in
     of late has as many of its own: guessing does not lock the owner out. Live sessions know nothing of it.
     """
-    account, is_known = await account_in_time(house, data.email, caller)
+    account, is_known = await account_in_time(services, data.email, caller)
     folded = fold_email(data.email)
     whose = of_email_at(folded, caller.address) if is_known else of_email(folded)
-    guesses = house.terms.quotas.wrong_passwords
-    await rate_limits.take(house.limits, request.scope, whose, guesses)
+    guesses = services.policy.quotas.wrong_passwords
+    await rate_limits.take(services.limits, request.scope, whose, guesses)
     try:
         matching = await matching_form(
-            house, data.password, account.password_hash if account else None, data.email, caller
+            services, data.password, account.password_hash if account else None, data.email, caller
         )
-    except Busy:
-        await house.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
+    except BusyError:
+        await services.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
         raise
     if account is None or matching is None:
-        raise BadCredentials
+        raise BadCredentialsError
     if not account.is_active and (refusal := as_whom("session.open", "deactivated")) is not None:
         raise refusal
-    await house.limits.give_back(whose, guesses)
-    is_unverified = house.terms.verify_email and not account.is_verified
+    await services.limits.give_back(whose, guesses)
+    is_unverified = services.policy.verify_email and not account.is_verified
     if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
-        house.post.put(partial(verify_again, house, account.user_id, account.email, caller))
+        services.post.put(partial(verify_again, services, account.user_id, account.email, caller))
         raise refusal
-    account = await _rehashed(house, account, matching, caller)
-    session_id = SessionId(house.desk.new_id())
-    token = house.tokens.refresh(session_id)
-    expires_at = house.now() + timedelta(seconds=REFRESH_SECONDS)
+    account = await _rehashed(services, account, matching, caller)
+    session_id = SessionId(services.command_bus.new_id())
+    token = services.tokens.refresh(session_id)
+    expires_at = services.now() + timedelta(seconds=REFRESH_SECONDS)
     try:
         command = OpenSession(session_id, account.user_id, token.hash, expires_at, account.password_hash)
-        outcome = await execute(house, command, caller)
-    except AccountDeactivated:
-        raise BadCredentials from None
-    return written(outcome, await _tokens(house, outcome, token))
+        outcome = await execute(services, command, caller)
+    except AccountDeactivatedError:
+        raise BadCredentialsError from None
+    return written(outcome, await _tokens(services, outcome, token))
 
 
 @post(
@@ -129,88 +137,88 @@ async def login(request: Request[Any, Any, Any], data: LoginBody, house: House, 
     opt=declare("session.refresh", idempotency="token", described=Described(refused_with=frozenset({401, 403}))),
 )
 async def refresh(
-    request: Request[Any, Any, Any], data: RefreshBody, house: House, caller: Caller
+    request: Request[Any, Any, Any], data: RefreshBody, services: Services, caller: Caller
 ) -> Response[TokensView]:
     """Spend a refresh token for new tokens. A spent one, come again, ends the whole session.
 
     Who sends an Idempotency-Key and loses the answer gets it again for ten seconds with the same key.
     """
-    presented = house.tokens.read_refresh(data.refresh_token)
+    presented = services.tokens.read_refresh(data.refresh_token)
     key = idempotency_key(request)
-    fresh = house.tokens.refresh(presented.session_id, after=presented.token, key=key)
-    outcome = await execute(house, RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
-    if outcome.fact(SessionEnded) is not None:
-        house.sessions.end(presented.session_id)
-        raise SessionRevoked("This refresh token was used before: the session has ended. Log in again.")
-    return written(outcome, await _tokens(house, outcome, fresh))
+    fresh = services.tokens.refresh(presented.session_id, after=presented.token, key=key)
+    outcome = await execute(services, RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
+    if outcome.recorded(SessionEnded) is not None:
+        services.sessions.end(presented.session_id)
+        raise SessionRevokedError("This refresh token was used before: the session has ended. Log in again.")
+    return written(outcome, await _tokens(services, outcome, fresh))
 
 
 @post("/auth/logout", status_code=204, opt=declare("session.close"))
-async def logout(house: House, caller: Caller) -> Response[None]:
+async def logout(services: Services, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
     assert caller.session_id, "the door lets no stranger here"
-    outcome = await execute(house, EndSession(caller.session_id, "logout"), caller)
-    house.sessions.end(caller.session_id)
+    outcome = await execute(services, EndSession(caller.session_id, "logout"), caller)
+    services.sessions.end(caller.session_id)
     return written(outcome, None, status=204)
 
 
 @get("/auth/sessions", opt=declare("session.list"))
-async def list_sessions(house: House, caller: Caller) -> Response[Page[SessionView]]:
+async def list_sessions(services: Services, caller: Caller) -> Response[Page[SessionView]]:
     """List one's own live sessions, the newest first. There are never more than fit on a page."""
     assert caller.user_id, "the door lets no stranger here"
-    found = await sessions.live(house.db, caller.user_id, house.now())
+    found = await sessions.live(services.db, caller.user_id, services.now())
     return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
 
 @delete("/auth/sessions/{session_id:uuid}", status_code=204, opt=declare("session.end"))
-async def end_session(session_id: UUID, house: House, caller: Caller) -> Response[None]:
+async def end_session(session_id: UUID, services: Services, caller: Caller) -> Response[None]:
     """End one of one's own sessions; one that has ended already stays so."""
-    outcome = await execute(house, EndSession(SessionId(session_id), "revoked"), caller)
-    house.sessions.end(SessionId(session_id))
+    outcome = await execute(services, EndSession(SessionId(session_id), "revoked"), caller)
+    services.sessions.end(SessionId(session_id))
     return written(outcome, None, status=204)
 
 
 @put("/auth/password", status_code=204, opt=declare("password.change", hashes_password=True))
 async def change_password(
-    request: Request[Any, Any, Any], data: PasswordBody, house: House, caller: Caller
+    request: Request[Any, Any, Any], data: PasswordBody, services: Services, caller: Caller
 ) -> Response[None]:
     """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do, by session."""
     assert caller.user_id and caller.session_id, "the door lets no stranger here"
-    account = require_active((await house.desk.see(ACCOUNT, caller.user_id)).state)
-    password = require_good(house, data.new_password, account.email, account.username, field="new_password")
-    whose, guesses = of_session(caller.session_id), house.terms.quotas.wrong_passwords
-    await rate_limits.take(house.limits, request.scope, whose, guesses)
-    if await matching_form(house, data.current_password, account.password_hash, account.email, caller) is None:
-        raise WrongPassword(pointer="/current_password")
-    await house.limits.give_back(whose, guesses)
-    hashed = await hash_for(house, password, account.email, caller)
-    outcome = await execute(house, ChangePassword(account.password_hash, hashed), caller)
-    for fact in outcome.facts:
-        if isinstance(fact.event, SessionEnded):
-            house.sessions.end(fact.event.session_id)
+    account = require_active((await services.command_bus.see(ACCOUNT, caller.user_id)).state)
+    password = require_good(services, data.new_password, account.email, account.username, field="new_password")
+    whose, guesses = of_session(caller.session_id), services.policy.quotas.wrong_passwords
+    await rate_limits.take(services.limits, request.scope, whose, guesses)
+    if await matching_form(services, data.current_password, account.password_hash, account.email, caller) is None:
+        raise WrongPasswordError(pointer="/current_password")
+    await services.limits.give_back(whose, guesses)
+    hashed = await hash_for(services, password, account.email, caller)
+    outcome = await execute(services, ChangePassword(account.password_hash, hashed), caller)
+    for recorded in outcome.events:
+        if isinstance(recorded.event, SessionEnded):
+            services.sessions.end(recorded.event.session_id)
     return written(outcome, None, status=204)
 
 
-async def _tokens(house: House, outcome: Outcome, token: Refreshing) -> TokensView:
+async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> TokensView:
     """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
     assert session is not None, "it was opened or refreshed"
-    house.reads.wrote(session.user_id, outcome.position)
-    access, seconds = house.tokens.access(
-        user_id=session.user_id, session_id=token.session_id, now=house.now(), until=session.expires_at
+    services.reads.wrote(session.user_id, outcome.position)
+    access, seconds = services.tokens.access(
+        user_id=session.user_id, session_id=token.session_id, now=services.now(), until=session.expires_at
     )
-    seen = await house.desk.see(ACCOUNT, session.user_id)
+    seen = await services.command_bus.see(ACCOUNT, session.user_id)
     assert seen.state is not None, "a session belongs to an account"
     return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
 
 
-async def _rehashed(house: House, account: Account, matching: str, caller: Caller) -> Account:
+async def _rehashed(services: Services, account: Account, matching: str, caller: Caller) -> Account:
     """Return the account with its password, which is now known to be right, normalised and hashed as is done today."""
     password = normalised(matching)
-    if matching == password and not house.passwords.is_outdated(account.password_hash):
+    if matching == password and not services.passwords.is_outdated(account.password_hash):
         return account
-    hashed = await hash_for(house, password, account.email, caller)
-    outcome = await execute(house, RehashPassword(account.user_id, account.password_hash, hashed), caller)
+    hashed = await hash_for(services, password, account.email, caller)
+    outcome = await execute(services, RehashPassword(account.user_id, account.password_hash, hashed), caller)
     return outcome.folded(ACCOUNT, account.user_id).state or account
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from adapters.redis.cluster_state import TICKET_SECONDS
 from domain.ports.credentials import Access
 from gateway.http.declarations import declare
-from gateway.services import House
+from gateway.services import Services
 
 
 class TicketView(Struct, frozen=True):
@@ -20,10 +20,10 @@ class TicketView(Struct, frozen=True):
 
 
 @post("/ws/tickets", status_code=201, opt=declare("socket.open"))
-async def issue_ticket(request: Request[Any, Any, Any], house: House) -> Response[TicketView]:
+async def issue_ticket(request: Request[Any, Any, Any], services: Services) -> Response[TicketView]:
     """Give out a ticket for one socket of this session, to be opened by a page of the same origin."""
     access: Access = request.scope["state"]["access"]
-    ticket = house.tickets.issue(access, request.headers.get("origin", ""), house.now())
+    ticket = services.tickets.issue(access, request.headers.get("origin", ""), services.now())
     return Response(TicketView(ticket, TICKET_SECONDS), status_code=201)
 
 

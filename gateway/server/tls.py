@@ -9,12 +9,12 @@ from domain.errors import SetupError
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-class TlsRefused(SetupError):
+class TlsRefusedError(SetupError):
     """Certificate and key cannot be used. The message names them."""
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return what a listener speaks TLS with. Raises `TlsRefused`."""
+    """Return what a listener speaks TLS with. Raises `TlsRefusedError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
@@ -22,7 +22,7 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key)
     except OSError as error:  # an SSLError is one
-        raise TlsRefused(
+        raise TlsRefusedError(
             f"HANSARD_TLS_CERTIFICATE ({certificate}) and HANSARD_TLS_KEY ({key}) cannot be used: "
             f"{error.strerror or error}. They are PEM files that belong together, the key without a password."
         ) from None

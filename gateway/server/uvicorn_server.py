@@ -37,12 +37,12 @@ SWEEP_SECONDS_MAX = 1.0  # the time in which this process was held up is not cou
 TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
 
 
-class PortTaken(ReadableError):
+class PortTakenError(ReadableError):
     """The port is taken, or may not be used."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a bound, listening socket. Raise `PortTaken`, with one sentence, if that is impossible."""
+    """Return a bound, listening socket. Raise `PortTakenError`, with one sentence, if that is impossible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; or small answers wait 40 ms
@@ -56,7 +56,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise PortTaken(f"Cannot listen on {place}: {error.strerror}. {_remedy(error)}") from None
+        raise PortTakenError(f"Cannot listen on {place}: {error.strerror}. {_remedy(error)}") from None
     listener.setblocking(False)
     return listener
 

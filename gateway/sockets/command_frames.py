@@ -5,7 +5,7 @@ from gateway.operations import message, reading
 from gateway.protocol import server_frames
 from gateway.protocol.client_frames import Delete, Edit, Read, Send
 from gateway.realtime.connection import Connection
-from gateway.services import House
+from gateway.services import Services
 from gateway.sockets.channel import Channel
 
 CommandFrame = Send | Edit | Delete | Read
@@ -14,13 +14,13 @@ CommandFrame = Send | Edit | Delete | Read
 class CommandFrames:
     """One socket's."""
 
-    def __init__(self, services: House, channel: Channel, connection: Connection) -> None:
+    def __init__(self, services: Services, channel: Channel, connection: Connection) -> None:
         self._services = services
         self._channel = channel
         self._connection = connection
 
     async def execute(self, frame: CommandFrame) -> None:
-        """Do what a frame asks, and reply with the position. Raise `Refused` if it may not be done."""
+        """Do what a frame asks, and reply with the position. Raise `DomainError` if it may not be done."""
         services = self._services
         reason = frame.reason if isinstance(frame, (Edit, Delete)) else None
         caller = self._channel.caller(self._connection.access, reason)

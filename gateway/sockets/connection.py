@@ -13,17 +13,17 @@ import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
 
-from adapters.redis.lanes import LanesUnavailable
-from domain.errors import Refused
+from adapters.redis.lanes import LanesUnavailableError
+from domain.errors import DomainError
 from domain.ids import RoomId
 from domain.ports.credentials import Access
-from domain.ports.record import Head, RecordUnavailable
+from domain.ports.record import Head, RecordUnavailableError
 from gateway.http import problems
 from gateway.http.declarations import declare
 from gateway.protocol import client_frames, close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.server.uvicorn_server import HEARTBEAT_SECONDS
-from gateway.services import House
+from gateway.services import Services
 from gateway.sockets import first_frame
 from gateway.sockets.channel import Channel, SocketClosedError
 from gateway.sockets.handshake import credentials, cursor_of, query_of, refuse
@@ -35,19 +35,19 @@ log = structlog.get_logger()
 
 
 @websocket("/ws", opt=declare("socket.open"))
-async def many_rooms(socket: WebSocket[Any, Any, Any], house: House) -> None:
-    await SocketConnection(house, socket, None).live()
+async def many_rooms(socket: WebSocket[Any, Any, Any], services: Services) -> None:
+    await SocketConnection(services, socket, None).live()
 
 
 @websocket("/ws/{room_id:uuid}", opt=declare("room.hear"))
-async def one_room(socket: WebSocket[Any, Any, Any], house: House, room_id: UUID) -> None:
-    await SocketConnection(house, socket, RoomId(room_id)).live()
+async def one_room(socket: WebSocket[Any, Any, Any], services: Services, room_id: UUID) -> None:
+    await SocketConnection(services, socket, RoomId(room_id)).live()
 
 
 class SocketConnection:
     """One socket. `room_id` is the room that its address names, if it names one."""
 
-    def __init__(self, services: House, socket: WebSocket[Any, Any, Any], room_id: RoomId | None) -> None:
+    def __init__(self, services: Services, socket: WebSocket[Any, Any, Any], room_id: RoomId | None) -> None:
         self._services = services
         self._channel = Channel(socket, services.refusals)
         self._room_id = room_id
@@ -57,10 +57,10 @@ class SocketConnection:
         channel = self._channel
         if (await channel.receive())["type"] != "websocket.connect":
             return
-        channel.transport.limit(self._services.terms.quotas.frames)
+        channel.transport.limit(self._services.policy.quotas.frames)
         try:
             access = await credentials(self._services, channel.scope, is_room=self._room_id is not None)
-        except (Refused, problems.Problem) as refusal:
+        except (DomainError, problems.Problem) as refusal:
             await refuse(self._services.refusals, channel.scope, channel.send, refusal)
             return
         offered = channel.scope.get("subprotocols", ())
@@ -70,7 +70,7 @@ class SocketConnection:
             await self._authenticate_and_serve(access)
         except (SocketClosedError, asyncio.CancelledError):
             pass
-        except (RecordUnavailable, LanesUnavailable) as error:
+        except (RecordUnavailableError, LanesUnavailableError) as error:
             log.warning("a socket is sent away", reason=str(error))
             channel.close(close_codes.GOING_AWAY, "a server behind this one does not answer")
         except Exception:
@@ -144,7 +144,7 @@ class SocketConnection:
         after, record = cursor_of(query_of(self._channel.scope))
         try:
             await subscriptions.open_own_room(self._room_id, after, record, head)
-        except Refused as refused:
+        except DomainError as refused:
             self._channel.note_refusal(problems.status_of(refused), refused.code, access)
             self._channel.close(close_codes.NO_ROOM, "this room is unknown, or not yours")
             raise SocketClosedError from None

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from domain.errors import BadToken, Refused, SessionRevoked
+from domain.errors import BadTokenError, DomainError, SessionRevokedError
 from domain.ports.credentials import Access
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
@@ -18,26 +18,26 @@ async def authenticate(channel: Channel, sessions: Sessions) -> tuple[Access, in
     Any other first frame, or none in `AUTHENTICATE_SECONDS`, is refused, and the socket closed. Raise `SocketClosedError`
     then.
     """
-    refused: Refused
+    refused: DomainError
     try:
         async with asyncio.timeout(AUTHENTICATE_SECONDS):
             frame = parse(await channel.next_text())
         if isinstance(frame, Authenticate):
             return sessions.authenticate(frame.token), frame.id
-        request, refused = frame.id, BadToken("The first frame authenticates.")
+        request, refused = frame.id, BadTokenError("The first frame authenticates.")
     except TimeoutError:
-        request, refused = None, BadToken()
+        request, refused = None, BadTokenError()
     except BadFrameError as bad:
-        request, refused = bad.request, BadToken(bad.detail)
-    except Refused as of_token:
+        request, refused = bad.request, BadTokenError(bad.detail)
+    except DomainError as of_token:
         request, refused = frame.id, of_token
     _refuse(channel, request, refused)
     raise SocketClosedError
 
 
-def _refuse(channel: Channel, request: int | None, refused: Refused) -> None:
+def _refuse(channel: Channel, request: int | None, refused: DomainError) -> None:
     channel.note_refusal(401, refused.code, None)
     if (refusal := server_frames.refusal(request, refused.code, refused.detail, 401)) is not None:
         channel.transport.write(text_frame(refusal))
-    is_revoked = isinstance(refused, SessionRevoked)
+    is_revoked = isinstance(refused, SessionRevokedError)
     channel.close(close_codes.SESSION_REVOKED if is_revoked else close_codes.UNAUTHENTICATED, "authenticate first")

@@ -5,27 +5,27 @@ from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from domain.errors import BadToken, SessionRevoked
+from domain.errors import BadTokenError, SessionRevokedError
 from domain.ports.credentials import Access
 from gateway.edge.authentication import bearer
 from gateway.edge.refusal_log import Refusals
 from gateway.http import problems
 from gateway.protocol.faults import FieldError
-from gateway.services import House
+from gateway.services import Services
 
 JWT_LIKE = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.")
 QUERY_OF_ROOM = frozenset({"after", "record"})
 POSITION = re.compile(r"[0-9]{1,18}")
 
 
-async def credentials(services: House, scope: Any, *, is_room: bool) -> Access | None:
-    """Return what the handshake shows, or None if a first frame is to show it. Raise `Refused` or `Problem`: HTTP answers."""
+async def credentials(services: Services, scope: Any, *, is_room: bool) -> Access | None:
+    """Return what the handshake shows, or None if a first frame is to show it. Raise `DomainError` or `Problem`: HTTP answers."""
     query = query_of(scope)
     if any(JWT_LIKE.search(part) for name, values in query.items() for part in (name, *values)):
-        raise BadToken("A token never stands in an address: send it in the Authorization header or a first frame.")
+        raise BadTokenError("A token never stands in an address: send it in the Authorization header or a first frame.")
     headers: dict[bytes, bytes] = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
-    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), services.terms.origins)
+    _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), services.policy.origins)
     if services.hub.draining:
         raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
     access = services.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
@@ -73,14 +73,14 @@ def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
     return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
-async def _spend(services: House, ticket: str, origin: str, shown: Access | None) -> Access:
+async def _spend(services: Services, ticket: str, origin: str, shown: Access | None) -> Access:
     """Return what a ticket gives access to. Where a token is shown too, both must be of the same session."""
     now = services.now()
     access = await services.tickets.spend(ticket, origin, now)
     if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
-        raise BadToken
+        raise BadTokenError
     if services.sessions.is_over(access):
-        raise SessionRevoked
+        raise SessionRevokedError
     return access
 
 

@@ -7,7 +7,7 @@ from math import ceil
 import structlog
 from msgspec import UNSET
 
-from domain.errors import Limited
+from domain.errors import LimitExceededError
 from domain.ids import RoomId
 from domain.quotas import of_user
 from gateway.edge import rate_limits
@@ -17,7 +17,7 @@ from gateway.protocol.client_frames import Authenticate, Intent, Ping, Send, Sub
 from gateway.protocol.parsing import BadFrameError, parse
 from gateway.realtime.connection import Connection
 from gateway.server.frame_meter import cost_of
-from gateway.services import House
+from gateway.services import Services
 from gateway.sockets.channel import Channel, SocketClosedError
 from gateway.sockets.command_frames import CommandFrame, CommandFrames
 from gateway.sockets.subscriptions import Subscriptions
@@ -34,7 +34,7 @@ class Operations:
 
     def __init__(
         self,
-        services: House,
+        services: Services,
         channel: Channel,
         connection: Connection,
         subscriptions: Subscriptions,
@@ -113,7 +113,7 @@ class Operations:
                     await self._commands.execute(frame)
         except Exception as error:
             problem = problems.problem_of(error)  # what HTTP answers, word for word
-            wait = ceil(error.retry_after_seconds) if isinstance(error, Limited) else UNSET
+            wait = ceil(error.retry_after_seconds) if isinstance(error, LimitExceededError) else UNSET
             self._connection.refuse(frame.id, problem.status, problem.code, problem.detail, retry_after_seconds=wait)
         finally:
             self._connection.operations -= 1
@@ -122,9 +122,9 @@ class Operations:
     async def _require_allowance(self, frame: Intent, cost: int) -> None:
         """Take an operation's cost from the quotas of the same request by HTTP; a large frame costs more.
 
-        Raise `Limited` if the user has not so much left.
+        Raise `LimitExceededError` if the user has not so much left.
         """
-        quotas = self._services.terms.quotas
+        quotas = self._services.policy.quotas
         quota = quotas.sends if isinstance(frame, Send) else quotas.requests
         taken = None if quota is None else quota.at(cost)
         user = of_user(self._connection.access.user_id)

@@ -12,10 +12,10 @@ from uuid import UUID
 from msgspec import UNSET
 
 from domain.bounds import SUBSCRIPTIONS_MAX
-from domain.errors import Refused
+from domain.errors import DomainError
 from domain.events import Stream
 from domain.ids import RoomId, StreamId
-from domain.membership import MEMBERSHIP, Membership, relation_of
+from domain.membership import MEMBERSHIP, Membership, relationship_of
 from domain.rights import require_in_room
 from domain.room import ROOM, History, Room
 from gateway.http import problems
@@ -23,7 +23,7 @@ from gateway.protocol import server_frames
 from gateway.protocol.client_frames import Subscribe, Unsubscribe
 from gateway.realtime.connection import Connection
 from gateway.realtime.subscription import Subscription
-from gateway.services import House
+from gateway.services import Services
 
 ACCESS_READ_ROOMS_MAX = 100
 
@@ -39,7 +39,7 @@ class Reach(NamedTuple):
 class Subscriptions:
     """One connection's."""
 
-    def __init__(self, services: House, connection: Connection) -> None:
+    def __init__(self, services: Services, connection: Connection) -> None:
         self._services = services
         self._connection = connection
         self._turn = asyncio.Lock()
@@ -59,9 +59,9 @@ class Subscriptions:
             self._connection.send(server_frames.reply(frame.id))
 
     async def open_own_room(self, room_id: RoomId, after: int | None, record: UUID | None, head: int) -> None:
-        """Subscribe to the room that the socket's address names. Raise `Refused` unless the user is a member of it."""
+        """Subscribe to the room that the socket's address names. Raise `DomainError` unless the user is a member of it."""
         reach = (await self._reach([room_id]))[room_id]
-        if isinstance(reach, Refused):
+        if isinstance(reach, DomainError):
             raise reach
         self._begin(room_id, await self._made(room_id, reach, after, record, head))
 
@@ -71,14 +71,14 @@ class Subscriptions:
             return
         head = (await self._services.record.head()).position
         reaches = await self._reach(wanted)
-        if refused := {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, Refused)}:
+        if refused := {room_id: reach for room_id, reach in reaches.items() if isinstance(reach, DomainError)}:
             self._refuse(frame, refused)
             return
         # All are made before one begins: the reply comes before the first frame, and after the last of an earlier one.
         subscriptions = {
             room_id: await self._made(room_id, reach, wanted[room_id], frame.record, head)
             for room_id, reach in reaches.items()
-            if not isinstance(reach, Refused)
+            if not isinstance(reach, DomainError)
         }
         self._connection.send(server_frames.reply(frame.id))
         for room_id, subscription in subscriptions.items():
@@ -99,24 +99,24 @@ class Subscriptions:
             return None
         return wanted
 
-    def _refuse(self, frame: Subscribe, refused: Mapping[RoomId, Refused]) -> None:
+    def _refuse(self, frame: Subscribe, refused: Mapping[RoomId, DomainError]) -> None:
         first = next(iter(refused.values()))
         rooms = {room_id: each.code for room_id, each in refused.items()} if frame.rooms else UNSET
         self._connection.refuse(frame.id, problems.status_of(first), first.code, first.detail, rooms=rooms)
 
-    async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | Refused]:
+    async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | DomainError]:
         """Return, for each room, how far back this user may see it, or why they may not.
 
         It is decided on the record, at or after the head that the caller read before; what ends the membership later ends
         the subscription.
         """
         user_id = self._connection.access.user_id
-        rooms, found = iter(room_ids), dict[RoomId, Reach | Refused]()
+        rooms, found = iter(room_ids), dict[RoomId, Reach | DomainError]()
         while some := list(islice(rooms, ACCESS_READ_ROOMS_MAX)):
             streams: dict[StreamId, Stream[Any]] = {}
             for room_id in some:
                 streams |= {ROOM.id(room_id): ROOM, MEMBERSHIP.id(room_id, user_id): MEMBERSHIP}
-            folds = await self._services.desk.read(streams)
+            folds = await self._services.command_bus.read(streams)
             for room_id in some:
                 room = folds[ROOM.id(room_id)]
                 found[room_id] = _decide(room.state, room.position, folds[MEMBERSHIP.id(room_id, user_id)].state)
@@ -147,10 +147,10 @@ class Subscriptions:
             subscription.drop()
 
 
-def _decide(room: Room | None, position: int, membership: Membership | None) -> Reach | Refused:
+def _decide(room: Room | None, position: int, membership: Membership | None) -> Reach | DomainError:
     try:
-        require_in_room("room.hear", None if room is None else room.kind, relation_of(membership))
-    except Refused as refused:
+        require_in_room("room.hear", None if room is None else room.kind, relationship_of(membership))
+    except DomainError as refused:
         return refused
     assert room is not None and membership is not None, "only members listen to a room"
     return Reach(membership.joined_position, room.history, position)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from domain.errors import BadToken, Refused
+from domain.errors import BadTokenError, DomainError
 from domain.ports.clock import Clock
 from gateway.edge.authentication import Sessions
 from gateway.protocol import close_codes, server_frames
@@ -40,8 +40,8 @@ class TokenExpiry:
         try:
             access = self._sessions.authenticate(frame.token)
             if (access.session_id, access.user_id) != (present.session_id, present.user_id):
-                raise BadToken("This token is of another session.")
-        except Refused as refused:
+                raise BadTokenError("This token is of another session.")
+        except DomainError as refused:
             self._connection.refuse(frame.id, 401, refused.code, refused.detail)
             return
         self._connection.access = access

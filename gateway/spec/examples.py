@@ -13,12 +13,12 @@ from msgspec import Struct
 from domain.account import ProfileChanged
 from domain.events import Event, Meta, Recorded
 from domain.file import FileCompleted, FileFailed, Variant
-from domain.file_snapshot import Form, Shown
+from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reading import ReadMarked
-from domain.room import RoomArchivedEvent, RoomChanged, RoomOpened
+from domain.room import RoomArchived, RoomChanged, RoomOpened
 from gateway.protocol.client_frames import Authenticate, Delete, Edit, Ping, Read, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.server_frames import (
     Error,
@@ -81,13 +81,13 @@ EVENTS: tuple[Event, ...] = (
     MessagePosted(MESSAGE, ROOM, GRACE, "Hello, Alan"),
     MessagePosted(
         MESSAGE, ROOM, GRACE, "The bombe", "image", FILE,
-        file=Shown("bombe.jpg", "image/jpeg", 514_872, "processing", "clamav", NOON),
+        file=FileSnapshot("bombe.jpg", "image/jpeg", 514_872, "processing", "clamav", NOON),
     ),
     MessagePosted(
         MESSAGE, ROOM, GRACE, "The bombe, again", "image", FILE,
-        file=Shown(
+        file=FileSnapshot(
             "bombe.jpg", "image/jpeg", 482_113, "completed", "clamav", NOON, NOON,
-            (Form("thumbnail", 256, 192, "image/webp", 7_204), Form("original", 4_000, 3_000, "image/jpeg", 482_113)),
+            (FileVariant("thumbnail", 256, 192, "image/webp", 7_204), FileVariant("original", 4_000, 3_000, "image/jpeg", 482_113)),
         ),
     ),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
@@ -98,7 +98,7 @@ EVENTS: tuple[Event, ...] = (
     MemberRoleChanged(ROOM, ALAN, "admin", GRACE),
     RoomOpened(ROOM, "Bletchley", None, True, GRACE),
     RoomChanged(ROOM, "Bletchley", "Where we meet", True, "shared", GRACE),
-    RoomArchivedEvent(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
+    RoomArchived(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
     frames.EventSkipped(ROOM),
     ReadMarked(ROOM, ALAN, 1050),
     ProfileChanged(ALAN, "alan", None),
@@ -128,8 +128,8 @@ def told(kind: type[Event], *, is_own: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for event in EVENTS:
         if type(event) is kind:
-            fact = Recorded(1050, StreamId(UUID(int=1)), 1, NOON, event, meta)
-            control = frames.control(fact)
-            frame = control.own[0].frame if is_own and control else frames.room_frame(fact, 1042)
+            recorded = Recorded(1050, StreamId(UUID(int=1)), 1, NOON, event, meta)
+            control = frames.control(recorded)
+            frame = control.own[0].frame if is_own and control else frames.room_frame(recorded, 1042)
             found.append(json.loads(frame))
     return found

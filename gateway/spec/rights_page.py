@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from domain import rights
-from domain.errors import Refused
+from domain.errors import DomainError
 from domain.rights import Operation, Verdict
 from gateway.edge.route_matching import SOCKET, Table
 from gateway.http import problems
@@ -50,7 +50,7 @@ OF_A_FILE = """*reader*: may read a message that shows it, in whichever room. Be
 """
 
 
-def refusal_of(verdict: type[Refused]) -> tuple[str, int, str]:
+def refusal_of(verdict: type[DomainError]) -> tuple[str, int, str]:
     """Return what clients see of a no: its code, HTTP's number, and the sentence."""
     refusal = verdict()
     return refusal.code, problems.status_of(refusal), refusal.detail

@@ -9,23 +9,23 @@ from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.mail import open_mail
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
 from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
-from gateway.http.background_jobs import Post
+from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
-from gateway.services import House, Terms
-from runtime.composition.ground import Ground
+from gateway.services import Policy, Services
+from runtime.composition.ground import ProcessContext
 from runtime.composition.resources import opened_audit, opened_blobs, opened_lanes, opened_tasks
 from runtime.descriptors import connections_max
 from runtime.locations import redis_url
@@ -33,48 +33,48 @@ from runtime.migrate import migrations
 from runtime.settings import Settings
 
 
-async def opened_house(base: Ground, stack: AsyncExitStack) -> House:
+async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
     """Open everything that routes use; the stack closes it."""
     settings = base.settings
     lanes = opened_lanes(base, stack)
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
-    roster = Roster.open(redis_url(settings), base.record_id, uuid4().hex)
-    stack.push_async_callback(roster.close)
-    sessions, reads, seats = Sessions(base.db, tokens, now), Reads(base.db), Seats(roster, settings.seats)
+    cluster_state = ClusterState.open(redis_url(settings), base.record_id, uuid4().hex)
+    stack.push_async_callback(cluster_state.close)
+    sessions, reads, seats = Sessions(base.db, tokens, now), Reads(base.db), SocketLimit(cluster_state, settings.seats)
     metrics = GatewayMetrics(base.registry)
-    return House(
-        terms=terms_of(settings),
+    return Services(
+        policy=terms_of(settings),
         record_id=base.record_id,
         record=base.record,
         db=base.db,
-        desk=base.desk,
+        command_bus=base.command_bus,
         reads=reads,
-        marks=ReadMarks(roster),
+        marks=ReadMarks(cluster_state),
         sessions=sessions,
         tokens=tokens,
-        tickets=SignedTickets(base.vault.master, roster, chance=os.urandom),
+        tickets=SignedTickets(base.vault.master, cluster_state, chance=os.urandom),
         passwords=_opened_passwords(settings, stack),
         limits=_opened_limits(base, stack),
         audit=await opened_audit(base, stack),
         lanes=lanes,
-        hub=Hub(base.record, base.db, lanes, roster, seats, sessions, reads, metrics.hub),
+        hub=Hub(base.record, base.db, lanes, cluster_state, seats, sessions, reads, metrics.hub),
         seats=seats,
         blobs=await opened_blobs(settings, stack),
-        holds=Holds(base.db),
+        holds=BlobLeases(base.db),
         tasks=opened_tasks(base, stack),
         now=now,
         clock=base.clock,
-        post=Post(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
-        refusals=Refusals(base.desk),
+        post=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+        refusals=Refusals(base.command_bus),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
         metrics=metrics,
         exposition=Exposition(base.registry),
     )
 
 
-def terms_of(settings: Settings) -> Terms:
+def terms_of(settings: Settings) -> Policy:
     """Return what operators decide and clients can read."""
-    return Terms(
+    return Policy(
         version=our_version(),
         origins=settings.origins,
         registration_open=settings.registration == "open",
@@ -112,7 +112,7 @@ def _opened_passwords(settings: Settings, stack: AsyncExitStack) -> Argon2Passwo
     )
 
 
-def _opened_limits(base: Ground, stack: AsyncExitStack) -> RedisLimits:
+def _opened_limits(base: ProcessContext, stack: AsyncExitStack) -> RedisLimits:
     secret = base.vault.master.secret_of(b"hansard limits")
     limits = RedisLimits.open(redis_url(base.settings), base.record_id, secret)
     stack.push_async_callback(limits.close)

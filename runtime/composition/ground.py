@@ -12,16 +12,16 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.key_news import KeyNews
-from adapters.postgres.master_key import MasterKeyWrong, load_master
+from adapters.postgres.master_key import MasterKeyWrongError, load_master
 from adapters.postgres.master_key_check import require_right
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.prometheus.record import AppendMetrics
 from adapters.prometheus.registry import Registry, new_registry
 from commands import HANDLERS
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from domain.ids import RecordId
-from domain.ports.record import RecordUnavailable
-from runtime.locations import NotRunning, database_url
+from domain.ports.record import RecordUnavailableError
+from runtime.locations import NotRunningError, database_url
 from runtime.login_checks import guard_login
 from runtime.settings import Settings
 from runtime.startup_checks import guard
@@ -30,7 +30,7 @@ ANY_SECONDS = 100 * 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class Ground:
+class ProcessContext:
     """What every process needs."""
 
     settings: Settings
@@ -38,7 +38,7 @@ class Ground:
     vault: Vault
     record: PostgresRecord
     record_id: RecordId
-    desk: Desk
+    command_bus: CommandBus
     clock: ClockWatch
     registry: Registry
 
@@ -46,11 +46,11 @@ class Ground:
 @asynccontextmanager
 async def ground(
     settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
-) -> AsyncIterator[Ground]:
+) -> AsyncIterator[ProcessContext]:
     """Open what every process needs, with the log-in of its kind, and close it in reverse order.
 
-    `any_clock` accepts whatever Postgres' clock says: an operator looked at it. Raise `NotRunning` if the database is
-    not there or has no record yet, `MasterKeyWrong` if the key is another record's.
+    `any_clock` accepts whatever Postgres' clock says: an operator looked at it. Raise `NotRunningError` if the database is
+    not there or has no record yet, `MasterKeyWrongError` if the key is another record's.
     """
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
@@ -66,17 +66,19 @@ async def ground(
         try:
             head = await record.head()
             await require_right(db, vault.master, settings.master_key, keep=kind != "projector")
-        except (RecordUnavailable, MasterKeyWrong):
+        except (RecordUnavailableError, MasterKeyWrongError):
             raise
         except Exception as error:
-            raise NotRunning(
+            raise NotRunningError(
                 "The database has no record yet, or is older than this release: run 'hansard migrate' first."
             ) from error
-        desk = Desk(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now))
-        yield Ground(settings, db, vault, record, head.record, desk, clock, registry)
+        command_bus = CommandBus(
+            record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now)
+        )
+        yield ProcessContext(settings, db, vault, record, head.record, command_bus, clock, registry)
 
 
-def following_key_news(base: Ground, *hear: Callable[[], None]) -> "asyncio.Task[None]":
+def following_key_news(base: ProcessContext, *hear: Callable[[], None]) -> "asyncio.Task[None]":
     """Start the loop in which a process hears of data keys that were destroyed; `hear` is called beside the vault's own."""
     return asyncio.create_task(KeyNews(base.db.url, base.vault.hear, *hear).run(), name="news of data keys")
 

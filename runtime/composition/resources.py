@@ -7,26 +7,26 @@ from adapters.postgres.audit import AuditReader
 from adapters.redis.lanes import Lanes
 from adapters.redis.task_queue import RedisTasks
 from domain.ports.blobs import Blobs
-from runtime.composition.ground import Ground, process_name
+from runtime.composition.ground import ProcessContext, process_name
 from runtime.locations import redis_url
 from runtime.settings import Settings
 
 
-def opened_lanes(base: Ground, stack: AsyncExitStack) -> Lanes:
+def opened_lanes(base: ProcessContext, stack: AsyncExitStack) -> Lanes:
     """Open the lanes; the stack closes them."""
     lanes = Lanes.open(redis_url(base.settings), base.record_id, base.settings.lanes)
     stack.push_async_callback(lanes.close)
     return lanes
 
 
-def opened_tasks(base: Ground, stack: AsyncExitStack) -> RedisTasks:
+def opened_tasks(base: ProcessContext, stack: AsyncExitStack) -> RedisTasks:
     """Open the task queue; the stack closes it."""
     tasks = RedisTasks.open(redis_url(base.settings), base.record_id, process_name())
     stack.push_async_callback(tasks.close)
     return tasks
 
 
-async def opened_audit(base: Ground, stack: AsyncExitStack) -> AuditReader:
+async def opened_audit(base: ProcessContext, stack: AsyncExitStack) -> AuditReader:
     """Open the auditor's reader; the stack closes it."""
     audit = await AuditReader.open(base.db.url, base.vault.master)
     stack.push_async_callback(audit.close)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from runtime.embedded.home import EmbeddedFailed, Home
+from runtime.embedded.home import EmbeddedFailedError, Home
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
@@ -60,7 +60,7 @@ def package_folder(package: str) -> Path:
     """Find a wheel's files without importing it: importing does more than we need."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise EmbeddedFailed(f"The wheel {package} is not installed: set the URL of a server of your own.")
+        raise EmbeddedFailedError(f"The wheel {package} is not installed: set the URL of a server of your own.")
     return Path(spec.origin).parent
 
 

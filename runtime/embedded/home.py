@@ -10,7 +10,7 @@ from domain.errors import ReadableError
 LAST_LINES = 20
 
 
-class EmbeddedFailed(ReadableError):
+class EmbeddedFailedError(ReadableError):
     """The embedded servers cannot run; the sentence says why and what to do."""
 
 
@@ -22,21 +22,21 @@ class Home:
         self._lock: IO[str] | None = None
 
     def hold(self) -> None:
-        """Take the home. Raise `EmbeddedFailed` if another process of this machine has it."""
+        """Take the home. Raise `EmbeddedFailedError` if another process of this machine has it."""
         if self._lock is not None:
             return
         try:
             make_private(self.path)
             lock = open(self.path / "lock", "a+")  # noqa: SIM115 – held until the process ends
         except OSError as error:
-            raise EmbeddedFailed(
+            raise EmbeddedFailedError(
                 f"{self.path} cannot hold the data ({error.strerror}): set HANSARD_HOME to a folder that you may write to."
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
-            raise EmbeddedFailed(
+            raise EmbeddedFailedError(
                 f"Hansard is already running on {self.path} (process {lock.read().strip() or 'unknown'}): stop that one, or set "
                 "HANSARD_HOME and HANSARD_PORT to others."
             ) from None
@@ -69,8 +69,8 @@ class Home:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that is open to nobody else. Raise `EmbeddedFailed` if it belongs to somebody else."""
+    """Make a folder that is open to nobody else. Raise `EmbeddedFailedError` if it belongs to somebody else."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.geteuid():
-        raise EmbeddedFailed(f"{folder} belongs to somebody else; set HANSARD_HOME to a folder of your own.")
+        raise EmbeddedFailedError(f"{folder} belongs to somebody else; set HANSARD_HOME to a folder of your own.")
     folder.chmod(0o700)

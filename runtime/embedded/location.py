@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from runtime.embedded import logins
-from runtime.embedded.home import EmbeddedFailed
+from runtime.embedded.home import EmbeddedFailedError
 from runtime.embedded.logins import OWNER, password_of, read_secret
 from runtime.roles import GROUP_OF, login
 
@@ -44,7 +44,7 @@ class Servers:
     def _secret(self) -> bytes:
         secret = read_secret(self.home)
         if secret is None:
-            raise EmbeddedFailed(
+            raise EmbeddedFailedError(
                 f"The passwords of the embedded Postgres are not in {self.home / logins.SECRET_FILE}: "
                 "stop Hansard and start it again, and they are made anew."
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime.embedded import logins
 from runtime.embedded.children import package_folder, process_state, spawn
-from runtime.embedded.home import EmbeddedFailed, Home, make_private
+from runtime.embedded.home import EmbeddedFailedError, Home, make_private
 from runtime.embedded.location import PORT, Servers, answers
 from runtime.embedded.logins import read_secret
 
@@ -41,7 +41,7 @@ if sys.platform == "linux":
 
 
 def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
-    """Start it, after making its data if there are none. Raise `EmbeddedFailed` if its data are of another version."""
+    """Start it, after making its data if there are none. Raise `EmbeddedFailedError` if its data are of another version."""
     data, binaries = home.path / "postgres", _binaries()
     make_private(data)
     version = data / "PG_VERSION"
@@ -49,7 +49,7 @@ def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
         _initialise(home, data, binaries)
     have, want = version.read_text().strip(), _major(binaries)
     if have != want:
-        raise EmbeddedFailed(
+        raise EmbeddedFailedError(
             f"The data in {data} is of Postgres {have}, the embedded one is {want}: "
             "dump it with the old release of Hansard and restore it with the new one (docs/backup.md)."
         )
@@ -73,7 +73,7 @@ def _initialise(home: Home, data: Path, binaries: Path) -> None:
     ]  # fmt: skip
     process = spawn(home, "initdb", command, signal.SIGKILL, as_root_in_namespace=True)
     if process.wait() != 0:
-        raise EmbeddedFailed(f"Postgres could not prepare {data}: {home.last_line('initdb')}")
+        raise EmbeddedFailedError(f"Postgres could not prepare {data}: {home.last_line('initdb')}")
 
 
 def _make_passwords(home: Home, data: Path, binaries: Path) -> None:
@@ -87,7 +87,7 @@ def _make_passwords(home: Home, data: Path, binaries: Path) -> None:
         if process.returncode == 0:
             break
         if time.monotonic() > deadline or not home.met_remains("postgres"):
-            raise EmbeddedFailed(f"Postgres could not set its owner's password: {home.last_line('postgres')}")
+            raise EmbeddedFailedError(f"Postgres could not set its owner's password: {home.last_line('postgres')}")
         time.sleep(RETRY_SECONDS)
     logins.write_secret(home.path, secret)
 
@@ -108,7 +108,9 @@ def _clear_stale_pid(file: Path) -> None:
             file.unlink()
             return
         if time.monotonic() > deadline:
-            raise EmbeddedFailed(f"Another Postgres (process {pid}) still holds {file.parent}: stop that one first.")
+            raise EmbeddedFailedError(
+                f"Another Postgres (process {pid}) still holds {file.parent}: stop that one first."
+            )
         time.sleep(0.05)
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from runtime.embedded.home import EmbeddedFailed, Home, make_private
+from runtime.embedded.home import EmbeddedFailedError, Home, make_private
 from runtime.embedded.location import answers, locate
 from runtime.embedded.postgres import postgres_is_up, start_postgres
 from runtime.embedded.valkey import start_valkey
@@ -38,11 +38,11 @@ class Embedded:
         self.stop()
 
     def hold(self) -> None:
-        """Take the home. Raise `EmbeddedFailed` if another process of this machine has it."""
+        """Take the home. Raise `EmbeddedFailedError` if another process of this machine has it."""
         self._home.hold()
 
     def start(self) -> None:
-        """Start what is wanted and wait until it answers. Raise `EmbeddedFailed` if it does not; then nothing is left running."""
+        """Start what is wanted and wait until it answers. Raise `EmbeddedFailedError` if it does not; then nothing is left running."""
         self.hold()
         try:
             (self._home.path / "logs").mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ class Embedded:
             self._bring_up([name for name, wanted in self._wants.items() if wanted])
         except OSError as error:
             self.stop()
-            raise EmbeddedFailed(
+            raise EmbeddedFailedError(
                 f"The embedded servers cannot start: {error.strerror or error} ({self._home.path})."
             ) from error
         except BaseException:
@@ -76,7 +76,7 @@ class Embedded:
         return {name: code for name, process in self._running.items() if (code := process.poll()) is not None}
 
     def revive(self) -> None:
-        """Start again what ended, on its data. Raise `EmbeddedFailed` if it does not come back."""
+        """Start again what ended, on its data. Raise `EmbeddedFailedError` if it does not come back."""
         self._bring_up(list(self.dead()))
 
     def pids(self) -> dict[str, int]:
@@ -93,11 +93,15 @@ class Embedded:
         while not self._all_answer():
             for name, code in self.dead().items():
                 if time.monotonic() > deadline or not (code < 0 or self._home.met_remains(name)):
-                    raise EmbeddedFailed(f"The embedded {name} did not start ({code}): {self._home.last_line(name)}")
+                    raise EmbeddedFailedError(
+                        f"The embedded {name} did not start ({code}): {self._home.last_line(name)}"
+                    )
                 time.sleep(RETRY_SECONDS)
                 self._start(name)
             if time.monotonic() > deadline + START_SECONDS:
-                raise EmbeddedFailed(f"The embedded servers did not answer in time; see {self._home.path / 'logs'}.")
+                raise EmbeddedFailedError(
+                    f"The embedded servers did not answer in time; see {self._home.path / 'logs'}."
+                )
             time.sleep(0.01)
 
     def _start(self, name: str) -> None:

@@ -8,28 +8,28 @@ from domain.errors import ReadableError
 from domain.ids import UserId
 from domain.text import fold_email
 from runtime.command import Command
-from runtime.composition.ground import Ground
+from runtime.composition.ground import ProcessContext
 from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
 
 
-class AccountUnknown(ReadableError):
+class AccountUnknownError(ReadableError):
     """Nobody registered with this e-mail."""
 
 
 async def grant(settings: Settings, asked: argparse.Namespace) -> int:
     """Give an account a role."""
     async with operator(settings) as base:
-        outcome = await base.desk.do(GrantRole(await _account(base, asked.email), asked.role), OPERATOR)
-    print(f"{asked.email} is {asked.role}." if outcome.facts else f"{asked.email} was {asked.role} already.")
+        outcome = await base.command_bus.do(GrantRole(await _account(base, asked.email), asked.role), OPERATOR)
+    print(f"{asked.email} is {asked.role}." if outcome.events else f"{asked.email} was {asked.role} already.")
     return 0
 
 
 async def revoke(settings: Settings, asked: argparse.Namespace) -> int:
     """Take a role from an account."""
     async with operator(settings) as base:
-        outcome = await base.desk.do(RevokeRole(await _account(base, asked.email), asked.role), OPERATOR)
-    print(f"{asked.email} is {asked.role} no more." if outcome.facts else f"{asked.email} was not {asked.role}.")
+        outcome = await base.command_bus.do(RevokeRole(await _account(base, asked.email), asked.role), OPERATOR)
+    print(f"{asked.email} is {asked.role} no more." if outcome.events else f"{asked.email} was not {asked.role}.")
     return 0
 
 
@@ -38,18 +38,18 @@ async def set_active(settings: Settings, asked: argparse.Namespace) -> int:
     is_activated = asked.action == "activate"
     async with operator(settings) as base:
         user_id = await _account(base, asked.email)
-        outcome = await base.desk.do(Activate(user_id) if is_activated else Deactivate(user_id), OPERATOR)
+        outcome = await base.command_bus.do(Activate(user_id) if is_activated else Deactivate(user_id), OPERATOR)
     state = "active" if is_activated else "deactivated"
-    print(f"{asked.email} is {state}." if outcome.facts else f"{asked.email} was {state} already.")
+    print(f"{asked.email} is {state}." if outcome.events else f"{asked.email} was {state} already.")
     return 0
 
 
-async def _account(base: Ground, email: str) -> UserId:
-    """Return whose e-mail this is. Raise `AccountUnknown` if it is nobody's."""
+async def _account(base: ProcessContext, email: str) -> UserId:
+    """Return whose e-mail this is. Raise `AccountUnknownError` if it is nobody's."""
     stream_id = await base.record.claimant("email", fold_email(email))
-    account = None if stream_id is None else (await base.desk.read({stream_id: ACCOUNT}))[stream_id].state
+    account = None if stream_id is None else (await base.command_bus.read({stream_id: ACCOUNT}))[stream_id].state
     if account is None:
-        raise AccountUnknown(f"Nobody registered with {email}.")
+        raise AccountUnknownError(f"Nobody registered with {email}.")
     return UserId(account.user_id)
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from adapters.clock import now
-from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from commands.clock import AcceptClock
 from domain.ports.record import Head
 from runtime.command import Command
@@ -24,7 +24,7 @@ async def show(settings: Settings) -> int:
     print(_sentence(head))
     try:
         ClockWatch(settings.clock_ahead_seconds).judge(head.clock, head.at)
-    except ClockLeapt as error:
+    except ClockLeaptError as error:
         print(error)
         return 1
     return 0
@@ -34,7 +34,7 @@ async def accept(settings: Settings) -> int:
     """Have the record go on from what the database's clock says now. The acceptance is an event."""
     async with operator(settings, any_clock=True) as base:
         head = await base.record.head()
-        outcome = await base.desk.do(AcceptClock(head.clock, now(), head.at), OPERATOR)
+        outcome = await base.command_bus.do(AcceptClock(head.clock, now(), head.at), OPERATOR)
     print(_sentence(head))
     print(f"Accepted at position {outcome.position:,}: what is recorded from now on is no earlier than that.")
     return 0

@@ -20,11 +20,11 @@ from domain.session import SESSION
 from gateway.app import surface
 from gateway.spec.rights_page import reached_by, refusal_of
 from runtime.command import Command
-from runtime.composition.ground import Ground, ground
+from runtime.composition.ground import ProcessContext, ground
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.files import SEEING_A_FILE, of_file
 from runtime.operators.explaining.rooms import OF_A_MESSAGE, in_room, of_member, of_message
-from runtime.operators.explaining.streams import NotJudged, Read, found, name_of, person, since_event
+from runtime.operators.explaining.streams import NotJudgedError, Read, found, name_of, person, since_event
 from runtime.settings import Settings
 
 # What nobody asks of another's account: no request names one.
@@ -59,12 +59,12 @@ async def explain(settings: Settings, user: str, operation: str, target: str | N
 def _as_whom(answer: Answer, account: Read[Account], operation: str, *, must_verify: bool) -> None:
     state, row = account.known, _row_of(operation)
     if not state.is_active:
-        fact = account.since(lambda each: not each.is_active)
-        answer.say("is", f"deactivated, so every session has ended; {since_event(fact)}")
+        recorded = account.since(lambda each: not each.is_active)
+        answer.say("is", f"deactivated, so every session has ended; {since_event(recorded)}")
         answer.row("as whom one comes", row, "deactivated", rights.as_whom(operation, "deactivated"))
         return
     if must_verify and not state.is_verified and rights.as_whom(operation, "unverified") is not None:
-        answer.say("is", f"not verified; {since_event(account.facts[0])}")
+        answer.say("is", f"not verified; {since_event(account.events[0])}")
         answer.row("as whom one comes", row, "unverified", rights.as_whom(operation, "unverified"))
         return
     roles = [role for role in sorted(state.roles) if rights.as_whom(operation, role) is None]
@@ -76,13 +76,13 @@ def _as_whom(answer: Answer, account: Read[Account], operation: str, *, must_ver
 
 
 async def _of_target(
-    base: Ground, answer: Answer, who: Account, operation: str, target: str | None, whom: str | None
+    base: ProcessContext, answer: Answer, who: Account, operation: str, target: str | None, whom: str | None
 ) -> None:
     if operation in get_args(PersonalOperation):
         await _personal(base, answer, who, operation, target)
         return
     if target is None:
-        raise NotJudged(f"{operation} is asked of something: name the {_wanted(operation)}.")
+        raise NotJudgedError(f"{operation} is asked of something: name the {_wanted(operation)}.")
     match _wanted(operation):
         case "file":
             await of_file(base, answer, who, operation, await found(base, FILE, target, "file"))
@@ -90,22 +90,22 @@ async def _of_target(
             await of_message(base, answer, who, IN_A_ROOM[operation], await found(base, MESSAGE, target, "message"))
         case "room":
             room: Read[Room] = await found(base, ROOM, target, "room")
-            relation = await in_room(base, answer, who, IN_A_ROOM[operation], room)
+            relationship = await in_room(base, answer, who, IN_A_ROOM[operation], room)
             if answer.verdict is None and operation in OF_A_MEMBER:
-                await of_member(base, answer, who, OF_A_MEMBER[operation], relation, room.known, whom)
+                await of_member(base, answer, who, OF_A_MEMBER[operation], relationship, room.known, whom)
 
 
-async def _personal(base: Ground, answer: Answer, who: Account, operation: str, target: str | None) -> None:
+async def _personal(base: ProcessContext, answer: Answer, who: Account, operation: str, target: str | None) -> None:
     if operation == "session.end":
         session = await found(base, SESSION, target or "", "session")
         is_own = session.known.user_id == who.user_id
-        answer.say("is", f"{'its owner' if is_own else 'not its owner'}; {since_event(session.facts[0])}")
+        answer.say("is", f"{'its owner' if is_own else 'not its owner'}; {since_event(session.events[0])}")
         verdict = rights.of_session("session.end", is_own=is_own)
         answer.row("whose session it is", operation, "own" if is_own else "others", verdict)
     elif target is not None:
         other = await person(base, target)
         if operation in OWN_ONLY and other.known.user_id != who.user_id:
-            raise NotJudged(f"{operation} is only ever asked of oneself: no request names another person.")
+            raise NotJudgedError(f"{operation} is only ever asked of oneself: no request names another person.")
         answer.say("target", name_of(other.known))
 
 

@@ -19,8 +19,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     verdicts: list[Verdict] = []
     async with ground(settings, statement_seconds=STATEMENT_SECONDS) as base:
         for group in groups:
-            work = Rebuild(group, base.record, base.db, progress=_show_progress)
-            verdicts += await work.run(swap=not asked.shadow)
+            unit = Rebuild(group, base.record, base.db, progress=_show_progress)
+            verdicts += await unit.run(swap=not asked.shadow)
         missing = {} if asked.shadow else await parked.counts(base.db)
     for verdict in verdicts:
         print(verdict.sentence())

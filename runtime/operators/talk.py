@@ -20,7 +20,7 @@ from runtime.settings import Settings, address
 PATIENCE_SECONDS = 5.0  # of a person at a terminal; what was lost later is come back to without an end
 
 
-class CannotTalk(ReadableError):
+class CannotTalkError(ReadableError):
     """Why it cannot; the sentence says what to do."""
 
 
@@ -29,7 +29,7 @@ def password_of(settings: Settings, email: str) -> str:
     if settings.password:
         return settings.password
     if not sys.stdin.isatty():
-        raise CannotTalk("There is nobody to ask for the password: set HANSARD_PASSWORD.")
+        raise CannotTalkError("There is nobody to ask for the password: set HANSARD_PASSWORD.")
     return getpass.getpass(f"Password of {email}: ")
 
 
@@ -56,7 +56,7 @@ async def listen(url: str, email: str, password: str, room: str, *, after: int |
             return 0
         finally:
             tell(f"To go on from here: --after {feed.position}")
-    raise CannotTalk(f"You are no longer in {visible(found.name)}: {feed.reason}.")
+    raise CannotTalkError(f"You are no longer in {visible(found.name)}: {feed.reason}.")
 
 
 def tell(sentence: str) -> None:
@@ -71,7 +71,7 @@ def visible(text: str) -> str:
 
 @asynccontextmanager
 async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
-    """Log in as this person. Raise the errors of the client library as `CannotTalk`."""
+    """Log in as this person. Raise the errors of the client library as `CannotTalkError`."""
     try:
         async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
             await client.login(email, password)
@@ -81,7 +81,7 @@ async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Clien
                 with suppress(HansardError):  # then the session ends by itself, in seven days
                     await client.logout()
     except HansardError as error:
-        raise CannotTalk(str(error)) from error
+        raise CannotTalkError(str(error)) from error
 
 
 async def _room(client: Client, name: str) -> Room:
@@ -90,9 +90,9 @@ async def _room(client: Client, name: str) -> Room:
         return await client.room(UUID(name))
     found = [room async for room in client.rooms(q=name, joined=True) if room.name == name]
     if not found:
-        raise CannotTalk(f"You are in no room named {name}: join it first, or give its id.")
+        raise CannotTalkError(f"You are in no room named {name}: join it first, or give its id.")
     if len(found) > 1:
-        raise CannotTalk(f"Several rooms are named {name}; give an id: {', '.join(room.id for room in found)}.")
+        raise CannotTalkError(f"Several rooms are named {name}; give an id: {', '.join(room.id for room in found)}.")
     return found[0]
 
 

@@ -47,14 +47,14 @@ async def list_tasks(settings: Settings) -> int:
 async def retry_task(settings: Settings, file_id: UUID) -> int:
     """Have a file that was given up tried again, and everything that waits for its next try be tried now."""
     async with operator(settings) as base, AsyncExitStack() as stack:
-        outcome = await base.desk.do(RetryFile(FileId(file_id)), OPERATOR)
+        outcome = await base.command_bus.do(RetryFile(FileId(file_id)), OPERATOR)
         file = outcome.folded(FILE, file_id).state
         tasks = opened_tasks(base, stack)
         due = None if file is None else next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
         if due is not None:
             await tasks.add(due)
         await tasks.hurry()
-    if outcome.facts:
+    if outcome.events:
         print(f"{file_id} is tried again.")
     else:
         print(f"{file_id} is under way." if due else f"{file_id} is completed already.")

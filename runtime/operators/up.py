@@ -16,7 +16,7 @@ from runtime.command import Command
 from runtime.embedded.location import Servers
 from runtime.embedded.servers import Embedded
 from runtime.loops import stop_signal
-from runtime.master_key import MasterKeyLost, make_master
+from runtime.master_key import MasterKeyLostError, make_master
 from runtime.migrate import create_database, migrate
 from runtime.operators.supervisor import Supervisor, say
 from runtime.settings import Settings, address
@@ -60,7 +60,7 @@ async def _prepare(settings: Settings, servers: Servers) -> None:
             await require_right(db, load_master(settings.master_key, create=False), settings.master_key, keep=True)
             return
         if position := await db.value(SELECT_POSITION):
-            raise MasterKeyLost(
+            raise MasterKeyLostError(
                 f"The record holds {position:,} events, and there is no master key at {settings.master_key}: without it "
                 "nobody can read them. Put back the copy that you kept (docs/backup.md)."
             )

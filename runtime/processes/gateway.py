@@ -27,22 +27,24 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     stop = stop_signal()
     listener = listen(settings.host, settings.port)
     async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
-        house = await opened_house(base, stack)
+        services = await opened_house(base, stack)
         # In the order in which they end: what appends ends last.
         loops = (
             watching(base.record, base.record_id),
-            following_key_news(base, house.audit.hear_of_keys),
-            asyncio.create_task(house.refusals.run(), name="refusals"),
-            asyncio.create_task(house.post.run(), name="post"),
-            asyncio.create_task(house.hub.run(), name="hub"),
-            asyncio.create_task(base.desk.run(), name="postponed commands"),
+            following_key_news(base, services.audit.hear_of_keys),
+            asyncio.create_task(services.refusals.run(), name="refusals"),
+            asyncio.create_task(services.post.run(), name="post"),
+            asyncio.create_task(services.hub.run(), name="hub"),
+            asyncio.create_task(base.command_bus.run(), name="postponed commands"),
             asyncio.create_task(base.record.run(), name="writer"),
         )
         failed = stop_when_one_ends(stop, *loops)
         async with background(*loops):
             log.info("listening", address=listens_on(settings))
-            bounds, trusts = connection_bounds(settings), house.terms.proxies.trusts
-            await serve(create_app(house), listener, stop, drain=house.hub.drain, tls=tls, bounds=bounds, trusts=trusts)
+            bounds, trusts = connection_bounds(settings), services.policy.proxies.trusts
+            await serve(
+                create_app(services), listener, stop, drain=services.hub.drain, tls=tls, bounds=bounds, trusts=trusts
+            )
     return 1 if failed else 0
 
 

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 from adapters.clock import now
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML
 from runtime.command import Command
-from runtime.composition.ground import Ground, following_key_news, ground, process_name
+from runtime.composition.ground import ProcessContext, following_key_news, ground, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
@@ -21,7 +21,7 @@ from runtime.record_watch import watching
 from runtime.settings import Settings
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
-from workers.files.task_workers import Dispatcher, crew
+from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.projector import Follower
 
@@ -36,7 +36,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         files = await _files(base, stack)
         loops = (
             *_following(base),
-            asyncio.create_task(Janitor(base.record, base.desk, base.db).run(), name="janitor"),
+            asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
             *files,
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
@@ -48,7 +48,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _following(base: Ground) -> list["asyncio.Task[None]"]:
+def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     """Start the read models that are not live."""
     metrics, owner = ProjectionMetrics(base.registry), process_name()
     return [
@@ -62,16 +62,16 @@ def _following(base: Ground) -> list["asyncio.Task[None]"]:
     ]
 
 
-async def _files(base: Ground, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
+async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
     """Start what scans, processes and sweeps files."""
     settings = base.settings
-    blobs, tasks, holds = await opened_blobs(settings, stack), opened_tasks(base, stack), Holds(base.db)
+    blobs, tasks, holds = await opened_blobs(settings, stack), opened_tasks(base, stack), BlobLeases(base.db)
     size = settings.images + settings.documents
     sandbox = stack.enter_context(Sandbox(module="workers.files.child", size=size, strict=settings.env == "production"))
-    hands = crew(
+    hands = worker_pool(
         {"scan": settings.scans, "image": settings.images, "document": settings.documents},
         tasks,
-        Saga(base.desk, blobs, holds, open_scanner(settings.scanner_url), sandbox, base.db),
+        Saga(base.command_bus, blobs, holds, open_scanner(settings.scanner_url), sandbox, base.db),
         chance=random.random,
         metrics=TaskMetrics(base.registry),
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.credentials.fair_queue import FairQueue
-from domain.errors import Busy
+from domain.errors import BusyError
 
 PLACES = 8
 
@@ -33,7 +33,7 @@ class Bench:
         try:
             await self.queue.turn(*name.split("/"))
             self.served.append(name)
-        except Busy:
+        except BusyError:
             self.refused.append(name)
 
     async def serve(self, times: int) -> None:

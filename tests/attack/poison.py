@@ -13,7 +13,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import load_master
 from commands import HANDLERS
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from domain.events import Caller
 from domain.file import Variant
@@ -136,18 +136,18 @@ async def _poison(home: Path, user_id: UserId) -> str:
     record = PostgresRecord(db, Vault(db, load_master(home / "master.key", create=False)), now=now, chance=os.urandom)
     try:
         async with running(record.run()):
-            return await _recorded(Desk(record, HANDLERS, now=now, chance=os.urandom), user_id)
+            return await _recorded(CommandBus(record, HANDLERS, now=now, chance=os.urandom), user_id)
     finally:
         await db.close()
 
 
-async def _recorded(desk: Desk, user_id: UserId) -> str:
+async def _recorded(command_bus: CommandBus, user_id: UserId) -> str:
     file_id, saga = FileId(uuid4()), Caller(agent="attack")
-    await desk.do(ReceiveFile(file_id, "cat.png", "image/png", 100, "ab" * 32), Caller(user_id=user_id))
-    await desk.do(NoteScan(file_id, "basic"), saga)
+    await command_bus.do(ReceiveFile(file_id, "cat.png", "image/png", 100, "ab" * 32), Caller(user_id=user_id))
+    await command_bus.do(NoteScan(file_id, "basic"), saga)
     try:
         wide = Variant("original", 2**40, 3, "image/webp", 90, "cd" * 32)
-        await desk.do(NoteProcessing(file_id, (wide,)), saga)
+        await command_bus.do(NoteProcessing(file_id, (wide,)), saga)
     except Exception as refused:
         return f"refused: {type(refused).__name__}"
     return "recorded"

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from adapters.blobs import s3
 from adapters.blobs.s3 import S3Blobs
-from domain.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
+from domain.ports.blobs import BlobMissingError, Blobs, BlobsUnavailableError
 from tests.blobs.faulty import Fault, faulty_s3
 from tests.blobs.stores import (
     BUCKET,
@@ -104,9 +104,9 @@ async def test_the_same_bytes_are_one_blob(blobs: Blobs) -> None:
 
 async def test_what_is_not_there_is_missing(blobs: Blobs) -> None:
     for blob in ("00" * 32, "../../../etc/passwd", "", "AB" * 32, "ab" * 32 + "\n", "ab" * 32 + "/x"):
-        with pytest.raises(BlobMissing):
+        with pytest.raises(BlobMissingError):
             await whole(blobs, blob)
-        with pytest.raises(BlobMissing):
+        with pytest.raises(BlobMissingError):
             async with blobs.local(blob):
                 pass
     assert os.listdir(blobs.staging()) == []
@@ -115,7 +115,7 @@ async def test_what_is_not_there_is_missing(blobs: Blobs) -> None:
 async def test_a_name_that_is_no_hash_is_never_stored(blobs: Blobs) -> None:
     for name in ("../outside", "ab" * 31, "ab" * 32 + ".jpg"):
         _, file = staged(blobs, b"x")
-        with pytest.raises(BlobMissing):
+        with pytest.raises(BlobMissingError):
             await blobs.put(name, file)
     assert await names(blobs) == set()
     assert os.listdir(blobs.staging()) == []
@@ -175,7 +175,7 @@ async def test_a_full_or_missing_folder_is_told_and_nothing_is_left(tmp_path: Pa
         blob, file = staged(blobs, b"x")
         (tmp_path / "files" / "blobs").rename(tmp_path / "away")
         (tmp_path / "files" / "blobs").write_text("in the way")
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await blobs.put(blob, file)
         assert os.listdir(blobs.staging()) == []
 
@@ -195,7 +195,7 @@ async def test_parts_of_an_upload_that_fails_are_taken_back(endpoints: dict[str,
 
         client.upload_part = fails_at_the_second
         blob, file = staged(blobs, LARGE)
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await blobs.put(blob, file)
         session = aioboto3.Session(aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
         async with session.client("s3", endpoint_url=endpoints["moto"]) as other:
@@ -217,7 +217,7 @@ async def test_wrong_credentials_are_a_store_that_refuses(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     async with opened(f"s3://{BUCKET}/x", tmp_path, endpoint=endpoints["nanio"]) as blobs:
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await put(blobs, b"x")
 
 
@@ -232,9 +232,9 @@ async def test_a_black_hole_is_given_up_in_bounded_time(
         hole.listen(16)
         endpoint = f"http://127.0.0.1:{hole.getsockname()[1]}"
         async with opened(f"s3://{BUCKET}", tmp_path, endpoint=endpoint) as blobs, asyncio.timeout(20):
-            with pytest.raises(BlobsUnavailable):
+            with pytest.raises(BlobsUnavailableError):
                 await put(blobs, b"x")
-            with pytest.raises(BlobsUnavailable):
+            with pytest.raises(BlobsUnavailableError):
                 await blobs.ping()
 
 
@@ -267,7 +267,7 @@ async def test_a_refused_joining_is_told_and_nothing_is_left(endpoints: dict[str
 
         blobs._client.complete_multipart_upload = refuses
         blob, file = staged(blobs, LARGE)
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await blobs.put(blob, file)
         assert await names(blobs) == set() and os.listdir(blobs.staging()) == []
 

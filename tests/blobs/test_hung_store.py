@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.blobs.s3 import BLOB_PART_BYTES, S3Blobs
-from domain.ports.blobs import BlobsUnavailable
+from domain.ports.blobs import BlobsUnavailableError
 from tests.houses import free_port
 
 BLOB = "ab" * 32
@@ -47,7 +47,7 @@ async def test_a_hung_store_is_told_of_within_ten_seconds(tmp_path: Path, monkey
 
     async def seconds(call: Coroutine[Any, Any, Any]) -> float:
         began = time.monotonic()
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await call
         return time.monotonic() - began
 

@@ -8,15 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, UserId
-from domain.ports.blobs import Blobs, BlobsUnavailable
+from domain.ports.blobs import Blobs, BlobsUnavailableError
 from projections import LIVE
 from tests.blobs.stores import names, opened, put, staged
 from tests.commands.test_desk import person
@@ -28,30 +28,30 @@ SAGA = Caller(agent="test")
 
 
 def sweeper_of(blobs: Blobs, db: Database, record: PostgresRecord) -> Sweeper:
-    return Sweeper(blobs, Holds(db), record, db, now=lambda: datetime.now(UTC), age_seconds=-60)
+    return Sweeper(blobs, BlobLeases(db), record, db, now=lambda: datetime.now(UTC), age_seconds=-60)
 
 
-async def receive(desk: Desk, who: Caller, blob: str, mime_type: str = "text/plain") -> FileId:
+async def receive(command_bus: CommandBus, who: Caller, blob: str, mime_type: str = "text/plain") -> FileId:
     file_id = FileId(uuid4())
-    await desk.do(ReceiveFile(file_id, "a", mime_type, 1, blob), who)
+    await command_bus.do(ReceiveFile(file_id, "a", mime_type, 1, blob), who)
     return file_id
 
 
 async def test_what_nothing_refers_to_goes_and_the_rest_stays(database_url: str, tmp_path: Path) -> None:
-    async with ledger(database_url) as (db, record, desk), opened("", tmp_path) as blobs:
-        ada = await person(desk)
+    async with ledger(database_url) as (db, record, command_bus), opened("", tmp_path) as blobs:
+        ada = await person(command_bus)
         text, picture, harmful, broken = [await put(blobs, bytes([i])) for i in range(4)]
         original, thumbnail, orphan = [await put(blobs, bytes([9, i])) for i in range(3)]
-        await receive(desk, ada, text)
-        file_id = await receive(desk, ada, picture, "image/png")
-        await desk.do(NoteScan(file_id, "basic"), SAGA)
+        await receive(command_bus, ada, text)
+        file_id = await receive(command_bus, ada, picture, "image/png")
+        await command_bus.do(NoteScan(file_id, "basic"), SAGA)
         made = [
             Variant(name, 1, 1, "image/webp", 2, blob)
             for name, blob in (("original", original), ("thumbnail", thumbnail))
         ]
-        await desk.do(NoteProcessing(file_id, tuple(made)), SAGA)
-        await desk.do(NoteScan(await receive(desk, ada, harmful), "basic", "Eicar"), SAGA)
-        await desk.do(FailFile(await receive(desk, ada, broken), "unreadable"), SAGA)
+        await command_bus.do(NoteProcessing(file_id, tuple(made)), SAGA)
+        await command_bus.do(NoteScan(await receive(command_bus, ada, harmful), "basic", "Eicar"), SAGA)
+        await command_bus.do(FailFile(await receive(command_bus, ada, broken), "unreadable"), SAGA)
         async with running(Follower(LIVE, record, db, owner="test").run()):
             assert await sweeper_of(blobs, db, record).step() == 3
         assert await names(blobs) == {text, original, thumbnail, harmful}
@@ -62,9 +62,9 @@ async def test_nothing_goes_while_the_tables_lag(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.files.sweeper.SWEEP_CATCH_UP_SECONDS", 0.1)
-    async with ledger(database_url) as (db, record, desk), opened("", tmp_path) as blobs:
-        ada = await person(desk)
-        await receive(desk, ada, await put(blobs, b"not in the tables yet"))
+    async with ledger(database_url) as (db, record, command_bus), opened("", tmp_path) as blobs:
+        ada = await person(command_bus)
+        await receive(command_bus, ada, await put(blobs, b"not in the tables yet"))
         assert await sweeper_of(blobs, db, record).step() == 0
         assert len(await names(blobs)) == 1
 
@@ -72,7 +72,7 @@ async def test_nothing_goes_while_the_tables_lag(
 async def test_young_blobs_are_left_alone(database_url: str, tmp_path: Path) -> None:
     async with ledger(database_url) as (db, record, _), opened("", tmp_path) as blobs:
         await put(blobs, b"an upload whose event is on its way")
-        sweeper = Sweeper(blobs, Holds(db), record, db, now=lambda: datetime.now(UTC))
+        sweeper = Sweeper(blobs, BlobLeases(db), record, db, now=lambda: datetime.now(UTC))
         async with running(Follower(LIVE, record, db, owner="test").run()):
             assert await sweeper.step() == 0
 
@@ -82,12 +82,12 @@ async def test_what_is_held_cannot_be_condemned_and_what_is_condemned_cannot_be_
 ) -> None:
     monkeypatch.setattr("adapters.postgres.blob_leases.BLOB_CONDEMNED_WAIT_SECONDS", 0.1)
     async with ledger(database_url) as (db, _, _):
-        holds = Holds(db)
+        holds = BlobLeases(db)
         await holds.hold(["aa", "bb"])
         await holds.hold(["bb", "aa"])
         assert await holds.condemn(["aa", "bb", "cc"]) == ["cc"]
         assert await holds.condemn(["cc"]) == []
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(BlobsUnavailableError):
             await holds.hold(["cc"])
         await holds.bury(["cc", "aa"])
         await holds.hold(["cc"])
@@ -100,8 +100,8 @@ async def test_sweeping_amid_uploads_of_the_same_bytes_never_takes_what_is_refer
 ) -> None:
     """A sweeper without any patience, and uploads that put three blobs again and again: each accepted file's bytes stay."""
     chance = random.Random(4)
-    async with ledger(database_url) as (db, record, desk), opened("", tmp_path) as blobs:
-        ada, holds = await person(desk), Holds(db)
+    async with ledger(database_url) as (db, record, command_bus), opened("", tmp_path) as blobs:
+        ada, holds = await person(command_bus), BlobLeases(db)
         kept: set[str] = set()
         done = asyncio.Event()
 
@@ -110,7 +110,7 @@ async def test_sweeping_amid_uploads_of_the_same_bytes_never_takes_what_is_refer
             await holds.hold([blob], seconds=0.05 if broken_off else 60)
             await blobs.put(blob, file)
             if not broken_off:
-                await receive(desk, ada, blob)
+                await receive(command_bus, ada, blob)
                 kept.add(blob)
 
         async def sweep() -> int:
@@ -135,17 +135,17 @@ async def test_sweeping_amid_uploads_of_the_same_bytes_never_takes_what_is_refer
 
 
 async def test_a_quota_is_exact_however_many_ask_at_once(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
-        ada = await person(desk)
+    async with ledger(database_url) as (db, record, command_bus):
+        ada = await person(command_bus)
         assert ada.user_id
-        holds, ids = Holds(db), [FileId(uuid4()) for _ in range(20)]
+        holds, ids = BlobLeases(db), [FileId(uuid4()) for _ in range(20)]
         granted = await asyncio.gather(*(holds.reserve(ada.user_id, i, 10, quota_bytes=75) for i in ids))
         assert sum(granted) == 7
         first = ids[granted.index(True)]
         await holds.release(first)
         assert await holds.reserve(ada.user_id, first, 10, quota_bytes=75)
         # Once its row can be read it counts there, and not twice.
-        await desk.do(ReceiveFile(first, "a", "text/plain", 10, "ab" * 32), ada)
+        await command_bus.do(ReceiveFile(first, "a", "text/plain", 10, "ab" * 32), ada)
         follower = Follower(LIVE, record, db, owner="test")
         while await follower.step():
             pass

@@ -166,22 +166,22 @@ class _Truth:
 
     def __init__(self, history: History) -> None:
         self.joined = history.joined
-        self.facts: dict[str, dict[int, Fact]] = defaultdict(dict)
+        self.events: dict[str, dict[int, Fact]] = defaultdict(dict)
         self.posted: dict[str, list[Fact]] = defaultdict(list)
         self.deleted: set[str] = set()
         self.places: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
         self.joins: dict[tuple[str, str], list[int]] = defaultdict(list)
         self.admitted: dict[tuple[str, str], list[Admitted]] = defaultdict(list)
-        for fact in sorted(history.record, key=lambda fact: fact.position):
-            self.facts[fact.room][fact.position] = fact
-            self.places[fact.room, fact.event, fact.subject, fact.content].append(fact.position)
-            if fact.event == "message.posted":
-                self.posted[fact.subject].append(fact)
-            elif fact.event == "message.deleted":
-                self.deleted.add(fact.subject)
-            elif fact.event == "member.joined":
-                self.joins[fact.room, fact.subject].append(fact.position)
-        self.order = {room: list(facts) for room, facts in self.facts.items()}
+        for event in sorted(history.record, key=lambda event: event.position):
+            self.events[event.room][event.position] = event
+            self.places[event.room, event.event, event.subject, event.content].append(event.position)
+            if event.event == "message.posted":
+                self.posted[event.subject].append(event)
+            elif event.event == "message.deleted":
+                self.deleted.add(event.subject)
+            elif event.event == "member.joined":
+                self.joins[event.room, event.subject].append(event.position)
+        self.order = {room: list(events) for room, events in self.events.items()}
         self.prev = {
             room: dict(zip(order, [0, *order], strict=False)) for room, order in self.order.items()
         }  # what each event's room heard before it
@@ -197,10 +197,10 @@ class _Truth:
 
     def is_withheld(self, room: str, observer: str, position: int) -> bool:
         """Whether an event is what became of a message that is older than a member's joining, and not theirs to hear."""
-        fact = self.facts[room].get(position)
-        if room not in self.joined or fact is None or fact.event not in ("message.edited", "message.deleted"):
+        event = self.events[room].get(position)
+        if room not in self.joined or event is None or event.event not in ("message.edited", "message.deleted"):
             return False
-        posted = self.posted.get(fact.subject)
+        posted = self.posted.get(event.subject)
         return bool(posted) and posted[0].position < self.since(room, observer, position)
 
     def before(self, room: str, observer: str, position: int) -> int:
@@ -232,34 +232,34 @@ def _heard(entries: Sequence[Entry]) -> list[tuple[Subscribed, list[Told | Live 
 
 
 def _doubled_in_the_record(truth: _Truth) -> Iterator[Finding]:
-    for message_id, facts in truth.posted.items():
-        if len(facts) > 1:
-            yield Finding("duplicate", f"The record has message {message_id} more than once.", tuple(facts))
+    for message_id, events in truth.posted.items():
+        if len(events) > 1:
+            yield Finding("duplicate", f"The record has message {message_id} more than once.", tuple(events))
 
 
 def _strangers(truth: _Truth) -> Iterator[Finding]:
     """Nothing is accepted from someone who is not a member at that position."""
-    for room, facts in truth.facts.items():
+    for room, events in truth.events.items():
         members: dict[str, Fact] = {}
-        for fact in facts.values():
-            if fact.event == "member.joined":
-                members[fact.subject] = fact
-            elif fact.event in ("member.removed", "member.left"):
-                members.pop(fact.subject, None)
-            elif fact.event == "message.posted" and fact.actor not in members:
-                sentence = f"The record has message {fact.subject} in {room} from {fact.actor}, who was no member."
-                yield Finding("after-removal", sentence, (fact,))
+        for event in events.values():
+            if event.event == "member.joined":
+                members[event.subject] = event
+            elif event.event in ("member.removed", "member.left"):
+                members.pop(event.subject, None)
+            elif event.event == "message.posted" and event.actor not in members:
+                sentence = f"The record has message {event.subject} in {room} from {event.actor}, who was no member."
+                yield Finding("after-removal", sentence, (event,))
 
 
 def _ended_rooms(truth: _Truth) -> Iterator[Finding]:
-    for room, facts in truth.facts.items():
+    for room, events in truth.events.items():
         ended: Fact | None = None
-        for fact in facts.values():
-            if fact.event == "room.archived":
-                ended = fact
-            elif fact.event == "message.posted" and ended is not None:
+        for event in events.values():
+            if event.event == "room.archived":
+                ended = event
+            elif event.event == "message.posted" and ended is not None:
                 yield Finding(
-                    "after-end", f"The record has message {fact.subject} in {room}, which ended.", (ended, fact)
+                    "after-end", f"The record has message {event.subject} in {room}, which ended.", (ended, event)
                 )
 
 
@@ -281,12 +281,12 @@ def _sends(entries: Sequence[Entry], truth: _Truth) -> Iterator[Finding]:
             yield Finding("duplicate", f"Message {message_id} was acknowledged at several positions.", evidence)
         elif acknowledged and not recorded:
             yield Finding("lost", f"Message {message_id} was acknowledged, and the record has it not.", evidence)
-        elif acknowledged and acknowledged[0].position not in {fact.position for fact in recorded}:
+        elif acknowledged and acknowledged[0].position not in {event.position for event in recorded}:
             sentence = f"Message {message_id} was acknowledged at another position than the record's."
             yield Finding("inconsistent", sentence, evidence)
         elif recorded and len(ends) == len(sent) and all(end.outcome == "refused" for end in ends):
             yield Finding("phantom", f"Message {message_id} was refused, and the record has it.", evidence)
-        elif any((fact.room, fact.content) != (sent[0].room, sent[0].content) for fact in recorded):
+        elif any((event.room, event.content) != (sent[0].room, sent[0].content) for event in recorded):
             yield Finding("phantom", f"Message {message_id} was recorded otherwise than it was sent.", evidence)
     for message_id in truth.posted.keys() - tries.keys():
         sentence = f"The record has message {message_id}, which nobody sent."
@@ -325,7 +325,7 @@ class _Feed:
     def __init__(self, subscription: Subscribed, truth: _Truth) -> None:
         self._asked = subscription
         self._truth = truth
-        self._facts: Mapping[int, Fact] = truth.facts.get(subscription.room, {})
+        self._facts: Mapping[int, Fact] = truth.events.get(subscription.room, {})
         self._told: dict[int, Told] = {}
         self._first: Told | None = None
         self._last: Told | None = None
@@ -376,21 +376,23 @@ class _Feed:
     def _compare(self, told: Told) -> Iterator[Finding]:
         """Hold what was told against the record."""
         room, truth = self._asked.room, self._truth
-        fact = self._facts.get(told.position)
-        if fact is not None and _is_same(told, fact, truth):
+        event = self._facts.get(told.position)
+        if event is not None and _is_same(told, event, truth):
             observer = self._asked.observer
             if truth.is_withheld(room, observer, told.position):
-                yield self._found("phantom", f"was told {told.position} of a message from before they came", told, fact)
+                yield self._found(
+                    "phantom", f"was told {told.position} of a message from before they came", told, event
+                )
                 return
             prev = truth.before(room, observer, told.position)
             if self._lasted(told.position):
                 prev = truth.prev[room][told.position]
             if told.prev != prev:
-                yield self._found("skipped", f"was told {told.position} with prev {told.prev}, not {prev}", told, fact)
+                yield self._found("skipped", f"was told {told.position} with prev {told.prev}, not {prev}", told, event)
             return
         elsewhere = truth.places.get((room, told.event, told.subject, told.content), [])
-        evidence: tuple[Told | Fact, ...] = (told, *([fact] if fact else []), *(self._facts[at] for at in elsewhere))
-        if elsewhere and fact is not None:
+        evidence: tuple[Told | Fact, ...] = (told, *([event] if event else []), *(self._facts[at] for at in elsewhere))
+        if elsewhere and event is not None:
             yield self._found("inconsistent", f"was told at {told.position} what the record has elsewhere", *evidence)
         elif elsewhere:
             yield self._found("duplicate", f"was told at {told.position} what the record has once", *evidence)
@@ -438,12 +440,12 @@ class _Feed:
         return Finding(kind, f"Subscription {asked.number} of {asked.observer} {sentence}.", (asked, *evidence))
 
 
-def _is_same(told: Told, fact: Fact, truth: _Truth) -> bool:
-    if (told.event, told.subject) != (fact.event, fact.subject):
+def _is_same(told: Told, event: Fact, truth: _Truth) -> bool:
+    if (told.event, told.subject) != (event.event, event.subject):
         return False
-    if told.deleted and fact.event in ("message.posted", "message.edited"):
+    if told.deleted and event.event in ("message.posted", "message.edited"):
         return told.content == "" and told.subject in truth.deleted
-    return told.content == fact.content
+    return told.content == event.content
 
 
 # The end
@@ -468,10 +470,10 @@ def _tails(
         missing = order[bisect_right(order, reached.get((observer, room), 0)) :]
         missing = [at for at in missing if not truth.is_withheld(room, observer, at)]
         if missing:
-            facts = [truth.facts[room][at] for at in missing[:5]]
+            events = [truth.events[room][at] for at in missing[:5]]
             acks = [acknowledged[at] for at in missing[:5] if at in acknowledged]
             sentence = f"{observer} was never told {len(missing)} events of {room}, the first at {missing[0]}."
-            yield Finding("lost", sentence, (*facts, *acks))
+            yield Finding("lost", sentence, (*events, *acks))
 
 
 def _pages(listed: Sequence[Listed], truth: _Truth) -> Iterator[Finding]:
@@ -483,18 +485,18 @@ def _pages(listed: Sequence[Listed], truth: _Truth) -> Iterator[Finding]:
             yield Finding("duplicate", sentence, (shown[message.message_id], message))
         shown[message.message_id] = message
     latest: dict[str, Fact] = {}
-    for facts in truth.facts.values():
-        for fact in facts.values():
-            if fact.event in ("message.posted", "message.edited"):
-                latest[fact.subject] = fact
-    for message_id, fact in latest.items():
+    for events in truth.events.values():
+        for event in events.values():
+            if event.event in ("message.posted", "message.edited"):
+                latest[event.subject] = event
+    for message_id, event in latest.items():
         found = shown.get(message_id)
-        first = truth.posted.get(message_id, [fact])[0].position
+        first = truth.posted.get(message_id, [event])[0].position
         if found is None:
-            yield Finding("lost", f"The pages do not show message {message_id}.", (fact,))
+            yield Finding("lost", f"The pages do not show message {message_id}.", (event,))
         elif found.position != first:
-            yield Finding("inconsistent", f"The pages show message {message_id} elsewhere.", (found, fact))
-        elif (found.content, found.deleted) != (("", True) if message_id in truth.deleted else (fact.content, False)):
-            yield Finding("phantom", f"The pages show message {message_id} with another text.", (found, fact))
+            yield Finding("inconsistent", f"The pages show message {message_id} elsewhere.", (found, event))
+        elif (found.content, found.deleted) != (("", True) if message_id in truth.deleted else (event.content, False)):
+            yield Finding("phantom", f"The pages show message {message_id} with another text.", (found, event))
     for message_id in shown.keys() - latest.keys():
         yield Finding("phantom", f"The pages show message {message_id}, which nobody recorded.", (shown[message_id],))

@@ -25,13 +25,13 @@ from redis.exceptions import RedisError
 
 from adapters.blobs.stores import open_blobs
 from adapters.clock import now
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import load_master
 from runtime.embedded.children import tied_to_parent
-from runtime.embedded.home import EmbeddedFailed
+from runtime.embedded.home import EmbeddedFailedError
 from runtime.embedded.servers import Embedded
 from runtime.master_key import make_master
 from runtime.migrate import create_database, migrate
@@ -242,7 +242,7 @@ class Deployment:
             vault = Vault(db, load_master(self.home / "master.key", create=False))
             record = PostgresRecord(db, vault, now=now, chance=os.urandom)
             blobs = await open_blobs("", home=self.home)
-            return await Sweeper(blobs, Holds(db), record, db, now=now, age_seconds=0).step()
+            return await Sweeper(blobs, BlobLeases(db), record, db, now=now, age_seconds=0).step()
         finally:
             await db.close()
 
@@ -288,7 +288,7 @@ class Deployment:
                 try:
                     await asyncio.to_thread(embedded.revive)
                     failures = 0
-                except EmbeddedFailed as error:
+                except EmbeddedFailedError as error:
                     failures += 1
                     self.ends.append(End(name, embedded.dead().get(name, 0), str(error)))
                     if failures == REVIVALS_MAX:

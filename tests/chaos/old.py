@@ -6,9 +6,9 @@ It is this release without them: whatever else differs between two releases is t
 import sys
 
 from domain import tasks, topics
-from domain.room import RoomArchivedEvent
+from domain.room import RoomArchived
 
-topics.TOPICS.pop(RoomArchivedEvent.topic)
+topics.TOPICS.pop(RoomArchived.topic)
 tasks.Task = tasks.ScanFile | tasks.ProcessDocument  # type: ignore[misc]  # nothing has read it yet
 
 from runtime.cli import main  # noqa: E402  # only now: it reads both

@@ -245,9 +245,9 @@ class Round:
     async def _last_positions(self) -> dict[str, int]:
         """Return up to where everybody hears a room: what becomes of old messages is not everybody's in all of them."""
         ends = dict.fromkeys(self._rooms, 0)
-        for fact in await self._truth():
-            if fact.room not in self._joined or fact.event not in ("message.edited", "message.deleted"):
-                ends[fact.room] = fact.position
+        for recorded in await self._truth():
+            if recorded.room not in self._joined or recorded.event not in ("message.edited", "message.deleted"):
+                ends[recorded.room] = recorded.position
         return ends
 
     async def _gather(self) -> tuple[History, list[str]]:
@@ -266,12 +266,12 @@ class Round:
         try:
             master = load_master(self._deployment.home / "master.key", create=False)
             record = PostgresRecord(db, Vault(db, master), now=now, chance=random.randbytes)
-            facts: list[Fact] = []
+            events: list[Fact] = []
             position, rooms = self._start, {*self._rooms, *self._trials.opened}
             while page := await record.after(position, limit=PAGE_EVENTS):
-                facts += [_fact(each) for each in page if str(each.event.audience()) in rooms]
+                events += [_fact(each) for each in page if str(each.event.frame_room()) in rooms]
                 position = page[-1].position
-            return facts
+            return events
         finally:
             await db.close()
 
@@ -292,11 +292,11 @@ def _fact(recorded: Recorded[Any]) -> Fact:
     subject = getattr(event, "message_id", None) or getattr(event, "user_id", None) or event.room_id
     content = mark(getattr(event, "content", ""))
     return Fact(
-        recorded.position, str(event.audience()), event.topic, str(subject), content, str(recorded.meta.actor)
+        recorded.position, str(event.frame_room()), event.topic, str(subject), content, str(recorded.meta.actor)
     )  # fmt: skip
 
 
-async def _at_once(work: Any) -> Sequence[Any]:
+async def _at_once(unit: Any) -> Sequence[Any]:
     """Do all of it, a few at once."""
     free = asyncio.Semaphore(LOGINS_AT_ONCE)
 
@@ -304,4 +304,4 @@ async def _at_once(work: Any) -> Sequence[Any]:
         async with free:
             return await each
 
-    return await asyncio.gather(*(one(each) for each in work))
+    return await asyncio.gather(*(one(each) for each in unit))

@@ -92,7 +92,7 @@ def acknowledged(history: History) -> list[Answered]:
 
 
 def beyond(history: History) -> int:
-    return max(fact.position for fact in history.record) + 10
+    return max(recorded.position for recorded in history.record) + 10
 
 
 # What is planted
@@ -106,7 +106,7 @@ def acknowledged_and_nowhere(history: History, chance: random.Random) -> History
 
 def one_observer_never_heard_the_end(history: History, chance: random.Random) -> History:
     """The last event of a room, and no `live` that vouches for it."""
-    last = [fact for fact in history.record if fact.room == "shared"][-1]
+    last = [recorded for recorded in history.record if recorded.room == "shared"][-1]
     numbers = {
         e.number for e in history.entries if isinstance(e, Subscribed) and e.room == "shared" and e.observer == "ada"
     }
@@ -164,7 +164,7 @@ def acknowledged_at_two_positions(history: History, chance: random.Random) -> Hi
 
 
 def recorded_twice(history: History, chance: random.Random) -> History:
-    posted = [fact for fact in history.record if fact.event == "message.posted"]
+    posted = [recorded for recorded in history.record if recorded.event == "message.posted"]
     assume(posted)
     again = replace(chance.choice(posted), position=beyond(history))
     return replace(history, record=[*history.record, again], awaited=frozenset(), listed=None)
@@ -258,7 +258,7 @@ def told_another_text(history: History, chance: random.Random) -> History:
 
 
 def told_a_tombstone_of_what_is_there(history: History, chance: random.Random) -> History:
-    gone = {fact.subject for fact in history.record if fact.event == "message.deleted"}
+    gone = {recorded.subject for recorded in history.record if recorded.event == "message.deleted"}
     at = some(chance, [e for e in tolds(history) if e.event == "message.posted" and e.subject not in gone])
     entries = list(history.entries)
     entries[at] = replace(entries[at], content="", deleted=True)
@@ -325,7 +325,9 @@ def told_after_ones_own_removal(history: History, chance: random.Random) -> Hist
     ends = []
     for told in [e for e in history.entries if isinstance(e, Told) and is_own_removal(history, e)]:
         asked = subscription_of(history, told)
-        later = [fact for fact in history.record if fact.room == asked.room and fact.position > told.position]
+        later = [
+            recorded for recorded in history.record if recorded.room == asked.room and recorded.position > told.position
+        ]
         was_back = any(
             isinstance(e, Admitted)
             and (e.room, e.user) == (asked.room, asked.observer)
@@ -336,8 +338,8 @@ def told_after_ones_own_removal(history: History, chance: random.Random) -> Hist
         if later and not was_back and on(history, told.number)[-1] is told:
             ends.append((told, later[0]))
     assume(ends)
-    told, fact = chance.choice(ends)
-    more = Told(0, told.number, fact.position, told.position, fact.event, fact.subject, fact.content)
+    told, recorded = chance.choice(ends)
+    more = Told(0, told.number, recorded.position, told.position, recorded.event, recorded.subject, recorded.content)
     places = [e.at for e in history.entries if isinstance(e, (Told, Ended)) and e.number == told.number]
     return changed(history, [*history.entries[: places[-1] + 1], more, *history.entries[places[-1] + 1 :]])
 

@@ -61,10 +61,10 @@ class World:
         return self.head
 
     def of(self, room: str, after: int) -> list[Fact]:
-        return [fact for fact in self.record if fact.room == room and fact.position > after]
+        return [recorded for recorded in self.record if recorded.room == room and recorded.position > after]
 
     def deleted(self) -> set[str]:
-        return {fact.subject for fact in self.record if fact.event == "message.deleted"}
+        return {recorded.subject for recorded in self.record if recorded.event == "message.deleted"}
 
     # What people do
 
@@ -89,11 +89,11 @@ class World:
         """Somebody edits or deletes what was said."""
         posted = [f for f in self.record if f.event == "message.posted" and f.subject not in self.deleted()]
         if posted:
-            fact = self.chance.choice(posted)
+            recorded = self.chance.choice(posted)
             if self.chance.random() < 0.5:
-                self.append(fact.room, "message.edited", fact.subject, f"edit {self.head}")
+                self.append(recorded.room, "message.edited", recorded.subject, f"edit {self.head}")
             else:
-                self.append(fact.room, "message.deleted", fact.subject)
+                self.append(recorded.room, "message.deleted", recorded.subject)
 
     def join(self, room: str, person: str) -> None:
         at = self.at
@@ -142,20 +142,20 @@ class World:
     def tell(self, person: str, room: str, count: int) -> None:
         """Tell a feed at most so many events; `live` comes when nothing is left."""
         feed = self.feeds[person, room]
-        for fact in self.of(room, feed.place)[:count]:
-            if self.is_withheld(fact, feed.since):
-                feed.place = fact.position
+        for recorded in self.of(room, feed.place)[:count]:
+            if self.is_withheld(recorded, feed.since):
+                feed.place = recorded.position
                 continue
             order = [each.position for each in self.of(room, feed.since - 1) if not self.is_withheld(each, feed.since)]
-            place = order.index(fact.position)
+            place = order.index(recorded.position)
             prev = order[place - 1] if place else 0
-            gone = fact.event in ("message.posted", "message.edited") and fact.subject in self.deleted()
-            content = "" if gone else fact.content
-            told = Told(self.at, feed.number, fact.position, prev, fact.event, fact.subject, content, gone)
+            gone = recorded.event in ("message.posted", "message.edited") and recorded.subject in self.deleted()
+            content = "" if gone else recorded.content
+            told = Told(self.at, feed.number, recorded.position, prev, recorded.event, recorded.subject, content, gone)
             self.entries.append(told)
-            feed.place = fact.position
-            self.held[person, room] = max(self.held.get((person, room), 0), fact.position)
-            if fact.event == "member.removed" and fact.subject == person and fact.position > feed.joined:
+            feed.place = recorded.position
+            self.held[person, room] = max(self.held.get((person, room), 0), recorded.position)
+            if recorded.event == "member.removed" and recorded.subject == person and recorded.position > feed.joined:
                 if self.chance.random() < 0.7:
                     self.entries.append(Ended(self.at, feed.number, "removed"))
                 del self.feeds[person, room]
@@ -164,10 +164,10 @@ class World:
             feed.is_live = True
             self.entries.append(Live(self.at, feed.number, self.head))
 
-    def is_withheld(self, fact: Fact, since: int) -> bool:
+    def is_withheld(self, recorded: Fact, since: int) -> bool:
         """Whether it is what became of a message from before a position."""
-        posted = [f.position for f in self.record if (f.event, f.subject) == ("message.posted", fact.subject)]
-        return fact.event in ("message.edited", "message.deleted") and posted[0] < since
+        posted = [f.position for f in self.record if (f.event, f.subject) == ("message.posted", recorded.subject)]
+        return recorded.event in ("message.edited", "message.deleted") and posted[0] < since
 
     def step(self) -> None:
         what = self.chance.random()
@@ -199,13 +199,13 @@ class World:
 
     def pages(self) -> list[Listed]:
         gone, text = self.deleted(), {}
-        for fact in self.record:
-            if fact.event in ("message.posted", "message.edited"):
-                text[fact.subject] = fact.content
+        for recorded in self.record:
+            if recorded.event in ("message.posted", "message.edited"):
+                text[recorded.subject] = recorded.content
         return [
-            Listed(fact.position, fact.room, fact.subject, "" if fact.subject in gone else text[fact.subject],
-                   fact.subject in gone)
-            for fact in self.record if fact.event == "message.posted"
+            Listed(recorded.position, recorded.room, recorded.subject, "" if recorded.subject in gone else text[recorded.subject],
+                   recorded.subject in gone)
+            for recorded in self.record if recorded.event == "message.posted"
         ]  # fmt: skip
 
 

@@ -20,10 +20,10 @@ SOON = Backoff(first_seconds=0.01, most_seconds=0.1)
 
 
 @asynccontextmanager
-async def person(house: Gateway, name: str | None = None, **options: Any) -> AsyncIterator[Client]:
+async def person(hansard: Gateway, name: str | None = None, **options: Any) -> AsyncIterator[Client]:
     """Somebody registered and logged in."""
     name = name or f"p{uuid4().hex[:12]}"
-    async with Client(house.base, **{"backoff": SOON, **options}) as client:
+    async with Client(hansard.base, **{"backoff": SOON, **options}) as client:
         await client.register(f"{name}@example.com", name, PASSWORD)
         await client.login(f"{name}@example.com", PASSWORD)
         yield client
@@ -34,9 +34,9 @@ def own_id(client: Client) -> str:
     return client.session.user.id
 
 
-def aged(house: Gateway, session: Session, seconds: float) -> Session:
+def aged(hansard: Gateway, session: Session, seconds: float) -> Session:
     """The same session with an access token that was minted so long ago; it lives for 900 seconds."""
-    now, tokens = house.house.now(), house.house.tokens
+    now, tokens = hansard.services.now(), hansard.services.tokens
     access = tokens.read(session.access_token, now)
     then = now - timedelta(seconds=seconds)
     token = tokens.access(user_id=access.user_id, session_id=access.session_id, now=then)[0]
@@ -53,7 +53,7 @@ class Frail:
 
     def __init__(self, houses: Sequence[Gateway], chance: Random, *, frames_max: int) -> None:
         self.cuts = 0
-        self._dials = [dialer(house.base) for house in houses]
+        self._dials = [dialer(hansard.base) for hansard in houses]
         self._chance = chance
         self._frames_max = frames_max
 
@@ -69,9 +69,9 @@ class Frail:
 class Mute:
     """Dials a gateway; of the first connection nothing but `hello` is heard, though it lives."""
 
-    def __init__(self, house: Gateway) -> None:
+    def __init__(self, hansard: Gateway) -> None:
         self.dialled = 0
-        self._dial = dialer(house.base)
+        self._dial = dialer(hansard.base)
 
     async def dial(self, token: str) -> Wire:
         self.dialled += 1

@@ -15,13 +15,13 @@ from tests.houses import Gateway, deployment, free_port, gateway
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_what_one_says_the_other_hears(house: Gateway) -> None:
-    async with person(house) as ada, person(house) as ben:
+async def test_what_one_says_the_other_hears(hansard: Gateway) -> None:
+    async with person(hansard) as ada, person(hansard) as ben:
         room = await ada.open_room("Lobby")
         await ben.join(room.id)
         async with ada.chat() as hers, ben.chat() as his:
@@ -42,8 +42,8 @@ async def test_what_one_says_the_other_hears(house: Gateway) -> None:
             assert feed.position == deleted and feed.record == (await ben.meta()).record
 
 
-async def test_a_feed_after_a_position_has_everything_since_and_then_is_live(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_feed_after_a_position_has_everything_since_and_then_is_live(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         said = [await ada.send(room.id, f"m{i}") for i in range(3)]
         async with ada.chat() as chat:
@@ -59,8 +59,8 @@ async def test_a_feed_after_a_position_has_everything_since_and_then_is_live(hou
             assert [event.position for event in await events(again, 1)] == [last.position]
 
 
-async def test_the_same_send_again_is_a_duplicate_and_another_under_its_id_is_refused(house: Gateway) -> None:
-    async with person(house) as ada, ada.chat() as chat:
+async def test_the_same_send_again_is_a_duplicate_and_another_under_its_id_is_refused(hansard: Gateway) -> None:
+    async with person(hansard) as ada, ada.chat() as chat:
         room = await ada.open_room("Lobby")
         message_id = uuid4()
         first = await chat.send(room.id, "once", message_id=message_id)
@@ -72,17 +72,17 @@ async def test_the_same_send_again_is_a_duplicate_and_another_under_its_id_is_re
 
 
 async def test_through_cuts_at_random_moments_and_two_gateways_nothing_is_lost_or_doubled(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
     chance = Random(20_261_124)
     async with gateway(database_url, redis_url) as second, AsyncExitStack() as stack:
-        people = [await stack.enter_async_context(person(house)) for _ in range(3)]
+        people = [await stack.enter_async_context(person(hansard)) for _ in range(3)]
         room = await people[0].open_room("Lobby")
         quiet = await people[0].open_room("Quiet")
         for one in people[1:]:
             await one.join(room.id)
             await one.join(quiet.id)
-        lines = [Frail((house, second), chance, frames_max=25) for _ in people]
+        lines = [Frail((hansard, second), chance, frames_max=25) for _ in people]
         chats = [
             await stack.enter_async_context(one.chat(dial=line.dial)) for one, line in zip(people, lines, strict=True)
         ]
@@ -109,9 +109,9 @@ async def test_through_cuts_at_random_moments_and_two_gateways_nothing_is_lost_o
         assert [chat.gaps for chat in chats] == [0, 0, 0], "a correct server's wire that is only cut has no gaps"
 
 
-async def test_what_is_withheld_is_no_gap(house: Gateway) -> None:
+async def test_what_is_withheld_is_no_gap(hansard: Gateway) -> None:
     """What becomes of messages from before one's joining, where a room's history begins with it, is told to others only."""
-    async with person(house) as ada, person(house) as ben, ada.chat() as hers:
+    async with person(hansard) as ada, person(hansard) as ben, ada.chat() as hers:
         room = await ada.open_room("Lobby")
         await ada.change_room(room.id, history="joined")
         old = await hers.send(room.id, "of before")
@@ -133,9 +133,9 @@ async def test_what_is_withheld_is_no_gap(house: Gateway) -> None:
             assert his.gaps == 0
 
 
-async def test_a_reader_that_does_not_read_stops_the_socket_and_misses_nothing(house: Gateway) -> None:
+async def test_a_reader_that_does_not_read_stops_the_socket_and_misses_nothing(hansard: Gateway) -> None:
     count = 3 * FEED_EVENTS_MAX
-    async with person(house) as ada, person(house) as ben, ada.chat() as hers:
+    async with person(hansard) as ada, person(hansard) as ben, ada.chat() as hers:
         room = await ada.open_room("Lobby")
         await ben.join(room.id)
         async with ben.chat() as his:
@@ -147,8 +147,8 @@ async def test_a_reader_that_does_not_read_stops_the_socket_and_misses_nothing(h
         assert {int(str(event.data["content"]).split()[0]) for event in told} == set(range(count))
 
 
-async def test_a_removed_members_feed_ends_with_its_reason(house: Gateway) -> None:
-    async with person(house) as ada, person(house) as ben:
+async def test_a_removed_members_feed_ends_with_its_reason(hansard: Gateway) -> None:
+    async with person(hansard) as ada, person(hansard) as ben:
         room = await ada.open_room("Lobby")
         await ben.join(room.id)
         async with ben.chat() as his:
@@ -165,8 +165,8 @@ async def test_a_removed_members_feed_ends_with_its_reason(house: Gateway) -> No
             assert (await his.subscribe(room.id)).reason is None
 
 
-async def test_what_is_not_ones_own_is_refused_and_the_rest_goes_on(house: Gateway) -> None:
-    async with person(house) as ada, person(house) as eve, eve.chat() as chat:
+async def test_what_is_not_ones_own_is_refused_and_the_rest_goes_on(hansard: Gateway) -> None:
+    async with person(hansard) as ada, person(hansard) as eve, eve.chat() as chat:
         private = await ada.open_room("Private", is_private=True)
         own = await eve.open_room("Own")
         feed = await chat.subscribe(own.id, after=0)
@@ -181,8 +181,8 @@ async def test_what_is_not_ones_own_is_refused_and_the_rest_goes_on(house: Gatew
         assert [event.kind for event in await events(feed, 2)] == ["room.opened", "member.joined"]
 
 
-async def test_a_position_of_another_record_is_told_as_such(house: Gateway) -> None:
-    async with person(house) as ada, ada.chat() as chat:
+async def test_a_position_of_another_record_is_told_as_such(hansard: Gateway) -> None:
+    async with person(hansard) as ada, ada.chat() as chat:
         room = await ada.open_room("Lobby")
         with pytest.raises(RecordChanged):
             await chat.subscribe(room.id, after=0, record=str(uuid4()))
@@ -192,8 +192,8 @@ async def test_a_position_of_another_record_is_told_as_such(house: Gateway) -> N
         assert (await chat.subscribe(room.id, after=0)).position == 0
 
 
-async def test_one_hears_of_oneself_beside_the_rooms(house: Gateway) -> None:
-    async with person(house) as ada, person(house) as ben, ben.chat() as chat:
+async def test_one_hears_of_oneself_beside_the_rooms(hansard: Gateway) -> None:
+    async with person(hansard) as ada, person(hansard) as ben, ben.chat() as chat:
         notices = chat.notices()
         hello = await anext(notices)
         assert isinstance(hello, Notice) and hello.type == "hello"
@@ -204,11 +204,11 @@ async def test_one_hears_of_oneself_beside_the_rooms(house: Gateway) -> None:
         assert isinstance(added, Event) and (added.kind, added.data["room_id"]) == ("member.joined", room.id)
 
 
-async def test_an_expiring_token_is_renewed_in_band(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_an_expiring_token_is_renewed_in_band(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         assert ada.session is not None
         room = await ada.open_room("Lobby")
-        before = ada.session = aged(house, ada.session, 900 - 60.3)
+        before = ada.session = aged(hansard, ada.session, 900 - 60.3)
         async with ada.chat() as chat:
             await chat.send(room.id, "with the old token")
             async with asyncio.timeout(10):
@@ -218,18 +218,18 @@ async def test_an_expiring_token_is_renewed_in_band(house: Gateway) -> None:
             assert chat.connections == 1
 
 
-async def test_an_expired_token_is_renewed_before_coming_back(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_an_expired_token_is_renewed_before_coming_back(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         assert ada.session is not None
         room = await ada.open_room("Lobby")
-        before = ada.session = aged(house, ada.session, 1_000)
+        before = ada.session = aged(hansard, ada.session, 1_000)
         async with ada.chat() as chat:
             await chat.send(room.id, "hello")
         assert ada.session.refresh_token != before.refresh_token
 
 
-async def test_a_session_that_ends_reaches_everybody_who_waits(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_session_that_ends_reaches_everybody_who_waits(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         async with ada.chat() as chat:
             feed, notices = await chat.subscribe(room.id), chat.notices()
@@ -243,8 +243,8 @@ async def test_a_session_that_ends_reaches_everybody_who_waits(house: Gateway) -
             ada.chat()
 
 
-async def test_the_first_log_out_of_a_record_closes_its_sockets_within_a_second(house: Gateway) -> None:
-    async with person(house) as ada, ada.chat() as chat:
+async def test_the_first_log_out_of_a_record_closes_its_sockets_within_a_second(hansard: Gateway) -> None:
+    async with person(hansard) as ada, ada.chat() as chat:
         notices = chat.notices()
         await anext(notices)
         await ada.logout()
@@ -253,8 +253,8 @@ async def test_the_first_log_out_of_a_record_closes_its_sockets_within_a_second(
                 await _until_it_ends(notices)
 
 
-async def test_an_error_that_nobody_waited_for_is_raised_at_the_end(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_an_error_that_nobody_waited_for_is_raised_at_the_end(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         with pytest.raises(Closed) as closed:
             async with ada.chat() as chat:
                 await anext(chat.notices())
@@ -265,24 +265,26 @@ async def test_an_error_that_nobody_waited_for_is_raised_at_the_end(house: Gatew
         assert closed.value.code == 4501
 
 
-async def test_a_send_that_nobody_answers_ends_at_its_time_and_names_its_id(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_send_that_nobody_answers_ends_at_its_time_and_names_its_id(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         ada.url = f"http://127.0.0.1:{free_port()}"
         async with ada.chat() as chat:
             with pytest.raises(Unacknowledged) as late:
                 await chat.send(room.id, "hello?", timeout=0.3)
-        ada.url = house.base
+        ada.url = hansard.base
         async with ada.chat() as chat:
             sent = await chat.send(room.id, "hello?", message_id=late.value.message_id)
         assert not sent.duplicate
 
 
-async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_for_on_another(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_for_on_another(
+    hansard: Gateway,
+) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         said = await ada.send(room.id, "before")
-        mute = Mute(house)
+        mute = Mute(hansard)
         async with ada.chat(dial=mute.dial, patience=0.3) as chat:
             feed = await chat.subscribe(room.id, after=said.position - 1, timeout=10)
             assert [event.position for event in await events(feed, 1)] == [said.position]
@@ -290,15 +292,15 @@ async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_
         assert mute.dialled == 2
 
 
-async def test_a_draining_gateway_hands_over_to_another(house: Gateway, database_url: str, redis_url: str) -> None:
-    async with person(house) as ada:
+async def test_a_draining_gateway_hands_over_to_another(hansard: Gateway, database_url: str, redis_url: str) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         async with gateway(database_url, redis_url) as second:
-            line = Frail((house, second), Random(1), frames_max=10**9)
+            line = Frail((hansard, second), Random(1), frames_max=10**9)
             async with ada.chat(dial=line.dial) as chat:
                 feed = await chat.subscribe(room.id)
                 first = await chat.send(room.id, "before")
-                await second.house.hub.drain()
+                await second.services.hub.drain()
                 after = await chat.send(room.id, "after")
                 assert [event.position for event in await events(feed, 2)] == [first.position, after.position]
                 assert chat.connections == 2

@@ -12,7 +12,7 @@ from tests.houses import PASSWORD, Gateway, deployment, free_port, gateway
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -23,8 +23,8 @@ def busy(status: int, retry_after: str | None = None) -> httpx.Response:
     return httpx.Response(status, json=problem, headers=headers)
 
 
-async def test_every_route_is_called_as_it_wants_to_be(house: Gateway) -> None:
-    async with person(house, "ada") as ada, person(house, "ben") as ben:
+async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None:
+    async with person(hansard, "ada") as ada, person(hansard, "ben") as ben:
         assert (await ada.me()).username == "ada"
         assert (await ada.change_me(avatar_url="https://a.example/a.png")).avatar_url == "https://a.example/a.png"
         assert (await ada.change_me(avatar_url=None, username="ada.l")).username == "ada.l"
@@ -60,8 +60,8 @@ async def test_every_route_is_called_as_it_wants_to_be(house: Gateway) -> None:
         assert (await ada.meta()).position == ada.position
 
 
-async def test_messages_come_in_every_order_and_across_pages(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_messages_come_in_every_order_and_across_pages(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         room = await ada.open_room("Lobby")
         said = [await ada.send(room.id, f"m{i}") for i in range(7)]
         texts = [message.content for message in said]
@@ -78,8 +78,8 @@ async def test_messages_come_in_every_order_and_across_pages(house: Gateway) -> 
             await read(newer_than=10**9)
 
 
-async def test_a_refusal_says_everything_that_the_problem_said(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_refusal_says_everything_that_the_problem_said(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         with pytest.raises(Refused) as refused:
             await ada.call("POST", "/rooms", body={"name": "Lobby", "nmae": "x"})
         no = refused.value
@@ -91,9 +91,9 @@ async def test_a_refusal_says_everything_that_the_problem_said(house: Gateway) -
 
 
 @pytest.mark.parametrize("faults", [["lose"], ["refuse"], ["lose", "refuse", "lose"]])
-async def test_a_post_whose_answer_is_lost_happens_once(house: Gateway, faults: list[str]) -> None:
+async def test_a_post_whose_answer_is_lost_happens_once(hansard: Gateway, faults: list[str]) -> None:
     transport = Faults()
-    async with person(house, transport=transport) as ada:
+    async with person(hansard, transport=transport) as ada:
         transport.faults["/rooms"] = [*faults]
         room = await ada.open_room("Lobby")
         assert [one.id async for one in ada.rooms(after=ada.position)] == [room.id]
@@ -102,13 +102,13 @@ async def test_a_post_whose_answer_is_lost_happens_once(house: Gateway, faults: 
         found = [one async for one in ada.messages(room.id, newer_than=0, after=ada.position)]
         assert [one.id for one in found if one.message_type == "text"] == [message.id]
         transport.faults["/auth/register"] = [*faults]
-        async with Client(house.base, transport=transport, backoff=SOON) as ben:
+        async with Client(hansard.base, transport=transport, backoff=SOON) as ben:
             assert (await ben.register("ben@example.com", "ben", PASSWORD)).username == "ben"
 
 
-async def test_a_busy_server_is_asked_again_when_it_says(house: Gateway) -> None:
+async def test_a_busy_server_is_asked_again_when_it_says(hansard: Gateway) -> None:
     transport = Faults()
-    async with person(house, transport=transport, patience_seconds=1.5) as ada:
+    async with person(hansard, transport=transport, patience_seconds=1.5) as ada:
         transport.faults["/users/me"] = [lambda: busy(503), lambda: busy(429, "1")]
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -123,9 +123,9 @@ async def test_a_busy_server_is_asked_again_when_it_says(house: Gateway) -> None
             await ada.me()
 
 
-async def test_a_change_on_condition_of_a_version_is_not_repeated_once_it_may_have_arrived(house: Gateway) -> None:
+async def test_a_change_on_condition_of_a_version_is_not_repeated_once_it_may_have_arrived(hansard: Gateway) -> None:
     transport = Faults()
-    async with person(house, transport=transport) as ada:
+    async with person(hansard, transport=transport) as ada:
         message = await ada.send((await ada.open_room("Lobby")).id, "hello")
         path = f"/messages/{message.id}"
         transport.faults[path] = ["refuse", "lose"]
@@ -150,11 +150,11 @@ async def test_nobody_there_is_unreachable_after_a_bounded_patience() -> None:
             nobody.chat()
 
 
-async def test_however_many_ask_the_session_is_renewed_once(house: Gateway) -> None:
+async def test_however_many_ask_the_session_is_renewed_once(hansard: Gateway) -> None:
     transport = Faults()
-    async with person(house, transport=transport) as ada:
+    async with person(hansard, transport=transport) as ada:
         assert ada.session is not None
-        ada.session = aged(house, ada.session, 1_000)
+        ada.session = aged(hansard, ada.session, 1_000)
         await asyncio.gather(*(ada.me() for _ in range(20)))
         renewals = [each for each in transport.requests if each.url.path.endswith("/auth/refresh")]
         assert len(renewals) == 1
@@ -163,24 +163,24 @@ async def test_however_many_ask_the_session_is_renewed_once(house: Gateway) -> N
         assert after.refresh_token != before.refresh_token
 
 
-async def test_a_kept_session_goes_on_in_another_client(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_kept_session_goes_on_in_another_client(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         assert ada.session is not None
-        async with Client(house.base, session=aged(house, ada.session, 1_000)) as later:
+        async with Client(hansard.base, session=aged(hansard, ada.session, 1_000)) as later:
             assert (await later.me()).id == own_id(ada)
 
 
-async def test_a_session_that_is_over_says_so_and_is_forgotten(house: Gateway) -> None:
-    async with person(house) as ada:
+async def test_a_session_that_is_over_says_so_and_is_forgotten(hansard: Gateway) -> None:
+    async with person(hansard) as ada:
         assert ada.session is not None
         spent = ada.session
-        async with Client(house.base, session=ada.session) as other:
+        async with Client(hansard.base, session=ada.session) as other:
             await other.logout()
             await other.logout()
             assert other.session is None
         with pytest.raises(Refused, match=r"auth\.session_revoked"):
             await ada.me()
-        ada.session = aged(house, spent, 1_000)
+        ada.session = aged(hansard, spent, 1_000)
         with pytest.raises(Refused, match=r"auth\.session_revoked"):
             await ada.me()
         with pytest.raises(NotLoggedIn):
@@ -189,9 +189,9 @@ async def test_a_session_that_is_over_says_so_and_is_forgotten(house: Gateway) -
         assert (await ada.me()).id == spent.user.id
 
 
-async def test_a_renewal_whose_answer_is_lost_is_fetched_again_under_the_same_key(house: Gateway) -> None:
+async def test_a_renewal_whose_answer_is_lost_is_fetched_again_under_the_same_key(hansard: Gateway) -> None:
     transport = Faults()
-    async with person(house, transport=transport) as ada:
+    async with person(hansard, transport=transport) as ada:
         transport.faults["/auth/refresh"] = ["lose"]
         session = await ada.refresh()
         assert (await ada.me()).id == session.user.id
@@ -202,9 +202,9 @@ async def test_a_renewal_whose_answer_is_lost_is_fetched_again_under_the_same_ke
 
 
 async def test_one_reads_ones_own_write_through_another_gateway(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    async with gateway(database_url, redis_url) as second, person(house, backoff=Backoff()) as ada:
+    async with gateway(database_url, redis_url) as second, person(hansard, backoff=Backoff()) as ada:
         room = await ada.open_room("Lobby")
         async with Client(second.base, session=ada.session) as elsewhere:
             for i in range(10):

@@ -26,7 +26,7 @@ async def test_a_picture_is_uploaded_waited_for_sent_and_fetched(
 ) -> None:
     path = tmp_path / "a cat.png"
     path.write_bytes(pictures.png())
-    async with pipeline(database_url, redis_url) as works, person(works.house) as ada, person(works.house) as ben:
+    async with pipeline(database_url, redis_url) as works, person(works.services) as ada, person(works.services) as ben:
         room = await ada.open_room("Cats")
         await ben.join(room.id)
         file_id = await ada.upload(path, room_id=room.id)
@@ -47,7 +47,7 @@ async def test_a_picture_is_uploaded_waited_for_sent_and_fetched(
 
 
 async def test_a_file_that_fails_says_why(database_url: str, redis_url: str) -> None:
-    async with pipeline(database_url, redis_url) as works, person(works.house) as ada:
+    async with pipeline(database_url, redis_url) as works, person(works.services) as ada:
         async with asyncio.timeout(SECONDS):
             file = await ada.processed(await ada.upload(pictures.png()[:60], "half.png"))
         assert (file.status, dict(file.variants)) == ("failed", {})
@@ -60,20 +60,20 @@ async def test_an_upload_whose_answer_is_lost_happens_once(
 ) -> None:
     content, path = b"words " * 10_000, tmp_path / "words.txt"
     path.write_bytes(content)
-    async with deployment(database_url, redis_url) as house:
+    async with deployment(database_url, redis_url) as hansard:
         faults = Faults()
-        async with person(house, transport=faults) as ada:
+        async with person(hansard, transport=faults) as ada:
             faults.faults["/files/upload"] = ["refuse", "lose"]
             first = await ada.upload(path if by_path else content, "words.txt")
             tried = [request for request in faults.requests if request.url.path.endswith("/files/upload")]
             assert len(tried) == 3 and len({request.headers["Idempotency-Key"] for request in tried}) == 1
             file = await ada.file(first, after=ada.position)
             assert (file.size_bytes, file.status) == (len(content), "pending")
-            assert len(await names(house.house.blobs)) == 1
+            assert len(await names(hansard.services.blobs)) == 1
 
 
 async def test_a_file_too_large_is_refused(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url, upload_bytes_max=10_000) as house, person(house) as ada:
+    async with deployment(database_url, redis_url, upload_bytes_max=10_000) as hansard, person(hansard) as ada:
         with pytest.raises(Refused) as refused:
             await ada.upload(bytes(5_000_000))
         assert refused.value.status == 413
@@ -88,12 +88,12 @@ async def test_a_store_s_own_address_is_followed_and_is_not_told_the_token(
     with moto() as endpoint:
         await make_bucket(endpoint)
         store = {"blobs_url": f"s3://{BUCKET}", "endpoint": endpoint, "signed": True}
-        async with deployment(database_url, redis_url, **store) as house:
+        async with deployment(database_url, redis_url, **store) as hansard:
             faults = Faults()
-            async with person(house, transport=faults) as ada:
+            async with person(hansard, transport=faults) as ada:
                 file_id = await ada.upload(b"words", "words.txt")
-                await house.house.desk.do(NoteScan(FileId(UUID(file_id)), "basic"), saga)
-                outcome = await house.house.desk.do(NoteProcessing(FileId(UUID(file_id)), ()), saga)
+                await hansard.services.command_bus.do(NoteScan(FileId(UUID(file_id)), "basic"), saga)
+                outcome = await hansard.services.command_bus.do(NoteProcessing(FileId(UUID(file_id)), ()), saga)
                 await ada.file(file_id, after=outcome.position)
                 assert await ada.download(file_id) == b"words"
                 asked, followed = faults.requests[-2:]

@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adapters.credentials.passwords import AT_ONCE_MAX, WAITING_MAX, Argon2Passwords
-from adapters.credentials.signing_keys import KeyNotRetired, Keys, SigningKey
+from adapters.credentials.signing_keys import KeyNotRetiredError, Keys, SigningKey
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.postgres.database import Database
-from adapters.postgres.master_key import Master, MasterKeyWrong
-from domain.errors import BadRefreshToken, BadToken, Busy
+from adapters.postgres.master_key import Master, MasterKeyWrongError
+from domain.errors import BadRefreshTokenError, BadTokenError, BusyError
 from domain.ids import SessionId, UserId
 from domain.ports.credentials import Access
 from tests.houses import MASTER
@@ -73,7 +73,7 @@ def test_a_token_lives_fifteen_minutes_with_half_a_minute_of_leeway() -> None:
     for seconds in (-30, 0, 900, 929):
         TOKENS.read(token, NOON + timedelta(seconds=seconds))
     for seconds in (-31, 930, 931, 10**6):
-        with pytest.raises(BadToken):
+        with pytest.raises(BadTokenError):
             TOKENS.read(token, NOON + timedelta(seconds=seconds))
 
 
@@ -117,13 +117,13 @@ def test_a_token_lives_fifteen_minutes_with_half_a_minute_of_leeway() -> None:
     ],
 )
 def test_a_token_that_says_anything_else_is_refused(token: str) -> None:
-    with pytest.raises(BadToken):
+    with pytest.raises(BadTokenError):
         TOKENS.read(token, NOON)
 
 
 def test_another_key_under_our_name_signs_nothing() -> None:
     foreign = Ed25519PrivateKey.generate()
-    with pytest.raises(BadToken):
+    with pytest.raises(BadTokenError):
         TOKENS.read(jwt.encode(CLAIMS, foreign, algorithm="EdDSA", headers=HEADER), NOON)
 
 
@@ -165,21 +165,21 @@ async def test_a_retired_key_opens_nothing_and_the_last_one_cannot_be_retired(da
     keys, today = Keys(db, MASTER), datetime.now(UTC)
     tokens = await EdDsaTokens.load(db, MASTER, issuer="hansard")
     token, _ = tokens.access(user_id=ADA, session_id=SESSION, now=today)
-    with pytest.raises(KeyNotRetired):
+    with pytest.raises(KeyNotRetiredError):
         await keys.retire(kid_of(token))
     await keys.rotate(lead_seconds=60)
-    with pytest.raises(KeyNotRetired):
+    with pytest.raises(KeyNotRetiredError):
         await keys.retire(kid_of(token))
     kid, _ = await keys.rotate(lead_seconds=0)
     await keys.retire(kid_of(token))
-    with pytest.raises(KeyNotRetired):
+    with pytest.raises(KeyNotRetiredError):
         await keys.retire(kid_of(token))
     await tokens.reload()
-    with pytest.raises(BadToken):
+    with pytest.raises(BadTokenError):
         tokens.read(token, today)
     assert kid_of(tokens.access(user_id=ADA, session_id=SESSION, now=datetime.now(UTC))[0]) == kid
     assert len(await keys.every()) == 2
-    with pytest.raises(MasterKeyWrong):
+    with pytest.raises(MasterKeyWrongError):
         await EdDsaTokens.load(db, Master(b"another master key, 32 bytes, ok"), issuer="hansard")
     await db.close()
 
@@ -196,9 +196,9 @@ def test_a_refresh_token_is_opaque_and_only_we_can_make_one() -> None:
         f"{name}.{secret}.{proof}.x", "ä" * 89,
     )  # fmt: skip
     for token in forged:
-        with pytest.raises(BadRefreshToken):
+        with pytest.raises(BadRefreshTokenError):
             TOKENS.read_refresh(token)
-    with pytest.raises(BadRefreshToken):
+    with pytest.raises(BadRefreshTokenError):
         EdDsaTokens([KEY2], OTHER, issuer="hansard").read_refresh(made.token)
 
 
@@ -242,10 +242,10 @@ async def test_no_hash_matches_nothing(passwords: Argon2Passwords, hashed: str |
 
 
 async def test_hashing_never_stops_the_loop_and_what_waits_is_bounded(passwords: Argon2Passwords) -> None:
-    work: list[Callable[[], Any]] = [lambda: passwords.hash("x", **HERE)] * (WAITING_MAX + 10)
-    answers = await asyncio.gather(*(each() for each in work), return_exceptions=True)
+    unit: list[Callable[[], Any]] = [lambda: passwords.hash("x", **HERE)] * (WAITING_MAX + 10)
+    answers = await asyncio.gather(*(each() for each in unit), return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) == WAITING_MAX
-    assert sum(isinstance(answer, Busy) for answer in answers) == 10
+    assert sum(isinstance(answer, BusyError) for answer in answers) == 10
     assert await passwords.hash("x", **HERE), "and afterwards there is room again"
 
 

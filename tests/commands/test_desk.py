@@ -12,7 +12,7 @@ from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import ChangeProfile, Deactivate, GrantRole, RegisterAccount
 from commands.audit import NoteAuditRead
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
@@ -20,17 +20,17 @@ from commands.room import ChangeRoom, OpenRoom
 from commands.session import OpenSession, RefreshSession
 from domain.account import AccountRegistered
 from domain.errors import (
-    AccountDeactivated,
-    BadRefreshToken,
-    Banned,
-    EmailTaken,
-    IdempotencyMismatch,
-    NotAMember,
-    NotYourMessage,
-    ReplyTargetUnknown,
-    RoleNeeded,
-    SessionRevoked,
-    UsernameTaken,
+    AccountDeactivatedError,
+    BadRefreshTokenError,
+    BannedError,
+    EmailTakenError,
+    IdempotencyMismatchError,
+    NotAMemberError,
+    NotYourMessageError,
+    ReplyTargetUnknownError,
+    RoleNeededError,
+    SessionRevokedError,
+    UsernameTakenError,
 )
 from domain.events import Caller, Event, Recorded
 from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
@@ -43,19 +43,19 @@ from domain.session import SessionEnded, SessionRefreshed
 from tests.houses import ledger
 
 
-async def person(desk: Desk, name: str | None = None) -> Caller:
+async def person(command_bus: CommandBus, name: str | None = None) -> Caller:
     """Register somebody; answers them as a caller."""
     user_id, name = UserId(uuid4()), name or uuid4().hex[:12]
-    await desk.do(RegisterAccount(user_id, f"{name}@example.com", name, "no hash"), Caller())
+    await command_bus.do(RegisterAccount(user_id, f"{name}@example.com", name, "no hash"), Caller())
     return Caller(user_id=user_id, session_id=SessionId(uuid4()))
 
 
-async def room_of(desk: Desk, owner: Caller, *members: Caller) -> RoomId:
+async def room_of(command_bus: CommandBus, owner: Caller, *members: Caller) -> RoomId:
     room_id = RoomId(uuid4())
-    await desk.do(OpenRoom(room_id, "Room"), owner)
+    await command_bus.do(OpenRoom(room_id, "Room"), owner)
     for member in members:
         assert member.user_id
-        await desk.do(PutMember(room_id, member.user_id, "member"), owner)
+        await command_bus.do(PutMember(room_id, member.user_id, "member"), owner)
     return room_id
 
 
@@ -81,12 +81,12 @@ class Counting:
 async def test_an_accepted_post_needs_no_read_once_the_room_is_known(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         counting = Counting(record)
-        desk = Desk(counting, HANDLERS, now=now, chance=lambda n: bytes(n))  # type: ignore[arg-type]
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+        command_bus = CommandBus(counting, HANDLERS, now=now, chance=lambda n: bytes(n))  # type: ignore[arg-type]
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         counting.reads = 0
         for _ in range(5):
-            assert (await desk.do(post(room_id), ada)).fact(MessagePosted)
+            assert (await command_bus.do(post(room_id), ada)).recorded(MessagePosted)
         assert counting.reads == 0
 
 
@@ -94,17 +94,17 @@ async def test_a_stale_guess_is_decided_again_on_the_record(database_url: str) -
     async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
         ada, ben = await person(one), await person(one)
         room_id = await room_of(one, ada)
-        with pytest.raises(NotAMember):
+        with pytest.raises(NotAMemberError):
             await two.do(post(room_id), ben)
         assert ben.user_id
         await one.do(PutMember(room_id, ben.user_id, "member"), ada)
-        assert (await two.do(post(room_id), ben)).facts, "what was refused on old folds is decided anew"
+        assert (await two.do(post(room_id), ben)).events, "what was refused on old folds is decided anew"
         await one.do(RemoveMember(room_id, ben.user_id), ada)
-        with pytest.raises(NotAMember):
+        with pytest.raises(NotAMemberError):
             await two.do(post(room_id), ben)
         await one.do(ChangeRoom(room_id, name="Renamed"), ada)
         outcome = await two.do(ChangeRoom(room_id, name="Room"), ada)
-        assert outcome.facts, "silence on old folds is decided anew too"
+        assert outcome.events, "silence on old folds is decided anew too"
 
 
 async def test_fifty_parallel_posts_under_one_id_are_one_event(database_url: str) -> None:
@@ -112,9 +112,9 @@ async def test_fifty_parallel_posts_under_one_id_are_one_event(database_url: str
         ada = await person(one)
         room_id, message_id = await room_of(one, ada), uuid4()
         outcomes = await asyncio.gather(
-            *(desk.do(post(room_id, "once", message_id), ada) for _ in range(25) for desk in (one, two))
+            *(command_bus.do(post(room_id, "once", message_id), ada) for _ in range(25) for command_bus in (one, two))
         )
-        assert sum(bool(outcome.facts) for outcome in outcomes) == 1
+        assert sum(bool(outcome.events) for outcome in outcomes) == 1
         assert len({outcome.folded(MESSAGE, message_id).position for outcome in outcomes}) == 1
         assert len((await record.streams([MESSAGE.id(message_id)]))[MESSAGE.id(message_id)]) == 1
 
@@ -125,7 +125,7 @@ async def test_no_message_is_recorded_after_its_senders_removal_in_200_races(dat
         assert ben.user_id
 
         async def post_until_refused(room_id: RoomId) -> None:
-            with pytest.raises(Banned):
+            with pytest.raises(BannedError):
                 for _ in range(1_000):
                     await two.do(post(room_id), ben)
 
@@ -146,14 +146,14 @@ async def test_no_message_is_recorded_after_its_senders_removal_in_200_races(dat
         count = 0
         removed: dict[RoomId, int] = {}
         position = 0
-        while facts := await record.after(position, limit=1_000):
-            position = facts[-1].position
-            for fact in facts:
-                if isinstance(fact.event, MessagePosted):
-                    posted[fact.event.room_id] = fact.position
+        while events := await record.after(position, limit=1_000):
+            position = events[-1].position
+            for recorded in events:
+                if isinstance(recorded.event, MessagePosted):
+                    posted[recorded.event.room_id] = recorded.position
                     count += 1
-                elif isinstance(fact.event, MemberRemoved):
-                    removed[fact.event.room_id] = fact.position
+                elif isinstance(recorded.event, MemberRemoved):
+                    removed[recorded.event.room_id] = recorded.position
         assert len(removed) == 200 and count > 300, "posts and removals did race"
         assert [room_id for room_id in posted if posted[room_id] > removed[room_id]] == []
 
@@ -168,7 +168,7 @@ async def test_two_owners_leaving_at_once_leave_one_behind(database_url: str) ->
             outcomes = await asyncio.gather(
                 one.do(LeaveRoom(room_id), ada), two.do(LeaveRoom(room_id), ben), return_exceptions=True
             )
-            assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LastOwner", "Outcome"]
+            assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LastOwnerError", "Outcome"]
             room = (await one.see(ROOM, room_id)).state
             assert room is not None and len(room.owner_ids) == 1
 
@@ -179,8 +179,8 @@ async def test_a_receipt_answers_with_the_facts_of_the_first_use(database_url: s
         receipt = Receipt(b"k", b"body")
         first = await one.do(OpenRoom(RoomId(uuid4()), "Once"), ada, receipt)
         again = await two.do(OpenRoom(RoomId(uuid4()), "Once"), ada, receipt)
-        assert (again.facts, again.position, again.replayed) == (first.facts, first.position, True)
-        with pytest.raises(IdempotencyMismatch):
+        assert (again.events, again.position, again.replayed) == (first.events, first.position, True)
+        with pytest.raises(IdempotencyMismatchError):
             await two.do(OpenRoom(RoomId(uuid4()), "Other"), ada, Receipt(b"k", b"other"))
         # A registration sent twice finds its own claim taken, and is answered by the receipt all the same.
         register = RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "no hash")
@@ -188,21 +188,21 @@ async def test_a_receipt_answers_with_the_facts_of_the_first_use(database_url: s
         twice = await two.do(
             RegisterAccount(UserId(uuid4()), "eve@example.com", "eve", "x"), Caller(), Receipt(b"r", b"b")
         )
-        assert made.fact(AccountRegistered) == twice.fact(AccountRegistered)
+        assert made.recorded(AccountRegistered) == twice.recorded(AccountRegistered)
 
 
 async def test_names_and_emails_are_claimed_once_in_a_race_and_freed_by_a_change(database_url: str) -> None:
     async with ledger(database_url) as (_, _, one), ledger(database_url) as (_, _, two):
         outcomes = await asyncio.gather(
             *(
-                desk.do(RegisterAccount(UserId(uuid4()), f"{i}@example.com", "Ada", "x"), Caller())
-                for i, desk in enumerate((one, two) * 10)
+                command_bus.do(RegisterAccount(UserId(uuid4()), f"{i}@example.com", "Ada", "x"), Caller())
+                for i, command_bus in enumerate((one, two) * 10)
             ),
             return_exceptions=True,
         )
-        assert sum(isinstance(outcome, UsernameTaken) for outcome in outcomes) == 19
+        assert sum(isinstance(outcome, UsernameTakenError) for outcome in outcomes) == 19
         ben = await person(one, "ben")
-        with pytest.raises(EmailTaken):
+        with pytest.raises(EmailTakenError):
             await one.do(RegisterAccount(UserId(uuid4()), "BEN@example.com", "other", "x"), Caller())
         await one.do(ChangeProfile(username="benjamin"), ben)
         await two.do(RegisterAccount(UserId(uuid4()), "new@example.com", "ben", "x"), Caller())
@@ -216,66 +216,70 @@ async def test_fifty_parallel_refreshes_of_one_token_succeed_once(database_url: 
         await one.do(OpenSession(session_id, ada.user_id, "first", now() + timedelta(days=7)), Caller())
         outcomes = await asyncio.gather(
             *(
-                desk.do(RefreshSession(session_id, "first", f"next {i}"), Caller())
-                for i, desk in enumerate((one, two) * 25)
+                command_bus.do(RefreshSession(session_id, "first", f"next {i}"), Caller())
+                for i, command_bus in enumerate((one, two) * 25)
             ),
             return_exceptions=True,
         )
         kinds = [
-            type(outcome.facts[0].event) if not isinstance(outcome, BaseException) else type(outcome)
+            type(outcome.events[0].event) if not isinstance(outcome, BaseException) else type(outcome)
             for outcome in outcomes
         ]
-        assert (kinds.count(SessionRefreshed), kinds.count(SessionEnded), kinds.count(SessionRevoked)) == (1, 1, 48)
-        with pytest.raises(BadRefreshToken):
+        assert (kinds.count(SessionRefreshed), kinds.count(SessionEnded), kinds.count(SessionRevokedError)) == (
+            1,
+            1,
+            48,
+        )
+        with pytest.raises(BadRefreshTokenError):
             await one.do(RefreshSession(SessionId(uuid4()), "x", "y"), Caller())
 
 
 async def test_a_deactivated_account_may_do_nothing(database_url: str) -> None:
-    async with ledger(database_url) as (_, _, desk):
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+    async with ledger(database_url) as (_, _, command_bus):
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         assert ada.user_id
-        await desk.do(Deactivate(ada.user_id), Caller())
-        with pytest.raises(AccountDeactivated):
-            await desk.do(post(room_id), ada)
+        await command_bus.do(Deactivate(ada.user_id), Caller())
+        with pytest.raises(AccountDeactivatedError):
+            await command_bus.do(post(room_id), ada)
 
 
 async def test_who_may_edit_and_delete(database_url: str) -> None:
-    async with ledger(database_url) as (_, _, desk):
-        ada, ben, eve = await person(desk), await person(desk), await person(desk)
-        room_id = await room_of(desk, ada, ben, eve)
+    async with ledger(database_url) as (_, _, command_bus):
+        ada, ben, eve = await person(command_bus), await person(command_bus), await person(command_bus)
+        room_id = await room_of(command_bus, ada, ben, eve)
         message_id = MessageId(uuid4())
-        await desk.do(post(room_id, "mine", message_id), ben)
+        await command_bus.do(post(room_id, "mine", message_id), ben)
         for other in (ada, eve):
-            with pytest.raises(NotYourMessage):
-                await desk.do(EditMessage(message_id, "changed"), other)
-        with pytest.raises(NotYourMessage):
-            await desk.do(DeleteMessage(message_id), eve)
-        assert (await desk.do(DeleteMessage(message_id), ada)).facts, "an owner moderates"
-        assert not (await desk.do(DeleteMessage(message_id), ben)).facts, "deleting again changes nothing"
-        with pytest.raises(ReplyTargetUnknown):
-            await desk.do(PostMessage(room_id, MessageId(uuid4()), "re", reply_to=MessageId(uuid4())), ben)
+            with pytest.raises(NotYourMessageError):
+                await command_bus.do(EditMessage(message_id, "changed"), other)
+        with pytest.raises(NotYourMessageError):
+            await command_bus.do(DeleteMessage(message_id), eve)
+        assert (await command_bus.do(DeleteMessage(message_id), ada)).events, "an owner moderates"
+        assert not (await command_bus.do(DeleteMessage(message_id), ben)).events, "deleting again changes nothing"
+        with pytest.raises(ReplyTargetUnknownError):
+            await command_bus.do(PostMessage(room_id, MessageId(uuid4()), "re", reply_to=MessageId(uuid4())), ben)
 
 
 async def test_read_marks_are_recorded_at_most_once_in_five_seconds_and_the_furthest_wins(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         clock = [now()]
-        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
-        positions = [(await desk.do(post(room_id), ada)).position for _ in range(5)]
-        assert (await desk.do(MarkRead(room_id, positions[0]), ada)).facts
+        command_bus = CommandBus(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
+        positions = [(await command_bus.do(post(room_id), ada)).position for _ in range(5)]
+        assert (await command_bus.do(MarkRead(room_id, positions[0]), ada)).events
         for position in (positions[3], positions[2]):
-            assert not (await desk.do(MarkRead(room_id, position), ada)).facts
-        assert await desk.step() == 0
+            assert not (await command_bus.do(MarkRead(room_id, position), ada)).events
+        assert await command_bus.step() == 0
         clock[0] += timedelta(seconds=6)
-        assert await desk.step() == 1
+        assert await command_bus.step() == 1
         assert ada.user_id
-        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        reading = (await command_bus.see(READING, room_id, ada.user_id)).state
         assert reading is not None and reading.position == positions[3]
         clock[0] += timedelta(seconds=6)
-        await desk.do(MarkRead(room_id, 10**12), ada)
-        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        await command_bus.do(MarkRead(room_id, 10**12), ada)
+        reading = (await command_bus.see(READING, room_id, ada.user_id)).state
         assert reading is not None and reading.position <= (await record.head()).position
 
 
@@ -283,71 +287,73 @@ async def test_a_mark_beyond_the_head_is_one_of_the_head_of_its_own_moment(datab
     """What is posted between accepting and recording a mark was read by nobody."""
     async with ledger(database_url) as (_, record, _):
         clock = [now()]
-        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
-        ada = await person(desk)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(command_bus)
         assert ada.user_id
-        room_id = await room_of(desk, ada)
-        positions = [(await desk.do(post(room_id), ada)).position for _ in range(3)]
-        await desk.do(MarkRead(room_id, positions[0]), ada)
+        room_id = await room_of(command_bus, ada)
+        positions = [(await command_bus.do(post(room_id), ada)).position for _ in range(3)]
+        await command_bus.do(MarkRead(room_id, positions[0]), ada)
         head = (await record.head()).position
-        outcome = await desk.do(MarkRead(room_id, 2**62), ada)
-        assert (outcome.facts, outcome.postponed) == ((), MarkRead(room_id, head))
-        unseen = (await desk.do(post(room_id), ada)).position
+        outcome = await command_bus.do(MarkRead(room_id, 2**62), ada)
+        assert (outcome.events, outcome.postponed) == ((), MarkRead(room_id, head))
+        unseen = (await command_bus.do(post(room_id), ada)).position
         clock[0] += timedelta(seconds=7)
-        assert await desk.step() == 1
-        reading = (await desk.see(READING, room_id, ada.user_id)).state
+        assert await command_bus.step() == 1
+        reading = (await command_bus.see(READING, room_id, ada.user_id)).state
         assert reading is not None and reading.position == head < unseen
 
 
 async def test_of_many_marks_that_wait_each_is_written_once_and_the_furthest(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         clock = [now()]
-        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
-        ada = await person(desk)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(command_bus)
         assert ada.user_id
-        rooms = [await room_of(desk, ada) for _ in range(6)]
+        rooms = [await room_of(command_bus, ada) for _ in range(6)]
         for room_id in rooms:
-            await desk.do(MarkRead(room_id, 1), ada)
+            await command_bus.do(MarkRead(room_id, 1), ada)
         for position in (2, 4, 3):
             for room_id in rooms:
-                assert (await desk.do(MarkRead(room_id, position), ada)).postponed
-        assert await desk.step() == 0
+                assert (await command_bus.do(MarkRead(room_id, position), ada)).postponed
+        assert await command_bus.step() == 0
         clock[0] += timedelta(seconds=6)
-        assert (await desk.step(), await desk.step()) == (len(rooms), 0)
+        assert (await command_bus.step(), await command_bus.step()) == (len(rooms), 0)
         for room_id in rooms:
-            reading = await desk.see(READING, room_id, ada.user_id)
+            reading = await command_bus.see(READING, room_id, ada.user_id)
             assert reading.state is not None and (reading.version, reading.state.position) == (2, 4)
 
 
 async def test_an_audit_read_is_recorded_once_a_session_filter_and_minute(database_url: str) -> None:
     async with ledger(database_url) as (_, record, _):
         clock = [now().replace(second=1)]
-        desk = Desk(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
-        ada = await person(desk)
-        with pytest.raises(RoleNeeded):
-            await desk.do(NoteAuditRead("/x"), ada)
+        command_bus = CommandBus(record, HANDLERS, now=lambda: clock[0], chance=lambda n: uuid4().bytes[:n])
+        ada = await person(command_bus)
+        with pytest.raises(RoleNeededError):
+            await command_bus.do(NoteAuditRead("/x"), ada)
         assert ada.user_id
-        await desk.do(GrantRole(ada.user_id, "auditor"), Caller())
-        written = [bool((await desk.do(NoteAuditRead(asked), ada)).facts) for asked in ("/x", "/x", "/y", "/x")]
+        await command_bus.do(GrantRole(ada.user_id, "auditor"), Caller())
+        written = [bool((await command_bus.do(NoteAuditRead(asked), ada)).events) for asked in ("/x", "/x", "/y", "/x")]
         clock[0] += timedelta(minutes=1)
-        written.append(bool((await desk.do(NoteAuditRead("/x"), ada)).facts))
+        written.append(bool((await command_bus.do(NoteAuditRead("/x"), ada)).events))
         assert written == [True, False, True, False, True]
 
 
 async def test_a_send_that_was_posted_is_a_duplicate_even_for_who_was_removed_since(database_url: str) -> None:
     """The answer to the first send may be lost, and the removal come before the second: it must not be called refused."""
-    async with ledger(database_url) as (_, _, desk):
+    async with ledger(database_url) as (_, _, command_bus):
         ada, ben, room_id, message_id = UserId(uuid4()), UserId(uuid4()), RoomId(uuid4()), MessageId(uuid4())
         for user_id in (ada, ben):
-            await desk.do(RegisterAccount(user_id, f"{user_id}@example.com", f"{user_id.hex[:9]}", "no hash"), Caller())
-        await desk.do(OpenRoom(room_id, "Lobby"), Caller(user_id=ada))
-        await desk.do(PutMember(room_id, ben, "member"), Caller(user_id=ada))
+            await command_bus.do(
+                RegisterAccount(user_id, f"{user_id}@example.com", f"{user_id.hex[:9]}", "no hash"), Caller()
+            )
+        await command_bus.do(OpenRoom(room_id, "Lobby"), Caller(user_id=ada))
+        await command_bus.do(PutMember(room_id, ben, "member"), Caller(user_id=ada))
         send = PostMessage(room_id, message_id, "once")
-        posted = await desk.do(send, Caller(user_id=ben))
-        await desk.do(RemoveMember(room_id, ben), Caller(user_id=ada))
+        posted = await command_bus.do(send, Caller(user_id=ben))
+        await command_bus.do(RemoveMember(room_id, ben), Caller(user_id=ada))
         async with ledger(database_url) as (_, _, elsewhere):
-            for at in (desk, elsewhere):
+            for at in (command_bus, elsewhere):
                 again = await at.do(send, Caller(user_id=ben))
-                assert (again.facts, again.position) == ((), posted.position)
-                with pytest.raises(NotAMember):
+                assert (again.events, again.position) == ((), posted.position)
+                with pytest.raises(NotAMemberError):
                     await at.do(PostMessage(room_id, MessageId(uuid4()), "again"), Caller(user_id=ben))

@@ -17,11 +17,11 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands import HANDLERS
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.folds import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
 from commands.message import EditMessage, PostMessage
 from commands.room import ChangeRoom
-from domain.errors import RecordIsNewer
+from domain.errors import RecordNewerError
 from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, MessageId, SessionId, StreamId, UserId
 from domain.message import MESSAGE, digest_of
@@ -76,9 +76,9 @@ class Watching:
         return found
 
 
-def desk_on(record: Any, db: Database) -> Desk:
+def desk_on(record: Any, db: Database) -> CommandBus:
     snapshots = PostgresSnapshots(db, Vault(db, MASTER), now=now)
-    return Desk(record, HANDLERS, now=now, chance=lambda n: uuid4().bytes[:n], snapshots=snapshots)
+    return CommandBus(record, HANDLERS, now=now, chance=lambda n: uuid4().bytes[:n], snapshots=snapshots)
 
 
 async def as_owner(database_url: str, *statements: tuple[Any, ...]) -> None:
@@ -92,23 +92,23 @@ async def as_owner(database_url: str, *statements: tuple[Any, ...]) -> None:
 async def test_after_a_conflict_only_what_is_new_is_read(database_url: str) -> None:
     async with ledger(database_url) as (db, record, other):
         watching = Watching(record)
-        desk = desk_on(watching, db)
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+        command_bus = desk_on(watching, db)
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         for i in range(40):
-            await desk.do(ChangeRoom(room_id, name=f"Room {i}"), ada)
+            await command_bus.do(ChangeRoom(room_id, name=f"Room {i}"), ada)
         await other.do(ChangeRoom(room_id, name="elsewhere"), ada)
         watching.events = 0
-        assert (await desk.do(ChangeRoom(room_id, name="here"), ada)).facts
+        assert (await command_bus.do(ChangeRoom(room_id, name="here"), ada)).events
         assert watching.events <= 6, "of each of three streams the last event known, and what came since"
-        assert (await desk.see(ROOM, room_id)).version == 43
+        assert (await command_bus.see(ROOM, room_id)).version == 43
 
 
 async def test_a_stream_of_many_events_is_read_in_pages_and_the_next_time_from_a_snapshot(database_url: str) -> None:
     count = 5 * FOLD_PAGE_EVENTS + 17
-    async with ledger(database_url) as (db, record, desk):
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+    async with ledger(database_url) as (db, record, command_bus):
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         stream_id = READING.id(room_id, ada.user_id)
         await as_owner(database_url, (MARKS, stream_id, 0, room_id, ada.user_id, count))
         watching = Watching(record)
@@ -124,30 +124,30 @@ async def test_a_stream_of_many_events_is_read_in_pages_and_the_next_time_from_a
 async def test_a_fold_of_a_record_that_is_no_more_is_not_believed(database_url: str) -> None:
     """The last events of the record are lost, as in a failover to a standby that was behind, and others took their place."""
     async with ledger(database_url) as (db, record, other):
-        desk = desk_on(record, db)
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
-        kept = await desk.see(ROOM, room_id)
-        await desk.do(ChangeRoom(room_id, name="lost"), ada)
+        command_bus = desk_on(record, db)
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
+        kept = await command_bus.see(ROOM, room_id)
+        await command_bus.do(ChangeRoom(room_id, name="lost"), ada)
         await as_owner(
             database_url,
             ("ALTER TABLE record.events DISABLE TRIGGER append_only",),
             ("DELETE FROM record.events WHERE stream = $1 AND version > 1", ROOM.id(room_id)),
         )
-        assert await desk.see(ROOM, room_id) == kept
-        await desk.do(ChangeRoom(room_id, name="lost again"), ada)
+        assert await command_bus.see(ROOM, room_id) == kept
+        await command_bus.do(ChangeRoom(room_id, name="lost again"), ada)
         await as_owner(database_url, ("DELETE FROM record.events WHERE stream = $1 AND version > 1", ROOM.id(room_id)))
         await other.do(ChangeRoom(room_id, name="in its place"), ada)
-        found = (await desk.see(ROOM, room_id)).state
+        found = (await command_bus.see(ROOM, room_id)).state
         assert found is not None and found.name == "in its place"
 
 
 async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) -> None:
-    async with ledger(database_url) as (db, _, desk):
-        ada = await person(desk)
-        room_id, message_id = await room_of(desk, ada), MessageId(uuid4())
-        await desk.do(PostMessage(room_id, message_id, "0"), ada)
-        folded = await desk.see(MESSAGE, message_id)
+    async with ledger(database_url) as (db, _, command_bus):
+        ada = await person(command_bus)
+        room_id, message_id = await room_of(command_bus, ada), MessageId(uuid4())
+        await command_bus.do(PostMessage(room_id, message_id, "0"), ada)
+        folded = await command_bus.see(MESSAGE, message_id)
         vault = Vault(db, MASTER)
         snapshots = PostgresSnapshots(db, vault, now=now)
         stream_id = MESSAGE.id(message_id)
@@ -170,19 +170,19 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) 
 
 
 async def test_edits_of_a_message_make_snapshots_as_they_come(database_url: str) -> None:
-    async with ledger(database_url) as (db, _, desk):
-        ada = await person(desk)
-        room_id, message_id = await room_of(desk, ada), MessageId(uuid4())
-        await desk.do(PostMessage(room_id, message_id, "0"), ada)
+    async with ledger(database_url) as (db, _, command_bus):
+        ada = await person(command_bus)
+        room_id, message_id = await room_of(command_bus, ada), MessageId(uuid4())
+        await command_bus.do(PostMessage(room_id, message_id, "0"), ada)
         for i in range(1, SNAPSHOT_EVENTS):
-            await desk.do(EditMessage(message_id, str(i)), ada)
+            await command_bus.do(EditMessage(message_id, str(i)), ada)
         assert await db.value(SNAPSHOTS, MESSAGE.id(message_id)) == SNAPSHOT_EVENTS
 
 
 async def test_nothing_is_decided_on_a_stream_with_an_event_of_a_newer_version(database_url: str) -> None:
-    async with ledger(database_url) as (_, _, desk), ledger(database_url) as (_, _, elsewhere):
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+    async with ledger(database_url) as (_, _, command_bus), ledger(database_url) as (_, _, elsewhere):
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         append = (
             "INSERT INTO record.events SELECT position + 1, $1, 2, 'room.frozen', '{}', $2, $3, now() FROM record.head",
             ROOM.id(room_id),
@@ -190,13 +190,13 @@ async def test_nothing_is_decided_on_a_stream_with_an_event_of_a_newer_version(d
             room_id,
         )
         await as_owner(database_url, append)
-        for at in (desk, elsewhere):
-            with pytest.raises(RecordIsNewer):
+        for at in (command_bus, elsewhere):
+            with pytest.raises(RecordNewerError):
                 await at.do(ChangeRoom(room_id, name="still"), ada)
-            with pytest.raises(RecordIsNewer):
+            with pytest.raises(RecordNewerError):
                 await at.do(PostMessage(room_id, MessageId(uuid4()), "still"), ada)
-        elsewhere_room = await room_of(desk, ada)
-        assert (await desk.do(PostMessage(elsewhere_room, MessageId(uuid4()), "hi"), ada)).facts
+        elsewhere_room = await room_of(command_bus, ada)
+        assert (await command_bus.do(PostMessage(elsewhere_room, MessageId(uuid4()), "hi"), ada)).events
 
 
 def undescribed(schema: Any) -> Any:
@@ -219,8 +219,8 @@ def test_ten_thousand_log_ins_fold_in_a_moment_and_ended_ones_leave_the_list() -
     ids = [SessionId(uuid4()) for _ in range(10_000)]
     for i, session_id in enumerate(ids, 1):
         event = SessionListed(session_id, user_id, at + timedelta(days=7))
-        fact = Recorded(i, SESSIONS.id(user_id), i, at, event, Meta(EventId(uuid4()), "OpenSession"))
-        listed = SESSIONS.evolve(listed, fact)
+        recorded = Recorded(i, SESSIONS.id(user_id), i, at, event, Meta(EventId(uuid4()), "OpenSession"))
+        listed = SESSIONS.evolve(listed, recorded)
     assert listed is not None and listed.ids == tuple(ids)
     gone = SessionsUnlisted(user_id, tuple(ids[:-3]))
     fact_of_end = Recorded(1, SESSIONS.id(user_id), 1, at, gone, Meta(EventId(uuid4()), "EndSession"))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
-from domain.errors import Refused
+from domain.errors import DomainError
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from tests.commands.test_desk import person
@@ -22,8 +22,10 @@ from tests.houses import ledger
 class Scene:
     """A room with a founder (an owner), a member, a message of the founder's, and somebody who asks."""
 
-    def __init__(self, desk: Desk, founder: Caller, member: Caller, asking: Caller, outsider: Caller) -> None:
-        self.desk = desk
+    def __init__(
+        self, command_bus: CommandBus, founder: Caller, member: Caller, asking: Caller, outsider: Caller
+    ) -> None:
+        self.command_bus = command_bus
         self.founder = founder
         self.asking = asking
         self.founder_id, self.member_id = _id(founder), _id(member)
@@ -32,16 +34,16 @@ class Scene:
         self.message_id = MessageId(uuid4())
 
     async def set(self) -> None:
-        await self.desk.do(OpenRoom(self.room_id, "Room"), self.founder)
-        await self.desk.do(PutMember(self.room_id, self.member_id, "member"), self.founder)
-        await self.desk.do(PostMessage(self.room_id, self.message_id, "hi"), self.founder)
+        await self.command_bus.do(OpenRoom(self.room_id, "Room"), self.founder)
+        await self.command_bus.do(PutMember(self.room_id, self.member_id, "member"), self.founder)
+        await self.command_bus.do(PostMessage(self.room_id, self.message_id, "hi"), self.founder)
 
     async def told(self, operation: str) -> str:
         try:
-            outcome = await self.desk.do(OPERATIONS[operation](self), self.asking)
-        except Refused as refusal:
+            outcome = await self.command_bus.do(OPERATIONS[operation](self), self.asking)
+        except DomainError as refusal:
             return type(refusal).__name__
-        return "ok" if outcome.facts else "-"
+        return "ok" if outcome.events else "-"
 
 
 def _id(caller: Caller) -> UserId:
@@ -70,24 +72,24 @@ OPERATIONS: dict[str, Callable[[Scene], Any]] = {
 
 
 async def test_the_last_owner_neither_leaves_nor_steps_down(database_url: str) -> None:
-    async with ledger(database_url) as (_, _, desk):
-        founder, member = await person(desk), await person(desk)
-        scene = Scene(desk, founder, member, founder, await person(desk))
+    async with ledger(database_url) as (_, _, command_bus):
+        founder, member = await person(command_bus), await person(command_bus)
+        scene = Scene(command_bus, founder, member, founder, await person(command_bus))
         await scene.set()
         assert await scene.told("leave") == "LastOwner"
         assert await scene.told("demote_owner") == "LastOwner"
         assert await scene.told("remove_self") == "LeaveInstead"
-        await desk.do(PutMember(scene.room_id, scene.member_id, "owner"), founder)
+        await command_bus.do(PutMember(scene.room_id, scene.member_id, "owner"), founder)
         assert await scene.told("leave") == "ok"
 
 
 async def test_what_does_not_exist_is_not_found(database_url: str) -> None:
-    async with ledger(database_url) as (_, _, desk):
-        founder, member, asking, outsider = [await person(desk) for _ in range(4)]
-        nowhere = Scene(desk, founder, member, asking, outsider)
+    async with ledger(database_url) as (_, _, command_bus):
+        founder, member, asking, outsider = [await person(command_bus) for _ in range(4)]
+        nowhere = Scene(command_bus, founder, member, asking, outsider)
         told = {operation: await nowhere.told(operation) for operation in OPERATIONS}
         assert {told.pop("edit"), told.pop("delete")} == {"MessageNotFound"}
         assert set(told.values()) == {"RoomNotFound"}
-        room = Scene(desk, founder, member, founder, Caller(user_id=UserId(uuid4())))
+        room = Scene(command_bus, founder, member, founder, Caller(user_id=UserId(uuid4())))
         await room.set()
         assert await room.told("add") == "AccountNotFound"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import file
-from domain.errors import FileEnded, FileNotFound, FileNotRetryable, FilePending, Invalid
+from domain.errors import FileEndedError, FileNotRetryableError, FilePendingError, InvalidError, NoSuchFileError
 from domain.file import (
     FILE,
     FileCompleted,
@@ -21,7 +21,7 @@ from domain.file import (
     Variant,
 )
 from domain.file_name import file_name, storage_path
-from domain.file_snapshot import Form, Shown
+from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import FileId, MessageId, RoomId
 from tests.domain.test_decisions import ADA, BEN, DAY, LOBBY, given_facts
 
@@ -43,47 +43,47 @@ class TestShowing:
     def test_only_its_uploader_shows_a_file(self) -> None:
         state = given_facts(FILE, RECEIVED)
         assert show(state) == (SHARED,)
-        with pytest.raises(FileNotFound):
+        with pytest.raises(NoSuchFileError):
             show(state, by=BEN)
-        with pytest.raises(FileNotFound):
+        with pytest.raises(NoSuchFileError):
             show(None)
 
     def test_a_pending_file_is_shown_in_one_room_and_a_completed_one_in_any(self) -> None:
         state = given_facts(FILE, RECEIVED, SHARED)
         assert show(state) == ()
-        with pytest.raises(FilePending):
+        with pytest.raises(FilePendingError):
             show(state, ATTIC)
         done = given_facts(FILE, TEXT, SHARED, *file.note_scan(given_facts(FILE, TEXT), scan="basic", signature=None))
         assert show(done, ATTIC) == (FileShared(F, ADA, ATTIC, M),)
 
     def test_a_pending_file_received_for_a_room_is_shown_in_that_room_only(self) -> None:
         meant = FileReceived(F, ADA, "cat.png", "image/png", 100, "ab" * 32, for_room=ATTIC)
-        with pytest.raises(FilePending):
+        with pytest.raises(FilePendingError):
             show(given_facts(FILE, meant))
         assert show(given_facts(FILE, meant), ATTIC) == (FileShared(F, ADA, ATTIC, M),)
 
     def test_a_failed_file_is_shown_nowhere(self) -> None:
-        with pytest.raises(FileEnded):
+        with pytest.raises(FileEndedError):
             show(given_facts(FILE, RECEIVED, FAILED))
 
     def test_an_image_message_shows_a_picture(self) -> None:
         assert show(given_facts(FILE, RECEIVED), message_type="image") == (SHARED,)
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidError):
             show(given_facts(FILE, TEXT), message_type="image")
 
 
 class TestWhatAMessageTellsOfIt:
     def test_before_its_end_what_was_uploaded_and_how_far_it_is(self) -> None:
         state = given_facts(FILE, RECEIVED, CLEAN)
-        assert file.shown(state) == Shown("cat.png", "image/png", 100, "processing", "basic", AT)
+        assert file.shown(state) == FileSnapshot("cat.png", "image/png", 100, "processing", "basic", AT)
 
     def test_after_its_end_what_is_downloaded_and_no_hash(self) -> None:
-        facts = RECEIVED, CLEAN, *file.note_processing(given_facts(FILE, RECEIVED, CLEAN), variants=(ORIGINAL,))
-        told = file.shown(given_facts(FILE, *facts))
-        ended_at = DAY.replace(minute=len(facts))
-        made = (Form("original", 4, 3, "image/webp", 90),)
-        assert told == Shown("cat.png", "image/webp", 90, "completed", "basic", AT, ended_at, made)
-        assert type(told.forms[0]) is Form
+        events = RECEIVED, CLEAN, *file.note_processing(given_facts(FILE, RECEIVED, CLEAN), variants=(ORIGINAL,))
+        told = file.shown(given_facts(FILE, *events))
+        ended_at = DAY.replace(minute=len(events))
+        made = (FileVariant("original", 4, 3, "image/webp", 90),)
+        assert told == FileSnapshot("cat.png", "image/webp", 90, "completed", "basic", AT, ended_at, made)
+        assert type(told.forms[0]) is FileVariant
 
 
 class TestSaga:
@@ -115,7 +115,7 @@ class TestSaga:
         state = given_facts(FILE, FileReceived(F, ADA, "cat", mime_type, 100, "ab" * 32))
         *_, ended = file.note_scan(state, scan="basic", signature=None)
         assert isinstance(ended, FileFailed) and ended.reason == "unsupported"
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidError):
             show(state, message_type="image")
 
     def test_nothing_is_processed_before_it_was_scanned(self) -> None:
@@ -127,28 +127,28 @@ class TestSaga:
         assert file.retry(again) == (FileRetried(F, ADA, "processing"),)
         assert file.retry(given_facts(FILE, RECEIVED)) == ()
         infected = file.note_scan(given_facts(FILE, RECEIVED), scan="basic", signature="Eicar")
-        with pytest.raises(FileNotRetryable):
+        with pytest.raises(FileNotRetryableError):
             file.retry(given_facts(FILE, RECEIVED, *infected))
-        with pytest.raises(FileNotFound):
+        with pytest.raises(NoSuchFileError):
             file.retry(None)
 
     @given(st.lists(st.sampled_from(["clean", "infected", "processed", "slow", "gave_up"]), max_size=12))
     def test_whatever_is_said_and_however_often_a_file_ends_at_most_once(self, said: list[str]) -> None:
         for received in (RECEIVED, TEXT):
-            facts: list[Any] = [received]
+            events: list[Any] = [received]
             for word in said:
-                state = given_facts(FILE, *facts)
+                state = given_facts(FILE, *events)
                 match word:
                     case "clean" | "infected":
                         signature = None if word == "clean" else "Eicar"
-                        facts += file.note_scan(state, scan="basic", signature=signature)
+                        events += file.note_scan(state, scan="basic", signature=signature)
                     case "processed":
-                        facts += file.note_processing(state, variants=(ORIGINAL,))
+                        events += file.note_processing(state, variants=(ORIGINAL,))
                     case _:
-                        facts += file.fail(state, reason="too_slow" if word == "slow" else "gave_up")
-            ends = [fact for fact in facts if isinstance(fact, (FileCompleted, FileFailed))]
+                        events += file.fail(state, reason="too_slow" if word == "slow" else "gave_up")
+            ends = [recorded for recorded in events if isinstance(recorded, (FileCompleted, FileFailed))]
             assert len(ends) <= 1
-            assert not ends or facts[-1] is ends[0]
+            assert not ends or events[-1] is ends[0]
 
 
 @pytest.mark.parametrize(

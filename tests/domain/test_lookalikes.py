@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from domain.lookalikes import skeletons
 from domain.text import check_username
 
@@ -63,6 +63,6 @@ def test_names_of_all_scripts_are_taken(name: str) -> None:
     ],
 )
 def test_names_of_signs_alone_or_with_heaps_of_accents_are_not(name: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidError) as refusal:
         check_username(name)
     assert refusal.value.pointer == "/username"

@@ -6,8 +6,18 @@ from typing import get_args
 import pytest
 
 from domain import rights
-from domain.errors import Contradicted, Unauthenticated, Unknown
-from domain.rights import AS_WHOM, IN_ROOM, OF_FILE, OF_MEMBER, OF_MESSAGE, Relation, RoomKind, RoomOperation, in_room
+from domain.errors import ConflictError, NotFoundError, UnauthenticatedError
+from domain.rights import (
+    AS_WHOM,
+    IN_ROOM,
+    OF_FILE,
+    OF_MEMBER,
+    OF_MESSAGE,
+    Relationship,
+    RoomKind,
+    RoomOperation,
+    in_room,
+)
 
 OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
@@ -27,8 +37,8 @@ OF_AN_ADMIN = OF_A_MEMBER | {"member.promote", "member.put", "member.remove", "r
 IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.leave", "room.mark_read"}
 
 
-def allowed(kind: RoomKind, relation: Relation) -> set[str]:
-    return {operation for operation in OPERATIONS if in_room(operation, kind, relation) is None}
+def allowed(kind: RoomKind, relationship: Relationship) -> set[str]:
+    return {operation for operation in OPERATIONS if in_room(operation, kind, relationship) is None}
 
 
 def test_every_operation_has_one_row() -> None:
@@ -47,21 +57,21 @@ def test_without_a_token_nothing_is_open_but_what_is_listed() -> None:
     for operation in every - WITHOUT_A_TOKEN:
         for whom in ("nobody", "ended", "deactivated"):
             refusal = rights.as_whom(operation, whom)
-            assert refusal is not None and issubclass(refusal, Unauthenticated)
+            assert refusal is not None and issubclass(refusal, UnauthenticatedError)
 
 
 def test_a_private_room_is_not_there_for_those_who_are_not_in_it() -> None:
     for operation in OPERATIONS:
         unknown = in_room(operation, None, "stranger")
-        assert unknown is rights.unknown(operation) and issubclass(unknown, Unknown)
+        assert unknown is rights.unknown(operation) and issubclass(unknown, NotFoundError)
         for kind in ("private", "private archived"):
-            for relation in get_args(rights.Outside):
-                assert in_room(operation, kind, relation) is unknown
+            for relationship in get_args(rights.Outside):
+                assert in_room(operation, kind, relationship) is unknown
 
 
 def test_each_role_may_what_the_lower_ones_may_and_no_more_than_is_written_here() -> None:
-    for relation in ("stranger", "left", "removed"):
-        assert allowed("public", relation) == OF_A_STRANGER
+    for relationship in ("stranger", "left", "removed"):
+        assert allowed("public", relationship) == OF_A_STRANGER
     for kind in ("public", "private"):
         assert allowed(kind, "banned") == set()
         assert allowed(kind, "member") == OF_A_MEMBER
@@ -76,7 +86,7 @@ def test_an_archived_room_can_be_read_and_left_and_nothing_else() -> None:
         assert allowed(kind, "owner") == IN_AN_ARCHIVED_ROOM | {"room.archive"}, "again changes nothing"
     for operation in set(OPERATIONS) - IN_AN_ARCHIVED_ROOM - {"room.archive"}:
         refusal = in_room(operation, "archived", "owner")
-        assert refusal is not None and issubclass(refusal, Contradicted), "who may is told the state, not a right"
+        assert refusal is not None and issubclass(refusal, ConflictError), "who may is told the state, not a right"
 
 
 def test_who_left_and_who_was_removed_may_the_same_as_the_read_tables_cannot_tell_them_apart() -> None:
@@ -86,17 +96,17 @@ def test_who_left_and_who_was_removed_may_the_same_as_the_read_tables_cannot_tel
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_queries_are_told_what_commands_are(operation: RoomOperation) -> None:
     for kind in KINDS:
-        for relation in get_args(Relation):
-            at = rights.standing(kind, relation)
-            verdict = in_room(operation, kind, relation)
+        for relationship in get_args(Relationship):
+            at = rights.standing(kind, relationship)
+            verdict = in_room(operation, kind, relationship)
             assert (at in rights.standings(operation)) is (verdict is None)
             if verdict is None:
                 rights.require_standing(operation, at)
-                rights.require_in_room(operation, kind, relation)
+                rights.require_in_room(operation, kind, relationship)
             else:
                 for ask in (
                     lambda: rights.require_standing(operation, at),  # noqa: B023
-                    lambda: rights.require_in_room(operation, kind, relation),  # noqa: B023
+                    lambda: rights.require_in_room(operation, kind, relationship),  # noqa: B023
                 ):
                     with pytest.raises(verdict):
                         ask()
@@ -105,7 +115,7 @@ def test_queries_are_told_what_commands_are(operation: RoomOperation) -> None:
 
 
 def test_nobody_changes_the_words_of_another() -> None:
-    for relation in ("member", "admin", "owner"):
-        assert rights.of_message("message.edit", relation, is_sender=False) is not None
-        assert rights.of_message("message.edit", relation, is_sender=True) is None
+    for relationship in ("member", "admin", "owner"):
+        assert rights.of_message("message.edit", relationship, is_sender=False) is not None
+        assert rights.of_message("message.edit", relationship, is_sender=True) is None
     assert rights.of_message("message.delete", "member", is_sender=False) is not None

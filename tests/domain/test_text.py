@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from domain.text import (
     check_avatar_url,
     check_content,
@@ -31,14 +31,14 @@ def test_a_username_may_be_of_any_script(username: str) -> None:
 )
 def test_no_username_differs_from_another_by_what_nobody_sees(unseen: str) -> None:
     for username in (f"ada{unseen}", f"a{unseen}da", f"{unseen}ada", unseen * 2):
-        with pytest.raises(Invalid) as refusal:
+        with pytest.raises(InvalidError) as refusal:
             check_username(username)
         assert refusal.value.pointer == "/username"
 
 
 def test_a_username_begins_with_a_character_of_its_own() -> None:
     check_username("a\u0301b")
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         check_username("\u0301ab")
 
 
@@ -56,7 +56,7 @@ def test_an_accepted_username_is_the_same_in_small_letters(name: str) -> None:
 
 @pytest.mark.parametrize("email", ["\u212aim@example.com", "lui\u017f@example.com", "a@example.\u212aom"])
 def test_no_foreign_letter_passes_for_an_ascii_one_in_an_email(email: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         check_email(email)
 
 
@@ -90,7 +90,7 @@ def test_a_room_name(name: str) -> None:
     ],
 )
 def test_no_room_name(name: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidError) as refusal:
         check_room_name(name)
     assert refusal.value.pointer == "/name"
 
@@ -99,7 +99,7 @@ def test_a_room_description() -> None:
     for description in ("", "several\nlines\tand tabs", "x" * 1_000):
         check_room_description(description)
     for description in ("x" * 1_001, "bell\x07", "\ud800"):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidError):
             check_room_description(description)
 
 
@@ -120,7 +120,7 @@ def test_an_avatar(url: str) -> None:
     ],
 )  # fmt: skip
 def test_no_avatar(url: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidError) as refusal:
         check_avatar_url(url)
     assert refusal.value.pointer == "/avatar_url"
 
@@ -129,7 +129,7 @@ def test_a_password_is_bounded_by_characters_below_and_by_bytes_above() -> None:
     for password in ("12345678", "x" * 1_024, "ä" * 512, " spaces are characters "):
         check_password(password, chars_min=8)
     for password in ("1234567", "x" * 1_025, "ä" * 513, "nul\x00nul\x00", "\ud800" * 8, "bell\x07bell"):
-        with pytest.raises(Invalid) as refusal:
+        with pytest.raises(InvalidError) as refusal:
             check_password(password, chars_min=8)
         assert refusal.value.pointer == "/password"
 
@@ -140,5 +140,5 @@ def test_content_is_counted_in_characters(content: str, chars_min: int) -> None:
     if len(clean) >= chars_min:
         check_content(clean, chars_min=chars_min)
     check_content("𝄞" * 10_000)
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         check_content("𝄞" * 10_001)

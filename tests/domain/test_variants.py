@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from domain.bounds import CHILD_ANSWER_BYTES_MAX, DOCUMENT_PAGES_MAX
-from domain.file_snapshot import Form
+from domain.file_snapshot import FileVariant
 from domain.variants import fault_of, made_by
 
-THUMBNAIL = Form("thumbnail", 256, 192, "image/webp", 4_000)
-ORIGINAL = Form("original", 10_000, 5_000, "image/jpeg", CHILD_ANSWER_BYTES_MAX)
+THUMBNAIL = FileVariant("thumbnail", 256, 192, "image/webp", 4_000)
+ORIGINAL = FileVariant("original", 10_000, 5_000, "image/jpeg", CHILD_ANSWER_BYTES_MAX)
 
 
 def test_what_each_operation_makes_is_expected_and_nothing_else() -> None:

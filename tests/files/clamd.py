@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from adapters.media.scanner import EICAR, ClamdScanner
-from domain.ports.scanner import ScannerUnavailable
+from domain.ports.scanner import ScannerUnavailableError
 from tests.houses import until
 
 CLAMD = shutil.which("clamd") or shutil.which("clamd", path="/usr/sbin")
@@ -39,7 +39,7 @@ async def _real(folder: Path, socket: Path) -> AsyncIterator[None]:
     try:
 
         async def answers() -> bool:
-            with suppress(ScannerUnavailable):
+            with suppress(ScannerUnavailableError):
                 await ClamdScanner(f"unix://{socket}").ping()
                 return True
             return False

@@ -16,11 +16,11 @@ from uuid import uuid4
 from adapters.blobs.folder import FolderBlobs
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import BasicScanner
-from adapters.postgres.blob_leases import Holds
+from adapters.postgres.blob_leases import BlobLeases
 from adapters.redis.task_queue import RedisTasks
 from tests.houses import ledger
 from workers.files.saga import Saga
-from workers.files.task_workers import Hand
+from workers.files.task_workers import TaskWorker
 
 AT_ONCE = 3
 # Whose method, which method, whether it dies before or after it, and for which commands.
@@ -66,11 +66,11 @@ class Fatal:
 
 
 async def main(database_url: str, redis_url: str, folder: str, point: str) -> None:
-    async with ledger(database_url, size=4) as (db, record, desk):
+    async with ledger(database_url, size=4) as (db, record, command_bus):
         with Sandbox(module="workers.files.child", size=1, strict=False) as sandbox:
             record_id = (await record.head()).record
             parts: dict[str, Any] = {
-                "desk": desk, "blobs": FolderBlobs(Path(folder)), "holds": Holds(db), "scanner": BasicScanner(),
+                "desk": command_bus, "blobs": FolderBlobs(Path(folder)), "holds": BlobLeases(db), "scanner": BasicScanner(),
                 "sandbox": sandbox, "tasks": RedisTasks.open(redis_url, record_id, uuid4().hex, claim_seconds=1.0),
             }  # fmt: skip
             whose, method, when, argument = POINTS[point]
@@ -80,7 +80,7 @@ async def main(database_url: str, redis_url: str, folder: str, point: str) -> No
             if whose == "saga":
                 saga = Fatal(saga, method, when, argument)
             options = {"chance": random.random, "beat_seconds": 0.2}
-            hands = [Hand(kind, parts["tasks"], saga, **options) for kind in ("scan", "image")]
+            hands = [TaskWorker(kind, parts["tasks"], saga, **options) for kind in ("scan", "image")]
             await asyncio.gather(*(hand.run() for hand in hands))
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from workers.files import child
-from workers.files.encoding import Made, Refused
+from workers.files.encoding import ImageRefusedError, Made
 
 PTRACE_ATTACH, PR_GET_DUMPABLE, F_SETSIG = 16, 3, 10
 PROT_READ_WRITE_EXECUTE, MAP_ANONYMOUS_PRIVATE = 7, 0x22
@@ -137,7 +137,7 @@ def spin(file: object, mime_type: str, operations: Sequence[str]) -> tuple[list[
 
 def crash(file: object, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:
     ctypes.string_at(0)
-    raise Refused("unreadable")
+    raise ImageRefusedError("unreadable")
 
 
 def swell(file: object, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:

@@ -13,20 +13,20 @@ from domain.ports.scanner import Scanner
 from domain.tasks import KINDS
 from tests.houses import Gateway, Person, deployment, ledger, running, until
 from workers.files.saga import Saga
-from workers.files.task_workers import Dispatcher, Hand
+from workers.files.task_workers import Dispatcher, TaskWorker
 
 
 class Works:
     """A worker on a gateway's house; its loops run inside `working`."""
 
-    def __init__(self, house: Gateway, tasks: RedisTasks, saga: Saga, sandbox: Sandbox, db: Any) -> None:
-        self.house = house
+    def __init__(self, hansard: Gateway, tasks: RedisTasks, saga: Saga, sandbox: Sandbox, db: Any) -> None:
+        self.services = hansard
         self.tasks = tasks
         self.saga = saga
         self.sandbox = sandbox
         self.dispatcher = Dispatcher(tasks, db, seconds=0.2)
 
-    def hand(self, kind: Any, **options: Any) -> Hand:
+    def hand(self, kind: Any, **options: Any) -> TaskWorker:
         options = {
             "chance": random.random,
             "backoff_seconds": 0.02,
@@ -34,25 +34,25 @@ class Works:
             "poll_seconds": 0.1,
             **options,
         }
-        return Hand(kind, self.tasks, self.saga, **options)
+        return TaskWorker(kind, self.tasks, self.saga, **options)
 
 
 @asynccontextmanager
 async def worker(
-    house: Gateway, database_url: str, redis_url: str, *, scanner: Scanner | None = None,
+    hansard: Gateway, database_url: str, redis_url: str, *, scanner: Scanner | None = None,
     claim_seconds: float = 2.0, wall_seconds: float = 20.0, blobs: Any = None,
 ) -> AsyncIterator[Works]:  # fmt: skip
-    async with ledger(database_url, size=4) as (db, _, desk):
+    async with ledger(database_url, size=4) as (db, _, command_bus):
         with ExitStack() as stack:
             sandbox = stack.enter_context(
                 Sandbox(module="workers.files.child", size=2, strict=True, wall_seconds=wall_seconds)
             )
             tasks = RedisTasks.open(
-                redis_url, house.house.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100
+                redis_url, hansard.services.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100
             )
-            store = blobs or house.house.blobs
-            saga = Saga(desk, store, house.house.holds, scanner or BasicScanner(), sandbox, db)
-            yield Works(house, tasks, saga, sandbox, db)
+            store = blobs or hansard.services.blobs
+            saga = Saga(command_bus, store, hansard.services.holds, scanner or BasicScanner(), sandbox, db)
+            yield Works(hansard, tasks, saga, sandbox, db)
             await tasks.close()
 
 
@@ -68,8 +68,8 @@ async def working(works: Works, *, each: int = 1, **options: Any) -> AsyncIterat
 async def pipeline(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Works]:
     """Everything, running."""
     async with (
-        deployment(database_url, redis_url, upload_bytes_max=32 * 1024**2) as house,
-        worker(house, database_url, redis_url, **options) as works,
+        deployment(database_url, redis_url, upload_bytes_max=32 * 1024**2) as hansard,
+        worker(hansard, database_url, redis_url, **options) as works,
         working(works),
     ):
         yield works

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.media.child_process import ChildDied
+from adapters.media.child_process import ChildDiedError
 from adapters.media.sandbox import Sandbox
 from domain.bounds import CHILD_ANSWER_BYTES_MAX, PICTURE_PIXELS_MAX
-from domain.errors import Invalid
+from domain.errors import InvalidError
 from domain.file import FILE, Variant, note_processing
 from tests.domain.test_decisions import given_facts
 from tests.domain.test_file import CLEAN, RECEIVED
@@ -93,14 +93,14 @@ async def test_what_can_be_so_is_believed(lying: Sandbox, file: Path) -> None:
 @pytest.mark.parametrize("answer", LIES.values(), ids=LIES.keys())
 async def test_a_lie_is_no_answer(lying: Sandbox, file: Path, answer: bytes) -> None:
     async with asyncio.timeout(60):
-        with pytest.raises(ChildDied):
+        with pytest.raises(ChildDiedError):
             await ask(lying, file, answer)
     assert lying.pids() == [], "who lied is not asked again"
 
 
 @pytest.mark.parametrize("pages", [0, -1, 2**31, 1_000_001, "3", True])
 async def test_pages_are_a_number_of_pages(lying: Sandbox, file: Path, pages: object) -> None:
-    with pytest.raises(ChildDied):
+    with pytest.raises(ChildDiedError):
         await ask(lying, file, lie(b"", made=[], pages=pages), "count_pages", job="document")
 
 
@@ -119,5 +119,5 @@ async def test_pages_are_a_number_of_pages(lying: Sandbox, file: Path, pages: ob
 def test_the_file_itself_refuses_what_cannot_have_been_made_of_it(variants: tuple[Variant, ...]) -> None:
     state = given_facts(FILE, RECEIVED, CLEAN)
     assert note_processing(state, variants=(Variant("preview", 1280, 1, "image/png", 9, "cd" * 32),))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidError):
         note_processing(state, variants=variants)

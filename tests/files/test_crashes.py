@@ -52,7 +52,7 @@ DISK_BYTES = 16 * 1024**2
 
 async def blobs_are_those_referred_to(works: Works, database_url: str) -> None:
     """Sweep without patience; then what is stored is what is referred to."""
-    store = works.house.house.blobs
+    store = works.services.services.blobs
     async with ledger(database_url, size=2) as (db, record, _):
         await db.run("UPDATE files.holds SET until = '-infinity' WHERE NOT condemned")
         await sweeper_of(store, db, record).step()
@@ -116,7 +116,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
 class Shared(NamedTuple):
     """A house that every test here leaves as it found it: nothing queued, every blob referred to."""
 
-    house: Gateway
+    hansard: Gateway
     database_url: str
     redis_url: str
 
@@ -125,16 +125,16 @@ class Shared(NamedTuple):
 async def shared(servers: Servers, disk: Disk) -> AsyncIterator[Shared]:
     async with (
         fresh_database(servers) as database_url,
-        deployment(database_url, servers.redis_url, blobs_url=f"file://{disk.folder}/files") as house,
+        deployment(database_url, servers.redis_url, blobs_url=f"file://{disk.folder}/files") as hansard,
     ):
-        yield Shared(house, database_url, servers.redis_url)
+        yield Shared(hansard, database_url, servers.redis_url)
 
 
 async def test_kill_9_of_the_worker_at_every_point(shared: Shared) -> None:
     """Three workers at once, each killed at the same point with a file of its own."""
     async with worker(*shared, claim_seconds=1.0) as works:
-        ada, ids = await shared.house.person(), []
-        folder = str(shared.house.house.blobs.staging().parent)
+        ada, ids = await shared.hansard.person(), []
+        folder = str(shared.hansard.services.blobs.staging().parent)
         crashing = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.files.crashing_worker", shared.database_url, shared.redis_url, folder),
             cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
@@ -154,7 +154,7 @@ async def test_kill_9_of_the_worker_at_every_point(shared: Shared) -> None:
 
 async def test_kill_9_of_children_again_and_again(shared: Shared) -> None:
     async with worker(*shared) as works, working(works, backoff_seconds=0.1):
-        ada = await shared.house.person()
+        ada = await shared.hansard.person()
         ids = [(await ada.upload(pictures.jpeg(1200 + i, 900)))["id"] for i in range(ROUNDS + 1)]
         for _ in range(ROUNDS):
 
@@ -173,10 +173,10 @@ async def test_kill_9_of_a_server_amid_the_work(tmp_path: Path) -> None:
         await create_database(url)
         await migrate(url, say=lambda sentence: None, logins=dict.fromkeys(LOGINS, LOGIN_PASSWORD))
         async with (
-            deployment(url, redis_url) as house,
-            worker(house, url, redis_url, claim_seconds=1.0) as works,
+            deployment(url, redis_url) as hansard,
+            worker(hansard, url, redis_url, claim_seconds=1.0) as works,
         ):
-            ada = await house.person()
+            ada = await hansard.person()
             ids = []
             for turn, victim in enumerate(("valkey", "postgres") * ROUNDS):
                 ids += [(await ada.upload(pictures.jpeg(800 + i, 600 + turn)))["id"] for i in range(3)]
@@ -205,7 +205,7 @@ async def test_a_scanner_that_hangs_lies_or_is_away_and_comes_back(shared: Share
         clamd(tmp_path) as well,
     ):
         print(f"scanned by: {KIND}")
-        ada, ids = await shared.house.person(), []
+        ada, ids = await shared.hansard.person(), []
         for turn in range(ROUNDS):
             for answer in (None, b"stream: nonsense\0", b"stream: OK", "away"):
                 async with AsyncExitStack() as stack:
@@ -230,8 +230,8 @@ class Nothing(NamedTuple):
     blobs: set[str]
 
     @classmethod
-    async def of(cls, house: Gateway) -> "Nothing":
-        return cls((await house.house.record.head()).position, await names(house.house.blobs))
+    async def of(cls, hansard: Gateway) -> "Nothing":
+        return cls((await hansard.services.record.head()).position, await names(hansard.services.blobs))
 
 
 async def delayed(works: Works, who: Person, file_id: str) -> None:
@@ -250,20 +250,20 @@ async def test_a_folder_whose_disk_is_full_or_broken(
     def broken(*asked: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    house = shared.house
+    hansard = shared.hansard
     async with worker(*shared) as works:
-        ada, ids = await house.person(), []
+        ada, ids = await hansard.person(), []
         for turn in range(ROUNDS):
-            before = await Nothing.of(house)
+            before = await Nothing.of(hansard)
             if disk.is_small:
                 disk.fill(100_000 * turn)
                 assert (await ada.upload(os.urandom(600_000), status=503))["code"] == "server.unavailable"
-                assert await Nothing.of(house) == before and os.listdir(house.house.blobs.staging()) == []
+                assert await Nothing.of(hansard) == before and os.listdir(hansard.services.blobs.staging()) == []
                 disk.free()
             with monkeypatch.context() as faults:
                 faults.setattr("adapters.blobs.folder._sync", broken)
                 assert (await ada.upload(b"%d" % turn, status=503))["code"] == "server.unavailable"
-                assert await Nothing.of(house) == before and os.listdir(house.house.blobs.staging()) == []
+                assert await Nothing.of(hansard) == before and os.listdir(hansard.services.blobs.staging()) == []
             ids += [(await ada.upload(pictures.jpeg(500 + turn, 400 + i)))["id"] for i in range(2)]
             if disk.is_small:
                 disk.fill(4_096 * turn)
@@ -297,29 +297,29 @@ async def test_an_s3_that_is_killed_hangs_or_refuses(
         endpoint = f"http://127.0.0.1:{port}"
         await make_bucket(endpoint)
         async with (
-            deployment(database_url, redis_url, blobs_url=f"s3://{BUCKET}", endpoint=endpoint) as house,
-            worker(house, database_url, redis_url) as works,
+            deployment(database_url, redis_url, blobs_url=f"s3://{BUCKET}", endpoint=endpoint) as hansard,
+            worker(hansard, database_url, redis_url) as works,
         ):
-            ada, ids = await house.person(), []
+            ada, ids = await hansard.person(), []
             for turn in range(ROUNDS):
                 for fault in ("killed", "hangs", ("503", "500", "503")[turn]):
                     ids.append(await survived(s3, fault, turn, works, ada))
             # Parts that could not be taken back, because the server was away, are what the sweeper takes back later.
-            await house.house.blobs.clear(now() + timedelta(hours=1))
-            assert "Uploads" not in await house.house.blobs._asked("list_multipart_uploads")  # type: ignore[attr-defined]
+            await hansard.services.blobs.clear(now() + timedelta(hours=1))
+            assert "Uploads" not in await hansard.services.blobs._asked("list_multipart_uploads")  # type: ignore[attr-defined]
             async with working(works):
                 await all_end_once(works, ada, ids, database_url)
 
 
 async def survived(s3: FaultyS3, fault: Fault, turn: int, works: Works, who: Person) -> str:
     """Have it fail amid an upload, amid the variants of a picture, and amid its download; answers the picture's id."""
-    house = works.house
+    hansard = works.services
     content = pictures.jpeg(400 + turn, 300, quality=95) + os.urandom(100_000)  # four parts
-    before = await Nothing.of(house)
+    before = await Nothing.of(hansard)
     s3.fail(fault, after=turn)
     assert (await who.upload(content, status=503))["code"] == "server.unavailable"
     await s3.heal()
-    assert await Nothing.of(house) == before and os.listdir(house.house.blobs.staging()) == []
+    assert await Nothing.of(hansard) == before and os.listdir(hansard.services.blobs.staging()) == []
 
     file_id = str((await who.upload(content))["id"])
     s3.fail(fault, after=2 + turn)  # after it was read to be scanned and to be processed

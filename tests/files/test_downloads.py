@@ -25,29 +25,31 @@ ORIGINAL = b"0123456789" * 1000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(servers: Servers) -> AsyncIterator[Gateway]:
+async def hansard(servers: Servers) -> AsyncIterator[Gateway]:
     async with fresh_database(servers) as database_url, deployment(database_url, servers.redis_url) as made:
         yield made
 
 
-async def completed(house: Gateway, who: Person, content: bytes = PNG, name: str = "cat.png", **options: object) -> str:
+async def completed(
+    hansard: Gateway, who: Person, content: bytes = PNG, name: str = "cat.png", **options: object
+) -> str:
     """Upload a file and have it completed as the saga would: a picture with an original of ours."""
     file_id = FileId(UUID((await who.upload(content, name, **options))["id"]))
-    desk = house.house.desk
-    await desk.do(NoteScan(file_id, "basic"), SAGA)
-    blobs = house.house.blobs
+    command_bus = hansard.services.command_bus
+    await command_bus.do(NoteScan(file_id, "basic"), SAGA)
+    blobs = hansard.services.blobs
     variants = [
         Variant(variant, 4, 3, "image/webp", len(made), await put(blobs, made))
         for variant, made in (("thumbnail", b"tiny"), ("original", ORIGINAL))
     ]
-    outcome = await desk.do(NoteProcessing(file_id, tuple(variants)), SAGA)
+    outcome = await command_bus.do(NoteProcessing(file_id, tuple(variants)), SAGA)
     await who.ask("GET", f"/files/{file_id}", 200, headers={"Hansard-After": str(outcome.position)})
     return str(file_id)
 
 
-async def test_a_picture_is_downloaded_as_it_was_made_here(house: Gateway) -> None:
-    ada = await house.person()
-    file_id = await completed(house, ada, name='my "cat"\r\n ко́т.png')
+async def test_a_picture_is_downloaded_as_it_was_made_here(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    file_id = await completed(hansard, ada, name='my "cat"\r\n ко́т.png')
     status = await ada.ask("GET", f"/files/{file_id}/status", 200)
     assert (status["status"], status["progress"], status["scan"]) == ("completed", 1.0, "basic")
     assert status["variants"]["thumbnail"] == {
@@ -66,8 +68,8 @@ async def test_a_picture_is_downloaded_as_it_was_made_here(house: Gateway) -> No
     assert headers["content-security-policy"] == policy
     assert headers.get_list("cross-origin-resource-policy") == ["same-site"]
     assert (headers["content-length"], headers["accept-ranges"]) == ("10000", "bytes")
-    async with house.client() as http:
-        url = house.base + status["variants"]["thumbnail"]["url"]
+    async with hansard.client() as http:
+        url = hansard.base + status["variants"]["thumbnail"]["url"]
         thumbnail = await http.get(url, headers={"Authorization": f"Bearer {ada.token}"})
     assert thumbnail.content == b"tiny"
     await ada.ask("GET", f"/files/{file_id}/variants/other", 404)
@@ -77,9 +79,9 @@ async def test_a_picture_is_downloaded_as_it_was_made_here(house: Gateway) -> No
 @pytest.mark.parametrize(
     "content", [b"<!DOCTYPE html><script>alert(1)</script>", b'<svg xmlns="http://www.w3.org/2000/svg"/>']
 )
-async def test_what_a_browser_would_run_is_just_bytes_to_keep(house: Gateway, content: bytes) -> None:
-    ada = await house.person()
-    file_id = await completed(house, ada, content, "page.html")
+async def test_what_a_browser_would_run_is_just_bytes_to_keep(hansard: Gateway, content: bytes) -> None:
+    ada = await hansard.person()
+    file_id = await completed(hansard, ada, content, "page.html")
     answer = await ada.http.get(f"/files/{file_id}/content")
     assert answer.content == content
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -104,10 +106,10 @@ async def test_what_a_browser_would_run_is_just_bytes_to_keep(house: Gateway, co
     ],
 )
 async def test_parts_are_given_as_http_says(
-    house: Gateway, asked: str, status: int, part: slice | None, said: str | None
+    hansard: Gateway, asked: str, status: int, part: slice | None, said: str | None
 ) -> None:
-    ada = await house.person()
-    file_id = await completed(house, ada)
+    ada = await hansard.person()
+    file_id = await completed(hansard, ada)
     answer = await ada.http.get(f"/files/{file_id}/content", headers={"Range": asked})
     assert answer.status_code == status
     assert answer.headers.get("content-range") == said
@@ -119,9 +121,9 @@ async def test_parts_are_given_as_http_says(
     assert int(head.headers["content-length"]) == len(ORIGINAL) and "content-range" not in head.headers
 
 
-async def test_who_has_it_already_is_told_so(house: Gateway) -> None:
-    ada = await house.person()
-    path = f"/files/{await completed(house, ada)}/content"
+async def test_who_has_it_already_is_told_so(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    path = f"/files/{await completed(hansard, ada)}/content"
     first = await ada.http.get(path)
     etag, modified = first.headers["etag"], first.headers["last-modified"]
     for headers, status in (
@@ -152,9 +154,9 @@ async def test_who_has_it_already_is_told_so(house: Gateway) -> None:
         assert bool(answer.content) == (status != 304)
 
 
-async def test_a_file_is_seen_by_those_who_may_read_a_message_that_shows_it(house: Gateway) -> None:
-    ada, ben, eve = await house.person(), await house.person(), await house.person()
-    file_id = await completed(house, ada)
+async def test_a_file_is_seen_by_those_who_may_read_a_message_that_shows_it(hansard: Gateway) -> None:
+    ada, ben, eve = await hansard.person(), await hansard.person(), await hansard.person()
+    file_id = await completed(hansard, ada)
     path = f"/files/{file_id}/content"
     await ben.ask("GET", path, 404)
     private = await ada.room(ben, is_private=True)
@@ -192,8 +194,8 @@ async def test_a_file_is_seen_by_those_who_may_read_a_message_that_shows_it(hous
     await sees(eve, 200)
 
 
-async def test_a_message_shows_its_file_with_variants(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_a_message_shows_its_file_with_variants(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     await ada.say(room_id, "first")
     file_id = (await ada.upload(PNG, "cat.png"))["id"]
@@ -201,9 +203,9 @@ async def test_a_message_shows_its_file_with_variants(house: Gateway) -> None:
     after = {"Hansard-After": str(said["position"])}
     page = (await ben.ask("GET", f"/rooms/{room_id}/messages", 200, headers=after))["items"]
     assert page[0]["file"]["status"] == "pending" and "file" not in page[1]
-    await house.house.desk.do(NoteScan(FileId(UUID(file_id)), "basic"), SAGA)
+    await hansard.services.command_bus.do(NoteScan(FileId(UUID(file_id)), "basic"), SAGA)
     made = Variant("original", 4, 3, "image/webp", 10, "ab" * 32)
-    outcome = await house.house.desk.do(NoteProcessing(FileId(UUID(file_id)), (made,)), SAGA)
+    outcome = await hansard.services.command_bus.do(NoteProcessing(FileId(UUID(file_id)), (made,)), SAGA)
     after = {"Hansard-After": str(outcome.position)}
     for render in ("", "?render=html"):
         page = (await ben.ask("GET", f"/rooms/{room_id}/messages{render}", 200, headers=after))["items"]
@@ -214,11 +216,11 @@ async def test_a_message_shows_its_file_with_variants(house: Gateway) -> None:
     assert "file" not in (await ada.ask("GET", f"/messages/{said['id']}", 200))
 
 
-async def test_a_room_hears_what_a_message_shows_and_need_not_ask(house: Gateway) -> None:
+async def test_a_room_hears_what_a_message_shows_and_need_not_ask(hansard: Gateway) -> None:
     """Pending: enough to draw a place for it, and then its end. Completed, in another room: all of it. Deleted: nothing."""
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     here, there = await ada.room(ben), await ada.room(ben)
-    async with line(house, ben, here) as hears, line(house, ben, there) as hears_there:
+    async with line(hansard, ben, here) as hears, line(hansard, ben, there) as hears_there:
         await hears.until("live")
         await hears_there.until("live")
         file_id = (await ada.upload(PNG, "cat.png"))["id"]
@@ -232,9 +234,9 @@ async def test_a_room_hears_what_a_message_shows_and_need_not_ask(house: Gateway
             "status": "pending", "original_name": "cat.png", "mime_type": "image/png", "size_bytes": len(PNG),
             "variants": {},
         }  # fmt: skip
-        await house.house.desk.do(NoteScan(FileId(UUID(file_id)), "basic"), SAGA)
+        await hansard.services.command_bus.do(NoteScan(FileId(UUID(file_id)), "basic"), SAGA)
         made = Variant("original", 4, 3, "image/webp", 10, "ab" * 32)
-        await house.house.desk.do(NoteProcessing(FileId(UUID(file_id)), (made,)), SAGA)
+        await hansard.services.command_bus.do(NoteProcessing(FileId(UUID(file_id)), (made,)), SAGA)
         ended = (await hears.until("event", event="file.completed"))["data"]
         said = await ada.say(there, "look here", message_type="image", file_id=file_id)
         posted = (await hears_there.until("event", event="message.posted"))["data"]
@@ -245,15 +247,15 @@ async def test_a_room_hears_what_a_message_shows_and_need_not_ask(house: Gateway
         await ada.ask("DELETE", f"/messages/{said['id']}", 200)
         await hears_there.until("event", event="message.deleted")
     for room_id, shows in ((here, True), (there, False)):
-        async with line(house, ben, room_id, "?after=0") as again:
+        async with line(hansard, ben, room_id, "?after=0") as again:
             replayed = (await again.until("event", event="message.posted"))["data"]
             assert ("file" in replayed, "cat.png" in str(replayed)) == (shows, shows)
 
 
-async def test_a_failed_file_is_never_downloaded_and_says_why(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_failed_file_is_never_downloaded_and_says_why(hansard: Gateway) -> None:
+    ada = await hansard.person()
     file_id = FileId(UUID((await ada.upload(b"text", "a.txt"))["id"]))
-    outcome = await house.house.desk.do(FailFile(file_id, "unscannable"), SAGA)
+    outcome = await hansard.services.command_bus.do(FailFile(file_id, "unscannable"), SAGA)
     headers = {"Hansard-After": str(outcome.position)}
     status = await ada.ask("GET", f"/files/{file_id}/status", 200, headers=headers)
     assert (status["status"], status["error"]["code"]) == ("failed", "unscannable")
@@ -265,10 +267,10 @@ async def test_a_failed_file_is_never_downloaded_and_says_why(house: Gateway) ->
     assert (await ada.ask("POST", f"/rooms/{room_id}/messages", 409, json=body))["code"] == "file.failed"
 
 
-async def test_bytes_that_the_store_lost_are_no_answer_that_pretends(house: Gateway) -> None:
-    ada = await house.person()
-    file_id = await completed(house, ada)
-    await house.house.blobs.delete(sha256(ORIGINAL).hexdigest())
+async def test_bytes_that_the_store_lost_are_no_answer_that_pretends(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    file_id = await completed(hansard, ada)
+    await hansard.services.blobs.delete(sha256(ORIGINAL).hexdigest())
     assert (await ada.ask("GET", f"/files/{file_id}/content", 503))["code"] == "server.unavailable"
 
 
@@ -280,9 +282,9 @@ async def test_with_signed_addresses_a_download_is_sent_to_the_store(
     with moto() as endpoint:
         await make_bucket(endpoint)
         store = {"blobs_url": f"s3://{BUCKET}", "endpoint": endpoint, "signed": True}
-        async with deployment(database_url, redis_url, **store) as house:
-            ada, eve = await house.person(), await house.person()
-            file_id = await completed(house, ada)
+        async with deployment(database_url, redis_url, **store) as hansard:
+            ada, eve = await hansard.person(), await hansard.person()
+            file_id = await completed(hansard, ada)
             await eve.ask("GET", f"/files/{file_id}/content", 404)
             answer = await ada.http.get(f"/files/{file_id}/content")
             assert (answer.status_code, answer.content) == (307, b"")

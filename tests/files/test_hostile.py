@@ -76,7 +76,7 @@ async def test_forty_hostile_files_end_as_they_should_and_none_is_seen_before_it
 ) -> None:
     assert len(HOSTILE) >= 40
     async with pipeline(database_url, redis_url, wall_seconds=10.0) as works:
-        ada, eve = await works.house.person(), await works.house.person()
+        ada, eve = await works.services.person(), await works.services.person()
         ids: list[str] = []
         seen_early: list[str] = []
         probing = asyncio.create_task(probe(ada, ids, seen_early))
@@ -148,10 +148,10 @@ async def check_download(who: Person, name: str, content: bytes, expected: str, 
 
 
 async def check_everything_is_alive(works: Works) -> None:
-    async with works.house.client() as http:
-        assert (await http.get(f"{works.house.base}/readyz")).json()["status"] == "ready"
-    ada = await works.house.person()
+    async with works.services.client() as http:
+        assert (await http.get(f"{works.services.base}/readyz")).json()["status"] == "ready"
+    ada = await works.services.person()
     last: dict[str, Any] = await ended(ada, (await ada.upload(JPEG))["id"])
     assert last["status"] == "completed"
     assert await works.tasks.listed() == []
-    assert await names(works.house.house.blobs)
+    assert await names(works.services.services.blobs)

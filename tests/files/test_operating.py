@@ -46,10 +46,10 @@ async def test_tasks_are_listed_in_every_state_and_one_is_tried_again(
 
     scanner = Moody()
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url, scanner=scanner, claim_seconds=30) as works,
+        deployment(database_url, redis_url) as deployed,
+        worker(deployed, database_url, redis_url, scanner=scanner, claim_seconds=30) as works,
     ):
-        ada = await house.person()
+        ada = await deployed.person()
 
         async def one(content: bytes, **options: object) -> str:
             """Upload a file and have a hand fail with it."""

@@ -12,7 +12,7 @@ from adapters.media.content_types import kind_of
 from tests.files import pictures
 from tests.files.test_images import NOISE, made_of
 from workers.files import documents, encoding, images
-from workers.files.encoding import Made, Refused
+from workers.files.encoding import ImageRefusedError, Made
 
 
 def opened(made: Made) -> Image.Image:
@@ -98,7 +98,7 @@ def test_place_and_camera_stay_away_whatever_the_format(form: str) -> None:
 
 def test_a_cameras_own_file_is_not_taken_for_its_preview() -> None:
     raw = pictures.saved(PLACED, "TIFF", tiffinfo={254: 1, 50_706: b"\x01\x04\x00\x00"})
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ImageRefusedError) as refused:
         made_of(raw, "image/tiff")
     assert refused.value.reason == "unsupported"
 
@@ -327,7 +327,7 @@ def test_a_jpeg_without_its_end_is_sound_and_half_a_one_is_not(options: dict[str
         expected = opened(made_of(whole, "image/jpeg")["original"]).convert("RGB")
         assert opened(made).convert("RGB").crop((0, 0, 640, 440)).tobytes() == expected.crop((0, 0, 640, 440)).tobytes()
     if "progressive" not in options:
-        with pytest.raises(Refused):
+        with pytest.raises(ImageRefusedError):
             made_of(whole[: len(whole) // 2], "image/jpeg")
 
 

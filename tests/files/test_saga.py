@@ -19,8 +19,8 @@ from adapters.redis.task_queue import RedisTasks
 from commands.file import FailFile
 from domain.file import FILE, FileCompleted, FileFailed
 from domain.ids import FileId, UserId
-from domain.ports.blobs import BlobsUnavailable
-from domain.ports.scanner import ScannerUnavailable
+from domain.ports.blobs import BlobsUnavailableError
+from domain.ports.scanner import ScannerUnavailableError
 from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
@@ -29,7 +29,7 @@ from tests.files.houses import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
 from tests.houses import Person, deployment, logged, running, until
 from tests.lines import line
-from workers.files.task_workers import crew
+from workers.files.task_workers import worker_pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,14 +48,14 @@ async def picture(who: Person, file_id: str, name: str) -> Image.Image:
 
 async def ends(works: Works, file_id: str) -> list[Any]:
     stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
-    facts = (await works.house.house.record.streams([stream]))[stream]
-    return [fact.event for fact in facts if isinstance(fact.event, (FileCompleted, FileFailed))]
+    events = (await works.services.services.record.streams([stream]))[stream]
+    return [recorded.event for recorded in events if isinstance(recorded.event, (FileCompleted, FileFailed))]
 
 
 async def test_a_photograph_becomes_three_upright_pictures_that_tell_nothing_of_where_it_was_taken(
     works: Works,
 ) -> None:
-    ada = await works.house.person()
+    ada = await works.services.person()
     file_id = (await ada.upload(pictures.with_place(2000, 1500), "beach.jpg"))["id"]
     status = await ended(ada, file_id)
     assert (status["status"], status["scan"], status["progress"]) == ("completed", "basic", 1.0)
@@ -75,7 +75,7 @@ async def test_a_photograph_becomes_three_upright_pictures_that_tell_nothing_of_
 
 
 async def test_an_animation_stays_one_and_what_is_transparent_stays_so(works: Works) -> None:
-    ada = await works.house.person()
+    ada = await works.services.person()
     moving = (await ada.upload(pictures.animation(6)))["id"]
     clear = Image.new("RGBA", (300, 300), (255, 0, 0, 0))
     clear.paste((0, 255, 0, 255), (0, 0, 150, 300))
@@ -94,7 +94,7 @@ async def test_an_animation_stays_one_and_what_is_transparent_stays_so(works: Wo
 async def test_colours_are_kept_when_a_profile_is_dropped(works: Works) -> None:
     from PIL import ImageCms
 
-    ada = await works.house.person()
+    ada = await works.services.person()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"sRGB", b"xxxx")
     file_id = (await ada.upload(pictures.saved(Image.new("RGB", (50, 50), (200, 30, 60)), "PNG", icc_profile=profile)))[
         "id"
@@ -107,7 +107,7 @@ async def test_colours_are_kept_when_a_profile_is_dropped(works: Works) -> None:
 
 
 async def test_a_document_shows_its_first_page_and_how_many_there_are(works: Works) -> None:
-    ada = await works.house.person()
+    ada = await works.services.person()
     content = pictures.pdf(pages=7)
     file_id = (await ada.upload(content, "plan.pdf"))["id"]
     status = await ended(ada, file_id)
@@ -119,9 +119,9 @@ async def test_a_document_shows_its_first_page_and_how_many_there_are(works: Wor
 
 
 async def test_the_room_hears_of_the_end_and_so_does_the_uploader(works: Works) -> None:
-    ada, ben = await works.house.person(), await works.house.person()
+    ada, ben = await works.services.person(), await works.services.person()
     room_id = await ada.room(ben)
-    url = f"ws://127.0.0.1:{works.house.port}/api/v1/ws"
+    url = f"ws://127.0.0.1:{works.services.port}/api/v1/ws"
 
     async def heard(line: Any, event: str) -> dict[str, Any]:
         while True:
@@ -143,13 +143,13 @@ async def test_the_room_hears_of_the_end_and_so_does_the_uploader(works: Works) 
 
 
 async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_are_told(works: Works) -> None:
-    house = works.house
-    ada, ben, cy, eve = [await house.person() for _ in range(4)]
-    before = await names(house.house.blobs)
+    hansard = works.services
+    ada, ben, cy, eve = [await hansard.person() for _ in range(4)]
+    before = await names(hansard.services.blobs)
     room_id = await ben.room(ada, cy, eve)
     await ben.ask("PUT", f"/rooms/{room_id}/members/{cy.id}", 200, json={"role": "admin"})
     async with (
-        line(house, ada) as adas, line(house, ben) as bens, line(house, cy) as cys, line(house, eve, room_id) as eves,
+        line(hansard, ada) as adas, line(hansard, ben) as bens, line(hansard, cy) as cys, line(hansard, eve, room_id) as eves,
     ):  # fmt: skip
         body = b"some text " * 1000 + pictures.harmful() + b" and more"
         file_id = (await ada.upload(body, "notes.txt", params={"room_id": room_id}))["id"]
@@ -164,16 +164,16 @@ async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_
     assert (status["status"], status["scan"], status["error"]["code"]) == ("failed", "basic", "infected")
     for who, code in ((ada, 409), (ben, 404), (eve, 404)):
         await who.ask("GET", f"/files/{file_id}/content", code)
-    kept = await names(house.house.blobs) - before
+    kept = await names(hansard.services.blobs) - before
     assert kept == {sha256(body).hexdigest()}, "it is locked away, not removed"
 
 
 async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str, redis_url: str) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url) as works,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
         steps = ScanFile(file_id, ada.id), ProcessImage(file_id, ada.id)  # type: ignore[arg-type]
         assert await works.saga.do(steps[1]) == await works.saga.do(steps[1]), "its turn has not come"
@@ -182,17 +182,17 @@ async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str
                 await works.saga.do(step)
         assert await works.saga.do(steps[0]) is None
         assert len(await ends(works, str(file_id))) == 1
-        stored = await names(house.house.blobs)
+        stored = await names(hansard.services.blobs)
         await works.saga.do(steps[1])
-        assert await names(house.house.blobs) == stored
+        assert await names(hansard.services.blobs) == stored
 
 
 async def test_a_queue_that_forgets_everything_is_rebuilt_from_the_record(database_url: str, redis_url: str) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url) as works,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         ids = [(await ada.upload(pictures.png(8 + i, 8)))["id"] for i in range(5)]
         assert len(await works.tasks.listed()) == 5
         keys = await works.tasks._redis.keys(f"{works.tasks._prefix}*")
@@ -227,7 +227,7 @@ class Moody:
 
         self.asked += 1
         if self.away:
-            raise ScannerUnavailable("away")
+            raise ScannerUnavailableError("away")
         return await BasicScanner().scan(pieces)
 
     async def ping(self) -> None:
@@ -239,10 +239,10 @@ async def test_what_fails_is_tried_again_and_given_up_in_the_end_and_an_operator
 ) -> None:
     scanner = Moody()
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url, scanner=scanner) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url, scanner=scanner) as works,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         file_id = (await ada.upload(b"some text"))["id"]
         async with working(works, tries_max=4):
             status = await ended(ada, file_id)
@@ -252,7 +252,7 @@ async def test_what_fails_is_tried_again_and_given_up_in_the_end_and_an_operator
         from commands.file import RetryFile
 
         scanner.away = False
-        await house.house.desk.do(RetryFile(FileId(file_id)), SAGA)
+        await hansard.services.command_bus.do(RetryFile(FileId(file_id)), SAGA)
 
         async def goes_on() -> bool:
             await works.dispatcher.step()
@@ -266,10 +266,10 @@ async def test_what_fails_is_tried_again_and_given_up_in_the_end_and_an_operator
 async def test_tries_are_spread_and_grow(database_url: str, redis_url: str) -> None:
     scanner = Moody()
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url, scanner=scanner) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url, scanner=scanner) as works,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         await ada.upload(b"some text")
         hand = works.hand("scan", backoff_seconds=3600, chance=lambda: 0.5)
         while not await hand.step():
@@ -283,10 +283,10 @@ async def test_tries_are_spread_and_grow(database_url: str, redis_url: str) -> N
 
 
 async def test_an_entry_can_be_read_by_a_person(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house:
-        ada = await house.person()
+    async with deployment(database_url, redis_url) as hansard:
+        ada = await hansard.person()
         file_id = (await ada.upload(pictures.jpeg()))["id"]
-        tasks = house.house.tasks
+        tasks = hansard.services.tasks
         assert isinstance(tasks, RedisTasks)
         await tasks.add(ProcessImage(FileId(file_id), ada.id))  # type: ignore[arg-type]
         entries = [fields[b"task"] for kind in ("scan", "image")
@@ -301,11 +301,11 @@ async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_n
     database_url: str, redis_url: str
 ) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url, claim_seconds=0.4) as first,
-        worker(house, database_url, redis_url, claim_seconds=0.4) as second,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url, claim_seconds=0.4) as first,
+        worker(hansard, database_url, redis_url, claim_seconds=0.4) as second,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         await ada.upload(pictures.jpeg())
         taken = None
         while taken is None:
@@ -331,10 +331,10 @@ async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_n
 
 async def test_a_task_of_a_newer_version_waits_and_stops_nobody(database_url: str, redis_url: str) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url) as works,
     ):
-        tasks, ada = works.tasks, await house.person()
+        tasks, ada = works.tasks, await hansard.person()
         unknown = {
             "task": {"type": "TranscribeFile", "file_id": str(uuid4()), "user_id": ada.id},
             "attempt": 1, "added_at": "2026-11-24T12:00:00Z",
@@ -377,11 +377,11 @@ async def test_who_lost_a_task_records_nothing_of_it(
     """Whether its step answers at last or fails for the last time: the task is somebody else's, who may be a neighbour."""
     scanner = Slow()
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url, scanner=scanner, claim_seconds=0.3) as first,
-        worker(house, database_url, redis_url, claim_seconds=0.3) as second,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url, scanner=scanner, claim_seconds=0.3) as first,
+        worker(hansard, database_url, redis_url, claim_seconds=0.3) as second,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         file_id = (await ada.upload(b"some text"))["id"]
         hand = first.hand("scan", beat_seconds=3600, tries_max=1)  # it is stuck: no beat in time
         async with running(hand.run()):
@@ -399,8 +399,8 @@ async def test_who_lost_a_task_records_nothing_of_it(
             with logged(structlog.processors.JSONRenderer()) as said:
                 scanner.go.set()
                 await until(lambda: _said(said, "taken over"))
-        facts = (await house.house.record.streams([FILE.id(UUID(file_id))]))[FILE.id(UUID(file_id))]
-        assert len(facts) == 1, "it was received, and nothing else"
+        events = (await hansard.services.record.streams([FILE.id(UUID(file_id))]))[FILE.id(UUID(file_id))]
+        assert len(events) == 1, "it was received, and nothing else"
         assert await heir.beat(over) and len(await heir.listed()) == 1
 
 
@@ -409,24 +409,24 @@ async def _said(said: io.StringIO, what: str) -> bool:
 
 
 async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house:
+    async with deployment(database_url, redis_url) as hansard:
 
         class Away:
             def __init__(self) -> None:
                 self.left = 3
 
             def __getattr__(self, name: str) -> Any:
-                return getattr(house.house.blobs, name)
+                return getattr(hansard.services.blobs, name)
 
             async def put(self, blob: str, file: Any) -> None:
                 if self.left:
                     self.left -= 1
                     file.unlink()
-                    raise BlobsUnavailable("away")
-                await house.house.blobs.put(blob, file)
+                    raise BlobsUnavailableError("away")
+                await hansard.services.blobs.put(blob, file)
 
-        async with worker(house, database_url, redis_url, blobs=Away()) as works, working(works):
-            ada = await house.person()
+        async with worker(hansard, database_url, redis_url, blobs=Away()) as works, working(works):
+            ada = await hansard.person()
             file_id = (await ada.upload(pictures.jpeg()))["id"]
             assert (await ended(ada, file_id))["status"] == "completed"
             assert len(await ends(works, file_id)) == 1
@@ -434,12 +434,12 @@ async def test_a_store_that_is_away_for_a_while_delays_and_loses_nothing(databas
 
 async def test_what_ended_meanwhile_is_left_as_it_is(database_url: str, redis_url: str) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
-        worker(house, database_url, redis_url) as works,
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url) as works,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
-        await house.house.desk.do(FailFile(file_id, "gave_up"), SAGA)
+        await hansard.services.command_bus.do(FailFile(file_id, "gave_up"), SAGA)
         assert await works.saga.do(ScanFile(file_id, ada.id)) is None  # type: ignore[arg-type]
         assert len(await ends(works, str(file_id))) == 1
 
@@ -466,12 +466,12 @@ async def test_of_each_kind_so_many_are_done_at_once_and_none_holds_up_another(
         async def _full(self) -> bool:
             return self.done > 0 or self.now == Counter(scan=3, image=1)
 
-    async with deployment(database_url, redis_url) as house:
+    async with deployment(database_url, redis_url) as hansard:
         saga, who = Slow(), UserId(uuid4())
-        tasks = RedisTasks.open(redis_url, house.house.record_id, "worker", claim_seconds=30, block_ms=50)
+        tasks = RedisTasks.open(redis_url, hansard.services.record_id, "worker", claim_seconds=30, block_ms=50)
         await tasks.add(*(ScanFile(FileId(uuid4()), who) for _ in range(6)))
         await tasks.add(*(ProcessImage(FileId(uuid4()), who) for _ in range(4)))
-        hands = crew({"scan": 3, "image": 1, "document": 2}, tasks, saga, chance=lambda: 0.5)  # type: ignore[arg-type]
+        hands = worker_pool({"scan": 3, "image": 1, "document": 2}, tasks, saga, chance=lambda: 0.5)  # type: ignore[arg-type]
 
         async def all_done() -> bool:
             return saga.done == 10

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from adapters.media.child_process import ChildDied
-from adapters.media.sandbox import Sandbox, SandboxMissing
+from adapters.media.child_process import ChildDiedError
+from adapters.media.sandbox import Sandbox, SandboxMissingError
 from tests.files import pictures
 from tests.files.test_pictures_of_others import P3, cmyk_profile, form
 from tests.houses import until
@@ -49,7 +49,7 @@ async def test_a_child_can_do_nothing_but_decode(hostile: Sandbox, file: Path) -
 @pytest.mark.parametrize("job", ["spin", "crash"])
 async def test_a_child_that_spins_or_crashes_is_replaced(hostile: Sandbox, file: Path, job: str) -> None:
     for _ in range(2):
-        with pytest.raises(ChildDied):
+        with pytest.raises(ChildDiedError):
             await hostile.run(job, file, mime_type="image/png", operations=())
     assert (await hostile.run("image", file, mime_type="image/png", operations=ALL)).reason is None
     assert hostile.pids() == []
@@ -75,7 +75,7 @@ async def test_a_child_that_is_killed_fails_its_job_and_no_other(file: Path) -> 
         victim = sandbox.pids()[0]
         working = asyncio.create_task(sandbox.run("image", file, mime_type="image/png", operations=ALL))
         os.kill(victim, signal.SIGKILL)
-        with pytest.raises(ChildDied):
+        with pytest.raises(ChildDiedError):
             await spinning
         assert (await working).reason is None
 
@@ -114,7 +114,7 @@ async def test_no_child_is_left_behind(file: Path) -> None:
 async def test_where_it_must_be_safe_it_is_seccomp_or_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.media.child_process.Child.start", lambda self: ("limits", "landlock"))
     with Sandbox(module="workers.files.child", size=1, strict=True) as sandbox:
-        with pytest.raises(SandboxMissing):
+        with pytest.raises(SandboxMissingError):
             await sandbox.run("image", file, mime_type="image/png", operations=ALL)
         assert sandbox.pids() == []
 
@@ -165,7 +165,7 @@ async def test_after_a_death_the_next_child_is_laid_out_anew(file: Path) -> None
 
         assert await layout() == await layout()
         before = await layout()
-        with pytest.raises(ChildDied):
+        with pytest.raises(ChildDiedError):
             await sandbox.run("crash", file, mime_type="", operations=())
         assert await layout() != before
 
@@ -190,7 +190,7 @@ async def test_a_nursery_that_was_killed_is_replaced(file: Path) -> None:
 async def test_a_child_that_spins_before_it_is_asked_ends_by_itself(file: Path) -> None:
     """The end of its time cannot be ignored, blocked or put off, and holds without its parent's clock."""
     with Sandbox(module="tests.files.hostile_child", size=1, strict=False, wall_seconds=60.0) as sandbox:
-        with pytest.raises(ChildDied):
+        with pytest.raises(ChildDiedError):
             await sandbox.run("outlive", file, mime_type="", operations=())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.media.scanner import EICAR, BasicScanner, ClamdScanner, open_scanner
-from domain.ports.scanner import Scanner, ScannerUnavailable, Unscannable, Verdict
+from domain.ports.scanner import Scanner, ScannerUnavailableError, UnscannableError, Verdict
 from tests.files.clamd import KIND, STREAM_BYTES_MAX, clamd
 
 
@@ -42,7 +42,7 @@ async def test_what_is_clean_and_what_is_not(scanner: Scanner) -> None:
 
 async def test_what_is_too_large_for_clamd_is_never_clean(tmp_path: Path) -> None:
     async with clamd(tmp_path) as url:
-        with pytest.raises((Unscannable, ScannerUnavailable)):
+        with pytest.raises((UnscannableError, ScannerUnavailableError)):
             await ClamdScanner(url).scan(pieces(b"x" * (STREAM_BYTES_MAX * 3), 65_536))
 
 
@@ -77,15 +77,15 @@ async def test_a_broken_answer_or_none_is_not_clean(tmp_path: Path, answer: byte
     async with liar(tmp_path, answer) as url:
         try:
             verdict = await ClamdScanner(url, seconds=0.3).scan(pieces(b"content"))
-        except ScannerUnavailable:
+        except ScannerUnavailableError:
             return
         assert verdict.signature is not None
 
 
 async def test_a_scanner_that_is_not_there_is_away_and_not_clean(tmp_path: Path) -> None:
     for url in (f"unix://{tmp_path}/none.sock", "tcp://127.0.0.1:1"):
-        with pytest.raises(ScannerUnavailable):
+        with pytest.raises(ScannerUnavailableError):
             await open_scanner(url).scan(pieces(b"x"))
-        with pytest.raises(ScannerUnavailable):
+        with pytest.raises(ScannerUnavailableError):
             await open_scanner(url).ping()
     assert isinstance(open_scanner(""), BasicScanner)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.errors import Busy, TooManyUploads
+from domain.errors import BusyError, TooManyUploadsError
 from domain.ids import UserId
 from gateway.edge.client_address import Proxies
 from gateway.http.upload_slots import (
@@ -26,7 +26,7 @@ from tests.houses import Gateway, Person, gateway, running, until
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))
 
 
-class Hand:
+class TaskWorker:
     """A clock that is moved by hand."""
 
     def __init__(self) -> None:
@@ -47,19 +47,19 @@ def test_slots_are_so_many_in_all_and_of_each_and_are_given_back() -> None:
         with ExitStack() as stack:
             for _ in range(2):
                 stack.enter_context(slots.take(ada, "here"))
-            with pytest.raises(TooManyUploads), slots.take(ada, "elsewhere"):
+            with pytest.raises(TooManyUploadsError), slots.take(ada, "elsewhere"):
                 pass
             stack.enter_context(slots.take(ben, "here"))
-            with pytest.raises(TooManyUploads), slots.take(somebody(), "here"):
+            with pytest.raises(TooManyUploadsError), slots.take(somebody(), "here"):
                 pass
             for place in ("there", "yonder"):
                 stack.enter_context(slots.take(somebody(), place))
-            with pytest.raises(Busy), slots.take(somebody(), "anywhere"):
+            with pytest.raises(BusyError), slots.take(somebody(), "anywhere"):
                 pass
 
 
 def test_while_slots_are_short_each_has_to_come_on_faster_from_then_on() -> None:
-    clock = Hand()
+    clock = TaskWorker()
     slots = UploadSlots(at_once=4, clock=clock)
     with ExitStack() as stack:
         first = stack.enter_context(slots.take(somebody(), "a"))
@@ -81,12 +81,12 @@ def test_while_slots_are_short_each_has_to_come_on_faster_from_then_on() -> None
 
 
 def test_who_comes_when_none_is_free_gets_that_of_the_slowest_of_them_the_oldest() -> None:
-    clock = Hand()
+    clock = TaskWorker()
     slots = UploadSlots(at_once=4, clock=clock)
     with ExitStack() as stack:
         oldest, old, fast, whole = [stack.enter_context(slots.take(somebody(), name)) for name in "abcd"]
         whole.whole()
-        with pytest.raises(Busy), slots.take(somebody(), "e"):
+        with pytest.raises(BusyError), slots.take(somebody(), "e"):
             pass
         clock.now += UPLOAD_TRIED_SECONDS
         fast.add(int(UPLOAD_TRIED_SECONDS * UPLOAD_SHORT_BYTES_A_SECOND_MIN) + 1)
@@ -98,14 +98,14 @@ def test_who_comes_when_none_is_free_gets_that_of_the_slowest_of_them_the_oldest
             assert fresh.seconds_left() > 0
             ended.append([slot.seconds_left() <= 0 for slot in (oldest, old, fast)])
         assert ended == [[True, False, False], [True, True, False]]
-        with pytest.raises(Busy), slots.take(somebody(), "g"):
+        with pytest.raises(BusyError), slots.take(somebody(), "g"):
             pass
 
 
 @asynccontextmanager
-async def dripping(house: Gateway, who: Person, address: str) -> AsyncIterator[asyncio.StreamReader]:
+async def dripping(hansard: Gateway, who: Person, address: str) -> AsyncIterator[asyncio.StreamReader]:
     """An upload that comes on just as fast as one has to on average, and no faster."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(
         f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\n"
         f"X-Forwarded-For: {address}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n"
@@ -127,12 +127,12 @@ async def dripping(house: Gateway, who: Person, address: str) -> AsyncIterator[a
 async def test_eight_people_who_take_all_slots_slowly_keep_nobody_from_uploading(
     database_url: str, redis_url: str
 ) -> None:
-    async with gateway(database_url, redis_url, proxies=PROXIES) as house, AsyncExitStack() as stack:
-        people = [await house.person() for _ in range(UPLOADS_AT_ONCE_MAX // UPLOADS_OF_USER_MAX)]
+    async with gateway(database_url, redis_url, proxies=PROXIES) as hansard, AsyncExitStack() as stack:
+        people = [await hansard.person() for _ in range(UPLOADS_AT_ONCE_MAX // UPLOADS_OF_USER_MAX)]
         for number, who in enumerate(people):
             for _ in range(UPLOADS_OF_USER_MAX):
-                await stack.enter_async_context(dripping(house, who, f"198.51.100.{number}"))
-        ada = await house.person()
+                await stack.enter_async_context(dripping(hansard, who, f"198.51.100.{number}"))
+        ada = await hansard.person()
 
         async def taken() -> bool:
             answer = await ada.http.post("/files/upload", files={"file": ("a", b"of mine")})

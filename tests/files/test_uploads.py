@@ -24,7 +24,7 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(servers: Servers) -> AsyncIterator[Gateway]:
+async def hansard(servers: Servers) -> AsyncIterator[Gateway]:
     """One for all of these: each looks at what it adds, with people and bytes of its own."""
     async with (
         fresh_database(servers) as database_url,
@@ -38,18 +38,18 @@ def unheard_of() -> bytes:
     return PNG + uuid4().bytes
 
 
-def gathered(house: Gateway) -> list[str]:
-    return os.listdir(house.house.blobs.staging())
+def gathered(hansard: Gateway) -> list[str]:
+    return os.listdir(hansard.services.blobs.staging())
 
 
-async def received(house: Gateway, file_id: str) -> FileReceived:
+async def received(hansard: Gateway, file_id: str) -> FileReceived:
     stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
-    return (await house.house.record.streams([stream]))[stream][0].event  # type: ignore[return-value]
+    return (await hansard.services.record.streams([stream]))[stream][0].event  # type: ignore[return-value]
 
 
-async def test_an_upload_is_answered_at_once_and_is_nobody_s_yet(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
-    before, content = await names(house.house.blobs), unheard_of()
+async def test_an_upload_is_answered_at_once_and_is_nobody_s_yet(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
+    before, content = await names(hansard.services.blobs), unheard_of()
     answer = await ada.upload(content, "cat.txt")
     assert answer == {"task_id": answer["id"], "id": answer["id"], "status": "processing"}
     status = await ada.ask("GET", f"/files/{answer['id']}/status", 200)
@@ -61,15 +61,15 @@ async def test_an_upload_is_answered_at_once_and_is_nobody_s_yet(house: Gateway)
         await eve.ask("GET", f"/files/{answer['id']}{path}", 404)
     for path in ("/content", "/variants/original"):
         assert (await ada.ask("GET", f"/files/{answer['id']}{path}", 409))["code"] == "file.pending"
-    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
-    assert gathered(house) == []
+    assert await names(hansard.services.blobs) - before == {sha256(content).hexdigest()}
+    assert gathered(hansard) == []
 
 
-async def test_two_uploads_of_the_same_bytes_store_one_blob_and_neither_owner_can_tell(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
-    before, content = await names(house.house.blobs), unheard_of()
+async def test_two_uploads_of_the_same_bytes_store_one_blob_and_neither_owner_can_tell(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    before, content = await names(hansard.services.blobs), unheard_of()
     first, second = await ada.upload(content, "a.png"), await ben.upload(content, "a.png")
-    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
+    assert await names(hansard.services.blobs) - before == {sha256(content).hexdigest()}
     views = [await who.ask("GET", f"/files/{up['id']}", 200) for who, up in ((ada, first), (ben, second))]
     for view in views:
         for own in ("id", "filename", "uploader_id", "created_at"):
@@ -98,19 +98,19 @@ async def test_two_uploads_of_the_same_bytes_store_one_blob_and_neither_owner_ca
     ],
 )  # fmt: skip
 async def test_what_is_no_upload_is_refused_and_leaves_nothing(
-    house: Gateway, parts: dict[str, object], status: int, code: str
+    hansard: Gateway, parts: dict[str, object], status: int, code: str
 ) -> None:
-    ada = await house.person()
-    position, before = (await house.house.record.head()).position, await names(house.house.blobs)
+    ada = await hansard.person()
+    position, before = (await hansard.services.record.head()).position, await names(hansard.services.blobs)
     answer = await ada.http.post("/files/upload", **parts)  # type: ignore[arg-type]
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert gathered(house) == [] and await names(house.house.blobs) == before
-    assert (await house.house.record.head()).position == position
+    assert gathered(hansard) == [] and await names(hansard.services.blobs) == before
+    assert (await hansard.services.record.head()).position == position
 
 
-async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) -> None:
+async def test_the_limit_holds_while_streaming_without_a_length(hansard: Gateway) -> None:
     """A body that never says how long it is, and would go on for ever, is refused when it passes the limit."""
-    ada, sent, before = await house.person(), 0, await names(house.house.blobs)
+    ada, sent, before = await hansard.person(), 0, await names(hansard.services.blobs)
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
@@ -127,16 +127,16 @@ async def test_the_limit_holds_while_streaming_without_a_length(house: Gateway) 
     except (httpx.WriteError, httpx.ReadError):
         pass
     assert sent < LINGER_BYTES + 20 * 1024 * 1024
-    assert gathered(house) == [] and await names(house.house.blobs) == before
+    assert gathered(hansard) == [] and await names(hansard.services.blobs) == before
 
 
 @pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
 async def test_who_sends_too_much_hears_so_at_once_and_is_listened_to_a_little(
-    house: Gateway, monkeypatch: pytest.MonkeyPatch, expect: str
+    hansard: Gateway, monkeypatch: pytest.MonkeyPatch, expect: str
 ) -> None:
     monkeypatch.setattr("gateway.edge.authentication.LINGER_SECONDS", 1.0)
-    ada = await house.person()
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    ada = await hansard.person()
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(
         f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n{expect}"
         f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {10**12}\r\n\r\n".encode()
@@ -152,38 +152,40 @@ async def test_who_sends_too_much_hears_so_at_once_and_is_listened_to_a_little(
     writer.close()
 
 
-async def test_an_upload_that_is_broken_off_leaves_nothing(house: Gateway) -> None:
-    ada = await house.person()
-    position, before = (await house.house.record.head()).position, await names(house.house.blobs)
+async def test_an_upload_that_is_broken_off_leaves_nothing(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    position, before = (await hansard.services.record.head()).position, await names(hansard.services.blobs)
     for cut in (200, 400, 70_000, 600_000):
         body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * 900_000
         head = (
             f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n"
             f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body) + 9}\r\n\r\n"
         ).encode()
-        _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
         writer.write(head + body[:cut])
         await writer.drain()
 
         async def begun() -> bool:
-            return len(gathered(house)) == 1
+            return len(gathered(hansard)) == 1
 
         await until(begun)
         writer.transport.abort()
 
         async def gone() -> bool:
-            return gathered(house) == []
+            return gathered(hansard) == []
 
         await until(gone)
-    assert await names(house.house.blobs) == before
-    assert (await house.house.record.head()).position == position
+    assert await names(hansard.services.blobs) == before
+    assert (await hansard.services.record.head()).position == position
 
 
 @asynccontextmanager
-async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def begun_upload(
+    hansard: Gateway, who: Person
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """An upload by hand, as far as the first bytes of its file."""
-    before = len(gathered(house))
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    before = len(gathered(hansard))
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(
         f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who.token}\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900000\r\n\r\n"
@@ -191,7 +193,7 @@ async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[async
     )
 
     async def begun() -> bool:
-        return len(gathered(house)) > before
+        return len(gathered(hansard)) > before
 
     await until(begun)
     try:
@@ -200,10 +202,10 @@ async def begun_upload(house: Gateway, who: Person) -> AsyncIterator[tuple[async
         writer.transport.abort()
 
 
-async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_feeds_drop_by_drop_is_let_go(hansard: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never silent for long; but what comes is no upload."""
     monkeypatch.setattr("gateway.http.upload_slots.UPLOAD_IDLE_SECONDS", 0.4)
-    async with begun_upload(house, await house.person()) as (reader, writer):
+    async with begun_upload(hansard, await hansard.person()) as (reader, writer):
 
         async def drip() -> None:
             while True:
@@ -214,27 +216,27 @@ async def test_a_client_that_feeds_drop_by_drop_is_let_go(house: Gateway, monkey
             assert (await reader.read(12)) == b"HTTP/1.1 408"
 
 
-async def test_nobody_alone_takes_all_the_places_for_uploads(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_nobody_alone_takes_all_the_places_for_uploads(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     async with AsyncExitStack() as stack:
         for _ in range(UPLOADS_OF_USER_MAX):
-            await stack.enter_async_context(begun_upload(house, ada))
+            await stack.enter_async_context(begun_upload(hansard, ada))
         answer = await ada.http.post("/files/upload", files={"file": ("a", b"one more")})
         assert (answer.status_code, answer.json()["code"]) == (429, "file.too_many_uploads")
         assert answer.headers["retry-after"] == "1"
         await ben.upload(b"somebody else's")
 
     async def gone() -> bool:
-        return gathered(house) == []
+        return gathered(hansard) == []
 
     await until(gone)
     await ada.upload(b"one more")
 
 
-async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_falls_silent_is_let_go(hansard: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.http.upload_slots.UPLOAD_IDLE_SECONDS", 0.2)
-    ada = await house.person()
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    ada = await hansard.person()
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(
         f"POST /api/v1/files/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ada.token}\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n--b\r\n".encode()
@@ -242,7 +244,7 @@ async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch:
     async with asyncio.timeout(5):
         answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert gathered(house) == []
+    assert gathered(hansard) == []
     writer.close()
 
 
@@ -255,8 +257,8 @@ async def test_a_client_that_falls_silent_is_let_go(house: Gateway, monkeypatch:
         ("ко́шка.png", "ко́шка.png"),
     ],
 )
-async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> None:
-    ada, content, before = await house.person(), unheard_of(), await names(house.house.blobs)
+async def test_a_name_leads_nowhere(hansard: Gateway, name: str, kept: str) -> None:
+    ada, content, before = await hansard.person(), unheard_of(), await names(hansard.services.blobs)
     body = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name.encode() + b'"\r\n\r\n' + content
         + b"\r\n--b--\r\n"
@@ -265,8 +267,8 @@ async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> Non
         "/files/upload", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
     )
     assert answer.status_code == 202, answer.text
-    assert (await received(house, answer.json()["id"])).original_name == kept
-    assert await names(house.house.blobs) - before == {sha256(content).hexdigest()}
+    assert (await received(hansard, answer.json()["id"])).original_name == kept
+    assert await names(hansard.services.blobs) - before == {sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize(
@@ -284,14 +286,14 @@ async def test_a_name_leads_nowhere(house: Gateway, name: str, kept: str) -> Non
         (b"\x00\x01\x02\x03 nothing known", "application/octet-stream"),
     ],
 )
-async def test_a_type_is_told_by_content_and_not_by_name(house: Gateway, content: bytes, kind: str) -> None:
-    ada = await house.person()
+async def test_a_type_is_told_by_content_and_not_by_name(hansard: Gateway, content: bytes, kind: str) -> None:
+    ada = await hansard.person()
     answer = await ada.upload(content, "holiday.png")
-    assert (await received(house, answer["id"])).mime_type == kind
+    assert (await received(hansard, answer["id"])).mime_type == kind
 
 
-async def test_an_upload_for_a_room_needs_a_member_of_it(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
+async def test_an_upload_for_a_room_needs_a_member_of_it(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
     public, private = await ada.room(), await ada.room(is_private=True)
     assert (await eve.upload(PNG, status=403, params={"room_id": public}))["code"] == "room.not_a_member"
     assert (await eve.upload(PNG, status=404, params={"room_id": private}))["code"] == "room.not_found"
@@ -303,12 +305,12 @@ async def test_an_upload_for_a_room_needs_a_member_of_it(house: Gateway) -> None
         "file.pending"
     )
     assert (await ada.say(private, "", **fields))["file_id"] == answer["id"]
-    async with house.client() as stranger:
+    async with hansard.client() as stranger:
         assert (await stranger.post("/files/upload", files={"file": ("a", PNG)})).status_code == 401
 
 
-async def test_an_upload_with_a_key_happens_once(house: Gateway) -> None:
-    ada = await house.person()
+async def test_an_upload_with_a_key_happens_once(hansard: Gateway) -> None:
+    ada = await hansard.person()
     key = {"Idempotency-Key": "one"}
     first = await ada.upload(PNG, "a.png", headers=key)
     assert await ada.upload(PNG, "a.png", headers=key) == first
@@ -319,33 +321,33 @@ async def test_an_upload_with_a_key_happens_once(house: Gateway) -> None:
 
 
 async def test_a_person_keeps_no_more_than_the_quota(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url, storage_bytes_of_user=1_000) as house:
-        ada, ben = await house.person(), await house.person()
+    async with deployment(database_url, redis_url, storage_bytes_of_user=1_000) as hansard:
+        ada, ben = await hansard.person(), await hansard.person()
         answers = await asyncio.gather(
             *(ada.http.post("/files/upload", files={"file": ("a", b"%d" % i * 300)}) for i in range(8))
         )
         assert sorted(answer.status_code for answer in answers) == [202] * 3 + [409] * 5
         assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"file.quota_exceeded"}
-        assert gathered(house) == []
+        assert gathered(hansard) == []
         await ben.upload(b"x" * 900)
 
 
-async def test_a_store_that_refuses_is_told_and_nothing_is_recorded(house: Gateway) -> None:
-    ada = await house.person()
-    position = (await house.house.record.head()).position
-    blobs = house.house.blobs.staging().parent / "blobs"
+async def test_a_store_that_refuses_is_told_and_nothing_is_recorded(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    position = (await hansard.services.record.head()).position
+    blobs = hansard.services.blobs.staging().parent / "blobs"
     blobs.rename(blobs.with_name("away"))
     blobs.write_text("in the way")
     assert (await ada.upload(PNG, status=503))["code"] == "server.unavailable"
-    assert (await house.house.record.head()).position == position and gathered(house) == []
+    assert (await hansard.services.record.head()).position == position and gathered(hansard) == []
     blobs.unlink()
     blobs.with_name("away").rename(blobs)
     await ada.upload(PNG)
 
 
-async def test_the_document_says_how_to_upload(house: Gateway) -> None:
-    async with house.client() as http:
-        document = (await http.get(f"{house.base}/schema/openapi.json")).json()
+async def test_the_document_says_how_to_upload(hansard: Gateway) -> None:
+    async with hansard.client() as http:
+        document = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
     operation = document["paths"]["/api/v1/files/upload"]["post"]
     assert "multipart/form-data" in operation["requestBody"]["content"]
     assert "202" in operation["responses"]

@@ -26,11 +26,11 @@ from commands.session import EndSession, OpenSession
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, SessionId, UserId
-from domain.rights import Relation, RoomKind, is_outside
+from domain.rights import Relationship, RoomKind, is_outside
 from tests.houses import Gateway
 from tests.lines import Frame, Line, line
 
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
+RELATIONS: tuple[Relationship, ...] = get_args(Relationship)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
 BYTES = b"canary-bytes of every file"
 BLOB = sha256(BYTES).hexdigest()
@@ -39,21 +39,21 @@ BLOB = sha256(BYTES).hexdigest()
 class Guest:
     """Somebody with a session, and everything that they were answered or told."""
 
-    def __init__(self, house: Gateway, name: str) -> None:
-        self.house, self.name = house, name
+    def __init__(self, hansard: Gateway, name: str) -> None:
+        self.services, self.name = hansard, name
         self.id, self.session_id = UserId(uuid4()), SessionId(uuid4())
         self.caller = Caller(user_id=self.id, session_id=self.session_id)
-        tokens, now = house.house.tokens, house.house.now()
+        tokens, now = hansard.services.tokens, hansard.services.now()
         self.token, _ = tokens.access(user_id=self.id, session_id=self.session_id, now=now)
-        self.http = house.client(self.token)
+        self.http = hansard.client(self.token)
         self.heard: list[str] = []
         self.frames: list[Frame] = []
         self.line: Overheard
 
     async def arrive(self) -> "Guest":
-        desk, now = self.house.house.desk, self.house.house.now()
-        await desk.do(RegisterAccount(self.id, f"{self.name}@example.com", self.name, "no hash"), Caller())
-        await desk.do(OpenSession(self.session_id, self.id, "no token", now + timedelta(days=1)), Caller())
+        command_bus, now = self.services.services.command_bus, self.services.services.now()
+        await command_bus.do(RegisterAccount(self.id, f"{self.name}@example.com", self.name, "no hash"), Caller())
+        await command_bus.do(OpenSession(self.session_id, self.id, "no token", now + timedelta(days=1)), Caller())
         return self
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -82,8 +82,10 @@ class Scene:
 
     kind: RoomKind
     room_id: RoomId = field(default_factory=lambda: RoomId(uuid4()))
-    own: dict[Relation, MessageId] = field(default_factory=lambda: {each: MessageId(uuid4()) for each in RELATIONS})
-    theirs: dict[Relation, MessageId] = field(default_factory=lambda: {each: MessageId(uuid4()) for each in RELATIONS})
+    own: dict[Relationship, MessageId] = field(default_factory=lambda: {each: MessageId(uuid4()) for each in RELATIONS})
+    theirs: dict[Relationship, MessageId] = field(
+        default_factory=lambda: {each: MessageId(uuid4()) for each in RELATIONS}
+    )
     file_id: FileId = field(default_factory=lambda: FileId(uuid4()))
 
     @property
@@ -98,38 +100,38 @@ def canary(kind: RoomKind) -> str:
 class Cast:
     """Everybody. `targets` are members whom an admin and an owner may each ask something of once."""
 
-    def __init__(self, house: Gateway) -> None:
-        self.house, self.desk = house, house.house.desk
+    def __init__(self, hansard: Gateway) -> None:
+        self.services, self.command_bus = hansard, hansard.services.command_bus
         self.kinds: dict[str, RoomKind] = {}
-        self.founder = Guest(house, "founder")
-        self.asking: dict[Relation, Guest] = {each: Guest(house, f"one-{each}") for each in RELATIONS}
+        self.founder = Guest(hansard, "founder")
+        self.asking: dict[Relationship, Guest] = {each: Guest(hansard, f"one-{each}") for each in RELATIONS}
         self.targets = {
-            (by, role): Guest(house, f"{role}-for-{by}")
+            (by, role): Guest(hansard, f"{role}-for-{by}")
             for by in RELATIONS
             for role in ("outsider", "member", "admin", "owner")
         }
         # Of a private room not even who is in it is told; everybody's names are public, but where they are is not.
-        self.insider = Guest(house, "canary-insider")
-        self.person, self.auditor = Guest(house, "some-person"), Guest(house, "some-auditor")
-        self.ended, self.shut = Guest(house, "logged-out"), Guest(house, "deactivated")
+        self.insider = Guest(hansard, "canary-insider")
+        self.person, self.auditor = Guest(hansard, "some-person"), Guest(hansard, "some-auditor")
+        self.ended, self.shut = Guest(hansard, "logged-out"), Guest(hansard, "deactivated")
 
     async def arrive(self) -> None:
         others = (self.insider, self.person, self.auditor, self.ended, self.shut)
         everybody = (self.founder, *self.asking.values(), *self.targets.values(), *others)
         await asyncio.gather(*(guest.arrive() for guest in everybody))
-        await self.desk.do(GrantRole(self.auditor.id, "auditor"), Caller())
-        await self.desk.do(EndSession(self.ended.session_id, "logout"), self.ended.caller)
-        await self.desk.do(Deactivate(self.shut.id), Caller())
+        await self.command_bus.do(GrantRole(self.auditor.id, "auditor"), Caller())
+        await self.command_bus.do(EndSession(self.ended.session_id, "logout"), self.ended.caller)
+        await self.command_bus.do(Deactivate(self.shut.id), Caller())
 
     async def connect(self, stack: AsyncExitStack) -> None:
         """Open a socket for each of those who ask."""
         for guest in (*self.asking.values(), self.founder, self.person, self.auditor):
-            guest.line = Overheard(await stack.enter_async_context(line(self.house, guest)), guest)
+            guest.line = Overheard(await stack.enter_async_context(line(self.services, guest)), guest)
             await guest.line.until("hello")
 
     async def set(self, kind: RoomKind, *, with_targets: bool = False, history: str = "shared") -> Scene:
         """Open a room, and have everybody be in it, or have been, as their name says."""
-        scene, do, founder = Scene(kind), self.desk.do, self.founder.caller
+        scene, do, founder = Scene(kind), self.command_bus.do, self.founder.caller
         room_id, said = scene.room_id, f"{scene.canary} said"
         self.kinds[str(room_id)] = kind
         is_private = kind.startswith("private")
@@ -140,12 +142,12 @@ class Cast:
             *(do(PostMessage(room_id, message_id, said), founder) for message_id in scene.theirs.values())
         )
         await self._show_file(scene)
-        for relation, guest in self.asking.items():
-            if relation == "stranger":
+        for relationship, guest in self.asking.items():
+            if relationship == "stranger":
                 continue
-            role: Any = "member" if is_outside(relation) else relation
+            role: Any = "member" if is_outside(relationship) else relationship
             await do(PutMember(room_id, guest.id, role), founder)
-            await do(PostMessage(room_id, scene.own[relation], said), guest.caller)
+            await do(PostMessage(room_id, scene.own[relationship], said), guest.caller)
         if is_private:
             await do(PutMember(room_id, self.insider.id, "member"), founder)
         if with_targets:
@@ -153,29 +155,31 @@ class Cast:
                 if target_role != "outsider":
                     await do(PutMember(room_id, guest.id, target_role), founder)  # type: ignore[arg-type]
         await do(LeaveRoom(room_id), self.asking["left"].caller)
-        for relation in ("removed", "banned"):
-            await do(RemoveMember(room_id, self.asking[relation].id, ban=relation == "banned"), founder)
+        for relationship in ("removed", "banned"):
+            await do(RemoveMember(room_id, self.asking[relationship].id, ban=relationship == "banned"), founder)
         if kind.endswith("archived"):
             await do(ArchiveRoom(room_id), founder)
         return scene
 
     async def settled(self) -> None:
         """Wait until the tables have everything."""
-        assert await self.house.house.reads.wait((await self.house.house.record.head()).position, seconds=20)
+        assert await self.services.services.reads.wait(
+            (await self.services.services.record.head()).position, seconds=20
+        )
 
     async def _show_file(self, scene: Scene) -> None:
         """Have the founder show a completed picture."""
         file_id, name = scene.file_id, f"{scene.canary} file.png"
-        await self.house.house.blobs.put(BLOB, self._staged())
-        await self.desk.do(ReceiveFile(file_id, name, "image/png", len(BYTES), BLOB), self.founder.caller)
-        await self.desk.do(NoteScan(file_id, "basic"), Caller())
+        await self.services.services.blobs.put(BLOB, self._staged())
+        await self.command_bus.do(ReceiveFile(file_id, name, "image/png", len(BYTES), BLOB), self.founder.caller)
+        await self.command_bus.do(NoteScan(file_id, "basic"), Caller())
         variants = tuple(Variant(each, 1, 1, "image/png", len(BYTES), BLOB) for each in ("original", "preview"))
-        await self.desk.do(NoteProcessing(file_id, variants), Caller())
+        await self.command_bus.do(NoteProcessing(file_id, variants), Caller())
         shown = PostMessage(scene.room_id, MessageId(uuid4()), f"{scene.canary} caption", "image", file_id)
-        await self.desk.do(shown, self.founder.caller)
+        await self.command_bus.do(shown, self.founder.caller)
 
     def _staged(self) -> Path:
-        handle, name = mkstemp(dir=self.house.house.blobs.staging())
+        handle, name = mkstemp(dir=self.services.services.blobs.staging())
         with open(handle, "wb") as file:
             file.write(BYTES)
         return Path(name)

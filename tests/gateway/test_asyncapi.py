@@ -170,12 +170,12 @@ def test_close_codes_say_who_may_come_back() -> None:
 
 
 async def test_it_is_public_unless_the_schema_is_switched_off(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house, house.client() as http:
-        answer = await http.get(f"{house.base}/asyncapi.json")
+    async with deployment(database_url, redis_url) as hansard, hansard.client() as http:
+        answer = await http.get(f"{hansard.base}/asyncapi.json")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
         assert answer.json() == {**DOCUMENT, "info": {**DOCUMENT["info"], "version": "test"}}
-        page = await http.get(f"{house.base}/schema")
+        page = await http.get(f"{hansard.base}/schema")
         assert "/asyncapi.json" in page.text
-    async with gateway(database_url, redis_url, schema_on=False) as house, house.client() as http:
+    async with gateway(database_url, redis_url, schema_on=False) as hansard, hansard.client() as http:
         for path in ("/asyncapi.json", "/schema", "/schema/openapi.json"):
-            assert (await http.get(f"{house.base}{path}")).status_code == 404
+            assert (await http.get(f"{hansard.base}{path}")).status_code == 404

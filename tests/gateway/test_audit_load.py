@@ -17,14 +17,14 @@ PAGES = 50
 async def test_searches_that_hold_every_connection_of_theirs_keep_nobody_from_reading(
     database_url: str, redis_url: str
 ) -> None:
-    async with deployment(database_url, redis_url) as house:
-        ada, ben = await house.person(), await house.person()
-        await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    async with deployment(database_url, redis_url) as hansard:
+        ada, ben = await hansard.person(), await hansard.person()
+        await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
         room_id = await ben.room()
         await ben.say(room_id, "Hello")
         path, why = "/audit/events?type=message.posted", {"Hansard-Reason": "a complaint"}
         async with AsyncExitStack() as held:
-            pool = house.house.audit.db.pool
+            pool = hansard.services.audit.db.pool
             for _ in range(pool.get_max_size()):
                 await held.enter_async_context(pool.acquire())
             searching = [asyncio.create_task(ada.http.get(path, headers=why)) for _ in range(SEARCHES)]

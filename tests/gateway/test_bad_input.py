@@ -12,7 +12,7 @@ from tests.houses import PASSWORD, Gateway, deployment
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -63,8 +63,8 @@ BODIES: list[tuple[str, bytes, int, str, str | None]] = [
 ]  # fmt: skip
 
 
-async def test_bodies(house: Gateway) -> None:
-    ada = await house.person()
+async def test_bodies(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     position = (await ada.http.get("/meta")).json()["position"]
     for name, body, status, code, pointer in BODIES:
@@ -93,8 +93,8 @@ REGISTRATIONS = [
 ]
 
 
-async def test_registrations(house: Gateway) -> None:
-    async with house.client() as http:
+async def test_registrations(hansard: Gateway) -> None:
+    async with hansard.client() as http:
         for body, pointer in REGISTRATIONS:
             answer = await http.post("/auth/register", json=body)
             assert answer.status_code == 422, body
@@ -102,8 +102,8 @@ async def test_registrations(house: Gateway) -> None:
         assert (await http.get("/meta")).json()["position"] == 0
 
 
-async def test_queries_and_headers(house: Gateway) -> None:
-    ada = await house.person()
+async def test_queries_and_headers(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     path = f"/rooms/{room_id}/messages"
     for query, code in [
@@ -144,8 +144,8 @@ async def test_queries_and_headers(house: Gateway) -> None:
     assert_problem(answer, 415, "body.media_type")
 
 
-async def test_ids_paths_and_methods(house: Gateway) -> None:
-    ada = await house.person()
+async def test_ids_paths_and_methods(hansard: Gateway) -> None:
+    ada = await hansard.person()
     for path in ("/rooms/not-an-id", "/rooms/1", "/messages/%00", "/nothing", "/audit/events/x", "//rooms"):
         answer = await ada.http.get(path)
         assert answer.status_code in (404, 405), (path, answer.status_code)
@@ -169,7 +169,7 @@ async def test_ids_paths_and_methods(house: Gateway) -> None:
 async def test_origins(database_url: str, redis_url: str) -> None:
     from tests.houses import gateway
 
-    async with gateway(database_url, redis_url, origins=("https://chat.example",)) as house, house.client() as http:
+    async with gateway(database_url, redis_url, origins=("https://chat.example",)) as hansard, hansard.client() as http:
         asked = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
         answer = await http.options("/rooms", headers=asked)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "https://chat.example")
@@ -180,9 +180,9 @@ async def test_origins(database_url: str, redis_url: str) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_the_schema_describes_every_route(house: Gateway) -> None:
-    async with house.client() as http:
-        schema = (await http.get(f"{house.base}/schema/openapi.json")).json()
+async def test_the_schema_describes_every_route(hansard: Gateway) -> None:
+    async with hansard.client() as http:
+        schema = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
         assert schema["openapi"].startswith("3.1")
         assert {"/api/v1/rooms", "/api/v1/rooms/{room_id}/messages", "/api/v1/audit/events"} <= schema["paths"].keys()
         send = schema["paths"]["/api/v1/rooms/{room_id}/messages"]["post"]
@@ -190,14 +190,14 @@ async def test_the_schema_describes_every_route(house: Gateway) -> None:
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
                 assert operation.get("description"), f"{method} {path} says nothing"
-        page = await http.get(f"{house.base}/schema")
+        page = await http.get(f"{hansard.base}/schema")
         assert page.headers["content-type"].startswith("text/html") and "/api/v1/rooms" in page.text
 
 
 async def test_registration_can_be_closed(database_url: str, redis_url: str) -> None:
     from tests.houses import gateway
 
-    async with gateway(database_url, redis_url, registration_open=False) as house, house.client() as http:
+    async with gateway(database_url, redis_url, registration_open=False) as hansard, hansard.client() as http:
         answer = await http.post(
             "/auth/register", json={"email": "a@b.example", "username": "ab", "password": PASSWORD}
         )
@@ -215,9 +215,9 @@ async def test_registration_can_be_closed(database_url: str, redis_url: str) -> 
     ],
 )
 async def test_who_may_not_is_told_that_before_what_is_wrong_with_the_request(
-    house: Gateway, method: str, path: str, body: Any
+    hansard: Gateway, method: str, path: str, body: Any
 ) -> None:
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     room_id, hidden = await ada.room(), await ada.room(is_private=True)
     assert (await ada.http.request(method, path.format(room_id), json=body)).status_code == 422
     outside = await ben.http.request(method, path.format(room_id), json=body)

@@ -23,7 +23,7 @@ WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url, origins=(CHAT,)) as made:
         yield made
 
@@ -38,18 +38,18 @@ def routes() -> Iterator[tuple[str, str, Any]]:
                 yield str(method), concrete, handler
 
 
-async def test_every_answer_has_what_browsers_must_be_told_once(house: Gateway) -> None:
-    ada = await house.person()
+async def test_every_answer_has_what_browsers_must_be_told_once(hansard: Gateway) -> None:
+    ada = await hansard.person()
     asked = {"Origin": CHAT, "Access-Control-Request-Method": "POST"}
-    async with house.client() as http:
+    async with hansard.client() as http:
         answers = [
             await http.get("/meta"),
             await http.get("/users/me"),
             await http.get("/nowhere"),
             await http.options("/rooms", headers=asked),
             await http.options("/rooms", headers=asked | {"Origin": "https://evil.example"}),
-            await http.get(f"{house.base}/schema"),
-            await http.get(f"{house.base}/metrics"),
+            await http.get(f"{hansard.base}/schema"),
+            await http.get(f"{hansard.base}/metrics"),
             await http.post("/auth/login", json={"email": ada.email, "password": "wrong wrong"}),
             await ada.http.get("/rooms"),
             await ada.http.post("/auth/logout"),
@@ -57,7 +57,7 @@ async def test_every_answer_has_what_browsers_must_be_told_once(house: Gateway) 
     told = [(str(answer.url), answer.headers.multi_items()) for answer in answers]
     for query, headers in (("", {"Authorization": "Bearer x"}), ("?x=1", {}), ("", {"Origin": "https://evil.example"})):
         with pytest.raises(InvalidStatus) as refused:
-            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws{query}", additional_headers=headers):
+            async with connect(f"ws://127.0.0.1:{hansard.port}/api/v1/ws{query}", additional_headers=headers):
                 pass
         told.append(
             (f"socket{query}", [(name.lower(), value) for name, value in refused.value.response.headers.raw_items()])
@@ -81,16 +81,16 @@ async def test_every_answer_has_what_browsers_must_be_told_once(house: Gateway) 
             assert kind.endswith("charset=utf-8"), url
 
 
-async def test_text_says_that_it_is_utf_8(house: Gateway) -> None:
-    ada = await house.person()
-    file_id = await completed(house, ada, "just words – in UTF-8".encode(), "words.txt")
+async def test_text_says_that_it_is_utf_8(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    file_id = await completed(hansard, ada, "just words – in UTF-8".encode(), "words.txt")
     answer = await ada.http.get(f"/files/{file_id}/content")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-disposition"].startswith("attachment; ")
 
 
-async def test_what_is_no_http_is_answered_with_the_same_headers(house: Gateway) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+async def test_what_is_no_http_is_answered_with_the_same_headers(hansard: Gateway) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(b"NONSENSE\r\n\r\n")
     async with asyncio.timeout(5):
         answer = (await reader.read()).lower()
@@ -98,12 +98,12 @@ async def test_what_is_no_http_is_answered_with_the_same_headers(house: Gateway)
     writer.close()
 
 
-async def test_no_form_of_another_site_is_taken_for_a_request(house: Gateway) -> None:
+async def test_no_form_of_another_site_is_taken_for_a_request(hansard: Gateway) -> None:
     """A route with a body takes JSON (the upload: a token beside its form); a page that may send either was asked by CORS."""
-    ada = await house.person()
-    position = (await house.house.record.head()).position
+    ada = await hansard.person()
+    position = (await hansard.services.record.head()).position
     walked = 0
-    async with house.client() as stranger:
+    async with hansard.client() as stranger:
         for method, path, handler in routes():
             if method not in WRITING:
                 continue
@@ -121,14 +121,14 @@ async def test_no_form_of_another_site_is_taken_for_a_request(house: Gateway) ->
                 answer = await ada.http.request(method, path, content=b"{}", headers={"Content-Type": "text/plain"})
                 assert_problem(answer, 415, "body.media_type")
     assert walked > 80
-    assert (await house.house.record.head()).position == position, "and nothing was written"
+    assert (await hansard.services.record.head()).position == position, "and nothing was written"
 
 
-async def test_reading_changes_nothing_and_nothing_makes_a_reading_of_a_change(house: Gateway) -> None:
-    ada = await house.person()
+async def test_reading_changes_nothing_and_nothing_makes_a_reading_of_a_change(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = await ada.say(room_id, "hello")
-    position = (await house.house.record.head()).position
+    position = (await hansard.services.record.head()).position
     for method, path, _ in routes():
         for known in (path, path.replace(path.split("/")[2] if path.count("/") > 1 else "-", room_id)):
             if method == "GET":
@@ -136,4 +136,4 @@ async def test_reading_changes_nothing_and_nothing_makes_a_reading_of_a_change(h
     override = {"X-HTTP-Method-Override": "DELETE", "X-HTTP-Method": "DELETE", "X-Method-Override": "DELETE"}
     await ada.ask("GET", f"/messages/{said['id']}", 200, headers=override)
     await ada.ask("GET", f"/messages/{said['id']}?_method=DELETE", 422)
-    assert (await house.house.record.head()).position == position
+    assert (await hansard.services.record.head()).position == position

@@ -21,11 +21,11 @@ TABLES = (
 )
 
 
-async def secrets_used(house: Gateway, box: Box) -> list[str]:
+async def secrets_used(hansard: Gateway, box: Box) -> list[str]:
     """Register, log in, refresh, reuse, change, forget, reset, open sockets, and fail at all of it; answers the secrets."""
     found = list(PASSWORDS)
     body: dict[str, Any] = {"email": "ada@example.com", "username": "ada", "password": PASSWORDS[0]}
-    async with house.client() as http:
+    async with hansard.client() as http:
         assert (await http.post("/auth/register", json=body)).status_code == 201
         await http.post("/auth/register", json=body)
         await http.post(
@@ -39,16 +39,16 @@ async def secrets_used(house: Gateway, box: Box) -> list[str]:
         login = {"email": "ada@example.com", "password": PASSWORDS[0]}
         tokens = (await http.post("/auth/login", json=login)).json()
         other = (await http.post("/auth/login", json=login)).json()
-        fresh = (await refreshed(house, tokens["refresh_token"])).json()
-        ada = house.client(fresh["access_token"])
+        fresh = (await refreshed(hansard, tokens["refresh_token"])).json()
+        ada = hansard.client(fresh["access_token"])
         change = {"current_password": PASSWORDS[0], "new_password": PASSWORDS[1]}
         assert (await ada.put("/auth/password", json=change)).status_code == 204
         ticket = (await ada.post("/ws/tickets")).json()["ticket"]
-        async with line(house, None, query=f"?ticket={quote(ticket)}") as socket:
+        async with line(hansard, None, query=f"?ticket={quote(ticket)}") as socket:
             await socket.until("hello")
             await socket.ask("authenticate", token=fresh["access_token"])
             await socket.ask("authenticate", token=other["access_token"] + "x")
-        await refreshed(house, tokens["refresh_token"])
+        await refreshed(hansard, tokens["refresh_token"])
         await http.post("/auth/password/forgot", json={"email": "ada@example.com"})
         reset = await box.code()
         assert (
@@ -64,23 +64,23 @@ async def secrets_used(house: Gateway, box: Box) -> list[str]:
 async def test_no_secret_stands_anywhere(database_url: str, redis_url: str, capfd: pytest.CaptureFixture[str]) -> None:
     with logged(structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)) as written:
         async with projector(database_url, redis_url):
-            async with posting(database_url, redis_url, verify_email=True) as (house, box):
-                secrets = await secrets_used(house, box)
-                await house.house.refusals.step()
-                head = await house.house.record.head()
-                assert await house.house.reads.wait(head.position)
+            async with posting(database_url, redis_url, verify_email=True) as (hansard, box):
+                secrets = await secrets_used(hansard, box)
+                await hansard.services.refusals.step()
+                head = await hansard.services.record.head()
+                assert await hansard.services.reads.wait(head.position)
                 # What is sealed is looked at as well: opened, as an auditor's entries and as facts.
-                page = await house.house.audit.page(Filter(), after=0, limit=1_000)
-                facts = await house.house.record.after(0, limit=1_000)
+                page = await hansard.services.audit.page(Filter(), after=0, limit=1_000)
+                events = await hansard.services.record.after(0, limit=1_000)
                 record_id = str(head.record)
         said = capfd.readouterr()
-        places = {"logs": written.getvalue() + said.out + said.err, "entries": repr(page), "facts": repr(facts)}
+        places = {"logs": written.getvalue() + said.out + said.err, "entries": repr(page), "facts": repr(events)}
     places["database"] = await dump(database_url)
     redis = Redis.from_url(redis_url, protocol=2)
     keys = [key async for key in redis.scan_iter("*") if record_id in key.decode()]
     places["redis"] = repr([(key, await redis.dump(key)) for key in keys])
     await redis.aclose()
-    assert facts and "account.registered" in places["database"] and keys
+    assert events and "account.registered" in places["database"] and keys
     for secret in secrets:
         for place, text in places.items():
             assert secret not in text, f"{secret[:20]}… in {place}"

@@ -129,25 +129,25 @@ class Wire:
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
 @asynccontextmanager
-async def wire(house: Gateway) -> AsyncIterator[Wire]:
-    made = Wire(house.port)
+async def wire(hansard: Gateway) -> AsyncIterator[Wire]:
+    made = Wire(hansard.port)
     try:
         yield made
     finally:
         made.close()
 
 
-def routes_of(house: Gateway) -> list[BaseRoute]:
-    return list(application(house.house).routes)
+def routes_of(hansard: Gateway) -> list[BaseRoute]:
+    return list(application(hansard.services).routes)
 
 
-async def asked_of(house: Gateway, ada: Person) -> list[Asked]:
+async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
     """Return a request of each route and method of the application, about things that are there."""
     room_id = await ada.room(name="CANARY", is_private=True)
     said = await ada.say(room_id, "CANARY")
@@ -159,7 +159,7 @@ async def asked_of(house: Gateway, ada: Person) -> list[Asked]:
     }  # fmt: skip
     return [
         Asked(name, PARAMETER.sub(lambda found: there[found[1]], route.path))
-        for route in routes_of(house)
+        for route in routes_of(hansard)
         if isinstance(route, HTTPRoute)
         for name in sorted(route.methods)
         if name != "OPTIONS"
@@ -170,16 +170,16 @@ def test_the_public_list_is_the_contracts() -> None:
     assert PUBLIC == CONTRACTS
 
 
-async def test_without_a_token_no_spelling_of_any_route_opens_it(house: Gateway) -> None:
-    ada = await house.person()
-    head = (await house.house.record.head()).position
+async def test_without_a_token_no_spelling_of_any_route_opens_it(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    head = (await hansard.services.record.head()).position
     # The front page has no letter to spell otherwise (`test_front_page.py`).
-    asked = [each for each in await asked_of(house, ada) if each.target != "/"]
+    asked = [each for each in await asked_of(hansard, ada) if each.target != "/"]
     assert len(asked) > 45 and len(MUTATIONS) >= 20
-    before = (await house.house.record.head()).position
+    before = (await hansard.services.record.head()).position
     assert before > head
     told = 0
-    async with wire(house) as connection:
+    async with wire(hansard) as connection:
         for plain in asked:
             for name, mutate in MUTATIONS.items():
                 mutated = mutate(plain)
@@ -192,7 +192,7 @@ async def test_without_a_token_no_spelling_of_any_route_opens_it(house: Gateway)
                 assert status == 401 or is_unreadable(mutated, status, body), where
                 told += status == 401
     assert told > 20 * len([each for each in asked if each[:2] not in PUBLIC])
-    assert (await house.house.record.head()).position == before, "and nothing was done"
+    assert (await hansard.services.record.head()).position == before, "and nothing was done"
     await ada.ask("GET", "/users/me", 200)
 
 
@@ -206,13 +206,13 @@ def path_of(target: str) -> str:
     return re.sub(r"^http://[^/]*", "", target).partition("?")[0].partition("#")[0]
 
 
-async def test_sockets_open_to_nobody_without_a_token(house: Gateway) -> None:
-    paths = [route.path for route in routes_of(house) if not isinstance(route, HTTPRoute)]
+async def test_sockets_open_to_nobody_without_a_token(hansard: Gateway) -> None:
+    paths = [route.path for route in routes_of(hansard) if not isinstance(route, HTTPRoute)]
     assert sorted(paths) == ["/api/v1/ws", "/api/v1/ws/{room_id:uuid}"], "a new one is walked here"
     upgrade = (
         "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
     )  # fmt: skip
-    async with wire(house) as connection:
+    async with wire(hansard) as connection:
         for path in (
             "/api/v1/rooms",
             "/api/v1/WS",

@@ -32,13 +32,13 @@ TAKEN = {
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_one_is_told_of_others_no_more_than_their_public_part(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_one_is_told_of_others_no_more_than_their_public_part(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     said = await ben.say(room_id, "hello")
     after = {"Hansard-After": str(said["position"])}
@@ -61,9 +61,9 @@ async def test_one_is_told_of_others_no_more_than_their_public_part(house: Gatew
         assert ben.email not in text and "hash" not in text and "argon2" not in text
 
 
-async def test_what_the_routes_of_accounts_take(house: Gateway) -> None:
-    async with house.client() as http:
-        document = (await http.get(f"{house.base}/schema/openapi.json")).json()
+async def test_what_the_routes_of_accounts_take(hansard: Gateway) -> None:
+    async with hansard.client() as http:
+        document = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
     taken = {}
     for path in TAKEN:
         operation = next(
@@ -75,9 +75,9 @@ async def test_what_the_routes_of_accounts_take(house: Gateway) -> None:
     assert taken == TAKEN
 
 
-async def test_fields_that_are_not_ones_own_to_set_are_refused(house: Gateway) -> None:
-    ada = await house.person()
-    position = (await house.house.record.head()).position
+async def test_fields_that_are_not_ones_own_to_set_are_refused(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    position = (await hansard.services.record.head()).position
     for field, value in (
         ("email", "eve@example.com"), ("is_active", True), ("is_verified", True), ("id", str(uuid4())), ("role", "admin"),
         ("roles", ["auditor"]), ("hashed_password", "x"), ("created_at", "2020-01-01T00:00:00Z"), ("version", 9),
@@ -86,18 +86,18 @@ async def test_fields_that_are_not_ones_own_to_set_are_refused(house: Gateway) -
         assert_problem(await ada.http.put("/users/me", json=body), 422, "field.unknown", f"/{field}")
     for field in ("owner_id", "created_at", "archived", "member_count"):
         assert_problem(await ada.http.post("/rooms", json={"name": "x", field: "y"}), 422, "field.unknown", f"/{field}")
-    assert (await house.house.record.head()).position == position
+    assert (await hansard.services.record.head()).position == position
     room_id = await ada.room()
-    position = (await house.house.record.head()).position
+    position = (await hansard.services.record.head()).position
     for field in ("sender_id", "position", "created_at", "is_edited", "room_id"):
         answer = await ada.http.post(f"/rooms/{room_id}/messages", json={"content": "x", field: "y"})
         assert_problem(answer, 422, "field.unknown", f"/{field}")
-    assert (await house.house.record.head()).position == position
+    assert (await hansard.services.record.head()).position == position
 
 
-async def test_a_new_record_knows_nobody(house: Gateway) -> None:
-    assert (await house.house.record.head()).position == 0
-    async with house.client() as http:
+async def test_a_new_record_knows_nobody(hansard: Gateway) -> None:
+    assert (await hansard.services.record.head()).position == 0
+    async with hansard.client() as http:
         for name in ("root", "admin", "sa", "hansard", "test", "administrator", "guest"):
             for email in (f"{name}@example.com", f"{name}@localhost.local"):
                 for password in (name, "password", "hansard-hansard"):
@@ -105,9 +105,9 @@ async def test_a_new_record_knows_nobody(house: Gateway) -> None:
                     assert_problem(answer, 401, "auth.bad_credentials")
 
 
-async def test_there_is_nothing_to_be_found_beside_the_api(house: Gateway) -> None:
-    ada = await house.person()
-    async with httpx.AsyncClient(base_url=house.base, headers={"Authorization": f"Bearer {ada.token}"}) as http:
+async def test_there_is_nothing_to_be_found_beside_the_api(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with httpx.AsyncClient(base_url=hansard.base, headers={"Authorization": f"Bearer {ada.token}"}) as http:
         for path in (
             "/.git/config", "/.git/HEAD", "/.svn/entries", "/.env", "/", "/static/", "/files/", "/api/v1/", "/debug",
             "/schema/of-litestar", "/schema/swagger", "/schema/redoc", "/admin", "/server-status", "/pyproject.toml", "/api/v1/files/",
@@ -120,15 +120,15 @@ async def test_there_is_nothing_to_be_found_beside_the_api(house: Gateway) -> No
             assert "an echo" not in answer.text and ada.token not in answer.text
 
 
-async def test_what_machines_read_can_be_switched_off(house: Gateway) -> None:
-    closed = replace(house.house, terms=replace(house.house.terms, schema_on=False, metrics_on=False))
+async def test_what_machines_read_can_be_switched_off(hansard: Gateway) -> None:
+    closed = replace(hansard.services, policy=replace(hansard.services.policy, schema_on=False, metrics_on=False))
     transport = httpx.ASGITransport(create_app(closed), client=("192.0.2.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://inside") as http:
         for path in ("/schema", "/schema/openapi.json", "/asyncapi.json", "/metrics"):
             assert_problem(await http.get(path), 404, "route.not_found")
-    async with house.client() as http:
+    async with hansard.client() as http:
         for path in ("/schema", "/schema/openapi.json", "/asyncapi.json", "/metrics"):
-            assert (await http.get(f"{house.base}{path}")).status_code == 200
+            assert (await http.get(f"{hansard.base}{path}")).status_code == 200
 
 
 SMUGGLED = b"GET /api/v1/users/me HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -149,8 +149,8 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize("headers", AMBIGUOUS, ids=ascii)
-async def test_a_request_whose_end_is_told_in_two_ways_smuggles_none_in(house: Gateway, headers: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+async def test_a_request_whose_end_is_told_in_two_ways_smuggles_none_in(hansard: Gateway, headers: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     head = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     writer.write(head + headers + b"\r\n\r\n" + CHUNKED + SMUGGLED)
     writer.write_eof()
@@ -161,10 +161,10 @@ async def test_a_request_whose_end_is_told_in_two_ways_smuggles_none_in(house: G
     assert answers.startswith(b"HTTP/1.1 4"), answers
 
 
-async def test_who_comes_and_goes_is_on_the_record(house: Gateway) -> None:
+async def test_who_comes_and_goes_is_on_the_record(hansard: Gateway) -> None:
     agent = {"User-Agent": "a phone"}
-    ada = await house.person()
-    async with house.client(**agent) as http:
+    ada = await hansard.person()
+    async with hansard.client(**agent) as http:
         login = {"email": ada.email, "password": PASSWORD}
         tokens = (await http.post("/auth/login", json=login)).json()
         await http.post("/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
@@ -174,7 +174,7 @@ async def test_who_comes_and_goes_is_on_the_record(house: Gateway) -> None:
         change = {"current_password": PASSWORD, "new_password": "another horse battery"}
         assert (await http.put("/auth/password", json=change, headers=signed)).status_code == 204
         assert (await http.post("/auth/logout", headers=signed)).status_code == 204
-    page = await house.house.audit.page(Filter(subject=UUID(ada.id)), after=0, limit=100)
+    page = await hansard.services.audit.page(Filter(subject=UUID(ada.id)), after=0, limit=100)
     told = [entry for entry in page.entries if entry.type not in ("session.listed", "session.unlisted")]
     entries = [(entry.type, entry.data.get("reason")) for entry in told]
     assert entries == [
@@ -194,18 +194,18 @@ async def test_who_comes_and_goes_is_on_the_record(house: Gateway) -> None:
     assert {entry.actor for entry in told[-3:]} == {UUID(ada.id)}
 
 
-async def test_who_looks_for_what_is_not_theirs_is_counted(house: Gateway) -> None:
+async def test_who_looks_for_what_is_not_theirs_is_counted(hansard: Gateway) -> None:
     """A private room answers as one that is not there; that somebody asks for many such is on the record all the same."""
-    ada, eve = await house.person(), await house.person()
+    ada, eve = await hansard.person(), await hansard.person()
     room_id = await ada.room(is_private=True)
     said = await ada.say(room_id, "secret")
-    await counted(house)
+    await counted(hansard)
     for path in (f"/rooms/{room_id}", f"/rooms/{uuid4()}", f"/messages/{said['id']}", f"/files/{uuid4()}"):
         await eve.ask("GET", path, 404)
     await eve.ask("GET", "/nowhere", 404)
     await eve.ask("GET", f"/users/{uuid4()}", 404)
     who = UUID(eve.id)
-    assert await counted(house) == {
+    assert await counted(hansard) == {
         ("room.not_found", who, None): 2,
         ("message.not_found", who, None): 1,
         ("file.not_found", who, None): 1,

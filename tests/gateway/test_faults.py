@@ -18,7 +18,7 @@ INSIDE = re.compile(
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -31,10 +31,10 @@ def faults(answer: Any) -> dict[str, str]:
     return {error["pointer"]: error["code"] for error in body["errors"]}
 
 
-async def test_all_faults_of_a_body_are_told(house: Gateway) -> None:
-    ada = await house.person()
+async def test_all_faults_of_a_body_are_told(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with house.client() as http:
+    async with hansard.client() as http:
         wrong = {"email": "nobody", "username": "a b", "password": "short"}
         invalid = dict.fromkeys(("/email", "/username", "/password"), "field.invalid")
         assert faults(await http.post("/auth/register", json=wrong)) == invalid
@@ -55,8 +55,8 @@ async def test_all_faults_of_a_body_are_told(house: Gateway) -> None:
     assert stale.status_code == 412
 
 
-async def test_all_faults_of_a_form_are_told(house: Gateway) -> None:
-    ada = await house.person()
+async def test_all_faults_of_a_form_are_told(hansard: Gateway) -> None:
+    ada = await hansard.person()
     parts = [("other", ("a.txt", b"x")), ("file", (None, b"x")), ("colour", (None, b"x"))]
     assert faults(await ada.http.post("/files/upload", files=parts)) == {
         "/other": "field.unknown", "/file": "field.invalid", "/colour": "field.unknown",
@@ -80,8 +80,8 @@ async def test_all_faults_of_a_form_are_told(house: Gateway) -> None:
         (b'{"content":"x', "The body is no JSON: It ends too early."),
     ],
 )
-async def test_what_is_no_json_is_told_in_words(house: Gateway, content: bytes, detail: str) -> None:
-    ada = await house.person()
+async def test_what_is_no_json_is_told_in_words(hansard: Gateway, content: bytes, detail: str) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     answer = await ada.http.post(
         f"/rooms/{room_id}/messages", content=content, headers={"Content-Type": "application/json"}
@@ -89,8 +89,8 @@ async def test_what_is_no_json_is_told_in_words(house: Gateway, content: bytes, 
     assert (answer.status_code, answer.json()["detail"]) == (400, detail)
 
 
-async def test_wrong_types_and_lengths_are_told_in_words(house: Gateway) -> None:
-    ada = await house.person()
+async def test_wrong_types_and_lengths_are_told_in_words(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     for body, said in (
         ({"content": 7}, "This is to be a text, not a whole number."),
@@ -124,18 +124,18 @@ async def test_wrong_types_and_lengths_are_told_in_words(house: Gateway) -> None
         (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx', "It ends too early."),
     ],
 )
-async def test_what_is_no_form_is_told_in_words(house: Gateway, content: bytes, said: str) -> None:
-    ada = await house.person()
+async def test_what_is_no_form_is_told_in_words(hansard: Gateway, content: bytes, said: str) -> None:
+    ada = await hansard.person()
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = await ada.http.post("/files/upload", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "body.not_multipart")
     assert answer.json()["detail"] == f"The body is no multipart form: {said}"
 
 
-async def test_frames_are_told_in_the_same_words(house: Gateway) -> None:
-    ada = await house.person()
+async def test_frames_are_told_in_the_same_words(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada) as socket:
+    async with line(hansard, ada) as socket:
         for text in (
             json.dumps({"id": 1, "type": "read", "room_id": room_id, "position": "1"}),
             json.dumps({"id": 1, "type": "send", "room_id": "7", "content": "x"}),

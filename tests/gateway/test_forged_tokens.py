@@ -190,14 +190,14 @@ KINDS = (without_signature, with_the_public_key, with_another_key, of_our_key, o
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as opened:
         yield opened
 
 
-async def forged(house: Gateway, database_url: str) -> tuple[Person, dict[str, str]]:
+async def forged(hansard: Gateway, database_url: str) -> tuple[Person, dict[str, str]]:
     """Return somebody, and every forgery of their token by what is wrong with it."""
-    ada = await house.person()
+    ada = await hansard.person()
     db = await Database.open(database_url)
     (key,) = await Keys(db, MASTER).every()
     await db.close()
@@ -207,7 +207,7 @@ async def forged(house: Gateway, database_url: str) -> tuple[Person, dict[str, s
     found = {name: token for kind in KINDS for name, token in kind(material).items()}
     assert len(found) >= 24 and ada.token not in found.values()
     genuine = made(material.header, material.claims, ours.sign)
-    answer = await house.client(genuine).get("/users/me")
+    answer = await hansard.client(genuine).get("/users/me")
     assert answer.status_code == 200, "it is what the others say that is refused, and not how they are made here"
     return ada, found
 
@@ -217,10 +217,10 @@ def said(answer: httpx.Response) -> tuple[bytes, frozenset[tuple[str, str]]]:
     return answer.content, frozenset(answer.headers.items()) - {("date", answer.headers["date"])}
 
 
-async def test_every_forged_token_gets_one_answer(house: Gateway, database_url: str) -> None:
-    ada, tokens = await forged(house, database_url)
+async def test_every_forged_token_gets_one_answer(hansard: Gateway, database_url: str) -> None:
+    ada, tokens = await forged(hansard, database_url)
     answers = set()
-    async with house.client(**{"X-Request-Id": "same"}) as http:
+    async with hansard.client(**{"X-Request-Id": "same"}) as http:
         for name, token in tokens.items():
             for path in ("/users/me", "/rooms"):
                 answer = await http.get(path, headers={"Authorization": f"Bearer {token}"})
@@ -232,16 +232,16 @@ async def test_every_forged_token_gets_one_answer(house: Gateway, database_url: 
     await ada.ask("GET", "/users/me", 200)
 
 
-async def test_sockets_give_every_forged_token_one_answer(house: Gateway, database_url: str) -> None:
-    ada, tokens = await forged(house, database_url)
+async def test_sockets_give_every_forged_token_one_answer(hansard: Gateway, database_url: str) -> None:
+    ada, tokens = await forged(hansard, database_url)
     handshakes, replies, renewals = set(), set(), set()
-    async with line(house, ada) as socket:
+    async with line(hansard, ada) as socket:
         await socket.until("hello")
         for name, token in tokens.items():
-            refused = await turned_away(house, Authorization=f"Bearer {token}", **{"X-Request-Id": "same"})
+            refused = await turned_away(hansard, Authorization=f"Bearer {token}", **{"X-Request-Id": "same"})
             assert refused.status_code == 401, name
             handshakes.add(bytes(refused.body or b""))
-            async with line(house, None) as first:
+            async with line(hansard, None) as first:
                 await first.send("authenticate", id=1, token=token)
                 replies.add(json.dumps(await first.until("reply")))
                 assert await first.closed() == close_codes.UNAUTHENTICATED, name
@@ -252,16 +252,16 @@ async def test_sockets_give_every_forged_token_one_answer(house: Gateway, databa
     assert replies == renewals and json.loads(replies.pop())["error"]["code"] == "auth.token_invalid"
 
 
-async def test_a_handshake_that_cannot_be_read_is_answered_at_once(house: Gateway) -> None:
+async def test_a_handshake_that_cannot_be_read_is_answered_at_once(hansard: Gateway) -> None:
     """A header line of more than 8 KiB: uvicorn leaves such a client waiting without an answer."""
-    refused = await turned_away(house, Authorization=f"Bearer {'A' * 9_000}")
+    refused = await turned_away(hansard, Authorization=f"Bearer {'A' * 9_000}")
     assert refused.status_code == 400
-    async with house.client("A" * 9_000) as http:
+    async with hansard.client("A" * 9_000) as http:
         assert (await http.get("/users/me")).status_code == 401
 
 
-async def test_a_forged_ticket_is_no_ticket(house: Gateway, database_url: str) -> None:
-    ada, _ = await forged(house, database_url)
+async def test_a_forged_ticket_is_no_ticket(hansard: Gateway, database_url: str) -> None:
+    ada, _ = await forged(hansard, database_url)
     ticket = (await ada.ask("POST", "/ws/tickets", 201))["ticket"]
     other = (await ada.ask("POST", "/ws/tickets", 201))["ticket"]
     bodies = set()
@@ -274,19 +274,19 @@ async def test_a_forged_ticket_is_no_ticket(house: Gateway, database_url: str) -
         ticket[:100] + other[100:],
         ticket * 30,
     ):
-        refused = await turned_away(house, f"/api/v1/ws?ticket={wrong}", **{"X-Request-Id": "same"})
+        refused = await turned_away(hansard, f"/api/v1/ws?ticket={wrong}", **{"X-Request-Id": "same"})
         assert refused.status_code == 401, wrong
         bodies.add(bytes(refused.body or b""))
     assert len(bodies) == 1
     for place in (f"?ticket={ada.token}", f"?token={ada.token}", f"?{ada.token}"):
-        assert (await turned_away(house, f"/api/v1/ws{place}")).status_code == 401, "a token stands in no address"
+        assert (await turned_away(hansard, f"/api/v1/ws{place}")).status_code == 401, "a token stands in no address"
 
 
-async def test_the_edges_of_a_tokens_life(house: Gateway) -> None:
+async def test_the_edges_of_a_tokens_life(hansard: Gateway) -> None:
     """Half a minute of leeway, either way, and not a second more."""
-    ada, tokens = await house.person(), house.house.tokens
+    ada, tokens = await hansard.person(), hansard.services.tokens
     claims = jwt.decode(ada.token, options={"verify_signature": False})
     user_id, session_id = UserId(UUID(claims["sub"])), SessionId(UUID(claims["sid"]))
     for seconds, status in ((-960, 401), (-931, 401), (-900, 200), (0, 200), (25, 200), (40, 401), (960, 401)):
         token, _ = tokens.access(user_id=user_id, session_id=session_id, now=now() + timedelta(seconds=seconds))
-        assert (await house.client(token).get("/users/me")).status_code == status, seconds
+        assert (await hansard.client(token).get("/users/me")).status_code == status, seconds

@@ -42,11 +42,11 @@ class Raw:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, house: Gateway, person: Person | None = None) -> "Raw":
+    async def open(cls, hansard: Gateway, person: Person | None = None) -> "Raw":
         plain = socket.socket()
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)
         plain.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", house.port))
+        await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", hansard.port))
         reader, writer = await asyncio.open_connection(sock=plain)
         key = base64.b64encode(os.urandom(16)).decode()
         token = f"Authorization: Bearer {person.token}\r\n" if person else ""
@@ -72,7 +72,7 @@ class Raw:
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -88,11 +88,11 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 @pytest.mark.parametrize("is_known", [False, True])
-async def test_whatever_a_client_floods_with_its_socket_is_closed(house: Gateway, flood: str, is_known: bool) -> None:
+async def test_whatever_a_client_floods_with_its_socket_is_closed(hansard: Gateway, flood: str, is_known: bool) -> None:
     """Also where the operator has no limits at all. Another socket hears nothing of it."""
-    ada = await house.person()
-    async with line(house, ada) as calm:
-        raw = await Raw.open(house, ada if is_known else None)
+    ada = await hansard.person()
+    async with line(hansard, ada) as calm:
+        raw = await Raw.open(hansard, ada if is_known else None)
         raw.writer.write(FLOODS[flood] * 50_000)
         code = await raw.closed()
         # Its first message authenticates a stranger or ends the socket.
@@ -100,11 +100,11 @@ async def test_whatever_a_client_floods_with_its_socket_is_closed(house: Gateway
         assert (await calm.ask("ping"))["ok"]
 
 
-async def test_who_does_not_read_its_answers_is_not_read_from(house: Gateway) -> None:
-    ada = await house.person()
-    raw = await Raw.open(house, ada)
+async def test_who_does_not_read_its_answers_is_not_read_from(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    raw = await Raw.open(hansard, ada)
     await raw.reader.readuntil(b"}")
-    (connection,) = house.house.hub._connections
+    (connection,) = hansard.services.hub._connections
     outgoing: Any = connection.outbox._transport
     transport = outgoing._protocol.transport
     raw.writer.transport.pause_reading()
@@ -127,17 +127,17 @@ async def test_who_does_not_read_its_answers_is_not_read_from(house: Gateway) ->
     raw.writer.close()
 
 
-async def test_control_frames_of_a_calm_client_are_free(house: Gateway) -> None:
-    ada = await house.person()
-    async with line(house, ada) as hers:
+async def test_control_frames_of_a_calm_client_are_free(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with line(hansard, ada) as hers:
         for _ in range(CONTROL_FRAMES.burst // 2):
             await (await hers.socket.ping())
         assert (await hers.ask("ping"))["ok"]
 
 
-async def test_a_message_may_come_in_fragments(house: Gateway) -> None:
-    ada = await house.person()
-    raw = await Raw.open(house, ada)
+async def test_a_message_may_come_in_fragments(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    raw = await Raw.open(hansard, ada)
     said = json.dumps({"type": "ping", "id": 7}).encode()
     frames = [frame(TEXT, said[:1], fin=False)]
     frames += [frame(CONTINUATION, said[i : i + 1], fin=False) for i in range(1, len(said))]
@@ -150,10 +150,10 @@ async def test_a_message_may_come_in_fragments(house: Gateway) -> None:
     raw.writer.close()
 
 
-async def test_many_messages_at_once_are_answered_in_their_order(house: Gateway) -> None:
+async def test_many_messages_at_once_are_answered_in_their_order(hansard: Gateway) -> None:
     """More than one slice of what is looked at in one go."""
-    ada = await house.person()
-    raw = await Raw.open(house, ada)
+    ada = await hansard.person()
+    raw = await Raw.open(hansard, ada)
     raw.writer.write(b"".join(frame(TEXT, b'{"type":"ping","id":%d}' % i) for i in range(3_000)))
     told = b""
     async with asyncio.timeout(20):
@@ -167,10 +167,10 @@ async def test_many_messages_at_once_are_answered_in_their_order(house: Gateway)
 async def test_a_frame_costs_what_it_costs(database_url: str, redis_url: str) -> None:
     quotas = replace(OFF, frames=Quota("frames", 1, 60, 20), requests=Quota("requests", 1, 60, 60))
     async with (
-        deployment(database_url, redis_url) as house,
+        deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, quotas=quotas) as limited,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         large = json.dumps({"id": 1, "type": "ping"}).ljust(9 * FRAME_UNIT_BYTES)
         async with line(limited, ada) as hers:
             await hers.socket.send(large)
@@ -188,7 +188,7 @@ async def test_a_frame_costs_what_it_costs(database_url: str, redis_url: str) ->
         async with line(limited, ada) as hers:
             await hers.socket.send(json.dumps(few))
             assert (await hers.until("reply", id=1))["ok"] is False  # they are nobody's
-            left = await limited.house.limits.take(f"user {ada.id}", replace(quotas.requests, cost=0))
+            left = await limited.services.limits.take(f"user {ada.id}", replace(quotas.requests, cost=0))
             assert left.standings[0].remaining == 60 - 1 - 2 - 10
 
 

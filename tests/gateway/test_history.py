@@ -23,7 +23,7 @@ OLD = "a secret of before"
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -35,8 +35,8 @@ class Scene:
         self.ada, self.ben, self.room_id, self.old, self.joined = ada, ben, room_id, old, joined
 
 
-async def scene(house: Gateway, history: str = "joined") -> Scene:
-    ada, ben = await house.person(), await house.person()
+async def scene(hansard: Gateway, history: str = "joined") -> Scene:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room()
     await ada.ask("PATCH", f"/rooms/{room_id}", 200, json={"history": history})
     old = (await ada.say(room_id, OLD))["id"]
@@ -69,9 +69,9 @@ def places(events: list[Frame]) -> list[int]:
 
 
 @pytest.mark.parametrize("after", ["", "?after=0"])
-async def test_what_becomes_of_an_older_message_is_not_told_live(house: Gateway, after: str) -> None:
-    s = await scene(house)
-    async with line(house, s.ada, s.room_id) as hers, line(house, s.ben, s.room_id, after) as his:
+async def test_what_becomes_of_an_older_message_is_not_told_live(hansard: Gateway, after: str) -> None:
+    s = await scene(hansard)
+    async with line(hansard, s.ada, s.room_id) as hers, line(hansard, s.ben, s.room_id, after) as his:
         await hers.until("live")
         replayed = await his.events(1) if after else []
         await his.until("live")
@@ -90,8 +90,8 @@ async def test_what_becomes_of_an_older_message_is_not_told_live(house: Gateway,
     assert places(replayed) == ([s.joined] if after else [])
 
 
-async def test_what_becomes_of_an_older_message_is_not_told_in_a_replay(house: Gateway) -> None:
-    s = await scene(house)
+async def test_what_becomes_of_an_older_message_is_not_told_in_a_replay(hansard: Gateway) -> None:
+    s = await scene(hansard)
     await edit(s.ada, s.old, OLD + " 2")
     said = await s.ada.say(s.room_id, "one")
     await edit(s.ada, s.old, OLD + " 3")
@@ -105,18 +105,18 @@ async def test_what_becomes_of_an_older_message_is_not_told_in_a_replay(house: G
         (said["position"], [(said["position"], "two")]),
         (head - 1, [(said["position"], "two")]),
     ):
-        async with line(house, s.ben, s.room_id, f"?after={after}") as his:
+        async with line(hansard, s.ben, s.room_id, f"?after={after}") as his:
             found = await his.events(len(expected))
             assert (await his.frame())["type"] == "live", f"after {after} nothing more is told"
         assert list(zip(links(found), contents(found), strict=True)) == expected, f"after {after}"
         assert OLD not in str(found)
 
 
-async def test_a_first_frame_after_many_withheld_ones_names_what_may_be_held(house: Gateway) -> None:
-    s = await scene(house)
+async def test_a_first_frame_after_many_withheld_ones_names_what_may_be_held(hansard: Gateway) -> None:
+    s = await scene(hansard)
     for i in range(40):
         await edit(s.ada, s.old, f"{OLD} {i}")
-    async with line(house, s.ben, s.room_id) as his:
+    async with line(hansard, s.ben, s.room_id) as his:
         await his.until("live")
         await edit(s.ada, s.old, OLD)
         await s.ada.say(s.room_id, "one")
@@ -125,9 +125,9 @@ async def test_a_first_frame_after_many_withheld_ones_names_what_may_be_held(hou
 
 async def test_it_is_not_told_either_where_frames_are_read_from_the_record(database_url: str, redis_url: str) -> None:
     """Nothing is published here: the hub finds by the read tables that it missed something, and heals."""
-    async with unpublished(database_url), gateway(database_url, redis_url) as house:
-        s = await scene(house)
-        async with line(house, s.ada, s.room_id) as hers, line(house, s.ben, s.room_id) as his:
+    async with unpublished(database_url), gateway(database_url, redis_url) as hansard:
+        s = await scene(hansard)
+        async with line(hansard, s.ada, s.room_id) as hers, line(hansard, s.ben, s.room_id) as his:
             await hers.until("live")
             await his.until("live")
             await edit(s.ada, s.old, OLD + " 2")
@@ -147,13 +147,13 @@ async def unpublished(database_url: str) -> AsyncIterator[None]:
     await db.close()
 
 
-async def test_coming_back_moves_where_the_history_begins(house: Gateway) -> None:
-    s = await scene(house)
+async def test_coming_back_moves_where_the_history_begins(hansard: Gateway) -> None:
+    s = await scene(hansard)
     own = await s.ben.say(s.room_id, "while ben was here")
     await s.ben.ask("POST", f"/rooms/{s.room_id}/leave", 204)
     back = await s.ben.http.post(f"/rooms/{s.room_id}/join")
     joined = int(back.headers["hansard-position"])
-    async with line(house, s.ada, s.room_id) as hers, line(house, s.ben, s.room_id, "?after=0") as his:
+    async with line(hansard, s.ada, s.room_id) as hers, line(hansard, s.ben, s.room_id, "?after=0") as his:
         await hers.until("live")
         assert (places(await his.events(1)), (await his.frame())["type"]) == ([joined], "live")
         await s.ada.ask("DELETE", f"/messages/{own['id']}", 200)
@@ -163,9 +163,9 @@ async def test_coming_back_moves_where_the_history_begins(house: Gateway) -> Non
     await s.ben.ask("PATCH", f"/messages/{own['id']}", 404, json={"content": "mine, of then"})
 
 
-async def test_the_rule_changes_under_those_who_listen(house: Gateway) -> None:
-    s = await scene(house, "shared")
-    async with line(house, s.ada, s.room_id) as hers, line(house, s.ben, s.room_id) as his:
+async def test_the_rule_changes_under_those_who_listen(hansard: Gateway) -> None:
+    s = await scene(hansard, "shared")
+    async with line(hansard, s.ada, s.room_id) as hers, line(hansard, s.ben, s.room_id) as his:
         await hers.until("live")
         await his.until("live")
         await edit(s.ada, s.old, OLD + " 2")
@@ -183,19 +183,19 @@ async def test_the_rule_changes_under_those_who_listen(house: Gateway) -> None:
     assert links(mine)[1:] == places(mine)[:-1]
 
 
-async def test_a_file_is_told_of_to_those_who_may_see_a_message_that_shows_it(house: Gateway) -> None:
-    s = await scene(house)
-    later = await house.person()
-    async with line(house, s.ada, s.room_id) as hers, line(house, s.ben, s.room_id) as his:
+async def test_a_file_is_told_of_to_those_who_may_see_a_message_that_shows_it(hansard: Gateway) -> None:
+    s = await scene(hansard)
+    later = await hansard.person()
+    async with line(hansard, s.ada, s.room_id) as hers, line(hansard, s.ben, s.room_id) as his:
         await hers.until("live")
         await his.until("live")
         shown = await pending(s.ada, s.room_id, "first.bin")
         await later.ask("POST", f"/rooms/{s.room_id}/join", 200)
         again = await pending(s.ada, s.room_id, "second.bin")
-        async with line(house, later, s.room_id) as theirs:
+        async with line(hansard, later, s.room_id) as theirs:
             await theirs.until("live")
-            await finish(house, shown["file_id"])
-            await finish(house, again["file_id"])
+            await finish(hansard, shown["file_id"])
+            await finish(hansard, again["file_id"])
             await s.ada.say(s.room_id, "one")
             for socket in (hers, his):
                 found = [event for event in await heard("one", socket) if event["event"] == "file.completed"]
@@ -205,21 +205,21 @@ async def test_a_file_is_told_of_to_those_who_may_see_a_message_that_shows_it(ho
     assert links(found)[1:] == places(found)[:-1]
     await later.ask("GET", f"/files/{shown['file_id']}", 404)
     await later.ask("GET", f"/files/{again['file_id']}", 200)
-    async with line(house, later, s.room_id, "?after=0") as theirs:
+    async with line(hansard, later, s.room_id, "?after=0") as theirs:
         assert "first.bin" not in str(await heard("one", theirs))
 
 
-async def test_nothing_is_told_of_a_file_whose_message_is_deleted(house: Gateway) -> None:
-    s = await scene(house, "shared")
-    async with line(house, s.ben, s.room_id) as his:
+async def test_nothing_is_told_of_a_file_whose_message_is_deleted(hansard: Gateway) -> None:
+    s = await scene(hansard, "shared")
+    async with line(hansard, s.ben, s.room_id) as his:
         await his.until("live")
         shown = await pending(s.ada, s.room_id, "regretted.bin")
         gone = await s.ada.ask("DELETE", f"/messages/{shown['id']}", 200)
         deleted = (await his.events(2))[1]["data"]
-        await finish(house, shown["file_id"])
+        await finish(hansard, shown["file_id"])
         (event,) = await his.events(1)
     assert (event["event"], event["data"]["original_name"], event["data"]["variants"]) == ("file.completed", "", {})
-    async with line(house, s.ben, s.room_id, f"?after={shown['position'] - 1}") as his:
+    async with line(hansard, s.ben, s.room_id, f"?after={shown['position'] - 1}") as his:
         replayed = await his.events(3)
     assert "regretted" not in str(replayed)
     read = await s.ben.ask("GET", f"/messages/{shown['id']}", 200)
@@ -243,14 +243,14 @@ async def pending(person: Person, room_id: str, name: str) -> dict[str, Any]:
     return await person.say(room_id, "", message_type="file", file_id=uploaded["id"])
 
 
-async def finish(house: Gateway, file_id: str) -> None:
-    outcome = await house.house.desk.do(NoteScan(FileId(UUID(file_id)), "basic"), Caller())
-    await house.house.reads.wait(outcome.position)
+async def finish(hansard: Gateway, file_id: str) -> None:
+    outcome = await hansard.services.command_bus.do(NoteScan(FileId(UUID(file_id)), "basic"), Caller())
+    await hansard.services.reads.wait(outcome.position)
 
 
-async def test_an_older_message_is_as_unknown_as_one_that_never_was(house: Gateway) -> None:
+async def test_an_older_message_is_as_unknown_as_one_that_never_was(hansard: Gateway) -> None:
     """To answer, edit or delete it would else tell that it is there."""
-    s = await scene(house)
+    s = await scene(hansard)
     await s.ada.ask("PUT", f"/rooms/{s.room_id}/members/{s.ben.id}", 200, json={"role": "admin"})
     answers = []
     for message_id in (s.old, str(uuid4())):
@@ -264,7 +264,7 @@ async def test_an_older_message_is_as_unknown_as_one_that_never_was(house: Gatew
         answers.append([(each.status_code, _without_request(each.json())) for each in found])
     assert answers[0] == answers[1]
     assert [status for status, _ in answers[0]] == [422, 404, 404, 404]
-    async with line(house, s.ben, s.room_id) as his:
+    async with line(hansard, s.ben, s.room_id) as his:
         refused = [
             await his.ask("send", room_id=s.room_id, content="an answer", reply_to=message_id)
             for message_id in (s.old, str(uuid4()))
@@ -280,8 +280,8 @@ async def test_an_older_message_is_as_unknown_as_one_that_never_was(house: Gatew
     assert (await s.ben.ask("GET", f"/messages/{reply['id']}", 200, headers=after))["reply_to"] == s.old
 
 
-async def test_what_was_posted_before_is_still_a_duplicate_for_its_sender(house: Gateway) -> None:
-    s = await scene(house)
+async def test_what_was_posted_before_is_still_a_duplicate_for_its_sender(hansard: Gateway) -> None:
+    s = await scene(hansard)
     asked = {"id": str(uuid4()), "content": "an answer", "reply_to": (await s.ben.say(s.room_id, "of ben"))["id"]}
     first = await s.ben.ask("POST", f"/rooms/{s.room_id}/messages", 201, json=asked)
     await s.ben.ask("POST", f"/rooms/{s.room_id}/leave", 204)
@@ -290,8 +290,8 @@ async def test_what_was_posted_before_is_still_a_duplicate_for_its_sender(house:
     assert again["position"] == first["position"]
 
 
-async def test_lists_and_counts_begin_with_the_joining(house: Gateway) -> None:
-    s = await scene(house)
+async def test_lists_and_counts_begin_with_the_joining(hansard: Gateway) -> None:
+    s = await scene(hansard)
     room = await s.ben.ask("GET", f"/rooms/{s.room_id}", 200)
     assert (room["unread"], room["last_message"]["content"]) == (0, "member.joined")
     await s.ben.ask("PUT", f"/rooms/{s.room_id}/read", 204, json={"position": 1})

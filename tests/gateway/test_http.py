@@ -14,13 +14,13 @@ from tests.houses import PASSWORD, Gateway, deployment
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_two_people_chat(house: Gateway) -> None:
-    ada, ben = await house.person("ada"), await house.person("ben")
+async def test_two_people_chat(hansard: Gateway) -> None:
+    ada, ben = await hansard.person("ada"), await hansard.person("ben")
     room_id = await ada.room(name="Lobby")
     await ben.ask("POST", f"/rooms/{room_id}/join", 200)
     said = await ada.say(room_id, "Hello")
@@ -32,9 +32,9 @@ async def test_two_people_chat(house: Gateway) -> None:
     assert page["next_cursor"] is None
 
 
-async def test_a_taken_name_or_email_is_refused_however_it_is_spelt(house: Gateway) -> None:
-    await house.person("ada")
-    async with house.client() as http:
+async def test_a_taken_name_or_email_is_refused_however_it_is_spelt(hansard: Gateway) -> None:
+    await hansard.person("ada")
+    async with hansard.client() as http:
         same = {"email": "other@example.com", "username": "ADA", "password": PASSWORD}
         answer = await http.post("/auth/register", json=same)
         assert (answer.status_code, answer.json()["code"]) == (409, "account.username_taken")
@@ -43,9 +43,9 @@ async def test_a_taken_name_or_email_is_refused_however_it_is_spelt(house: Gatew
         assert (answer.status_code, answer.json()["code"]) == (409, "account.email_taken")
 
 
-async def test_wrong_password_and_unknown_email_get_the_same_answer(house: Gateway) -> None:
-    ada = await house.person()
-    async with house.client() as http:
+async def test_wrong_password_and_unknown_email_get_the_same_answer(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with hansard.client() as http:
         bodies = []
         for email in (ada.email, "nobody@example.com"):
             answer = await http.post(
@@ -56,9 +56,9 @@ async def test_wrong_password_and_unknown_email_get_the_same_answer(house: Gatew
         assert bodies[0] == bodies[1]
 
 
-async def test_a_refresh_token_is_good_once_and_its_reuse_ends_the_session(house: Gateway) -> None:
-    ada = await house.person()
-    async with house.client() as http:
+async def test_a_refresh_token_is_good_once_and_its_reuse_ends_the_session(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with hansard.client() as http:
         first = {"refresh_token": ada.tokens["refresh_token"]}
         fresh = (await http.post("/auth/refresh", json=first)).json()
         assert fresh["refresh_token"] != ada.tokens["refresh_token"]
@@ -70,14 +70,14 @@ async def test_a_refresh_token_is_good_once_and_its_reuse_ends_the_session(house
     assert (answer.status_code, answer.json()["code"]) == (401, "auth.session_revoked")
 
 
-async def test_logout_ends_the_session_at_once(house: Gateway) -> None:
-    ada = await house.person()
+async def test_logout_ends_the_session_at_once(hansard: Gateway) -> None:
+    ada = await hansard.person()
     await ada.ask("POST", "/auth/logout", 204)
     await ada.ask("GET", "/users/me", 401)
 
 
-async def test_a_private_room_does_not_exist_for_strangers(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
+async def test_a_private_room_does_not_exist_for_strangers(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
     room_id = await ada.room(is_private=True)
     said = await ada.say(room_id, "secret")
     await eve.ask("GET", f"/rooms/{room_id}", 404)
@@ -94,10 +94,10 @@ async def test_a_private_room_does_not_exist_for_strangers(house: Gateway) -> No
     assert room_id not in [room["id"] for room in (await eve.ask("GET", "/rooms", 200))["items"]]
 
 
-async def test_faults_are_told_in_the_order_of_the_contract(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_faults_are_told_in_the_order_of_the_contract(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room()
-    async with house.client() as stranger:
+    async with hansard.client() as stranger:
         answer = await stranger.post(f"/rooms/{room_id}/messages", json={"bad": 1})
         assert answer.status_code == 401
     await ben.ask("POST", f"/rooms/{uuid4()}/messages", 404, json={"bad": 1})
@@ -107,8 +107,8 @@ async def test_faults_are_told_in_the_order_of_the_contract(house: Gateway) -> N
     await ada.ask("POST", f"/rooms/{room_id}/messages", 409, json={"content": "x"})
 
 
-async def test_a_banned_person_is_kept_out_until_added_again(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_a_banned_person_is_kept_out_until_added_again(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     await ada.ask("DELETE", f"/rooms/{room_id}/members/{ben.id}?ban=true", 204)
     answer = await ben.ask("POST", f"/rooms/{room_id}/join", 403)
@@ -120,8 +120,8 @@ async def test_a_banned_person_is_kept_out_until_added_again(house: Gateway) -> 
     await ben.say(room_id, "back")
 
 
-async def test_a_room_always_keeps_an_owner(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_a_room_always_keeps_an_owner(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     assert (await ada.ask("POST", f"/rooms/{room_id}/leave", 409))["code"] == "room.last_owner"
     demote = {"json": {"role": "member"}}
@@ -133,8 +133,8 @@ async def test_a_room_always_keeps_an_owner(house: Gateway) -> None:
     assert (await ben.ask("GET", f"/rooms/{room_id}", 200, headers=after))["owner_id"] == ben.id
 
 
-async def test_a_message_id_is_idempotent_for_ever(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_message_id_is_idempotent_for_ever(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id, other_id = await ada.room(), await ada.room()
     body = {"id": str(uuid4()), "content": "once"}
     first = await ada.ask("POST", f"/rooms/{room_id}/messages", 201, json=body)
@@ -146,8 +146,8 @@ async def test_a_message_id_is_idempotent_for_ever(house: Gateway) -> None:
     await ada.ask("POST", f"/rooms/{other_id}/messages", 409, json=body)
 
 
-async def test_an_idempotency_key_gives_the_same_answer(house: Gateway) -> None:
-    ada = await house.person()
+async def test_an_idempotency_key_gives_the_same_answer(hansard: Gateway) -> None:
+    ada = await hansard.person()
     headers = {"Idempotency-Key": "open-1"}
     first = await ada.http.post("/rooms", json={"name": "Once"}, headers=headers)
     again = await ada.http.post("/rooms", json={"name": "Once"}, headers=headers)
@@ -158,8 +158,8 @@ async def test_an_idempotency_key_gives_the_same_answer(house: Gateway) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
 
 
-async def test_a_stale_if_match_is_refused(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_stale_if_match_is_refused(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = await ada.http.post(f"/rooms/{room_id}/messages", json={"content": "one"})
     path, etag = f"/messages/{said.json()['id']}", said.headers["etag"]
@@ -180,8 +180,8 @@ async def test_a_stale_if_match_is_refused(house: Gateway) -> None:
     await ada.ask("PUT", "/users/me", 412, json={"avatar_url": None}, headers={"If-Match": me.headers["etag"]})
 
 
-async def test_the_versions_of_a_message_come_in_pages_and_none_tells_a_deleted_text(house: Gateway) -> None:
-    ada = await house.person()
+async def test_the_versions_of_a_message_come_in_pages_and_none_tells_a_deleted_text(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = await ada.say(room_id, "version 1")
     for i in range(2, 6):
@@ -202,8 +202,8 @@ async def test_the_versions_of_a_message_come_in_pages_and_none_tells_a_deleted_
     assert (await ada.ask("GET", f"/messages/{said['id']}/history?cursor=x", 422))["code"] == "cursor.invalid"
 
 
-async def test_pages_walk_the_whole_history_without_a_seam(house: Gateway) -> None:
-    ada = await house.person()
+async def test_pages_walk_the_whole_history_without_a_seam(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = [(await ada.say(room_id, f"m{i}"))["id"] for i in range(23)]
     found: list[str] = []
@@ -223,8 +223,8 @@ async def test_pages_walk_the_whole_history_without_a_seam(house: Gateway) -> No
     assert [message["content"] for message in after["items"]] == ["m11", "m12", "m13"]
 
 
-async def test_a_deleted_message_is_a_tombstone_everywhere(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_deleted_message_is_a_tombstone_everywhere(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = await ada.say(room_id, "regretted")
     await ada.ask("PATCH", f"/messages/{said['id']}", 200, json={"content": "still regretted"})
@@ -237,8 +237,8 @@ async def test_a_deleted_message_is_a_tombstone_everywhere(house: Gateway) -> No
     assert (await ada.ask("PATCH", f"/messages/{said['id']}", 409, json={"content": "x"}))["code"] == "message.deleted"
 
 
-async def test_system_messages_cannot_be_changed(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_system_messages_cannot_be_changed(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     (system,) = (await ada.ask("GET", f"/rooms/{room_id}/messages", 200))["items"]
     assert (system["message_type"], system["content"], system["subjects"]) == (
@@ -250,8 +250,8 @@ async def test_system_messages_cannot_be_changed(house: Gateway) -> None:
     assert (await ada.ask("DELETE", f"/messages/{system['id']}", 409))["code"] == "message.system"
 
 
-async def test_reading_moves_forward_and_counts_what_is_unread(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_reading_moves_forward_and_counts_what_is_unread(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     positions = [(await ada.say(room_id, f"m{i}"))["position"] for i in range(4)]
     room = await ben.ask("GET", f"/rooms/{room_id}", 200, headers={"Hansard-After": str(positions[-1])})
@@ -264,14 +264,14 @@ async def test_reading_moves_forward_and_counts_what_is_unread(house: Gateway) -
     assert (await ben.ask("GET", f"/rooms/{room_id}", 200))["read_position"] == positions[1]
 
 
-async def test_hansard_after_beyond_the_record_is_said_at_once(house: Gateway) -> None:
-    ada = await house.person()
+async def test_hansard_after_beyond_the_record_is_said_at_once(hansard: Gateway) -> None:
+    ada = await hansard.person()
     answer = await ada.ask("GET", "/rooms", 409, headers={"Hansard-After": "99999999"})
     assert answer["code"] == "record_changed"
 
 
-async def test_html_is_sanitised_and_only_sent_when_asked_for(house: Gateway) -> None:
-    ada = await house.person()
+async def test_html_is_sanitised_and_only_sent_when_asked_for(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     text = "**bold** <script>alert(1)</script> [x](javascript:alert(1)) [y](https://y.example)"
     said = await ada.say(room_id, text)
@@ -283,14 +283,14 @@ async def test_html_is_sanitised_and_only_sent_when_asked_for(house: Gateway) ->
     assert 'href="https://y.example"' in shown["html"]
 
 
-async def test_pages_with_html_are_bounded_in_bytes_and_go_on(house: Gateway) -> None:
+async def test_pages_with_html_are_bounded_in_bytes_and_go_on(hansard: Gateway) -> None:
     """No-break spaces take two bytes, and six in HTML: 80 kB a message, of which a dozen fit a page."""
-    ada = await house.person()
+    ada = await hansard.person()
     room_id = await ada.room()
     posts = [PostMessage(RoomId(UUID(room_id)), MessageId(uuid4()), f"{i}*" + "\u00a0" * 9_990) for i in range(120)]
     position = 0
     for post in posts:
-        position = (await house.house.desk.do(post, Caller(user_id=UserId(UUID(ada.id))))).position
+        position = (await hansard.services.command_bus.do(post, Caller(user_id=UserId(UUID(ada.id))))).position
     after = {"Hansard-After": str(position)}
 
     async def page(query: str) -> dict[str, Any]:
@@ -317,12 +317,12 @@ async def test_pages_with_html_are_bounded_in_bytes_and_go_on(house: Gateway) ->
     assert len(stretch) < 20
 
 
-async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(house: Gateway) -> None:
+async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(hansard: Gateway) -> None:
     from commands.account import GrantRole
     from domain.events import Caller
     from domain.ids import UserId
 
-    ada, eve = await house.person(), await house.person()
+    ada, eve = await hansard.person(), await hansard.person()
     room_id = await eve.room()
     said = await eve.say(room_id, "before")
     await eve.ask(
@@ -332,7 +332,7 @@ async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recor
     assert (await ada.ask("GET", "/audit/events", 403, headers=why))["code"] == "auth.role_needed"
     from uuid import UUID
 
-    await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
     assert (await ada.ask("GET", "/audit/events", 422))["code"] == "reason.missing"
     page = await ada.ask("GET", f"/audit/events?actor={eve.id}&type=message.edited", 200, headers=why)
     (entry,) = page["items"]

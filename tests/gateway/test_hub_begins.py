@@ -5,13 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.credentials.tokens import EdDsaTokens
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
-from domain.ports.record import RecordUnavailable
-from domain.quotas import Seats as SeatLimits
+from domain.ports.record import RecordUnavailableError
+from domain.quotas import SocketLimit as SeatLimits
 from gateway.edge.authentication import Sessions
 from gateway.http.read_your_writes import Reads
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from tests.houses import MASTER, ledger, now
 
@@ -30,7 +30,7 @@ class AwayAtFirst:
     async def value(self, sql: str, *args: object) -> Any:
         self._asked += 1
         if self._asked == 1:
-            raise RecordUnavailable("Postgres does not answer: it was killed")
+            raise RecordUnavailableError("Postgres does not answer: it was killed")
         self.answers.set()
         return await self._db.value(sql, *args)
 
@@ -40,10 +40,12 @@ async def test_it_waits_for_postgres_and_begins_then(database_url: str, redis_ur
     async with ledger(database_url) as (db, record, _):
         head = await record.head()
         lanes = Lanes.open(redis_url, head.record, 16)
-        roster = Roster.open(redis_url, head.record, uuid4().hex)
+        cluster_state = ClusterState.open(redis_url, head.record, uuid4().hex)
         sessions = Sessions(db, await EdDsaTokens.load(db, MASTER, issuer="hansard"), now)
         away: Any = AwayAtFirst(db)
-        hub = Hub(record, away, lanes, roster, Seats(roster, SeatLimits(of_user=20)), sessions, Reads(db))
+        hub = Hub(
+            record, away, lanes, cluster_state, SocketLimit(cluster_state, SeatLimits(of_user=20)), sessions, Reads(db)
+        )
         running = asyncio.create_task(hub.run())
         try:
             async with asyncio.timeout(10):
@@ -54,5 +56,5 @@ async def test_it_waits_for_postgres_and_begins_then(database_url: str, redis_ur
             for task in (running, beginning):
                 task.cancel()
             await asyncio.gather(running, beginning, return_exceptions=True)
-            await roster.close()
+            await cluster_state.close()
             await lanes.close()

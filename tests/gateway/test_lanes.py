@@ -22,51 +22,51 @@ SECRET = "the text that nobody may read any more"
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def lanes_hold(house: Gateway, redis_url: str, text: str) -> bool:
+async def lanes_hold(hansard: Gateway, redis_url: str, text: str) -> bool:
     """Whether any stream of this record has an entry with this text."""
     redis = Redis.from_url(redis_url)
     found = False
-    async for key in redis.scan_iter(match=f"hansard:{house.house.record_id}:*", _type="stream"):
+    async for key in redis.scan_iter(match=f"hansard:{hansard.services.record_id}:*", _type="stream"):
         found |= text in str(await redis.xrange(key))
     await redis.aclose()
     return found
 
 
-async def test_what_is_deleted_is_taken_back_from_the_lanes(house: Gateway, redis_url: str) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_what_is_deleted_is_taken_back_from_the_lanes(hansard: Gateway, redis_url: str) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
-    async with line(house, ben, room_id) as his:
+    async with line(hansard, ben, room_id) as his:
         await his.until("live")
         said = await ada.say(room_id, SECRET)
         await edit(ada, said["id"], SECRET + ", edited")
         shown = await pending(ada, room_id, "its file.bin")
-        await finish(house, shown["file_id"])
+        await finish(hansard, shown["file_id"])
         await heard("", his)
         assert (await his.events(1))[0]["event"] == "file.completed"
-        assert await lanes_hold(house, redis_url, SECRET) and await lanes_hold(house, redis_url, "its file")
+        assert await lanes_hold(hansard, redis_url, SECRET) and await lanes_hold(hansard, redis_url, "its file")
         for message in (said, shown):
             await ada.ask("DELETE", f"/messages/{message['id']}", 200)
         await ada.say(room_id, "after")
         await heard("after", his)
-    assert not await lanes_hold(house, redis_url, SECRET)
+    assert not await lanes_hold(hansard, redis_url, SECRET)
     # The uploader's own feed tells of their file, deleted message or not: it is theirs, and goes with its age.
-    keys = [f"hansard:{house.house.record_id}:lane:{lane}" for lane in range(16)]
+    keys = [f"hansard:{hansard.services.record_id}:lane:{lane}" for lane in range(16)]
     async with Redis.from_url(redis_url) as redis:
         assert "its file" not in str([await redis.xrange(key) for key in keys])
 
 
 async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(database_url: str, redis_url: str) -> None:
     """The lane's next entry names as `prev` one that is gone: what lies between is read, once, as it may be told now."""
-    async with ledger(database_url) as (db, record, _), gateway(database_url, redis_url) as house:
+    async with ledger(database_url) as (db, record, _), gateway(database_url, redis_url) as hansard:
         follower = Follower(LIVE, record, db, owner="by hand")  # the rows come when all of it has happened
-        ada, ben = await house.person(), await house.person()
+        ada, ben = await hansard.person(), await hansard.person()
         room_id = await ada.room(ben)
-        async with line(house, ben, room_id) as his:
+        async with line(hansard, ben, room_id) as his:
             await his.until("live")
             said = await ada.say(room_id, SECRET)
             await edit(ada, said["id"], SECRET + ", edited")
@@ -74,11 +74,13 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
             last = await ada.say(room_id, "after")
             while await follower.step() > 0:
                 pass
-            [fact] = await house.house.record.after(last["position"] - 1, limit=1)
+            [recorded] = await hansard.services.record.after(last["position"] - 1, limit=1)
             prev = last["position"] - 1
             for _ in range(2):  # the second time it is known already
-                house.house.hub.receive(
-                    Entry(fact.position, RoomId(fact.event.room_id), prev, frames.room_frame(fact, prev), None)  # type: ignore[attr-defined]
+                hansard.services.hub.receive(
+                    Entry(
+                        recorded.position, RoomId(recorded.event.room_id), prev, frames.room_frame(recorded, prev), None
+                    )  # type: ignore[attr-defined]
                 )
             events = await heard("after", his)
             more = await ada.say(room_id, "and more")
@@ -89,39 +91,39 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
 
 
 async def test_what_is_old_goes_also_from_lanes_that_nobody_writes_to(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url) as house:
+    async with gateway(database_url, redis_url) as hansard:
         async with projector(database_url, redis_url):
-            ada = await house.person()
+            ada = await hansard.person()
             room_id = await ada.room()
-            async with line(house, ada, room_id) as hers:
+            async with line(hansard, ada, room_id) as hers:
                 await hers.until("live")
                 last = await ada.say(room_id, SECRET)
                 await heard(SECRET, hers)
-            assert await lanes_hold(house, redis_url, SECRET)
-        marks = f"hansard:{house.house.record_id}:marks"
+            assert await lanes_hold(hansard, redis_url, SECRET)
+        marks = f"hansard:{hansard.services.record_id}:marks"
         async with Redis.from_url(redis_url) as redis:
             await redis.zadd(marks, {str(last["position"]): time.time() - LANE_AGE_SECONDS - 1})
         async with projector(database_url, redis_url):  # it has nothing to tell, and trims
 
             async def is_gone() -> bool:
-                return not await lanes_hold(house, redis_url, SECRET)
+                return not await lanes_hold(hansard, redis_url, SECRET)
 
             await until(is_gone)
-            async with line(house, ada, room_id, "?after=0") as hers:
+            async with line(hansard, ada, room_id, "?after=0") as hers:
                 await heard(SECRET, hers)
                 await ada.say(room_id, "after")
                 await heard("after", hers)
 
 
-async def test_what_is_told_today_stays(house: Gateway, redis_url: str) -> None:
-    ada = await house.person()
+async def test_what_is_told_today_stays(hansard: Gateway, redis_url: str) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada, room_id) as hers:
+    async with line(hansard, ada, room_id) as hers:
         await hers.until("live")
         await ada.say(room_id, SECRET)
         await heard(SECRET, hers)
-    await house.house.lanes.trim()
-    assert await lanes_hold(house, redis_url, SECRET)
+    await hansard.services.lanes.trim()
+    assert await lanes_hold(hansard, redis_url, SECRET)
 
 
 async def test_the_embedded_valkey_writes_nothing_to_the_disk(database_url: str) -> None:
@@ -132,10 +134,10 @@ async def test_the_embedded_valkey_writes_nothing_to_the_disk(database_url: str)
         embedded = Embedded(home, postgres=False)
         await asyncio.to_thread(embedded.start)
         try:
-            async with deployment(database_url, embedded.servers.redis_url) as house:
-                ada = await house.person()
+            async with deployment(database_url, embedded.servers.redis_url) as hansard:
+                ada = await hansard.person()
                 room_id = await ada.room()
-                async with line(house, ada, room_id) as hers:
+                async with line(hansard, ada, room_id) as hers:
                     await hers.until("live")
                     await ada.say(room_id, SECRET)
                     await heard(SECRET, hers)

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from adapters.mail import FolderMail, SmtpMail, open_mail
 from domain.account import ACCOUNT
-from domain.email_token import LETTER
+from domain.email_token import EMAIL_TOKEN
 from domain.ids import UserId
-from domain.ports.mail import Mail, MailUnavailable
+from domain.ports.mail import Mail, MailUnavailableError
 from domain.quotas import OFF, Quota
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sessions import refreshed
@@ -51,15 +51,15 @@ class Box:
 @asynccontextmanager
 async def posting(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[tuple[Gateway, Box]]:
     box = Box()
-    async with gateway(database_url, redis_url, mails=box, **options) as house:
-        yield house, box
+    async with gateway(database_url, redis_url, mails=box, **options) as hansard:
+        yield hansard, box
 
 
 async def test_a_forgotten_password_is_set_anew_once_and_all_sessions_end(database_url: str, redis_url: str) -> None:
-    async with posting(database_url, redis_url) as (house, box), house.client() as http:
-        ada = await house.person()
+    async with posting(database_url, redis_url) as (hansard, box), hansard.client() as http:
+        ada = await hansard.person()
         first, second = [await asked_and_read(http, box, ada.email) for _ in range(2)]
-        letter = (await house.house.desk.see(LETTER, UUID(hex=first.partition(".")[0]))).state
+        letter = (await hansard.services.command_bus.see(EMAIL_TOKEN, UUID(hex=first.partition(".")[0]))).state
         assert letter is not None and first.partition(".")[2] not in letter.secret_hash
         assert len(first.partition(".")[2]) == 43 and len(letter.secret_hash) == 64, "256 bits, kept as SHA-256"
         for bad in ("x", first[:-1], f"{first.partition('.')[0]}.{second.partition('.')[2]}", "ä" * 40):
@@ -72,7 +72,7 @@ async def test_a_forgotten_password_is_set_anew_once_and_all_sessions_end(databa
         answers = await asyncio.gather(*(http.post("/auth/password/reset", json=reset) for _ in range(10)))
         assert sorted(answer.status_code for answer in answers) == [204] + [422] * 9
         assert_problem(await ada.http.get("/users/me"), 401, "auth.session_revoked")
-        assert_problem(await refreshed(house, ada.tokens["refresh_token"]), 401, "auth.session_revoked")
+        assert_problem(await refreshed(hansard, ada.tokens["refresh_token"]), 401, "auth.session_revoked")
         answer = await http.post("/auth/password/reset", json={"token": second, "password": NEW + "!"})
         assert_problem(answer, 422, "auth.mail_token_invalid")
         for password, status in ((PASSWORD, 401), (NEW, 200)):
@@ -87,8 +87,8 @@ async def asked_and_read(http: Any, box: Box, email: str) -> str:
 
 
 async def test_who_asks_for_a_stranger_gets_the_same_answer(database_url: str, redis_url: str) -> None:
-    async with posting(database_url, redis_url) as (house, box), house.client(**{"X-Request-Id": "same"}) as http:
-        ada = await house.person()
+    async with posting(database_url, redis_url) as (hansard, box), hansard.client(**{"X-Request-Id": "same"}) as http:
+        ada = await hansard.person()
         bodies, times = set(), {ada.email: list[float](), "nobody@example.com": list[float]()}
         for _ in range(20):
             for email, taken in times.items():
@@ -105,7 +105,7 @@ async def test_who_asks_for_a_stranger_gets_the_same_answer(database_url: str, r
 
 
 async def test_an_address_is_confirmed_before_its_account_is_used(database_url: str, redis_url: str) -> None:
-    async with posting(database_url, redis_url, verify_email=True) as (house, box), house.client() as http:
+    async with posting(database_url, redis_url, verify_email=True) as (hansard, box), hansard.client() as http:
         body = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
         made = await http.post("/auth/register", json=body)
         assert (made.status_code, made.json()["is_verified"]) == (201, False)
@@ -128,7 +128,7 @@ async def test_an_address_is_confirmed_before_its_account_is_used(database_url: 
 
 
 async def test_registering_a_known_address_tells_its_owner_and_nobody_else(database_url: str, redis_url: str) -> None:
-    async with posting(database_url, redis_url, verify_email=True) as (house, box), house.client() as http:
+    async with posting(database_url, redis_url, verify_email=True) as (hansard, box), hansard.client() as http:
         answers = []
         for email, username in (("ada@example.com", "one"), ("ADA@example.com", "two")):
             body = {"email": email, "username": username, "password": PASSWORD}
@@ -145,13 +145,13 @@ async def test_registering_a_known_address_tells_its_owner_and_nobody_else(datab
         for username in ("one", "two"):
             taken = {"email": f"{username}@x.example", "username": username, "password": PASSWORD}
             assert_problem(await http.post("/auth/register", json=taken), 409, "account.username_taken")
-        made = (await house.house.desk.see(ACCOUNT, UserId(UUID(known.json()["id"])))).state
+        made = (await hansard.services.command_bus.see(ACCOUNT, UserId(UUID(known.json()["id"])))).state
         assert made is not None and made.email == "", "it opens to nobody"
 
 
 async def test_mails_to_one_address_are_limited(database_url: str, redis_url: str) -> None:
-    async with posting(database_url, redis_url, quotas=replace(OFF, mails=Quota("mails", 1, 3600, 2))) as (house, _):
-        async with house.client() as http:
+    async with posting(database_url, redis_url, quotas=replace(OFF, mails=Quota("mails", 1, 3600, 2))) as (hansard, _):
+        async with hansard.client() as http:
             for email in ("ada@example.com", "nobody@example.com"):
                 asked = [await http.post("/auth/password/forgot", json={"email": email.upper()}) for _ in range(3)]
                 assert [answer.status_code for answer in asked] == [202, 202, 429]
@@ -159,7 +159,7 @@ async def test_mails_to_one_address_are_limited(database_url: str, redis_url: st
 
 async def test_codes_are_guessed_no_faster_than_passwords(database_url: str, redis_url: str) -> None:
     limited = replace(OFF, logins=Quota("logins", 1, 60, 4))
-    async with posting(database_url, redis_url, quotas=limited) as (house, _), house.client() as http:
+    async with posting(database_url, redis_url, quotas=limited) as (hansard, _), hansard.client() as http:
         guess = {"token": f"{'0' * 32}.{'A' * 43}"}
         statuses = [
             (await http.post("/auth/password/reset", json=guess | {"password": NEW})).status_code for _ in range(2)
@@ -187,11 +187,11 @@ async def test_smtp_takes_a_mail_and_a_server_that_does_not_is_told_without_the_
     async with smtp(taken) as port:
         await SmtpMail(f"smtp+plain://127.0.0.1:{port}", sender="Hansard <h@example.com>").send(MAIL)
         _is_the_mail(taken[0])
-        with pytest.raises(MailUnavailable) as refused:
+        with pytest.raises(MailUnavailableError) as refused:
             await SmtpMail(f"smtp://127.0.0.1:{port}", sender="h@example.com").send(MAIL)
         assert "text of Ada" not in str(refused.value), "without STARTTLS nothing is sent"
         assert len(taken) == 1
-    with pytest.raises(MailUnavailable):
+    with pytest.raises(MailUnavailableError):
         await SmtpMail(f"smtp+plain://127.0.0.1:{port}", sender="h@example.com").send(MAIL)
 
 

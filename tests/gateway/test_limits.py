@@ -22,8 +22,8 @@ async def test_a_persons_requests_are_limited_and_every_answer_says_how_they_sta
     database_url: str, redis_url: str
 ) -> None:
     limited = replace(OFF, requests=Quota("requests", 1, 60, 6))
-    async with gateway(database_url, redis_url, quotas=limited) as house:
-        ada = await house.person()  # registering and logging in were the address's requests
+    async with gateway(database_url, redis_url, quotas=limited) as hansard:
+        ada = await hansard.person()  # registering and logging in were the address's requests
         for remaining in (5, 4, 3):
             answer = await ada.http.get("/users/me")
             assert answer.status_code == 200
@@ -41,10 +41,10 @@ async def test_a_persons_requests_are_limited_and_every_answer_says_how_they_sta
         assert_problem(answer, 429, "limit.reached")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         assert answer.headers["ratelimit"].startswith('"requests";r=0;t=')
-        ben = await house.person()
+        ben = await hansard.person()
         assert (await ben.http.get("/users/me")).status_code == 200, "others are not concerned"
-        async with house.client() as http:
-            assert (await http.get(f"{house.base}/livez")).headers.get("ratelimit") is None
+        async with hansard.client() as http:
+            assert (await http.get(f"{hansard.base}/livez")).headers.get("ratelimit") is None
 
 
 async def test_two_gateways_count_as_one(database_url: str, redis_url: str) -> None:
@@ -61,8 +61,8 @@ async def test_two_gateways_count_as_one(database_url: str, redis_url: str) -> N
 
 
 async def test_sends_have_a_quota_of_their_own(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url, quotas=replace(OFF, sends=Quota("sends", 1, 60, 2))) as house:
-        ada = await house.person()
+    async with gateway(database_url, redis_url, quotas=replace(OFF, sends=Quota("sends", 1, 60, 2))) as hansard:
+        ada = await hansard.person()
         room_id = await ada.room()
         for _ in range(2):
             await ada.say(room_id, "hello")
@@ -73,7 +73,7 @@ async def test_sends_have_a_quota_of_their_own(database_url: str, redis_url: str
 
 async def test_registrations_and_logins_are_limited_by_address(database_url: str, redis_url: str) -> None:
     limited = replace(OFF, registrations=Quota("registrations", 1, 60, 2), logins=Quota("logins", 1, 60, 3))
-    async with gateway(database_url, redis_url, quotas=limited) as house, house.client() as http:
+    async with gateway(database_url, redis_url, quotas=limited) as hansard, hansard.client() as http:
         people = [{"email": f"p{i}@example.com", "username": f"p{i}", "password": PASSWORD} for i in range(3)]
         made = [(await http.post("/auth/register", json=person)).status_code for person in people]
         assert made == [201, 201, 429]
@@ -85,10 +85,10 @@ async def test_registrations_and_logins_are_limited_by_address(database_url: str
 
 
 async def test_wrong_passwords_slow_an_account_down_and_end_no_session(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url, quotas=replace(STRICT, logins=None, registrations=None)) as house:
-        ada, ben = await house.person(), await house.person()
+    async with gateway(database_url, redis_url, quotas=replace(STRICT, logins=None, registrations=None)) as hansard:
+        ada, ben = await hansard.person(), await hansard.person()
         right = {"email": ada.email, "password": PASSWORD}
-        async with house.client() as http:
+        async with hansard.client() as http:
             for _ in range(8):
                 assert (await http.post("/auth/login", json=right)).status_code == 200, "right ones cost nothing"
             answers = [
@@ -109,17 +109,17 @@ async def test_wrong_passwords_slow_an_account_down_and_end_no_session(database_
 
 
 async def test_guessing_tokens_is_limited_by_address(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url, quotas=replace(OFF, requests=FEW)) as house:
-        async with house.client("no token") as http:
+    async with gateway(database_url, redis_url, quotas=replace(OFF, requests=FEW)) as hansard:
+        async with hansard.client("no token") as http:
             statuses = [(await http.get("/users/me")).status_code for _ in range(5)]
             assert statuses == [401, 401, 401, 429, 429]
             assert (await http.get("/meta")).status_code == 429, "the public routes are the address's as well"
 
 
 async def test_an_address_opens_so_many_sockets(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url, quotas=replace(OFF, connects=Quota("connects", 1, 60, 2))) as house:
-        ada = await house.person()
-        url = f"ws://127.0.0.1:{house.port}/api/v1/ws"
+    async with gateway(database_url, redis_url, quotas=replace(OFF, connects=Quota("connects", 1, 60, 2))) as hansard:
+        ada = await hansard.person()
+        url = f"ws://127.0.0.1:{hansard.port}/api/v1/ws"
         for _ in range(2):
             async with connect(url, additional_headers={"Authorization": f"Bearer {ada.token}"}) as socket:
                 await socket.recv()
@@ -132,7 +132,7 @@ async def test_an_address_opens_so_many_sockets(database_url: str, redis_url: st
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP"])
 async def test_whoever_makes_up_an_address_stays_limited(database_url: str, redis_url: str, header: str) -> None:
-    async with gateway(database_url, redis_url, quotas=replace(OFF, requests=FEW)) as house, house.client() as http:
+    async with gateway(database_url, redis_url, quotas=replace(OFF, requests=FEW)) as hansard, hansard.client() as http:
         statuses = []
         for i in range(83):
             said = f"for=198.51.100.{i}" if header == "Forwarded" else f"198.51.100.{i}"
@@ -144,7 +144,7 @@ async def test_behind_a_listed_proxy_the_address_is_the_one_that_the_proxy_saw(
     database_url: str, redis_url: str
 ) -> None:
     made = gateway(database_url, redis_url, quotas=replace(OFF, requests=FEW), proxies=Proxies(LOOPBACK))
-    async with made as house, house.client() as http:
+    async with made as hansard, hansard.client() as http:
 
         async def ask(said: str) -> int:
             return (await http.get("/meta", headers={"X-Forwarded-For": said})).status_code

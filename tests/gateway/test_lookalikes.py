@@ -20,14 +20,14 @@ ALIKE = "\u0430d\u0430"  # `ada` with the Cyrillic a
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def register(house: Gateway, name: str) -> Any:
+async def register(hansard: Gateway, name: str) -> Any:
     body = {"email": f"{uuid4().hex}@example.com", "username": name, "password": PASSWORD}
-    return await house.client().post("/auth/register", json=body)
+    return await hansard.client().post("/auth/register", json=body)
 
 
 async def rename(person: Person, name: str) -> Any:
@@ -38,63 +38,63 @@ def code_of(answer: Any) -> str:
     return str(answer.json().get("code", answer.status_code))
 
 
-async def test_a_look_alike_of_somebody_s_name_is_taken(house: Gateway) -> None:
-    await house.person("ada")
-    refused = await register(house, ALIKE)
+async def test_a_look_alike_of_somebody_s_name_is_taken(hansard: Gateway) -> None:
+    await hansard.person("ada")
+    refused = await register(hansard, ALIKE)
     assert (refused.status_code, code_of(refused)) == (409, "account.username_taken")
-    ben = await house.person("modern")
+    ben = await hansard.person("modern")
     assert code_of(await rename(ben, ALIKE)) == "account.username_taken"
     for name in ("rnodern", "MODERN", "m\u043edern"):
-        answer = await register(house, name)
+        answer = await register(hansard, name)
         assert (answer.status_code, code_of(answer)) == (409, "account.username_taken"), name
         assert [error["pointer"] for error in answer.json()["errors"]] == ["/username"]
-    assert (await register(house, "adan")).status_code == 201
+    assert (await register(hansard, "adan")).status_code == 201
 
 
-async def test_one_may_take_a_variant_of_one_s_own_name_and_leave_it_to_others(house: Gateway) -> None:
-    ada = await house.person("ada")
+async def test_one_may_take_a_variant_of_one_s_own_name_and_leave_it_to_others(hansard: Gateway) -> None:
+    ada = await hansard.person("ada")
     for name in ("Ada", ALIKE, "\u0430da", "ada"):
         assert (await rename(ada, name)).status_code == 200, name
-    assert code_of(await register(house, ALIKE)) == "account.username_taken"
+    assert code_of(await register(hansard, ALIKE)) == "account.username_taken"
     assert (await rename(ada, "grace")).status_code == 200
-    assert (await register(house, ALIKE)).status_code == 201, "what she gave up is free"
+    assert (await register(hansard, ALIKE)).status_code == 201, "what she gave up is free"
     assert code_of(await rename(ada, "ada")) == "account.username_taken"
 
 
-async def test_of_two_that_look_alike_side_by_side_one_is_registered(house: Gateway) -> None:
+async def test_of_two_that_look_alike_side_by_side_one_is_registered(hansard: Gateway) -> None:
     for i in range(3):
         names = (f"turn{i}ada", f"turn{i}{ALIKE}")
-        answers = await asyncio.gather(*(register(house, name) for name in names))
+        answers = await asyncio.gather(*(register(hansard, name) for name in names))
         assert sorted(answer.status_code for answer in answers) == [201, 409]
 
 
-async def test_names_of_before_are_protected_too(house: Gateway, database_url: str) -> None:
+async def test_names_of_before_are_protected_too(hansard: Gateway, database_url: str) -> None:
     """Accounts of an earlier version claimed their names alone; two of them may look alike, and stay."""
-    elder, younger, _ = [await earlier(house, name) for name in ("ada", ALIKE, "grace")]
-    async with ledger(database_url, kind="worker") as (db, record, desk):
-        janitor = Janitor(record, desk, db)
-        assert await house.house.reads.wait((await record.head()).position)
+    elder, younger, _ = [await earlier(hansard, name) for name in ("ada", ALIKE, "grace")]
+    async with ledger(database_url, kind="worker") as (db, record, command_bus):
+        janitor = Janitor(record, command_bus, db)
+        assert await hansard.services.reads.wait((await record.head()).position)
         assert (await janitor.claim_names(), await janitor.claim_names()) == (2, 0)
         assert await record.claimant("username_skeleton", "ada") == ACCOUNT.id(elder), "the elder has it"
-        assert (await desk.see(ACCOUNT, younger)).version == 1, "the younger stays as they are"
-    assert code_of(await register(house, "\u0430da")) == "account.username_taken"
-    assert code_of(await register(house, "gr\u0430ce")) == "account.username_taken"
+        assert (await command_bus.see(ACCOUNT, younger)).version == 1, "the younger stays as they are"
+    assert code_of(await register(hansard, "\u0430da")) == "account.username_taken"
+    assert code_of(await register(hansard, "gr\u0430ce")) == "account.username_taken"
 
 
-async def test_who_gives_up_a_look_alike_leaves_the_other_one_s_claim(house: Gateway, database_url: str) -> None:
-    await earlier(house, "ada")
-    younger = await earlier(house, ALIKE)
-    async with ledger(database_url) as (db, record, desk):
-        assert await house.house.reads.wait((await record.head()).position)
-        await Janitor(record, desk, db).claim_names()
-        await desk.do(ChangeProfile(username="somebody"), Caller(user_id=younger))
-    assert code_of(await register(house, "\u0430d" + "a")) == "account.username_taken"
-    assert (await register(house, "s\u043emebody")).status_code == 409
+async def test_who_gives_up_a_look_alike_leaves_the_other_one_s_claim(hansard: Gateway, database_url: str) -> None:
+    await earlier(hansard, "ada")
+    younger = await earlier(hansard, ALIKE)
+    async with ledger(database_url) as (db, record, command_bus):
+        assert await hansard.services.reads.wait((await record.head()).position)
+        await Janitor(record, command_bus, db).claim_names()
+        await command_bus.do(ChangeProfile(username="somebody"), Caller(user_id=younger))
+    assert code_of(await register(hansard, "\u0430d" + "a")) == "account.username_taken"
+    assert (await register(hansard, "s\u043emebody")).status_code == 409
 
 
-async def earlier(house: Gateway, name: str) -> UserId:
+async def earlier(hansard: Gateway, name: str) -> UserId:
     """Register somebody as an earlier version did."""
-    user_id = UserId(house.house.desk.new_id())
+    user_id = UserId(hansard.services.command_bus.new_id())
     stream = ACCOUNT.id(user_id)
     event = AccountRegistered(user_id, f"{uuid4().hex}@example.com", name, "no hash")
     append = Append(
@@ -103,5 +103,5 @@ async def earlier(house: Gateway, name: str) -> UserId:
         (Write(stream, 0, (event,)),),
         claims=(Claim("username", fold(name), stream),),
     )
-    assert isinstance(await house.house.record.append(append), Appended)
+    assert isinstance(await hansard.services.record.append(append), Appended)
     return user_id

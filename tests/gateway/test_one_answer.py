@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from structlog.processors import JSONRenderer
 
-from adapters.postgres.clock_watch import ClockLeapt
-from adapters.redis.lanes import LanesUnavailable
+from adapters.postgres.clock_watch import ClockLeaptError
+from adapters.redis.lanes import LanesUnavailableError
 from domain.ids import system_message_id
-from domain.ports.record import KeysMissing, NothingWritten, RecordUnavailable
+from domain.ports.record import KeysMissingError, NothingWrittenError, RecordUnavailableError
 from tests.houses import Gateway, Person, deployment, gateway, logged, projector, until
 from tests.lines import Line, line
 
@@ -112,11 +112,11 @@ CASES: dict[str, tuple[Callable[[Scene], Asked], Answer]] = {
     "read a public room": (lambda s: read(s.public), Answer("room.not_a_member", 403)),
 }  # fmt: skip
 AWAY: dict[str, tuple[Exception, Answer]] = {
-    "the record": (RecordUnavailable("no"), Answer("server.unavailable", 503)),
-    "the lanes": (LanesUnavailable("no"), Answer("server.unavailable", 503)),
-    "a key": (KeysMissing("no"), Answer("server.keys_missing", 503)),
-    "room for writes": (NothingWritten("no"), Answer("server.busy", 503)),
-    "the right time": (ClockLeapt("no"), Answer("server.clock_leapt", 503)),
+    "the record": (RecordUnavailableError("no"), Answer("server.unavailable", 503)),
+    "the lanes": (LanesUnavailableError("no"), Answer("server.unavailable", 503)),
+    "a key": (KeysMissingError("no"), Answer("server.keys_missing", 503)),
+    "room for writes": (NothingWrittenError("no"), Answer("server.busy", 503)),
+    "the right time": (ClockLeaptError("no"), Answer("server.clock_leapt", 503)),
     "sense": (ValueError("no"), Answer("server.error", 500)),
 }
 
@@ -133,8 +133,8 @@ async def by_socket(socket: Line, asked: Asked) -> Answer:
     return Answer(reply["error"]["code"], reply["error"]["status"])
 
 
-async def scene_of(house: Gateway) -> Scene:
-    ada, ben = await house.person(), await house.person()
+async def scene_of(hansard: Gateway) -> Scene:
+    ada, ben = await hansard.person(), await hansard.person()
     room, private, public = await ada.room(ben), await ada.room(is_private=True), await ada.room()
     archived = await ada.room(ben)
     mine, of_ada = await ben.say(room, "hello"), await ada.say(room, "hello")
@@ -143,21 +143,21 @@ async def scene_of(house: Gateway) -> Scene:
     await ada.ask("DELETE", f"/rooms/{archived}", 204)
     listed = await ben.ask("GET", f"/rooms/{room}/messages", 200)
     system = next(each["id"] for each in listed["items"] if each["message_type"] == "system")
-    following = str(system_message_id((await house.house.record.head()).position + 5))
+    following = str(system_message_id((await hansard.services.record.head()).position + 5))
     return Scene(
         ben, room, private, archived, public, mine["id"], of_ada["id"], gone["id"], old["id"], system, following
     )
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_what_is_refused_is_refused_alike_by_http_and_by_a_socket(house: Gateway) -> None:
-    scene = await scene_of(house)
-    async with line(house, scene.ben) as socket:
+async def test_what_is_refused_is_refused_alike_by_http_and_by_a_socket(hansard: Gateway) -> None:
+    scene = await scene_of(hansard)
+    async with line(hansard, scene.ben) as socket:
         for case, (made, expected) in CASES.items():
             asked = made(scene)
             answers = await by_http(scene.ben, asked), await by_socket(socket, asked)
@@ -169,14 +169,14 @@ async def test_a_system_message_that_read_tables_have_not_yet_is_refused_as_one(
     database_url: str, redis_url: str, ask: Callable[[str], Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tables come to know of it after it was looked for there, and before the record says that it has no such message."""
-    async with gateway(database_url, redis_url) as house:
-        ada, ben = await house.person(), await house.person()
-        room, decide = await ada.room(ben), house.house.desk.do
+    async with gateway(database_url, redis_url) as hansard:
+        ada, ben = await hansard.person(), await hansard.person()
+        room, decide = await ada.room(ben), hansard.services.command_bus.do
 
         async def caught_up_first(*command: Any) -> Any:
             async with projector(database_url, redis_url):
-                head = (await house.house.record.head()).position
-                await until(lambda: house.house.reads.wait(head))
+                head = (await hansard.services.record.head()).position
+                await until(lambda: hansard.services.reads.wait(head))
             return await decide(*command)
 
         async def new_system_message(role: str) -> str:
@@ -187,29 +187,31 @@ async def test_a_system_message_that_read_tables_have_not_yet_is_refused_as_one(
         async def answered(asking: Callable[[Asked], Awaitable[Answer]], role: str) -> Answer:
             message_id = await new_system_message(role)
             with monkeypatch.context() as patch:
-                patch.setattr(house.house.desk, "do", caught_up_first)
+                patch.setattr(hansard.services.command_bus, "do", caught_up_first)
                 return await asking(ask(message_id))
 
         expected = Answer("message.system", 409)
         assert await answered(lambda asked: by_http(ben, asked), "admin") == expected
-        async with line(house, ben) as socket:
+        async with line(hansard, ben) as socket:
             assert await answered(lambda asked: by_socket(socket, asked), "member") == expected
 
 
-async def test_what_cannot_be_done_at_the_moment_is_told_alike(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    ada = await house.person()
+async def test_what_cannot_be_done_at_the_moment_is_told_alike(
+    hansard: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await hansard.person()
     room = await ada.room()
     message = await ada.say(room, "hello")
     asking = (send(room), edit(message["id"]), delete(message["id"]), read(room))
     # Logged in short: to draw a whole trace with its variables takes seconds.
     with logged(JSONRenderer(default=repr)):
-        async with line(house, ada) as socket:
+        async with line(hansard, ada) as socket:
             for case, (error, expected) in AWAY.items():
 
                 async def fail(*command: Any, error: Exception = error) -> Any:
                     raise error
 
-                monkeypatch.setattr(house.house.desk, "do", fail)
+                monkeypatch.setattr(hansard.services.command_bus, "do", fail)
                 for asked in asking:
                     answers = await by_http(ada, asked), await by_socket(socket, asked)
                     assert answers == (expected, expected), f"without {case}: {asked}"

@@ -18,31 +18,31 @@ from tests.lines import Frame, line
 from tests.poison import SPOILT, spoil
 
 
-async def posted(house: Gateway, room_id: str, who: Person, content: str) -> int:
+async def posted(hansard: Gateway, room_id: str, who: Person, content: str) -> int:
     """Post at the desk, which waits for no table."""
     command = PostMessage(RoomId(UUID(room_id)), MessageId(uuid4()), content)
-    return (await house.house.desk.do(command, Caller(user_id=UserId(UUID(who.id))))).position
+    return (await hansard.services.command_bus.do(command, Caller(user_id=UserId(UUID(who.id))))).position
 
 
 def chain(frames: list[Frame]) -> list[tuple[str, int, int]]:
     return [(frame["event"], frame["position"], frame["prev"]) for frame in frames]
 
 
-async def ready(house: Gateway) -> tuple[int, dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=house.base) as http:
+async def ready(hansard: Gateway) -> tuple[int, dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=hansard.base) as http:
         answer = await http.get("/readyz")
         return answer.status_code, answer.json()
 
 
 async def test_a_room_hears_that_something_cannot_be_told_and_all_the_rest(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url) as house:
+    async with gateway(database_url, redis_url) as hansard:
         async with projector(database_url, redis_url):
-            ada, ben = await house.person(), await house.person()
+            ada, ben = await hansard.person(), await hansard.person()
             room_id = await ada.room(ben)
             first = await ada.say(room_id, "one")
-        async with line(house, ben, room_id) as his:
+        async with line(hansard, ben, room_id) as his:
             await his.until("live")
-            places = [await posted(house, room_id, ada, text) for text in ("two", "three", "four")]
+            places = [await posted(hansard, room_id, ada, text) for text in ("two", "three", "four")]
             await spoil(database_url, places[1], data=SPOILT["half a box"])
             expected = [
                 ("message.posted", places[0], first["position"]),
@@ -55,7 +55,7 @@ async def test_a_room_hears_that_something_cannot_be_told_and_all_the_rest(datab
                 assert (live[1]["data"], live[1]["room_id"]) == ({}, room_id)
                 # From the record the same comes, whoever asks and from wherever.
                 for place in (first["position"], places[0]):
-                    async with line(house, ben, room_id, f"?after={place}") as again:
+                    async with line(hansard, ben, room_id, f"?after={place}") as again:
                         told = await again.events(len(expected) - (place == places[0]))
                         assert chain(told) == expected[(place == places[0]) :]
                         assert (await again.until("live"))["position"] >= places[2]
@@ -64,11 +64,11 @@ async def test_a_room_hears_that_something_cannot_be_told_and_all_the_rest(datab
                 )
                 assert [item["content"] for item in page["items"] if item["sender_id"]] == ["four", "two", "one"]
                 assert (await ada.say(room_id, "five"))["content"] == "five"
-                assert (await parked.counts(house.house.db))["live"] == 1
-                assert {found.position for found in await parked.listed(house.house.db, limit=5)} == {places[1]}
-                status, state = await ready(house)
+                assert (await parked.counts(hansard.services.db))["live"] == 1
+                assert {found.position for found in await parked.listed(hansard.services.db, limit=5)} == {places[1]}
+                status, state = await ready(hansard)
                 assert (status, state["status"], state["parked_events"]["live"]) == (200, "ready", 1)
-                async with httpx.AsyncClient(base_url=house.base) as http:
+                async with httpx.AsyncClient(base_url=hansard.base) as http:
                     figures = (await http.get("/metrics")).text
                 assert 'hansard_parked_events{group="live"} 1.0\n' in figures
                 assert "hansard_events_skipped_total 1.0\n" in figures
@@ -76,12 +76,12 @@ async def test_a_room_hears_that_something_cannot_be_told_and_all_the_rest(datab
 
 
 async def test_a_lane_full_of_nonsense_stops_no_hub(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url) as house, projector(database_url, redis_url):
-        ada = await house.person()
+    async with gateway(database_url, redis_url) as hansard, projector(database_url, redis_url):
+        ada = await hansard.person()
         room_id = await ada.room()
-        async with line(house, ada, room_id) as hers:
+        async with line(hansard, ada, room_id) as hers:
             await hers.until("live")
-            lanes, head = house.house.lanes, (await house.house.record.head()).position
+            lanes, head = hansard.services.lanes, (await hansard.services.record.head()).position
             room_lane = lanes._key(lanes.lane_of(UUID(room_id)))  # type: ignore[arg-type]
             await lanes._redis.xadd(room_lane, {"x": "no frame"}, id=f"{head}-1")
             await lanes._redis.xadd(room_lane, {"f": "{}", "r": "no room"}, id=f"{head}-2")
@@ -95,13 +95,13 @@ async def test_a_projection_that_stands_still_is_told(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "STANDS_STILL_SECONDS", 0.5)
-    async with gateway(database_url, redis_url) as house:
+    async with gateway(database_url, redis_url) as hansard:
         async with projector(database_url, redis_url):
-            ada = await house.person()
+            ada = await hansard.person()
             room_id = await ada.room()
 
             async def is_ready() -> bool:
-                state = (await ready(house))[1]
+                state = (await ready(hansard))[1]
                 return (state["status"], state["projection_lag_events"], "standing_still" in state) == (
                     "ready",
                     0,
@@ -110,14 +110,14 @@ async def test_a_projection_that_stands_still_is_told(
 
             await until(is_ready)
         await asyncio.sleep(0)
-        assert (await ready(house))[0] == 200, "with nothing to do nothing stands still, for however long"
-        await posted(house, room_id, ada, "one")
+        assert (await ready(hansard))[0] == 200, "with nothing to do nothing stands still, for however long"
+        await posted(hansard, room_id, ada, "one")
 
         async def stands_still() -> bool:
-            return (await ready(house))[0] == 503
+            return (await ready(hansard))[0] == 503
 
         await until(stands_still)
-        _, state = await ready(house)
+        _, state = await ready(hansard)
         assert state["status"] == "not ready"
         assert state["standing_still"]["live"]["lag_events"] == 1
         assert state["standing_still"]["live"]["idle_seconds"] >= 0
@@ -132,15 +132,15 @@ async def test_a_projection_that_stands_still_is_told(
         await owner.close()
 
         async def html_stands_still() -> bool:
-            return "message_html" in (await ready(house))[1].get("standing_still", {})
+            return "message_html" in (await ready(hansard))[1].get("standing_still", {})
 
         await until(html_stands_still)
-        assert (await ready(house))[0] == 200
+        assert (await ready(hansard))[0] == 200
 
 
 async def test_entries_of_lanes_are_read_around_what_is_none(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url) as house:
-        lanes, room = house.house.lanes, RoomId(uuid4())
+    async with gateway(database_url, redis_url) as hansard:
+        lanes, room = hansard.services.lanes, RoomId(uuid4())
         lane = lanes.lane_of(room)
         await lanes.publish([Entry(5, room, 0, b"five", None)], told=None)
         await lanes._redis.xadd(lanes._key(lane), {"x": "none"}, id="6-0")

@@ -9,7 +9,14 @@ from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import GATEWAY_LEASE_SECONDS, People, Roster, RosterUnavailable, Seat, Whisper
+from adapters.redis.cluster_state import (
+    GATEWAY_LEASE_SECONDS,
+    ClusterState,
+    ClusterStateUnavailableError,
+    People,
+    SocketEntry,
+    Whisper,
+)
 from adapters.redis.connections import REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
 from gateway.realtime.room_presence import PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, at_most
@@ -18,7 +25,7 @@ from tests.lines import line
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -32,11 +39,11 @@ async def forget(redis_url: str, record: RecordId) -> None:
 
 
 async def test_the_others_of_a_room_hear_who_comes_and_goes_on_any_gateway(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
-    async with gateway(database_url, redis_url) as second, line(house, ada, room_id) as hers:
+    async with gateway(database_url, redis_url) as second, line(hansard, ada, room_id) as hers:
         await hers.until("live")
         async with line(second, ben, room_id) as his:
             online = await hers.until("presence")
@@ -46,11 +53,11 @@ async def test_the_others_of_a_room_hear_who_comes_and_goes_on_any_gateway(
         assert (offline["user_id"], offline["state"]) == (ben.id, "offline")
 
 
-async def test_who_comes_back_at_once_was_never_away(house: Gateway, database_url: str, redis_url: str) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_who_comes_back_at_once_was_never_away(hansard: Gateway, database_url: str, redis_url: str) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
-    async with gateway(database_url, redis_url) as second, line(house, ada, room_id) as hers:
-        async with line(house, ben, room_id):
+    async with gateway(database_url, redis_url) as second, line(hansard, ada, room_id) as hers:
+        async with line(hansard, ben, room_id):
             assert (await hers.until("presence"))["state"] == "online"
         async with line(second, ben, room_id) as his:
             await his.until("presence")
@@ -64,18 +71,18 @@ async def test_who_comes_back_at_once_was_never_away(house: Gateway, database_ur
             assert [frame for frame in frames if frame["type"] == "presence"] == []
 
 
-async def test_a_gateway_that_dies_leaves_nobody_online(house: Gateway, redis_url: str) -> None:
+async def test_a_gateway_that_dies_leaves_nobody_online(hansard: Gateway, redis_url: str) -> None:
     """A gateway killed with -9 says nothing any more: its lease ends, and with it all that it said."""
-    ada = await house.person()
+    ada = await hansard.person()
     room_id = await ada.room()
     ghost = UserId(uuid7(1, bytes(10)))
-    dying = Roster.open(redis_url, house.house.record_id, "a gateway that is going to die")
-    async with line(house, ada, room_id) as hers:
+    dying = ClusterState.open(redis_url, hansard.services.record_id, "a gateway that is going to die")
+    async with line(hansard, ada, room_id) as hers:
         await hers.until("live")
         await dying.beat()
         people = People(1, frozenset({ghost}))
         room = RoomId(UUID(room_id))
-        await dying.say([(house.house.lanes.lane_of(room), Whisper(dying.gateway, room, people))])
+        await dying.say([(hansard.services.lanes.lane_of(room), Whisper(dying.gateway, room, people))])
         online = await hers.until("presence", seconds=10)
         assert (online["user_id"], online["state"]) == (str(ghost), "online")
         offline = await hers.until("presence", seconds=GATEWAY_LEASE_SECONDS + 5)
@@ -84,39 +91,39 @@ async def test_a_gateway_that_dies_leaves_nobody_online(house: Gateway, redis_ur
 
 
 async def test_presence_survives_a_redis_that_forgets_everything(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    ada, ben, eve = [await house.person() for _ in range(3)]
+    ada, ben, eve = [await hansard.person() for _ in range(3)]
     room_id = await ada.room(ben, eve)
     async with (
         gateway(database_url, redis_url) as second,
-        line(house, ada, room_id) as hers,
+        line(hansard, ada, room_id) as hers,
         line(second, ben, room_id) as his,
     ):
         assert (await hers.until("presence"))["user_id"] == ben.id
         await his.until("presence")
-        await forget(redis_url, house.house.record_id)
+        await forget(redis_url, hansard.services.record_id)
         # Who comes after the loss hears of both: gateways say again what they know.
-        async with line(house, eve, room_id) as late:
+        async with line(hansard, eve, room_id) as late:
             told = {(await late.until("presence", state="online"))["user_id"] for _ in range(2)}
             assert told == {ada.id, ben.id}
 
 
 async def test_typing_is_told_to_the_others_and_never_recorded(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     async with (
         gateway(database_url, redis_url) as second,
-        line(house, ada, room_id) as hers,
-        line(house, ada, room_id) as her_phone,
+        line(hansard, ada, room_id) as hers,
+        line(hansard, ada, room_id) as her_phone,
         line(second, ben, room_id) as his,
     ):
         for each in (hers, her_phone, his):
             await each.until("live")
         await hers.until("presence")
-        before = (await house.house.record.head()).position
+        before = (await hansard.services.record.head()).position
         assert (await hers.ask("typing", room_id=room_id))["ok"]
         assert (await hers.ask("typing", room_id=room_id))["ok"]  # again within two seconds: told once
         assert await his.until("typing") == {"type": "typing", "room_id": room_id, "user_id": ada.id}
@@ -125,17 +132,17 @@ async def test_typing_is_told_to_the_others_and_never_recorded(
         while frames[-1]["type"] != "event":
             frames.append(await his.frame())
         assert [frame["type"] for frame in frames if frame["type"] == "typing"] == []
-        assert (await house.house.record.head()).position == before + 1
+        assert (await hansard.services.record.head()).position == before + 1
         seen = []
         while not seen or seen[-1]["type"] != "event":
             seen.append(await her_phone.frame())
         assert [frame for frame in seen if frame["type"] == "typing"] == []
 
 
-async def test_who_is_not_subscribed_does_not_type(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
+async def test_who_is_not_subscribed_does_not_type(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
     room_id = await ada.room()
-    async with line(house, eve) as hers:
+    async with line(hansard, eve) as hers:
         reply = await hers.ask("typing", room_id=room_id)
         assert (reply["ok"], reply["error"]["code"]) == (False, "room.not_subscribed")
 
@@ -144,11 +151,11 @@ async def test_one_socket_more_than_a_person_may_hold_is_closed_on_any_gateway(
     database_url: str, redis_url: str
 ) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
+        deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, sockets_of_user=3) as first,
         gateway(database_url, redis_url, sockets_of_user=3) as second,
     ):
-        ada, ben = await house.person(), await house.person()
+        ada, ben = await hansard.person(), await hansard.person()
         async with line(first, ada) as one, line(second, ada) as two:
             async with line(second, ada) as three:
                 for each in (one, two, three):
@@ -175,28 +182,28 @@ class TestRoster:
     """Against a real server; every gateway is one more client."""
 
     @pytest.fixture
-    async def rosters(self, redis_url: str) -> AsyncIterator[list[Roster]]:
+    async def rosters(self, redis_url: str) -> AsyncIterator[list[ClusterState]]:
         record = RecordId(uuid7(2, bytes(10)))
-        made = [Roster.open(redis_url, record, f"g{i}") for i in range(3)]
+        made = [ClusterState.open(redis_url, record, f"g{i}") for i in range(3)]
         yield made
         await forget(redis_url, record)
-        for roster in made:
-            await roster.close()
+        for cluster_state in made:
+            await cluster_state.close()
 
-    async def test_leases(self, rosters: list[Roster]) -> None:
+    async def test_leases(self, rosters: list[ClusterState]) -> None:
         assert await rosters[0].beat() == (True, frozenset({"g0"}))
         assert await rosters[1].beat() == (True, frozenset({"g0", "g1"}))
         assert await rosters[0].beat() == (False, frozenset({"g0", "g1"}))
         await rosters[1].close()
         assert await rosters[0].beat() == (False, frozenset({"g0"}))
 
-    async def test_seats_are_counted_exactly_however_many_ask_at_once(self, rosters: list[Roster]) -> None:
-        for roster in rosters:
-            await roster.beat()
+    async def test_seats_are_counted_exactly_however_many_ask_at_once(self, rosters: list[ClusterState]) -> None:
+        for cluster_state in rosters:
+            await cluster_state.beat()
         taken = [0, 0, 0]
 
         async def take(i: int) -> bool:
-            refused = await rosters[i].seat(Seat("user:x", taken[i] + 1, 7))
+            refused = await rosters[i].seat(SocketEntry("user:x", taken[i] + 1, 7))
             taken[i] += refused is None
             return refused is None
 
@@ -205,19 +212,19 @@ class TestRoster:
 
         outcomes = await asyncio.gather(*(take_often(i) for i in range(3)))
         assert sum(sum(each) for each in outcomes) == 7 == sum(taken)
-        assert await rosters[0].seat(Seat("address:y", 1, 9), Seat("user:x", taken[0] + 1, 7)) == "user:x"
-        assert await rosters[1].seat(Seat("address:y", 1, 1)) is None  # of a refusal nothing was kept
+        assert await rosters[0].seat(SocketEntry("address:y", 1, 9), SocketEntry("user:x", taken[0] + 1, 7)) == "user:x"
+        assert await rosters[1].seat(SocketEntry("address:y", 1, 1)) is None  # of a refusal nothing was kept
 
-    async def test_what_a_dead_gateway_held_is_free(self, rosters: list[Roster]) -> None:
+    async def test_what_a_dead_gateway_held_is_free(self, rosters: list[ClusterState]) -> None:
         await rosters[0].beat()  # g1 has no lease: it is dead, or was never there
-        assert await rosters[1].seat(Seat("user:x", 5, 5)) is None
-        assert await rosters[0].seat(Seat("user:x", 5, 5)) is None
+        assert await rosters[1].seat(SocketEntry("user:x", 5, 5)) is None
+        assert await rosters[0].seat(SocketEntry("user:x", 5, 5)) is None
 
-    async def test_a_ticket_is_spent_once(self, rosters: list[Roster]) -> None:
-        spent = await asyncio.gather(*(roster.spend(b"nonce") for roster in rosters for _ in range(10)))
+    async def test_a_ticket_is_spent_once(self, rosters: list[ClusterState]) -> None:
+        spent = await asyncio.gather(*(cluster_state.spend(b"nonce") for cluster_state in rosters for _ in range(10)))
         assert sum(spent) == 1
 
-    async def test_whispers(self, rosters: list[Roster]) -> None:
+    async def test_whispers(self, rosters: list[ClusterState]) -> None:
         room_id, people = RoomId(uuid7(3, bytes(10))), People(1, frozenset({UserId(uuid7(4, bytes(10)))}))
         await rosters[0].listen({3})
         heard = rosters[0].hear()
@@ -231,19 +238,19 @@ class TestRoster:
         await rosters[1].say([(3, Whisper("g1", room_id, People(2, frozenset())))])
         assert await rosters[2].people([room_id]) == {room_id: {}}
 
-    async def test_a_crowd_of_calls_is_answered(self, rosters: list[Roster]) -> None:
+    async def test_a_crowd_of_calls_is_answered(self, rosters: list[ClusterState]) -> None:
         """They share a few connections; a pool that refused the others made a crowd look like a Redis that is away."""
         await rosters[0].beat()
         answers = await asyncio.gather(
-            *(rosters[0].seat(Seat(f"user:{i}", 1, 1)) for i in range(20 * REDIS_CONNECTIONS_MAX))
+            *(rosters[0].seat(SocketEntry(f"user:{i}", 1, 1)) for i in range(20 * REDIS_CONNECTIONS_MAX))
         )
         assert answers == [None] * (20 * REDIS_CONNECTIONS_MAX)
 
     async def test_a_redis_that_is_away_is_said_to_be(self) -> None:
-        roster = Roster.open("redis://127.0.0.1:1/0", RecordId(uuid7(5, bytes(10))), "g")
-        with pytest.raises(RosterUnavailable):
-            await roster.beat()
-        await roster.close()
+        cluster_state = ClusterState.open("redis://127.0.0.1:1/0", RecordId(uuid7(5, bytes(10))), "g")
+        with pytest.raises(ClusterStateUnavailableError):
+            await cluster_state.beat()
+        await cluster_state.close()
 
 
 def test_no_more_people_than_are_told_of_and_those_told_first_stay() -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from adapters.clock import lapsed
-from adapters.redis.cluster_state import Roster
+from adapters.redis.cluster_state import ClusterState
 from domain.bounds import READ_MARK_SECONDS
 from domain.reading import READING
 from tests.houses import Gateway, Person, deployment, gateway, until
@@ -53,7 +53,7 @@ async def test_a_mark_is_seen_at_once_on_every_device_and_recorded_once(
     for each in (ben, elsewhere):
         assert await seen(each, room_id, places[-1]) == {(0, places[-1])}
     assert await seen(ada, room_id, places[-1]) == {(0, 0)}
-    marks = await here.house.desk.see(READING, UUID(room_id), UUID(ben.id))
+    marks = await here.services.command_bus.see(READING, UUID(room_id), UUID(ben.id))
     assert marks.version <= 1 + (lapsed() - began) / READ_MARK_SECONDS
     # What was posted since was read by nobody.
     last = (await ada.say(room_id, "new"))["position"]
@@ -65,7 +65,7 @@ async def test_a_mark_is_seen_at_once_where_redis_is_away(database_url: str, red
         ada, ben = await here.person(), await here.person()
         room_id = await ada.room(ben)
         places = [(await ada.say(room_id, f"m{i}"))["position"] for i in range(3)]
-        here.house.marks._roster = Roster.open("redis://127.0.0.1:1", here.house.record_id, "away")
+        here.services.marks._cluster_state = ClusterState.open("redis://127.0.0.1:1", here.services.record_id, "away")
         for number, place in enumerate(places, 1):
             await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": place})
             assert await seen(ben, room_id, places[-1]) == {(3 - number, place)}
@@ -82,6 +82,6 @@ async def test_a_mark_of_somebody_who_left_shows_nothing(gateways: tuple[Gateway
     assert await seen(ben, room_id, places[-1]) == {(None, None)}
 
     async def recorded() -> bool:
-        return (await here.house.desk.see(READING, UUID(room_id), UUID(ben.id))).version == 1
+        return (await here.services.command_bus.see(READING, UUID(room_id), UUID(ben.id))).version == 1
 
     await until(recorded)

@@ -19,21 +19,21 @@ KEY = {"Idempotency-Key": "once", "Content-Type": "application/json"}
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def kept(house: Gateway) -> list[bytes]:
-    return await house.house.db.all(bytes, SELECT_REQUEST)
+async def kept(hansard: Gateway) -> list[bytes]:
+    return await hansard.services.db.all(bytes, SELECT_REQUEST)
 
 
-async def test_who_reads_receipts_cannot_try_passwords_on_them(house: Gateway) -> None:
+async def test_who_reads_receipts_cannot_try_passwords_on_them(hansard: Gateway) -> None:
     body = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
-    async with house.client() as http:
+    async with hansard.client() as http:
         first = await http.post("/auth/register", json=body, headers=KEY)
         assert first.status_code == 201
-        (receipt,) = await kept(house)
+        (receipt,) = await kept(hansard)
         secret = MASTER.secret_of(b"hansard receipts")
         for said in (body, {name: value for name, value in body.items() if name != "password"}):
             forms = [json.dumps(said).encode(), msgspec.json.encode(said)]
@@ -47,11 +47,11 @@ async def test_who_reads_receipts_cannot_try_passwords_on_them(house: Gateway) -
             assert (refused.status_code, refused.json()["code"]) == (422, "idempotency.mismatch")
 
 
-async def test_a_key_of_the_day_before_the_update_still_holds(house: Gateway, database_url: str) -> None:
-    ada = await house.person()
+async def test_a_key_of_the_day_before_the_update_still_holds(hansard: Gateway, database_url: str) -> None:
+    ada = await hansard.person()
     first = await ada.http.post("/rooms", content=b'{"name":"One"}', headers=KEY)
     plain = sha256(b'{"name":"One"}').digest()
-    assert await kept(house) != [plain]
+    assert await kept(hansard) != [plain]
     await as_owner(database_url, ("UPDATE record.receipts SET request = $1", plain))
     again = await ada.http.post("/rooms", content=b'{"name":"One"}', headers=KEY)
     assert (first.status_code, again.content) == (201, first.content)

@@ -29,10 +29,10 @@ async def valkey() -> AsyncIterator[Embedded]:
         await asyncio.to_thread(embedded.stop)
 
 
-async def send_and_hear(house: Gateway, valkey: Embedded, harm: str) -> None:
-    ada = await house.person()
+async def send_and_hear(hansard: Gateway, valkey: Embedded, harm: str) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada, room_id) as speaker, line(house, ada, room_id) as listener:
+    async with line(hansard, ada, room_id) as speaker, line(hansard, ada, room_id) as listener:
         await speaker.until("live")
         await listener.until("live")
         for i in range(30):
@@ -53,10 +53,10 @@ async def send_and_hear(house: Gateway, valkey: Embedded, harm: str) -> None:
 async def test_while_redis_hangs_everybody_hears_at_once(database_url: str, valkey: Embedded) -> None:
     """Its connections stay open and nothing is answered: only time-outs tell. HANG_SECONDS=60 waits that long."""
     process = valkey._running["valkey"]
-    async with deployment(database_url, valkey.servers.redis_url) as house:
-        ada = await house.person()
+    async with deployment(database_url, valkey.servers.redis_url) as hansard:
+        ada = await hansard.person()
         room_id = await ada.room()
-        async with line(house, ada, room_id) as speaker, line(house, ada, room_id) as listener:
+        async with line(hansard, ada, room_id) as speaker, line(hansard, ada, room_id) as listener:
             await speaker.until("live")
             await listener.until("live")
             heard: list[str] = []
@@ -64,18 +64,18 @@ async def test_while_redis_hangs_everybody_hears_at_once(database_url: str, valk
             try:
                 async with asyncio.timeout(HANG_SECONDS + 20):
                     began = lapsed()
-                    while not house.house.hub.follows_record or lapsed() - began < HANG_SECONDS:
+                    while not hansard.services.hub.follows_record or lapsed() - began < HANG_SECONDS:
                         await say_and_hear(speaker, listener, room_id, heard)
             finally:
                 process.send_signal(signal.SIGCONT)
             async with asyncio.timeout(20):
-                while house.house.hub.follows_record:
+                while hansard.services.hub.follows_record:
                     await say_and_hear(speaker, listener, room_id, heard)
             for _ in range(10):
                 await say_and_hear(speaker, listener, room_id, heard)
             assert heard == [str(i) for i in range(len(heard))] and len(heard) > 10
         # From the beginning it is the same once more: nothing was written twice.
-        async with line(house, ada, room_id, "?after=0") as late:
+        async with line(hansard, ada, room_id, "?after=0") as late:
             events = await late.events(2 + len(heard))  # the room, its founder, what was said
             assert [event["data"].get("content") for event in events[2:]] == heard
             assert (await late.frame())["type"] == "live"
@@ -104,5 +104,5 @@ async def hurt(valkey: Embedded, harm: str) -> None:
 async def test_sends_go_on_and_nothing_is_lost_doubled_or_reordered(
     database_url: str, valkey: Embedded, harm: str
 ) -> None:
-    async with deployment(database_url, valkey.servers.redis_url) as house:
-        await send_and_hear(house, valkey, harm)
+    async with deployment(database_url, valkey.servers.redis_url) as hansard:
+        await send_and_hear(hansard, valkey, harm)

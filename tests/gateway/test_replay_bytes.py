@@ -19,19 +19,19 @@ FRAME = b"x" * (ROOM_RING_BYTES_MAX // 4)
 
 
 async def test_a_page_of_a_room_ends_where_it_holds_enough(database_url: str) -> None:
-    async with ledger(database_url) as (_, record, desk):
+    async with ledger(database_url) as (_, record, command_bus):
         ada, room_id = UserId(uuid4()), RoomId(uuid4())
-        await desk.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
-        await desk.do(OpenRoom(room_id, "Lobby"), Caller(user_id=ada))
+        await command_bus.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
+        await command_bus.do(OpenRoom(room_id, "Lobby"), Caller(user_id=ada))
         for _ in range(MESSAGES):
-            await desk.do(PostMessage(room_id, MessageId(uuid4()), LONG), Caller(user_id=ada))
+            await command_bus.do(PostMessage(room_id, MessageId(uuid4()), LONG), Caller(user_id=ada))
         head = (await record.head()).position
         found: list[int] = []
         place = pages = 0
         while True:
             events, is_last = await record.room_after(room_id, place, until=head, limit=REPLAY_PAGE_EVENTS)
             assert len(events) <= 1 + REPLAY_PAGE_BYTES_MAX // 20_000
-            found += [fact.position for fact in events]
+            found += [recorded.position for recorded in events]
             pages += 1
             if is_last:
                 break

@@ -15,7 +15,7 @@ import structlog
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from gateway.app import create_app, surface
 from tests.houses import PASSWORD, Gateway, deployment, gateway
 
@@ -27,14 +27,14 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-def inside(house: Gateway, address: str, **parts: Any) -> httpx.AsyncClient:
+def inside(hansard: Gateway, address: str, **parts: Any) -> httpx.AsyncClient:
     """Return a client of the same house with other parts, that comes from this address."""
-    transport = httpx.ASGITransport(create_app(replace(house.house, **parts)), client=(address, 1))
+    transport = httpx.ASGITransport(create_app(replace(hansard.services, **parts)), client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://inside/api/v1")
 
 
@@ -66,8 +66,8 @@ FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-async def test_a_fault_in_a_request_tells_a_stranger_nothing_of_a_private_room(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
+async def test_a_fault_in_a_request_tells_a_stranger_nothing_of_a_private_room(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
     room_id = await ada.room(is_private=True)
     message_id = (await ada.say(room_id, "secret"))["id"]
     for method, path, options in FAULTS:
@@ -77,8 +77,8 @@ async def test_a_fault_in_a_request_tells_a_stranger_nothing_of_a_private_room(h
         assert there.json()["code"] == nowhere.json()["code"], path
 
 
-async def test_who_may_not_hears_that_before_what_is_wrong_with_the_request(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_who_may_not_hears_that_before_what_is_wrong_with_the_request(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     said = await ada.say(room_id, "mine")
     bad_match, bad_reason = {"If-Match": "7"}, {"Hansard-Reason": "%ff"}
@@ -106,15 +106,15 @@ async def test_who_may_not_hears_that_before_what_is_wrong_with_the_request(hous
 async def test_closed_registration_is_said_before_what_is_wrong_with_the_body(
     database_url: str, redis_url: str
 ) -> None:
-    async with gateway(database_url, redis_url, registration_open=False) as house, house.client() as http:
+    async with gateway(database_url, redis_url, registration_open=False) as hansard, hansard.client() as http:
         answer = await http.post("/auth/register", json={"colour": "red"})
         assert (answer.status_code, answer.json()["code"]) == (403, "account.registration_closed")
 
 
-async def test_a_query_is_written_as_its_type_is(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_query_is_written_as_its_type_is(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
     for path, name in [
         ("/users?username=%00", "username"),
         ("/users?ids=%00", "ids"),
@@ -136,8 +136,8 @@ async def test_a_query_is_written_as_its_type_is(house: Gateway) -> None:
         assert [error["pointer"] for error in body["errors"]] == [f"?{name}"], path
 
 
-async def test_a_cursor_that_was_made_up_is_refused(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_cursor_that_was_made_up_is_refused(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     record = UUID((await ada.http.get("/meta")).json()["record"]).bytes[:6]
 
@@ -161,8 +161,8 @@ async def test_a_cursor_that_was_made_up_is_refused(house: Gateway) -> None:
     assert (await ada.ask("GET", f"/rooms?cursor={foreign}", 409))["code"] == "record_changed"
 
 
-async def test_a_place_beyond_the_end_of_the_record_is_no_empty_page(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_place_beyond_the_end_of_the_record_is_no_empty_page(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = await ada.say(room_id, "last")
     path = f"/rooms/{room_id}/messages"
@@ -170,17 +170,17 @@ async def test_a_place_beyond_the_end_of_the_record_is_no_empty_page(house: Gate
         assert (await ada.ask("GET", f"{path}?{place}={said['position'] + 1}", 409))["code"] == "record_changed"
     assert (await ada.ask("GET", f"{path}?after={said['position']}", 200))["items"] == []
     assert (await ada.ask("GET", f"{path}?around={said['position']}", 200))["items"] == [said]
-    await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
     assert (await ada.ask("GET", "/audit/events?after=999999", 409, headers=WHY))["code"] == "record_changed"
 
 
-async def test_a_strangers_idempotency_key_is_of_their_address(house: Gateway) -> None:
+async def test_a_strangers_idempotency_key_is_of_their_address(hansard: Gateway) -> None:
     key = {"Idempotency-Key": "register"}
 
     def body(name: str) -> dict[str, str]:
         return {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
 
-    async with inside(house, "192.0.2.1") as one, inside(house, "192.0.2.2") as other:
+    async with inside(hansard, "192.0.2.1") as one, inside(hansard, "192.0.2.2") as other:
         first = await one.post("/auth/register", json=body("ada"), headers=key)
         again = await one.post("/auth/register", json=body("ada"), headers=key)
         assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
@@ -189,13 +189,13 @@ async def test_a_strangers_idempotency_key_is_of_their_address(house: Gateway) -
 
 
 async def test_a_change_that_the_tables_do_not_show_yet_is_no_unknown_room(database_url: str, redis_url: str) -> None:
-    async with gateway(database_url, redis_url) as house:  # nobody projects
-        ada = await house.person()
+    async with gateway(database_url, redis_url) as hansard:  # nobody projects
+        ada = await hansard.person()
         room_id = await ada.room()
         answer = await ada.http.patch(f"/rooms/{room_id}", json={"name": "New"})
         assert (answer.status_code, answer.json()["code"]) == (503, "projection.behind")
         assert answer.headers["retry-after"] == "1"
-        assert int(answer.headers["hansard-position"]) == (await house.house.record.head()).position
+        assert int(answer.headers["hansard-position"]) == (await hansard.services.record.head()).position
 
 
 class BrokenRecord:
@@ -205,11 +205,11 @@ class BrokenRecord:
         raise ValueError("a secret of the inside")
 
 
-async def test_an_accident_is_logged_under_the_id_that_is_told_and_tells_nothing_else(house: Gateway) -> None:
+async def test_an_accident_is_logged_under_the_id_that_is_told_and_tells_nothing_else(hansard: Gateway) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"X-Request-Id": "mine-1", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     processors = [structlog.contextvars.merge_contextvars]
-    async with inside(house, "192.0.2.1", record=BrokenRecord()) as http:
+    async with inside(hansard, "192.0.2.1", record=BrokenRecord()) as http:
         with structlog.testing.capture_logs(processors) as logged:
             answer = await http.get("/meta", headers=headers)
             await http.get(
@@ -223,21 +223,21 @@ async def test_an_accident_is_logged_under_the_id_that_is_told_and_tells_nothing
     assert second["request_id"] == "mine-2" and "trace_id" not in second
 
 
-async def test_metrics_count_answers_by_route_and_not_by_address(house: Gateway) -> None:
-    ada = await house.person()
+async def test_metrics_count_answers_by_route_and_not_by_address(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     await ada.ask("GET", f"/rooms/{room_id}", 200)
     for _ in range(2):
         await ada.ask("GET", f"/rooms/{uuid4()}", 404)
-    async with house.client() as stranger:
+    async with hansard.client() as stranger:
         await stranger.request("PROPFIND", f"/rooms/{room_id}")
-        text = (await stranger.get(f"{house.base}/metrics")).text
+        text = (await stranger.get(f"{hansard.base}/metrics")).text
     counted = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in text.splitlines() if line[0] != "#"}
     route = 'hansard_http_requests_total{method="GET",route="/api/v1/rooms/{room_id}"'
     assert counted[f'{route},status="200"}}'] == "1.0"
     assert counted[f'{route},status="404"}}'] == "2.0"
     assert counted['hansard_http_requests_total{method="other",route="",status="401"}'] == "1.0"
-    assert float(counted["hansard_record_position"]) == (await house.house.record.head()).position
+    assert float(counted["hansard_record_position"]) == (await hansard.services.record.head()).position
     assert room_id not in text and "PROPFIND" not in text
 
 
@@ -245,15 +245,15 @@ class AwayRecord:
     """A record whose Postgres does not answer."""
 
     async def head(self) -> None:
-        raise RecordUnavailable("Postgres does not answer.")
+        raise RecordUnavailableError("Postgres does not answer.")
 
 
-async def test_metrics_are_told_while_postgres_is_away(house: Gateway) -> None:
-    ada = await house.person()
-    async with house.client() as http, inside(house, "192.0.2.1", record=AwayRecord()) as away:
-        whole = (await http.get(f"{house.base}/metrics")).text
+async def test_metrics_are_told_while_postgres_is_away(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with hansard.client() as http, inside(hansard, "192.0.2.1", record=AwayRecord()) as away:
+        whole = (await http.get(f"{hansard.base}/metrics")).text
         answer = await away.get("http://inside/metrics")
-        again = (await http.get(f"{house.base}/metrics")).text
+        again = (await http.get(f"{hansard.base}/metrics")).text
     assert answer.status_code == 200
     assert ada.id not in answer.text
     assert 'hansard_http_requests_total{method="POST",route="/api/v1/auth/login",status="200"} 1.0\n' in answer.text
@@ -264,9 +264,9 @@ async def test_metrics_are_told_while_postgres_is_away(house: Gateway) -> None:
     assert "\nhansard_record_position " not in answer.text
 
 
-async def test_the_schema_says_what_litestar_does_not_know(house: Gateway) -> None:
-    async with house.client() as http:
-        schema = (await http.get(f"{house.base}/schema/openapi.json")).json()
+async def test_the_schema_says_what_litestar_does_not_know(hansard: Gateway) -> None:
+    async with hansard.client() as http:
+        schema = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
     assert set(schema["components"]["schemas"]["Problem"]["required"]) >= {"type", "status", "code", "request_id"}
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():

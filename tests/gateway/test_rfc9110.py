@@ -14,12 +14,12 @@ from tests.houses import deployment
 async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_not_sent_again(
     database_url: str, redis_url: str
 ) -> None:
-    async with deployment(database_url, redis_url) as house, wire(house) as connection:
-        ada = await house.person()
+    async with deployment(database_url, redis_url) as hansard, wire(hansard) as connection:
+        ada = await hansard.person()
         signed = (f"Authorization: Bearer {ada.token}", "Hansard-Reason: a look")
-        paths = (await ada.ask("GET", f"{house.base}/schema/openapi.json", 200))["paths"]
+        paths = (await ada.ask("GET", f"{hansard.base}/schema/openapi.json", 200))["paths"]
         tagged, told = 0, {}
-        for asked in await asked_of(house, ada):
+        for asked in await asked_of(hansard, ada):
             if asked.method != "GET":
                 continue
             status, head, _ = await connection.ask(asked._replace(headers=signed), b"")
@@ -43,8 +43,8 @@ async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_no
             ):  # fmt: skip
                 for method in ("GET", "HEAD"):
                     conditions = (*signed, f"If-None-Match: {tags}")
-                    answer = await house.client().request(
-                        method, house.base + asked.target, headers=dict(line.split(": ", 1) for line in conditions)
+                    answer = await hansard.client().request(
+                        method, hansard.base + asked.target, headers=dict(line.split(": ", 1) for line in conditions)
                     )
                     assert answer.status_code == expected, (asked.target, tags, method)
                     assert answer.headers["etag"] == etag and answer.headers["x-request-id"]
@@ -53,9 +53,9 @@ async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_no
                 (etag, 200), (f'"x", ,{etag},', 200), ("*", 200), ('"x"', 412), (f"W/{etag}", 412), (etag[1:], 412),
             ):  # fmt: skip
                 for method in ("GET", "HEAD"):
-                    answer = await house.client().request(
+                    answer = await hansard.client().request(
                         method,
-                        house.base + asked.target,
+                        hansard.base + asked.target,
                         headers=[
                             *(tuple(line.split(": ", 1)) for line in signed),
                             *(("If-Match", tag) for tag in tags.split(", ")),
@@ -70,14 +70,14 @@ async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_no
             assert told.pop(asked.target), "an ETag is in the document"
         assert not any(told.values())
         assert tagged >= 3, "a room, a message, a profile"
-        assert Asked("GET", "/livez") in await asked_of(house, ada)
+        assert Asked("GET", "/livez") in await asked_of(hansard, ada)
 
 
 async def test_head_goes_wherever_get_goes_and_is_among_what_an_address_takes(
     database_url: str, redis_url: str
 ) -> None:
-    async with deployment(database_url, redis_url) as house:
-        ada = await house.person()
+    async with deployment(database_url, redis_url) as hansard:
+        ada = await hansard.person()
         room_id = await ada.room()
         for path in (
             "/rooms/x",
@@ -101,8 +101,8 @@ async def test_head_goes_wherever_get_goes_and_is_among_what_an_address_takes(
 
 
 async def test_a_write_is_done_to_any_of_the_versions_that_it_names(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house:
-        ada = await house.person()
+    async with deployment(database_url, redis_url) as hansard:
+        ada = await hansard.person()
         room_id = await ada.room()
         said = await ada.say(room_id, "0")
         message, room, me = f"/messages/{said['id']}", f"/rooms/{room_id}", "/users/me"
@@ -137,7 +137,10 @@ async def test_a_page_may_ask_for_parts_and_by_conditions_and_read_what_it_is_to
     database_url: str, redis_url: str
 ) -> None:
     origin = {"Origin": "https://chat.example"}
-    async with deployment(database_url, redis_url, origins=("https://chat.example",)) as house, house.client() as http:
+    async with (
+        deployment(database_url, redis_url, origins=("https://chat.example",)) as hansard,
+        hansard.client() as http,
+    ):
         asked = await http.options("/meta", headers=origin | {"Access-Control-Request-Method": "GET"})
         taken = set(asked.headers["access-control-allow-headers"].split(", "))
         assert {"Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since"} <= taken
@@ -146,7 +149,7 @@ async def test_a_page_may_ask_for_parts_and_by_conditions_and_read_what_it_is_to
 
 
 async def test_a_request_id_is_taken_when_it_could_be_one(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house, house.client() as http:
+    async with deployment(database_url, redis_url) as hansard, hansard.client() as http:
         for good in ("a-Z_0.9:/+=", "x" * 128):
             assert (await http.get("/meta", headers={"X-Request-Id": good})).headers["x-request-id"] == good
         for bad in ("<script>alert(1)</script>", "a b", "x" * 129, "a,b", '"', "%41", "a;b"):

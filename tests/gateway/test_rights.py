@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from domain import addresses, rights
 from domain.addresses import FILE_VARIANT, of_variant
-from domain.rights import MemberTarget, Relation, RoomKind, RoomOperation, Verdict, in_room, is_outside
+from domain.rights import MemberTarget, Relationship, RoomKind, RoomOperation, Verdict, in_room, is_outside
 from gateway.app import rights_page, surface
 from gateway.edge.route_matching import SOCKET, Routes, table_of
 from gateway.http.declarations import declare
@@ -40,11 +40,11 @@ SOCKETS = [path for method, path in DECLARED if method == SOCKET]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cast(servers: Servers) -> AsyncIterator[Cast]:
-    async with fresh_database(servers) as url, deployment(url, servers.redis_url) as house, AsyncExitStack() as stack:
-        made = Cast(house)
+    async with fresh_database(servers) as url, deployment(url, servers.redis_url) as hansard, AsyncExitStack() as stack:
+        made = Cast(hansard)
         await made.arrive()
         await made.settled()
-        await house.house.sessions.reload()
+        await hansard.services.sessions.reload()
         await made.connect(stack)
         yield made
 
@@ -53,7 +53,7 @@ async def cast(servers: Servers) -> AsyncIterator[Cast]:
 
 
 async def test_every_route_and_every_frame_is_declared_and_every_route_of_the_document_is_one(cast: Cast) -> None:
-    document = (await cast.person.http.get(f"{cast.house.base}/schema/openapi.json")).json()
+    document = (await cast.person.http.get(f"{cast.services.base}/schema/openapi.json")).json()
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     described -= {("HEAD", path) for method, path in described if method == "GET"}  # it is what its GET is
     assert described <= ROUTES.keys() and len(described) > 40
@@ -121,7 +121,7 @@ async def test_the_page_for_people_says_what_the_tables_say() -> None:
 
 # Asking
 
-Ask = Callable[[Scene, Relation], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
+Ask = Callable[[Scene, Relationship], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
 READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
     "room.read": (lambda s, by: ("GET", f"/rooms/{s.room_id}", {}),),
     "member.list": (lambda s, by: ("GET", f"/rooms/{s.room_id}/members", {}),),
@@ -212,7 +212,7 @@ def of(verdict: Verdict, method: str) -> tuple[str, int, str] | None:
     return ("", status, "") if method == "HEAD" else (code, status, sentence)
 
 
-def expected(operation: RoomOperation, scene: Scene, by: Relation, request: tuple[str, str, Any]) -> Verdict:
+def expected(operation: RoomOperation, scene: Scene, by: Relationship, request: tuple[str, str, Any]) -> Verdict:
     verdict = in_room(operation, scene.kind, by)
     if verdict is None and operation in ("message.edit", "message.delete"):
         return rights.of_message(operation, by, is_sender=str(scene.own[by]) in f"{request}")  # type: ignore[arg-type]
@@ -242,21 +242,21 @@ async def wrong_answers(cast: Cast, scene: Scene, asked: Mapping[RoomOperation, 
 def leaks(cast: Cast) -> list[str]:
     """Return which canaries somebody met whom the table does not let see the room."""
     found = []
-    for relation, guest in cast.asking.items():
+    for relationship, guest in cast.asking.items():
         said = "\n".join(guest.heard)
         for kind in KINDS:
-            if in_room("room.read", kind, relation) is not None and canary(kind) in said:
-                found.append(f"{relation} met {canary(kind)}: {said[said.index(canary(kind)) - 300 :][:400]}")
+            if in_room("room.read", kind, relationship) is not None and canary(kind) in said:
+                found.append(f"{relationship} met {canary(kind)}: {said[said.index(canary(kind)) - 300 :][:400]}")
         told = [frame for frame in guest.frames if frame["type"] in ("event", "typing", "presence", "live")]
         for frame in told:
             kind = None if frame["room_id"] is None else cast.kinds[frame["room_id"]]
-            if kind is not None and in_room("room.hear", kind, relation) is not None:
-                found.append(f"{relation} was told of a {kind} room: {frame}")
+            if kind is not None and in_room("room.hear", kind, relationship) is not None:
+                found.append(f"{relationship} was told of a {kind} room: {frame}")
         hidden = (cast.insider.name, str(cast.insider.id), BYTES.decode())
-        if relation == "banned":
+        if relationship == "banned":
             found += [f"banned met {each}" for each in hidden if each in said]
-        elif is_outside(relation):
-            found += [f"{relation} met {each}" for each in hidden[:2] if each in said]
+        elif is_outside(relationship):
+            found += [f"{relationship} met {each}" for each in hidden[:2] if each in said]
     return found
 
 
@@ -372,7 +372,7 @@ async def test_a_socket_of_one_room_is_closed_where_the_table_says_no(cast: Cast
     for kind in KINDS:
         scene = await cast.set(kind)
         for by, guest in cast.asking.items():
-            async with line(cast.house, guest, str(scene.room_id)) as socket:  # type: ignore[arg-type]
+            async with line(cast.services, guest, str(scene.room_id)) as socket:  # type: ignore[arg-type]
                 if in_room("room.hear", kind, by) is None:
                     await socket.until("live", room_id=str(scene.room_id))
                 else:
@@ -384,12 +384,12 @@ async def test_a_socket_of_one_room_is_closed_where_the_table_says_no(cast: Cast
 
 async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) -> None:
     strangers: dict[rights.Whom, Any] = {
-        "nobody": cast.house.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
+        "nobody": cast.services.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
-        url = cast.house.base + path.format(**values, name="preview", position=1)
+        url = cast.services.base + path.format(**values, name="preview", position=1)
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing
             answer = await http.request(method, url, headers=page)
@@ -407,7 +407,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
                 )
     for path in SOCKETS:
         with pytest.raises(InvalidStatus) as refused:
-            async with line(cast.house, cast.shut, values["room_id"] if "room_id" in path else None):  # type: ignore[arg-type]
+            async with line(cast.services, cast.shut, values["room_id"] if "room_id" in path else None):  # type: ignore[arg-type]
                 pass
         assert refused.value.response.status_code == 401
 

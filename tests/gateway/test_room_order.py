@@ -10,7 +10,7 @@ from tests.houses import Gateway, Person, deployment
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -27,8 +27,8 @@ async def order(person: Person, limit: int = PAGE_ITEMS_MAX) -> list[str]:
         cursor = {"cursor": page["next_cursor"]}
 
 
-async def test_rooms_are_in_the_order_of_their_last_message(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_rooms_are_in_the_order_of_their_last_message(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     first, second, third = [await ada.room(name=f"Room {i}") for i in range(3)]
     assert await order(ada) == [third, second, first], "where nothing was posted, the latest opened first"
     old = [await ada.say(room_id, "old") for room_id in (first, second, third)]
@@ -47,8 +47,8 @@ async def test_rooms_are_in_the_order_of_their_last_message(house: Gateway) -> N
     assert room["last_message"]["content"] == "member.joined"
 
 
-async def test_a_member_may_leave_an_archived_room(house: Gateway) -> None:
-    ada, ben, another = [await house.person() for _ in range(3)]
+async def test_a_member_may_leave_an_archived_room(hansard: Gateway) -> None:
+    ada, ben, another = [await hansard.person() for _ in range(3)]
     room_id = await ada.room(ben)
     await ada.ask("PUT", f"/rooms/{room_id}/members/{another.id}", 200, json={"role": "owner"})
     await ada.ask("DELETE", f"/rooms/{room_id}", 204)

@@ -25,37 +25,37 @@ RACES = 200
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-def token_for(house: Gateway, person: Person, *, seconds: float) -> str:
+def token_for(hansard: Gateway, person: Person, *, seconds: float) -> str:
     """Return a token of this person's session that ends in so many seconds."""
     user_id, moment = UserId(UUID(person.id)), now()
-    token, _ = house.house.tokens.access(
+    token, _ = hansard.services.tokens.access(
         user_id=user_id,
-        session_id=session_of(house, person),
+        session_id=session_of(hansard, person),
         now=moment,
         until=moment + timedelta(seconds=seconds),
     )
     return token
 
 
-def session_of(house: Gateway, person: Person) -> SessionId:
-    return house.house.tokens.read(person.token, now()).session_id
+def session_of(hansard: Gateway, person: Person) -> SessionId:
+    return hansard.services.tokens.read(person.token, now()).session_id
 
 
-async def logged_in_again(house: Gateway, person: Person) -> Person:
-    async with house.client() as http:
+async def logged_in_again(hansard: Gateway, person: Person) -> Person:
+    async with hansard.client() as http:
         tokens = (await http.post("/auth/login", json={"email": person.email, "password": PASSWORD})).json()
-    return Person(house.client(tokens["access_token"]), tokens)
+    return Person(hansard.client(tokens["access_token"]), tokens)
 
 
-async def test_an_ending_token_is_announced_and_renewed_in_band(house: Gateway) -> None:
-    ada = await house.person()
-    short = Person(ada.http, {**ada.tokens, "access_token": token_for(house, ada, seconds=EXPIRY_NOTICE_SECONDS + 1)})
-    async with line(house, short) as hers:
+async def test_an_ending_token_is_announced_and_renewed_in_band(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    short = Person(ada.http, {**ada.tokens, "access_token": token_for(hansard, ada, seconds=EXPIRY_NOTICE_SECONDS + 1)})
+    async with line(hansard, short) as hers:
         assert (await hers.until("hello"))["session_expires_in"] <= EXPIRY_NOTICE_SECONDS + 1
         assert 0 < (await hers.until("expiring"))["in_seconds"] <= EXPIRY_NOTICE_SECONDS
         reply = await hers.ask("authenticate", token=ada.token)
@@ -64,19 +64,19 @@ async def test_an_ending_token_is_announced_and_renewed_in_band(house: Gateway) 
         assert (await hers.ask("send", room_id=room_id, content="still here"))["ok"]
 
 
-async def test_a_token_that_ends_closes_its_socket(house: Gateway) -> None:
-    ada = await house.person()
-    short = Person(ada.http, {**ada.tokens, "access_token": token_for(house, ada, seconds=2)})
-    async with line(house, short) as hers:
+async def test_a_token_that_ends_closes_its_socket(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    short = Person(ada.http, {**ada.tokens, "access_token": token_for(hansard, ada, seconds=2)})
+    async with line(hansard, short) as hers:
         await hers.until("expiring")
         async with asyncio.timeout(4):
             assert await hers.closed() == 4401
 
 
-async def test_a_socket_is_renewed_by_its_own_session_alone(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
-    other = await logged_in_again(house, ada)
-    async with line(house, ada) as hers:
+async def test_a_socket_is_renewed_by_its_own_session_alone(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    other = await logged_in_again(hansard, ada)
+    async with line(hansard, ada) as hers:
         for token in (ben.token, other.token, "nonsense"):
             reply = await hers.ask("authenticate", token=token)
             assert (reply["ok"], reply["error"]["code"], reply["error"]["status"]) == (False, "auth.token_invalid", 401)
@@ -84,13 +84,13 @@ async def test_a_socket_is_renewed_by_its_own_session_alone(house: Gateway) -> N
 
 
 async def test_an_ended_session_closes_all_of_its_sockets_and_no_others_within_a_second(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    ada = await house.person()
-    phone = await logged_in_again(house, ada)
+    ada = await hansard.person()
+    phone = await logged_in_again(hansard, ada)
     async with gateway(database_url, redis_url) as second, AsyncExitStack() as stack:
-        ending = [await stack.enter_async_context(line(to, ada)) for to in (house, second) for _ in range(3)]
-        staying = [await stack.enter_async_context(line(to, phone)) for to in (house, second)]
+        ending = [await stack.enter_async_context(line(to, ada)) for to in (hansard, second) for _ in range(3)]
+        staying = [await stack.enter_async_context(line(to, phone)) for to in (hansard, second)]
         for each in (*ending, *staying):
             await each.until("hello")
         await ada.ask("POST", "/auth/logout", 204)
@@ -101,9 +101,9 @@ async def test_an_ended_session_closes_all_of_its_sockets_and_no_others_within_a
             assert (await each.ask("ping"))["ok"]
 
 
-async def test_a_reused_refresh_token_closes_the_sockets_of_its_session(house: Gateway) -> None:
-    ada = await house.person()
-    async with line(house, ada) as hers, house.client() as http:
+async def test_a_reused_refresh_token_closes_the_sockets_of_its_session(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with line(hansard, ada) as hers, hansard.client() as http:
         await hers.until("hello")
         spent = {"refresh_token": ada.tokens["refresh_token"]}
         assert (await http.post("/auth/refresh", json=spent)).status_code == 200
@@ -113,14 +113,14 @@ async def test_a_reused_refresh_token_closes_the_sockets_of_its_session(house: G
 
 
 async def test_of_200_races_of_a_ban_with_sends_none_slips_through(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
     """Sends go out on one gateway while the ban is written on another; his own feed ends with the removal."""
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     rooms = [await ada.room(ben, name=f"race {i}") for i in range(RACES)]
     async with gateway(database_url, redis_url) as second:
         owner = Person(second.client(ada.token), ada.tokens)
-        async with line(house, ben) as his:
+        async with line(hansard, ben) as his:
             for i in range(0, RACES, 100):
                 await his.ask("subscribe", rooms=dict.fromkeys(rooms[i : i + 100], 0))
 
@@ -137,14 +137,14 @@ async def test_of_200_races_of_a_ban_with_sends_none_slips_through(
     removed: dict[RoomId, int] = {}
     posted: dict[RoomId, int] = {}
     position, refused = 0, 0
-    while facts := await house.house.record.after(position, limit=1_000):
-        position = facts[-1].position
-        for fact in facts:
-            if isinstance(fact.event, MemberRemoved):
-                removed[fact.event.room_id] = fact.position
-            elif isinstance(fact.event, MessagePosted):
-                assert fact.event.room_id not in removed, f"{fact.position} was recorded after the ban"
-                posted[fact.event.room_id] = posted.get(fact.event.room_id, 0) + 1
+    while events := await hansard.services.record.after(position, limit=1_000):
+        position = events[-1].position
+        for recorded in events:
+            if isinstance(recorded.event, MemberRemoved):
+                removed[recorded.event.room_id] = recorded.position
+            elif isinstance(recorded.event, MessagePosted):
+                assert recorded.event.room_id not in removed, f"{recorded.position} was recorded after the ban"
+                posted[recorded.event.room_id] = posted.get(recorded.event.room_id, 0) + 1
     assert len(removed) == RACES
     refused = sum(count < 6 for count in posted.values()) + RACES - len(posted)
     assert refused > 0, "not one ban came before the last send: nothing raced"
@@ -173,11 +173,11 @@ async def test_more_sends_than_a_person_may_are_refused_with_the_time_to_wait(
 ) -> None:
     quotas = replace(OFF, sends=Quota("sends", 1, 10, 3))
     async with (
-        deployment(database_url, redis_url) as house,
+        deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, quotas=quotas) as first,
         gateway(database_url, redis_url, quotas=quotas) as second,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         room_id = await ada.room()
         async with line(first, ada) as hers, line(second, ada) as elsewhere:
             replies = [
@@ -192,10 +192,10 @@ async def test_more_sends_than_a_person_may_are_refused_with_the_time_to_wait(
 async def test_a_flood_of_frames_closes_the_socket(database_url: str, redis_url: str) -> None:
     quotas = replace(OFF, frames=Quota("frames", 1, 10, 20))
     async with (
-        deployment(database_url, redis_url) as house,
+        deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, quotas=quotas) as limited,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         async with line(limited, ada) as hers, line(limited, ada) as calm:
             for _ in range(21):
                 await hers.socket.send('{"type":"ping"}')
@@ -203,14 +203,14 @@ async def test_a_flood_of_frames_closes_the_socket(database_url: str, redis_url:
             assert (await calm.ask("ping"))["ok"]
 
 
-async def test_frames_that_are_too_large_or_no_text_close_the_socket(house: Gateway) -> None:
-    ada = await house.person()
+async def test_frames_that_are_too_large_or_no_text_close_the_socket(hansard: Gateway) -> None:
+    ada = await hansard.person()
     for sent, code in (("x" * 131_073, 1009), (b"\x00", 4500)):
-        async with line(house, ada) as hers:
+        async with line(hansard, ada) as hers:
             await hers.until("hello")
             await hers.socket.send(sent)
             assert await hers.closed() == code
-    async with line(house, ada) as hers:
+    async with line(hansard, ada) as hers:
         most = json.dumps({"id": 1, "type": "ping"})
         await hers.socket.send(most + " " * (131_072 - len(most)))
         assert (await hers.until("reply", id=1))["ok"]

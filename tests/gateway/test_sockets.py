@@ -14,15 +14,15 @@ from tests.lines import line
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_hello_then_a_send_is_acknowledged_and_told(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_hello_then_a_send_is_acknowledged_and_told(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
-    async with line(house, ada, room_id) as hers, line(house, ben, room_id) as his:
+    async with line(hansard, ada, room_id) as hers, line(hansard, ben, room_id) as his:
         hello = await hers.frame()
         assert hello["type"] == "hello"
         assert {"connection", "record", "position", "heartbeat_seconds", "session_expires_in"} < hello.keys()
@@ -38,10 +38,10 @@ async def test_hello_then_a_send_is_acknowledged_and_told(house: Gateway) -> Non
         assert stored == event["data"]
 
 
-async def test_the_same_send_again_is_a_duplicate(house: Gateway) -> None:
-    ada = await house.person()
+async def test_the_same_send_again_is_a_duplicate(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada, room_id) as hers:
+    async with line(hansard, ada, room_id) as hers:
         message = {"room_id": room_id, "message_id": str(uuid4()), "content": "once"}
         first = await hers.ask("send", **message)
         again = await hers.ask("send", **message)
@@ -50,11 +50,11 @@ async def test_the_same_send_again_is_a_duplicate(house: Gateway) -> None:
         assert (other["ok"], other["error"]["code"], other["error"]["status"]) == (False, "message.id_taken", 409)
 
 
-async def test_two_gateways_deliver_each_others_messages(house: Gateway, database_url: str, redis_url: str) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_two_gateways_deliver_each_others_messages(hansard: Gateway, database_url: str, redis_url: str) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
     async with gateway(database_url, redis_url) as second:
-        async with line(house, ada, room_id) as hers, line(second, ben, room_id) as his:
+        async with line(hansard, ada, room_id) as hers, line(second, ben, room_id) as his:
             await hers.until("live")
             await his.until("live")
             for i in range(10):
@@ -64,17 +64,17 @@ async def test_two_gateways_deliver_each_others_messages(house: Gateway, databas
             sent = [f"from {name} {i}" for i in range(10) for name in ("ada", "ben")]
             page = await ada.ask("GET", f"/rooms/{room_id}/messages?limit=20", 200, headers=after)
             assert [message["content"] for message in page["items"]][::-1] == sent
-        async with line(second, ada, room_id, "?after=0") as hers, line(house, ben, room_id, "?after=0") as his:
+        async with line(second, ada, room_id, "?after=0") as hers, line(hansard, ben, room_id, "?after=0") as his:
             assert await hers.events(22) == await his.events(22)
 
 
 async def test_live_events_of_two_gateways_come_in_one_order_without_a_gap(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    people = [await house.person() for _ in range(3)]
+    people = [await hansard.person() for _ in range(3)]
     room_id = await people[0].room(*people[1:])
     async with gateway(database_url, redis_url) as second:
-        async with line(house, people[0], room_id) as one, line(second, people[1], room_id) as two:
+        async with line(hansard, people[0], room_id) as one, line(second, people[1], room_id) as two:
             start = (await one.until("live"))["position"]
             assert (await two.until("live"))["position"] == start
 
@@ -86,7 +86,7 @@ async def test_live_events_of_two_gateways_come_in_one_order_without_a_gap(
             async with asyncio.TaskGroup() as group:
                 heard_by_one = group.create_task(one.events(75))
                 heard_by_two = group.create_task(two.events(75))
-                for to, person in ((house, people[0]), (second, people[1]), (second, people[2])):
+                for to, person in ((hansard, people[0]), (second, people[1]), (second, people[2])):
                     group.create_task(talk(to, person))
             assert heard_by_one.result() == heard_by_two.result()
             events = heard_by_one.result()
@@ -94,15 +94,15 @@ async def test_live_events_of_two_gateways_come_in_one_order_without_a_gap(
             assert events[0]["prev"] <= start
 
 
-async def test_a_resume_has_everything_after_the_position_and_tombstones_for_what_is_deleted(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_resume_has_everything_after_the_position_and_tombstones_for_what_is_deleted(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
     said = [await ada.say(room_id, f"m{i}") for i in range(5)]
     await ada.ask("PATCH", f"/messages/{said[3]['id']}", 200, json={"content": "edited"})
     gone = await ada.http.delete(f"/messages/{said[2]['id']}")
     position = int(gone.headers["hansard-position"])
     await ada.ask("GET", "/rooms", 200, headers={"Hansard-After": str(position)})
-    async with line(house, ada, room_id, f"?after={said[0]['position']}") as hers:
+    async with line(hansard, ada, room_id, f"?after={said[0]['position']}") as hers:
         await hers.until("hello")
         events = await hers.events(6)
         assert (await hers.frame())["type"] == "live"
@@ -113,16 +113,16 @@ async def test_a_resume_has_everything_after_the_position_and_tombstones_for_wha
     assert [event["data"]["deleted"] for event in events] == [False, True, False, False, False, True]
 
 
-async def test_a_long_resume_comes_in_pages_and_ends_live(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_long_resume_comes_in_pages_and_ends_live(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada, room_id) as hers:
+    async with line(hansard, ada, room_id) as hers:
         for i in range(1_300):
             await hers.send("send", id=i, room_id=room_id, content=str(i))
         replies = 0
         while replies < 1_300:
             replies += (await hers.frame())["type"] == "reply"
-    async with line(house, ada, room_id, "?after=0") as hers:
+    async with line(hansard, ada, room_id, "?after=0") as hers:
         await hers.until("hello")
         events = await hers.events(1_302)
         assert [event["prev"] for event in events] == [0, *(event["position"] for event in events[:-1])]
@@ -130,10 +130,10 @@ async def test_a_long_resume_comes_in_pages_and_ends_live(house: Gateway) -> Non
         assert (await hers.frame())["type"] == "live"
 
 
-async def test_a_position_of_another_record_is_reset_and_not_subscribed(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_position_of_another_record_is_reset_and_not_subscribed(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada) as hers:
+    async with line(hansard, ada) as hers:
         await hers.ask("subscribe", room_id=room_id, after=10**9)
         assert (await hers.frame()) == {"type": "reset", "room_id": room_id, "reason": "record_changed"}
         await hers.ask("subscribe", room_id=room_id, after=0, record=str(uuid4()))
@@ -142,22 +142,22 @@ async def test_a_position_of_another_record_is_reset_and_not_subscribed(house: G
         assert (await hers.frame())["position"] > 0
 
 
-async def test_rooms_of_others_are_refused(house: Gateway) -> None:
-    ada, eve = await house.person(), await house.person()
+async def test_rooms_of_others_are_refused(hansard: Gateway) -> None:
+    ada, eve = await hansard.person(), await hansard.person()
     private, public = await ada.room(is_private=True), await ada.room()
-    async with line(house, eve) as hers:
+    async with line(hansard, eve) as hers:
         assert (await hers.ask("subscribe", room_id=private))["error"]["code"] == "room.not_found"
         assert (await hers.ask("subscribe", room_id=str(uuid4())))["error"]["code"] == "room.not_found"
         assert (await hers.ask("subscribe", room_id=public))["error"]["code"] == "room.not_a_member"
         assert (await hers.ask("send", room_id=public, content="x"))["error"]["code"] == "room.not_a_member"
-    async with line(house, eve, private) as hers:
+    async with line(hansard, eve, private) as hers:
         assert await hers.closed() == 4505
 
 
-async def test_a_removed_members_feed_ends_with_the_removal(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_a_removed_members_feed_ends_with_the_removal(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room(ben)
-    async with line(house, ben) as many, line(house, ben, room_id) as one:
+    async with line(hansard, ben) as many, line(hansard, ben, room_id) as one:
         await many.ask("subscribe", room_id=room_id)
         await many.until("live")
         await one.until("live")
@@ -172,9 +172,9 @@ async def test_a_removed_members_feed_ends_with_the_removal(house: Gateway) -> N
         assert await one.closed() == 4502
 
 
-async def test_one_hears_of_oneself_on_every_device(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
-    async with line(house, ben) as his:
+async def test_one_hears_of_oneself_on_every_device(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    async with line(hansard, ben) as his:
         await his.until("hello")
         room_id = await ada.room(ben)
         added = await his.until("event")
@@ -185,9 +185,9 @@ async def test_one_hears_of_oneself_on_every_device(house: Gateway) -> None:
 
 
 async def test_logout_closes_the_sockets_of_the_session_on_every_gateway(
-    house: Gateway, database_url: str, redis_url: str
+    hansard: Gateway, database_url: str, redis_url: str
 ) -> None:
-    ada = await house.person()
+    ada = await hansard.person()
     async with gateway(database_url, redis_url) as second, line(second, ada) as hers:
         await hers.until("hello")
         await ada.ask("POST", "/auth/logout", 204)
@@ -195,9 +195,9 @@ async def test_logout_closes_the_sockets_of_the_session_on_every_gateway(
             assert await hers.closed() == 4501
 
 
-async def test_a_bad_credential_is_answered_before_the_upgrade(house: Gateway) -> None:
-    ada = await house.person()
-    url = f"ws://127.0.0.1:{house.port}/api/v1/ws"
+async def test_a_bad_credential_is_answered_before_the_upgrade(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    url = f"ws://127.0.0.1:{hansard.port}/api/v1/ws"
     for headers, query, status in (
         ({"Authorization": "Bearer nonsense"}, "", 401),
         ({}, f"?token={ada.token}", 401),
@@ -210,12 +210,12 @@ async def test_a_bad_credential_is_answered_before_the_upgrade(house: Gateway) -
         assert json.loads(refused.value.response.body or b"")["status"] == status
 
 
-async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
-    ada = await house.person()
-    async with line(house, None) as hers:
+async def test_the_first_frame_may_authenticate(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    async with line(hansard, None) as hers:
         assert (await hers.ask("authenticate", token=ada.token))["ok"]
         assert (await hers.frame())["type"] == "hello"
-    async with line(house, None) as hers:
+    async with line(hansard, None) as hers:
         await hers.send("ping", id=1)
         assert await hers.closed() == 4401
 
@@ -242,9 +242,9 @@ async def test_the_first_frame_may_authenticate(house: Gateway) -> None:
         ('{"id":%s,"type":"ping"}' % 10**30, 4500),
     ],
 )
-async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str, outcome: int | str) -> None:
-    ada = await house.person()
-    async with line(house, ada) as hers:
+async def test_bad_frames_get_a_reply_or_a_close_code(hansard: Gateway, text: str, outcome: int | str) -> None:
+    ada = await hansard.person()
+    async with line(hansard, ada) as hers:
         await hers.until("hello")
         await hers.socket.send(text)
         if isinstance(outcome, int):
@@ -254,10 +254,10 @@ async def test_bad_frames_get_a_reply_or_a_close_code(house: Gateway, text: str,
             assert (reply["ok"], reply["error"]["code"]) == (False, outcome)
 
 
-async def test_what_a_text_may_not_hold_is_the_domains_to_say(house: Gateway) -> None:
-    ada = await house.person()
+async def test_what_a_text_may_not_hold_is_the_domains_to_say(hansard: Gateway) -> None:
+    ada = await hansard.person()
     room_id = await ada.room()
-    async with line(house, ada, room_id) as hers:
+    async with line(hansard, ada, room_id) as hers:
         for content in ("a\x00b", "\x1b[2J", "\x85"):
             reply = await hers.ask("send", room_id=room_id, content=content)
             assert (reply["error"]["code"], reply["error"]["status"]) == ("field.invalid", 422)
@@ -268,11 +268,11 @@ async def test_what_a_text_may_not_hold_is_the_domains_to_say(house: Gateway) ->
         assert (await hers.ask("send", room_id=room_id, content="still here"))["ok"]
 
 
-async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(house: Gateway) -> None:
-    ada, slow = await house.person(), await house.person()
+async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(hansard: Gateway) -> None:
+    ada, slow = await hansard.person(), await hansard.person()
     room_id = await ada.room(slow)
     # The slow one reads nothing until all is said: its frames are many times what is queued for anybody.
-    async with line(house, slow, room_id, max_queue=1) as his, line(house, ada, room_id) as hers:
+    async with line(hansard, slow, room_id, max_queue=1) as his, line(hansard, ada, room_id) as hers:
         await hers.until("live")
         text = "x" * 8_000
         for i in range(400):
@@ -282,14 +282,14 @@ async def test_a_slow_reader_loses_nothing_and_holds_nobody_up(house: Gateway) -
     assert [event["prev"] for event in events[1:]] == [event["position"] for event in events[:-1]]
 
 
-async def test_a_member_of_a_joined_history_sees_what_came_since_joining(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
+async def test_a_member_of_a_joined_history_sees_what_came_since_joining(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
     room_id = await ada.room()
     await ada.say(room_id, "before ben")
     await ada.ask("PATCH", f"/rooms/{room_id}", 200, json={"history": "joined"})
     joined = await ben.http.post(f"/rooms/{room_id}/join")
     await ada.say(room_id, "with ben")
-    async with line(house, ben, room_id, "?after=0") as his:
+    async with line(hansard, ben, room_id, "?after=0") as his:
         events = await his.events(2)
     assert [event["event"] for event in events] == ["member.joined", "message.posted"]
     assert [event["prev"] for event in events] == [0, int(joined.headers["hansard-position"])]
@@ -297,23 +297,23 @@ async def test_a_member_of_a_joined_history_sees_what_came_since_joining(house: 
     assert [message["content"] for message in page["items"]] == ["with ben", "member.joined"]
 
 
-async def test_subscribing_to_many_rooms_at_once(house: Gateway) -> None:
-    ada = await house.person()
+async def test_subscribing_to_many_rooms_at_once(hansard: Gateway) -> None:
+    ada = await hansard.person()
     rooms = [await ada.room() for _ in range(4)]
     said = [(await ada.say(room_id, "hi"))["position"] for room_id in rooms]
-    async with line(house, ada) as hers:
+    async with line(hansard, ada) as hers:
         await hers.ask("subscribe", rooms={room_id: said[i] - 1 for i, room_id in enumerate(rooms)})
         heard = {event["room_id"]: event["position"] for event in await hers.events(4)}
     assert heard == dict(zip(rooms, said, strict=True))
     assert UUID(rooms[0])
 
 
-async def test_who_opened_a_room_first_and_went_away_takes_nobody_along(house: Gateway) -> None:
+async def test_who_opened_a_room_first_and_went_away_takes_nobody_along(hansard: Gateway) -> None:
     """Two sockets subscribe to a room that nobody follows yet, and the first one is cut at that moment."""
-    ada, ben = await house.person(), await house.person()
+    ada, ben = await hansard.person(), await hansard.person()
     for _ in range(10):
         room_id = await ada.room(ben)
-        async with line(house, ada) as hers, line(house, ben) as his:
+        async with line(hansard, ada) as hers, line(hansard, ben) as his:
             await hers.until("hello")
             await his.until("hello")
             await hers.send("subscribe", id=1, room_id=room_id)

@@ -16,17 +16,17 @@ FEW = 3
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
-async def test_a_path_that_is_spelt_otherwise_is_not_there_for_who_has_a_token_either(house: Gateway) -> None:
-    ada = await house.person()
-    asked = await asked_of(house, ada)
-    before = (await house.house.record.head()).position
+async def test_a_path_that_is_spelt_otherwise_is_not_there_for_who_has_a_token_either(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    asked = await asked_of(hansard, ada)
+    before = (await hansard.services.record.head()).position
     tried = 0
-    async with wire(house) as connection:
+    async with wire(hansard) as connection:
         for plain in asked:
             if "/variants/" in plain.target:
                 continue  # its last segment is a text of any spelling: see below
@@ -41,15 +41,15 @@ async def test_a_path_that_is_spelt_otherwise_is_not_there_for_who_has_a_token_e
                 assert is_nowhere or is_unreadable(mutated, status, body), where
                 tried += is_nowhere
     assert tried > 15 * len(asked)
-    assert (await house.house.record.head()).position == before, "and nothing was done"
+    assert (await hansard.services.record.head()).position == before, "and nothing was done"
     await ada.ask("GET", "/users/me", 200)
 
 
-async def test_a_segment_of_any_characters_has_one_spelling_as_well(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_segment_of_any_characters_has_one_spelling_as_well(hansard: Gateway) -> None:
+    ada = await hansard.person()
     name = f"/api/v1/files/{uuid4()}/variants/"
     signed = (f"Authorization: Bearer {ada.token}",)
-    async with wire(house) as connection:
+    async with wire(hansard) as connection:
         for good in (
             "%F0%9F%91%A9%E2%80%8D%F0%9F%9A%80",
             "%23%EF%B8%8F%E2%83%A3",
@@ -87,7 +87,7 @@ async def test_no_spelling_passes_a_limit(database_url: str, redis_url: str, rou
     async with gateway(database_url, redis_url) as free:
         ada = await free.person()
         room_id = await ada.room()
-    async with gateway(database_url, redis_url, quotas=few) as house, wire(house) as connection:
+    async with gateway(database_url, redis_url, quotas=few) as hansard, wire(hansard) as connection:
         method, template = route
         plain = Asked(method, template.replace("{room_id}", room_id))
         signed = (f"Authorization: Bearer {ada.token}",)

@@ -13,8 +13,8 @@ from websockets.exceptions import InvalidStatus
 
 from adapters.credentials.tickets import SignedTickets
 from adapters.postgres.master_key import Master
-from adapters.redis.cluster_state import Roster
-from domain.errors import BadToken
+from adapters.redis.cluster_state import ClusterState
+from domain.errors import BadTokenError
 from domain.ids import RecordId, SessionId, UserId
 from domain.ports.credentials import Access
 from tests.houses import MASTER, Gateway, Person, deployment, gateway
@@ -24,7 +24,7 @@ ORIGIN = "https://chat.example.com"
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
@@ -44,20 +44,20 @@ async def refused(to: Gateway, query: str, person: Person | None = None, **optio
     return int(body["status"])
 
 
-async def test_a_ticket_opens_one_socket_on_any_gateway(house: Gateway, database_url: str, redis_url: str) -> None:
-    ada = await house.person()
+async def test_a_ticket_opens_one_socket_on_any_gateway(hansard: Gateway, database_url: str, redis_url: str) -> None:
+    ada = await hansard.person()
     ticket = await ticket_of(ada)
     async with gateway(database_url, redis_url) as second:
         async with line(second, None, None, f"?ticket={ticket}") as hers:
             assert (await hers.until("hello"))["session_expires_in"] <= 900
             room_id = await ada.room()
             assert (await hers.ask("send", room_id=room_id, content="by ticket"))["ok"]
-        assert await refused(house, f"?ticket={ticket}") == 401
+        assert await refused(hansard, f"?ticket={ticket}") == 401
         assert await refused(second, f"?ticket={ticket}") == 401
 
 
-async def test_of_many_uses_at_once_one_succeeds(house: Gateway, database_url: str, redis_url: str) -> None:
-    ada = await house.person()
+async def test_of_many_uses_at_once_one_succeeds(hansard: Gateway, database_url: str, redis_url: str) -> None:
+    ada = await hansard.person()
     ticket = await ticket_of(ada)
 
     async def use(to: Gateway) -> bool:
@@ -68,43 +68,43 @@ async def test_of_many_uses_at_once_one_succeeds(house: Gateway, database_url: s
             return False
 
     async with gateway(database_url, redis_url) as second:
-        opened = await asyncio.gather(*(use(to) for to in (house, second) for _ in range(8)))
+        opened = await asyncio.gather(*(use(to) for to in (hansard, second) for _ in range(8)))
     assert sum(opened) == 1
 
 
 async def test_a_ticket_is_for_pages_of_the_origin_that_asked(database_url: str, redis_url: str) -> None:
     async with (
-        deployment(database_url, redis_url) as house,
+        deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, origins=(ORIGIN,)) as listed,
     ):
-        ada = await house.person()
+        ada = await hansard.person()
         ticket = await ticket_of(ada, Origin=ORIGIN)
         assert await refused(listed, f"?ticket={ticket}") == 401
         async with line(listed, None, None, f"?ticket={ticket}", origin=ORIGIN) as hers:
             await hers.until("hello")
-        assert await refused(house, f"?ticket={await ticket_of(ada, Origin=ORIGIN)}", origin=ORIGIN) == 403
+        assert await refused(hansard, f"?ticket={await ticket_of(ada, Origin=ORIGIN)}", origin=ORIGIN) == 403
 
 
-async def test_a_ticket_of_an_ended_session_opens_nothing(house: Gateway) -> None:
-    ada = await house.person()
+async def test_a_ticket_of_an_ended_session_opens_nothing(hansard: Gateway) -> None:
+    ada = await hansard.person()
     ticket = await ticket_of(ada)
     await ada.ask("POST", "/auth/logout", 204)
-    assert await refused(house, f"?ticket={ticket}") == 401
+    assert await refused(hansard, f"?ticket={ticket}") == 401
 
 
-async def test_a_ticket_beside_a_token_is_of_the_same_session(house: Gateway) -> None:
-    ada, ben = await house.person(), await house.person()
-    assert await refused(house, f"?ticket={await ticket_of(ada)}", ben) == 401
-    async with line(house, ada, None, f"?ticket={await ticket_of(ada)}") as hers:
+async def test_a_ticket_beside_a_token_is_of_the_same_session(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    assert await refused(hansard, f"?ticket={await ticket_of(ada)}", ben) == 401
+    async with line(hansard, ada, None, f"?ticket={await ticket_of(ada)}") as hers:
         await hers.until("hello")
 
 
-async def test_what_is_wrong_with_the_address_spends_no_ticket(house: Gateway) -> None:
-    ada = await house.person()
+async def test_what_is_wrong_with_the_address_spends_no_ticket(hansard: Gateway) -> None:
+    ada = await hansard.person()
     ticket = await ticket_of(ada)
-    assert await refused(house, f"?ticket={ticket}&nonsense=1") == 422
-    assert await refused(house, f"?ticket={ticket}&ticket={ticket}") == 422
-    async with line(house, None, None, f"?ticket={ticket}") as hers:
+    assert await refused(hansard, f"?ticket={ticket}&nonsense=1") == 422
+    assert await refused(hansard, f"?ticket={ticket}&ticket={ticket}") == 422
+    async with line(hansard, None, None, f"?ticket={ticket}") as hers:
         await hers.until("hello")
 
 
@@ -116,19 +116,19 @@ class TestSigned:
 
     @pytest.fixture
     async def tickets(self) -> AsyncIterator[SignedTickets]:
-        roster = Roster.open("redis://127.0.0.1:1/0", RecordId(uuid4()), "g")
-        yield SignedTickets(MASTER, roster, chance=os.urandom)
-        await roster.close()
+        cluster_state = ClusterState.open("redis://127.0.0.1:1/0", RecordId(uuid4()), "g")
+        yield SignedTickets(MASTER, cluster_state, chance=os.urandom)
+        await cluster_state.close()
 
     async def test_once(self, tickets: SignedTickets) -> None:
         ticket = tickets.issue(self.access, ORIGIN, self.now)
         assert await tickets.spend(ticket, ORIGIN, self.now + timedelta(seconds=30)) == self.access
-        with pytest.raises(BadToken):
+        with pytest.raises(BadTokenError):
             await tickets.spend(ticket, ORIGIN, self.now)
 
     async def test_not_later(self, tickets: SignedTickets) -> None:
         ticket = tickets.issue(self.access, ORIGIN, self.now)
-        with pytest.raises(BadToken):
+        with pytest.raises(BadTokenError):
             await tickets.spend(ticket, ORIGIN, self.now + timedelta(seconds=31))
 
     async def test_only_ours_and_unchanged(self, tickets: SignedTickets) -> None:
@@ -137,10 +137,10 @@ class TestSigned:
         for at in range(len(raw)):
             changed = bytearray(raw)
             changed[at] ^= 1
-            with pytest.raises(BadToken):
+            with pytest.raises(BadTokenError):
                 await tickets.spend(urlsafe_b64encode(changed).decode(), "", self.now)
-        other = SignedTickets(Master(bytes(32)), tickets._roster, chance=os.urandom)
+        other = SignedTickets(Master(bytes(32)), tickets._cluster_state, chance=os.urandom)
         for bad in ("", "x", "é", "=" * 9, ticket[:-4], ticket + "AAAA", other.issue(self.access, "", self.now)):
-            with pytest.raises(BadToken):
+            with pytest.raises(BadTokenError):
                 await tickets.spend(bad, "", self.now)
         assert await tickets.spend(ticket, "", self.now) == self.access

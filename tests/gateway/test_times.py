@@ -15,7 +15,7 @@ from gateway.operations.passwords import LOOK_UP_SECONDS
 from tests.gateway.test_letters import posting
 from tests.houses import PASSWORD, Gateway, gateway
 
-Work = Counter[str]
+UnitOfWork = Counter[str]
 
 
 class CountedPasswords(Argon2Passwords):
@@ -31,9 +31,11 @@ class CountedPasswords(Argon2Passwords):
 
 
 @asynccontextmanager
-async def watched(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[CountedPasswords, Work]]:
+async def watched(
+    hansard: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[CountedPasswords, UnitOfWork]]:
     """Count what a request with the id `watched` asks of passwords and, in its own task, of the database."""
-    statements = Work()
+    statements = UnitOfWork()
 
     def counted(method: Any) -> Any:
         async def ask(db: Database, *args: Any) -> Any:
@@ -46,12 +48,12 @@ async def watched(house: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     for name in ("all", "one", "value", "run"):
         monkeypatch.setattr(Database, name, counted(getattr(Database, name)))
     with CountedPasswords() as passwords:
-        object.__setattr__(house.house, "passwords", passwords)
+        object.__setattr__(hansard.services, "passwords", passwords)
         yield passwords, statements
 
 
-async def asked(house: Gateway, path: str, body: dict[str, str]) -> tuple[int, bytes, frozenset[str]]:
-    async with house.client(**{"X-Request-Id": "watched"}) as http:
+async def asked(hansard: Gateway, path: str, body: dict[str, str]) -> tuple[int, bytes, frozenset[str]]:
+    async with hansard.client(**{"X-Request-Id": "watched"}) as http:
         answer = await http.post(path, json=body)
         return answer.status_code, answer.content, frozenset(answer.headers)
 
@@ -66,11 +68,11 @@ async def test_a_log_in_does_the_same_for_known_and_unknown(
     """
     async with gateway(database_url, redis_url) as first:
         known = await first.person()
-    async with gateway(database_url, redis_url) as house, watched(house, monkeypatch) as (passwords, statements):
+    async with gateway(database_url, redis_url) as hansard, watched(hansard, monkeypatch) as (passwords, statements):
         answers, reads, waits = [], [], []
         for email in (known.email, "nobody@example.com", known.email, "nobody@example.com"):
             began = asyncio.get_running_loop().time()
-            answers.append(await asked(house, "/auth/login", {"email": email, "password": "wrong wrong"}))
+            answers.append(await asked(hansard, "/auth/login", {"email": email, "password": "wrong wrong"}))
             reads.append(statements.total())
             waits.append([begun - began for begun in passwords.begun])
             statements.clear()
@@ -84,27 +86,29 @@ async def test_a_log_in_does_the_same_for_known_and_unknown(
 async def test_registering_does_the_same_for_known_and_unknown(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with posting(database_url, redis_url, verify_email=True) as (house, _):
+    async with posting(database_url, redis_url, verify_email=True) as (hansard, _):
         body = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
-        async with house.client() as http:
+        async with hansard.client() as http:
             assert (await http.post("/auth/register", json=body)).status_code == 201
-        async with watched(house, monkeypatch) as (passwords, statements):
-            work = []
+        async with watched(hansard, monkeypatch) as (passwords, statements):
+            unit = []
             for email, name in (("ada@example.com", "ann"), ("ben@example.com", "ben")):
-                status, _, headers = await asked(house, "/auth/register", body | {"email": email, "username": name})
-                work.append((status, headers, len(passwords.begun), dict(statements)))
+                status, _, headers = await asked(hansard, "/auth/register", body | {"email": email, "username": name})
+                unit.append((status, headers, len(passwords.begun), dict(statements)))
                 statements.clear()
                 passwords.begun.clear()
-    assert work[0] == work[1] and work[0][:1] == (201,) and work[0][2] == 1
+    assert unit[0] == unit[1] and unit[0][:1] == (201,) and unit[0][2] == 1
 
 
 async def test_asking_for_a_new_password_does_the_same_for_known_and_unknown(
     database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with posting(database_url, redis_url) as (house, box):
-        ada = await house.person()
-        async with watched(house, monkeypatch) as (passwords, statements):
-            answers = [await asked(house, "/auth/password/forgot", {"email": e}) for e in (ada.email, "x@example.com")]
+    async with posting(database_url, redis_url) as (hansard, box):
+        ada = await hansard.person()
+        async with watched(hansard, monkeypatch) as (passwords, statements):
+            answers = [
+                await asked(hansard, "/auth/password/forgot", {"email": e}) for e in (ada.email, "x@example.com")
+            ]
             assert len(set(answers)) == 1 and answers[0][0] == 202
             assert not passwords.begun and not statements, "whatever depends on it is done after the answer"
         assert (await box.next()).to == ada.email

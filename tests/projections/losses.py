@@ -13,7 +13,7 @@ KNOWN = {"p", "br", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol"
 REL = ("rel", "noopener noreferrer nofollow")
 
 
-class Shown(HTMLParser):
+class FileSnapshot(HTMLParser):
     """The text of HTML, and what elements it holds. Raises AssertionError for any that messages do not have."""
 
     def __init__(self, html: str) -> None:
@@ -67,9 +67,9 @@ def visible(text: str) -> str:
     return "".join(text.split())
 
 
-def require_nothing_lost(content: str, html: str) -> Shown:
+def require_nothing_lost(content: str, html: str) -> FileSnapshot:
     """Return what HTML shows. Raises AssertionError where it lost, added or moved anything but markers of elements."""
-    shown = Shown(html)
+    shown = FileSnapshot(html)
     source, text = visible(content), visible(shown.text)
     rest = iter(source)
     assert all(c in rest for c in text), "something was added or moved"
@@ -95,7 +95,7 @@ def require_nothing_lost(content: str, html: str) -> Shown:
     return shown
 
 
-def _take_links(lost: Counter[str], shown: Shown) -> None:
+def _take_links(lost: Counter[str], shown: FileSnapshot) -> None:
     """Take off what became links: of one that shows its own address, only where brackets are missing too."""
     for href, text in sorted(shown.links, key=lambda link: link[0] == link[1]):
         marker = Counter(visible(f"[]({href})"))

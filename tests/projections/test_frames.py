@@ -58,46 +58,46 @@ def recorded_of_every_topic() -> list[Recorded[Any]]:
 FACTS = recorded_of_every_topic()
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.event.topic)
-def test_what_a_room_hears_is_told_whole(fact: Recorded[Event]) -> None:
-    if fact.event.audience() is None:
-        assert type(fact.event) not in TELLS_ROOM
+@pytest.mark.parametrize("recorded", FACTS, ids=lambda recorded: recorded.event.topic)
+def test_what_a_room_hears_is_told_whole(recorded: Recorded[Event]) -> None:
+    if recorded.event.frame_room() is None:
+        assert type(recorded.event) not in TELLS_ROOM
         return
-    told = json.loads(frames.room_frame(fact, 1042))
-    assert type(TELLS_ROOM[type(fact.event)].of(fact)) is TELLS_ROOM[type(fact.event)].kind
+    told = json.loads(frames.room_frame(recorded, 1042))
+    assert type(TELLS_ROOM[type(recorded.event)].of(recorded)) is TELLS_ROOM[type(recorded.event)].kind
     data = told.pop("data")
     assert data.pop("file", {}).keys() in (set(), FILE), "what a message shows is told as the file itself is"
-    assert data.keys() == DATA[fact.event.topic]
+    assert data.keys() == DATA[recorded.event.topic]
     assert told == {
         "type": "event",
-        "event": fact.event.topic,
+        "event": recorded.event.topic,
         "position": 1050,
         "prev": 1042,
-        "room_id": str(fact.event.audience()),
+        "room_id": str(recorded.event.frame_room()),
         "at": "2026-11-24T12:00:00Z",
         "actor_id": "00000000-0000-0000-0000-000000000007",
     }
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.event.topic)
-def test_ones_own_feed_has_neither_room_nor_prev(fact: Recorded[Any]) -> None:
-    told = frames.control(fact)
-    if type(fact.event) not in TELLS_OWN:
+@pytest.mark.parametrize("recorded", FACTS, ids=lambda recorded: recorded.event.topic)
+def test_ones_own_feed_has_neither_room_nor_prev(recorded: Recorded[Any]) -> None:
+    told = frames.control(recorded)
+    if type(recorded.event) not in TELLS_OWN:
         assert told is None or told.own == []
         return
     assert told is not None
     own, *others = told.own
-    assert own.user_id == getattr(fact.event, "user_id", None) or own.user_id == fact.event.uploader_id
-    assert tuple(other.user_id for other in others) == getattr(fact.event, "moderator_ids", ())
+    assert own.user_id == getattr(recorded.event, "user_id", None) or own.user_id == recorded.event.uploader_id
+    assert tuple(other.user_id for other in others) == getattr(recorded.event, "moderator_ids", ())
     frame = json.loads(own.frame)
-    assert (frame["room_id"], frame["prev"], frame["event"]) == (None, None, fact.event.topic)
-    assert frame["data"].keys() == DATA[fact.event.topic]
+    assert (frame["room_id"], frame["prev"], frame["event"]) == (None, None, recorded.event.topic)
+    assert frame["data"].keys() == DATA[recorded.event.topic]
 
 
 def test_the_file_of_a_message_deleted_since_is_told_to_nobody() -> None:
-    fact = next(f for f in FACTS if f.event.topic == "message.posted" and f.event.file is not None)
-    assert "cat.jpg" in frames.room_frame(fact, 1042).decode()
-    data = json.loads(frames.tombstone_frame(fact, 1042))["data"]
+    recorded = next(f for f in FACTS if f.event.topic == "message.posted" and f.event.file is not None)
+    assert "cat.jpg" in frames.room_frame(recorded, 1042).decode()
+    data = json.loads(frames.tombstone_frame(recorded, 1042))["data"]
     assert (data["deleted"], data["file_id"], "file" in data) == (True, None, False)
 
 

@@ -30,9 +30,9 @@ SELECT_OWNERS = "SELECT epoch FROM read.checkpoints WHERE name = 'message_html'"
 def slow_group(seconds: float, *positions: int) -> Group:
     """HTML whose handler takes a while: for the events at these positions, or for each."""
 
-    def posted(fact: Recorded[MessagePosted]) -> Iterable[Change]:
-        NEVER.wait(seconds if not positions or fact.position in positions else 0.0)
-        yield message_html.MESSAGE_HTML.new(fact.position, version=1, html="<p>slow</p>")
+    def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
+        NEVER.wait(seconds if not positions or recorded.position in positions else 0.0)
+        yield message_html.MESSAGE_HTML.new(recorded.position, version=1, html="<p>slow</p>")
 
     return Group("message_html", 1, (Projection((message_html.MESSAGE_HTML,), {MessagePosted: posted}),))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from projections import links, markdown
 from projections.message_html import HTML_BYTES_BESIDE, HTML_BYTES_PER_BYTE, render
-from tests.projections.losses import Shown, require_nothing_lost
+from tests.projections.losses import FileSnapshot, require_nothing_lost
 
 CHARS = 10_000
 REL = ' rel="noopener noreferrer nofollow"'
@@ -259,5 +259,5 @@ def test_a_panic_of_the_parser_ends_no_process(monkeypatch: pytest.MonkeyPatch, 
 def test_a_long_message_of_an_ordinary_kind_is_rendered() -> None:
     paragraph = "We **agreed** on `main`, see https://ci.example.com/job/42?x=1&y=2 and [the plan](https://x.example/a_b).\n- one\n- *two*\n\n"
     content = (paragraph * 100)[:CHARS]
-    shown = Shown(render(content))
+    shown = FileSnapshot(render(content))
     assert len(shown.links) > 150 and shown.elements["strong"] > 75 and shown.elements["ul li"] > 150

@@ -19,7 +19,7 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from commands.account import RegisterAccount
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from commands.message import EditMessage, PostMessage
 from commands.room import OpenRoom
@@ -27,7 +27,7 @@ from domain.events import Caller, Recorded
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, checkpoints, message_html, parked
 from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection
@@ -46,8 +46,8 @@ SELECT_BUILDING = "SELECT count(*) FROM read.parked_events WHERE is_building"
 class Scene:
     """A room in which messages are posted."""
 
-    def __init__(self, db: Database, record: PostgresRecord, desk: Desk) -> None:
-        self.db, self.record, self.desk = db, record, desk
+    def __init__(self, db: Database, record: PostgresRecord, command_bus: CommandBus) -> None:
+        self.db, self.record, self.command_bus = db, record, command_bus
         self.user = UserId(uuid4())
         self.caller = Caller(user_id=self.user)
         self.room = RoomId(uuid4())
@@ -55,13 +55,15 @@ class Scene:
 
     async def open(self) -> "Scene":
         name = f"u{self.user.hex[:9]}"
-        await self.desk.do(RegisterAccount(self.user, f"{name}@example.com", name, "x"), Caller())
-        await self.desk.do(OpenRoom(self.room, "Room", None, False), self.caller)
+        await self.command_bus.do(RegisterAccount(self.user, f"{name}@example.com", name, "x"), Caller())
+        await self.command_bus.do(OpenRoom(self.room, "Room", None, False), self.caller)
         return self
 
     async def post(self, count: int, content: str = "hello") -> list[int]:
         ids = [MessageId(uuid4()) for _ in range(count)]
-        outcomes = await asyncio.gather(*(self.desk.do(PostMessage(self.room, at, content), self.caller) for at in ids))
+        outcomes = await asyncio.gather(
+            *(self.command_bus.do(PostMessage(self.room, at, content), self.caller) for at in ids)
+        )
         positions = [outcome.position for outcome in outcomes]
         self.posted |= dict(zip(positions, ids, strict=True))
         return sorted(positions)
@@ -81,8 +83,8 @@ class Scene:
 
 @asynccontextmanager
 async def scene(database_url: str) -> AsyncIterator[Scene]:
-    async with ledger(database_url) as (db, record, desk):
-        yield await Scene(db, record, desk).open()
+    async with ledger(database_url) as (db, record, command_bus):
+        yield await Scene(db, record, command_bus).open()
 
 
 @pytest.mark.parametrize(
@@ -122,10 +124,10 @@ async def test_a_picture_that_is_2_to_the_40_wide_stops_nobody(database_url: str
     """What a child that lied left in the record of an earlier version."""
     async with scene(database_url) as here:
         file_id = FileId(uuid4())
-        await here.desk.do(ReceiveFile(file_id, "a.png", "image/png", 10, "ab" * 32), here.caller)
-        await here.desk.do(NoteScan(file_id, "basic", None), Caller())
+        await here.command_bus.do(ReceiveFile(file_id, "a.png", "image/png", 10, "ab" * 32), here.caller)
+        await here.command_bus.do(NoteScan(file_id, "basic", None), Caller())
         made = (Variant("original", 77, 1, "image/webp", 9, "cd" * 32),)
-        processed = await here.desk.do(NoteProcessing(file_id, made), Caller())
+        processed = await here.command_bus.do(NoteProcessing(file_id, made), Caller())
         for position in range(processed.position - 1, processed.position + 1):
             await widen(here, database_url, position)
         positions = await here.post(3)
@@ -164,12 +166,12 @@ class Choosy:
         handlers = {MessagePosted: self.posted, MessageEdited: message_html.edited}
         self.group = Group("message_html", MESSAGE_HTML.version, (Projection((message_html.MESSAGE_HTML,), handlers),))
 
-    def posted(self, fact: Recorded[MessagePosted]) -> Iterable[Change]:
-        self.seen.append(fact.position)
-        content, version, key = fact.event.content, fact.version, fact.position
+    def posted(self, recorded: Recorded[MessagePosted]) -> Iterable[Change]:
+        self.seen.append(recorded.position)
+        content, version, key = recorded.event.content, recorded.version, recorded.position
         match content:
             case "fails":
-                yield message_html.MESSAGE_HTML.new(fact.position, version=1, html="half of it")
+                yield message_html.MESSAGE_HTML.new(recorded.position, version=1, html="half of it")
                 raise self.error("secret words of the message")
             case "wide":
                 version = 2**40
@@ -182,7 +184,7 @@ class Choosy:
             case "half":
                 content = "\ud800"
             case "twice":
-                key = fact.position - 1
+                key = recorded.position - 1
         yield message_html.MESSAGE_HTML.new(key, version=version, html=content)
 
 
@@ -234,7 +236,7 @@ async def test_later_events_of_its_stream_find_no_row_and_change_nothing(databas
     async with scene(database_url) as here:
         [bad] = await here.post(1, "fails")
         await here.follow(Choosy().group)
-        await here.desk.do(EditMessage(here.posted[bad], "hello"), here.caller)
+        await here.command_bus.do(EditMessage(here.posted[bad], "hello"), here.caller)
         await here.follow(Choosy().group)
         assert await here.db.all(int, SELECT_HTML) == []
         assert await parked.counts(here.db) == {"message_html": 1}
@@ -298,7 +300,7 @@ async def test_trouble_that_is_no_events_fault_parks_nothing(database_url: str, 
         if "odd" in trouble:
             assert await follower.step() > 0
         else:
-            with pytest.raises((RecordUnavailable, asyncpg.PostgresError)):
+            with pytest.raises((RecordUnavailableError, asyncpg.PostgresError)):
                 for _ in range(3):
                     await follower.step()
         assert await parked.counts(here.db) == {}

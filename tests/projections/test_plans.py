@@ -12,7 +12,7 @@ import pytest
 
 from domain.ids import MessageId
 from domain.message import MESSAGE
-from domain.rights import file_relations, standings
+from domain.rights import file_relationships, standings
 from projections import files, messages, rooms, users
 from projections.rooms import UNREAD_COUNTED_MAX
 from tests.houses import PLAN_MODES, pages_met, rows_met
@@ -139,7 +139,7 @@ async def test_who_may_download_a_file_is_found_without_messages_that_show_other
         await db.execute(FILE, file_id, uuid4())
     await db.execute("UPDATE read.messages SET file_id = $1 WHERE position % 2 = 0", reposted)
     await db.execute("VACUUM ANALYZE read.messages")
-    sees = (standings("file.read"), file_relations("file.read"))
+    sees = (standings("file.read"), file_relationships("file.read"))
     for mode in PLAN_MODES:
         assert await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, shown_nowhere, *sees) == 0
         assert 0 < await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, reposted, *sees) < LIMIT

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from adapters.redis.lanes import CONTROL, Entry, Lanes
 from domain.ids import RecordId, RoomId
-from domain.ports.record import RecordReplaced
+from domain.ports.record import RecordReplacedError
 from projections import LIVE, checkpoints
 from runtime.record_watch import watch_record
 from tests.houses import running
@@ -46,7 +46,7 @@ async def posted_to_every_lane(here: Scene, lanes: Lanes) -> dict[int, RoomId]:
     """Open rooms until each lane has one; answers them by lane."""
     found: dict[int, RoomId] = {}
     while len(found) < LANES:
-        room = Scene(here.db, here.record, here.desk)
+        room = Scene(here.db, here.record, here.command_bus)
         if (lane := lanes.lane_of(room.room)) not in found:
             found[lane] = (await room.open()).room
     return found
@@ -55,9 +55,9 @@ async def posted_to_every_lane(here: Scene, lanes: Lanes) -> dict[int, RoomId]:
 async def heard(here: Scene) -> dict[RoomId | None, list[int]]:
     """Return by room the positions of what it hears."""
     by_room: dict[RoomId | None, list[int]] = {}
-    for fact in await here.record.after(0, limit=10_000):
-        if (room_id := fact.event.audience()) is not None:
-            by_room.setdefault(room_id, []).append(fact.position)
+    for recorded in await here.record.after(0, limit=10_000):
+        if (room_id := recorded.event.frame_room()) is not None:
+            by_room.setdefault(room_id, []).append(recorded.position)
     return by_room
 
 
@@ -89,7 +89,7 @@ async def test_a_lane_that_refuses_is_left_out_and_gets_everything_when_it_is_me
         await redis.set(key, "not a stream")
         place = (await here.record.head()).position
         for room_id in (broken, sound, broken, sound):
-            room = Scene(here.db, here.record, here.desk)
+            room = Scene(here.db, here.record, here.command_bus)
             room.room = room_id
             owner = await here.db.value("SELECT owner_id FROM read.rooms WHERE id = $1", room_id)
             room.caller = type(room.caller)(user_id=owner)
@@ -175,14 +175,14 @@ async def test_a_record_that_is_behind_what_was_told_is_another_one(database_url
         room = RoomId(uuid4())
         await lanes.publish([Entry(head.position + 15, room, 0, b"{}", None)], told=head.position + 15)
         watching = asyncio.create_task(watch_record(here.record, head.record))
-        with pytest.raises(RecordReplaced):
+        with pytest.raises(RecordReplacedError):
             await Publisher(here.record, here.db, lanes, LIVE).step()
         renewed = await here.record.head()
         assert renewed.record != head.record and renewed.position == head.position
         assert await lanes.told() is None
         assert [await lanes.last(lane) for lane in (CONTROL, *range(LANES))] == ["0-0"] * (LANES + 1)
         async with asyncio.timeout(10):
-            with pytest.raises(RecordReplaced):
+            with pytest.raises(RecordReplacedError):
                 await watching
         # Begun anew, everything is told again under the new id.
         async with lanes_of(here, redis_url) as again:

@@ -10,20 +10,20 @@ from redis.asyncio import Redis
 
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailable
+from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailableError
 from commands.account import ChangeProfile, RegisterAccount
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.bounds import MESSAGE_CHARS_MAX
-from domain.errors import Refused
+from domain.errors import DomainError
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.operators.doctor import doctor
@@ -41,19 +41,19 @@ def _row(*columns: object) -> tuple[object, ...]:
     return columns
 
 
-async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
+async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> None:
     """Let six people do what they like in four rooms; what is refused does not happen."""
     chance = random.Random(seed)
     people = [Caller(user_id=UserId(uuid4()), address="127.0.0.1") for _ in range(6)]
     for i, who in enumerate(people):
         assert who.user_id
-        await desk.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
+        await command_bus.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
     rooms: list[RoomId] = []
     messages: list[MessageId] = []
     files = [FileId(uuid4())]
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
-        await desk.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
+        await command_bus.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
     for step in range(steps):
         who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
         assert other.user_id
@@ -83,8 +83,8 @@ async def make_history(desk: Desk, seed: int, steps: int = 150) -> None:
             ]
         )
         try:
-            await desk.do(command, who)
-        except Refused:
+            await command_bus.do(command, who)
+        except DomainError:
             continue
         if isinstance(command, PostMessage):
             messages.append(new_id)
@@ -104,9 +104,9 @@ async def project(record: PostgresRecord, db: Database) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_rebuilt_equals_served(database_url: str, seed: int) -> None:
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         follower = Follower(LIVE, record, db, owner="small steps")
-        await make_history(desk, seed)
+        await make_history(command_bus, seed)
         # Served by many small batches …
         while (head := (await record.head()).position) > (follower.lease.position if follower.lease else 0):
             assert follower.lease is None or follower.lease.position < head
@@ -134,8 +134,8 @@ async def small_step(follower: Follower, record: PostgresRecord, size: int) -> N
 
 
 async def test_a_rebuild_mends_and_reports_what_differs(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 99, 60)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 99, 60)
         await project(record, db)
         await db.run(
             "UPDATE read.messages SET content = 'tampered' WHERE position = (SELECT min(position) FROM read.messages)"
@@ -157,12 +157,12 @@ async def test_a_rebuild_mends_and_reports_what_differs(database_url: str) -> No
 
 
 async def test_a_rebuild_goes_on_while_everybody_writes_and_reads(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 7, 100)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 7, 100)
         follower = Follower(LIVE, record, db, owner="live")
         async with running(follower.run()):
             for _ in range(3):
-                writing = asyncio.create_task(make_history(desk, random.randrange(10**9), 60))
+                writing = asyncio.create_task(make_history(command_bus, random.randrange(10**9), 60))
                 reading = asyncio.create_task(read_on(db, writing))
                 verdicts = await Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True)
                 assert all(verdict.is_equal for verdict in verdicts)
@@ -179,15 +179,15 @@ async def read_on(db: Database, until: "asyncio.Task[None]") -> None:
 
 
 async def test_the_loser_of_a_lease_writes_nothing(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         one, two = Follower(LIVE, record, db, owner="one"), Follower(LIVE, record, db, owner="two")
-        await make_history(desk, 1, 10)
+        await make_history(command_bus, 1, 10)
         assert await one.step() > 0
         assert await two.step() == -1, "a standby waits"
         await db.run("UPDATE read.checkpoints SET leased_to = '-infinity'")
-        await make_history(desk, 2, 10)
+        await make_history(command_bus, 2, 10)
         assert await two.step() > 0
-        await make_history(desk, 3, 10)
+        await make_history(command_bus, 3, 10)
         before = await db.value("SELECT count(*) FROM read.users")
         assert await one.step() == -1, "thawed, it finds another epoch"
         assert await db.value("SELECT count(*) FROM read.users") == before
@@ -198,13 +198,13 @@ async def test_the_loser_of_a_lease_writes_nothing(database_url: str) -> None:
 async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, talk_goes_on: bool) -> None:
     """Rows and checkpoint do not wait for the disk: after a crash of Postgres both may stand where they stood before,
     while the follower lives on and remembers more."""
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         follower = Follower(MESSAGE_HTML, record, db, owner="one")
-        await make_history(desk, 1, 30)
+        await make_history(command_bus, 1, 30)
         assert await follower.step() > 0
         assert follower.lease
         before, rows = follower.lease, await db.all(_row, SELECT_HTML)
-        await make_history(desk, 2, 60)
+        await make_history(command_bus, 2, 60)
         assert await follower.step() > 0
         # What a crash leaves: the rows and the checkpoint of the first batch.
         async with db.transaction() as crash:
@@ -213,7 +213,7 @@ async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, 
                 await crash.run("INSERT INTO read.message_html (position, version, html) VALUES ($1, $2, $3)", *row)
             await crash.run("UPDATE read.checkpoints SET position = $1", before.position)
         if talk_goes_on:
-            await make_history(desk, 3, 20)
+            await make_history(command_bus, 3, 20)
         head = (await record.head()).position
         async with asyncio.timeout(10):
             while await checkpoints.position(db, MESSAGE_HTML.name) < head:
@@ -223,9 +223,9 @@ async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, 
 
 
 async def test_a_batch_whose_commit_was_not_heard_of_is_not_written_again(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         follower = Follower(MESSAGE_HTML, record, db, owner="one")
-        await make_history(desk, 1, 60)
+        await make_history(command_bus, 1, 60)
         assert await follower.step() > 0
         assert follower.lease
         heard_of = checkpoints.Lease(follower.lease.epoch, 0, follower.lease.version)
@@ -262,7 +262,7 @@ async def test_lanes_carry_whose_membership_ended_and_what_everybody_hears(lanes
 
 async def test_lanes_say_when_redis_is_away() -> None:
     nowhere = Lanes.open("unix:///nowhere/valkey.sock", RecordId(uuid4()), 4)
-    with pytest.raises(LanesUnavailable):
+    with pytest.raises(LanesUnavailableError):
         await nowhere.told()
     await nowhere.close()
 
@@ -270,9 +270,9 @@ async def test_lanes_say_when_redis_is_away() -> None:
 async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_checkpoint(
     database_url: str, redis_url: str
 ) -> None:
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         lanes = Lanes.open(redis_url, (await record.head()).record, 4)
-        await make_history(desk, 5, 40)
+        await make_history(command_bus, 5, 40)
         await project(record, db)
         handed = Publisher(record, db, lanes, LIVE)
         await handed.step()
@@ -280,7 +280,7 @@ async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_che
         assert await lanes.told() is None, "nothing is behind the checkpoint of a first start"
         handed.hand_over(await record.after(0, limit=10_000))
         await handed.step()
-        await make_history(desk, 6, 40)
+        await make_history(command_bus, 6, 40)
         await project(record, db)
         # Another publisher, as after a crash: Redis does not know how far things are, so it begins at the checkpoint.
         await lanes.publish([], told=head)
@@ -288,7 +288,7 @@ async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_che
         await other.step()
         told = [entry.position for lane in range(4) for entry in await entries_of(lanes, lane)]
         told_after = sorted(position for position in told if position > head)
-        expected = [f.position for f in await record.after(head, limit=10_000) if f.event.audience() is not None]
+        expected = [f.position for f in await record.after(head, limit=10_000) if f.event.frame_room() is not None]
         assert told_after == expected
         for lane in range(4):
             by_room: dict[UUID | None, int] = {}
@@ -308,21 +308,23 @@ async def test_who_publishes_again_after_another_did_knows_what_rooms_heard_mean
     database_url: str, redis_url: str, other_told: bool
 ) -> None:
     """A `prev` that skips what was told in between would hide it from every hub that missed it."""
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         lanes = Lanes.open(redis_url, (await record.head()).record, 4)
         one, two = (Publisher(record, db, lanes, LIVE) for _ in range(2))
         await one.step()
         await two.step()
         place = 0
         for seed, publisher in ((5, one), (6, two if other_told else None), (7, one)):
-            await make_history(desk, seed, 40)
+            await make_history(command_bus, seed, 40)
             if publisher is not None:
                 publisher.hand_over(await record.after(place, limit=10_000))
                 await publisher.step()
             place = (await record.head()).position
         told = [entry for lane in range(4) for entry in await entries_of(lanes, lane)]
-        heard = [fact for fact in await record.after(0, limit=10_000) if fact.event.audience() is not None]
-        assert sorted(entry.position for entry in told) == [fact.position for fact in heard]
+        heard = [
+            recorded for recorded in await record.after(0, limit=10_000) if recorded.event.frame_room() is not None
+        ]
+        assert sorted(entry.position for entry in told) == [recorded.position for recorded in heard]
         asked = [(entry.room_id, entry.position) for entry in told if entry.room_id is not None]
         assert [entry.prev for entry in told] == list(await record.previous_in_rooms(asked))
         await lanes.close()
@@ -335,7 +337,7 @@ async def entries_of(lanes: Lanes, lane: int) -> list[Entry]:
 
 
 async def test_followers_wait_out_a_database_that_is_away() -> None:
-    with pytest.raises(RecordUnavailable):
+    with pytest.raises(RecordUnavailableError):
         await Database.open("postgresql://nobody@127.0.0.1:1/none")
 
 
@@ -379,19 +381,21 @@ async def test_the_doctor_names_read_tables_that_an_earlier_release_made(
 
 async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(database_url: str) -> None:
     """Commits of rows need not wait for the disk: a crash may lose the last ones, while their owner lives on."""
-    async with ledger(database_url) as (db, record, desk):
+    async with ledger(database_url) as (db, record, command_bus):
         follower = Follower(LIVE, record, db, owner="one")
         people = [UserId(uuid4()) for _ in range(4)]
         kept = 0
         for i, user_id in enumerate(people):
-            await desk.do(RegisterAccount(user_id, f"{user_id}@example.com", f"u{user_id.hex[:9]}", "x"), Caller())
+            await command_bus.do(
+                RegisterAccount(user_id, f"{user_id}@example.com", f"u{user_id.hex[:9]}", "x"), Caller()
+            )
             assert await follower.step() == 1
             kept = (await record.head()).position if i == 1 else kept
         # What is left after the crash: the tables and the checkpoint of an earlier commit.
         await db.run("DELETE FROM read.users WHERE id = ANY ($1::uuid[])", people[2:])
         await db.run("UPDATE read.checkpoints SET position = $1 WHERE name = 'live'", kept)
         last = UserId(uuid4())
-        await desk.do(RegisterAccount(last, f"{last}@example.com", f"u{last.hex[:9]}", "x"), Caller())
+        await command_bus.do(RegisterAccount(last, f"{last}@example.com", f"u{last.hex[:9]}", "x"), Caller())
         # Its owner sees that this is not where it was.
         while await follower.step() != 0:
             pass
@@ -400,19 +404,19 @@ async def test_rows_that_a_crash_of_postgres_took_back_are_written_again(databas
 
 async def test_what_waits_to_be_told_is_bounded_in_bytes(database_url: str, redis_url: str) -> None:
     """Few events of long texts are as much as many of short ones; past the bound they are read again when they are told."""
-    async with ledger(database_url) as (db, record, desk):
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
+    async with ledger(database_url) as (db, record, command_bus):
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
         for _ in range(10):
-            await desk.do(PostMessage(room_id, MessageId(uuid4()), "x" * MESSAGE_CHARS_MAX), ada)
-        facts = await record.after((await record.head()).position - 10, limit=10)
+            await command_bus.do(PostMessage(room_id, MessageId(uuid4()), "x" * MESSAGE_CHARS_MAX), ada)
+        events = await record.after((await record.head()).position - 10, limit=10)
         lanes = Lanes.open(redis_url, (await record.head()).record, 16)
         publisher = Publisher(record, db, lanes, LIVE)
-        batches = UNTOLD_BYTES_MAX // bytes_of(facts)
-        assert bytes_of(facts) > 10 * MESSAGE_CHARS_MAX and batches * 10 < 20_000
+        batches = UNTOLD_BYTES_MAX // bytes_of(events)
+        assert bytes_of(events) > 10 * MESSAGE_CHARS_MAX and batches * 10 < 20_000
         for _ in range(batches):
-            publisher.hand_over(facts)
+            publisher.hand_over(events)
         assert len(publisher._untold) == batches
-        publisher.hand_over(facts)
+        publisher.hand_over(events)
         assert not publisher._untold
         await lanes.close()

@@ -15,7 +15,7 @@ from workers import rebuild
 from workers.projector import Follower
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress, Verdict
-from workers.table_swap import RebuildRefused
+from workers.table_swap import RebuildRefusedError
 
 # Readers that hold a table which is exchanged late while they ask for one that is exchanged early.
 READS = (
@@ -39,8 +39,8 @@ async def rebuilt(record: PostgresRecord, db: Database, *, swap: bool = True) ->
 
 
 async def test_eight_rebuilds_beside_four_readers_send_nobody_away(database_url: str) -> None:
-    async with ledger(database_url, size=12) as (db, record, desk):
-        await make_history(desk, 1, 60)
+    async with ledger(database_url, size=12) as (db, record, command_bus):
+        await make_history(command_bus, 1, 60)
         await project(record, db)
         reads, done = 0, asyncio.Event()
 
@@ -64,19 +64,19 @@ async def test_eight_rebuilds_beside_four_readers_send_nobody_away(database_url:
 
 
 async def test_of_two_rebuilds_at_once_the_second_is_told_so_and_no_row_is_lost(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 2, 60)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 2, 60)
         await project(record, db)
         rows = await db.value("SELECT count(*) FROM read.messages")
         other = await Database.open(as_login(database_url, "operator"), size=4)
         first = Rebuild(LIVE, record, db, progress=lambda progress: None)
         async with first._alone():
-            with pytest.raises(RebuildRefused, match=r"^live is being rebuilt already, by somebody else: wait"):
+            with pytest.raises(RebuildRefusedError, match=r"^live is being rebuilt already, by somebody else: wait"):
                 await rebuilt(record, other)
             html = await Rebuild(MESSAGE_HTML, record, other, progress=lambda progress: None).run(swap=True)
             assert html[0].is_equal, "another group is another lock"
         outcomes = await asyncio.gather(rebuilt(record, db), rebuilt(record, other), return_exceptions=True)
-        told = [outcome for outcome in outcomes if isinstance(outcome, RebuildRefused)]
+        told = [outcome for outcome in outcomes if isinstance(outcome, RebuildRefusedError)]
         assert len(told) <= 1 and len(told) + sum(isinstance(outcome, list) for outcome in outcomes) == 2
         assert await db.value("SELECT count(*) FROM read.messages") == rows > 0
         await other.close()
@@ -84,8 +84,8 @@ async def test_of_two_rebuilds_at_once_the_second_is_told_so_and_no_row_is_lost(
 
 async def test_what_an_interrupted_rebuild_left_holds_up_none_while_somebody_reads_it(database_url: str) -> None:
     """`pg_dump` locks every table there is until it has ended."""
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 2, 20)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 2, 20)
         await project(record, db)
         owner, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
         await owner.execute("CREATE TABLE read.messages__next_dead (LIKE read.messages)")
@@ -105,8 +105,8 @@ async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_repla
     before = await owner.fetch(SELECT_RIGHTS)
     assert len(before) == 11 and {row[1] for row in before} == {"hansard_operator"}
     for seed, url in enumerate((as_login(database_url, "operator"), database_url), 30):
-        async with ledger(database_url) as (_, record, desk):
-            await make_history(desk, seed, 30)
+        async with ledger(database_url) as (_, record, command_bus):
+            await make_history(command_bus, seed, 30)
             db = await Database.open(url, size=4)
             for group in PROJECTIONS.values():
                 await Rebuild(group, record, db, progress=lambda progress: None).run(swap=True)
@@ -122,8 +122,8 @@ async def test_rebuilt_tables_are_vacuumed_as_those_they_replace(
     monkeypatch.setattr(rebuild, "LAST_STRETCH_EVENTS", 0)
     owner = await asyncpg.connect(database_url)
     before = await owner.fetchrow(SELECT_VACUUMED)
-    async with ledger(database_url) as (_, record, desk):
-        await make_history(desk, 31, 60)
+    async with ledger(database_url) as (_, record, command_bus):
+        await make_history(command_bus, 31, 60)
         db = await Database.open(as_login(database_url, "operator"), size=4)
         await project(record, db)
         await Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True)
@@ -135,8 +135,8 @@ async def test_rebuilt_tables_are_vacuumed_as_those_they_replace(
 
 
 async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 4, 60)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 4, 60)
         await project(record, db)
         rows = await db.value("SELECT count(*) FROM read.messages")
 
@@ -149,7 +149,7 @@ async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
                 return found
 
         with pytest.raises(
-            RebuildRefused, match=rf"^read.messages would lose {rows} of {rows} rows .* found 0 missing: nothing"
+            RebuildRefusedError, match=rf"^read.messages would lose {rows} of {rows} rows .* found 0 missing: nothing"
         ):
             await Robbed(LIVE, record, db, progress=lambda progress: None).run(swap=True)
         assert await db.value("SELECT count(*) FROM read.messages") == rows
@@ -166,25 +166,25 @@ async def test_a_reader_that_stays_ends_the_tries_with_a_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.rebuild.SWAP_TRIES_MAX", 3)
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 5, 30)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 5, 30)
         follower = Follower(LIVE, record, db, owner="live")
         async with running(follower.run()):
             async with db.transaction() as transaction:
                 await transaction.value("SELECT count(*) FROM read.files")
                 with pytest.raises(
-                    RebuildRefused, match=r"^The tables of live are rebuilt and could not be exchanged in 3"
+                    RebuildRefusedError, match=r"^The tables of live are rebuilt and could not be exchanged in 3"
                 ):
                     await rebuilt(record, db)
-                await make_history(desk, random.randrange(10**9), 20)
+                await make_history(command_bus, random.randrange(10**9), 20)
                 assert await db.value("SELECT count(*) FROM read.users") > 0, "everybody else reads on"
             assert all(verdict.is_equal for verdict in await rebuilt(record, db))
 
 
 async def test_progress_is_told(database_url: str) -> None:
     told: list[Progress] = []
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, 6, 30)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, 6, 30)
         await project(record, db)
         await Rebuild(LIVE, record, db, progress=told.append).run(swap=False)
         assert told[-1].done == told[-1].total == (await record.head()).position

@@ -47,7 +47,7 @@ EXPECTED: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
 
 
 async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> None:
-    async with ledger(database_url) as (db, _, desk):
+    async with ledger(database_url) as (db, _, command_bus):
         ada, ben, room_id, message_id = UserId(uuid4()), UserId(uuid4()), RoomId(uuid4()), MessageId(uuid4())
         as_ada, as_ben, operator = Caller(user_id=ada), Caller(user_id=ben), Caller()
         for command, caller in (
@@ -76,7 +76,7 @@ async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> 
             (LeaveRoom(room_id), as_ben),
             (ArchiveRoom(room_id), as_ada),
         ):
-            assert (await desk.do(command, caller)).facts
+            assert (await command_bus.do(command, caller)).events
         page = await AuditReader(db, Vault(db, MASTER)).page(Filter(), after=0, limit=100)
     found = [
         (entry.type, {name: entry.data[name] for name in expected[1]}, _sorted(entry.before))

@@ -58,13 +58,13 @@ async def test_the_index_finds_what_the_record_holds(
 ) -> None:
     """As far as it goes, and what came since; of topics too that nobody knew when it was written."""
     monkeypatch.setattr(audit_index, "SCAN_ENTRIES", 10)
-    async with ledger(database_url) as (db, record, desk):
-        await make_history(desk, seed, 80)
+    async with ledger(database_url) as (db, record, command_bus):
+        await make_history(command_bus, seed, 80)
         stranger, elsewhere = uuid4(), uuid4()
         owner = await asyncpg.connect(database_url)
         await owner.execute(EVENT, str(stranger), str(elsewhere))
         await owner.close()
-        await make_history(desk, seed + 10, 40)
+        await make_history(command_bus, seed + 10, 40)
         reader = AuditReader(db, Vault(db, MASTER))
         entries = (await reader.page(Filter(), after=0, limit=10_000)).entries
         chance = random.Random(seed)
@@ -186,15 +186,15 @@ async def test_what_was_before_is_read_from_the_last_events_of_a_long_stream(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "BEFORE_EVENTS_MAX", 5)
-    async with ledger(database_url) as (db, _, desk):
+    async with ledger(database_url) as (db, _, command_bus):
         ada, room_id, message_id = UserId(uuid4()), RoomId(uuid4()), MessageId(uuid4())
         caller = Caller(user_id=ada)
-        await desk.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
-        await desk.do(OpenRoom(room_id, "Lobby"), caller)
-        await desk.do(JoinRoom(room_id), caller)
-        await desk.do(PostMessage(room_id, message_id, "0"), caller)
+        await command_bus.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
+        await command_bus.do(OpenRoom(room_id, "Lobby"), caller)
+        await command_bus.do(JoinRoom(room_id), caller)
+        await command_bus.do(PostMessage(room_id, message_id, "0"), caller)
         for i in range(1, 61):
-            await desk.do(EditMessage(message_id, str(i)), caller)
+            await command_bus.do(EditMessage(message_id, str(i)), caller)
         read: list[int] = []
 
         class Counting(Database):

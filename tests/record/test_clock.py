@@ -13,13 +13,13 @@ import pytest
 import structlog
 
 from adapters.clock import now
-from adapters.postgres.clock_watch import ClockLeapt, ClockWatch
+from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from commands import HANDLERS
 from commands.account import ChangePassword
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.session import EndSession, OpenSession
 from domain.clock import ClockAccepted
 from domain.events import Caller
@@ -68,7 +68,7 @@ async def test_a_clock_that_is_days_ahead_of_this_machines_writes_nothing(databa
         before = await record.head()
         with logged(structlog.processors.JSONRenderer()) as said:
             for _ in range(2):
-                with pytest.raises(ClockLeapt, match="hansard clock accept"):
+                with pytest.raises(ClockLeaptError, match="hansard clock accept"):
                     await record.append(post())
         assert said.getvalue().count("the clock has leapt") == 1
         after = await record.head()
@@ -87,7 +87,7 @@ async def test_a_clock_that_leaps_while_this_machines_does_too_writes_nothing(da
     watch.believe(own(), own())
     leap = EIGHT_DAYS
     async with record_of(database_url, watch) as record:
-        with pytest.raises(ClockLeapt):
+        with pytest.raises(ClockLeaptError):
             await record.append(post())
         awake[0] += EIGHT_DAYS.total_seconds()  # it had slept
         assert isinstance(await record.append(post()), Appended)
@@ -108,7 +108,7 @@ async def test_a_clock_that_leaps_while_an_append_waits_for_its_turn_writes_noth
             while not await owner.fetchval(SELECT_WAITING):
                 assert not waiting.done()
             await moved.set_clock(EIGHT_DAYS)
-        with pytest.raises(ClockLeapt, match="hansard clock accept"):
+        with pytest.raises(ClockLeaptError, match="hansard clock accept"):
             await waiting
         assert len(await record.after(0, limit=10)) == 1 and not await moved.ahead(MINUTE)
         await moved.set_clock(timedelta(0))
@@ -139,12 +139,12 @@ async def test_what_an_operator_accepted_holds_for_every_process_and_is_recorded
     settings = Settings(home=tmp_path, database_url=database_url, master_key_file=key)
     await set_head(database_url, -EIGHT_DAYS)
     async with record_of(database_url, ClockWatch(own=lambda: now() - EIGHT_DAYS)) as record:
-        with pytest.raises(ClockLeapt):
+        with pytest.raises(ClockLeaptError):
             await record.append(post())
         assert await clock.accept(settings) == 0
-        (fact,) = await record.after(0, limit=10)
-        assert isinstance(fact.event, ClockAccepted) and fact.meta.agent is None
-        assert fact.event.clock - fact.event.recorded > EIGHT_DAYS - MINUTE
+        (recorded,) = await record.after(0, limit=10)
+        assert isinstance(recorded.event, ClockAccepted) and recorded.meta.agent is None
+        assert recorded.event.clock - recorded.event.recorded > EIGHT_DAYS - MINUTE
         assert isinstance(await record.append(post()), Appended)
     assert await clock.show(settings) == 0
     assert "Accepted at position 1" in capsys.readouterr().out
@@ -155,53 +155,53 @@ async def test_what_an_operator_accepted_holds_for_every_process_and_is_recorded
 
 
 async def test_a_gateway_says_what_the_clock_does(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house:
-        await house.person()
-        http = house.client()
+    async with deployment(database_url, redis_url) as hansard:
+        await hansard.person()
+        http = hansard.client()
 
         async def ready() -> tuple[int, str]:
-            answer = await http.get(f"{house.base}/readyz")
+            answer = await http.get(f"{hansard.base}/readyz")
             return answer.status_code, answer.json()["clock"]
 
         assert await ready() == (200, "ok")
-        object.__setattr__(house.house, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
+        object.__setattr__(hansard.services, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
         assert await ready() == (200, "unlike this machine's"), "the record is there already"
-        assert "hansard_clock_ahead_seconds 7200.0\n" in (await http.get(f"{house.base}/metrics")).text
-        object.__setattr__(house.house, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
+        assert "hansard_clock_ahead_seconds 7200.0\n" in (await http.get(f"{hansard.base}/metrics")).text
+        object.__setattr__(hansard.services, "clock", ClockWatch(own=lambda: now() - 2 * HOUR))
         await set_head(database_url, -EIGHT_DAYS)
         assert await ready() == (503, "leapt")
         await set_head(database_url, EIGHT_DAYS)
         assert await ready() == (200, "behind the record")
-        assert "hansard_record_time_ahead_seconds 691" in (await http.get(f"{house.base}/metrics")).text
+        assert "hansard_record_time_ahead_seconds 691" in (await http.get(f"{hansard.base}/metrics")).text
 
 
-async def open_session(desk: Desk, caller: Caller) -> SessionId:
+async def open_session(command_bus: CommandBus, caller: Caller) -> SessionId:
     session_id = SessionId(uuid4())
     assert caller.user_id
-    await desk.do(OpenSession(session_id, caller.user_id, "t", now() + timedelta(days=7)), Caller())
+    await command_bus.do(OpenSession(session_id, caller.user_id, "t", now() + timedelta(days=7)), Caller())
     return session_id
 
 
 @pytest.mark.parametrize("leap", [EIGHT_DAYS, -EIGHT_DAYS], ids=["ahead", "behind"])
 async def test_a_new_password_ends_all_sessions_whatever_a_clock_said(database_url: str, leap: timedelta) -> None:
     async with ledger(database_url) as (_, record, _):
-        ours = Desk(record, HANDLERS, now=lambda: now() - min(leap, timedelta(0)), chance=os.urandom)
+        ours = CommandBus(record, HANDLERS, now=lambda: now() - min(leap, timedelta(0)), chance=os.urandom)
         ada = await person(ours)
         assert ada.user_id
         if leap > timedelta(0):
             await set_head(database_url, leap)
         ids = [await open_session(ours, ada) for _ in range(4)]
         outcome = await ours.do(ChangePassword("no hash", "changed"), Caller(ada.user_id, ids[0]))
-        ended = [fact.event.session_id for fact in outcome.facts if isinstance(fact.event, SessionEnded)]
+        ended = [recorded.event.session_id for recorded in outcome.events if isinstance(recorded.event, SessionEnded)]
         assert ended == ids[1:]
 
 
 async def test_an_ended_session_stays_so_at_a_gateway_whose_clock_is_ahead(database_url: str) -> None:
     """Tables say by the database's clock when it ended, tokens by the gateway's until when they are good."""
-    async with ledger(database_url) as (db, record, desk):
-        ada = await person(desk)
-        session_id = await open_session(desk, ada)
-        await desk.do(EndSession(session_id, "logout"), Caller(ada.user_id, session_id))
+    async with ledger(database_url) as (db, record, command_bus):
+        ada = await person(command_bus)
+        session_id = await open_session(command_bus, ada)
+        await command_bus.do(EndSession(session_id, "logout"), Caller(ada.user_id, session_id))
         await Follower(LIVE, record, db, owner="one").step()
         known = Sessions(db, NoTokens(), lambda: now() + 30 * MINUTE)  # type: ignore[arg-type]
         await known.reload()

@@ -11,8 +11,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from adapters.postgres.database import Database, DatabaseRefused, connect
-from domain.ports.record import Appended, RecordUnavailable
+from adapters.postgres.database import Database, DatabaseRefusedError, connect
+from domain.ports.record import Appended, RecordUnavailableError
 from tests.houses import ledger, until
 from tests.record.test_record import post
 
@@ -94,7 +94,7 @@ async def test_a_query_on_a_dying_connection_says_that_the_record_is_away(databa
         assert await db.value("SELECT 1") == 1
         await proxy.say_last_words()
         await turns()
-        with pytest.raises(RecordUnavailable):
+        with pytest.raises(RecordUnavailableError):
             await db.value("SELECT 1")
         proxy.let_go()
         connection.terminate()
@@ -107,18 +107,18 @@ async def test_an_append_on_a_dying_connection_says_that_the_record_is_away(data
         assert isinstance(await record.append(post()), Appended)
         await proxy.say_last_words()
         await turns()
-        with pytest.raises(RecordUnavailable):
+        with pytest.raises(RecordUnavailableError):
             await record.append(post())
         proxy.let_go()
         answer = await record.append(post())
-        assert isinstance(answer, Appended) and answer.facts[0].position == 2
+        assert isinstance(answer, Appended) and answer.events[0].position == 2
 
 
 async def test_a_transaction_whose_connection_is_cut_says_that_the_record_is_away(database_url: str) -> None:
     """Rolling back what is gone already is no error of its own."""
     async with between(database_url) as proxy:
         db = await Database.open(proxy.url, size=1)
-        with pytest.raises(RecordUnavailable):
+        with pytest.raises(RecordUnavailableError):
             async with db.transaction() as transaction:
                 proxy.let_go()
                 await transaction.run("SELECT 1")
@@ -141,9 +141,9 @@ async def test_a_password_that_was_changed_meanwhile_is_told_as_a_database_that_
         async def refused() -> bool:
             try:
                 await db.value("SELECT 1")
-            except DatabaseRefused as error:
+            except DatabaseRefusedError as error:
                 return "does not let us in" in str(error)
-            except RecordUnavailable:
+            except RecordUnavailableError:
                 return False  # the connection that was ended
             raise AssertionError("nobody may log in with the old password")
 

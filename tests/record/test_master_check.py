@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.master_key import Master, MasterKeyWrong
+from adapters.postgres.master_key import Master, MasterKeyWrongError
 from adapters.postgres.master_key_check import SELECT_CHECK, require_right
 from runtime.operators import clock
 from runtime.operators.doctor import doctor
@@ -22,7 +22,7 @@ PATH = Path("/keys/master.key")
 async def is_right(db: Database, master: Master, *, keep: bool = True) -> bool:
     try:
         await require_right(db, master, PATH, keep=keep)
-    except MasterKeyWrong as error:
+    except MasterKeyWrongError as error:
         assert str(PATH) in str(error) and "Put back the copy" in str(error)
         return False
     return True
@@ -61,7 +61,7 @@ async def test_no_process_starts_on_another_records_key(
         if code == 0:
             assert await clock.show(settings) == 0
         else:
-            with pytest.raises(MasterKeyWrong, match="is not the one of this record"):
+            with pytest.raises(MasterKeyWrongError, match="is not the one of this record"):
                 await clock.show(settings)
         assert await doctor(settings, ["master key"]) == code
     assert "is not the one of this record" in capsys.readouterr().out

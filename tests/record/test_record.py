@@ -27,7 +27,7 @@ from domain.ports.record import (
     Conflicted,
     Receipt,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
     Write,
 )
 from tests.houses import MASTER, ledger, running
@@ -58,11 +58,11 @@ async def test_positions_are_dense_and_in_order_under_many_writers(database_url:
         ledger(database_url) as (_, three, _),
     ):
         answers = await asyncio.gather(*(record.append(post()) for _ in range(300) for record in (one, two, three)))
-        positions = sorted(fact.position for answer in answers for fact in answer.facts)  # type: ignore[union-attr]
+        positions = sorted(recorded.position for answer in answers for recorded in answer.events)  # type: ignore[union-attr]
         assert positions == list(range(1, 901))
-        facts = await one.after(0, limit=1_000)
-        assert [fact.position for fact in facts] == positions
-        assert [fact.at for fact in facts] == sorted(fact.at for fact in facts)
+        events = await one.after(0, limit=1_000)
+        assert [recorded.position for recorded in events] == positions
+        assert [recorded.at for recorded in events] == sorted(recorded.at for recorded in events)
 
 
 async def test_a_follower_skips_nothing_under_eight_writers(database_url: str) -> None:
@@ -72,8 +72,8 @@ async def test_a_follower_skips_nothing_under_eight_writers(database_url: str) -
         async def follow() -> None:
             async with record.wakes() as wakes:
                 async for _ in wakes:
-                    while facts := await record.after(seen[-1] if seen else 0, limit=100):
-                        seen.extend(fact.position for fact in facts)
+                    while events := await record.after(seen[-1] if seen else 0, limit=100):
+                        seen.extend(recorded.position for recorded in events)
                     if len(seen) >= 800:
                         return
 
@@ -171,9 +171,9 @@ async def test_what_is_personal_stands_nowhere_in_plain(database_url: str) -> No
         await superuser.execute("UPDATE vault.data_keys SET wrapped = NULL")
         await superuser.close()
     async with ledger(database_url) as (_, record, _):
-        (fact,) = await record.after(0, limit=1)
-        assert fact.erased and fact.event.content == ""  # type: ignore[attr-defined]
-        assert fact.event.sender_id == SENDER  # type: ignore[attr-defined]
+        (recorded,) = await record.after(0, limit=1)
+        assert recorded.erased and recorded.event.content == ""  # type: ignore[attr-defined]
+        assert recorded.event.sender_id == SENDER  # type: ignore[attr-defined]
 
 
 async def test_a_sealed_box_cannot_be_moved_to_another_event(database_url: str) -> None:
@@ -187,8 +187,8 @@ async def test_a_sealed_box_cannot_be_moved_to_another_event(database_url: str) 
             "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY 1",
         )
         moved = rows[0]._replace(data=rows[1].data)
-        [fact] = await decode_all([moved], Vault(db, MASTER))
-        assert fact.event == UnreadableEvent("message.posted", ROOM, "not what was sealed")
+        [recorded] = await decode_all([moved], Vault(db, MASTER))
+        assert recorded.event == UnreadableEvent("message.posted", ROOM, "not what was sealed")
 
 
 async def test_a_poisoned_command_fails_alone(database_url: str) -> None:
@@ -218,7 +218,7 @@ async def test_a_killed_connection_fails_what_was_in_flight_and_the_next_append_
         while (pid := await killer.fetchval(blocked)) is None:
             await asyncio.sleep(0)
         await killer.execute("SELECT pg_terminate_backend($1)", pid)
-        with pytest.raises(RecordUnavailable):
+        with pytest.raises(RecordUnavailableError):
             await waiting
         await superuser.execute("ROLLBACK")
         assert isinstance(await record.append(post()), Appended)
@@ -233,7 +233,7 @@ async def test_appends_that_wait_at_shutdown_are_written(database_url: str) -> N
         waiting = [asyncio.create_task(record.append(post())) for _ in range(50)]
         await asyncio.sleep(0)
     assert sum(isinstance(answer, Appended) for answer in await asyncio.gather(*waiting)) == 50
-    with pytest.raises(RecordUnavailable):
+    with pytest.raises(RecordUnavailableError):
         await record.append(post())
     await db.close()
 
@@ -276,7 +276,7 @@ async def test_a_batch_equals_its_commands_one_by_one(
         assert [isinstance(answer, Appended) for answer in answers] == expected
         assert (await record.head()).position == before + sum(expected)
         found = await record.streams(streams)
-        assert [[fact.version for fact in found[stream]] for stream in streams] == [
+        assert [[recorded.version for recorded in found[stream]] for stream in streams] == [
             list(range(1, v + 1)) for v in versions
         ]
 
@@ -288,7 +288,7 @@ async def test_recorded_time_never_runs_backwards(database_url: str) -> None:
         await superuser.execute(LATER_EVENT, future)
         await superuser.close()
         answer = await record.append(post())
-        assert isinstance(answer, Appended) and answer.facts[0].at == future
+        assert isinstance(answer, Appended) and answer.events[0].at == future
 
 
 async def test_previous_in_rooms_counts_only_what_the_room_heard(database_url: str) -> None:

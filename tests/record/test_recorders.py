@@ -88,9 +88,9 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
     key_file = tmp_path / "master.key"
     master = load_master(key_file, create=True)
     user_id, room_id = UserId(uuid4()), RoomId(uuid4())
-    async with ledger(database_url, master=master) as (_, _, desk):
-        await desk.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
-        await desk.do(OpenRoom(room_id, "Lobby"), Caller(user_id=user_id))
+    async with ledger(database_url, master=master) as (_, _, command_bus):
+        await command_bus.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
+        await command_bus.do(OpenRoom(room_id, "Lobby"), Caller(user_id=user_id))
 
     def read() -> list[DomainFact]:
         app = Application[UUID](
@@ -107,19 +107,19 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
             "room.opened",
             "member.joined",
         ]
-        facts = [app.mapper.to_domain_event(notification) for notification in notifications]
+        events = [app.mapper.to_domain_event(notification) for notification in notifications]
         app.close()
-        return facts
+        return events
 
     registered, opened, _ = await asyncio.to_thread(read)
-    assert registered.fact.event == AccountRegistered(user_id, "ada@example.com", "ada", "no hash")
-    assert isinstance(opened.fact.event, RoomOpened) and opened.fact.event.name == "Lobby"
+    assert registered.recorded.event == AccountRegistered(user_id, "ada@example.com", "ada", "no hash")
+    assert isinstance(opened.recorded.event, RoomOpened) and opened.recorded.event.name == "Lobby"
     assert isinstance(master, Master)
 
 
 async def test_the_library_may_read_our_record_and_never_write_it(database_url: str) -> None:
-    async with ledger(database_url) as (_, record, desk):
-        await desk.do(RegisterAccount(UserId(uuid4()), "ada@example.com", "ada", "no hash"), Caller())
+    async with ledger(database_url) as (_, record, command_bus):
+        await command_bus.do(RegisterAccount(UserId(uuid4()), "ada@example.com", "ada", "no hash"), Caller())
 
         def save() -> None:
             app = Application[UUID](
@@ -146,11 +146,11 @@ async def test_a_subscription_of_the_library_follows_what_we_append(database_url
                 if len(heard) == 3:
                     return
 
-    async with ledger(database_url) as (_, _, desk), asyncio.timeout(30):
+    async with ledger(database_url) as (_, _, command_bus), asyncio.timeout(30):
         following = asyncio.create_task(asyncio.to_thread(follow))
         user_id = UserId(uuid4())
-        await desk.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
-        await desk.do(OpenRoom(RoomId(uuid4()), "Lobby"), Caller(user_id=user_id))
+        await command_bus.do(RegisterAccount(user_id, "ada@example.com", "ada", "no hash"), Caller())
+        await command_bus.do(OpenRoom(RoomId(uuid4()), "Lobby"), Caller(user_id=user_id))
         await following
     await asyncio.to_thread(bridge.close)
     assert heard == [(1, "account.registered"), (2, "room.opened"), (3, "member.joined")]

@@ -19,10 +19,10 @@ from domain.ports.record import (
     Appended,
     Claim,
     Conflicted,
-    NothingWritten,
+    NothingWrittenError,
     Receipt,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
 )
 from tests.houses import ledger
 from tests.record.test_record import HOLD_LOCK, leave, post
@@ -85,7 +85,7 @@ async def test_whoever_waits_is_appended_in_one_commit(database_url: str) -> Non
         told: asyncio.Queue[str] = asyncio.Queue()
         await many.owner.add_listener(CHANNEL, lambda *said: told.put_nowait(said[-1]))
         answers = await many.append_at_once([post(str(i)) for i in range(6)])
-        assert sorted(a.facts[0].position for a in answers if isinstance(a, Appended)) == [7, 8, 9, 10, 11, 12]
+        assert sorted(a.events[0].position for a in answers if isinstance(a, Appended)) == [7, 8, 9, 10, 11, 12]
         assert await asyncio.wait_for(told.get(), 20) == "12", "six processes shared a commit, which is told once"
         assert await many.owner.fetchval(QUEUED) == 0
 
@@ -113,12 +113,12 @@ async def test_each_of_those_that_wait_hears_its_own_answer(database_url: str) -
         assert sorted(type(answer).__name__ for answer in answers[4:6]) == ["Appended", "ReceiptFound"]
         assert answers[6:] == [Conflicted(), Conflicted()]
         written = {
-            answer.facts[0].position: answer.facts[0].stream for answer in answers if isinstance(answer, Appended)
+            answer.events[0].position: answer.events[0].stream for answer in answers if isinstance(answer, Appended)
         }
         assert sorted(written) == [10, 11, 12] and (await many.records[0].head()).position == 12
-        assert {fact.position: fact.stream for fact in await many.records[0].after(9, limit=9)} == written
+        assert {recorded.position: recorded.stream for recorded in await many.records[0].after(9, limit=9)} == written
         [found] = [answer for answer in answers if isinstance(answer, ReceiptFound)]
-        [first] = [answer.facts[0].position for answer in answers[4:6] if isinstance(answer, Appended)]
+        [first] = [answer.events[0].position for answer in answers[4:6] if isinstance(answer, Appended)]
         assert found == ReceiptFound(first, first, b"body")
 
 
@@ -134,7 +134,7 @@ async def test_what_cannot_be_written_fails_who_sent_it_and_no_other_process(dat
         )
         answers = await many.append_at_once([post(), bad, post(), post()])
         refused = answers.pop(1)
-        assert isinstance(refused, RecordUnavailable) and "no" in str(refused)
+        assert isinstance(refused, RecordUnavailableError) and "no" in str(refused)
         assert all(isinstance(answer, Appended) for answer in answers), answers
         assert await many.owner.fetchval(QUEUED) == 0
 
@@ -144,7 +144,7 @@ async def test_who_gives_up_waiting_is_appended_by_nobody_else(database_url: str
     async with crowd(database_url, 2) as many:
         async with many.owner.transaction():
             await many.owner.execute(HOLD_LOCK)
-            with pytest.raises(NothingWritten):
+            with pytest.raises(NothingWrittenError):
                 await many.records[0].append(post("given up"))
             assert await many.owner.fetchval(QUEUED) == 0
         await many.append_at_once([post(), post()])
@@ -164,7 +164,7 @@ async def test_an_answer_that_was_left_while_its_owner_gave_up_is_the_answer(dat
             while await many.owner.fetchval(WAITING):
                 await asyncio.sleep(0)
         answer = await waiting
-        assert isinstance(answer, Appended) and answer.facts[0].position == 3
+        assert isinstance(answer, Appended) and answer.events[0].position == 3
         assert isinstance(await two.append(post()), Appended)
 
 
@@ -225,12 +225,12 @@ async def _wait_for(owner: Any, sql: str, count: int) -> list[Any]:
 
 async def _whole_or_absent(record: PostgresRecord, owner: Any) -> int:
     """Check that the record is without gaps and that nothing is left behind in the queue; return its head."""
-    facts = await record.after(0, limit=100)
-    assert [fact.position for fact in facts] == list(range(1, len(facts) + 1))
+    events = await record.after(0, limit=100)
+    assert [recorded.position for recorded in events] == list(range(1, len(events) + 1))
     await owner.execute("UPDATE record.queued_batches SET queued_at = queued_at - interval '2 minutes'")
     await owner.fetchval("SELECT record.forget_receipts(24, 10)")
     assert await owner.fetchval(QUEUED) == 0
-    return len(facts)
+    return len(events)
 
 
 @pytest.mark.parametrize("is_backend_ended", [True, False], ids=["with its backend", "alone"])
@@ -259,7 +259,7 @@ async def test_a_process_that_is_killed_holding_the_lock_lets_the_others_go_on(
                 answers = await asyncio.gather(*tasks)
         await block.close()
         first = 4 if is_backend_ended else 5
-        positions = sorted(answer.facts[0].position for answer in answers if isinstance(answer, Appended))
+        positions = sorted(answer.events[0].position for answer in answers if isinstance(answer, Appended))
         assert positions == [first, first + 1, first + 2]
         assert await _whole_or_absent(many.records[0], many.owner) == first + 2
 

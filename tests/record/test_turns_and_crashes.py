@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.postgres.event_store import PostgresRecord
 from domain.ids import StreamId
-from domain.ports.record import Appended, NothingWritten, RecordUnavailable
+from domain.ports.record import Appended, NothingWrittenError, RecordUnavailableError
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS
@@ -50,10 +50,10 @@ async def test_what_was_acknowledged_survives_every_crash_and_what_was_refused_i
                 embedded = Embedded(home, redis=False)
                 await asyncio.to_thread(embedded.start)
             async with ledger(url, size=2) as (_, record, _):
-                facts = await record.after(0, limit=100_000)
-                assert [fact.position for fact in facts] == list(range(1, len(facts) + 1))
-                there = {fact.stream: fact.position for fact in facts}
-                assert len(there) == len(facts), "nothing is there twice"
+                events = await record.after(0, limit=100_000)
+                assert [recorded.position for recorded in events] == list(range(1, len(events) + 1))
+                there = {recorded.stream: recorded.position for recorded in events}
+                assert len(there) == len(events), "nothing is there twice"
                 assert acknowledged.items() <= there.items(), "what was acknowledged is where it was said to be"
                 assert refused.isdisjoint(there)
         finally:
@@ -67,13 +67,13 @@ async def _append_until(
         append = post()
         try:
             answer = await record.append(append)
-        except NothingWritten:
+        except NothingWrittenError:
             refused.add(append.writes[0].stream)
-        except RecordUnavailable:
+        except RecordUnavailableError:
             await asyncio.sleep(0)
         else:
             assert isinstance(answer, Appended)
-            acknowledged[append.writes[0].stream] = answer.facts[0].position
+            acknowledged[append.writes[0].stream] = answer.events[0].position
 
 
 def _kill(home: Path) -> None:

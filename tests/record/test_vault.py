@@ -21,7 +21,7 @@ from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import DATA_KEYS_CACHED_MAX, KEY_SECONDS, KeyName, Vault
 from adapters.postgres.key_news import KeyNews
-from adapters.postgres.master_key import Master, MasterKeyWrong, load_master
+from adapters.postgres.master_key import Master, MasterKeyWrongError, load_master
 from commands.account import GrantRole
 from commands.audit import NoteAuditRead
 from commands.membership import RemoveMember
@@ -30,7 +30,7 @@ from domain.events import Caller, UnknownEvent, UnreadableEvent
 from domain.ids import MessageId, RoomId
 from domain.message import MessagePosted
 from domain.ports.database import Db
-from domain.ports.record import KeysMissing
+from domain.ports.record import KeysMissingError
 from projections import LIVE
 from tests.commands.test_desk import person, room_of
 from tests.commands.test_folds import as_owner
@@ -69,11 +69,11 @@ def test_what_a_crash_left_behind_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_key_file_that_is_missing_or_broken_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(MasterKeyWrong, match="There is no master key at"):
+    with pytest.raises(MasterKeyWrongError, match="There is no master key at"):
         load_master(tmp_path / "none", create=False)
     for content in ("", "00" * 31, "00" * 33, "no digits", "0" * 63):
         (tmp_path / "bad").write_text(content)
-        with pytest.raises(MasterKeyWrong, match="not 64 hexadecimal digits"):
+        with pytest.raises(MasterKeyWrongError, match="not 64 hexadecimal digits"):
             load_master(tmp_path / "bad", create=True)
 
 
@@ -81,7 +81,7 @@ def test_a_wrapped_key_opens_under_its_name_and_its_master_only() -> None:
     wrapped = MASTER.wrap(b"k" * 32, name=b"one")
     assert b"k" * 32 not in wrapped and MASTER.unwrap(wrapped, name=b"one") == b"k" * 32
     for master, name in ((MASTER, b"two"), (Master(b"another master key, 32 bytes, ok"), b"one")):
-        with pytest.raises(MasterKeyWrong):
+        with pytest.raises(MasterKeyWrongError):
             master.unwrap(wrapped, name=name)
 
 
@@ -89,7 +89,7 @@ async def test_another_master_key_reads_nothing_and_says_so(database_url: str) -
     async with ledger(database_url) as (_, record, _):
         await record.append(post())
     async with ledger(database_url, master=Master(b"another master key, 32 bytes, ok")) as (_, record, _):
-        with pytest.raises(MasterKeyWrong):
+        with pytest.raises(MasterKeyWrongError):
             await record.after(0, limit=1)
 
 
@@ -123,8 +123,8 @@ async def test_no_box_opens_anywhere_else(database_url: str) -> None:
             one._replace(meta=json.dumps(told | {"sealed": json.loads(two.meta)["sealed"]}).encode()),
             one._replace(meta=json.dumps(told | {"id": str(uuid4())}).encode()),
         ):
-            [fact] = await decode_all([moved], vault, whole_meta=True)
-            assert fact.event == UnreadableEvent(moved.topic, moved.room_id, "not what was sealed")
+            [recorded] = await decode_all([moved], vault, whole_meta=True)
+            assert recorded.event == UnreadableEvent(moved.topic, moved.room_id, "not what was sealed")
         (whole,) = await decode_all([one], vault, whole_meta=True)
         assert (whole.event.content, whole.meta.address) == ("one", "203.0.113.9")  # type: ignore[attr-defined]
 
@@ -143,10 +143,10 @@ async def test_an_entry_whose_key_is_destroyed_says_that_it_is_erased(database_u
 
 async def test_a_key_that_is_missing_is_no_erasure(database_url: str) -> None:
     """Half a restore: no text comes back as erased, no table is replaced by blanks, and readers are told a problem."""
-    async with ledger(database_url) as (db, record, desk):
-        ada = await person(desk)
-        room_id = await room_of(desk, ada)
-        await desk.do(PostMessage(room_id, MessageId(uuid4()), "still here"), ada)
+    async with ledger(database_url) as (db, record, command_bus):
+        ada = await person(command_bus)
+        room_id = await room_of(command_bus, ada)
+        await command_bus.do(PostMessage(room_id, MessageId(uuid4()), "still here"), ada)
         head = (await record.head()).position
         follower = Follower(LIVE, record, db, owner="one")
         await follower.step()
@@ -160,7 +160,7 @@ async def test_a_key_that_is_missing_is_no_erasure(database_url: str) -> None:
                 Rebuild(LIVE, record, db, progress=lambda progress: None).run(swap=True),
                 other.do(PostMessage(room_id, MessageId(uuid4()), "decided on nothing"), ada),
             ):
-                with pytest.raises(KeysMissing, match="restore"):
+                with pytest.raises(KeysMissingError, match="restore"):
                     await read
         assert await owner.fetchval("SELECT content FROM read.messages WHERE sender_id IS NOT NULL") == "still here"
         await owner.executemany(
@@ -238,7 +238,7 @@ async def test_no_other_key_takes_the_place_of_one_that_is_missing(database_url:
         key_id = (await Vault(db, MASTER).make([name]))[name]
         owner = await asyncpg.connect(database_url)
         [row] = await owner.fetch("DELETE FROM vault.data_keys RETURNING key_id, subject, room_id, day, wrapped")
-        with pytest.raises(KeysMissing, match="restore"):
+        with pytest.raises(KeysMissingError, match="restore"):
             await Vault(db, MASTER).make([name])
         await owner.execute("INSERT INTO vault.data_keys VALUES ($1, $2, $3, $4, $5)", *row)
         await owner.close()
@@ -299,9 +299,9 @@ async def test_topics_of_later_versions_and_of_others_are_passed_over(database_u
     await superuser.close()
     async with ledger(database_url) as (_, record, _):
         await record.append(post())
-        facts = await record.after(0, limit=10)
-        assert [fact.event for fact in facts[:3]] == [UnknownEvent("later.topic", RoomId(room_id))] * 3
-        assert isinstance(facts[3].event, MessagePosted) and facts[3].position == 4
+        events = await record.after(0, limit=10)
+        assert [recorded.event for recorded in events[:3]] == [UnknownEvent("later.topic", RoomId(room_id))] * 3
+        assert isinstance(events[3].event, MessagePosted) and events[3].position == 4
 
 
 async def test_what_was_sealed_by_the_first_version_still_opens(database_url: str) -> None:
@@ -320,9 +320,9 @@ async def test_what_was_sealed_by_the_first_version_still_opens(database_url: st
     )  # fmt: skip
     await superuser.close()
     async with ledger(database_url) as (_, record, _):
-        (fact,) = await record.after(0, limit=1)
-    assert isinstance(fact.event, MessagePosted) and not fact.erased
-    assert fact.event.content == "Golden words: ä 𝄞"
+        (recorded,) = await record.after(0, limit=1)
+    assert isinstance(recorded.event, MessagePosted) and not recorded.erased
+    assert recorded.event.content == "Golden words: ä 𝄞"
     name = KeyName(UUID(key["subject"]), RoomId(UUID(key["room_id"])), date.fromisoformat(key["day"]))
     assert name.id() == key["key_id"], "the same name finds the same key"
     assert MASTER.claim("email", "ada@example.com").hex() == GOLDEN["claim"]
@@ -351,13 +351,13 @@ async def test_an_audit_read_of_before_is_still_read(database_url: str) -> None:
 
 async def test_what_is_said_of_a_person_is_sealed_under_their_key_and_goes_with_it(database_url: str) -> None:
     destroy = "UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1"
-    async with ledger(database_url) as (db, _, desk):
-        ada, auditor = await person(desk), await person(desk)
+    async with ledger(database_url) as (db, _, command_bus):
+        ada, auditor = await person(command_bus), await person(command_bus)
         assert ada.user_id and auditor.user_id
-        await desk.do(GrantRole(auditor.user_id, "auditor"), Caller())
+        await command_bus.do(GrantRole(auditor.user_id, "auditor"), Caller())
         said = {"correlation": "request-17", "address": "203.0.113.9", "agent": "agent/2", "reason": "she is suspected"}
         filter = f"/audit/events?subject={ada.user_id}"
-        outcome = await desk.do(NoteAuditRead(filter, ada.user_id), replace(auditor, **said))
+        outcome = await command_bus.do(NoteAuditRead(filter, ada.user_id), replace(auditor, **said))
         [[data, meta]] = await db.all(lambda *row: row, SELECT_BYTES, outcome.position)
         for text in (*said.values(), filter):
             assert text.encode() not in data + meta
@@ -374,11 +374,11 @@ async def test_what_is_said_of_a_person_is_sealed_under_their_key_and_goes_with_
 
 
 async def test_why_somebody_was_removed_is_sealed_under_their_key(database_url: str) -> None:
-    async with ledger(database_url) as (db, _, desk):
-        ada, ben = await person(desk), await person(desk)
+    async with ledger(database_url) as (db, _, command_bus):
+        ada, ben = await person(command_bus), await person(command_bus)
         assert ada.user_id and ben.user_id
-        room_id = await room_of(desk, ada, ben)
-        outcome = await desk.do(RemoveMember(room_id, ben.user_id), replace(ada, reason="he was rude"))
+        room_id = await room_of(command_bus, ada, ben)
+        outcome = await command_bus.do(RemoveMember(room_id, ben.user_id), replace(ada, reason="he was rude"))
         before = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
         await as_owner(database_url, ("UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1", ben.user_id))
         after = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
@@ -396,9 +396,9 @@ class Asked:
 
 async def test_the_audit_reader_filters_and_pages(database_url: str) -> None:
     async with ledger(database_url) as (db, record, _):
-        facts: list[Any] = [(await record.append(post(str(i)))) for i in range(5)]
+        events: list[Any] = [(await record.append(post(str(i)))) for i in range(5)]
         reader = AuditReader(db, Vault(db, MASTER))
-        second = facts[1].facts[0]
+        second = events[1].events[0]
         sender, room_id = second.event.sender_id, second.event.room_id
         for asked in (
             Asked(Filter(), [1, 2, 3, 4, 5]),

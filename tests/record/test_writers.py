@@ -19,7 +19,7 @@ from adapters.postgres.appender import APPEND_QUEUE_MAX
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from domain.errors import Busy
+from domain.errors import BusyError
 from domain.events import Caller
 from domain.ids import StreamId
 from domain.membership import MemberLeft
@@ -30,10 +30,10 @@ from domain.ports.record import (
     Claim,
     ClaimTaken,
     Conflicted,
-    NothingWritten,
+    NothingWrittenError,
     Receipt,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
     Write,
 )
 from tests.houses import MASTER, ledger, running
@@ -58,8 +58,8 @@ async def process(url: str, count: int) -> AsyncIterator[asyncio.subprocess.Proc
 
 async def read_all(record: PostgresRecord) -> list[int]:
     positions: list[int] = []
-    while facts := await record.after(positions[-1] if positions else 0, limit=500):
-        positions += [fact.position for fact in facts]
+    while events := await record.after(positions[-1] if positions else 0, limit=500):
+        positions += [recorded.position for recorded in events]
     return positions
 
 
@@ -100,7 +100,7 @@ async def test_a_full_queue_refuses_at_once(database_url: str) -> None:
     append = post()
     waiting = [asyncio.create_task(record.append(append)) for _ in range(APPEND_QUEUE_MAX)]
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
+    with pytest.raises(BusyError):
         await record.append(append)
     for task in waiting[1:]:
         task.cancel()
@@ -112,7 +112,7 @@ async def test_a_full_queue_refuses_at_once(database_url: str) -> None:
 
 
 async def test_a_record_that_cannot_be_reached_answers_so_and_nothing_hangs() -> None:
-    with pytest.raises(RecordUnavailable):
+    with pytest.raises(RecordUnavailableError):
         await Database.open("postgresql://nobody@127.0.0.1:1/nowhere")
 
 
@@ -133,8 +133,8 @@ async def test_who_stands_in_the_half_that_was_not_tried_is_answered_when_the_wr
         writer.cancel()
         async with asyncio.timeout(20):
             answers = await asyncio.gather(*appends, return_exceptions=True)
-    assert all(isinstance(answer, (RecordUnavailable, UnicodeEncodeError)) for answer in answers), answers
-    assert sum(isinstance(answer, NothingWritten) for answer in answers) >= 4
+    assert all(isinstance(answer, (RecordUnavailableError, UnicodeEncodeError)) for answer in answers), answers
+    assert sum(isinstance(answer, NothingWrittenError) for answer in answers) >= 4
     await asyncio.gather(writer, return_exceptions=True)
     await owner.close()
     await db.close()
@@ -148,7 +148,7 @@ async def test_a_server_that_takes_no_writes_is_left_for_the_one_that_does(datab
         name = await owner.fetchval("SELECT current_database()")
         await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         record.appender.drop_connection()
-        with pytest.raises(NothingWritten):
+        with pytest.raises(NothingWrittenError):
             await record.append(post())
         await owner.execute("SET default_transaction_read_only = off")
         await owner.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
@@ -161,11 +161,11 @@ async def test_a_lock_that_is_held_too_long_fails_the_command_and_not_the_writer
         superuser = await asyncpg.connect(database_url)
         async with superuser.transaction():
             await superuser.execute(HOLD_LOCK)
-            with pytest.raises(NothingWritten):
+            with pytest.raises(NothingWrittenError):
                 await record.append(post())
         await superuser.close()
         answer = await record.append(post())
-        assert isinstance(answer, Appended) and answer.facts[0].position == 1
+        assert isinstance(answer, Appended) and answer.events[0].position == 1
 
 
 # Commands that write one stream, and may take a claim, release one and send a receipt: in any mixture a batch of them is
@@ -227,7 +227,7 @@ def command(streams: list[StreamId], run: bytes, asked: Asked) -> Append:
 
 
 def told(answer: Answer) -> Any:
-    return answer.facts[0].position if isinstance(answer, Appended) else answer
+    return answer.events[0].position if isinstance(answer, Appended) else answer
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -16,7 +16,7 @@ async def write(url: str, count: int) -> None:
         for _ in range(count):
             answer = await record.append(post())
             assert isinstance(answer, Appended)
-            print(answer.facts[0].position, flush=True)
+            print(answer.events[0].position, flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Said(NamedTuple):
 
 
 @asynccontextmanager
-async def house(database_url: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[Cast, dict[str, str]]]:
+async def hansard(database_url: str, redis_url: str, folder: Path) -> AsyncIterator[tuple[Cast, dict[str, str]]]:
     key = folder / "master.key"
     key.write_text(SECRET.hex())
     key.chmod(0o600)
@@ -81,10 +81,10 @@ def held(said: Said, code: str | None) -> None:
 async def test_it_says_who_somebody_is_since_when_and_what_they_are_told(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    async with house(database_url, redis_url, tmp_path) as (cast, environment):
+    async with hansard(database_url, redis_url, tmp_path) as (cast, environment):
         public, private, archived = [await cast.set(kind) for kind in ("public", "private", "archived")]
         await cast.settled()
-        before = (await cast.house.house.record.head()).position
+        before = (await cast.services.services.record.head()).position
         judged = {
             **of_everybody(cast, (public, private, archived)),
             **of_messages_and_files(public, private),
@@ -106,20 +106,20 @@ async def test_it_says_who_somebody_is_since_when_and_what_they_are_told(
         promoting = ("one-admin", "member.promote", str(public.room_id), "--whom", "one-member")
         assert "Only an owner gives a role above member." in answers[promoting].line("verdict")
         await as_a_person_runs_it(environment, public)
-        assert (await cast.house.house.record.head()).position == before, "explaining writes nothing"
+        assert (await cast.services.services.record.head()).position == before, "explaining writes nothing"
 
 
 async def since_the_very_fact(cast: Cast, answers: Mapping[Words, Said], public: Scene) -> None:
     """Hold what is said of somebody removed to the record."""
     removed = cast.asking["removed"]
-    (fact,) = [
-        fact
-        for fact in await cast.house.house.record.after(0, limit=10_000)
-        if isinstance(fact.event, MemberRemoved)
-        and (fact.event.room_id, fact.event.user_id) == (public.room_id, removed.id)
+    (recorded,) = [
+        recorded
+        for recorded in await cast.services.services.record.after(0, limit=10_000)
+        if isinstance(recorded.event, MemberRemoved)
+        and (recorded.event.room_id, recorded.event.user_id) == (public.room_id, removed.id)
     ]
     said = answers[removed.name, "message.post", str(public.room_id)]
-    when = f"since position {fact.position} ({fact.at:%Y-%m-%d %H:%M:%S} UTC, member.removed)"
+    when = f"since position {recorded.position} ({recorded.at:%Y-%m-%d %H:%M:%S} UTC, member.removed)"
     assert said.line("is") == f"removed; {when}, by founder ({cast.founder.id})"
     assert said.line("asked") == "by  POST /api/v1/rooms/{room_id}/messages, frame send"
     assert f"“{public.canary} name” ({public.room_id}), public" in said.line("room")
@@ -128,8 +128,8 @@ async def since_the_very_fact(cast: Cast, answers: Mapping[Words, Said], public:
 def of_everybody(cast: Cast, scenes: Sequence[Scene]) -> dict[Words, str | None]:
     found: dict[Words, str | None] = {}
     for scene in scenes:
-        for relation, guest in cast.asking.items():
-            verdict = in_room("message.post", scene.kind, relation)
+        for relationship, guest in cast.asking.items():
+            verdict = in_room("message.post", scene.kind, relationship)
             found[guest.name, "message.post", str(scene.room_id)] = None if verdict is None else verdict.code
     return found
 

@@ -25,8 +25,8 @@ Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def test_no_stranger_holds_up_the_others(tmp_path: Path) -> None:
-    async with system(tmp_path, HANSARD_LIMITS="strict") as house:
-        gateway = house.child("gateway")
+    async with system(tmp_path, HANSARD_LIMITS="strict") as hansard:
+        gateway = hansard.child("gateway")
         before = gateway.memory_info().rss
         for attack in (
             flood_of(PING),
@@ -37,22 +37,22 @@ async def test_no_stranger_holds_up_the_others(tmp_path: Path) -> None:
         ):
             async with asyncio.TaskGroup() as group:
                 over = asyncio.Event()
-                worst = group.create_task(worst_answer(house, over))
-                await attack(house)
+                worst = group.create_task(worst_answer(hansard, over))
+                await attack(hansard)
                 over.set()
             assert worst.result() < ANSWER_SECONDS_MAX, attack.__name__
         assert gateway.memory_info().rss - before < 48 * 1024**2
-        await many_connections(house, gateway)
+        await many_connections(hansard, gateway)
 
 
-async def worst_answer(house: System, over: asyncio.Event) -> float:
+async def worst_answer(hansard: System, over: asyncio.Event) -> float:
     """Ask `/livez` on new connections until it is over, and at least once after; answers the longest time it took."""
     worst, is_last = 0.0, False
     while not is_last:
         is_last = over.is_set()
         began = time.monotonic()
         async with asyncio.timeout(60):
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port, local_addr=("127.0.0.2", 0))
+            reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port, local_addr=("127.0.0.2", 0))
             writer.write(LIVEZ)
             assert (await reader.read()).startswith(b"HTTP/1.1 200")
         writer.close()
@@ -62,8 +62,8 @@ async def worst_answer(house: System, over: asyncio.Event) -> float:
 
 
 def flood_of(frame: bytes, first: bytes = b"") -> Callable[[System], Awaitable[None]]:
-    async def flood(house: System) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    async def flood(hansard: System) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
         key = base64.b64encode(os.urandom(16))
         writer.write(UPGRADE + b"Sec-WebSocket-Key: " + key + b"\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
@@ -74,14 +74,14 @@ def flood_of(frame: bytes, first: bytes = b"") -> Callable[[System], Awaitable[N
     return flood
 
 
-async def endless_header(house: System) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+async def endless_header(hansard: System) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nA: ")
     assert await is_cut_off(writer, b"x" * 10_000), "it was let go on"
 
 
-async def endless_address(house: System) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", house.port)
+async def endless_address(hansard: System) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(b"GET /")
     assert await is_cut_off(writer, b"x" * 10_000), "it was let go on"
 
@@ -101,12 +101,12 @@ async def is_cut_off(writer: asyncio.StreamWriter, piece: bytes) -> bool:
     return False
 
 
-async def many_connections(house: System, gateway: psutil.Process) -> None:
+async def many_connections(hansard: System, gateway: psutil.Process) -> None:
     """One address opens as many as it can; another is served, and its own end in time."""
     held: list[Talk] = []
     for _ in range(1_050):
-        held.append(await asyncio.open_connection("127.0.0.1", house.port))
-    assert await worst_answer(house, over=_set()) < ANSWER_SECONDS_MAX
+        held.append(await asyncio.open_connection("127.0.0.1", hansard.port))
+    assert await worst_answer(hansard, over=_set()) < ANSWER_SECONDS_MAX
     async with asyncio.timeout(30):
         while count(gateway) > 302:
             await asyncio.sleep(0.05)

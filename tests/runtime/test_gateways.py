@@ -27,15 +27,15 @@ GONE_SECONDS = 30.0
 class Second:
     """A further gateway of a running house, on a port of its own."""
 
-    def __init__(self, house: System) -> None:
+    def __init__(self, hansard: System) -> None:
         self.port = free_port()
-        self._house = house
+        self._services = hansard
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> None:
-        self._house.environment["HANSARD_PORT"], before = str(self.port), self._house.environment["HANSARD_PORT"]
-        self.process = await self._house.command("gateway")
-        self._house.environment["HANSARD_PORT"] = before
+        self._services.environment["HANSARD_PORT"], before = str(self.port), self._services.environment["HANSARD_PORT"]
+        self.process = await self._services.command("gateway")
+        self._services.environment["HANSARD_PORT"] = before
         self._reading = asyncio.create_task(self._read())
         async with asyncio.timeout(30), httpx.AsyncClient() as http:
             while await self.status(http, "/readyz") != 200:
@@ -53,8 +53,8 @@ class Second:
 
 
 @asynccontextmanager
-async def second_gateway(house: System) -> AsyncIterator[Second]:
-    made = Second(house)
+async def second_gateway(hansard: System) -> AsyncIterator[Second]:
+    made = Second(hansard)
     await made.start()
     try:
         yield made
@@ -64,8 +64,8 @@ async def second_gateway(house: System) -> AsyncIterator[Second]:
         await made.process.wait()
 
 
-async def log_in(house: System, name: str) -> httpx.AsyncClient:
-    http = httpx.AsyncClient(base_url=house.base + "/api/v1", timeout=20)
+async def log_in(hansard: System, name: str) -> httpx.AsyncClient:
+    http = httpx.AsyncClient(base_url=hansard.base + "/api/v1", timeout=20)
     person = {"email": f"{name}@example.com", "username": name, "password": PASSWORD}
     assert (await http.post("/auth/register", json=person)).status_code == 201
     del person["username"]
@@ -87,16 +87,16 @@ async def until(socket: ClientConnection, kind: str, **fields: Any) -> dict[str,
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[System]:
+async def hansard(tmp_path: Path) -> AsyncIterator[System]:
     async with system(tmp_path, HANSARD_LIMITS="off") as made:
         yield made
 
 
-async def test_who_was_on_a_gateway_killed_with_9_is_offline_soon_and_resumes_elsewhere(house: System) -> None:
-    ada, ben = await log_in(house, "ada"), await log_in(house, "ben")
+async def test_who_was_on_a_gateway_killed_with_9_is_offline_soon_and_resumes_elsewhere(hansard: System) -> None:
+    ada, ben = await log_in(hansard, "ada"), await log_in(hansard, "ben")
     room_id = (await ada.post("/rooms", json={"name": "Room"})).json()["id"]
     await ben.post(f"/rooms/{room_id}/join")
-    async with opened(house.port, ada, room_id) as hers, second_gateway(house) as second:
+    async with opened(hansard.port, ada, room_id) as hers, second_gateway(hansard) as second:
         async with opened(second.port, ben, room_id) as his, asyncio.timeout(10):
             await until(his, "live")
             online = await until(hers, "presence", state="online")
@@ -106,17 +106,17 @@ async def test_who_was_on_a_gateway_killed_with_9_is_offline_soon_and_resumes_el
         async with asyncio.timeout(GATEWAY_LEASE_SECONDS + 2 * GATEWAY_BEAT_SECONDS + 3):
             offline = await until(hers, "presence", state="offline")
         assert offline["user_id"] == online["user_id"]
-        async with opened(house.port, ben, room_id + "?after=0") as his, asyncio.timeout(10):
+        async with opened(hansard.port, ben, room_id + "?after=0") as his, asyncio.timeout(10):
             assert (await until(his, "event"))["prev"] == 0
             assert (await until(hers, "presence"))["state"] == "online"
     for http in (ada, ben):
         await http.aclose()
 
 
-async def test_sigterm_drains_a_gateway_though_a_hundred_clients_do_not_read(house: System) -> None:
-    ada = await log_in(house, "ada")
+async def test_sigterm_drains_a_gateway_though_a_hundred_clients_do_not_read(hansard: System) -> None:
+    ada = await log_in(hansard, "ada")
     room_id = (await ada.post("/rooms", json={"name": "Room"})).json()["id"]
-    async with second_gateway(house) as second, AsyncExitStack() as stack:
+    async with second_gateway(hansard) as second, AsyncExitStack() as stack:
         reading = [await stack.enter_async_context(opened(second.port, ada, room_id)) for _ in range(READING_SOCKETS)]
         deaf = [await _deaf(stack, second.port, ada, room_id) for _ in range(DEAF_SOCKETS)]
         for socket in reading:
@@ -145,7 +145,7 @@ async def test_sigterm_drains_a_gateway_though_a_hundred_clients_do_not_read(hou
         # Every send that was answered is there, once.
         said = [position for _, _, positions in outcomes for position in positions]
         assert len(set(said)) == len(said)
-        async with httpx.AsyncClient(base_url=house.base + "/api/v1", headers=ada.headers) as http:
+        async with httpx.AsyncClient(base_url=hansard.base + "/api/v1", headers=ada.headers) as http:
             for position in said[:: max(1, len(said) // 20)]:
                 page = await http.get(f"/rooms/{room_id}/messages?around={position}&limit=1")
                 assert [message["position"] for message in page.json()["items"]] == [position]

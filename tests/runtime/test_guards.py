@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from runtime.operators.doctor import doctor
-from runtime.settings import SettingRefused, Settings
+from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
-from runtime.startup_checks import Lax, guard, guard_gateway
+from runtime.startup_checks import InsecureSettingsError, guard, guard_gateway
 from tests.certificates import made
 from tests.houses import free_port
 from tests.runtime.test_settings import POSTGRES
@@ -60,7 +60,7 @@ def test_in_production_what_others_may_read_stops_the_start(tmp_path: Path, name
     settings = read(environment(tmp_path, **tls))
     guard(settings)
     (tmp_path / name).chmod(bits)
-    with pytest.raises(Lax) as stopped:
+    with pytest.raises(InsecureSettingsError) as stopped:
         guard(settings)
     assert str(stopped.value) == f"{tmp_path / name} is open to others of this machine (mode {bits:04o}): {says} it."
     assert mode(tmp_path / name) == bits, "it is the operator's to mend"
@@ -90,7 +90,7 @@ def test_a_key_that_root_holds_out_may_be_read_by_its_group(reached_by_all: Path
         guard(settings)
     finally:
         os.seteuid(0)
-    with pytest.raises(Lax):
+    with pytest.raises(InsecureSettingsError):
         guard(settings)
 
 
@@ -113,7 +113,7 @@ def test_elsewhere_what_is_lax_is_mended_and_said(tmp_path: Path) -> None:
 
 def test_in_production_clients_come_over_tls(tmp_path: Path) -> None:
     given = environment(tmp_path)
-    with pytest.raises(SettingRefused, match="HANSARD_TRUSTED_PROXIES where a proxy ends TLS"):
+    with pytest.raises(SettingRefusedError, match="HANSARD_TRUSTED_PROXIES where a proxy ends TLS"):
         guard_gateway(read(given))
     guard_gateway(read(given | {"HANSARD_TRUSTED_PROXIES": "10.0.0.0/8"}))
     guard_gateway(Settings())
@@ -128,10 +128,10 @@ def test_in_production_clients_come_over_tls(tmp_path: Path) -> None:
         if says is None:
             guard_gateway(settings)
             continue
-        with pytest.raises(SettingRefused, match=says):
+        with pytest.raises(SettingRefusedError, match=says):
             guard_gateway(settings)
     shown.certificate.write_text("nothing")
-    with pytest.raises(SettingRefused, match="holds no certificate that can be read"):
+    with pytest.raises(SettingRefusedError, match="holds no certificate that can be read"):
         guard_gateway(settings)
 
 

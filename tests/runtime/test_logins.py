@@ -13,11 +13,11 @@ from adapters.postgres.database import Database
 from runtime.embedded.location import locate
 from runtime.embedded.logins import SECRET_FILE
 from runtime.embedded.servers import Embedded
-from runtime.login_checks import LoginRefused, guard_login
-from runtime.migrate import MigrationRefused, create_database, migrate, migrations
+from runtime.login_checks import LoginRefusedError, guard_login
+from runtime.migrate import MigrationRefusedError, create_database, migrate, migrations
 from runtime.operators.doctor import doctor
-from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefused, login
-from runtime.settings import SettingRefused, Settings
+from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefusedError, login
+from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from tests.conftest import Servers
 from tests.houses import LOGIN_PASSWORD, as_login, free_port, until
@@ -50,7 +50,7 @@ async def refused(url: str, settings: Settings = PRODUCTION, kind: str = "gatewa
     db = await Database.open(url, size=1)
     try:
         await guard_login(settings, db, kind)
-    except LoginRefused as error:
+    except LoginRefusedError as error:
         return str(error)
     finally:
         await db.close()
@@ -145,14 +145,16 @@ async def test_an_owner_that_may_create_roles_migrates_and_one_that_may_not_is_t
     await admin.execute(f'CREATE DATABASE "{database}" OWNER {name}')
     url = as_login(servers.database(database), "gateway").replace(login("gateway").name, name)
     try:
-        with pytest.raises(RolesRefused, match=f"GRANT hansard_app, .* TO {name}"):
+        with pytest.raises(RolesRefusedError, match=f"GRANT hansard_app, .* TO {name}"):
             await migrate(url, say=print)
         # What the sentence asks for, where the roles are there already; then it owns what it made, and serves too.
         await admin.execute(f"GRANT {', '.join(('hansard_app', *GROUP_OF.values()))} TO {name}")
         assert await migrate(url, say=print) == len(migrations())
         assert "owns the database" in await refused(url)
         assert await refused(as_login(servers.database(database), SERVER)) == ""
-        with pytest.raises(MigrationRefused, match="1 migrations are due, and hansard_gateway_login may not make them"):
+        with pytest.raises(
+            MigrationRefusedError, match="1 migrations are due, and hansard_gateway_login may not make them"
+        ):
             await _forget_the_last_migration(url)
             await migrate(as_login(servers.database(database), "gateway"), say=print)
     finally:
@@ -178,7 +180,7 @@ def test_log_ins_to_be_made_are_named_by_their_process() -> None:
     assert settings.login_passwords == {"gateway": "one", "worker": "two=2"}
     assert "one" not in repr(settings)
     for wrong in ("one", "gateway", "gateway=", "postgres=x"):
-        with pytest.raises(SettingRefused, match="HANSARD_LOGINS is KIND=PASSWORD"):
+        with pytest.raises(SettingRefusedError, match="HANSARD_LOGINS is KIND=PASSWORD"):
             read({"HANSARD_LOGINS": wrong})
 
 
@@ -186,8 +188,8 @@ def test_log_ins_to_be_made_are_named_by_their_process() -> None:
 
 
 async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_one(tmp_path: Path) -> None:
-    async with system(tmp_path) as house:
-        servers = locate(house.home)
+    async with system(tmp_path) as hansard:
+        servers = locate(hansard.home)
         for name in ("postgres", login("gateway").name, "hansard_app"):
             url = f"postgresql://{name}@/hansard?host={str(servers.sockets).replace(' ', '%20')}"
             with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
@@ -205,15 +207,15 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
         await until(all_are_there)
         assert seen == expected
         await owner.close()
-        assert (house.home / SECRET_FILE).stat().st_mode & 0o777 == 0o600
-        secrets = [servers.database_url, (house.home / SECRET_FILE).read_text().strip()]
+        assert (hansard.home / SECRET_FILE).stat().st_mode & 0o777 == 0o600
+        secrets = [servers.database_url, (hansard.home / SECRET_FILE).read_text().strip()]
         for kind in ("gateway", "projector", "worker"):
-            told = house.child(kind).environ()
+            told = hansard.child(kind).environ()
             assert told["HANSARD_DATABASE_URL"] == servers.login_url(kind)
             assert not [value for value in told.values() if value in secrets]
-        _, said = await house.run("doctor")
+        _, said = await hansard.run("doctor")
         assert "[ok]   log-in: hansard_gateway_login, hansard_projector_login" in said, said
-        assert await house.run("url", "owner") == (0, servers.database_url + "\n")
+        assert await hansard.run("url", "owner") == (0, servers.database_url + "\n")
 
 
 async def test_a_home_that_trusted_its_socket_is_mended_at_the_next_start(tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ class Repeating:
 async def test_nothing_that_strangers_send_breaks_or_colours_a_line(
     database_url: str, redis_url: str, as_json: bool
 ) -> None:
-    async with gateway(database_url, redis_url) as house:
-        ada = await house.person()
+    async with gateway(database_url, redis_url) as hansard:
+        ada = await hansard.person()
         broken = Repeating()
-        app = create_app(replace(house.house, desk=broken, db=broken))  # type: ignore[arg-type]
+        app = create_app(replace(hansard.services, command_bus=broken, db=broken))  # type: ignore[arg-type]
         with logged(*ADDED, OneLine(as_json=as_json)) as written:
             for broken.said in HOSTILE:
                 await _ask(app, ada.token, broken.said)

@@ -15,8 +15,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.prometheus.exposition import Exposition
-from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTaken, metrics_listener
-from runtime.settings import SettingRefused
+from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTakenError, metrics_listener
+from runtime.settings import SettingRefusedError
 from runtime.settings_reader import read
 from tests.files.pictures import png
 from tests.houses import free_port
@@ -97,7 +97,7 @@ def two_free_ports() -> int:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[tuple[System, dict[str, str]]]:
+async def hansard(tmp_path: Path) -> AsyncIterator[tuple[System, dict[str, str]]]:
     port = two_free_ports()
     async with system(tmp_path, HANSARD_METRICS_LISTEN=f"127.0.0.1:{port}") as made:
         yield (
@@ -124,8 +124,8 @@ def still(before: Figures, now: Figures, names: Iterable[str]) -> list[str]:
 LEVELS = {"hansard_postgres_answers", "hansard_asyncio_tasks", 'hansard_projection_owned{group="live"}'}
 
 
-async def test_every_series_is_there_and_moves_when_its_thing_happens(house: tuple[System, dict[str, str]]) -> None:
-    made, urls = house
+async def test_every_series_is_there_and_moves_when_its_thing_happens(hansard: tuple[System, dict[str, str]]) -> None:
+    made, urls = hansard
     async with httpx.AsyncClient(timeout=20) as http:
         before = {name: figures(await scraped(http, url)) for name, url in urls.items()}
         ada = await log_in(made, "ada")
@@ -215,7 +215,7 @@ async def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
     port = free_port()
     exposition = Exposition(CollectorRegistry())
     async with metrics_listener(("127.0.0.1", port), exposition):
-        with pytest.raises(MetricsPortTaken, match=f"Cannot listen on 127.0.0.1:{port} for metrics"):
+        with pytest.raises(MetricsPortTakenError, match=f"Cannot listen on 127.0.0.1:{port} for metrics"):
             async with metrics_listener(("127.0.0.1", port), exposition):
                 pass
 
@@ -224,7 +224,7 @@ async def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
     "text", ["9464", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65535", "::1:9464", "a b:1", "x:99999"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(SettingRefused, match="HANSARD_METRICS_LISTEN"):
+    with pytest.raises(SettingRefusedError, match="HANSARD_METRICS_LISTEN"):
         read({"HANSARD_METRICS_LISTEN": text})
 
 

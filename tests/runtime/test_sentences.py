@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from runtime.migrate import MigrationRefused, migrations, require_version
+from runtime.migrate import MigrationRefusedError, migrations, require_version
 from tests.certificates import made
 from tests.houses import as_login, free_port
 from tests.runtime.test_up import System
@@ -127,7 +127,7 @@ async def test_a_database_of_another_release_is_one_sentence(tmp_path: Path, dat
 
 def test_a_postgres_that_is_too_old_is_one_sentence() -> None:
     require_version(150_000)
-    with pytest.raises(MigrationRefused) as refused:
+    with pytest.raises(MigrationRefusedError) as refused:
         require_version(140_022)
     assert str(refused.value) == (
         "Postgres 14 is too old; 15 or newer is needed: upgrade it, or name another in HANSARD_DATABASE_URL."

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, RELAXED, STRICT, Quota
 from runtime.env_file import env_file
-from runtime.settings import SettingRefused, Settings, address, listens_on
+from runtime.settings import SettingRefusedError, Settings, address, listens_on
 from runtime.settings_reader import example, read
 
 POSTGRES = "postgresql://x:zfd83k@y/z?sslmode=verify-full"
@@ -47,7 +47,7 @@ def test_an_env_file_is_read_as_other_programs_read_theirs(tmp_path: Path) -> No
         "HANSARD_ORIGINS": "",
     }
     file.write_text("HANSARD_PORT\n")
-    with pytest.raises(SettingRefused, match="HANSARD_PORT stands in"):
+    with pytest.raises(SettingRefusedError, match="HANSARD_PORT stands in"):
         env_file(file)
     assert env_file(tmp_path / "nothing") == {}
 
@@ -57,7 +57,7 @@ def test_production_has_nothing_embedded() -> None:
     given["HANSARD_SCANNER_URL"] = "tcp://clamav:3310"
     assert read({**given, "HANSARD_MASTER_KEY_FILE": "/keys/master.key"}).env == "production"
     for missing in ("HANSARD_DATABASE_URL", "HANSARD_REDIS_URL", "HANSARD_MASTER_KEY_FILE", "HANSARD_SCANNER_URL"):
-        with pytest.raises(SettingRefused, match=f"{missing} must be set when HANSARD_ENV is production"):
+        with pytest.raises(SettingRefusedError, match=f"{missing} must be set when HANSARD_ENV is production"):
             read({name: value for name, value in {**given, "HANSARD_MASTER_KEY_FILE": "/k"}.items() if name != missing})
 
 
@@ -79,7 +79,7 @@ def test_production_refuses_what_is_not_safe_with_a_sentence(name: str, value: s
     given = {"HANSARD_DATABASE_URL": POSTGRES, "HANSARD_REDIS_URL": "redis://x"}
     given |= {"HANSARD_MASTER_KEY_FILE": "/k", "HANSARD_ENV": "production", "HANSARD_SCANNER_URL": "tcp://clamd:3310"}
     assert read(given).env == "production"
-    with pytest.raises(SettingRefused, match=says):
+    with pytest.raises(SettingRefusedError, match=says):
         read(given | {name: value})
 
 
@@ -180,7 +180,7 @@ def test_values_are_parsed() -> None:
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(name: str, value: str, says: str) -> None:
-    with pytest.raises(SettingRefused) as refused:
+    with pytest.raises(SettingRefusedError) as refused:
         read({name: value})
     assert str(refused.value) == says
 

@@ -14,19 +14,19 @@ import pytest
 from hansard_client import Client, RecordChanged, Refused, Room, Unreachable
 
 from runtime.cli import run
-from runtime.operators.talk import CannotTalk, listen, say, visible
+from runtime.operators.talk import CannotTalkError, listen, say, visible
 from tests.houses import PASSWORD, Gateway, deployment, free_port
 
 
 @pytest.fixture
-async def house(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     async with deployment(database_url, redis_url) as made:
         yield made
 
 
 @pytest.fixture
-async def ada(house: Gateway) -> AsyncIterator[Client]:
-    async with Client(house.base) as client:
+async def ada(hansard: Gateway) -> AsyncIterator[Client]:
+    async with Client(hansard.base) as client:
         await client.register("ada@example.com", "ada", PASSWORD)
         await client.login("ada@example.com", PASSWORD)
         yield client
@@ -40,11 +40,11 @@ async def lobby(ada: Client) -> Room:
 class Terminal:
     """Where commands are typed: a folder with no settings, the local server's port, and perhaps a password."""
 
-    def __init__(self, house: Gateway, folder: Path, **environment: str) -> None:
+    def __init__(self, hansard: Gateway, folder: Path, **environment: str) -> None:
         self._folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
         root = str(Path(__file__).parents[2])
-        self._environment = {**kept, "PYTHONPATH": root, "HANSARD_PORT": str(house.port), **environment}
+        self._environment = {**kept, "PYTHONPATH": root, "HANSARD_PORT": str(hansard.port), **environment}
 
     async def start(self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -66,8 +66,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(house: Gateway, tmp_path: Path) -> Terminal:
-    return Terminal(house, tmp_path, HANSARD_PASSWORD=PASSWORD)
+def terminal(hansard: Gateway, tmp_path: Path) -> Terminal:
+    return Terminal(hansard, tmp_path, HANSARD_PASSWORD=PASSWORD)
 
 
 AS_ADA = ("--email", "ada@example.com")
@@ -124,9 +124,9 @@ async def test_a_listener_for_programs_prints_json_lines_and_ends_when_nobody_re
 
 
 async def test_a_removed_listener_is_told_why_it_ended(
-    terminal: Terminal, house: Gateway, ada: Client, lobby: Room
+    terminal: Terminal, hansard: Gateway, ada: Client, lobby: Room
 ) -> None:
-    async with Client(house.base) as ben:
+    async with Client(hansard.base) as ben:
         await ben.register("ben@example.com", "ben", PASSWORD)
         user_id = (await ben.login("ben@example.com", PASSWORD)).user.id
         await ben.join(lobby.id)
@@ -142,10 +142,10 @@ async def test_a_removed_listener_is_told_why_it_ended(
 
 
 async def test_the_password_is_asked_for_at_a_terminal(
-    house: Gateway, tmp_path: Path, ada: Client, lobby: Room
+    hansard: Gateway, tmp_path: Path, ada: Client, lobby: Room
 ) -> None:
     ours, theirs = pty.openpty()
-    process = await Terminal(house, tmp_path).start("say", "Lobby", "typed", *AS_ADA, stdin=theirs)
+    process = await Terminal(hansard, tmp_path).start("say", "Lobby", "typed", *AS_ADA, stdin=theirs)
     os.close(theirs)
     assert process.stderr and process.stdout
     async with asyncio.timeout(60):
@@ -167,7 +167,7 @@ async def newest(client: Client, room: Room) -> str:
     return (await anext(aiter(client.messages(room.id)))).id
 
 
-async def test_what_cannot_be_is_one_sentence(terminal: Terminal, house: Gateway, ada: Client, lobby: Room) -> None:
+async def test_what_cannot_be_is_one_sentence(terminal: Terminal, hansard: Gateway, ada: Client, lobby: Room) -> None:
     code, printed, said = await terminal.run("say", "Attic", "x", *AS_ADA)
     assert (code, printed) == (1, "")
     assert said == "hansard: You are in no room named Attic: join it first, or give its id.\n"
@@ -175,16 +175,16 @@ async def test_what_cannot_be_is_one_sentence(terminal: Terminal, house: Gateway
     assert (code, printed) == (1, "")
     assert said.startswith("hansard: E-mail or password is wrong.") and said.count("\n") == 1
     twins = {(await ada.open_room("Twins")).id for _ in range(2)}
-    who = (house.base, "ada@example.com", PASSWORD)
-    with pytest.raises(CannotTalk, match="Several rooms are named Twins; give an id: ") as several:
+    who = (hansard.base, "ada@example.com", PASSWORD)
+    with pytest.raises(CannotTalkError, match="Several rooms are named Twins; give an id: ") as several:
         await say(*who, "Twins", "x")
     assert all(room_id in str(several.value) for room_id in twins)
     # What the client library fails with is a sentence of ours.
-    with pytest.raises(CannotTalk, match=r"room\.not_found") as refused:
+    with pytest.raises(CannotTalkError, match=r"room\.not_found") as refused:
         await say(*who, "00000000-0000-4000-8000-000000000000", "x")
-    with pytest.raises(CannotTalk, match="read the room afresh") as changed:
+    with pytest.raises(CannotTalkError, match="read the room afresh") as changed:
         await listen(*who, "Lobby", after=10**9, as_json=False)
-    with pytest.raises(CannotTalk, match="does not answer") as unreachable:
+    with pytest.raises(CannotTalkError, match="does not answer") as unreachable:
         await say(f"http://127.0.0.1:{free_port()}", *who[1:], "Lobby", "x")
     causes = [type(each.value.__cause__) for each in (refused, changed, unreachable)]
     assert causes == [Refused, RecordChanged, Unreachable]
@@ -205,8 +205,8 @@ def test_what_is_misused_ends_with_2(arguments: tuple[str, ...], says: str, caps
     assert ended.value.code == 2 and says in capsys.readouterr().err
 
 
-async def test_nobody_to_ask_is_said(house: Gateway, tmp_path: Path) -> None:
-    code, _, said = await Terminal(house, tmp_path).run("say", "Lobby", "x", *AS_ADA)
+async def test_nobody_to_ask_is_said(hansard: Gateway, tmp_path: Path) -> None:
+    code, _, said = await Terminal(hansard, tmp_path).run("say", "Lobby", "x", *AS_ADA)
     assert (code, said) == (1, "hansard: There is nobody to ask for the password: set HANSARD_PASSWORD.\n")
 
 

@@ -115,8 +115,8 @@ async def gone(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path: Path) -> None:
-    async with system(tmp_path) as house:
-        tour = [line.strip() for line in house.said.splitlines() if line.startswith("  ")]
+    async with system(tmp_path) as hansard:
+        tour = [line.strip() for line in hansard.said.splitlines() if line.startswith("  ")]
         assert len(tour) == 3
         shell = await asyncio.create_subprocess_exec("sh", "-c", "\n".join(tour), stdout=asyncio.subprocess.PIPE)
         out, _ = await shell.communicate()
@@ -125,54 +125,54 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         message, _ = decoder.raw_decode(out.decode()[end:].lstrip())
         assert (profile["username"], message["content"]) == ("ada", "Hello")
         # A second one on the same home says so.
-        code, said = await house.run("up")
+        code, said = await hansard.run("up")
         assert (code, "Hansard is already running on" in said) == (1, True)
-        second = System(house.home, free_port())
+        second = System(hansard.home, free_port())
         code, said = await second.run("up")
         assert code == 1
         assert (
             said.strip()
-            == f"hansard: Hansard is already running on {house.home.resolve()} (process {house.process.pid}): "
+            == f"hansard: Hansard is already running on {hansard.home.resolve()} (process {hansard.process.pid}): "
             "stop that one, or set HANSARD_HOME and HANSARD_PORT to others."
         )
         # The operator's commands.
-        assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com is auditor.\n")
-        assert await house.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com was auditor already.\n")
-        assert await house.run("grant", "nobody@example.com", "auditor") == (
+        assert await hansard.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com is auditor.\n")
+        assert await hansard.run("grant", "ada@example.com", "auditor") == (0, "ada@example.com was auditor already.\n")
+        assert await hansard.run("grant", "nobody@example.com", "auditor") == (
             1,
             "hansard: Nobody registered with nobody@example.com.\n",
         )
-        code, said = await house.run("keys", "rotate")
+        code, said = await hansard.run("keys", "rotate")
         assert code == 0 and "signs from" in said
-        code, said = await house.run("keys", "list")
+        code, said = await hansard.run("keys", "list")
         assert (code, said.count(" signs from"), said.count("will sign from")) == (0, 1, 1)
-        code, said = await house.run("doctor")
+        code, said = await hansard.run("doctor")
         assert code == 0, said
         assert "[ok]   scanner: the basic check" in said and "[ok]   sandbox: " in said
-        code, said = await house.run("rebuild", "--all")
+        code, said = await hansard.run("rebuild", "--all")
         assert code == 0, said
         assert said.count("equals what was served") == 9
-        assert await house.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
-        family = house.family()
-        assert await house.stop() == 0
+        assert await hansard.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
+        family = hansard.family()
+        assert await hansard.stop() == 0
         assert await gone(family) == []
-        await house.start()
-        async with httpx.AsyncClient(base_url=house.base + "/api/v1") as http:
+        await hansard.start()
+        async with httpx.AsyncClient(base_url=hansard.base + "/api/v1") as http:
             login = {"email": "ada@example.com", "password": "correct horse battery"}
             assert (await http.post("/auth/login", json=login)).status_code == 401
-            assert await house.run("account", "activate", "ada@example.com") == (0, "ada@example.com is active.\n")
+            assert await hansard.run("account", "activate", "ada@example.com") == (0, "ada@example.com is active.\n")
             assert (await http.post("/auth/login", json=login)).status_code == 200
 
 
 async def test_killed_with_9_it_leaves_no_process_behind(tmp_path: Path) -> None:
-    async with system(tmp_path) as house:
-        family = house.family()
+    async with system(tmp_path) as hansard:
+        family = hansard.family()
         assert len(family) >= 6
-        house.process.kill()
-        await house.process.wait()
+        hansard.process.kill()
+        await hansard.process.wait()
         assert await gone(family) == []
-        await house.start()
-        assert (await house.run("doctor"))[0] == 0
+        await hansard.start()
+        assert (await hansard.run("doctor"))[0] == 0
 
 
 async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
@@ -235,17 +235,17 @@ async def test_with_servers_of_ones_own_up_names_the_command_that_makes_the_key_
 
 
 async def test_a_lost_master_key_is_not_replaced_while_the_record_holds_something(tmp_path: Path) -> None:
-    async with system(tmp_path) as house:
-        await _move_in(house)
-        await house.stop()
-        key = house.home / "master.key"
+    async with system(tmp_path) as hansard:
+        await _move_in(hansard)
+        await hansard.stop()
+        key = hansard.home / "master.key"
         kept = key.read_text()
         key.unlink()
-        code, said = await house.run("up")
+        code, said = await hansard.run("up")
         assert code == 1 and f"there is no master key at {key}" in said and "Put back the copy" in said
         assert not key.exists()
         key.write_text(kept)
-        await house.start()
+        await hansard.start()
 
 
 async def test_a_process_whose_loop_failed_says_so_by_its_exit_code(
@@ -292,11 +292,11 @@ async def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 
 async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """A client that repeats what was not acknowledged, with the same id, ends with every message once and in one order."""
-    async with system(tmp_path) as house:
-        token, room_id = await _move_in(house)
+    async with system(tmp_path) as hansard:
+        token, room_id = await _move_in(hansard)
         acknowledged: dict[str, int] = {}
         ids = [str(uuid4()) for _ in range(1_000)]
-        sending = asyncio.create_task(_send_all(house, token, room_id, ids, acknowledged))
+        sending = asyncio.create_task(_send_all(hansard, token, room_id, ids, acknowledged))
         for share, victim in (
             (0.15, "gateway"),
             (0.3, "projector"),
@@ -308,14 +308,14 @@ async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing
                 while len(acknowledged) < share * len(ids):
                     assert not sending.done(), sending.exception()
                     await _breathe()
-            house.child(victim).kill()
+            hansard.child(victim).kill()
         await asyncio.wait([sending], timeout=45)
         assert sending.done(), (
-            f"{len(acknowledged)} of {len(ids)} were acknowledged; the house said: {house.said[-3000:]}"
+            f"{len(acknowledged)} of {len(ids)} were acknowledged; the house said: {hansard.said[-3000:]}"
         )
         await sending
         async with httpx.AsyncClient(
-            base_url=house.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}
+            base_url=hansard.base + "/api/v1", headers={"Authorization": f"Bearer {token}"}
         ) as http:
             position = (await http.get("/meta")).json()["position"]
             found: list[dict[str, Any]] = []
@@ -334,8 +334,8 @@ async def test_kill_9_of_every_process_amid_1000_sends_loses_and_doubles_nothing
     assert {message["id"]: message["position"] for message in found} == acknowledged
 
 
-async def _move_in(house: System) -> tuple[str, str]:
-    async with httpx.AsyncClient(base_url=house.base + "/api/v1") as http:
+async def _move_in(hansard: System) -> tuple[str, str]:
+    async with httpx.AsyncClient(base_url=hansard.base + "/api/v1") as http:
         person = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
         assert (await http.post("/auth/register", json=person)).status_code == 201
         login = await http.post("/auth/login", json={"email": person["email"], "password": PASSWORD})
@@ -344,12 +344,12 @@ async def _move_in(house: System) -> tuple[str, str]:
         return token, str(room.json()["id"])
 
 
-async def _send_all(house: System, token: str, room_id: str, ids: list[str], acknowledged: dict[str, int]) -> None:
+async def _send_all(hansard: System, token: str, room_id: str, ids: list[str], acknowledged: dict[str, int]) -> None:
     """Send every id until it is acknowledged, eight at a time, across any number of connections."""
     while missing := [message_id for message_id in ids if message_id not in acknowledged]:
         with suppress(OSError, WebSocketException, TimeoutError):
             headers = {"Authorization": f"Bearer {token}"}
-            async with connect(f"ws://127.0.0.1:{house.port}/api/v1/ws", additional_headers=headers) as socket:
+            async with connect(f"ws://127.0.0.1:{hansard.port}/api/v1/ws", additional_headers=headers) as socket:
                 line = Line(socket)
                 for start in range(0, len(missing), 8):
                     some = dict(enumerate(missing[start : start + 8]))

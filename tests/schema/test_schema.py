@@ -11,17 +11,17 @@ from tests.schema.run import Ran, schemathesis
 EXAMPLES = 5
 
 
-async def some(house: Gateway) -> Ran:
-    ada = await house.person()
-    await house.house.desk.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
-    return await schemathesis(house.base, ada.email, PASSWORD, examples=EXAMPLES, seed=1, phases="fuzzing")
+async def some(hansard: Gateway) -> Ran:
+    ada = await hansard.person()
+    await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    return await schemathesis(hansard.base, ada.email, PASSWORD, examples=EXAMPLES, seed=1, phases="fuzzing")
 
 
 async def test_the_server_keeps_to_its_document(database_url: str, redis_url: str) -> None:
-    async with deployment(database_url, redis_url) as house:
-        async with house.client() as http:
-            document = (await http.get(f"{house.base}/schema/openapi.json")).json()
-        ran = await some(house)
+    async with deployment(database_url, redis_url) as hansard:
+        async with hansard.client() as http:
+            document = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
+        ran = await some(hansard)
     assert ran.is_good, ran.said
     assert ran.operations == sum(len(each) for each in document["paths"].values())
     assert ran.cases > ran.operations, "something was asked of every operation"

@@ -97,7 +97,7 @@ class Line:
     # What the client sees: the wire
 
     async def opened(self) -> None:
-        """Wait for the gateway's answer. Raises `Closed` or `Refused`."""
+        """Wait for the gateway's answer. Raises `Closed` or `DomainError`."""
         try:
             async with asyncio.timeout(10):
                 await asyncio.shield(self._answer)

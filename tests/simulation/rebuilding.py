@@ -31,7 +31,7 @@ async def rebuild(record: MemoryRecord, tables: MemoryTables, chance: Random) ->
             return [f"a rebuild up to {position} made another {name}" for name in differing]
         if position > served:  # Postgres crashed, and the tables are of before
             made, position = MemoryTables(), 0
-        page = record.facts[position:served][: chance.choice(PAGES)]
+        page = record.events[position:served][: chance.choice(PAGES)]
         await batch_of(await fold(page, handlers, between=goes_on)).write(made)
         position += len(page)
         if position < served:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from adapters.clock import lapsed
 from domain.ports.database import Db
-from domain.ports.record import RecordUnavailable
+from domain.ports.record import RecordUnavailableError
 from projections import LIVE, checkpoints, messages, parked, rooms, sessions, users
 
 Row = TypeVar("Row")
@@ -79,11 +79,11 @@ class MemoryTables:
         crashes = self._crashes
         yield draft
         if crashes != self._crashes:
-            raise RecordUnavailable("Postgres crashed before the commit")
+            raise RecordUnavailableError("Postgres crashed before the commit")
         # Another transaction of the same group would have waited for the row's lock and then found another epoch.
         for name, kept in before.items():
             if kept["epoch"] != self.checkpoints[name]["epoch"]:
-                raise checkpoints.LeaseLost
+                raise checkpoints.LeaseLostError
         self._earlier.append((self.rows, self.checkpoints))
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
         self.parked += draft.parked

@@ -55,7 +55,7 @@ def deed(chance: Random, versions: dict[StreamId, int]) -> Append:
 def plain(value: Any) -> Any:
     """Leave out what differs by chance: times, and the ids of events."""
     if isinstance(value, Appended):
-        return [plain(fact) for fact in value.facts]
+        return [plain(recorded) for recorded in value.events]
     if hasattr(value, "event"):
         return value.position, value.stream, value.version, value.event, value.meta.command, value.meta.actor
     return value
@@ -65,15 +65,15 @@ async def asked(record: Record) -> list[Any]:
     """Ask everything that can be asked of a record."""
     found: list[Any] = [(await record.head()).position]
     for after, until, limit in ((0, None, 1_000), (3, 9, 4), (500, None, 5)):
-        found.append([plain(fact) for fact in await record.after(after, until=until, limit=limit)])
+        found.append([plain(recorded) for recorded in await record.after(after, until=until, limit=limit)])
     streams = await record.streams([*STREAMS, StreamId(UUID(int=7))])
-    found.append({stream: [plain(fact) for fact in facts] for stream, facts in streams.items()})
+    found.append({stream: [plain(recorded) for recorded in events] for stream, events in streams.items()})
     for room_id in ROOMS:
         for page in (
             await record.room_after(room_id, 2, until=40, limit=7),
             await record.room_before(room_id, 40, limit=100),
         ):
-            found.append(([plain(fact) for fact in page.events], page.is_last))
+            found.append(([plain(recorded) for recorded in page.events], page.is_last))
     found.append(list(await record.previous_in_rooms([(room_id, at) for room_id in ROOMS for at in (1, 5, 30)])))
     found += [await record.claimant(kind, value) for kind in ("email", "username") for value in "ab"]  # type: ignore[arg-type]
     found += [await record.receipt(bytes([n]) * 32) for n in range(6)]
@@ -91,8 +91,8 @@ async def test_a_record_in_memory_answers_as_postgres_does(database_url: str, se
             answers = [await record.append(append) for record in (real, fake)]
             assert plain(answers[0]) == plain(answers[1])
             if isinstance(answers[0], Appended):
-                for fact in answers[0].facts:
-                    versions[fact.stream] = fact.version
+                for recorded in answers[0].events:
+                    versions[recorded.stream] = recorded.version
         assert await asked(real) == await asked(fake)
         assert len(versions) > 3
 
@@ -110,23 +110,23 @@ async def test_both_wake_their_followers(database_url: str) -> None:
 
 async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url: str) -> None:
     """What the simulation's people did is followed into both, in batches of all sizes."""
-    facts = await asyncio.to_thread(history, 5)
+    events = await asyncio.to_thread(history, 5)
     async with ledger(database_url) as (db, _, _):
         tables = MemoryTables()
         fake = MemoryRecord(RecordId(UUID(int=1)), now=now, chance=os.urandom)
-        fake.facts += facts
+        fake.events += events
         for store in (db, tables):
             chance = Random(3)
             follower = Follower(LIVE, _Paged(fake, chance), store, owner="one")
             while await follower.step() > 0:
                 pass
-            assert await checkpoints.position(store, "live") == len(facts)
+            assert await checkpoints.position(store, "live") == len(events)
             assert await checkpoints.take(store, "live", 1, "two", 3) is None
             assert follower.lease is not None
             await checkpoints.let_go(store, "live", follower.lease.epoch)
             taken = await checkpoints.take(store, "live", 1, "two", 3)
-            assert taken is not None and (taken.epoch, taken.position) == (follower.lease.epoch + 1, len(facts))
-            with pytest.raises(checkpoints.LeaseLost):
+            assert taken is not None and (taken.epoch, taken.position) == (follower.lease.epoch + 1, len(events))
+            with pytest.raises(checkpoints.LeaseLostError):
                 await checkpoints.renew(store, "live", follower.lease, 3)
             await checkpoints.renew(store, "live", taken, 3)
             assert await checkpoints.held(store, "live", taken.epoch) == taken
@@ -140,8 +140,8 @@ async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url:
         for question in (
             lambda store: rooms.activities(store, room_ids),
             lambda store: messages.deleted_among(store, postings),
-            lambda store: sessions.ended_since(store, facts[0].at - timedelta(hours=1)),
-            lambda store: sessions.ended_since(store, facts[-1].at),
+            lambda store: sessions.ended_since(store, events[0].at - timedelta(hours=1)),
+            lambda store: sessions.ended_since(store, events[-1].at),
             lambda store: users.inactive(store),
         ):
             real_answer, fake_answer = [await question(store) for store in (db, tables)]
@@ -158,7 +158,7 @@ def history(seed: int) -> list[Recorded[Any]]:
             worlds.append(self)
 
     assert live_through(seed, Kept)[0] == []
-    return worlds[0].record.facts
+    return worlds[0].record.events
 
 
 class _Paged:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryRecord
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.lanes import Entry, Lanes
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.folds import Folded
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, StreamId
@@ -118,8 +118,8 @@ class GappyFanOut(FanOut):
 class ForgetfulEntries(LaneEntries):
     """Passes over some events, and does not know it: the next frame names the event before as its `prev`."""
 
-    def _entries(self, fact: Recorded[object], heard: MutableMapping[RoomId, int]) -> list[Entry]:
-        return [] if fact.position % 11 == 0 else super()._entries(fact, heard)
+    def _entries(self, recorded: Recorded[object], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+        return [] if recorded.position % 11 == 0 else super()._entries(recorded, heard)
 
 
 class ForgetfulPublisher(Publisher):
@@ -152,17 +152,17 @@ class PatientTables(MemoryTables):
 class ErasingLink(RecordLink):
     """Reads as erased whatever has no key."""
 
-    def _read(self, facts: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
+    def _read(self, events: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
         missing = self._process.weather.missing_keys
         return [
-            replace(fact, event=replace(fact.event, content=""))
-            if isinstance(fact.event, MessagePosted) and fact.event.sender_id in missing
-            else fact
-            for fact in facts
+            replace(recorded, event=replace(recorded.event, content=""))
+            if isinstance(recorded.event, MessagePosted) and recorded.event.sender_id in missing
+            else recorded
+            for recorded in events
         ]
 
 
-class TrustingDesk(Desk):
+class TrustingDesk(CommandBus):
     """Decides on a stream that holds an event which it does not know."""
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryRecord
 from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.postgres.clock_watch import ClockWatch
-from adapters.redis.cluster_state import People, RosterUnavailable, Seat, Whisper
+from adapters.redis.cluster_state import ClusterStateUnavailableError, People, SocketEntry, Whisper
 from adapters.redis.connections import REDIS_SECONDS
-from adapters.redis.lanes import CONTROL, LANE_AGE_SECONDS, LANE_BLOCK_MS, Entry, LanesUnavailable
-from domain.errors import Refused
+from adapters.redis.lanes import CONTROL, LANE_AGE_SECONDS, LANE_BLOCK_MS, Entry, LanesUnavailableError
+from domain.errors import DomainError
 from domain.events import Event, Recorded, UnknownEvent
 from domain.ids import RoomId, StreamId, UserId
 from domain.ports.database import Db
@@ -32,16 +32,16 @@ from domain.ports.record import (
     Appended,
     ClaimKind,
     Head,
-    KeysMissing,
+    KeysMissingError,
     ReceiptFound,
-    RecordUnavailable,
+    RecordUnavailableError,
     RoomPage,
 )
 from tests.simulation.tables import MemoryTables
 
 T = TypeVar("T")
 Server = Literal["postgres", "redis"]
-ERRORS: dict[Server, type[Exception]] = {"postgres": RecordUnavailable, "redis": LanesUnavailable}
+ERRORS: dict[Server, type[Exception]] = {"postgres": RecordUnavailableError, "redis": LanesUnavailableError}
 PAUSES = (0.0, 0.0, 0.0001, 0.0003, 0.001, 0.003, 0.02)
 
 
@@ -85,8 +85,8 @@ class Process:
         self._thawed.set()
         self._tasks: list[asyncio.Task[Any]] = []
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        task = asyncio.get_running_loop().create_task(work)
+    def start(self, unit: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = asyncio.get_running_loop().create_task(unit)
         self._tasks.append(task)
         task.add_done_callback(self._done)
         return task
@@ -101,7 +101,7 @@ class Process:
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.remove(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self.is_killed and not isinstance(error, (Refused, *ERRORS.values())):
+        if error is not None and not self.is_killed and not isinstance(error, (DomainError, *ERRORS.values())):
             self.weather.failures.append(f"{self.name} failed: {error!r}")
 
     def freeze(self) -> None:
@@ -124,7 +124,7 @@ class Process:
         weather.note(f"{self.name} {what}")
         if server == "redis" and weather.is_frozen:
             await asyncio.sleep(REDIS_SECONDS)
-            raise LanesUnavailable("frozen")
+            raise LanesUnavailableError("frozen")
         if server in weather.away:
             raise ERRORS[server](f"{server} is away")
         answer = await call()
@@ -154,7 +154,7 @@ class RecordLink:
                 self._watch.judge(head.clock, head.at)
             answer = await self._record.append(append)
             if isinstance(answer, Appended):
-                self._watch.believe(answer.facts[-1].at, answer.facts[-1].at)
+                self._watch.believe(answer.events[-1].at, answer.events[-1].at)
             return answer
 
         return await self._process.through("postgres", "append", judged)
@@ -168,7 +168,7 @@ class RecordLink:
         found = await self._process.through(
             "postgres", "streams", lambda: self._record.streams(ids, after=after, limit=limit)
         )
-        return {stream: self._read(facts) for stream, facts in found.items()}
+        return {stream: self._read(events) for stream, events in found.items()}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
@@ -190,20 +190,20 @@ class RecordLink:
         )
         return RoomPage(self._read(events), is_last)
 
-    def _read(self, facts: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
+    def _read(self, events: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
         """Return facts as this process can read them."""
-        self._require_keys(fact.event for fact in facts)
+        self._require_keys(recorded.event for recorded in events)
         return [
-            replace(fact, event=UnknownEvent(fact.event.topic, fact.event.audience()))
-            if fact.event.topic in self._unknown
-            else fact
-            for fact in facts
+            replace(recorded, event=UnknownEvent(recorded.event.topic, recorded.event.frame_room()))
+            if recorded.event.topic in self._unknown
+            else recorded
+            for recorded in events
         ]
 
     def _require_keys(self, events: Iterable[Event]) -> None:
         missing = self._process.weather.missing_keys
-        if missing and any(event.sealed and event.key_subject()[0] in missing for event in events):
-            raise KeysMissing("a key is missing")
+        if missing and any(event.sealed and event.encryption_subject()[0] in missing for event in events):
+            raise KeysMissingError("a key is missing")
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return await self._process.through("postgres", "previous", lambda: self._record.previous_in_rooms(rooms))
@@ -281,7 +281,7 @@ class LanesLink(MemoryLanes):
             publish = super().publish
             await self._process.through("redis", "publish some", lambda: publish(some, told=told))
             self._streams.told = before
-            raise LanesUnavailable("cut off between two lanes")
+            raise LanesUnavailableError("cut off between two lanes")
         publish = super().publish
         return await self._process.through("redis", "publish", lambda: publish(entries, told=told, forgotten=forgotten))
 
@@ -325,25 +325,25 @@ class NoRoster:
     gateway = "alone"
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
-    async def seat(self, *seats: Seat) -> str | None:
-        raise RosterUnavailable("not simulated")
+    async def seat(self, *seats: SocketEntry) -> str | None:
+        raise ClusterStateUnavailableError("not simulated")
 
     async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
     async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
     async def listen(self, lanes: Iterable[int]) -> None:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
     async def mark(self, user_id: UserId, room_id: RoomId, position: int) -> None:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
     async def marks(self, user_id: UserId) -> dict[RoomId, int]:
-        raise RosterUnavailable("not simulated")
+        raise ClusterStateUnavailableError("not simulated")
 
 
 async def _nothing() -> None:

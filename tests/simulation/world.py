@@ -28,7 +28,7 @@ from adapters.postgres.clock_watch import ClockWatch
 from adapters.redis.rate_limits import LocalLimits
 from commands import HANDLERS
 from commands.account import RegisterAccount
-from commands.command_bus import Desk
+from commands.command_bus import CommandBus
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
@@ -36,22 +36,21 @@ from commands.session import EndSession, OpenSession
 from domain import quotas
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.derived_ids import DerivedIds
-from domain.errors import BadToken
-from domain.errors import Refused as DomainRefused
+from domain.errors import BadTokenError, DomainError
 from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.credentials import Access, Refreshing
-from domain.ports.record import RecordUnavailable
-from domain.room import RoomArchivedEvent
+from domain.ports.record import RecordUnavailableError
+from domain.room import RoomArchived
 from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
 from gateway.http.read_your_writes import Reads
-from gateway.realtime.connection_limit import Seats
+from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
-from gateway.services import House
+from gateway.services import Services
 from gateway.sockets.connection import SocketConnection
 from projections import LIVE
 from tests.simulation.loop import VirtualLoop
@@ -68,7 +67,7 @@ CHAOS_SECONDS = 20.0
 HEALING_SECONDS = 120.0
 LEAP = timedelta(days=2)
 OLD_SHARE = 0.3  # of the gateways
-NEW_TOPICS = frozenset({RoomArchivedEvent.topic})
+NEW_TOPICS = frozenset({RoomArchived.topic})
 SESSION_REVOKED = "auth.session_revoked"
 
 
@@ -83,7 +82,7 @@ class Tokens:
     def read(self, token: str, now: datetime) -> Access:
         user_id, _, session_id = token.partition(".")
         if not session_id:
-            raise BadToken
+            raise BadTokenError
         return Access(UserId(UUID(user_id)), SessionId(UUID(session_id)), now + timedelta(hours=1))
 
     def refresh(self, session_id: SessionId, *, after: str = "", key: str | None = None) -> Refreshing:
@@ -134,29 +133,29 @@ class Gateway(Process):
         self.lines: list[Line] = []
         record, db = world.link(self, unknown), TablesLink(self, world.tables)
         lanes = LanesLink(self, world.streams, LANES)
-        self.desk = world.desk(record, HANDLERS, now=world.now, chance=world.weather.chance.randbytes)
+        self.command_bus = world.command_bus(record, HANDLERS, now=world.now, chance=world.weather.chance.randbytes)
         tokens = Tokens()
         sessions, reads = Sessions(db, tokens, world.now), Reads(db)
-        roster = cast(Any, NoRoster())
-        seats = Seats(roster, quotas.Seats())
-        self.hub = world.hub(record, db, cast(Any, lanes), roster, seats, sessions, reads)
-        terms = SimpleNamespace(quotas=quotas.OFF, origins=())
-        self.house = cast(
-            House,
+        cluster_state = cast(Any, NoRoster())
+        seats = SocketLimit(cluster_state, quotas.SocketLimit())
+        self.hub = world.hub(record, db, cast(Any, lanes), cluster_state, seats, sessions, reads)
+        policy = SimpleNamespace(quotas=quotas.OFF, origins=())
+        self.services = cast(
+            Services,
             SimpleNamespace(
-                terms=terms, record_id=world.record_id, record=record, db=db, desk=self.desk, reads=reads,
+                policy=policy, record_id=world.record_id, record=record, db=db, command_bus=self.command_bus, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
-                seats=seats, now=world.now, refusals=Refusals(self.desk), derived=DerivedIds(), marks=ReadMarks(roster),
+                seats=seats, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
             ),
         )  # fmt: skip
-        self.start(self.desk.run())
+        self.start(self.command_bus.run())
         self.start(self._run_hub())
 
     async def _run_hub(self) -> None:
         while True:  # a supervisor starts a gateway again that cannot begin without Postgres
             try:
                 await self.hub.run()
-            except RecordUnavailable:
+            except RecordUnavailableError:
                 await asyncio.sleep(0.2)
 
     def connect(self, token: str) -> Line:
@@ -164,7 +163,7 @@ class Gateway(Process):
         self.lines = [kept for kept in self.lines if not kept.is_over]
         self.lines.append(line)
         socket = cast(Any, SimpleNamespace(scope=line.scope, receive=line.receive, send=line.asgi_send))
-        self.start(SocketConnection(self.house, socket, None).live())
+        self.start(SocketConnection(self.services, socket, None).live())
         return line
 
     def kill(self) -> None:
@@ -190,7 +189,7 @@ class World:
     record_link: type[RecordLink] = RecordLink
     read_tables: type[MemoryTables] = MemoryTables
     watch: type[ClockWatch] = ClockWatch
-    desk: type[Desk] = Desk
+    command_bus: type[CommandBus] = CommandBus
     rebuild: Callable[..., Awaitable[list[str]]] = staticmethod(rebuild)
 
     def __init__(self, seed: int) -> None:
@@ -254,8 +253,8 @@ class World:
         self._judge()
         return self.faults
 
-    def _start(self, work: Any) -> "asyncio.Task[None]":
-        return asyncio.get_running_loop().create_task(work)
+    def _start(self, unit: Any) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(unit)
 
     def _gateway(self) -> Gateway:
         self._names += 1
@@ -263,20 +262,20 @@ class World:
         return Gateway(f"g{self._names}", self, unknown=unknown)
 
     async def _settle(self) -> None:
-        desk = Desk(self.record, HANDLERS, now=self.now, chance=self.weather.chance.randbytes)
+        command_bus = CommandBus(self.record, HANDLERS, now=self.now, chance=self.weather.chance.randbytes)
         for i in range(5):
-            user_id, session_id = UserId(desk.new_id()), SessionId(desk.new_id())
-            await desk.do(RegisterAccount(user_id, f"p{i}@example.com", f"p{i}", "no hash"), Caller())
-            await desk.do(OpenSession(session_id, user_id, "no hash", self.now() + timedelta(days=7)), Caller())
+            user_id, session_id = UserId(command_bus.new_id()), SessionId(command_bus.new_id())
+            await command_bus.do(RegisterAccount(user_id, f"p{i}@example.com", f"p{i}", "no hash"), Caller())
+            await command_bus.do(OpenSession(session_id, user_id, "no hash", self.now() + timedelta(days=7)), Caller())
             self.people.append(Person(user_id, session_id))
         ada = self.people[0].caller
         for i in range(3):
-            room_id = RoomId(desk.new_id())
+            room_id = RoomId(command_bus.new_id())
             self.rooms.append(room_id)
-            await desk.do(OpenRoom(room_id, f"room {i}"), ada)
+            await command_bus.do(OpenRoom(room_id, f"room {i}"), ada)
             for person in self.people[1:]:
-                await desk.do(PutMember(room_id, person.user_id, "member"), ada)
-        await desk.do(ChangeRoom(self.rooms[2], history="joined"), ada)
+                await command_bus.do(PutMember(room_id, person.user_id, "member"), ada)
+        await command_bus.do(ChangeRoom(self.rooms[2], history="joined"), ada)
 
     # Deeds
 
@@ -286,13 +285,13 @@ class World:
             gateway = self.chance.choice(self.gateways)
             try:
                 async with asyncio.timeout(8):
-                    return await asyncio.shield(gateway.start(gateway.desk.do(command, caller)))
-            except (RecordUnavailable, TimeoutError, asyncio.CancelledError):
+                    return await asyncio.shield(gateway.start(gateway.command_bus.do(command, caller)))
+            except (RecordUnavailableError, TimeoutError, asyncio.CancelledError):
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
                 await asyncio.sleep(0.5)
-            except DomainRefused:
+            except DomainError:
                 return None
 
     async def _speak(self, person: Person) -> None:
@@ -358,7 +357,7 @@ class World:
             async with self._chat(person) as chat, asyncio.TaskGroup() as group:
                 for room_id in self.rooms:
                     await asyncio.sleep(self.chance.choice((0.0, 1.0, 9.0)))
-                    after = self.chance.choice((0, None, self.chance.randrange(len(self.record.facts))))
+                    after = self.chance.choice((0, None, self.chance.randrange(len(self.record.events))))
                     group.create_task(self._listen(chat, person, room_id, after, slow=slow))
         except* (Closed, Refused):
             assert person.is_logged_out, "only who logged out is sent away for good"
@@ -494,10 +493,10 @@ class World:
         for gateway in list(self.gateways):
             message_id = MessageId(UUID(int=self.chance.getrandbits(128), version=4))
             self.unknown.add(str(message_id))
-            with suppress(DomainRefused, RecordUnavailable, TimeoutError):
+            with suppress(DomainError, RecordUnavailableError, TimeoutError):
                 async with asyncio.timeout(8):
                     command = PostMessage(room_id, message_id, "in time or too late")
-                    await asyncio.shield(gateway.start(gateway.desk.do(command, ada)))
+                    await asyncio.shield(gateway.start(gateway.command_bus.do(command, ada)))
 
     # Healing and judging
 
@@ -514,7 +513,7 @@ class World:
             await asyncio.sleep(0.5)
 
     def _is_behind(self) -> bool:
-        return bool(self.tables.checkpoints["live"]["position"] < len(self.record.facts))
+        return bool(self.tables.checkpoints["live"]["position"] < len(self.record.events))
 
     def _missing(self, heard: Heard) -> bool:
         return not heard.is_over and [event.position for event in heard.events] != self._expected(heard)
@@ -528,17 +527,17 @@ class World:
         """
         memberships: list[list[int]] = [[]]
         is_since_joining, is_member, began = heard.room_id == self.rooms[2], True, 0
-        for fact in self.record.facts:
-            if fact.event.audience() != heard.room_id:
+        for recorded in self.record.events:
+            if recorded.event.frame_room() != heard.room_id:
                 continue
-            is_own = getattr(fact.event, "user_id", None) == heard.person.user_id
-            if is_own and isinstance(fact.event, MemberJoined):
-                is_member, began = True, fact.position
+            is_own = getattr(recorded.event, "user_id", None) == heard.person.user_id
+            if is_own and isinstance(recorded.event, MemberJoined):
+                is_member, began = True, recorded.position
                 memberships.append([])
-            is_older = is_since_joining and getattr(fact.event, "posted_position", began) < began
-            if fact.position > heard.after and (is_member or not is_since_joining) and not is_older:
-                memberships[-1].append(fact.position)
-            if is_own and isinstance(fact.event, (MemberLeft, MemberRemoved)):
+            is_older = is_since_joining and getattr(recorded.event, "posted_position", began) < began
+            if recorded.position > heard.after and (is_member or not is_since_joining) and not is_older:
+                memberships[-1].append(recorded.position)
+            if is_own and isinstance(recorded.event, (MemberLeft, MemberRemoved)):
                 is_member = False
         if is_since_joining:
             told = {event.position for event in heard.events}
@@ -547,16 +546,16 @@ class World:
         return [position for positions in memberships for position in positions]
 
     def _judge(self) -> None:
-        facts = {fact.position: fact for fact in self.record.facts}
+        events = {recorded.position: recorded for recorded in self.record.events}
         for heard in self.heard:
-            self._judge_feed(heard, facts)
-        posted = [fact for fact in self.record.facts if isinstance(fact.event, MessagePosted)]
-        by_id = {str(fact.event.message_id): fact for fact in posted}
+            self._judge_feed(heard, events)
+        posted = [recorded for recorded in self.record.events if isinstance(recorded.event, MessagePosted)]
+        by_id = {str(recorded.event.message_id): recorded for recorded in posted}
         if len(by_id) != len(posted):
             self.faults.append("a message was posted twice")
         for message_id, (position, content) in self.acknowledged.items():
-            fact = by_id.get(message_id)
-            if fact is None or fact.position != position or fact.event.content != content:
+            recorded = by_id.get(message_id)
+            if recorded is None or recorded.position != position or recorded.event.content != content:
                 self.faults.append(f"lost: {message_id} was acknowledged at {position}")
         if strangers := set(by_id) - set(self.acknowledged) - self.unknown:
             self.faults.append(f"nobody sent {sorted(strangers)}")
@@ -564,7 +563,7 @@ class World:
         self._judge_times()
         self._judge_rows()
 
-    def _judge_feed(self, heard: Heard, facts: dict[int, Recorded[Any]]) -> None:
+    def _judge_feed(self, heard: Heard, events: dict[int, Recorded[Any]]) -> None:
         expected = self._expected(heard)
         positions = [event.position for event in heard.events]
         who = f"{heard.person.user_id} in {heard.room_id} after {heard.after}"
@@ -576,49 +575,54 @@ class World:
             self.faults.append(f"{who} heard {positions}; missing {missing}, surplus {surplus}")
         deleted: set[str] = set()
         for event in heard.events:
-            fact = facts[event.position].event
-            if isinstance(fact, MessageDeleted):
-                deleted.add(str(fact.message_id))
-            if isinstance(fact, (MessagePosted, MessageEdited)):
+            recorded = events[event.position].event
+            if isinstance(recorded, MessageDeleted):
+                deleted.add(str(recorded.message_id))
+            if isinstance(recorded, (MessagePosted, MessageEdited)):
                 told = event.data["content"]
-                if told not in ("", fact.content) or (told and str(fact.message_id) in deleted):
-                    self.faults.append(f"{who} heard {told!r} at {event.position}, not {fact.content!r}")
-                if told == "" and not self._is_deleted(fact.message_id):
+                if told not in ("", recorded.content) or (told and str(recorded.message_id) in deleted):
+                    self.faults.append(f"{who} heard {told!r} at {event.position}, not {recorded.content!r}")
+                if told == "" and not self._is_deleted(recorded.message_id):
                     self.faults.append(f"{who} heard a tombstone at {event.position} of what is not deleted")
 
     def _is_deleted(self, message_id: MessageId) -> bool:
         return any(
-            isinstance(fact.event, MessageDeleted) and fact.event.message_id == message_id for fact in self.record.facts
+            isinstance(recorded.event, MessageDeleted) and recorded.event.message_id == message_id
+            for recorded in self.record.events
         )
 
     def _judge_guards(self) -> None:
         """Nothing is recorded of somebody who was no member at that position, nor in a room that had ended."""
         members: set[tuple[RoomId, UserId]] = set()
         ended: set[RoomId] = set()
-        for fact in self.record.facts:
-            match fact.event:
+        for recorded in self.record.events:
+            match recorded.event:
                 case MemberJoined():
-                    members.add((fact.event.room_id, fact.event.user_id))
+                    members.add((recorded.event.room_id, recorded.event.user_id))
                 case MemberLeft() | MemberRemoved():
-                    members.discard((fact.event.room_id, fact.event.user_id))
-                case MessagePosted() if (fact.event.room_id, fact.event.sender_id) not in members:
-                    self.faults.append(f"{fact.position} is of somebody who was no member")
-                case RoomArchivedEvent():
-                    ended.add(fact.event.room_id)
-                case MessagePosted() if fact.event.room_id in ended:
-                    self.faults.append(f"{fact.position} is in a room that had ended")
+                    members.discard((recorded.event.room_id, recorded.event.user_id))
+                case MessagePosted() if (recorded.event.room_id, recorded.event.sender_id) not in members:
+                    self.faults.append(f"{recorded.position} is of somebody who was no member")
+                case RoomArchived():
+                    ended.add(recorded.event.room_id)
+                case MessagePosted() if recorded.event.room_id in ended:
+                    self.faults.append(f"{recorded.position} is in a room that had ended")
 
     def _judge_times(self) -> None:
         """Nothing is recorded at a time that is still to come, further than a clock may be wrong."""
         latest = self.now() + timedelta(seconds=CLOCK_AHEAD_SECONDS_MAX)
-        self.faults += [f"{fact.position} was recorded at {fact.at}" for fact in self.record.facts if fact.at > latest]
+        self.faults += [
+            f"{recorded.position} was recorded at {recorded.at}"
+            for recorded in self.record.events
+            if recorded.at > latest
+        ]
 
     def _judge_rows(self) -> None:
         """The read tables say of messages what the record says."""
         rows = {
             key[0]: row for key, row in self.tables.rows["read.messages"].items() if row["message_type"] != "system"
         }
-        posted = {fact.position for fact in self.record.facts if isinstance(fact.event, MessagePosted)}
+        posted = {recorded.position for recorded in self.record.events if isinstance(recorded.event, MessagePosted)}
         if self.tables.parked:
             self.faults.append(f"parked, though nothing was wrong with it: {self.tables.parked}")
         if rows.keys() != posted:

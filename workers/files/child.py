@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from workers.files import documents, images
-from workers.files.encoding import Made, Refused
+from workers.files.encoding import ImageRefusedError, Made
 from workers.files.lockdown import LINE, die_with_parent, lock_up, rules
 
 Job = Callable[[BinaryIO, str, Sequence[str]], tuple[list[Made], int | None]]
@@ -86,7 +86,7 @@ def run(asked: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[Mad
     """Do one job; return what it made, or the reason why it refuses."""
     try:
         made, pages = JOBS[asked["job"]](file, asked["mime_type"], asked["operations"])
-    except Refused as refusal:
+    except ImageRefusedError as refusal:
         return {"reason": refusal.reason}, []
     except MemoryError:
         return {"reason": "too_slow"}, []

@@ -10,14 +10,14 @@ from typing import BinaryIO
 import pypdfium2
 
 from domain.bounds import PREVIEW_PIXELS, THUMBNAIL_PIXELS
-from workers.files.encoding import Made, Refused, encoded, fitted
+from workers.files.encoding import ImageRefusedError, Made, encoded, fitted
 
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 QUALITY = 84
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], int | None]:
-    """Return pictures of the first page, the smallest first, and the number of pages. Raise `Refused`.
+    """Return pictures of the first page, the smallest first, and the number of pages. Raise `DomainError`.
 
     One that asks for a password is a document like any other to whoever knows it: it has no picture and no count.
     """
@@ -26,15 +26,15 @@ def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == PASSWORD_ERROR or "password" in str(error).lower():
             return [], None
-        raise Refused("unreadable") from None
+        raise ImageRefusedError("unreadable") from None
     try:
         pages = len(document)
         if pages < 1:
-            raise Refused("unreadable")
+            raise ImageRefusedError("unreadable")
         made = _pictures(document) if "preview" in operations else []
         return made, pages if "count_pages" in operations else None
     except (pypdfium2.PdfiumError, ValueError, OSError):
-        raise Refused("unreadable") from None
+        raise ImageRefusedError("unreadable") from None
     finally:
         document.close()
 
@@ -44,7 +44,7 @@ def _pictures(document: pypdfium2.PdfDocument) -> list[Made]:
     page = document[0]
     width, height = page.get_size()
     if not (width > 0 and height > 0):
-        raise Refused("unreadable")
+        raise ImageRefusedError("unreadable")
     # However large a page says it is, the picture is bounded. One that would be a line has none.
     scale = PREVIEW_PIXELS / max(width, height)
     if min(width, height) * scale < 1:

@@ -29,7 +29,7 @@ class Made(NamedTuple):
     content: bytes
 
 
-class Refused(Exception):
+class ImageRefusedError(Exception):
     """This file cannot be processed, and will never be."""
 
     def __init__(self, reason: Reason) -> None:

@@ -22,7 +22,7 @@ from PIL import (
 )
 
 from domain.bounds import PICTURE_PIXELS_MAX, PREVIEW_PIXELS, THUMBNAIL_PIXELS
-from workers.files.encoding import FORMATS, MIME_TYPES, QUALITY, Made, Refused, encoded, fitted, moving, saved
+from workers.files.encoding import FORMATS, MIME_TYPES, QUALITY, ImageRefusedError, Made, encoded, fitted, moving, saved
 from workers.files.pixels import shown
 from workers.files.png_text import pass_over
 
@@ -40,12 +40,12 @@ pass_over()
 Image.MAX_IMAGE_PIXELS = 4 * PICTURE_PIXELS_MAX  # what a JPEG may have; each picture is held to its bound below
 
 
-class _TooLong(Exception):
+class _TooLongError(Exception):
     """An animation has more frames, or pixels in all of them, than are decoded here."""
 
 
 def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[list[Made], None]:
-    """Return the variants that the operations make, the smallest first. Raise `Refused`."""
+    """Return the variants that the operations make, the smallest first. Raise `DomainError`."""
     try:
         lossless = mime_type in LOSSLESS or (mime_type == "image/webp" and _is_lossless_webp(file))
         try:
@@ -55,9 +55,9 @@ def process(file: BinaryIO, mime_type: str, operations: Sequence[str]) -> tuple[
                 raise
             made = _made(_with_its_end(file), mime_type, operations, lossless=lossless)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused("too_large") from None
+        raise ImageRefusedError("too_large") from None
     except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, EOFError, OverflowError):
-        raise Refused("unreadable") from None
+        raise ImageRefusedError("unreadable") from None
     return sorted(made, key=lambda each: each.width * each.height), None
 
 
@@ -72,7 +72,7 @@ def _made(file: BinaryIO, mime_type: str, operations: Sequence[str], *, lossless
         if image.format in MOVING and getattr(image, "is_animated", False):
             try:
                 return _animation(image, operations)
-            except _TooLong:
+            except _TooLongError:
                 image.seek(0)
         return _still(image, operations, lossless=lossless)
 
@@ -134,7 +134,7 @@ def _count_frames(image: Image.Image) -> int:
         _check_size(image)  # a frame may enlarge what holds it
         count += 1
         if count > PICTURE_FRAMES_MAX or count * image.width * image.height > ANIMATION_PIXELS_MAX:
-            raise _TooLong
+            raise _TooLongError
 
 
 def _plays(image: Image.Image) -> int:
@@ -148,7 +148,7 @@ def _plays(image: Image.Image) -> int:
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > PICTURE_PIXELS_MAX:
-        raise Refused("too_large")
+        raise ImageRefusedError("too_large")
 
 
 def _draft(image: Image.Image) -> None:
@@ -162,10 +162,10 @@ def _draft(image: Image.Image) -> None:
 
 
 def _refuse_raw(image: Image.Image) -> None:
-    """Raise `Refused` for cameras' own files: TIFFs whose first picture is a small preview, not what was sent."""
+    """Raise `DomainError` for cameras' own files: TIFFs whose first picture is a small preview, not what was sent."""
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or int(tags.get(NEW_SUBFILE_TYPE, 0)) & REDUCED:
-        raise Refused("unsupported")
+        raise ImageRefusedError("unsupported")
 
 
 def _with_its_end(file: BinaryIO) -> BinaryIO:

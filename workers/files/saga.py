@@ -14,15 +14,15 @@ from typing import assert_never
 
 from adapters.media.child_process import Produced
 from adapters.media.sandbox import Sandbox
-from adapters.postgres.blob_leases import Holds
-from commands.command_bus import Desk
+from adapters.postgres.blob_leases import BlobLeases
+from commands.command_bus import CommandBus
 from commands.file import FailFile, NoteProcessing, NoteScan
 from domain.events import Caller
 from domain.file import FILE, File, Variant
 from domain.ids import FileId, UserId
-from domain.ports.blobs import Blobs, BlobsUnavailable
+from domain.ports.blobs import Blobs, BlobsUnavailableError
 from domain.ports.database import Db
-from domain.ports.scanner import Scanner, Unscannable
+from domain.ports.scanner import Scanner, UnscannableError
 from domain.processing import SENTENCES, Reason
 from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
 from projections import members
@@ -31,7 +31,7 @@ SAGA = Caller(agent="hansard worker")
 Held = Callable[[], Awaitable[bool]]
 
 
-class ClaimLost(Exception):
+class ClaimLostError(Exception):
     """Somebody else has this task by now; nothing more is recorded of it here."""
 
 
@@ -41,8 +41,10 @@ async def alone() -> bool:
 
 
 class Saga:
-    def __init__(self, desk: Desk, blobs: Blobs, holds: Holds, scanner: Scanner, sandbox: Sandbox, db: Db) -> None:
-        self._desk = desk
+    def __init__(
+        self, command_bus: CommandBus, blobs: Blobs, holds: BlobLeases, scanner: Scanner, sandbox: Sandbox, db: Db
+    ) -> None:
+        self._command_bus = command_bus
         self._blobs = blobs
         self._holds = holds
         self._scanner = scanner
@@ -52,9 +54,9 @@ class Saga:
     async def do(self, task: Task, held: Held = alone) -> Task | None:
         """Do a task if it is still due; return the task that is due next. An error may go away with another try.
 
-        `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLost` if not.
+        `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLostError` if not.
         """
-        file = (await self._desk.see(FILE, task.file_id)).state
+        file = (await self._command_bus.see(FILE, task.file_id)).state
         if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
             return None
         match task:
@@ -66,23 +68,23 @@ class Saga:
                 pass  # this step was done, or its turn has not come
             case _:
                 assert_never(task)
-        file = (await self._desk.see(FILE, task.file_id)).state
+        file = (await self._command_bus.see(FILE, task.file_id)).state
         assert file is not None, "files do not go away"
         return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
 
     async def fail(self, file_id: FileId, reason: Reason, held: Held = alone) -> None:
-        """End a file that cannot be processed; one that has ended stays as it is. Raise `ClaimLost`."""
+        """End a file that cannot be processed; one that has ended stays as it is. Raise `ClaimLostError`."""
         await self._note(FailFile(file_id, reason), held)
 
     async def _note(self, command: FailFile | NoteProcessing | NoteScan, held: Held) -> None:
         if not await held():
-            raise ClaimLost
-        await self._desk.do(command, SAGA)
+            raise ClaimLostError
+        await self._command_bus.do(command, SAGA)
 
     async def _scan(self, file: File, held: Held) -> None:
         try:
             verdict = await self._scanner.scan(self._blobs.read(file.blob))
-        except Unscannable:
+        except UnscannableError:
             await self.fail(file.file_id, "unscannable", held)
             return
         told: tuple[UserId, ...] = ()
@@ -124,5 +126,5 @@ def _gathered(staging: Path, content: bytes) -> Path:
             os.unlink(name)
             raise
     except OSError as error:
-        raise BlobsUnavailable(f"A variant cannot be gathered: {error.strerror}") from error
+        raise BlobsUnavailableError(f"A variant cannot be gathered: {error.strerror}") from error
     return Path(name)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters.postgres.blob_leases import BLOB_CONDEMNED_SECONDS, Holds
+from adapters.postgres.blob_leases import BLOB_CONDEMNED_SECONDS, BlobLeases
 from domain.file_name import storage_path
-from domain.ports.blobs import Blobs, BlobsUnavailable
+from domain.ports.blobs import Blobs, BlobsUnavailableError
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailable
+from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints
 
 SWEEP_BLOBS_AT_ONCE = 20
@@ -36,7 +36,7 @@ PAUSE_SECONDS = 0.05
 
 class Sweeper:
     def __init__(
-        self, blobs: Blobs, holds: Holds, record: Record, db: Db, *, now: Callable[[], datetime],
+        self, blobs: Blobs, holds: BlobLeases, record: Record, db: Db, *, now: Callable[[], datetime],
         age_seconds: float = SWEEP_AGE_SECONDS,
     ) -> None:  # fmt: skip
         """`age_seconds`: younger blobs are not looked at."""
@@ -65,7 +65,7 @@ class Sweeper:
             try:
                 if removed := await self.step():
                     log.info("orphaned blobs removed", count=removed)
-            except (BlobsUnavailable, RecordUnavailable) as error:
+            except (BlobsUnavailableError, RecordUnavailableError) as error:
                 log.warning("the sweeper waits", reason=str(error))
             await asyncio.sleep(SWEEP_ROUND_SECONDS)
 

@@ -13,22 +13,22 @@ from time import perf_counter
 import structlog
 
 from adapters.clock import lapsed
-from adapters.media.child_process import ChildDied
+from adapters.media.child_process import ChildDiedError
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_entries import Taken
 from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
 from domain.bounds import POLL_SECONDS
-from domain.errors import Busy, Refused
-from domain.ports.blobs import BlobMissing, BlobsUnavailable
+from domain.errors import BusyError, DomainError
+from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
 from domain.ports.database import Db
-from domain.ports.record import RecordUnavailable
-from domain.ports.scanner import ScannerUnavailable
-from domain.ports.tasks import TasksUnavailable
+from domain.ports.record import RecordUnavailableError
+from domain.ports.scanner import ScannerUnavailableError
+from domain.ports.tasks import TasksUnavailableError
 from domain.processing import Reason
 from domain.tasks import Kind, Task, next_task
 from projections import files
 from projections.files import BEGINNING
-from workers.files.saga import ClaimLost, Saga
+from workers.files.saga import ClaimLostError, Saga
 
 TASK_TRIES_MAX = 12
 TASK_BACKOFF_SECONDS = 0.5
@@ -40,10 +40,18 @@ CHILD_DEATHS_MAX = 3
 log = structlog.get_logger()
 
 # What goes away by itself, sooner or later.
-PASSING = (BlobMissing, BlobsUnavailable, RecordUnavailable, ScannerUnavailable, TasksUnavailable, ChildDied, Busy)
+PASSING = (
+    BlobMissingError,
+    BlobsUnavailableError,
+    RecordUnavailableError,
+    ScannerUnavailableError,
+    TasksUnavailableError,
+    ChildDiedError,
+    BusyError,
+)
 
 
-class Hand:
+class TaskWorker:
     """Does one task at a time of one kind."""
 
     def __init__(
@@ -73,7 +81,7 @@ class Hand:
         self._running = self._metrics.running.labels(kind)
 
     async def step(self) -> bool:
-        """Take a task and do it. Return False if there is none. Raise `TasksUnavailable`."""
+        """Take a task and do it. Return False if there is none. Raise `TasksUnavailableError`."""
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
@@ -83,7 +91,7 @@ class Hand:
         try:
             with self._running.track_inprogress():
                 outcome = await self._do(taken)
-        except ClaimLost:
+        except ClaimLostError:
             outcome = "lost"
             log.warning("a task was taken over by somebody else", task=taken.envelope.name)
         finally:
@@ -95,7 +103,7 @@ class Hand:
             return await self._give_up(taken, "its workers ended")
         try:
             following = await self._holding(taken)
-        except ClaimLost:
+        except ClaimLostError:
             raise
         except PASSING as error:
             return await self._failed(taken, error)
@@ -109,29 +117,29 @@ class Hand:
         while True:
             try:
                 await self.step()
-            except (TasksUnavailable, RecordUnavailable) as error:
+            except (TasksUnavailableError, RecordUnavailableError) as error:
                 log.warning("a hand waits", kind=self._kind, reason=str(error))
                 await asyncio.sleep(self._poll_seconds)
 
     async def _holding(self, taken: Taken) -> Task | None:
         """Do a task while renewing the hold on it; give up if somebody else took it meanwhile."""
-        work = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
+        unit = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
         try:
             while True:
-                await asyncio.wait([work], timeout=self._beat_seconds)
-                if work.done():
-                    return work.result()
+                await asyncio.wait([unit], timeout=self._beat_seconds)
+                if unit.done():
+                    return unit.result()
                 if not await self._beat(taken):
-                    raise ClaimLost
+                    raise ClaimLostError
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            unit.cancel()
+            await asyncio.gather(unit, return_exceptions=True)
 
     async def _beat(self, taken: Taken) -> bool:
         """Return whether the task is still held; while the queue is away, for as long as nobody else can have taken it."""
         try:
             is_held = await self._tasks.beat(taken)
-        except TasksUnavailable:
+        except TasksUnavailableError:
             return lapsed() - self._held_at < self._tasks.claim_seconds
         self._held_at = lapsed()
         return is_held
@@ -142,7 +150,7 @@ class Hand:
 
     async def _failed(self, taken: Taken, error: Exception) -> TaskOutcome:
         name = taken.envelope.name
-        if isinstance(error, ChildDied) and taken.tries >= CHILD_DEATHS_MAX:
+        if isinstance(error, ChildDiedError) and taken.tries >= CHILD_DEATHS_MAX:
             await self._end(taken, "too_slow")
             return "gave_up"
         if taken.tries >= self._tries_max:
@@ -162,7 +170,7 @@ class Hand:
         """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
         try:
             await self._saga.fail(taken.envelope.task.file_id, reason, lambda: self._beat(taken))
-        except Refused as refusal:
+        except DomainError as refusal:
             log.error("a file cannot be ended", task=taken.envelope.name, reason=refusal.detail)
         await self._tasks.done(taken)
 
@@ -190,21 +198,23 @@ class Dispatcher:
             try:
                 if added := await self.step():
                     log.info("tasks found in the record", count=added)
-            except (TasksUnavailable, RecordUnavailable) as error:
+            except (TasksUnavailableError, RecordUnavailableError) as error:
                 log.warning("the dispatcher waits", reason=str(error))
             await asyncio.sleep(self._seconds)
 
 
-def crew(
+def worker_pool(
     hands: Mapping[Kind, int],
     tasks: RedisTasks,
     saga: Saga,
     *,
     chance: Callable[[], float],
     metrics: TaskMetrics | None = None,
-) -> list[Hand]:
+) -> list[TaskWorker]:
     """Return as many workers of each kind as are asked for."""
     metrics = metrics or TaskMetrics()
     return [
-        Hand(kind, tasks, saga, chance=chance, metrics=metrics) for kind, count in hands.items() for _ in range(count)
+        TaskWorker(kind, tasks, saga, chance=chance, metrics=metrics)
+        for kind, count in hands.items()
+        for _ in range(count)
     ]

@@ -106,7 +106,7 @@ class Chat:
     ) -> Feed:
         """Hear a room: everything after a position, or, with None, everything from the moment that this returns.
 
-        A kept cursor is `after` and `record`. Raises `Refused`, `RecordChanged`, and `Unreachable` when it takes longer
+        A kept cursor is `after` and `record`. Raises `DomainError`, `RecordChanged`, and `Unreachable` when it takes longer
         than `timeout`. A room is heard by one feed at a time: ValueError.
         """
         self._require_running()
@@ -147,7 +147,7 @@ class Chat:
         message_type: str = "text",
         timeout: float = REPLY_SECONDS,
     ) -> Sent:
-        """Post a message; when this returns it is on the server's disk. Raises `Refused`.
+        """Post a message; when this returns it is on the server's disk. Raises `DomainError`.
 
         It is repeated over any number of connections, under one id, so it is posted once. Raises `Unacknowledged` after
         `timeout` seconds: whether it was posted is not known then; the same send with that `message_id` finds out.
@@ -393,10 +393,10 @@ class Chat:
                 reply.set_exception(self._told(error or Closed(None, "the chat was left")))
 
 
-async def _first_to_end(*work: Coroutine[Any, Any, None]) -> None:
+async def _first_to_end(*unit: Coroutine[Any, Any, None]) -> None:
     """Run side by side until the first ends, and end the others; raises what it raised."""
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(each) for each in work]
+    tasks = [loop.create_task(each) for each in unit]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

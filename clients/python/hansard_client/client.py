@@ -78,7 +78,7 @@ def _trust() -> ssl.SSLContext:
 
 
 class Client:
-    """One person at one server. Every method raises `Refused` where the server says no, `Unreachable` where nobody does.
+    """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.
     """
@@ -147,7 +147,7 @@ class Client:
         return self._keep(await self.call("POST", "/auth/login", body=body, is_public=True))
 
     async def refresh(self) -> Session:
-        """Renew the session now. Raises `Refused` when it is over; then log in again."""
+        """Renew the session now. Raises `DomainError` when it is over; then log in again."""
         await self.token(self._require_session().access_token)
         return self._require_session()
 
@@ -165,7 +165,7 @@ class Client:
     async def token(self, stale: str | None = None) -> str:
         """Return an access token that is good for a while, and not `stale`, which the server refused or will soon.
 
-        However many ask at once, the session is renewed once. Raises `NotLoggedIn`, `Refused` when the session is over.
+        However many ask at once, the session is renewed once. Raises `NotLoggedIn`, `DomainError` when the session is over.
         """
         async with self._renewing:
             session = self._require_session()
@@ -311,7 +311,7 @@ class Client:
     async def edit(
         self, message_id: Id, content: str, *, version: int | None = None, reason: str | None = None
     ) -> Message:
-        """Replace the text; with `version` only if the message is still that one (else `Refused`, 412)."""
+        """Replace the text; with `version` only if the message is still that one (else `DomainError`, 412)."""
         path = f"/messages/{_path(message_id)}"
         return Message.of(await self.call("PATCH", path, body={"content": content}, version=version, reason=reason))
 

@@ -122,7 +122,7 @@ class Conversation:
     def ask(self, kind: str, **fields: Any) -> int:
         """Ask for something and return the request's number; it is repeated on every connection until answered.
 
-        Raises `Refused` for a frame longer than the server takes, and ValueError for what is no text.
+        Raises `DomainError` for a frame longer than the server takes, and ValueError for what is no text.
         """
         number = next(self._numbers)
         text = json.dumps({"id": number, "type": kind, **fields}, ensure_ascii=False, separators=(",", ":"))

@@ -41,7 +41,7 @@ class Feed(_Heard):
     """A room's events, each once and in order, whatever becomes of the connection. One task at a time reads it.
 
     The loop over it ends when the membership does (`reason`: `removed`, `left`) or the feed is closed. It raises
-    `RecordChanged`, `Refused`, and what ends the chat. `position` is the cursor to keep, with `record`: everything up to
+    `RecordChanged`, `DomainError`, and what ends the chat. `position` is the cursor to keep, with `record`: everything up to
     it was handed out. A feed that nobody reads holds up its whole chat; the server then waits, and loses nothing.
     """
 

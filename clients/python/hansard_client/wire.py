@@ -34,7 +34,7 @@ class Wire(Protocol):
         """End the connection, in bounded time; never raises but for cancellation."""
 
 
-# Opens a connection with an access token. Raises `Closed` (come back later), or `Refused` where that is hopeless.
+# Opens a connection with an access token. Raises `Closed` (come back later), or `DomainError` where that is hopeless.
 Dial = Callable[[str], Awaitable[Wire]]
 
 

@@ -7,7 +7,7 @@ from tempfile import NamedTemporaryFile
 from adapters.clock import now
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
-from domain.ports.scanner import ScannerUnavailable
+from domain.ports.scanner import ScannerUnavailableError
 from runtime.composition.resources import opened_blobs
 from runtime.settings import Settings
 
@@ -36,7 +36,7 @@ async def scanner(settings: Settings) -> str:
     scanner = open_scanner(settings.scanner_url)
     try:
         about = await scanner.about()
-    except ScannerUnavailable as error:
+    except ScannerUnavailableError as error:
         raise RuntimeError(
             f"{settings.scanner_url}: {error} Until it does, uploads wait and nothing is shown"
         ) from error

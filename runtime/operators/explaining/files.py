@@ -8,10 +8,10 @@ from domain.account import Account
 from domain.bounds import PAGE_ITEMS_MAX
 from domain.file import File
 from domain.ids import FileId
-from domain.rights import FileRelation, SeeingFile
+from domain.rights import FileRelationship, SeeingFile
 from domain.room import ROOM
 from projections import files
-from runtime.composition.ground import Ground
+from runtime.composition.ground import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.rooms import in_room
 from runtime.operators.explaining.streams import Read, actor_of, read, since_event
@@ -19,24 +19,26 @@ from runtime.operators.explaining.streams import Read, actor_of, read, since_eve
 SEEING_A_FILE: Mapping[str, SeeingFile] = {each: each for each in get_args(SeeingFile)}
 
 
-async def of_file(base: Ground, answer: Answer, who: Account, operation: str, file: Read[File]) -> None:
+async def of_file(base: ProcessContext, answer: Answer, who: Account, operation: str, file: Read[File]) -> None:
     state = file.known
     answer.say(
-        "file", f"{state.file_id}, {state.status}; {since_event(file.facts[0])}{await actor_of(base, file.facts[0])}"
+        "file", f"{state.file_id}, {state.status}; {since_event(file.events[0])}{await actor_of(base, file.events[0])}"
     )
-    relation: FileRelation = "uploader" if state.uploader_id == who.user_id else "nobody"
+    relationship: FileRelationship = "uploader" if state.uploader_id == who.user_id else "nobody"
     if operation not in SEEING_A_FILE:
-        answer.row("what one is to a file", operation, relation, rights.of_file("file.share", relation))
+        answer.row("what one is to a file", operation, relationship, rights.of_file("file.share", relationship))
         return
     seeing = SEEING_A_FILE[operation]
-    if relation == "nobody":
-        relation = await _reader(base, answer, who, seeing, FileId(state.file_id))
-    answer.row("what one is to a file", operation, relation, rights.of_file(seeing, relation))
+    if relationship == "nobody":
+        relationship = await _reader(base, answer, who, seeing, FileId(state.file_id))
+    answer.row("what one is to a file", operation, relationship, rights.of_file(seeing, relationship))
     if answer.verdict is None and operation == "file.download" and state.status != "completed":
         answer.say("but", f"it is {state.status}: nobody downloads it before it is completed")
 
 
-async def _reader(base: Ground, answer: Answer, who: Account, operation: SeeingFile, file_id: FileId) -> FileRelation:
+async def _reader(
+    base: ProcessContext, answer: Answer, who: Account, operation: SeeingFile, file_id: FileId
+) -> FileRelationship:
     """Look for a message that lets somebody see a file."""
     found = await files.showings(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
     for showing in found:

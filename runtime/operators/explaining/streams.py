@@ -13,13 +13,13 @@ from domain.message import MESSAGE
 from domain.ports.record import ClaimKind
 from domain.room import ROOM
 from domain.text import fold, fold_email
-from runtime.composition.ground import Ground
+from runtime.composition.ground import ProcessContext
 
 State = TypeVar("State")
 CLAIMS: tuple[ClaimKind, ...] = ("email", "username")
 
 
-class NotJudged(ReadableError):
+class NotJudgedError(ReadableError):
     """Something that was named is not there, or not what this operation is asked of."""
 
 
@@ -28,7 +28,7 @@ class Read(NamedTuple, Generic[State]):
 
     stream: Stream[Any]
     state: State | None
-    facts: Sequence[Recorded[Any]]
+    events: Sequence[Recorded[Any]]
 
     @property
     def known(self) -> State:
@@ -39,17 +39,17 @@ class Read(NamedTuple, Generic[State]):
     def since(self, holds: Callable[[State], bool]) -> Recorded[Any] | None:
         """Return the event since which this has held; None if it does not hold."""
         state, began = None, None
-        for fact in self.facts:
-            state = _evolved(self.stream, state, fact)
+        for recorded in self.events:
+            state = _evolved(self.stream, state, recorded)
             if state is None or not holds(state):
                 began = None
             elif began is None:
-                began = fact
+                began = recorded
         return began
 
 
-async def person(base: Ground, named: str) -> Read[Account]:
-    """Return the account with this id, e-mail or name. Raise `NotJudged` if there is none."""
+async def person(base: ProcessContext, named: str) -> Read[Account]:
+    """Return the account with this id, e-mail or name. Raise `NotJudgedError` if there is none."""
     ids: list[StreamId] = [ACCOUNT.id(UUID(named))] if _is_id(named) else []
     for kind in CLAIMS:
         claimed = await base.record.claimant(kind, fold_email(named) if kind == "email" else fold(named))
@@ -58,51 +58,53 @@ async def person(base: Ground, named: str) -> Read[Account]:
         account: Read[Account] = await read_stream(base, ACCOUNT, stream_id)
         if account.state is not None:
             return account
-    raise NotJudged(f"There is no account with this id, name or e-mail: {named}.")
+    raise NotJudgedError(f"There is no account with this id, name or e-mail: {named}.")
 
 
-async def found(base: Ground, stream: Stream[Any], named: str, kind: str) -> Read[Any]:
-    """Return what this id names. Raise `NotJudged` unless it is of this kind."""
+async def found(base: ProcessContext, stream: Stream[Any], named: str, kind: str) -> Read[Any]:
+    """Return what this id names. Raise `NotJudgedError` unless it is of this kind."""
     if not _is_id(named):
-        raise NotJudged(f"Name the {kind} by its id; {named!r} is none.")
+        raise NotJudgedError(f"Name the {kind} by its id; {named!r} is none.")
     wanted = await read(base, stream, UUID(named))
     if wanted.state is not None:
         return wanted
     for other, name in ((ROOM, "room"), (MESSAGE, "message"), (FILE, "file"), (ACCOUNT, "person")):
-        if (await read(base, other, UUID(named))).facts:
-            raise NotJudged(f"This is asked of a {kind}, and {named} is a {name}.")
-    raise NotJudged(f"There is no {kind} {named} on the record; whoever asks for it is told that.")
+        if (await read(base, other, UUID(named))).events:
+            raise NotJudgedError(f"This is asked of a {kind}, and {named} is a {name}.")
+    raise NotJudgedError(f"There is no {kind} {named} on the record; whoever asks for it is told that.")
 
 
-async def read(base: Ground, stream: Stream[Any], *key: UUID) -> Read[Any]:
+async def read(base: ProcessContext, stream: Stream[Any], *key: UUID) -> Read[Any]:
     return await read_stream(base, stream, stream.id(*key))
 
 
-async def read_stream(base: Ground, stream: Stream[Any], stream_id: StreamId) -> Read[Any]:
-    facts = (await base.record.streams([stream_id]))[stream_id]
+async def read_stream(base: ProcessContext, stream: Stream[Any], stream_id: StreamId) -> Read[Any]:
+    events = (await base.record.streams([stream_id]))[stream_id]
     state = None
-    for fact in facts:
-        state = _evolved(stream, state, fact)
-    return Read(stream, state, facts)
+    for recorded in events:
+        state = _evolved(stream, state, recorded)
+    return Read(stream, state, events)
 
 
-def _evolved(stream: Stream[Any], state: Any, fact: Recorded[Any]) -> Any:
-    if isinstance(fact.event, UnreadableEvent):
-        raise NotJudged(f"Position {fact.position} ({fact.event.recorded_topic}) cannot be read: {fact.event.fault}.")
-    return state if isinstance(fact.event, UnknownEvent) else stream.evolve(state, fact)
+def _evolved(stream: Stream[Any], state: Any, recorded: Recorded[Any]) -> Any:
+    if isinstance(recorded.event, UnreadableEvent):
+        raise NotJudgedError(
+            f"Position {recorded.position} ({recorded.event.recorded_topic}) cannot be read: {recorded.event.fault}."
+        )
+    return state if isinstance(recorded.event, UnknownEvent) else stream.evolve(state, recorded)
 
 
-async def actor_of(base: Ground, fact: Recorded[Any]) -> str:
+async def actor_of(base: ProcessContext, recorded: Recorded[Any]) -> str:
     """Return who did it, as the end of a sentence; empty if nobody did."""
-    if fact.meta.actor is None:
+    if recorded.meta.actor is None:
         return ""
-    actor: Read[Account] = await read(base, ACCOUNT, fact.meta.actor)
-    return f", by {name_of(actor.state) if actor.state else fact.meta.actor}"
+    actor: Read[Account] = await read(base, ACCOUNT, recorded.meta.actor)
+    return f", by {name_of(actor.state) if actor.state else recorded.meta.actor}"
 
 
-def since_event(fact: Recorded[Any] | None) -> str:
-    assert fact is not None, "what holds began to"
-    return f"since position {fact.position} ({fact.at:%Y-%m-%d %H:%M:%S} UTC, {fact.event.topic})"
+def since_event(recorded: Recorded[Any] | None) -> str:
+    assert recorded is not None, "what holds began to"
+    return f"since position {recorded.position} ({recorded.at:%Y-%m-%d %H:%M:%S} UTC, {recorded.event.topic})"
 
 
 def name_of(account: Account) -> str:
