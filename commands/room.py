@@ -12,7 +12,7 @@ from domain.membership import MEMBERSHIP, MemberJoined, Membership, relationship
 from domain.message import Versions, require_version
 from domain.rights import RoomOperation, require_in_room
 from domain.room import ROOM, History, Room
-from domain.text import check_room_description, check_room_name
+from domain.text import check_room_description, check_room_name, check_room_topic
 
 
 class OpenRoom(Struct, frozen=True):
@@ -32,6 +32,7 @@ class ChangeRoom(Struct, frozen=True):
     description: str | None | UnsetType = UNSET
     is_private: bool | UnsetType = UNSET
     history: History | UnsetType = UNSET
+    room_topic: str | None | UnsetType = UNSET
     version: Versions = None
 
 
@@ -99,12 +100,15 @@ async def change(command: ChangeRoom, unit: UnitOfWork) -> None:
         check_room_name(command.name)
     if isinstance(command.description, str):
         check_room_description(command.description)
+    if isinstance(command.room_topic, str):
+        check_room_topic(command.room_topic)
     events = decide.change(
         room,
         name=command.name,
         description=command.description,
         is_private=command.is_private,
         history=command.history,
+        room_topic=command.room_topic,
         by=user_id,
     )
     unit.write(ROOM, command.room_id, events=events)

@@ -42,16 +42,17 @@ class RoomOpened(_OfRoom, frozen=True):
 
 
 class RoomChanged(_OfRoom, frozen=True):
-    """The whole room after the change."""
+    """The whole room after the change. `room_topic` is what the room is about just now: `topic` is the event's own."""
 
     topic: ClassVar = "room.changed"
-    sealed: ClassVar = ("name", "description")
+    sealed: ClassVar = ("name", "description", "room_topic")
 
     name: str
     description: str | None
     is_private: bool
     history: History
     by: UserId
+    room_topic: str | None = None
 
 
 class RoomArchived(_OfRoom, frozen=True):
@@ -59,13 +60,14 @@ class RoomArchived(_OfRoom, frozen=True):
 
     topic: ClassVar = "room.archived"
     changes: ClassVar = ("is_archived",)
-    sealed: ClassVar = ("name", "description")
+    sealed: ClassVar = ("name", "description", "room_topic")
 
     by: UserId
     name: str = ""
     description: str | None = None
     is_private: bool = False
     history: History = "shared"
+    room_topic: str | None = None
 
 
 class OwnersChanged(_OfRoom, frozen=True):
@@ -90,6 +92,7 @@ class Room(Struct, frozen=True):
     history: History
     owner_ids: tuple[UserId, ...]
     is_archived: bool
+    room_topic: str | None = None
 
     @property
     def kind(self) -> RoomKind:
@@ -111,6 +114,7 @@ def change(
     description: str | None | UnsetType = UNSET,
     is_private: bool | UnsetType = UNSET,
     history: History | UnsetType = UNSET,
+    room_topic: str | None | UnsetType = UNSET,
     by: UserId,
 ) -> tuple[RoomEvent, ...]:
     """Change what is given; UNSET stays as it is, and the same again changes nothing."""
@@ -122,15 +126,21 @@ def change(
         is_private=room.is_private if is_private is UNSET else is_private,
         history=room.history if history is UNSET else history,
         by=by,
+        room_topic=room.room_topic if room_topic is UNSET else room_topic,
     )
-    before = (room.name, room.description, room.is_private, room.history)
-    return () if before == (after.name, after.description, after.is_private, after.history) else (after,)
+    return () if _content_of(room) == _content_of(after) else (after,)
+
+
+def _content_of(room: Room | RoomChanged) -> tuple[object, ...]:
+    return (room.name, room.description, room.is_private, room.history, room.room_topic)
 
 
 def archive(room: Room, *, by: UserId) -> tuple[RoomEvent, ...]:
     if room.is_archived:
         return ()
-    return (RoomArchived(room.room_id, by, room.name, room.description, room.is_private, room.history),)
+    return (
+        RoomArchived(room.room_id, by, room.name, room.description, room.is_private, room.history, room.room_topic),
+    )
 
 
 def add_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
@@ -166,6 +176,7 @@ def evolve(room: Room | None, recorded: Recorded[RoomEvent]) -> Room:
                 description=event.description,
                 is_private=event.is_private,
                 history=event.history,
+                room_topic=event.room_topic,
             )
         case RoomArchived():
             return replace(room, is_archived=True)
@@ -175,5 +186,5 @@ def evolve(room: Room | None, recorded: Recorded[RoomEvent]) -> Room:
             assert_never(event)
 
 
-ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id))
+ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id), fold=2)
 EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchived, OwnersChanged)

@@ -13,6 +13,7 @@ from domain.bounds import (
     PASSWORD_BYTES_MAX,
     ROOM_DESCRIPTION_CHARS_MAX,
     ROOM_NAME_CHARS_MAX,
+    ROOM_TOPIC_CHARS_MAX,
     USERNAME_CHARS_MAX,
     USERNAME_CHARS_MIN,
 )
@@ -160,6 +161,12 @@ def check_room_description(description: str) -> None:
     _check_length(description, "description", 0, ROOM_DESCRIPTION_CHARS_MAX)
     if UNPRINTABLE.search(description):
         raise InvalidError("A description has no control characters but tab and newline.", pointer="/description")
+
+
+def check_room_topic(topic: str) -> None:
+    _check_length(topic, "topic", 1, ROOM_TOPIC_CHARS_MAX)
+    if LINE_BREAKING.search(topic):
+        raise InvalidError("A topic is one line without control characters.", pointer="/topic")
 
 
 def _check_length(value: str, field: str, low: int, high: int) -> None:

@@ -82,6 +82,7 @@ class RoomAfter(Struct, frozen=True):
     history: History
     is_archived: bool
     by: UserId
+    topic: str | None = None
 
 
 class Telling(NamedTuple):
@@ -244,7 +245,7 @@ def _own(event: Event) -> tuple[UserId, ...]:
 def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
     e = recorded.event
     is_archived = isinstance(e, RoomArchived)
-    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by)
+    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by, e.room_topic)
 
 
 def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:

@@ -36,7 +36,7 @@ _COLUMNS = (
     + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
-        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
+        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by, r.topic
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     CROSS JOIN LATERAL (
@@ -95,6 +95,7 @@ ROOMS = Table(
         "created_at": "timestamptz",
         "updated_at": "timestamptz",
         "version": "int",
+        "topic": "text",
     },
 )
 
@@ -120,6 +121,7 @@ class RoomView(Struct, frozen=True):
     last_message: MessageView | None
     unread: int | None
     read_position: int | None
+    topic: str | None = None
 
 
 async def page(
@@ -173,7 +175,7 @@ def opened(recorded: Recorded[RoomOpened]) -> Iterable[Change]:
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
         history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=recorded.position,
-        last_posted=recorded.position, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
+        last_posted=recorded.position, topic=None, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
     )  # fmt: skip
 
 
@@ -181,7 +183,7 @@ def changed(recorded: Recorded[RoomChanged]) -> Iterable[Change]:
     e = recorded.event
     yield ROOMS.set(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description or None, is_private=e.is_private,
-        history=e.history, updated_at=recorded.at, version=recorded.version, **_places(recorded),
+        history=e.history, topic=e.room_topic, updated_at=recorded.at, version=recorded.version, **_places(recorded),
     )  # fmt: skip
 
 
@@ -226,7 +228,7 @@ def _columns(marks: Mapping[RoomId, int]) -> tuple[list[RoomId], list[int]]:
 def _view(row: tuple[Any, ...]) -> RoomView:
     is_member = row[10] is not None
     counts = (row[13], row[12]) if is_member else (None, None)
-    return RoomView(*(*row[:12], _last_message(row[16:]), *counts))
+    return RoomView(*(*row[:12], _last_message(row[16:31]), *counts, row[31]))
 
 
 def _last_message(row: tuple[Any, ...]) -> MessageView | None:

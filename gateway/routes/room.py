@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom, enter
 from commands.unit_of_work import UnitOfWork
-from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX
+from domain.bounds import ROOM_DESCRIPTION_CHARS_MAX, ROOM_NAME_CHARS_MAX, ROOM_TOPIC_CHARS_MAX
 from domain.errors import RoomNotFoundError
 from domain.events import Caller
 from domain.ids import RecordId, RoomId
 from domain.ports.record import Receipt
 from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
-from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name
+from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name, check_room_topic
 from gateway.http.declarations import Admit, Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import behind
@@ -47,6 +47,17 @@ Description = Annotated[
     ),
 ]
 
+Topic = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=ROOM_TOPIC_CHARS_MAX,
+        description="One line: what the room is about just now.",
+        extra_json_schema={"format": "line"},
+        extra={CHECK: lambda said, _: check_room_topic(said)},
+    ),
+]
+
 
 class OpenRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
@@ -55,12 +66,13 @@ class OpenRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Absent means unchanged; null clears the description."""
+    """Absent means unchanged; null clears the description, or the topic."""
 
     name: Name | UnsetType = UNSET
     description: Description | None | UnsetType = UNSET
     is_private: bool | UnsetType = UNSET
     history: History | UnsetType = UNSET
+    topic: Topic | None | UnsetType = UNSET
 
 
 def admitting(operation: RoomOperation) -> Admit:
@@ -129,7 +141,9 @@ async def change_room(
     room_id: UUID, data: ChangeRoomBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[RoomView]:
     """Change a room; owners and admins may."""
-    command = ChangeRoom(RoomId(room_id), data.name, data.description, data.is_private, data.history, if_match)
+    command = ChangeRoom(
+        RoomId(room_id), data.name, data.description, data.is_private, data.history, data.topic, if_match
+    )
     outcome = await execute(services, command, caller)
     now = outcome.folded(ROOM, room_id)
     assert now.state is not None and now.at is not None, "a changed room exists"
@@ -140,7 +154,7 @@ async def change_room(
         raise behind(outcome.position) from None
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
-        history=now.state.history, version=now.version,
+        history=now.state.history, topic=now.state.room_topic, version=now.version,
     )  # fmt: skip
     return written(outcome, body, version=now.version)
 

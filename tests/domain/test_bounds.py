@@ -23,9 +23,9 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileProcessed", "pages"): files.FILES.types["pages"],
     ("FileReceived", "size_bytes"): files.FILES.types["size_bytes"],
-    ("Form", "width"): files.VARIANTS.types["width"],
-    ("Form", "height"): files.VARIANTS.types["height"],
-    ("Form", "size_bytes"): files.VARIANTS.types["size_bytes"],
+    ("FileVariant", "width"): files.VARIANTS.types["width"],
+    ("FileVariant", "height"): files.VARIANTS.types["height"],
+    ("FileVariant", "size_bytes"): files.VARIANTS.types["size_bytes"],
     ("Variant", "width"): files.VARIANTS.types["width"],
     ("Variant", "height"): files.VARIANTS.types["height"],
     ("Variant", "size_bytes"): files.VARIANTS.types["size_bytes"],
@@ -34,8 +34,8 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
-    ("Shown", "size_bytes"): files.FILES.types["size_bytes"],
-    ("Shown", "pages"): files.FILES.types["pages"],
+    ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],
+    ("FileSnapshot", "pages"): files.FILES.types["pages"],
 }
 GREATEST = {"int": INT4_MAX, "bigint": INT8_MAX, None: INT8_MAX}
 

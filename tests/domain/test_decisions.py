@@ -184,6 +184,17 @@ class TestRoom:
         (changed,) = room.change(state, name="Hall", by=ADA)
         assert changed == RoomChanged(LOBBY, "Hall", None, False, "shared", ADA)
 
+    def test_a_topic_stays_until_it_is_changed_or_cleared(self) -> None:
+        (named,) = room.change(given_facts(room.ROOM, OPENED), room_topic="Lunch", by=ADA)
+        assert named == RoomChanged(LOBBY, "Lobby", None, False, "shared", ADA, "Lunch")
+        state = given_facts(room.ROOM, OPENED, named)
+        assert room.change(state, room_topic="Lunch", by=BEN) == ()
+        assert room.change(state, name="Hall", by=BEN) == (
+            RoomChanged(LOBBY, "Hall", None, False, "shared", BEN, "Lunch"),
+        )
+        assert room.change(state, room_topic=None, by=BEN) == (RoomChanged(LOBBY, "Lobby", None, False, "shared", BEN),)
+        assert room.archive(state, by=ADA) == (RoomArchived(LOBBY, ADA, "Lobby", None, False, "shared", "Lunch"),)
+
     def test_nothing_is_changed_in_an_archived_room(self) -> None:
         state = given_facts(room.ROOM, OPENED, RoomArchived(LOBBY, ADA))
         assert room.archive(state, by=ADA) == ()

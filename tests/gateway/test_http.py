@@ -11,6 +11,7 @@ from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections.messages import PAGE_TEXT_BYTES_MAX
 from tests.houses import PASSWORD, Gateway, deployment
+from tests.lines import line
 
 
 @pytest.fixture
@@ -131,6 +132,29 @@ async def test_a_room_always_keeps_an_owner(hansard: Gateway) -> None:
     assert left.status_code == 204
     after = {"Hansard-After": left.headers["hansard-position"]}
     assert (await ben.ask("GET", f"/rooms/{room_id}", 200, headers=after))["owner_id"] == ben.id
+
+
+async def test_a_room_says_what_it_is_about(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room(ben)
+    path = f"/rooms/{room_id}"
+    assert (await ada.ask("GET", path, 200))["topic"] is None
+    assert (await ada.ask("PATCH", path, 200, json={"topic": "Lunch at noon"}))["topic"] == "Lunch at noon"
+    assert (await ada.ask("PATCH", path, 200, json={"name": "Hall"}))["topic"] == "Lunch at noon"
+    assert (await ada.ask("GET", path, 200))["topic"] == "Lunch at noon"
+    rooms = (await ada.ask("GET", "/rooms", 200))["items"]
+    assert [each["topic"] for each in rooms if each["id"] == room_id] == ["Lunch at noon"]
+    for topic in ("x" * 251, "two\nlines", "", 7):
+        assert (await ada.ask("PATCH", path, 422, json={"topic": topic}))["errors"][0]["pointer"] == "/topic"
+    assert (await ada.ask("PATCH", path, 200, json={"topic": "é" * 250}))["topic"] == "é" * 250
+    assert (await ben.ask("PATCH", path, 403, json={"topic": "mine"}))["code"] == "room.role_too_low"
+    assert (await ada.ask("PATCH", path, 200, json={"topic": None}))["topic"] is None
+    told = []
+    async with line(hansard, ada, room_id, "?after=0") as hers:
+        while (frame := await hers.frame())["type"] != "live":
+            if frame.get("event") == "room.changed":
+                told.append(frame["data"]["topic"])
+    assert told == ["Lunch at noon", "Lunch at noon", "é" * 250, None]
 
 
 async def test_a_message_id_is_idempotent_for_ever(hansard: Gateway) -> None:

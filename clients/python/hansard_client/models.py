@@ -162,6 +162,7 @@ class Room(_Said):
     last_message: Message | None = _read_by(Message.of)
     created_at: datetime = _time()
     updated_at: datetime = _time()
+    topic: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,11 @@ class Meta(_Said):
 
 
 class RoomChanges(TypedDict, total=False):
-    """What may be changed of a room. Absent means unchanged; None clears the description."""
+    """What may be changed of a room. Absent means unchanged; None clears the description, or the topic."""
 
     name: str
     description: str | None
+    topic: str | None
     is_private: bool
     history: Literal["shared", "joined"]
 
