@@ -24,13 +24,9 @@ REFRESH_RETRY_SECONDS = 10
 CLOCK_LEEWAY_SECONDS = 30
 CLOCK_AHEAD_SECONDS_MAX = 3600
 
-# Connections, and what they may take their time for.
-
 # HTTP.
 BODY_BYTES_MAX = 256 * 1024
 PAGE_ITEMS_MAX = 200
-
-# Limits.
 
 # The record's writer.
 READ_MARK_SECONDS = 5
@@ -38,8 +34,6 @@ READ_MARK_SECONDS = 5
 # Followers of the record.
 LIVE_BATCH_EVENTS_MAX = 2_000
 POLL_SECONDS = 1.0
-
-# Lanes.
 
 # Sockets.
 FRAME_BYTES_MAX = 128 * 1024
@@ -52,10 +46,5 @@ PICTURE_PIXELS_MAX = 50_000_000
 DOCUMENT_PAGES_MAX = 1_000_000
 THUMBNAIL_PIXELS = 256
 PREVIEW_PIXELS = 1_280
-# So much of a body that was answered before its end is read on before the connection closes, so that the answer arrives.
 BLOB_CHUNK_BYTES = 256 * 1024
 BLOB_PAGE_MAX = 500
-
-# Who is connected where: leases of gateways, presence, typing, tickets.
-
-# Databases and Redis.
