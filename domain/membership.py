@@ -139,5 +139,5 @@ def evolve(membership: Membership | None, recorded: Recorded[MemberEvent]) -> Me
             assert_never(event)
 
 
-MEMBERSHIP: Stream[Membership] = Stream("membership", evolve, Membership)
+MEMBERSHIP: Stream[Membership] = Stream("membership", evolve, Membership, fold=2)
 EVENTS: tuple[type[Event], ...] = (MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged)

@@ -346,7 +346,7 @@ class Observer:
             return
         code = frame["error"]["code"]
         self._open.discard(room)
-        if code not in ("room.not_found", "room.not_a_member", "server.unavailable"):
+        if code not in ("room.not_found", "room.not_a_member", "server.unavailable", "server.busy"):
             self._log.complaints[f"subscribe {code}"] += 1
 
 

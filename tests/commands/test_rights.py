@@ -76,8 +76,8 @@ async def test_the_last_owner_neither_leaves_nor_steps_down(database_url: str) -
         founder, member = await person(command_bus), await person(command_bus)
         scene = Scene(command_bus, founder, member, founder, await person(command_bus))
         await scene.set()
-        assert await scene.told("leave") == "LastOwner"
-        assert await scene.told("demote_owner") == "LastOwner"
+        assert await scene.told("leave") == "LastOwnerError"
+        assert await scene.told("demote_owner") == "LastOwnerError"
         assert await scene.told("remove_self") == "LeaveInstead"
         await command_bus.do(PutMember(scene.room_id, scene.member_id, "owner"), founder)
         assert await scene.told("leave") == "ok"
@@ -88,7 +88,7 @@ async def test_what_does_not_exist_is_not_found(database_url: str) -> None:
         founder, member, asking, outsider = [await person(command_bus) for _ in range(4)]
         nowhere = Scene(command_bus, founder, member, asking, outsider)
         told = {operation: await nowhere.told(operation) for operation in OPERATIONS}
-        assert {told.pop("edit"), told.pop("delete")} == {"MessageNotFound"}
+        assert {told.pop("edit"), told.pop("delete")} == {"MessageNotFoundError"}
         assert set(told.values()) == {"RoomNotFound"}
         room = Scene(command_bus, founder, member, founder, Caller(user_id=UserId(uuid4())))
         await room.set()

@@ -80,6 +80,6 @@ def test_every_error_of_the_processes_is_one_that_can_be_read() -> None:
     bases = {node.name: {ast.unparse(base) for base in node.bases} for node in classes}
     assert [name for name, of in bases.items() if of & {"Exception", "RuntimeError", "ValueError"}] == []
     assert {name for name, of in bases.items() if of & {"ReadableError", "SetupError"}} > {
-        "SettingRefused",
-        "NotRunning",
+        "SettingRefusedError",
+        "NotRunningError",
     }

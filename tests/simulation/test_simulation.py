@@ -195,7 +195,7 @@ def _name(value: Any) -> str:
         ("watch", BelievingWatch),
         ("read_tables", PatientTables),
         ("record_link", ErasingLink),
-        ("desk", TrustingDesk),
+        ("command_bus", TrustingDesk),
         ("rebuild", staticmethod(forgetful_rebuild)),
     ],
     ids=_name,
