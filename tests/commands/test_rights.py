@@ -78,7 +78,7 @@ async def test_the_last_owner_neither_leaves_nor_steps_down(database_url: str) -
         await scene.set()
         assert await scene.told("leave") == "LastOwnerError"
         assert await scene.told("demote_owner") == "LastOwnerError"
-        assert await scene.told("remove_self") == "LeaveInstead"
+        assert await scene.told("remove_self") == "LeaveInsteadError"
         await command_bus.do(PutMember(scene.room_id, scene.member_id, "owner"), founder)
         assert await scene.told("leave") == "ok"
 
@@ -89,7 +89,7 @@ async def test_what_does_not_exist_is_not_found(database_url: str) -> None:
         nowhere = Scene(command_bus, founder, member, asking, outsider)
         told = {operation: await nowhere.told(operation) for operation in OPERATIONS}
         assert {told.pop("edit"), told.pop("delete")} == {"MessageNotFoundError"}
-        assert set(told.values()) == {"RoomNotFound"}
+        assert set(told.values()) == {"RoomNotFoundError"}
         room = Scene(command_bus, founder, member, founder, Caller(user_id=UserId(uuid4())))
         await room.set()
-        assert await room.told("add") == "AccountNotFound"
+        assert await room.told("add") == "AccountNotFoundError"
