@@ -21,7 +21,7 @@ MESSAGE = {
     "id", "room_id", "sender_id", "message_type", "content", "file_id", "reply_to", "is_edited", "created_at",
     "updated_at", "position", "version", "deleted",
 }  # fmt: skip
-ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by"}
+ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by", "topic"}
 FILE = {
     "id", "filename", "original_name", "mime_type", "size_bytes", "uploader_id", "status", "progress", "scan", "variants",
     "pages", "error", "created_at", "processed_at",
