@@ -8,8 +8,9 @@ Redis is only a hint. While it is away, and every few seconds anyway, the rooms 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 2.0
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
 BEGIN_AGAIN_SECONDS = 0.25
+CANCEL_AGAIN_SECONDS = 1.0
 
 
 class Hub:
@@ -148,12 +150,13 @@ class Hub:
         while not await self._begin():
             await asyncio.sleep(BEGIN_AGAIN_SECONDS)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follower.run())
-                group.create_task(self.presence.run())
-                group.create_task(_repeat(self._sweep, self._until_next_sweep))
-                group.create_task(_repeat(self._session_watch.reload, lambda: asyncio.sleep(RELOAD_SECONDS)))
-                group.create_task(_repeat(self._close_stalled, lambda: asyncio.sleep(SWEEP_SECONDS)))
+            await _together(
+                self._follower.run(),
+                self.presence.run(),
+                _repeat(self._sweep, self._until_next_sweep),
+                _repeat(self._session_watch.reload, lambda: asyncio.sleep(RELOAD_SECONDS)),
+                _repeat(self._close_stalled, lambda: asyncio.sleep(SWEEP_SECONDS)),
+            )
         finally:
             self._tasks.cancel()
             self._rooms.cancel()
@@ -195,3 +198,20 @@ async def _repeat(step: Callable[[], Awaitable[None]], pause: Callable[[], Await
             await step()
         except RecordUnavailableError as error:
             log.warning("the hub waits for Postgres", reason=str(error))
+
+
+async def _together(*loops: Coroutine[Any, Any, None]) -> None:
+    """Run loops until one fails, or this is cancelled; then cancel all until they have ended.
+
+    A task group cancels once, and `asyncio.wait_for` of Python 3.11, which redis-py uses, may swallow that.
+    """
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in ended:
+            task.result()
+    finally:
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
