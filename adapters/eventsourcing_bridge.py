@@ -99,19 +99,19 @@ class Bridge:
             self._end()
             raise
 
-    def wait(self, unit: Coroutine[Any, Any, T]) -> T:
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread and return its result, errors in the library's words."""
         try:
-            return asyncio.run_coroutine_threadsafe(unit, self._loop).result()
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
         except asyncpg.UniqueViolationError as error:
             raise IntegrityError(str(error)) from error
         except RecordUnavailableError as error:
             raise OperationalError(str(error)) from error
 
-    def soon(self, unit: Callable[[], object]) -> None:
+    def soon(self, work: Callable[[], object]) -> None:
         """Have the loop's thread do something, and do not wait; after `close` nothing is left to do."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(unit)
+            self._loop.call_soon_threadsafe(work)
 
     def close(self) -> None:
         if self._thread.is_alive():

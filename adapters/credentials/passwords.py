@@ -96,11 +96,11 @@ class Argon2Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, address: str, account: str, unit: Callable[..., T], *args: str) -> T:
+    async def _run(self, address: str, account: str, work: Callable[..., T], *args: str) -> T:
         await self._queue.turn(address, account)
         try:
             is_flood = len(self._queue) > FLOOD_WAITING
-            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, unit, *args)
+            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, work, *args)
         except RuntimeError:  # the threads have ended
             self._queue.done()
             raise BusyError(BUSY) from None
@@ -108,13 +108,13 @@ class Argon2Passwords:
         job.add_done_callback(lambda _: self._queue.done())
         return await asyncio.shield(job)
 
-    def _paced(self, is_flood: bool, unit: Callable[..., T], *args: str) -> T:
+    def _paced(self, is_flood: bool, work: Callable[..., T], *args: str) -> T:
         """Do the work, in a thread of the pool. In a flood the thread first rests from what it did last."""
         if is_flood:
             self._rest(min(REST_FACTOR * getattr(self._thread, "worked", 0.0), REST_SECONDS_MAX))
         began = time.thread_time()
         try:
-            return unit(*args)
+            return work(*args)
         finally:
             self._thread.worked = time.thread_time() - began
 

@@ -8,9 +8,8 @@ Redis is only a hint. While it is away, and every few seconds anyway, the rooms 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -23,7 +22,7 @@ from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
 from gateway.http.read_your_writes import Reads
 from gateway.realtime import draining
-from gateway.realtime.background_tasks import BackgroundTasks
+from gateway.realtime.background_tasks import BackgroundTasks, run_together
 from gateway.realtime.connection import Connection
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.connections import Connections
@@ -45,7 +44,6 @@ log = structlog.get_logger()
 SWEEP_SECONDS = 2.0
 SWEEP_WITHOUT_REDIS_SECONDS = 0.25
 BEGIN_AGAIN_SECONDS = 0.25
-CANCEL_AGAIN_SECONDS = 1.0
 
 
 class Hub:
@@ -150,7 +148,7 @@ class Hub:
         while not await self._begin():
             await asyncio.sleep(BEGIN_AGAIN_SECONDS)
         try:
-            await _together(
+            await run_together(
                 self._follower.run(),
                 self.presence.run(),
                 _repeat(self._sweep, self._until_next_sweep),
@@ -198,20 +196,3 @@ async def _repeat(step: Callable[[], Awaitable[None]], pause: Callable[[], Await
             await step()
         except RecordUnavailableError as error:
             log.warning("the hub waits for Postgres", reason=str(error))
-
-
-async def _together(*loops: Coroutine[Any, Any, None]) -> None:
-    """Run loops until one fails, or this is cancelled; then cancel all until they have ended.
-
-    A task group cancels once, and `asyncio.wait_for` of Python 3.11, which redis-py uses, may swallow that.
-    """
-    tasks = [asyncio.create_task(loop) for loop in loops]
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in ended:
-            task.result()
-    finally:
-        while pending := [task for task in tasks if not task.done()]:
-            for task in pending:
-                task.cancel()
-            await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from adapters.clock import lapsed
 from adapters.redis.cluster_state import ClusterState
 from domain.ids import RoomId, UserId
+from gateway.realtime.background_tasks import run_together
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.presence_delivery import PresenceDelivery
 from gateway.realtime.presence_exchange import PresenceExchange
@@ -56,9 +57,7 @@ class Presence:
 
     async def run(self) -> None:
         """Keep presence up to date until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._step_for_ever())
-            group.create_task(self._exchange.receive_for_ever())
+        await run_together(self._step_for_ever(), self._exchange.receive_for_ever())
 
     async def step(self) -> None:
         """Deliver what changed here, publish it to the other gateways, and read what they published."""

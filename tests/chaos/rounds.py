@@ -296,7 +296,7 @@ def _fact(recorded: Recorded[Any]) -> Fact:
     )  # fmt: skip
 
 
-async def _at_once(unit: Any) -> Sequence[Any]:
+async def _at_once(work: Any) -> Sequence[Any]:
     """Do all of it, a few at once."""
     free = asyncio.Semaphore(LOGINS_AT_ONCE)
 
@@ -304,4 +304,4 @@ async def _at_once(unit: Any) -> Sequence[Any]:
         async with free:
             return await each
 
-    return await asyncio.gather(*(one(each) for each in unit))
+    return await asyncio.gather(*(one(each) for each in work))

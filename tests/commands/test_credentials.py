@@ -242,8 +242,8 @@ async def test_no_hash_matches_nothing(passwords: Argon2Passwords, hashed: str |
 
 
 async def test_hashing_never_stops_the_loop_and_what_waits_is_bounded(passwords: Argon2Passwords) -> None:
-    unit: list[Callable[[], Any]] = [lambda: passwords.hash("x", **HERE)] * (WAITING_MAX + 10)
-    answers = await asyncio.gather(*(each() for each in unit), return_exceptions=True)
+    work: list[Callable[[], Any]] = [lambda: passwords.hash("x", **HERE)] * (WAITING_MAX + 10)
+    answers = await asyncio.gather(*(each() for each in work), return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) == WAITING_MAX
     assert sum(isinstance(answer, BusyError) for answer in answers) == 10
     assert await passwords.hash("x", **HERE), "and afterwards there is room again"

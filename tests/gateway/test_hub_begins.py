@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
@@ -11,6 +13,7 @@ from domain.ports.record import RecordUnavailableError
 from domain.quotas import SocketLimit as SeatLimits
 from gateway.edge.authentication import Sessions
 from gateway.http.read_your_writes import Reads
+from gateway.realtime import background_tasks
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from tests.houses import MASTER, ledger, now
@@ -58,3 +61,38 @@ async def test_it_waits_for_postgres_and_begins_then(database_url: str, redis_ur
             await asyncio.gather(running, beginning, return_exceptions=True)
             await cluster_state.close()
             await lanes.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_loop_whose_cancellation_was_swallowed_ends_all_the_same(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `asyncio.wait_for` swallows it when what it waits for ends at the same moment."""
+    monkeypatch.setattr(background_tasks, "CANCEL_AGAIN_SECONDS", 0.05)
+    swallowed = 0
+
+    async def hard_of_hearing() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed > 2:
+                    raise
+
+    async def other() -> None:
+        await asyncio.sleep(0)
+        if fails:
+            raise RecordUnavailableError("Postgres does not answer")
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(background_tasks.run_together(hard_of_hearing(), other()))
+    if not fails:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(RecordUnavailableError if fails else asyncio.CancelledError):
+            await running
+    assert swallowed == 3

@@ -35,11 +35,11 @@ class _Numbered(asyncio.Task[Any]):
         return self.number
 
     @classmethod
-    def of(cls, loop: Any, unit: Any, **options: Any) -> "_Numbered":
+    def of(cls, loop: Any, work: Any, **options: Any) -> "_Numbered":
         task = cls.__new__(cls)
         loop.tasks_made += 1
         task.number = loop.tasks_made
-        task.__init__(unit, loop=loop, **options)  # type: ignore[misc]  # the loop hashes it from here on
+        task.__init__(work, loop=loop, **options)  # type: ignore[misc]  # the loop hashes it from here on
         return task
 
 

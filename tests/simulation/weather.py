@@ -85,8 +85,8 @@ class Process:
         self._thawed.set()
         self._tasks: list[asyncio.Task[Any]] = []
 
-    def start(self, unit: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        task = asyncio.get_running_loop().create_task(unit)
+    def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._done)
         return task

@@ -253,8 +253,8 @@ class World:
         self._judge()
         return self.faults
 
-    def _start(self, unit: Any) -> "asyncio.Task[None]":
-        return asyncio.get_running_loop().create_task(unit)
+    def _start(self, work: Any) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(work)
 
     def _gateway(self) -> Gateway:
         self._names += 1

@@ -393,10 +393,10 @@ class Chat:
                 reply.set_exception(self._told(error or Closed(None, "the chat was left")))
 
 
-async def _first_to_end(*unit: Coroutine[Any, Any, None]) -> None:
+async def _first_to_end(*work: Coroutine[Any, Any, None]) -> None:
     """Run side by side until the first ends, and end the others; raises what it raised."""
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(each) for each in unit]
+    tasks = [loop.create_task(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
