@@ -1,7 +1,7 @@
-"""Read marks that were accepted and are not recorded yet, shown to their owner alone.
+"""Read marks that were accepted and that the read tables may not have yet, shown to their owner alone.
 
-The record gets at most one mark of a member and room in five seconds (`commands/reading.py`), and the read tables know no
-others. Until then a mark is kept in Redis, so that every gateway shows it, and in this process, so that this one shows it
+The record gets at most one mark of a member and room in five seconds (`commands/reading.py`), and the read tables follow the
+record. Until then a mark is kept in Redis, so that every gateway shows it, and in this process, so that this one shows it
 while Redis is away. All of it may be forgotten: then a mark is seen some seconds later.
 """
 
@@ -33,7 +33,7 @@ class ReadMarks:
         self._away_until = 0.0
 
     async def note(self, user_id: UserId, room_id: RoomId, position: int) -> None:
-        """Keep a mark that is not recorded yet. Marks go forward only."""
+        """Keep a mark that was accepted. Marks go forward only."""
         self._forget_old()
         _, marks = self._kept.pop(user_id, (0.0, {}))
         marks[room_id] = max(position, marks.get(room_id, 0))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from adapters.clock import lapsed
@@ -71,6 +72,27 @@ async def test_a_mark_is_seen_at_once_where_redis_is_away(database_url: str, red
             assert await seen(ben, room_id, places[-1]) == {(3 - number, place)}
 
 
+async def test_a_recorded_mark_is_seen_at_once_though_the_read_tables_lag(
+    gateways: tuple[Gateway, Gateway], database_url: str
+) -> None:
+    here, there = gateways
+    ada, ben = await here.person(), await here.person()
+    room_id = await ada.room(ben)
+    place = (await ada.say(room_id, "m"))["position"]
+    elsewhere = Person(there.client(ben.token), ben.tokens)
+    assert await seen(ben, room_id, place) == {(1, 0)}
+    lagging = await asyncpg.connect(database_url)
+    try:
+        async with lagging.transaction():
+            await lagging.execute("LOCK TABLE read.room_members IN EXCLUSIVE MODE")
+            await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": place})
+            assert (await here.services.command_bus.see(READING, UUID(room_id), UUID(ben.id))).version == 1
+            for each in (ben, elsewhere):
+                assert await seen(each, room_id, place) == {(0, place)}
+    finally:
+        await lagging.close()
+
+
 async def test_a_mark_of_somebody_who_left_shows_nothing(gateways: tuple[Gateway, Gateway]) -> None:
     here, _ = gateways
     ada, ben = await here.person(), await here.person()
@@ -78,8 +100,8 @@ async def test_a_mark_of_somebody_who_left_shows_nothing(gateways: tuple[Gateway
     places = [(await ada.say(room_id, f"m{i}"))["position"] for i in range(2)]
     for place in places:
         await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": place})
-    await ben.ask("POST", f"/rooms/{room_id}/leave", 204)
-    assert await seen(ben, room_id, places[-1]) == {(None, None)}
+    left = await ben.http.post(f"/rooms/{room_id}/leave")
+    assert await seen(ben, room_id, int(left.headers["Hansard-Position"])) == {(None, None)}
 
     async def recorded() -> bool:
         return (await here.services.command_bus.see(READING, UUID(room_id), UUID(ben.id))).version == 1
