@@ -356,7 +356,7 @@ async def rows_met(db: asyncpg.Connection, mode: str, table: str, sql: str, *arg
         if plan.get("Relation Name") != table:
             return below
         met = plan["Actual Rows"] + sum(n for key, n in plan.items() if key.startswith("Rows Removed"))
-        return below + met * plan["Actual Loops"]
+        return float(below + met * plan["Actual Loops"])
 
     return touched(await _plan(db, mode, sql, *args))
 

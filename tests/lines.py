@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import fastjsonschema
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,7 +16,7 @@ from websockets.http11 import Response
 
 from gateway.protocol.client_frames import Authenticate, Intent
 from gateway.spec.asyncapi import ANSWERED_WITH, documented
-from tests.houses import Gateway, Person
+from tests.houses import Gateway
 
 Frame = dict[str, Any]
 DOCUMENT = documented("test")
@@ -112,7 +112,7 @@ class Line:
 
     async def events(self, count: int, *, seconds: float = 5) -> list[Frame]:
         """Read the next events of rooms."""
-        found = []
+        found: list[Frame] = []
         while len(found) < count:
             frame = await self.frame(seconds=seconds)
             if frame["type"] == "event" and frame["room_id"] is not None:
@@ -143,9 +143,16 @@ class Line:
             return closed.rcvd.code
 
 
+class Bearer(Protocol):
+    """Somebody who has an access token, or had one."""
+
+    @property
+    def token(self) -> str | None: ...
+
+
 @asynccontextmanager
 async def line(
-    to: Gateway, person: Person | None, room_id: str | None = None, query: str = "", **options: Any
+    to: Gateway, person: Bearer | None, room_id: str | None = None, query: str = "", **options: Any
 ) -> AsyncIterator[Line]:
     headers = {"Authorization": f"Bearer {person.token}"} if person else {}
     path = f"/api/v1/ws/{room_id}" if room_id else "/api/v1/ws"

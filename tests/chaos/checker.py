@@ -200,7 +200,7 @@ class _Truth:
         event = self.events[room].get(position)
         if room not in self.joined or event is None or event.event not in ("message.edited", "message.deleted"):
             return False
-        posted = self.posted.get(event.subject)
+        posted = self.posted.get(event.subject, [])
         return bool(posted) and posted[0].position < self.since(room, observer, position)
 
     def before(self, room: str, observer: str, position: int) -> int:
@@ -276,7 +276,7 @@ def _sends(entries: Sequence[Entry], truth: _Truth) -> Iterator[Finding]:
         ends = [answers[each.at] for each in sent if each.at in answers]
         acknowledged = [end for end in ends if end.outcome == "acknowledged"]
         recorded = truth.posted.get(message_id, [])
-        evidence = (*sent, *ends, *recorded)
+        evidence: tuple[Entry | Fact, ...] = (*sent, *ends, *recorded)
         if len({end.position for end in acknowledged}) > 1:
             yield Finding("duplicate", f"Message {message_id} was acknowledged at several positions.", evidence)
         elif acknowledged and not recorded:

@@ -9,7 +9,7 @@ from domain import tasks, topics
 from domain.room import RoomArchived
 
 topics.TOPICS.pop(RoomArchived.topic)
-tasks.Task = tasks.ScanFile | tasks.ProcessDocument  # type: ignore[misc]  # nothing has read it yet
+tasks.Task = tasks.ScanFile | tasks.ProcessDocument  # type: ignore[assignment]  # nothing has read it yet
 
 from runtime.cli import main  # noqa: E402  # only now: it reads both
 

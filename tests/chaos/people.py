@@ -184,9 +184,9 @@ class Sender:
                 except Broken as error:
                     self._unsettle(pending, sent, type(error).__name__)
                     raise
-                error = reply.get("error", {"status": 200, "code": ""})
-                self._settle(pending, sent, error["status"], error["code"], reply.get("position", 0))
-                if error["status"] in COME_BACK or self._chance.random() < 0.01:
+                refusal = reply.get("error", {"status": 200, "code": ""})
+                self._settle(pending, sent, refusal["status"], refusal["code"], reply.get("position", 0))
+                if refusal["status"] in COME_BACK or self._chance.random() < 0.01:
                     return
                 await asyncio.sleep(self._chance.expovariate(1 / PACE_SECONDS))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from hansard_client import Client
 
+from adapters.clock import now
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
@@ -27,7 +28,7 @@ from tests.chaos.nemesis import Members, Nemesis
 from tests.chaos.people import Account, Observer, Sender
 from tests.chaos.regulars import Regular
 from tests.chaos.trials import Trials
-from tests.houses import PASSWORD, now
+from tests.houses import PASSWORD
 
 SENDERS = 8
 OBSERVERS = 20
@@ -199,7 +200,8 @@ class Round:
         return [asyncio.create_task(loop) for loop in loops]
 
     async def _end(self, loops: Sequence["asyncio.Task[None]"]) -> None:
-        for person in (*self._senders, *self._observers):
+        people: tuple[Sender | Observer, ...] = (*self._senders, *self._observers)
+        for person in people:
             person.stopping = True
         if loops:
             await asyncio.wait(loops, timeout=HEAL_SECONDS)
@@ -218,7 +220,7 @@ class Round:
         """
         for observer in self._observers:
             observer.calm = True
-        talking = (*self._senders, *self._regulars)
+        talking: tuple[Sender | Regular, ...] = (*self._senders, *self._regulars)
         for each in talking:
             each.stopping = True
         async with asyncio.timeout(TRIAL_SECONDS):
@@ -229,10 +231,11 @@ class Round:
                 await asyncio.sleep(LOOK_SECONDS)
         began = asyncio.get_running_loop().time()
         ends = await self._last_positions()
+        listening: tuple[Observer | Regular, ...] = (*self._observers, *self._regulars)
         while waited := asyncio.get_running_loop().time() - began:
             behind = [
                 (observer.user_id, room)
-                for observer in (*self._observers, *self._regulars)
+                for observer in listening
                 for room in observer.rooms
                 if observer.held.get(room, 0) < ends[room]
             ]
@@ -255,7 +258,7 @@ class Round:
         record = await self._truth()
         listed = await self._pages()
         code, said = await self._deployment.command("rebuild", "--all", "--shadow")
-        everybody = (*self._observers, *self._regulars)
+        everybody: tuple[Observer | Regular, ...] = (*self._observers, *self._regulars)
         awaited = frozenset((observer.user_id, room) for observer in everybody for room in observer.rooms)
         history = History(self.log.entries, record, awaited, self._joined, listed)
         return history, [] if code == 0 else [f"exit code {code}: {said}"]

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pytest
 from hypothesis import assume, given
@@ -26,6 +27,7 @@ from tests.chaos.worlds import good
 
 worlds = st.integers(0, 2**32 - 1).map(random.Random)
 Plant = Callable[[History, random.Random], History]
+E = TypeVar("E", Sent, Answered, Subscribed, Told, Live)
 
 
 @given(worlds)
@@ -35,8 +37,8 @@ def test_a_good_history_reports_nothing(chance: random.Random) -> None:
 
 def changed(history: History, entries: Sequence[Entry]) -> History:
     """Return the history with other entries, counted anew."""
-    places = {entry.at: i for i, entry in enumerate(entries) if entry is not None}
-    fresh = [replace(entry, at=i) for i, entry in enumerate(entries)]
+    places = {entry.at: i for i, entry in enumerate(entries)}
+    fresh: list[Entry] = [replace(entry, at=i) for i, entry in enumerate(entries)]
     fresh = [replace(entry, sent=places[entry.sent]) if isinstance(entry, Answered) else entry for entry in fresh]
     return replace(history, entries=fresh)
 
@@ -45,6 +47,13 @@ def some(chance: random.Random, found: Sequence[Entry]) -> int:
     """Choose an entry; answers its place. A world without one is passed over."""
     assume(found)
     return chance.choice(found).at
+
+
+def the(kind: type[E], history: History, at: int) -> E:
+    """Return the entry at a place, which is of this kind."""
+    entry = history.entries[at]
+    assert isinstance(entry, kind)
+    return entry
 
 
 def is_own_removal(history: History, told: Told) -> bool:
@@ -100,7 +109,7 @@ def beyond(history: History) -> int:
 
 def acknowledged_and_nowhere(history: History, chance: random.Random) -> History:
     at, position = len(history.entries), beyond(history)
-    more = [Sent(at, "ada", "shared", "gone", "text"), Answered(at + 1, at, "acknowledged", position)]
+    more: list[Entry] = [Sent(at, "ada", "shared", "gone", "text"), Answered(at + 1, at, "acknowledged", position)]
     return changed(history, [*history.entries, *more])
 
 
@@ -137,11 +146,10 @@ def told_what_one_holds(history: History, chance: random.Random) -> History:
     firsts = [
         e for e in tolds(history) if on(history, e.number)[0] is e and subscription_of(history, e).after is not None
     ]
-    told = history.entries[some(chance, firsts)]
-    assert isinstance(told, Told)
-    at = subscription_of(history, told).at
+    told = the(Told, history, some(chance, firsts))
+    asked = subscription_of(history, told)
     entries = list(history.entries)
-    entries[at] = replace(entries[at], after=told.position)
+    entries[asked.at] = replace(asked, after=told.position)
     return changed(history, entries)
 
 
@@ -149,14 +157,14 @@ def told_again_at_a_second_position(history: History, chance: random.Random) -> 
     """Beyond everything the subscription was told or vouched for."""
     posted = [e for e in tolds(history) if e.event == "message.posted" and not e.deleted]
     at = some(chance, [e for e in posted if on(history, e.number)[-1] is e])
-    told = history.entries[at]
+    told = the(Told, history, at)
     again = replace(told, position=beyond(history) + 5, prev=told.position)
     return changed(history, [*history.entries[: at + 1], again, *history.entries[at + 1 :]])
 
 
 def acknowledged_at_two_positions(history: History, chance: random.Random) -> History:
-    answer = history.entries[some(chance, acknowledged(history))]
-    sent, at = history.entries[answer.sent], len(history.entries)
+    answer = the(Answered, history, some(chance, acknowledged(history)))
+    sent, at = the(Sent, history, answer.sent), len(history.entries)
     return changed(
         history,
         [*history.entries, replace(sent, at=at), replace(answer, at=at + 1, sent=at, position=beyond(history))],
@@ -179,7 +187,7 @@ def two_told_in_each_others_place(history: History, chance: random.Random) -> Hi
         and not e.deleted
         and not follower(history, e).deleted
     ]
-    one = history.entries[some(chance, fine)]
+    one = the(Told, history, some(chance, fine))
     other = follower(history, one)
     entries = list(history.entries)
     entries[one.at] = replace(one, subject=other.subject, content=other.content)
@@ -188,7 +196,7 @@ def two_told_in_each_others_place(history: History, chance: random.Random) -> Hi
 
 
 def acknowledged_elsewhere(history: History, chance: random.Random) -> History:
-    sent = history.entries[history.entries[some(chance, acknowledged(history))].sent]
+    sent = the(Sent, history, the(Answered, history, some(chance, acknowledged(history))).sent)
     same = {e.at for e in history.entries if isinstance(e, Sent) and e.message_id == sent.message_id}
     return changed(
         history,
@@ -222,14 +230,14 @@ def left_out_before_live(history: History, chance: random.Random) -> History:
 
 
 def another_prev(history: History, chance: random.Random) -> History:
-    at = some(chance, tolds(history))
+    told = the(Told, history, some(chance, tolds(history)))
     entries = list(history.entries)
-    entries[at] = replace(entries[at], prev=entries[at].prev + 1)
+    entries[told.at] = replace(told, prev=told.prev + 1)
     return changed(history, entries)
 
 
 def one_told_late(history: History, chance: random.Random) -> History:
-    one = history.entries[some(chance, pairs(history))]
+    one = the(Told, history, some(chance, pairs(history)))
     other = follower(history, one)
     entries = list(history.entries)
     entries[one.at], entries[other.at] = other, one
@@ -241,7 +249,7 @@ def acknowledged_below_an_earlier_one(history: History, chance: random.Random) -
     before = max((answer.position for answer in acknowledged(history)), default=0)
     assume(before)
     at, position = len(history.entries), before - 1
-    more = [Sent(at, "ada", "empty", "late", "text"), Answered(at + 1, at, "acknowledged", position)]
+    more: list[Entry] = [Sent(at, "ada", "empty", "late", "text"), Answered(at + 1, at, "acknowledged", position)]
     record = [
         *history.record,
         Fact(1, "empty", "member.joined", "ada"),
@@ -272,7 +280,7 @@ def told_what_is_not_recorded(history: History, chance: random.Random) -> Histor
 
 
 def refused_and_recorded(history: History, chance: random.Random) -> History:
-    sent = history.entries[history.entries[some(chance, acknowledged(history))].sent]
+    sent = the(Sent, history, the(Answered, history, some(chance, acknowledged(history))).sent)
     same = {e.at for e in history.entries if isinstance(e, Sent) and e.message_id == sent.message_id}
     return changed(
         history,
@@ -284,7 +292,7 @@ def refused_and_recorded(history: History, chance: random.Random) -> History:
 
 
 def recorded_and_never_sent(history: History, chance: random.Random) -> History:
-    sent = history.entries[history.entries[some(chance, acknowledged(history))].sent]
+    sent = the(Sent, history, the(Answered, history, some(chance, acknowledged(history))).sent)
     same = {e.at for e in history.entries if isinstance(e, Sent) and e.message_id == sent.message_id}
     return changed(
         history,
@@ -293,31 +301,31 @@ def recorded_and_never_sent(history: History, chance: random.Random) -> History:
 
 
 def pages_with_another_text(history: History, chance: random.Random) -> History:
-    assume(history.listed)
-    listed = list(history.listed)
+    listed = list(history.listed or ())
+    assume(listed)
     i = chance.randrange(len(listed))
     listed[i] = replace(listed[i], content="never said")
     return replace(history, listed=listed)
 
 
 def pages_without_a_message(history: History, chance: random.Random) -> History:
-    assume(history.listed)
-    listed = list(history.listed)
+    listed = list(history.listed or ())
+    assume(listed)
     del listed[chance.randrange(len(listed))]
     return replace(history, listed=listed)
 
 
 def live_before_what_it_vouches_for(history: History, chance: random.Random) -> History:
-    fine = []
+    fine: list[Live] = []
     for live in [e for e in history.entries if isinstance(e, Live)]:
         feed = on(history, live.number)
         after = feed[feed.index(live) + 1 :]
         if after and isinstance(after[0], Told) and not is_own_removal(history, after[0]):
             fine.append(live)
-    live = history.entries[some(chance, fine)]
-    feed = on(history, live.number)
+    early = the(Live, history, some(chance, fine))
+    feed = on(history, early.number)
     entries = list(history.entries)
-    entries[live.at] = replace(live, position=feed[feed.index(live) + 1].position)
+    entries[early.at] = replace(early, position=feed[feed.index(early) + 1].position)
     return changed(history, entries)
 
 
@@ -347,7 +355,7 @@ def told_after_ones_own_removal(history: History, chance: random.Random) -> Hist
 def recorded_from_somebody_removed(history: History, chance: random.Random) -> History:
     """Sent, acknowledged and recorded, by somebody who never was in the room."""
     at, position = len(history.entries), beyond(history)
-    more = [Sent(at, "eve", "shared", "intruding", "text"), Answered(at + 1, at, "acknowledged", position)]
+    more: list[Entry] = [Sent(at, "eve", "shared", "intruding", "text"), Answered(at + 1, at, "acknowledged", position)]
     record = [*history.record, Fact(position, "shared", "message.posted", "intruding", "text", "eve")]
     return replace(changed(history, [*history.entries, *more]), record=record, awaited=frozenset(), listed=None)
 
@@ -358,7 +366,7 @@ def test_a_lasting_feed_goes_on_for_who_was_brought_back_and_ends_for_who_was_no
         Fact(2, "room", "member.removed", "ada"),
         Fact(3, "room", "member.joined", "ada"),
     ]
-    told = [Told(i + 3, 1, i + 1, i, record[i].event, "ada") for i in range(3)]
+    told: list[Entry] = [Told(i + 3, 1, i + 1, i, record[i].event, "ada") for i in range(3)]
     asked, back = Subscribed(0, "ada", 1, 1, "room", 0, lasts=True), Admitted(1, "room", "ada", 3)
     assert check(History([asked, back, *told], record)) == []
     late = [asked, *told[:2], replace(back, at=9), replace(told[2], at=10)]
@@ -369,7 +377,7 @@ def test_a_lasting_feed_goes_on_for_who_was_brought_back_and_ends_for_who_was_no
 def recorded_in_a_room_that_ended(history: History, chance: random.Random) -> History:
     """By a member, who sent it and had it acknowledged."""
     at, position = len(history.entries), beyond(history)
-    more = [Sent(at, "ada", "ended", "late", "text"), Answered(at + 1, at, "acknowledged", position + 2)]
+    more: list[Entry] = [Sent(at, "ada", "ended", "late", "text"), Answered(at + 1, at, "acknowledged", position + 2)]
     record = [
         *history.record,
         Fact(position, "ended", "member.joined", "ada"),

@@ -11,7 +11,7 @@ from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, Retry
 from commands.message import PostMessage
 from commands.room import OpenRoom
 from domain.errors import FilePendingError, NoSuchFileError, NotAMemberError
-from domain.events import Caller, Recorded
+from domain.events import Caller
 from domain.file import FILE, FileCompleted, FileFailed, FileReceived, FileShared, Variant
 from domain.ids import FileId, MessageId, RoomId
 from domain.message import MESSAGE, MessagePosted
@@ -97,7 +97,8 @@ async def test_what_was_given_up_goes_on_where_it_was(database_url: str) -> None
         file_id = await received(command_bus, ada)
         await command_bus.do(NoteScan(file_id, "basic"), SAGA)
         await command_bus.do(FailFile(file_id, "gave_up"), SAGA)
-        assert (await command_bus.do(RetryFile(file_id), SAGA)).folded(FILE, file_id).state.status == "processing"
+        retried = (await command_bus.do(RetryFile(file_id), SAGA)).folded(FILE, file_id).state
+        assert retried is not None and retried.status == "processing"
         outcome = await command_bus.do(NoteProcessing(file_id, (ORIGINAL,)), SAGA)
         completed = outcome.recorded(FileCompleted)
         assert completed and completed.event.blob == ORIGINAL.blob
@@ -121,7 +122,9 @@ async def test_what_is_personal_of_a_file_is_sealed_and_its_erasure_leaves_a_fil
     await owner.execute("UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1", ada.user_id)
     await owner.close()
     async with ledger(database_url) as (_, record, _):
-        events: list[Recorded[FileReceived]] = list((await record.streams([FILE.id(file_id)]))[FILE.id(file_id)])
-        assert (events[0].event.original_name, events[0].event.blob, events[0].erased) == ("", "", True)
+        events = (await record.streams([FILE.id(file_id)]))[FILE.id(file_id)]
+        recorded = events[0]
+        assert isinstance(recorded.event, FileReceived)
+        assert (recorded.event.original_name, recorded.event.blob, recorded.erased) == ("", "", True)
         done = events[-1].event
         assert isinstance(done, FileCompleted) and (done.blob, done.variants) == ("", ())

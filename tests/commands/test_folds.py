@@ -109,6 +109,7 @@ async def test_a_stream_of_many_events_is_read_in_pages_and_the_next_time_from_a
     async with ledger(database_url) as (db, record, command_bus):
         ada = await person(command_bus)
         room_id = await room_of(command_bus, ada)
+        assert ada.user_id is not None
         stream_id = READING.id(room_id, ada.user_id)
         await as_owner(database_url, (MARKS, stream_id, 0, room_id, ada.user_id, count))
         watching = Watching(record)

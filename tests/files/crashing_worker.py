@@ -79,9 +79,11 @@ async def main(database_url: str, redis_url: str, folder: str, point: str) -> No
             saga: Any = Saga(parts["desk"], parts["blobs"], parts["holds"], parts["scanner"], parts["sandbox"], db)
             if whose == "saga":
                 saga = Fatal(saga, method, when, argument)
-            options = {"chance": random.random, "beat_seconds": 0.2}
-            hands = [TaskWorker(kind, parts["tasks"], saga, **options) for kind in ("scan", "image")]
-            await asyncio.gather(*(hand.run() for hand in hands))
+            workers = [
+                TaskWorker(kind, parts["tasks"], saga, chance=random.random, beat_seconds=0.2)
+                for kind in ("scan", "image")
+            ]
+            await asyncio.gather(*(worker.run() for worker in workers))
 
 
 def serve() -> None:
@@ -89,7 +91,8 @@ def serve() -> None:
         pids = []
         for _ in range(AT_ONCE):
             if (pid := os.fork()) == 0:
-                asyncio.run(main(*sys.argv[1:], line.strip()))
+                database_url, redis_url, folder = sys.argv[1:]
+                asyncio.run(main(database_url, redis_url, folder, line.strip()))
                 os._exit(1)
             pids.append(pid)
         ends = [os.waitpid(pid, 0)[1] for pid in pids]

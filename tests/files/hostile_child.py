@@ -20,6 +20,7 @@ from typing import Any
 
 from workers.files import child
 from workers.files.encoding import ImageRefusedError, Made
+from workers.files.lockdown import die_with_parent
 
 PTRACE_ATTACH, PR_GET_DUMPABLE, F_SETSIG = 16, 3, 10
 PROT_READ_WRITE_EXECUTE, MAP_ANONYMOUS_PRIVATE = 7, 0x22
@@ -174,5 +175,5 @@ child.JOBS.update(
 )
 
 if __name__ == "__main__":
-    child.die_with_parent(int(sys.argv[2]))
+    die_with_parent(int(sys.argv[2]))
     child.main(int(sys.argv[1]))

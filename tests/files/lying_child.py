@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from workers.files import child
+from workers.files.lockdown import die_with_parent
 
 
 def lie(handle: int, filters: Any, nursery: int) -> None:
@@ -21,5 +22,5 @@ def lie(handle: int, filters: Any, nursery: int) -> None:
 child.live = lie
 
 if __name__ == "__main__":
-    child.die_with_parent(int(sys.argv[2]))
+    die_with_parent(int(sys.argv[2]))
     child.main(int(sys.argv[1]))

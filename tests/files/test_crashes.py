@@ -133,7 +133,8 @@ async def shared(servers: Servers, disk: Disk) -> AsyncIterator[Shared]:
 async def test_kill_9_of_the_worker_at_every_point(shared: Shared) -> None:
     """Three workers at once, each killed at the same point with a file of its own."""
     async with worker(*shared, claim_seconds=1.0) as works:
-        ada, ids = await shared.hansard.person(), []
+        ada = await shared.hansard.person()
+        ids: list[str] = []
         folder = str(shared.hansard.services.blobs.staging().parent)
         crashing = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.files.crashing_worker", shared.database_url, shared.redis_url, folder),
@@ -205,7 +206,8 @@ async def test_a_scanner_that_hangs_lies_or_is_away_and_comes_back(shared: Share
         clamd(tmp_path) as well,
     ):
         print(f"scanned by: {KIND}")
-        ada, ids = await shared.hansard.person(), []
+        ada = await shared.hansard.person()
+        ids: list[str] = []
         for turn in range(ROUNDS):
             for answer in (None, b"stream: nonsense\0", b"stream: OK", "away"):
                 async with AsyncExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -30,9 +31,7 @@ async def hansard(servers: Servers) -> AsyncIterator[Gateway]:
         yield made
 
 
-async def completed(
-    hansard: Gateway, who: Person, content: bytes = PNG, name: str = "cat.png", **options: object
-) -> str:
+async def completed(hansard: Gateway, who: Person, content: bytes = PNG, name: str = "cat.png", **options: Any) -> str:
     """Upload a file and have it completed as the saga would: a picture with an original of ours."""
     file_id = FileId(UUID((await who.upload(content, name, **options))["id"]))
     command_bus = hansard.services.command_bus

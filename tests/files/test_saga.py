@@ -15,12 +15,13 @@ import structlog
 from PIL import Image
 from websockets.asyncio.client import connect
 
+from adapters.media.scanner import BasicScanner
 from adapters.redis.task_queue import RedisTasks
 from commands.file import FailFile
 from domain.file import FILE, FileCompleted, FileFailed
 from domain.ids import FileId, UserId
 from domain.ports.blobs import BlobsUnavailableError
-from domain.ports.scanner import ScannerUnavailableError
+from domain.ports.scanner import ScannerUnavailableError, Verdict
 from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
@@ -215,20 +216,24 @@ async def test_a_queue_that_forgets_everything_is_rebuilt_from_the_record(databa
             await until(idle)  # a file has ended a moment before its task has
 
 
-class Moody:
+async def queued(tasks: RedisTasks, kind: str) -> list[dict[bytes, bytes]]:
+    """Return the fields of every entry of a queue."""
+    entries: Any = await tasks._redis.xrange(f"{tasks._prefix}:{kind}")
+    return [fields for _, fields in entries]
+
+
+class Moody(BasicScanner):
     """A scanner that is away, until it is not."""
 
     def __init__(self) -> None:
         self.asked = 0
         self.away = True
 
-    async def scan(self, pieces: AsyncIterator[bytes]) -> Any:
-        from adapters.media.scanner import BasicScanner
-
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
         self.asked += 1
         if self.away:
             raise ScannerUnavailableError("away")
-        return await BasicScanner().scan(pieces)
+        return await super().scan(pieces)
 
     async def ping(self) -> None:
         """Nobody asks."""
@@ -290,7 +295,7 @@ async def test_an_entry_can_be_read_by_a_person(database_url: str, redis_url: st
         assert isinstance(tasks, RedisTasks)
         await tasks.add(ProcessImage(FileId(file_id), ada.id))  # type: ignore[arg-type]
         entries = [fields[b"task"] for kind in ("scan", "image")
-                   for _, fields in await tasks._redis.xrange(f"{tasks._prefix}:{kind}")]  # fmt: skip
+                   for fields in await queued(tasks, kind)]  # fmt: skip
         scan, image = map(json.loads, entries)
         assert scan["task"] == {"type": "ScanFile", "file_id": file_id, "user_id": ada.id}
         assert image["task"]["operations"] == ["thumbnail", "resize", "compress"]
@@ -351,7 +356,7 @@ async def test_a_task_of_a_newer_version_waits_and_stops_nobody(database_url: st
 
             await until(waits)
         assert await tasks.hurry() == 3
-        kept = [fields[b"task"] for _, fields in await tasks._redis.xrange(tasks._stream("scan"))]
+        kept = [fields[b"task"] for fields in await queued(tasks, "scan")]
         assert json.dumps(unknown).encode() in kept, "a worker that knows it finds it as it was"
         assert ["TranscribeFile" in task.name for task in await tasks.listed()].count(True) == 1
 
@@ -363,7 +368,7 @@ class Slow(Moody):
         super().__init__()
         self.away, self.asking, self.go = False, asyncio.Event(), asyncio.Event()
 
-    async def scan(self, pieces: AsyncIterator[bytes]) -> Any:
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
         self.asking.set()
         await self.go.wait()
         return await super().scan(pieces)

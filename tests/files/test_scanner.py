@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.media.scanner import EICAR, BasicScanner, ClamdScanner, open_scanner
+from domain.file_snapshot import Scan
 from domain.ports.scanner import Scanner, ScannerUnavailableError, UnscannableError, Verdict
 from tests.files.clamd import KIND, STREAM_BYTES_MAX, clamd
 
@@ -28,7 +29,7 @@ async def scanner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def test_what_is_clean_and_what_is_not(scanner: Scanner) -> None:
     print(f"scanned by: {KIND}")
-    kind = "basic" if isinstance(scanner, BasicScanner) else "clamav"
+    kind: Scan = "basic" if isinstance(scanner, BasicScanner) else "clamav"
     await scanner.ping()
     for clean in (b"", b"hello", b"x" * 500_000, EICAR[:-1]):
         assert await scanner.scan(pieces(clean)) == Verdict(kind)

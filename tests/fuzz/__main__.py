@@ -87,7 +87,7 @@ def _breaks(text: str, broken: Broken) -> bool:
     try:
         hold(Case(text, is_good=False))
     except Broken as other:
-        return other.args[0] == broken.args[0]
+        return bool(other.args[0] == broken.args[0])
     return False
 
 

@@ -51,7 +51,9 @@ def hold(case: Case) -> str:
         written = None
     except NotJson:
         _require(isinstance(said, BadFrameError), "what is no JSON is refused")
-        _require(said.request is None, "what is no JSON has no number to answer under")
+        _require(
+            isinstance(said, BadFrameError) and said.request is None, "what is no JSON has no number to answer under"
+        )
         written = None
     if isinstance(said, BadFrameError):
         _require(not case.is_good, "a good frame is taken", said.code, said.detail)

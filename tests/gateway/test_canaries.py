@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from adapters.postgres.audit_index import Filter
 from tests.gateway.test_letters import Box, posting
 from tests.gateway.test_sessions import refreshed
-from tests.gateway.test_sockets import line
 from tests.houses import Gateway, logged, projector
+from tests.lines import line
 
 PASSWORDS = [f"canary password {i}" for i in range(4)]
 TABLES = (

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
@@ -122,7 +122,7 @@ async def test_there_is_nothing_to_be_found_beside_the_api(hansard: Gateway) -> 
 
 async def test_what_machines_read_can_be_switched_off(hansard: Gateway) -> None:
     closed = replace(hansard.services, policy=replace(hansard.services.policy, schema_on=False, metrics_on=False))
-    transport = httpx.ASGITransport(create_app(closed), client=("192.0.2.1", 1))
+    transport = httpx.ASGITransport(cast(Any, create_app(closed)), client=("192.0.2.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://inside") as http:
         for path in ("/schema", "/schema/openapi.json", "/asyncapi.json", "/metrics"):
             assert_problem(await http.get(path), 404, "route.not_found")

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, STRICT, Quota
 from gateway.server.frame_meter import CONTROL_FRAMES, FRAGMENTS_MAX, FRAME_UNIT_BYTES, FRAMES, FrameMeter, cost_of
-from tests.gateway.test_connections import to_the_end
+from tests.gateway.small_front import to_the_end
 from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line
 
@@ -107,7 +107,8 @@ async def test_who_does_not_read_its_answers_is_not_read_from(hansard: Gateway) 
     (connection,) = hansard.services.hub._connections
     outgoing: Any = connection.outbox._transport
     transport = outgoing._protocol.transport
-    raw.writer.transport.pause_reading()
+    reading: Any = raw.writer.transport
+    reading.pause_reading()
     asked = 0
     while not outgoing.is_paused:
         assert asked < 5_000
@@ -118,7 +119,7 @@ async def test_who_does_not_read_its_answers_is_not_read_from(hansard: Gateway) 
     async with asyncio.timeout(10):
         while transport.is_reading():
             await asyncio.sleep(0)
-    raw.writer.transport.resume_reading()
+    reading.resume_reading()
     told = b""
     async with asyncio.timeout(20):
         while told.count(b"unseen") < 10 or b'"id":%d,' % (asked - 1) not in told:
@@ -188,6 +189,7 @@ async def test_a_frame_costs_what_it_costs(database_url: str, redis_url: str) ->
         async with line(limited, ada) as hers:
             await hers.socket.send(json.dumps(few))
             assert (await hers.until("reply", id=1))["ok"] is False  # they are nobody's
+            assert quotas.requests is not None
             left = await limited.services.limits.take(f"user {ada.id}", replace(quotas.requests, cost=0))
             assert left.standings[0].remaining == 60 - 1 - 2 - 10
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.clock import now
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
@@ -16,7 +17,7 @@ from gateway.http.read_your_writes import Reads
 from gateway.realtime import background_tasks
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
-from tests.houses import MASTER, ledger, now
+from tests.houses import MASTER, ledger
 
 
 class AwayAtFirst:

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters.redis.lanes import LANE_AGE_SECONDS, Entry
-from domain.ids import RoomId
+from domain.message import MessagePosted
 from projections import LIVE, frames
 from runtime.embedded.servers import Embedded
 from tests.gateway.test_history import edit, finish, heard, pending
@@ -76,11 +76,10 @@ async def test_a_hub_that_had_not_read_them_finds_tombstones_in_the_record(datab
                 pass
             [recorded] = await hansard.services.record.after(last["position"] - 1, limit=1)
             prev = last["position"] - 1
+            assert isinstance(recorded.event, MessagePosted)
             for _ in range(2):  # the second time it is known already
                 hansard.services.hub.receive(
-                    Entry(
-                        recorded.position, RoomId(recorded.event.room_id), prev, frames.room_frame(recorded, prev), None
-                    )  # type: ignore[attr-defined]
+                    Entry(recorded.position, recorded.event.room_id, prev, frames.room_frame(recorded, prev), None)
                 )
             events = await heard("after", his)
             more = await ada.say(room_id, "and more")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,7 +22,7 @@ from adapters.redis.connections import REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
 from gateway.realtime.room_presence import PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, at_most
 from tests.houses import Gateway, Person, deployment, gateway
-from tests.lines import line
+from tests.lines import Frame, line
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ async def test_typing_is_told_to_the_others_and_never_recorded(
             frames.append(await his.frame())
         assert [frame["type"] for frame in frames if frame["type"] == "typing"] == []
         assert (await hansard.services.record.head()).position == before + 1
-        seen = []
+        seen: list[Frame] = []
         while not seen or seen[-1]["type"] != "event":
             seen.append(await her_phone.frame())
         assert [frame for frame in seen if frame["type"] == "typing"] == []
@@ -172,7 +173,7 @@ async def test_one_socket_more_than_a_person_may_hold_is_closed_on_any_gateway(
 async def _is_taken_in(to: Gateway, person: Person) -> bool:
     try:
         async with line(to, person) as socket:
-            return (await socket.frame())["type"] == "hello"
+            return bool((await socket.frame())["type"] == "hello")
     except ConnectionClosed as closed:
         assert closed.rcvd is not None and closed.rcvd.code == 4414
         return False
@@ -227,8 +228,8 @@ class TestRoster:
     async def test_whispers(self, rosters: list[ClusterState]) -> None:
         room_id, people = RoomId(uuid7(3, bytes(10))), People(1, frozenset({UserId(uuid7(4, bytes(10)))}))
         await rosters[0].listen({3})
-        heard = rosters[0].hear()
-        first = asyncio.create_task(anext(heard))
+        heard: Any = rosters[0].hear()
+        first: asyncio.Task[Whisper] = asyncio.create_task(anext(heard))
         while not first.done():
             await rosters[1].say([(3, Whisper("g1", room_id, people))])
             await asyncio.wait({first}, timeout=0.05)

@@ -23,7 +23,7 @@ async def gateways(database_url: str, redis_url: str) -> AsyncIterator[tuple[Gat
         yield here, await stack.enter_async_context(gateway(database_url, redis_url))
 
 
-async def seen(person: Person, room_id: str, after: int) -> set[tuple[int, int]]:
+async def seen(person: Person, room_id: str, after: int) -> set[tuple[int | None, int | None]]:
     """Return what a room and the list of rooms say of reading: they are to say the same."""
     headers = {"Hansard-After": str(after)}
     room = await person.ask("GET", f"/rooms/{room_id}", 200, headers=headers)

@@ -4,7 +4,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
@@ -34,7 +34,7 @@ async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 
 def inside(hansard: Gateway, address: str, **parts: Any) -> httpx.AsyncClient:
     """Return a client of the same house with other parts, that comes from this address."""
-    transport = httpx.ASGITransport(create_app(replace(hansard.services, **parts)), client=(address, 1))
+    transport = httpx.ASGITransport(cast(Any, create_app(replace(hansard.services, **parts))), client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://inside/api/v1")
 
 
@@ -82,7 +82,7 @@ async def test_who_may_not_hears_that_before_what_is_wrong_with_the_request(hans
     room_id = await ada.room(ben)
     said = await ada.say(room_id, "mine")
     bad_match, bad_reason = {"If-Match": "7"}, {"Hansard-Reason": "%ff"}
-    for path, method, code, options in [
+    asked: list[tuple[str, str, str, dict[str, Any]]] = [
         (f"/rooms/{room_id}", "DELETE", "room.role_too_low", {"headers": bad_match}),
         (f"/rooms/{room_id}", "PATCH", "room.role_too_low", {"json": {"name": 7}}),
         (f"/messages/{said['id']}", "PATCH", "message.not_yours", {"json": {"content": 7}}),
@@ -90,7 +90,8 @@ async def test_who_may_not_hears_that_before_what_is_wrong_with_the_request(hans
         ("/audit/events", "GET", "auth.role_needed", {"headers": bad_reason}),
         ("/audit/events?cursor=x", "GET", "auth.role_needed", {}),
         ("/audit/events/1?x=1", "GET", "auth.role_needed", {}),
-    ]:
+    ]
+    for path, method, code, options in asked:
         assert (await ben.ask(method, path, 403, **options))["code"] == code, path
     await ada.ask("PATCH", f"/messages/{said['id']}", 422, json={"content": 7})
     (system,) = [m for m in (await ada.ask("GET", f"/rooms/{room_id}/messages", 200))["items"] if not m["sender_id"]]

@@ -57,7 +57,7 @@ async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_no
                         method,
                         hansard.base + asked.target,
                         headers=[
-                            *(tuple(line.split(": ", 1)) for line in signed),
+                            *((name, value) for line in signed for name, value in [line.split(": ", 1)]),
                             *(("If-Match", tag) for tag in tags.split(", ")),
                             ("If-None-Match", '"other"'),
                         ],

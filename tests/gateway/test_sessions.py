@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from commands.account import Activate, ChangePassword, Deactivate, RehashPassword
 from commands.session import SESSIONS_LIVE_MAX, OpenSession
@@ -20,8 +21,8 @@ from domain.session import SessionEnded
 from gateway.protocol import close_codes
 from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
-from tests.gateway.test_sockets import line
-from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger, now
+from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger
+from tests.lines import line
 
 
 @pytest.fixture

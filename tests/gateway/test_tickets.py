@@ -63,7 +63,7 @@ async def test_of_many_uses_at_once_one_succeeds(hansard: Gateway, database_url:
     async def use(to: Gateway) -> bool:
         try:
             async with line(to, None, None, f"?ticket={ticket}") as hers:
-                return (await hers.frame())["type"] == "hello"
+                return bool((await hers.frame())["type"] == "hello")
         except InvalidStatus:
             return False
 

@@ -22,11 +22,13 @@ def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
     registry = CollectorRegistry()
     for family in (GatewayMetrics, AppendMetrics, ProjectionMetrics, PublisherMetrics, TaskMetrics):
         family(registry)
-    found = {name: ("gauge", (label,) if label else ()) for name, _, label in RECORD_GAUGES}
+    found: dict[str, tuple[str, tuple[str, ...]]] = {
+        name: ("gauge", (label,) if label else ()) for name, _, label in RECORD_GAUGES
+    }
     for metric in registry._collector_to_names:
         if isinstance(metric, MetricWrapperBase):
             name = metric._name + ("_total" if metric._type == "counter" else "")
-            found[name] = metric._type, tuple(metric._labelnames)
+            found[name] = str(metric._type), tuple(metric._labelnames)
     return found
 
 

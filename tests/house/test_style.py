@@ -8,6 +8,7 @@ import tomllib
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -123,7 +124,7 @@ def test_sql_stands_in_constants_and_is_never_formatted_from_values(path: Path) 
     """Inside a function there is no statement, but for what is made of declared names: those modules are listed."""
     if (path.parent.name, path.stem) in STATEMENTS_OF_DECLARED_NAMES:
         return
-    docstrings = {id(node.body[0].value) for node in ast.walk(TREES[path]) if _has_docstring(node)}
+    docstrings = {id(cast(Any, node).body[0].value) for node in ast.walk(TREES[path]) if _has_docstring(node)}
     for function in ast.walk(TREES[path]):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for node in ast.walk(function):

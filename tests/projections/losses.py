@@ -58,9 +58,16 @@ class FileSnapshot(HTMLParser):
             self.links[-1] = (href, text + data)
 
     def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"comment {data!r}")
+        raise AssertionError(f"neither text nor element: {data!r}")
 
-    handle_decl = handle_pi = unknown_decl = handle_comment
+    def handle_decl(self, decl: str) -> None:
+        self.handle_comment(decl)
+
+    def handle_pi(self, data: str) -> None:
+        self.handle_comment(data)
+
+    def unknown_decl(self, data: str) -> None:
+        self.handle_comment(data)
 
 
 def visible(text: str) -> str:

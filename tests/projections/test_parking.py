@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from commands.command_bus import CommandBus
 from commands.file import NoteProcessing, NoteScan, ReceiveFile
 from commands.message import EditMessage, PostMessage
 from commands.room import OpenRoom
-from domain.events import Caller, Recorded
+from domain.events import Caller, Event, Recorded
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
@@ -163,7 +163,10 @@ class Choosy:
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.error: type[Exception] = ValueError
-        handlers = {MessagePosted: self.posted, MessageEdited: message_html.edited}
+        handlers: dict[type[Event], Callable[[Recorded[Any]], Iterable[Change]]] = {
+            MessagePosted: self.posted,
+            MessageEdited: message_html.edited,
+        }
         self.group = Group("message_html", MESSAGE_HTML.version, (Projection((message_html.MESSAGE_HTML,), handlers),))
 
     def posted(self, recorded: Recorded[MessagePosted]) -> Iterable[Change]:

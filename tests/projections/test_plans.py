@@ -111,7 +111,7 @@ async def test_a_page_of_rooms_counts_what_is_unread_without_reading_it(database
     await db.execute("ANALYZE read.rooms; ANALYZE read.room_members")
     for mode, joined, shown in product(PLAN_MODES, (True, False), (LIMIT, 5)):
         last = (*rooms.FIRST, shown, standings("room.list"))
-        asked = (READER, UNREAD_COUNTED_MAX, [], [], False, joined, None, *last)
+        asked: tuple[object, ...] = (READER, UNREAD_COUNTED_MAX, [], [], False, joined, None, *last)
         met = await rows_met(db, mode, "messages", rooms.SELECT_PAGE, *asked)
         assert shown * 290 < met < shown * 310
         assert await pages_met(db, mode, rooms.SELECT_PAGE, *asked) < 200 + shown * 20
@@ -165,7 +165,7 @@ async def test_a_message_is_found_by_its_id_whoever_made_that(database_url: str)
     await db.execute(EVENTS, room, LOUD_MESSAGES, MESSAGE.id(MessageId(posted)))
     await db.execute("ANALYZE read.messages; ANALYZE record.events")
     for mode, message_id, table in product(PLAN_MODES, (posted, system, uuid4()), ("messages", "events")):
-        asked = (READER, message_id, MESSAGE.id(MessageId(message_id)))
+        asked: tuple[object, ...] = (READER, message_id, MESSAGE.id(MessageId(message_id)))
         assert await rows_met(db, mode, table, messages.SELECT_ONE, *asked) <= 2
         assert await pages_met(db, mode, messages.SELECT_ONE, *asked) < 20
     found = [await db.fetchrow(messages.SELECT_ONE, READER, i, MESSAGE.id(MessageId(i))) for i in (posted, system)]

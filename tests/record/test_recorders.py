@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -107,7 +108,7 @@ async def test_a_stock_application_reads_our_record(database_url: str, tmp_path:
             "room.opened",
             "member.joined",
         ]
-        events = [app.mapper.to_domain_event(notification) for notification in notifications]
+        events = [cast(DomainFact, app.mapper.to_domain_event(notification)) for notification in notifications]
         app.close()
         return events
 

@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.postgres.audit import AuditReader, Filter
+from adapters.postgres.audit import AuditReader
+from adapters.postgres.audit_index import Filter
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord

@@ -124,7 +124,9 @@ async def test_no_box_opens_anywhere_else(database_url: str) -> None:
             one._replace(meta=json.dumps(told | {"id": str(uuid4())}).encode()),
         ):
             [recorded] = await decode_all([moved], vault, whole_meta=True)
-            assert recorded.event == UnreadableEvent(moved.topic, moved.room_id, "not what was sealed")
+            assert recorded.event == UnreadableEvent(
+                moved.topic, RoomId(moved.room_id) if moved.room_id else None, "not what was sealed"
+            )
         (whole,) = await decode_all([one], vault, whole_meta=True)
         assert (whole.event.content, whole.meta.address) == ("one", "203.0.113.9")  # type: ignore[attr-defined]
 
@@ -370,6 +372,7 @@ async def test_what_is_said_of_a_person_is_sealed_under_their_key_and_goes_with_
             entry = await AuditReader(db, Vault(db, MASTER)).entry(outcome.position)
             assert entry is not None
             assert ({name: getattr(entry, name) for name in said}, entry.data["filter"]) == expected
+        assert entry is not None
         assert (entry.actor, entry.data["person"], entry.erased) == (auditor.user_id, str(ada.user_id), True)
 
 

@@ -31,7 +31,7 @@ class MemoryTables:
     def __init__(self, clock: Callable[[], float] = lapsed) -> None:
         """`clock` is the database's: leases are judged by it."""
         self.clock = clock
-        self.rows: dict[str, dict[tuple[object, ...], Values]] = {name: {} for name in KEYS}
+        self.rows: dict[str, dict[tuple[Any, ...], Values]] = {name: {} for name in KEYS}
         self.checkpoints: dict[str, Values] = {}
         self.parked: list[tuple[Any, ...]] = []
         self._crashes = 0
@@ -171,6 +171,8 @@ class MemoryTables:
         for values in zip(*args, strict=True):
             given = dict(zip(columns, values, strict=True))
             row = table.get(tuple(given.pop(name) for name in KEYS[found["table"]]))
-            for name, value in given.items() if row is not None else ():
+            if row is None:
+                continue
+            for name, value in given.items():
                 row[name] = row[name] + value if is_adding else value
         return "UPDATE"

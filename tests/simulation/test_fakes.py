@@ -75,7 +75,7 @@ async def asked(record: Record) -> list[Any]:
         ):
             found.append(([plain(recorded) for recorded in page.events], page.is_last))
     found.append(list(await record.previous_in_rooms([(room_id, at) for room_id in ROOMS for at in (1, 5, 30)])))
-    found += [await record.claimant(kind, value) for kind in ("email", "username") for value in "ab"]  # type: ignore[arg-type]
+    found += [await record.claimant(kind, value) for kind in ("email", "username") for value in "ab"]
     found += [await record.receipt(bytes([n]) * 32) for n in range(6)]
     return found
 

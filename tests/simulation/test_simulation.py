@@ -118,7 +118,7 @@ class GappyFanOut(FanOut):
 class ForgetfulEntries(LaneEntries):
     """Passes over some events, and does not know it: the next frame names the event before as its `prev`."""
 
-    def _entries(self, recorded: Recorded[object], heard: MutableMapping[RoomId, int]) -> list[Entry]:
+    def _entries(self, recorded: Recorded[Event], heard: MutableMapping[RoomId, int]) -> list[Entry]:
         return [] if recorded.position % 11 == 0 else super()._entries(recorded, heard)
 
 

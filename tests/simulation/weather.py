@@ -24,7 +24,7 @@ from adapters.redis.connections import REDIS_SECONDS
 from adapters.redis.lanes import CONTROL, LANE_AGE_SECONDS, LANE_BLOCK_MS, Entry, LanesUnavailableError
 from domain.errors import DomainError
 from domain.events import Event, Recorded, UnknownEvent
-from domain.ids import RoomId, StreamId, UserId
+from domain.ids import RecordId, RoomId, StreamId, UserId
 from domain.ports.database import Db
 from domain.ports.record import (
     Answer,
@@ -158,6 +158,9 @@ class RecordLink:
             return answer
 
         return await self._process.through("postgres", "append", judged)
+
+    async def renew(self, known: RecordId, told: int) -> bool:
+        return await self._process.through("postgres", "renew", lambda: self._record.renew(known, told))
 
     async def head(self) -> Head:
         return await self._process.through("postgres", "head", self._record.head)

@@ -549,14 +549,17 @@ class World:
         events = {recorded.position: recorded for recorded in self.record.events}
         for heard in self.heard:
             self._judge_feed(heard, events)
-        posted = [recorded for recorded in self.record.events if isinstance(recorded.event, MessagePosted)]
-        by_id = {str(recorded.event.message_id): recorded for recorded in posted}
+        posted = [
+            (recorded.event, recorded.position)
+            for recorded in self.record.events
+            if isinstance(recorded.event, MessagePosted)
+        ]
+        by_id = {str(event.message_id): (position, event.content) for event, position in posted}
         if len(by_id) != len(posted):
             self.faults.append("a message was posted twice")
-        for message_id, (position, content) in self.acknowledged.items():
-            recorded = by_id.get(message_id)
-            if recorded is None or recorded.position != position or recorded.event.content != content:
-                self.faults.append(f"lost: {message_id} was acknowledged at {position}")
+        for message_id, accepted in self.acknowledged.items():
+            if by_id.get(message_id) != accepted:
+                self.faults.append(f"lost: {message_id} was acknowledged at {accepted[0]}")
         if strangers := set(by_id) - set(self.acknowledged) - self.unknown:
             self.faults.append(f"nobody sent {sorted(strangers)}")
         self._judge_guards()
