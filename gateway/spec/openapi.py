@@ -121,7 +121,8 @@ def _link(paths: Json, operation: Json, parameter: str) -> None:
         target["summary"]: {"operationId": target["operationId"], "parameters": {parameter: "$response.body#/id"}}
         for path, targets in paths.items()
         if f"{{{parameter}}}" in path
-        for target in targets.values()
+        for method, target in targets.items()
+        if method != "head"  # it says what GET says, under an id that is made last
     }
     made = next(status for status in operation["responses"] if status in ("201", "202"))
     operation["responses"][made]["links"] = links

@@ -22,6 +22,16 @@ async def test_the_server_keeps_to_its_document(database_url: str, redis_url: st
         async with hansard.client() as http:
             document = (await http.get(f"{hansard.base}/schema/openapi.json")).json()
         ran = await some(hansard)
+    operations = [operation for each in document["paths"].values() for operation in each.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    links = [
+        link["operationId"]
+        for operation in operations
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert links and set(links) <= set(ids), set(links) - set(ids)
     assert ran.is_good, ran.said
     assert ran.operations == sum(len(each) for each in document["paths"].values())
     assert ran.cases > ran.operations, "something was asked of every operation"
