@@ -1,7 +1,7 @@
 """Errors that a person reads: what an operator is told in one sentence, and refusals, the answers of a decision that says no.
 
 The docstring of a refusal is the sentence that a person reads; its `code` is stable and part of the contract. The
-family says what kind of no it is; only `gateway/http/problems.py` knows HTTP's numbers for the families.
+family says what kind of no it is; only `gateway/http/error_mapping.py` knows HTTP's numbers for the families.
 """
 
 from typing import ClassVar

@@ -21,7 +21,7 @@ from domain.events import Caller
 from gateway.edge.authentication import Authentication
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
-from gateway.http import problems
+from gateway.http import error_handler
 from gateway.http.callers import caller_of
 from gateway.http.idempotency import receipt_of
 from gateway.http.requests import check, versions_asked
@@ -117,7 +117,7 @@ def _litestar(services: Callable[[], Services | None], version: str) -> Litestar
             "receipt": Provide(receipt_of),
             "if_match": Provide(_versions, sync_to_thread=False),
         },
-        exception_handlers={Exception: problems.handle},
+        exception_handlers={Exception: error_handler.handle},
         openapi_config=_openapi(version),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,  # the process's own (runtime/logs.py)

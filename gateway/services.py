@@ -19,9 +19,9 @@ from domain.ports.rate_limits import Limits
 from domain.ports.record import Record
 from domain.ports.tasks import Tasks
 from domain.quotas import Quotas
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots

@@ -44,9 +44,9 @@ from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import SocketLimit as SeatLimits
 from gateway.app import create_app
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit

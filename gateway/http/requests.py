@@ -16,9 +16,10 @@ from gateway.http.bodies import body_of
 from gateway.http.callers import reason_of, who
 from gateway.http.context import context_of
 from gateway.http.declarations import declaration_of
+from gateway.http.error_handler import allowed_at
 from gateway.http.idempotency import idempotency_key
 from gateway.http.preconditions import listed, versions_of
-from gateway.http.problems import Problem, allowed_at, behind, record_changed
+from gateway.http.problems import Problem, behind, record_changed
 from gateway.http.query_parameters import check_query
 from gateway.protocol import faults
 
@@ -33,7 +34,7 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         _check_headers(request, handler)
         if handler.parsed_data_field is not None:
             body = request._json = await body_of(request, handler.parsed_data_field.annotation)
-            # Asked where the body is refused for one field: then all are told (gateway/http/problems.py).
+            # Asked where the body is refused for one field: then all are told (gateway/http/error_handler.py).
             request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).policy)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)

@@ -11,7 +11,7 @@ from domain.errors import LimitExceededError
 from domain.ids import RoomId
 from domain.quotas import of_user
 from gateway.edge import rate_limits
-from gateway.http import problems
+from gateway.http.error_mapping import problem_of
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import Authenticate, Intent, Ping, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.parsing import BadFrameError, parse
@@ -112,7 +112,7 @@ class Operations:
                 case _:
                     await self._commands.execute(frame)
         except Exception as error:
-            problem = problems.problem_of(error)  # what HTTP answers, word for word
+            problem = problem_of(error)  # what HTTP answers, word for word
             wait = ceil(error.retry_after_seconds) if isinstance(error, LimitExceededError) else UNSET
             self._connection.refuse(frame.id, problem.status, problem.code, problem.detail, retry_after_seconds=wait)
         finally:

@@ -10,7 +10,7 @@ from domain import rights
 from domain.errors import DomainError
 from domain.rights import Operation, Verdict
 from gateway.edge.route_matching import SOCKET, Table
-from gateway.http import problems
+from gateway.http.error_mapping import status_of
 from gateway.protocol.client_frames import Intent
 
 
@@ -53,7 +53,7 @@ OF_A_FILE = """*reader*: may read a message that shows it, in whichever room. Be
 def refusal_of(verdict: type[DomainError]) -> tuple[str, int, str]:
     """Return what clients see of a no: its code, HTTP's number, and the sentence."""
     refusal = verdict()
-    return refusal.code, problems.status_of(refusal), refusal.detail
+    return refusal.code, status_of(refusal), refusal.detail
 
 
 def reached_by(operation: str, surface: Surface) -> list[str]:

@@ -14,9 +14,9 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit

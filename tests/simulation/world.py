@@ -44,8 +44,8 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.credentials import Access, Refreshing
 from domain.ports.record import RecordUnavailableError
 from domain.room import RoomArchived
-from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
