@@ -37,11 +37,13 @@ from gateway.routes import (
     health,
     membership,
     message,
+    message_history,
     metrics,
     reading,
     room,
     session,
     ticket,
+    upload,
 )
 from gateway.services import Services
 from gateway.sockets import connection
@@ -54,7 +56,9 @@ API: list[BaseRouteHandler] = [
     *room.ROUTES,
     *membership.ROUTES,
     *message.ROUTES,
+    *message_history.ROUTES,
     *reading.ROUTES,
+    *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
     *ticket.ROUTES,

@@ -43,8 +43,8 @@ class UploadSlot:
     def add(self, count: int) -> None:
         self._bytes += count
 
-    def whole(self) -> None:
-        """All of it has come: from here on nobody waits for the client."""
+    def complete(self) -> None:
+        """Note that all of it has come: from here on nobody waits for the client."""
         self._is_over = True
 
     def mark(self, *, is_short: bool) -> None:
