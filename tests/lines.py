@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 
 from gateway.protocol.client_frames import Authenticate, Intent
-from gateway.spec.asyncapi import ANSWERED_WITH, documented
+from gateway.spec.asyncapi import documented
 from tests.houses import Gateway
 
 Frame = dict[str, Any]
@@ -47,7 +47,7 @@ def check_asked(frame: Frame) -> None:
 def check_answer(kind: str, reply: Frame) -> None:
     """Hold a reply that says yes to what the document says of this request."""
     if reply["ok"]:
-        found, expected = reply.keys() - {"type", "id", "ok"}, set(ANSWERED_WITH.get(INTENTS[kind], ()))
+        found, expected = reply.keys() - {"type", "id", "ok"}, set(INTENTS[kind].answered_with)
         if found != expected and not (INTENTS[kind] is Authenticate and not found):
             raise Undocumented(f"{kind} is answered with {found}, not {expected}")
 

@@ -1,5 +1,8 @@
 """Execution: a command is handed to the record, and its caller's next read will see what it wrote."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from msgspec import Struct
 
 from commands.unit_of_work import Outcome
@@ -7,6 +10,9 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import Receipt
 from gateway.services import Services
+
+# Does what a frame asks, and returns the reply (None: the client did not number the frame). Raises `DomainError`.
+FrameHandler = Callable[[Services, Caller, Any], Awaitable[bytes | None]]
 
 
 async def execute(services: Services, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
@@ -19,5 +25,5 @@ async def execute(services: Services, command: Struct, caller: Caller, receipt: 
 
 def me(caller: Caller) -> UserId:
     """Return who asks. Only strangers have no id, and none of them is let in to the operations that call this."""
-    assert caller.user_id, "strangers are not let in here"
+    assert caller.user_id, "authentication lets no stranger here"
     return caller.user_id

@@ -1,4 +1,4 @@
-"""Sending, editing and deleting messages, as requests and frames alike ask for it.
+"""Sending, editing and deleting messages: requests and frames ask for the same, and are answered the same.
 
 System messages are not on the record, but rows that projections make of other events. So whoever changes one is told so
 by what the read tables say: before the record is asked, and once more where it knows of no such message.
@@ -20,7 +20,9 @@ from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
 from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
-from gateway.operations.execution import execute, me
+from gateway.operations.execution import FrameHandler, execute, me
+from gateway.protocol import server_frames
+from gateway.protocol.client_frames import Delete, Edit, Intent, Send
 from gateway.services import Services
 from projections import messages
 
@@ -88,6 +90,23 @@ async def delete(services: Services, caller: Caller, message_id: UUID, versions:
     return await unless_system(services, caller, message_id, execute(services, command, caller))
 
 
+async def send_frame(services: Services, caller: Caller, frame: Send) -> bytes | None:
+    sent = await send(services, caller, frame.room_id, frame.message_id, frame)
+    return server_frames.reply(
+        frame.id, position=sent.position, message_id=sent.message_id, duplicate=sent.is_duplicate
+    )
+
+
+async def edit_frame(services: Services, caller: Caller, frame: Edit) -> bytes | None:
+    outcome = await edit(services, caller, frame.message_id, frame.content, frame.version)
+    return server_frames.reply(frame.id, position=outcome.position)
+
+
+async def delete_frame(services: Services, caller: Caller, frame: Delete) -> bytes | None:
+    outcome = await delete(services, caller, frame.message_id, frame.version)
+    return server_frames.reply(frame.id, position=outcome.position)
+
+
 async def unless_system(
     services: Services, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]
 ) -> Done:
@@ -117,3 +136,6 @@ async def _require_free(services: Services, caller: Caller, room_id: RoomId, mes
 
         await services.command_bus.admit(probe, caller)
         raise
+
+
+FRAMES: dict[type[Intent], FrameHandler] = {Send: send_frame, Edit: edit_frame, Delete: delete_frame}

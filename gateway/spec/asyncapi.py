@@ -15,7 +15,7 @@ from msgspec import Struct
 from domain.bounds import FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from domain.events import Event
 from gateway.protocol import client_frames, close_codes, server_frames
-from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Intent, Ping
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
 from gateway.spec.json_schemas import SCHEMAS, Json, always_said
@@ -24,14 +24,6 @@ from projections.frames import TELLS_OWN, TELLS_ROOM, OwnEvent, RoomEvent, Telli
 VERSION = "3.0.0"
 ADDRESSES = {"rooms": "/api/v1/ws", "room": "/api/v1/ws/{room_id}"}
 OF_ONE_ROOM = (close_codes.REMOVED, close_codes.NO_ROOM)
-# What a reply that says yes has beside `id` and `ok`.
-ANSWERED_WITH: dict[type[Struct], tuple[str, ...]] = {
-    Authenticate: ("session_expires_in",),  # when it renews; the first one is followed by `hello`, which has it
-    Send: ("position", "message_id", "duplicate"),
-    Edit: ("position",),
-    Delete: ("position",),
-    Read: ("position",),
-}
 SAID = {
     "connection": (server_frames.Hello, server_frames.Expiring, server_frames.Reconnect),
     "feeds": (server_frames.Live, server_frames.Reset, server_frames.Unsubscribed),
@@ -220,7 +212,7 @@ def _operations(channel: str) -> Json:
                 "channel": of,
                 "messages": some([*pong, server_frames.Reply.__name__, server_frames.Refusal.__name__]),
             },
-            "x-answered-with": list(ANSWERED_WITH.get(kind, ())),
+            "x-answered-with": list(kind.answered_with),
         }
     told = {name: [kind.__name__ for kind in kinds] for name, kinds in SAID.items()}
     told["events"] = [name_of(event, is_own=False) for event in TELLS_ROOM]
