@@ -9,12 +9,13 @@ from msgspec import Struct
 from commands.room import enter
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
+from domain.authorization import unknown
 from domain.errors import ReplyTargetUnknownError
 from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.rights import MessageOperation, Relationship, unknown
+from domain.rights import MessageOperation, Relationship
 
 
 class PostMessage(Struct, frozen=True):

@@ -7,10 +7,11 @@ from msgspec import UNSET, Struct, UnsetType
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
+from domain.authorization import require_in_room
 from domain.ids import RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, Membership, relationship_of
 from domain.message import Versions, require_version
-from domain.rights import RoomOperation, require_in_room
+from domain.rights import RoomOperation
 from domain.room import ROOM, History, Room
 from domain.text import check_room_description, check_room_name, check_room_topic
 

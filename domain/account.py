@@ -7,10 +7,11 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from domain.authorization import as_whom
 from domain.errors import AccountDeactivatedError, AccountNotFoundError, WrongPasswordError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.rights import PersonalOperation, as_whom
+from domain.rights import PersonalOperation
 
 AccountRole = Literal["auditor", "records_manager", "admin"]
 ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")

@@ -16,6 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_file
 from domain.errors import FileEndedError, FileNotRetryableError, FilePendingError, InvalidError, NoSuchFileError
 from domain.events import Event, Recorded, Stream
 from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
@@ -23,7 +24,7 @@ from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int4, Int8
 from domain.kinds import MessageType
 from domain.processing import PROCESSED, UNSUPPORTED, Reason
-from domain.rights import FileRelationship, of_file
+from domain.rights import FileRelationship
 from domain.variants import fault_of
 
 

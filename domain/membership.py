@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain import rights
+from domain import authorization, rights
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import Relationship
@@ -95,7 +95,7 @@ def put(
     by: Membership, target: Membership | None, *, room_id: RoomId, user_id: UserId, role: MemberRole
 ) -> tuple[MemberEvent, ...]:
     """Add somebody, or change a role. Adding a banned person lifts the ban; the same role again changes nothing."""
-    if (refusal := rights.of_member(putting(role), by.relationship, _target(target, by=by.user_id))) is not None:
+    if (refusal := authorization.of_member(putting(role), by.relationship, _target(target, by=by.user_id))) is not None:
         raise refusal
     if target is None or target.role is None:
         return (MemberJoined(room_id, user_id, role, by=by.user_id),)
@@ -111,7 +111,9 @@ def putting(role: MemberRole) -> Literal["member.put", "member.promote"]:
 
 def remove(by: Membership, target: Membership | None, *, ban: bool) -> tuple[MemberEvent, ...]:
     """Remove somebody."""
-    if (refusal := rights.of_member("member.remove", by.relationship, _target(target, by=by.user_id))) is not None:
+    if (
+        refusal := authorization.of_member("member.remove", by.relationship, _target(target, by=by.user_id))
+    ) is not None:
         raise refusal
     assert target is not None, "who was never in the room is not found"
     return (MemberRemoved(target.room_id, target.user_id, by=by.user_id, banned=ban),)

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_message
 from domain.bounds import MESSAGE_EDITS_MAX
 from domain.errors import MessageDeletedError, MessageIdTakenError, StaleVersionError, TooManyEditsError
 from domain.events import Event, Recorded, Stream
@@ -20,7 +21,7 @@ from domain.file_snapshot import FileSnapshot
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
-from domain.rights import Relationship, of_message
+from domain.rights import Relationship
 
 # Which versions a change may be made to: one, any of several, or None for whatever there is.
 Versions = int | frozenset[int] | None

@@ -11,11 +11,11 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_session
 from domain.bounds import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
 from domain.errors import BadRefreshTokenError, SessionRevokedError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
-from domain.rights import of_session
 
 # revoked: by its owner, from another session. too_many: a newer one took its place.
 EndReason = Literal["logout", "reuse", "deactivated", "revoked", "password_changed", "password_reset", "too_many"]

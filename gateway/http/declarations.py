@@ -11,7 +11,7 @@ from typing import Any, Literal
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from domain import rights
+from domain import authorization
 from domain.events import Caller
 from domain.ids import RecordId
 from domain.rights import Operation
@@ -62,7 +62,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
     @property
     def is_public(self) -> bool:
         """Whether strangers are answered."""
-        return all(map(rights.is_public, self.operations))
+        return all(map(authorization.is_public, self.operations))
 
 
 def declare(*operations: Operation, **more: Any) -> dict[str, Any]:

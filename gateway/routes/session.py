@@ -13,6 +13,7 @@ from commands.account import ChangePassword, RehashPassword
 from commands.session import EndSession, OpenSession, RefreshSession
 from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, Account, require_active
+from domain.authorization import as_whom
 from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import (
     AccountDeactivatedError,
@@ -25,7 +26,6 @@ from domain.events import Caller
 from domain.ids import SessionId
 from domain.ports.credentials import Refreshing
 from domain.quotas import of_email, of_email_at, of_session
-from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised
 from gateway.edge import rate_limits

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from domain.authorization import require_in_room
 from domain.bounds import SUBSCRIPTIONS_MAX
 from domain.errors import DomainError
 from domain.events import Stream
 from domain.ids import RoomId, StreamId
 from domain.membership import MEMBERSHIP, Membership, relationship_of
-from domain.rights import require_in_room
 from domain.room import ROOM, History, Room
 from gateway.http.error_mapping import status_of
 from gateway.protocol import server_frames
