@@ -100,7 +100,7 @@ async def claim_name(command: ClaimName, unit: UnitOfWork) -> None:
 
 
 async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
-    assert unit.caller.user_id, "the door lets no stranger here"
+    assert unit.caller.user_id, "authentication lets no stranger here"
     user_id = unit.caller.user_id
     account = decide.require_active(await unit.load(ACCOUNT, user_id))
     require_version(unit.version(ACCOUNT, user_id), command.version)
@@ -110,7 +110,7 @@ async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
             unit.release("username", fold(account.username))
             unit.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
         for left in skeletons(account.username) - skeletons(command.username):
-            if await unit.holds("username_skeleton", left, stream=ACCOUNT.id(user_id)):
+            if await unit.owns_claim("username_skeleton", left, stream=ACCOUNT.id(user_id)):
                 unit.release("username_skeleton", left)
         _claim_lookalikes(command.username, unit, user_id)
     if isinstance(command.avatar_url, str):
@@ -121,7 +121,7 @@ async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
 
 async def change_password(command: ChangePassword, unit: UnitOfWork) -> None:
     user_id, session_id = unit.caller.user_id, unit.caller.session_id
-    assert user_id and session_id, "the door lets no stranger here"
+    assert user_id and session_id, "authentication lets no stranger here"
     account = await unit.load(ACCOUNT, user_id)
     events = decide.change_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
     unit.write(ACCOUNT, user_id, events=events)

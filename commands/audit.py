@@ -19,7 +19,7 @@ class NoteAuditRead(Struct, frozen=True):
 
 async def note(command: NoteAuditRead, unit: UnitOfWork) -> None:
     user_id, session_id = unit.caller.user_id, unit.caller.session_id
-    assert user_id and session_id, "the door lets no stranger here"
+    assert user_id and session_id, "authentication lets no stranger here"
     require_right(await unit.load(ACCOUNT, user_id), "audit.read")
     minute = int(unit.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)

@@ -163,8 +163,8 @@ class CommandBus:
         stream_id = stream.id(*key)
         return (await self.read({stream_id: stream}))[stream_id]
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
-        return self._folds.at_hand(stream, stream_id)
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+        return self._folds.cached(stream, stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
         """Bring these streams up to date from the record, and cache them. Raise `RecordNewerError` if one holds an unknown

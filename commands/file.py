@@ -52,7 +52,7 @@ class RetryFile(Struct, frozen=True):
 async def may_receive(unit: UnitOfWork, for_room: RoomId | None) -> UserId:
     """Refuse who may not upload, or not for that room."""
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     if for_room is None:
         require_active(await unit.load(ACCOUNT, user_id))
     else:

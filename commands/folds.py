@@ -51,24 +51,24 @@ class Folds:
         self._snapshots = snapshots
         self._kept: dict[str, _Kept] = {}
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
         """Return the cached fold, if there is one."""
         return self._of(stream).get(stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
         """Bring these streams up to date from the record, and cache them."""
         folds: dict[StreamId, Folded[Any]] = {
-            stream_id: self.at_hand(stream, stream_id) or Folded() for stream_id, stream in streams.items()
+            stream_id: self.cached(stream, stream_id) or Folded() for stream_id, stream in streams.items()
         }
         began = dict(folds)
-        asked = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
+        after = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
         is_first_page = True
-        while asked:
-            found = await self._record.streams(list(asked), after=asked, limit=FOLD_PAGE_EVENTS)
+        while after:
+            found = await self._record.streams(list(after), after=after, limit=FOLD_PAGE_EVENTS)
             further: dict[StreamId, int] = {}
             for stream_id, events in found.items():
                 folded, new = folds[stream_id], events
-                if asked[stream_id] < folded.version:
+                if after[stream_id] < folded.version:
                     if not events or (events[0].position, events[0].at) != (folded.position, folded.at):
                         self._of(streams[stream_id]).forget(stream_id)
                         folds[stream_id] = began[stream_id] = Folded()
@@ -83,7 +83,7 @@ class Folds:
                     if folded.version > folds[stream_id].version:
                         folds[stream_id] = began[stream_id] = folded
                         further[stream_id] = folded.version - 1
-            is_first_page, asked = False, further
+            is_first_page, after = False, further
         for stream_id, folded in folds.items():
             await self.keep(streams[stream_id], stream_id, folded, since=began[stream_id])
         return folds

@@ -11,7 +11,7 @@ from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
 from domain.authorization import unknown
 from domain.errors import ReplyTargetUnknownError
-from domain.file import FILE, share, shown
+from domain.file import FILE, share, snapshot_of
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
@@ -59,7 +59,7 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         message_type=command.message_type,
         file_id=command.file_id,
         reply_to=command.reply_to,
-        file=None if file is None else shown(file),
+        file=None if file is None else snapshot_of(file),
     )
     if command.reply_to is not None and entered is not None:
         target = await unit.peek(MESSAGE, command.reply_to)

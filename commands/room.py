@@ -63,7 +63,7 @@ class Entered(NamedTuple):
 async def enter(unit: UnitOfWork, room_id: RoomId, operation: RoomOperation) -> Entered:
     """Load the room, the caller's membership and account; refuse whoever may not do this there."""
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     room, membership, account = await unit.load_all(
         (ROOM, (room_id,)), (MEMBERSHIP, (room_id, user_id)), (ACCOUNT, (user_id,))
     )
@@ -74,7 +74,7 @@ async def enter(unit: UnitOfWork, room_id: RoomId, operation: RoomOperation) -> 
 
 async def open_room(command: OpenRoom, unit: UnitOfWork) -> None:
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     require_active(await unit.load(ACCOUNT, user_id))
     check_room_name(command.name)
     if command.description is not None:

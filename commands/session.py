@@ -92,7 +92,7 @@ async def refresh(command: RefreshSession, unit: UnitOfWork) -> None:
 
 
 async def end(command: EndSession, unit: UnitOfWork) -> None:
-    assert unit.caller.user_id, "the door lets no stranger here"
+    assert unit.caller.user_id, "authentication lets no stranger here"
     session = decide.require_own(await unit.load(SESSION, command.session_id), unit.caller.user_id)
     unit.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
     await _unlist(unit, session.user_id, command.session_id)

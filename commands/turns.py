@@ -22,15 +22,15 @@ class Turns:
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
-        self._lines: WeakValueDictionary[StreamId, asyncio.Lock] = WeakValueDictionary()
+        self._queues: WeakValueDictionary[StreamId, asyncio.Lock] = WeakValueDictionary()
 
     async def wait(self, stack: AsyncExitStack, streams: Iterable[StreamId], *, met: int) -> None:
         """After the first conflict (`met` 1), wait in the queues of these streams, and hold them until the stack is
         closed. After each further conflict, wait a moment."""
         if met == 1:
             for stream_id in sorted(streams):  # in one order: nobody waits for who waits for them
-                line = self._lines.setdefault(stream_id, asyncio.Lock())
-                await stack.enter_async_context(line)
+                queue = self._queues.setdefault(stream_id, asyncio.Lock())
+                await stack.enter_async_context(queue)
         else:
             share = int.from_bytes(self._chance(2), "big") / 2**16
             await asyncio.sleep(share * min(CONTENDED_SECONDS * 2.0**met, CONTENDED_SECONDS_MAX))

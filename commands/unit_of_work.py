@@ -59,7 +59,7 @@ class Streams(Protocol):
     @property
     def record(self) -> Record: ...
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None: ...
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None: ...
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]: ...
 
@@ -92,11 +92,11 @@ class UnitOfWork:
         for stream_id, stream in streams.items():
             if stream_id in self.folds:
                 continue
-            at_hand = None if self._fresh else self._streams.at_hand(stream, stream_id)
-            if at_hand is None:
+            cached = None if self._fresh else self._streams.cached(stream, stream_id)
+            if cached is None:
                 missing[stream_id] = stream
             else:
-                self.folds[stream_id] = at_hand
+                self.folds[stream_id] = cached
                 self.assumed = True
         if missing:
             self.folds |= await self._streams.read(missing)
@@ -110,7 +110,7 @@ class UnitOfWork:
     async def load_new(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load a stream that most likely does not exist: the first attempt takes that for granted, without a read."""
         stream_id = stream.id(*key)
-        if self._fresh or self._streams.at_hand(stream, stream_id) is not None:
+        if self._fresh or self._streams.cached(stream, stream_id) is not None:
             return await self.load(stream, *key)
         self.assumed = True
         self.folds[stream_id] = Folded()
@@ -132,7 +132,7 @@ class UnitOfWork:
     def release(self, kind: ClaimKind, value: str) -> None:
         self.claims.append(Claim(kind, value, None))
 
-    async def holds(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
+    async def owns_claim(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
         """Return whether a stream holds a claim: what another one holds is not its to release."""
         return await self._streams.record.claimant(kind, value) == stream
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 API = "/api/v1"
 FILE_VARIANT = API + "/files/{file_id}/variants/{name}"
-TOLD = (("GET", FILE_VARIANT),)
+IN_FRAMES = (("GET", FILE_VARIANT),)
 
 
 def of_variant(file_id: UUID, name: str) -> str:

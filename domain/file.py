@@ -197,7 +197,7 @@ def share(
     return (FileShared(file.file_id, file.uploader_id, room_id, message_id),)
 
 
-def shown(file: File) -> FileSnapshot:
+def snapshot_of(file: File) -> FileSnapshot:
     """Return what a message that shows the file says of it."""
     return FileSnapshot(
         file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,

@@ -118,7 +118,7 @@ def post(
     if message is None:
         KINDS[message_type].check(content, file_id)
         return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file),)
-    asked = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
+    requested = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
     posted = (
         message.room_id,
         message.sender_id,
@@ -127,7 +127,7 @@ def post(
         message.file_id,
         message.reply_to,
     )
-    if asked != posted:
+    if requested != posted:
         raise MessageIdTakenError
     return ()
 

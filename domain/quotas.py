@@ -87,7 +87,7 @@ class SocketLimit(Struct, frozen=True):
 
 RELAXED = _relaxed(STRICT)
 SETS: dict[QuotaSet, Quotas] = {"strict": STRICT, "relaxed": RELAXED, "off": OFF}
-SEATS: dict[QuotaSet, SocketLimit] = {
+SOCKET_LIMITS: dict[QuotaSet, SocketLimit] = {
     "strict": SocketLimit(20, 100),
     "relaxed": SocketLimit(200, 1_000),
     "off": SocketLimit(),

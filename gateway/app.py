@@ -82,7 +82,7 @@ def create_app(services: Services) -> ASGIApp:
     app = application(services)
     return Authentication(
         app,
-        Routes(app, addresses.TOLD),
+        Routes(app, addresses.IN_FRAMES),
         services.sessions,
         services.policy.origins,
         services.metrics.http,

@@ -67,12 +67,12 @@ class Services:
     audit: AuditReader
     lanes: Lanes
     hub: Hub
-    seats: SocketLimit
+    socket_limit: SocketLimit
     blobs: Blobs
-    holds: BlobLeases
+    blob_leases: BlobLeases
     tasks: Tasks
     now: Clock
-    post: BackgroundJobs
+    jobs: BackgroundJobs
     refusals: Refusals
     receipts_secret: bytes
     metrics: GatewayMetrics

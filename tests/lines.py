@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 
-from gateway.protocol.client_frames import Authenticate, Intent
+from gateway.protocol.client_frames import Authenticate, ClientFrame
 from gateway.spec.asyncapi import documented
 from tests.houses import Gateway
 
@@ -24,7 +24,7 @@ FORMATS = {
     "uuid": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
     "date-time": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$",
 }
-INTENTS = {str(kind.__struct_config__.tag): kind for kind in get_args(Intent)}
+INTENTS = {str(kind.__struct_config__.tag): kind for kind in get_args(ClientFrame)}
 
 
 class Undocumented(AssertionError):

@@ -7,7 +7,7 @@ from msgspec import Struct
 from domain.quotas import Quota
 
 
-class Standing(Struct, frozen=True):
+class QuotaState(Struct, frozen=True):
     """How one quota stands after a request: what is left of it, and in how many seconds it will be full again."""
 
     quota: Quota
@@ -20,7 +20,7 @@ class Allowance(Struct, frozen=True):
 
     ok: bool = True
     retry_after_seconds: float = 0.0
-    standings: tuple[Standing, ...] = ()
+    quota_states: tuple[QuotaState, ...] = ()
 
 
 class Limits(Protocol):

@@ -29,7 +29,7 @@ from gateway.edge.sessions import Sessions
 from gateway.http.error_mapping import problem_of
 from gateway.http.preconditions import conditional, listed
 from gateway.http.problems import Problem, not_found
-from gateway.http.response_headers import FRONT_PAGE, bodiless, completed, wants_page
+from gateway.http.response_headers import FRONT_PAGE, wants_page, with_browser_headers, without_body
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 Refused = DomainError | Problem
@@ -70,7 +70,7 @@ class Authentication:
         is_secure, address = self._proxies.is_secure(scope), self._proxies.client(scope)
         scope["client"] = None if address is None else (address, 0)  # from here on there is no other address
         scope.setdefault("state", {})["request_id"] = request_id_of(dict(scope["headers"]))
-        send = completed(send, is_secure)
+        send = with_browser_headers(send, is_secure)
         route = self._routes.of(scope)
         is_too_plain = self._tls_only and not is_secure and not _is_unlimited(route)
         if scope["type"] == "websocket":
@@ -89,7 +89,7 @@ class Authentication:
             await cors.answer_preflight(send, listed_origin)
             return
         if scope["method"] == "HEAD":
-            send = bodiless(send)
+            send = without_body(send)
             scope = {**scope, "method": "GET" if route is None else route.method}  # a copy: the server goes by its own
         if route is not None and route.path == FRONT_PAGE and not wants_page(_accept(headers)):
             route = None  # there is nothing for machines
@@ -161,7 +161,7 @@ class Authentication:
         else:
             await self._app(scope, receive, send)
             return
-        await refuse_handshake(send, problem, scope["state"]["request_id"], rate_limits.headers(allowance.standings))
+        await refuse_handshake(send, problem, scope["state"]["request_id"], rate_limits.headers(allowance.quota_states))
 
 
 def bearer(headers: dict[bytes, bytes]) -> str:

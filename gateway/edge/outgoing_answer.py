@@ -46,7 +46,7 @@ class OutgoingAnswer:
 
     def _begin(self, message: Any) -> Any:
         state, status = self._scope["state"], message["status"]
-        limits = rate_limits.headers(state.get("standings", ()))
+        limits = rate_limits.headers(state.get("quota_states", ()))
         headers = [*message.get("headers", ()), *self._headers, *limits]
         if (code := state.get("refused")) is not None:
             self._note_refusal(status, code)

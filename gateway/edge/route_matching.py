@@ -44,10 +44,10 @@ class Routes:
     """The routes of an application. Raises `LookupError` for those that declare nothing, or where an address that clients
     are `told` has none."""
 
-    def __init__(self, app: Litestar, told: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, app: Litestar, published: Iterable[tuple[str, str]] = ()) -> None:
         self._match = app.asgi_router.handle_routing
         self._declared = table_of(app)
-        missing = sorted(" ".join(name) for name in told if name not in self._declared)
+        missing = sorted(" ".join(name) for name in published if name not in self._declared)
         if missing:
             raise LookupError(f"No route answers at these addresses: {', '.join(missing)}")
 

@@ -10,10 +10,10 @@ from domain.errors import BusyError, DomainError
 from domain.ports.mail import Mail, Mails, MailUnavailableError
 from domain.ports.record import RecordUnavailableError
 
-MAILS_WAITING_MAX = 1_000
+JOBS_WAITING_MAX = 1_000
 MAIL_TRIES_MAX = 3
 MAIL_PAUSE_SECONDS = 5.0
-POST_PAUSE_SECONDS = 0.1
+JOB_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ class BackgroundJobs:
 
     def __init__(self, mails: Mails) -> None:
         self._mails = mails
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAILS_WAITING_MAX)
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(JOBS_WAITING_MAX)
 
     def put(self, job: Job) -> None:
         """Raise `BusyError` when too much waits."""
@@ -46,7 +46,7 @@ class BackgroundJobs:
     async def step(self) -> None:
         """Do the next job; wait for one, and then a moment, so that no later request's time tells what was done for it."""
         job = await self._jobs.get()
-        await asyncio.sleep(random.uniform(0, POST_PAUSE_SECONDS))
+        await asyncio.sleep(random.uniform(0, JOB_PAUSE_SECONDS))
         try:
             await job()
         except (DomainError, RecordUnavailableError) as error:

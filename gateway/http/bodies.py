@@ -68,9 +68,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _field_problem(said: str, errors: list[FieldError]) -> Problem:
+def _field_problem(sentence: str, errors: list[FieldError]) -> Problem:
     """Return the problem of these faults; of msgspec's sentence where a body cannot be read field by field."""
-    errors = errors or [faults.of_sentence(said)]
+    errors = errors or [faults.of_sentence(sentence)]
     first = errors[0]
     return Problem(422, first.code, f"{first.pointer or 'The body'}: {first.detail}", errors=errors)
 

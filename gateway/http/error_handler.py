@@ -29,9 +29,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 
 def allowed_at(request: Request[Any, Any, Any]) -> str:
     """Return the methods that this address takes (RFC 9110 10.2.1)."""
-    asked, routes = request.url.path, request.app.routes
-    there = [route for route in routes if route.path == asked] or [
-        route for route in routes if re.fullmatch(PARAMETER.sub("[^/]+", route.path), asked)
+    path, routes = request.url.path, request.app.routes
+    there = [route for route in routes if route.path == path] or [
+        route for route in routes if re.fullmatch(PARAMETER.sub("[^/]+", route.path), path)
     ]
     methods = {method for route in there for method in getattr(route, "methods", ())}
     return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))

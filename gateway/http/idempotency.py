@@ -32,7 +32,7 @@ async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     return receipt_for(request, _without(body, declared.secrets if declared else ()), before=sha256(body).digest())
 
 
-def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes | None = None) -> Receipt | None:
+def receipt_for(request: Request[Any, Any, Any], content: bytes, *, before: bytes | None = None) -> Receipt | None:
     """Return the same for a request whose body is not kept; `said` is all that it said. What is kept of that is an HMAC:
     whoever reads the table and guesses a body cannot tell that it was this one. `before` is what earlier releases kept."""
     key = idempotency_key(request)
@@ -41,7 +41,9 @@ def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes |
     caller = who(request)
     whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
     scope = "\n".join((whose, request.method, request.url.path, key))
-    return Receipt(sha256(scope.encode()).digest(), hmac(context_of(request).receipts_secret, said, "sha256"), before)
+    return Receipt(
+        sha256(scope.encode()).digest(), hmac(context_of(request).receipts_secret, content, "sha256"), before
+    )
 
 
 def _without(body: bytes, secrets: Collection[str]) -> bytes:

@@ -61,8 +61,8 @@ def _check_value(name: str, value: str, parameter: Parameter) -> None:
         if isinstance(read, datetime):
             read.astimezone(UTC)
     except (msgspec.ValidationError, ValueError) as error:
-        said = reworded(located(str(error))[1])
-        raise query_problem(name, "query.invalid", said) from None
+        detail = reworded(located(str(error))[1])
+        raise query_problem(name, "query.invalid", detail) from None
     except OverflowError:
         raise query_problem(name, "query.invalid", "This time is out of range.") from None
 

@@ -7,7 +7,7 @@ gateway, shortly and without an error: a client that never heard of positions se
 import asyncio
 from collections import OrderedDict
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.ids import UserId
 from domain.ports.database import Db
 from projections import checkpoints
@@ -39,13 +39,13 @@ class Reads:
 
     async def wait(self, position: int, *, group: str = "live", seconds: float = READ_YOUR_WRITE_SECONDS) -> bool:
         """Wait until a group has passed a position; answers whether it has."""
-        deadline = lapsed() + seconds
+        deadline = monotonic() + seconds
         tries = 0
         while self._positions.get(group, 0) < position:
             self.passed(await checkpoints.position(self._db, group), group=group)
             if self._positions.get(group, 0) >= position:
                 break
-            if lapsed() > deadline:
+            if monotonic() > deadline:
                 return False
             await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
             tries += 1

@@ -52,12 +52,12 @@ def versions_asked(request: Request[Any, Any, Any]) -> frozenset[int] | None:
 
 def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse headers that cannot be read, of those that this route's function asks for."""
-    asked = handler.parsed_fn_signature.parameters
-    if "caller" in asked:
+    parameters = handler.parsed_fn_signature.parameters
+    if "caller" in parameters:
         reason_of(request)
-    if "receipt" in asked:
+    if "receipt" in parameters:
         idempotency_key(request)
-    if "if_match" in asked:
+    if "if_match" in parameters:
         versions_asked(request)
 
 

@@ -10,7 +10,7 @@ ALWAYS = (
     (b"x-frame-options", b"DENY"),
 )
 # What is answered is data: as a page it may load nothing, and be framed by nobody. A route may say otherwise.
-UNLESS_SAID = (
+UNLESS_PRESENT = (
     (
         b"content-security-policy",
         b"default-src 'none'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -24,15 +24,15 @@ REFUSED = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-def completed(send: Any, is_secure: bool) -> Any:
+def with_browser_headers(send: Any, is_secure: bool) -> Any:
     """Return a `send` that adds them. To what is HTTP the server itself adds `ALWAYS` (gateway/server/uvicorn_server.py)."""
     tls = (HSTS,) if is_secure else ()
 
     async def add(message: Any) -> None:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
-            said = {name.lower() for name, _ in message.get("headers", ())}
-            added = [header for header in UNLESS_SAID if header[0] not in said]
+            present = {name.lower() for name, _ in message.get("headers", ())}
+            added = [header for header in UNLESS_PRESENT if header[0] not in present]
             always = ALWAYS if kind == "websocket.http.response.start" else ()
             message = {**message, "headers": [*message.get("headers", ()), *added, *always, *tls]}
         await send(message)
@@ -40,7 +40,7 @@ def completed(send: Any, is_secure: bool) -> Any:
     return add
 
 
-def bodiless(send: Any) -> Any:
+def without_body(send: Any) -> Any:
     """Return a `send` for HEAD: what GET is answered, to the last header, without its body (RFC 9110 9.3.2)."""
 
     async def drop(message: Any) -> None:

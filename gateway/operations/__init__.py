@@ -7,6 +7,6 @@ from collections.abc import Mapping
 
 from gateway.operations import message, reading
 from gateway.operations.execution import FrameHandler
-from gateway.protocol.client_frames import Intent
+from gateway.protocol.client_frames import ClientFrame
 
-FRAMES: Mapping[type[Intent], FrameHandler] = {**message.FRAMES, **reading.FRAMES}
+FRAMES: Mapping[type[ClientFrame], FrameHandler] = {**message.FRAMES, **reading.FRAMES}

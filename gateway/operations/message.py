@@ -22,14 +22,14 @@ from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
 from gateway.operations.execution import FrameHandler, execute, me
 from gateway.protocol import server_frames
-from gateway.protocol.client_frames import Delete, Edit, Intent, Send
+from gateway.protocol.client_frames import ClientFrame, Delete, Edit, Send
 from gateway.services import Services
 from projections import messages
 
 Done = TypeVar("Done")
 
 
-class Content(Protocol):
+class Draft(Protocol):
     """What a body and a frame have in common that posts a message."""
 
     @property
@@ -56,7 +56,7 @@ async def send(
     caller: Caller,
     room_id: UUID,
     message_id: UUID | None,
-    said: Content,
+    draft: Draft,
     receipt: Receipt | None = None,
 ) -> Sent:
     """Post a message, under an id of the client's or a new one. Raises `DomainError`."""
@@ -67,10 +67,10 @@ async def send(
     command = PostMessage(
         room,
         chosen,
-        said.content,
-        said.message_type,
-        None if said.file_id is None else FileId(said.file_id),
-        None if said.reply_to is None else MessageId(said.reply_to),
+        draft.content,
+        draft.message_type,
+        None if draft.file_id is None else FileId(draft.file_id),
+        None if draft.reply_to is None else MessageId(draft.reply_to),
     )
     outcome = await execute(services, command, caller, receipt)
     message = outcome.folded(MESSAGE, chosen).state
@@ -138,4 +138,4 @@ async def _require_free(services: Services, caller: Caller, room_id: RoomId, mes
         raise
 
 
-FRAMES: dict[type[Intent], FrameHandler] = {Send: send_frame, Edit: edit_frame, Delete: delete_frame}
+FRAMES: dict[type[ClientFrame], FrameHandler] = {Send: send_frame, Edit: edit_frame, Delete: delete_frame}

@@ -9,7 +9,7 @@ from domain.ids import RoomId
 from domain.reading import ReadMarked
 from gateway.operations.execution import FrameHandler, execute, me
 from gateway.protocol import server_frames
-from gateway.protocol.client_frames import Intent, Read
+from gateway.protocol.client_frames import ClientFrame, Read
 from gateway.services import Services
 
 
@@ -31,4 +31,4 @@ async def mark_frame(services: Services, caller: Caller, frame: Read) -> bytes |
     return server_frames.reply(frame.id, position=outcome.position)
 
 
-FRAMES: dict[type[Intent], FrameHandler] = {Read: mark_frame}
+FRAMES: dict[type[ClientFrame], FrameHandler] = {Read: mark_frame}

@@ -130,12 +130,12 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+ClientFrame = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
 
 
-def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:
+def declared_operations(frames: Any = ClientFrame) -> dict[type[ClientFrame], tuple[Operation, ...]]:
     """Return what each kind of frame declares itself to be. Raises `LookupError` for those that declare nothing."""
-    kinds: tuple[type[Intent], ...] = get_args(intents)
+    kinds: tuple[type[ClientFrame], ...] = get_args(frames)
     silent = sorted(kind.__name__ for kind in kinds if "operations" not in vars(kind))
     if silent:
         raise LookupError(f"These frames declare nothing: {', '.join(silent)}")

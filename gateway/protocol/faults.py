@@ -47,10 +47,10 @@ def not_json(raw: bytes, error: Exception) -> str:
     except UnicodeDecodeError:
         return "It is not UTF-8."
     except (msgspec.DecodeError, RecursionError):
-        said = str(error)
-        if said == "Input data was truncated":
+        sentence = str(error)
+        if sentence == "Input data was truncated":
             return "It ends too early."
-        return f"{said[:1].upper()}{said[1:DETAIL_CHARS_MAX]}."
+        return f"{sentence[:1].upper()}{sentence[1:DETAIL_CHARS_MAX]}."
     return HALF_SURROGATE_DETAIL
 
 

@@ -9,7 +9,7 @@ others whom it sees (`gateway/realtime/presence_exchange.py`); who is online is 
 import asyncio
 from collections.abc import Callable
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.cluster_state import ClusterState
 from domain.ids import RoomId, UserId
 from gateway.realtime.background_tasks import run_together
@@ -78,7 +78,7 @@ class Presence:
                 return
             self._exchange.read_soon(room_id)
         presence = self._by_room.setdefault(room_id, RoomPresence(self._gateway))
-        if presence.update_own(here, lapsed()):
+        if presence.update_own(here, monotonic()):
             self._exchange.publish_soon(room_id, presence)
         self._presence_changed(room_id)
         if presence.has_leaving:

@@ -27,7 +27,7 @@ from gateway.http.responses import shown, written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import hash_for, require_good, require_same
 from gateway.protocol.faults import CHECK, FieldError
-from gateway.routes.email_token import issue_email_token, tell_owner
+from gateway.routes.email_token import issue_email_token, notify_owner
 from gateway.routes.session import profile_of
 from gateway.services import Services
 from projections import users
@@ -42,7 +42,7 @@ Username = Annotated[
         max_length=USERNAME_CHARS_MAX,
         description="Letters and digits of any script, `_`, `.` and `-`, all visible.",
         extra_json_schema={"format": "username"},
-        extra={CHECK: lambda said, _: check_username(said)},
+        extra={CHECK: lambda value, _: check_username(value)},
     ),
 ]
 AvatarUrl = Annotated[
@@ -50,7 +50,7 @@ AvatarUrl = Annotated[
     Meta(
         max_length=AVATAR_URL_CHARS_MAX,
         extra_json_schema={"format": "uri"},
-        extra={CHECK: lambda said, _: check_avatar_url(said)},
+        extra={CHECK: lambda value, _: check_avatar_url(value)},
     ),
 ]
 
@@ -68,7 +68,7 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
     avatar_url: AvatarUrl | None | UnsetType = UNSET
 
 
-async def admit_strangers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
+async def admit_registration(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse new accounts where none are taken."""
     if not services.policy.registration_open:
         raise RegistrationClosedError
@@ -81,7 +81,7 @@ async def admit_strangers(services: Services, caller: Caller, path: dict[str, An
         quotas=("registrations",),
         hashes_password=True,
         idempotency="receipt",
-        admit=admit_strangers,
+        admit=admit_registration,
         secrets=("password",),
         described=Described(makes="user_id", refused_with=frozenset({403, 404})),
     ),
@@ -90,7 +90,7 @@ async def register(
     data: RegisterBody, services: Services, caller: Caller, receipt: Receipt | None
 ) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
-    await admit_strangers(services, caller, {})
+    await admit_registration(services, caller, {})
     check_email(data.email)
     check_username(data.username)
     password = require_good(services, data.password, data.email, data.username)
@@ -126,16 +126,16 @@ async def _register_quietly(
     if outcome.replayed:
         return outcome
     if is_taken:
-        services.post.put(partial(tell_owner, services, command.email))
+        services.jobs.put(partial(notify_owner, services, command.email))
     else:
-        services.post.put(partial(issue_email_token, services, command.user_id, command.email, "verify_email", caller))
+        services.jobs.put(partial(issue_email_token, services, command.user_id, command.email, "verify_email", caller))
     return outcome
 
 
 @get("/users/me", opt=declare("profile.read", described=Described(has_version=True)))
 async def read_me(services: Services, caller: Caller) -> Response[Profile]:
     """Return one's own profile, as the record has it."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     seen = await services.command_bus.see(ACCOUNT, caller.user_id)
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
@@ -145,7 +145,7 @@ async def change_me(
     data: ProfileBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[Profile]:
     """Change username or avatar."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     outcome = await execute(services, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
     assert seen.state is not None, "who asks has an account"

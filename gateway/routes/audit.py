@@ -27,7 +27,7 @@ from gateway.operations.execution import me
 from gateway.services import Services
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
-PLACING = frozenset({"after", "cursor", "limit"})
+PAGING = frozenset({"after", "cursor", "limit"})
 
 
 class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
@@ -98,10 +98,10 @@ async def note(request: Request[Any, Any, Any], services: Services, caller: Call
     """Refuse who may not (403) or does not say why (422), and record the read."""
     await admit_auditors(services, caller, {})
     require_reason(caller)
-    asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
-    person = next((value for wanted in ("subject", "actor") for name, value in asked if name == wanted), None)
+    parameters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PAGING)
+    person = next((value for wanted in ("subject", "actor") for name, value in parameters if name == wanted), None)
     command = NoteAuditRead(
-        f"{request.url.path}?{urlencode(asked)}".rstrip("?"), None if person is None else UserId(UUID(person))
+        f"{request.url.path}?{urlencode(parameters)}".rstrip("?"), None if person is None else UserId(UUID(person))
     )
     await services.command_bus.do(command, caller)
 

@@ -97,9 +97,9 @@ async def forgot(
     allowance = await services.limits.take(of_email(folded, "reset"), mails)
     if not allowance.ok and (await account_in_time(services, data.email, caller))[1]:
         allowance = await services.limits.take(of_email(folded, "reset at home"), mails)
-    rate_limits.tell(request.scope, allowance)
+    rate_limits.note_allowance(request.scope, allowance)
     rate_limits.require(allowance)
-    services.post.put(partial(_remind, services, data.email, caller))
+    services.jobs.put(partial(_remind, services, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
@@ -113,9 +113,9 @@ async def forgot(
 async def reset(data: ResetBody, services: Services, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
-    letter = (await services.command_bus.see(EMAIL_TOKEN, letter_id)).state
-    account = None if letter is None else (await services.command_bus.see(ACCOUNT, letter.user_id)).state
-    if letter is None or account is None or letter.secret_hash != secret_hash:
+    email_token = (await services.command_bus.see(EMAIL_TOKEN, letter_id)).state
+    account = None if email_token is None else (await services.command_bus.see(ACCOUNT, email_token.user_id)).state
+    if email_token is None or account is None or email_token.secret_hash != secret_hash:
         raise BadEmailTokenError(pointer="/token")
     password = require_good(services, data.password, account.email, account.username)
     hashed = await hash_for(services, password, account.email, caller)
@@ -137,13 +137,13 @@ async def issue_email_token(services: Services, user_id: UserId, email: str, pur
     subject, text = TEXTS[purpose]
     code = f"{letter_id.hex}.{secret}"
     link = f"\n\n{services.policy.links_url}#{purpose}={code}" if services.policy.links_url else ""
-    await services.post.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
+    await services.jobs.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
 
 
-async def tell_owner(services: Services, email: str) -> None:
+async def notify_owner(services: Services, email: str) -> None:
     """Tell who has an account that somebody tried to register with its address; a job of the `BackgroundJobs`."""
     if (await services.limits.take(of_email(fold_email(email), "registered"), services.policy.quotas.mails)).ok:
-        await services.post.send(Mail(email, *REGISTERED_ALREADY))
+        await services.jobs.send(Mail(email, *REGISTERED_ALREADY))
 
 
 async def verify_again(services: Services, user_id: UserId, email: str, caller: Caller) -> None:

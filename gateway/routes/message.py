@@ -29,7 +29,7 @@ Content = Annotated[
     Meta(
         max_length=MESSAGE_CHARS_MAX,
         extra_json_schema={"pattern": PRINTABLE_PATTERN},
-        extra={CHECK: lambda said, _: check_content(said, chars_min=0)},
+        extra={CHECK: lambda value, _: check_content(value, chars_min=0)},
     ),
 ]
 

@@ -35,7 +35,7 @@ Name = Annotated[
         max_length=ROOM_NAME_CHARS_MAX,
         description="One line, with a visible character.",
         extra_json_schema={"format": "line"},
-        extra={CHECK: lambda said, _: check_room_name(said)},
+        extra={CHECK: lambda value, _: check_room_name(value)},
     ),
 ]
 Description = Annotated[
@@ -43,7 +43,7 @@ Description = Annotated[
     Meta(
         max_length=ROOM_DESCRIPTION_CHARS_MAX,
         extra_json_schema={"pattern": PRINTABLE_PATTERN},
-        extra={CHECK: lambda said, _: check_room_description(said)},
+        extra={CHECK: lambda value, _: check_room_description(value)},
     ),
 ]
 
@@ -54,7 +54,7 @@ Topic = Annotated[
         max_length=ROOM_TOPIC_CHARS_MAX,
         description="One line: what the room is about just now.",
         extra_json_schema={"format": "line"},
-        extra={CHECK: lambda said, _: check_room_topic(said)},
+        extra={CHECK: lambda value, _: check_room_topic(value)},
     ),
 ]
 

@@ -117,7 +117,7 @@ async def login(
     await services.limits.give_back(whose, guesses)
     is_unverified = services.policy.verify_email and not account.is_verified
     if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
-        services.post.put(partial(verify_again, services, account.user_id, account.email, caller))
+        services.jobs.put(partial(verify_again, services, account.user_id, account.email, caller))
         raise refusal
     account = await _rehashed(services, account, matching, caller)
     session_id = SessionId(services.command_bus.new_id())
@@ -156,7 +156,7 @@ async def refresh(
 @post("/auth/logout", status_code=204, opt=declare("session.close"))
 async def logout(services: Services, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
-    assert caller.session_id, "the door lets no stranger here"
+    assert caller.session_id, "authentication lets no stranger here"
     outcome = await execute(services, EndSession(caller.session_id, "logout"), caller)
     services.sessions.end(caller.session_id)
     return written(outcome, None, status=204)
@@ -165,7 +165,7 @@ async def logout(services: Services, caller: Caller) -> Response[None]:
 @get("/auth/sessions", opt=declare("session.list"))
 async def list_sessions(services: Services, caller: Caller) -> Response[Page[SessionView]]:
     """List one's own live sessions, the newest first. There are never more than fit on a page."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     found = await sessions.live(services.db, caller.user_id, services.now())
     return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
@@ -183,7 +183,7 @@ async def change_password(
     request: Request[Any, Any, Any], data: PasswordBody, services: Services, caller: Caller
 ) -> Response[None]:
     """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do, by session."""
-    assert caller.user_id and caller.session_id, "the door lets no stranger here"
+    assert caller.user_id and caller.session_id, "authentication lets no stranger here"
     account = require_active((await services.command_bus.see(ACCOUNT, caller.user_id)).state)
     password = require_good(services, data.new_password, account.email, account.username, field="new_password")
     whose, guesses = of_session(caller.session_id), services.policy.quotas.wrong_passwords

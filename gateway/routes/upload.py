@@ -100,22 +100,22 @@ async def _receive(
     command = ReceiveFile(
         file_id, received.original_name, received.mime_type, received.size_bytes, received.blob, for_room
     )
-    said = f"{received.blob}\n{received.original_name}\n{for_room}"
-    receipt = receipt_for(request, said.encode(), before=sha256(said.encode()).digest())
+    content = f"{received.blob}\n{received.original_name}\n{for_room}"
+    receipt = receipt_for(request, content.encode(), before=sha256(content.encode()).digest())
     quota = services.policy.storage_bytes_of_user
-    if not await services.holds.reserve(me(caller), file_id, received.size_bytes, quota_bytes=quota):
+    if not await services.blob_leases.reserve(me(caller), file_id, received.size_bytes, quota_bytes=quota):
         raise QuotaExceededError
     try:
-        await services.holds.hold([received.blob])
+        await services.blob_leases.hold([received.blob])
         await services.blobs.put(received.blob, received.path)
         outcome = await execute(services, command, caller, receipt)
     except RecordUnavailableError:
         raise  # it may have been written: the reservation ends by itself
     except BaseException:
-        await services.holds.release(file_id)
+        await services.blob_leases.release(file_id)
         raise
     if outcome.replayed:
-        await services.holds.release(file_id)
+        await services.blob_leases.release(file_id)
     return outcome, file_id
 
 
@@ -127,7 +127,7 @@ async def _take_bytes(request: Request[Any, Any, Any], services: Services, calle
         cost = int(length) if length.isdecimal() else services.policy.upload_bytes_max
         access = request.scope["state"]["access"]
         await rate_limits.take(
-            services.limits, request.scope, rate_limits.whose(request.scope, access),
+            services.limits, request.scope, rate_limits.owner_of(request.scope, access),
             quota.at(max(1, cost)),
         )  # fmt: skip
 

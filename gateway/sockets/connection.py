@@ -79,7 +79,7 @@ class SocketConnection:
             channel.close(close_codes.GOING_AWAY, "something went wrong here")
 
     async def _authenticate_and_serve(self, access: Access | None) -> None:
-        channel, limit = self._channel, self._services.seats
+        channel, limit = self._channel, self._services.socket_limit
         request = None
         if access is None:
             access, request = await first_frame.authenticate(channel, self._services.sessions)

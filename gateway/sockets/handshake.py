@@ -70,11 +70,11 @@ def _query_problem(name: str, code: str, detail: str) -> Problem:
     return Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
-async def _spend(services: Services, ticket: str, origin: str, shown: Access | None) -> Access:
+async def _spend(services: Services, ticket: str, origin: str, of_token: Access | None) -> Access:
     """Return what a ticket gives access to. Where a token is shown too, both must be of the same session."""
     now = services.now()
     access = await services.tickets.spend(ticket, origin, now)
-    if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
+    if access.expires_at <= now or (of_token is not None and of_token.session_id != access.session_id):
         raise BadTokenError
     if services.sessions.is_over(access):
         raise SessionRevokedError

@@ -14,7 +14,7 @@ from gateway.edge import rate_limits
 from gateway.http.error_mapping import problem_of
 from gateway.operations import FRAMES
 from gateway.protocol import close_codes, server_frames
-from gateway.protocol.client_frames import Authenticate, Intent, Ping, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.client_frames import Authenticate, ClientFrame, Ping, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.parsing import BadFrameError, parse
 from gateway.realtime.connection import Connection
 from gateway.server.frame_meter import cost_of
@@ -89,7 +89,7 @@ class Operations:
         self._services.hub.presence.typing(subscription.room, subscription.user_id)
         self._connection.send(server_frames.reply(frame.id))
 
-    async def _begin(self, frame: Intent, cost: int) -> None:
+    async def _begin(self, frame: ClientFrame, cost: int) -> None:
         """Wait until one operation more may run, and start it."""
         await self._free.acquire()
         if self._connection.is_closed:
@@ -99,7 +99,7 @@ class Operations:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, frame: Intent, cost: int) -> None:
+    async def _run(self, frame: ClientFrame, cost: int) -> None:
         """Do what a frame asks, and reply."""
         try:
             await self._require_allowance(frame, cost)
@@ -118,12 +118,12 @@ class Operations:
             self._connection.operations -= 1
             self._free.release()
 
-    async def _execute(self, frame: Intent) -> None:
+    async def _execute(self, frame: ClientFrame) -> None:
         """Have a frame done that becomes a command, as the same request by HTTP does, and reply."""
         caller = self._channel.caller(self._connection.access, getattr(frame, "reason", None))
         self._connection.send(await FRAMES[type(frame)](self._services, caller, frame))
 
-    async def _require_allowance(self, frame: Intent, cost: int) -> None:
+    async def _require_allowance(self, frame: ClientFrame, cost: int) -> None:
         """Take an operation's cost from the quotas of the same request by HTTP; a large frame costs more.
 
         Raise `LimitExceededError` if the user has not so much left.

@@ -22,13 +22,13 @@ class Shapes:
 
     def __init__(self, handlers: Iterable[HTTPRouteHandler]) -> None:
         handlers = list(handlers)
-        asked = [kind for handler in handlers if (kind := body_of(handler)) is not None]
-        answered = [kind for handler in handlers if (kind := answer_of(handler)) not in (None, Any, str)]
-        kinds = list(dict.fromkeys([*asked, *answered]))
+        bodies = [kind for handler in handlers if (kind := body_of(handler)) is not None]
+        answers = [kind for handler in handlers if (kind := answer_of(handler)) not in (None, Any, str)]
+        kinds = list(dict.fromkeys([*bodies, *answers]))
         schemas, self.components = msgspec.json.schema_components(kinds, ref_template=SCHEMAS + "{name}")
         self._of = dict(zip(kinds, schemas, strict=True))
-        for kind in _structs(answered):
-            self.components[_name(kind)]["required"] = always_said(kind)
+        for kind in _structs(answers):
+            self.components[_name(kind)]["required"] = always_present(kind)
         for schema in self.components.values():
             if "description" in schema:
                 schema["description"] = cleandoc(schema["description"])
@@ -62,7 +62,7 @@ def queries(handler: HTTPRouteHandler) -> list[Json]:
     ]
 
 
-def always_said(kind: type[Struct]) -> list[str]:
+def always_present(kind: type[Struct]) -> list[str]:
     """Return the fields that every encoded value has; msgspec lists those that decoding needs."""
     config = (get_origin(kind) or kind).__struct_config__
     tag = [config.tag_field] if config.tag_field else []

@@ -109,7 +109,7 @@ def documented(app: Litestar) -> Json:
 def _headed(operation: Json) -> Json:
     """Return what HEAD is where GET is this: the same, without bodies (`gateway/edge/authentication.py` sees to it)."""
     bare = {
-        status: {name: said for name, said in answer.items() if name not in ("content", "links")}
+        status: {name: value for name, value in answer.items() if name not in ("content", "links")}
         for status, answer in operation["responses"].items()
     }
     return {**operation, "operationId": f"{operation['operationId']}Head", "responses": bare}
@@ -168,7 +168,7 @@ def _answers(method: str, handler: HTTPRouteHandler, described: Described, shape
     if described.has_version:
         answer["headers"] = dict(ETAG)
         found["304"] = dict(UNCHANGED)
-    found |= {str(status): {**answer, "description": said} for status, said in described.answers.items()}
+    found |= {str(status): {**answer, "description": value} for status, value in described.answers.items()}
     if described.is_download:
         found |= {"206": {**answer, "description": "A part of it"}, "304": {"description": "Unchanged"}}
         found["307"] = {"description": "Its bytes are at this address, for a short while"}
@@ -212,15 +212,15 @@ def _problem(status: int) -> Json:
 
 
 def _headers(method: str, handler: HTTPRouteHandler, declared: Declaration) -> list[tuple[str, str, Json]]:
-    asked, described = handler.parsed_fn_signature.parameters, declared.described
+    parameters, described = handler.parsed_fn_signature.parameters, declared.described
     is_read, is_tagged = method in ("GET", "HEAD"), described.has_version or described.is_download
     found = [
         (REQUEST_ID, True),
-        (REASON, "caller" in asked),
+        (REASON, "caller" in parameters),
         (AFTER, is_read and not declared.is_public),
         (KEY, declared.idempotency == "receipt"),
         (REFRESH_KEY, declared.idempotency == "token"),
-        (IF_MATCH, "if_match" in asked or is_tagged),
+        (IF_MATCH, "if_match" in parameters or is_tagged),
         (IF_NONE_MATCH, is_tagged),
     ]
     return [header for header, is_taken in found if is_taken]

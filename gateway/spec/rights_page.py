@@ -11,14 +11,14 @@ from domain.errors import DomainError
 from domain.rights import Operation, Verdict
 from gateway.edge.route_matching import SOCKET, Table
 from gateway.http.error_mapping import status_of
-from gateway.protocol.client_frames import Intent
+from gateway.protocol.client_frames import ClientFrame
 
 
 class Surface(NamedTuple):
     """Everything that can be asked of a gateway: its routes (sockets included), and the frames of clients."""
 
     routes: Table
-    frames: Mapping[type[Intent], tuple[Operation, ...]]
+    frames: Mapping[type[ClientFrame], tuple[Operation, ...]]
 
 
 INTRODUCTION = """# Rights: who may do what
@@ -91,8 +91,8 @@ def rendered(surface: Surface) -> str:
 
 def _refusals() -> list[Sequence[str]]:
     tables = (rights.AS_WHOM, rights.IN_ROOM, rights.OF_MESSAGE, rights.OF_MEMBER, rights.OF_FILE, rights.OF_SESSION)
-    said = {refusal_of(cell) for table in tables for row in table for cell in row if isinstance(cell, type)}
-    return [(f"`{code}`", str(status), sentence) for code, status, sentence in sorted(said)]
+    refusals = {refusal_of(cell) for table in tables for row in table for cell in row if isinstance(cell, type)}
+    return [(f"`{code}`", str(status), sentence) for code, status, sentence in sorted(refusals)]
 
 
 def _table(columns: Sequence[str], rows: Iterable[tuple[str | Verdict, ...]]) -> str:

@@ -40,7 +40,11 @@ async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
     cluster_state = ClusterState.open(redis_url(settings), base.record_id, uuid4().hex)
     stack.push_async_callback(cluster_state.close)
-    sessions, reads, seats = Sessions(base.db, tokens, now), Reads(base.db), SocketLimit(cluster_state, settings.seats)
+    sessions, reads, socket_limit = (
+        Sessions(base.db, tokens, now),
+        Reads(base.db),
+        SocketLimit(cluster_state, settings.seats),
+    )
     metrics = GatewayMetrics(base.registry)
     return Services(
         policy=terms_of(settings),
@@ -57,14 +61,14 @@ async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
         limits=_opened_limits(base, stack),
         audit=await opened_audit(base, stack),
         lanes=lanes,
-        hub=Hub(base.record, base.db, lanes, cluster_state, seats, sessions, reads, metrics.hub),
-        seats=seats,
+        hub=Hub(base.record, base.db, lanes, cluster_state, socket_limit, sessions, reads, metrics.hub),
+        socket_limit=socket_limit,
         blobs=await opened_blobs(settings, stack),
-        holds=BlobLeases(base.db),
+        blob_leases=BlobLeases(base.db),
         tasks=opened_tasks(base, stack),
         now=now,
         clock=base.clock,
-        post=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+        jobs=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
         refusals=Refusals(base.command_bus),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
         metrics=metrics,

@@ -33,7 +33,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             watching(base.record, base.record_id),
             following_key_news(base, services.audit.hear_of_keys),
             asyncio.create_task(services.refusals.run(), name="refusals"),
-            asyncio.create_task(services.post.run(), name="post"),
+            asyncio.create_task(services.jobs.run(), name="background jobs"),
             asyncio.create_task(services.hub.run(), name="hub"),
             asyncio.create_task(base.command_bus.run(), name="postponed commands"),
             asyncio.create_task(base.record.run(), name="writer"),

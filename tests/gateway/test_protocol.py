@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.operations import FRAMES
 from gateway.protocol import parsing, server_frames
-from gateway.protocol.client_frames import Authenticate, Intent, Ping, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.client_frames import Authenticate, ClientFrame, Ping, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.making import Case
 from tests.fuzz.promises import hold
@@ -161,4 +161,4 @@ def test_replies() -> None:
 
 
 def test_every_frame_is_the_sockets_own_or_becomes_a_command() -> None:
-    assert {*FRAMES, Authenticate, Ping, Subscribe, Typing, Unsubscribe} == set(get_args(Intent))
+    assert {*FRAMES, Authenticate, Ping, Subscribe, Typing, Unsubscribe} == set(get_args(ClientFrame))

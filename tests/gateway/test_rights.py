@@ -24,7 +24,7 @@ from gateway.app import rights_page, surface
 from gateway.edge.route_matching import SOCKET, Routes, table_of
 from gateway.http.declarations import declare
 from gateway.http.problems import TITLES
-from gateway.protocol.client_frames import Intent, Ping, declared_operations
+from gateway.protocol.client_frames import ClientFrame, Ping, declared_operations
 from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
@@ -58,7 +58,7 @@ async def test_every_route_and_every_frame_is_declared_and_every_route_of_the_do
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     described -= {("HEAD", path) for method, path in described if method == "GET"}  # it is what its GET is
     assert described <= ROUTES.keys() and len(described) > 40
-    assert FRAMES.keys() == set(get_args(Intent))
+    assert FRAMES.keys() == set(get_args(ClientFrame))
 
 
 async def test_a_route_that_declares_nothing_fails_when_the_application_is_made() -> None:
@@ -78,13 +78,13 @@ async def test_an_address_that_clients_are_told_is_answered_or_the_gateway_does_
     @get("/files/{file_id:uuid}/variant/{name:str}", opt=declare("file.download"), sync_to_thread=False)
     def misspelt(file_id: UUID, name: str) -> None: ...
 
-    assert all(told in DECLARED for told in addresses.TOLD)
+    assert all(told in DECLARED for told in addresses.IN_FRAMES)
     assert of_variant(UUID(int=7), "preview") == FILE_VARIANT.format(file_id=UUID(int=7), name="preview")
     app = Litestar([Router(addresses.API, route_handlers=[misspelt])], openapi_config=None)
     with pytest.raises(
         LookupError, match=r"answers at these addresses: GET /api/v1/files/\{file_id\}/variants/\{name\}$"
     ):
-        Routes(app, addresses.TOLD)
+        Routes(app, addresses.IN_FRAMES)
 
 
 async def test_a_socket_that_declares_nothing_fails_then_too() -> None:
@@ -108,7 +108,7 @@ async def test_a_frame_that_declares_nothing_is_found() -> None:
         """A frame that somebody adds."""
 
     with pytest.raises(LookupError, match=r"declare nothing: Whisper$"):
-        declared_operations(Intent | Whisper)
+        declared_operations(ClientFrame | Whisper)
 
 
 async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:

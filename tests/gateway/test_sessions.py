@@ -35,7 +35,7 @@ async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 async def other(hansard: Gateway, database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     """A second gateway of the same house; it follows Redis from its first moment, where something was told already."""
     await hansard.person()
-    while await hansard.services.lanes.told() is None:
+    while await hansard.services.lanes.published() is None:
         await asyncio.sleep(0.01)
     async with gateway(database_url, redis_url) as made:
         yield made

@@ -137,15 +137,15 @@ class Gateway(Process):
         tokens = Tokens()
         sessions, reads = Sessions(db, tokens, world.now), Reads(db)
         cluster_state = cast(Any, NoRoster())
-        seats = SocketLimit(cluster_state, quotas.SocketLimit())
-        self.hub = world.hub(record, db, cast(Any, lanes), cluster_state, seats, sessions, reads)
+        socket_limit = SocketLimit(cluster_state, quotas.SocketLimit())
+        self.hub = world.hub(record, db, cast(Any, lanes), cluster_state, socket_limit, sessions, reads)
         policy = SimpleNamespace(quotas=quotas.OFF, origins=())
         self.services = cast(
             Services,
             SimpleNamespace(
                 policy=policy, record_id=world.record_id, record=record, db=db, command_bus=self.command_bus, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
-                seats=seats, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
+                socket_limit=socket_limit, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
             ),
         )  # fmt: skip
         self.start(self.command_bus.run())
