@@ -1,4 +1,4 @@
-"""Audit reads: who may look at the record, and that they did."""
+"""Audit reads: who may look at the record; and each look is recorded."""
 
 from msgspec import Struct
 
@@ -10,8 +10,8 @@ from domain.ids import UserId
 
 
 class NoteAuditRead(Struct, frozen=True):
-    """Refused to a person without a role that may read the record. Nothing is recorded if this minute has such an event
-    already."""
+    """Record that the caller reads the record, at most once a minute for each session and filter. Refused to people without
+    a role that may read it."""
 
     filter: str
     person: UserId | None = None

@@ -1,4 +1,7 @@
-"""Letters: writing one, and what its reader may do with it once."""
+"""E-mail tokens: issuing one, and what somebody who got it by mail may do with it, once.
+
+On the record a token is called a letter, as in its first release; the names of topics and fields are for ever.
+"""
 
 from datetime import datetime
 
@@ -28,7 +31,7 @@ class VerifyEmail(Struct, frozen=True):
 
 
 class ResetPassword(Struct, frozen=True):
-    """The new password comes hashed. Every session of the person ends."""
+    """The new password is hashed already. All sessions of the account end."""
 
     letter_id: EmailTokenId
     secret_hash: str
@@ -38,7 +41,7 @@ class ResetPassword(Struct, frozen=True):
 async def issue(command: IssueEmailToken, unit: UnitOfWork) -> None:
     account = accounts.require_active(await unit.load(ACCOUNT, command.user_id))
     existing = await unit.load_new(EMAIL_TOKEN, command.letter_id)
-    assert existing is None, "a letter's id is minted for it"
+    assert existing is None, "every token gets a new id"
     issued = EmailTokenIssued(
         command.letter_id, command.user_id, command.purpose, account.email, command.secret_hash, command.expires_at
     )

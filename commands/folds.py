@@ -27,13 +27,13 @@ State = TypeVar("State")
 log = structlog.get_logger()
 
 FOLD_BYTES = 800  # of a small state, with all that surrounds it
-ITEM_BYTES = 100  # of one more id, name or form in it
+ITEM_BYTES = 100  # of one more id, name or variant in it
 
 
 class Folded(Struct, Generic[State], frozen=True):
-    """A stream as it was seen: its state, and version, position and time of its last event (0 and None: no event).
+    """The state of a stream, and the version, position and time of its last event (0 and None if it has none).
 
-    `unknown` is the topic of an event that this code does not know: nothing may be decided on such a state.
+    `unknown` is the topic of an event that this code does not know. Nothing may be decided on such a state.
     """
 
     state: State | None = None
@@ -112,7 +112,7 @@ class Folds:
         }
 
     async def _make_snapshot(self, stream: Stream[Any], stream_id: StreamId, folded: Folded[Any]) -> None:
-        """A snapshot that cannot be made now is made another time: whoever decides does not wait for it in vain."""
+        """Make a snapshot. If that is impossible now, log it: another one will be made, and no command waits for it."""
         if self._snapshots is None or folded.unknown or folded.state is None or folded.at is None:
             return
         snapshot = Snapshot(folded.state, folded.version, folded.position, folded.at)
@@ -138,7 +138,7 @@ class _Kept:
         return kept[0]
 
     def put(self, stream_id: StreamId, folded: Folded[Any]) -> None:
-        """Keep the newer of two. That a stream does not exist, or is not understood, is not worth keeping."""
+        """Keep the newer of two folds. Keep none of a stream that does not exist or has unknown events."""
         kept = self._folds.get(stream_id)
         if folded.version == 0 or folded.unknown or (kept is not None and kept[0].version > folded.version):
             return

@@ -1,4 +1,4 @@
-"""Security: writing down what a gateway refused in a minute."""
+"""Security: recording what a gateway refused in a minute."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from domain.security import SECURITY, RefusalsCounted
 
 
 class CountRefusals(Struct, frozen=True):
-    """`sheet_id` is made for one minute of one process."""
+    """What one process refused in one minute; `batch_id` is new each time."""
 
     batch_id: UUID
     refusals: tuple[RefusalsCounted, ...]

@@ -13,12 +13,12 @@ from weakref import WeakValueDictionary
 from domain.ids import StreamId
 from domain.ports.clock import Chance
 
-CONTENDED_SECONDS = 0.002  # doubled at each meeting with another process, and taken by chance
+CONTENDED_SECONDS = 0.002  # doubled at each further conflict, and multiplied by a random number below 1
 CONTENDED_SECONDS_MAX = 0.25
 
 
 class Turns:
-    """The lines of one process; a line is there for as long as somebody stands in it."""
+    """The queues of one process; a queue exists while somebody waits in it."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
@@ -28,7 +28,7 @@ class Turns:
         """After the first conflict (`met` 1), wait in the queues of these streams, and hold them until the stack is
         closed. After each further conflict, wait a moment."""
         if met == 1:
-            for stream_id in sorted(streams):  # in one order: nobody waits for who waits for them
+            for stream_id in sorted(streams):  # always in this order, so that no two wait for each other
                 queue = self._queues.setdefault(stream_id, asyncio.Lock())
                 await stack.enter_async_context(queue)
         else:

@@ -1,4 +1,4 @@
-"""The house: all that a gateway process stands on, built once by `runtime/composition/gateway.py` and handed to every route."""
+"""Services: all the parts of a gateway process, made once by `runtime/composition/gateway.py` and given to every route."""
 
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ from gateway.realtime.read_marks import ReadMarks
 
 @dataclass(frozen=True)
 class Policy:
-    """What operators decide and clients are told."""
+    """What operators decide, and clients may know."""
 
     version: str
     origins: tuple[str, ...]

@@ -314,7 +314,7 @@ async def gateway(
             serve(door, listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
-            async with running(hub.run(), hansard.post.run()):
+            async with running(hub.run(), hansard.jobs.run()):
                 made = Gateway(hansard, port, door)
                 yield made
                 await made.close()

@@ -1,8 +1,8 @@
-"""Throttling: which quotas a request takes, and what is told of them (IETF draft-ietf-httpapi-ratelimit-headers).
+"""Rate limits: which quotas a request takes, and the headers that say so (IETF draft-ietf-httpapi-ratelimit-headers).
 
-A route declares what it takes beside `requests`, which every request takes but those of the unlimited
-(`gateway/http/declarations.py`). A person's requests are theirs, a stranger's are their address's. What depends on a body (whose password, whose mail) the
-routes take themselves.
+Every request takes from `requests`, except those to unlimited routes; a route declares what else it takes
+(`gateway/http/declarations.py`). With a token the person is limited, without one the address. What depends on a body (whose
+password, whose mail) the routes take themselves.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ POLICIES_LISTED_MAX = 8
 
 
 class Throttle:
-    """The limits of one gateway process."""
+    """What limits the requests to one gateway process."""
 
     def __init__(self, limits: Limits, quotas: Quotas) -> None:
         self._limits = limits
         self._quotas = quotas
 
     async def take(self, scope: Any, declared: Declaration | None, access: Access | None) -> Allowance:
-        """Take what a request costs for a route that declares this (None: for none). What is told of it is kept in the scope's state."""
+        """Take what a request costs. `declared` is what its route declares, None if there is no route."""
         if declared is not None and declared.is_unlimited:
             return Allowance()
         names = declared.quotas if declared else ()
@@ -43,14 +43,14 @@ class Throttle:
 
 
 async def take(limits: Limits, scope: Any, name: str, *quotas: Quota | None) -> None:
-    """Take further quotas under a name, within a route; raises `LimitExceededError`. Its headers tell of them too."""
+    """Take further quotas under a name, within a route. Raise `LimitExceededError`. The answer's headers name them too."""
     allowance = await limits.take(name, *quotas)
     note_allowance(scope, allowance)
     require(allowance)
 
 
 def require(allowance: Allowance) -> None:
-    """Raise `LimitExceededError` where an allowance says no."""
+    """Raise `LimitExceededError` unless the allowance is given."""
     if not allowance.ok:
         raise LimitExceededError(allowance.retry_after_seconds)
 
@@ -61,12 +61,12 @@ def owner_of(scope: Any, access: Access | None) -> str:
 
 
 def note_allowance(scope: Any, allowance: Allowance) -> None:
-    """Keep what the answer's headers will say."""
+    """Keep what the answer's headers will say, in the scope's state."""
     scope["state"].setdefault("quota_states", []).extend(allowance.quota_states)
 
 
 def headers(quota_states: Sequence[QuotaState]) -> list[tuple[bytes, bytes]]:
-    """Return the two headers of an answer: a list (RFC 9651) of policies, and of how they stand."""
+    """Return the two headers of an answer (RFC 9651 lists): the policies, and what is left of each."""
     if not quota_states:
         return []
     latest = quota_states[-POLICIES_LISTED_MAX:]

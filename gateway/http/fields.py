@@ -1,4 +1,4 @@
-"""Fields of bodies that several routes take, with what is judged of them before a route runs."""
+"""Fields that several routes have in their bodies, with the checks that run before the route does."""
 
 from typing import Annotated
 

@@ -34,7 +34,7 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Problem(Exception):
-    """An answer that is an error, where no `DomainError` says it."""
+    """An error that is HTTP's own matter, not the domain's."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class Problem(Exception):
 
 
 def record_changed(detail: str = "This position is of another record, or beyond its end: start afresh.") -> Problem:
-    """Return the answer to a cursor or position that this record never gave."""
+    """Return the answer to a cursor or position that this record never issued."""
     return Problem(409, "record_changed", detail)
 
 
 def not_found() -> Problem:
-    """Return the answer where no route is."""
+    """Return the answer at an address that has no route."""
     return Problem(404, "route.not_found", "There is nothing at this address.")
 
 
@@ -69,7 +69,7 @@ def stale() -> Problem:
 
 
 def behind(written: int | None = None) -> Problem:
-    """Return the answer where the read tables lag; `written` is the position of a write that was accepted even so."""
+    """Return the answer if the read tables lag. `written` is the position of a write that was accepted nevertheless."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if written is not None:
         headers["Hansard-Position"] = str(written)

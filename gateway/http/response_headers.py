@@ -1,5 +1,6 @@
-"""Headers that browsers must see: on whatever is answered, a preflight, a refused handshake and "400" included. And how a
-browser is told from a machine."""
+"""Response headers for browsers: on every answer, including preflights, refused handshakes and "400". And how to tell a
+browser from a program.
+"""
 
 import re
 from typing import Any
@@ -9,7 +10,7 @@ ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
-# What is answered is data: as a page it may load nothing, and be framed by nobody. A route may say otherwise.
+# An answer is data: opened as a page it may load nothing, and nobody may frame it. A route may set its own headers.
 UNLESS_PRESENT = (
     (
         b"content-security-policy",
@@ -25,7 +26,7 @@ HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 def with_browser_headers(send: Any, is_secure: bool) -> Any:
-    """Return a `send` that adds them. To what is HTTP the server itself adds `ALWAYS` (gateway/server/uvicorn_server.py)."""
+    """Return a `send` that adds them. To HTTP answers the server itself adds `ALWAYS` (gateway/server/uvicorn_server.py)."""
     tls = (HSTS,) if is_secure else ()
 
     async def add(message: Any) -> None:
@@ -41,7 +42,7 @@ def with_browser_headers(send: Any, is_secure: bool) -> Any:
 
 
 def without_body(send: Any) -> Any:
-    """Return a `send` for HEAD: what GET is answered, to the last header, without its body (RFC 9110 9.3.2)."""
+    """Return a `send` for HEAD: the headers of the answer to GET, without the body (RFC 9110 9.3.2)."""
 
     async def drop(message: Any) -> None:
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
@@ -50,7 +51,7 @@ def without_body(send: Any) -> Any:
 
 
 def wants_page(accept: str) -> bool:
-    """Whether an Accept names HTML itself (RFC 9110 12.5.1): `*/*` is what machines say."""
+    """Return whether an Accept names HTML itself (RFC 9110 12.5.1); programs send `*/*`."""
     found = (HTML.fullmatch(each) for each in accept.split(","))
     return any(
         each is not None and not any(REFUSED.fullmatch(one) for one in (each["parameters"] or "").split(";"))

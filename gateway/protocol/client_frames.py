@@ -119,7 +119,7 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
-    operations = ("room.hear",)  # told through the feed that `subscribe` began; it ends with it
+    operations = ("room.hear",)  # it needs the subscription that `subscribe` began
 
     room_id: UUID
 

@@ -63,7 +63,7 @@ HEADERS: Json = {
         "Sec-WebSocket-Protocol": {"type": "string", "enum": [client_frames.SUBPROTOCOL]},
     },
 }
-# Of a subscription one of the two; msgspec has no word for it.
+# A subscription needs one of the two; msgspec cannot express that.
 ONE_ROOM_OR_MANY: Json = {"anyOf": [{"required": ["room_id"]}, {"required": ["rooms"]}]}
 
 

@@ -1,5 +1,5 @@
-"""Examples of every frame, for the AsyncAPI document. They are values of the types, and events as they are told of facts:
-none of them can show what the code does not say.
+"""Examples of every frame, for the AsyncAPI document. They are values of the types, and frames that are made of events: none
+can show what the code does not send.
 """
 
 import json
@@ -112,18 +112,18 @@ EVENTS: tuple[Event, ...] = (
 
 
 def of_client_frame(kind: type[Struct]) -> list[dict[str, Any]]:
-    """Return frames of a client, without what is null: absent means the same."""
+    """Return frames of a client without their nulls: absent means the same."""
     found = [msgspec.to_builtins(frame) for frame in CLIENT_FRAMES if type(frame) is kind]
     return [{name: value for name, value in frame.items() if value is not None} for frame in found]
 
 
 def of_server_frame(kind: type[Struct]) -> list[dict[str, Any]]:
-    """Return frames of the server, but for events."""
+    """Return frames of the server that are not events."""
     return [msgspec.to_builtins(frame) for frame in SERVER_FRAMES if type(frame) is kind]
 
 
 def of_event(kind: type[Event], *, is_own: bool) -> list[dict[str, Any]]:
-    """Return frames of an event, as a room hears it or as oneself does."""
+    """Return the frames of an event: those of a room, or of one's own feed."""
     meta = Meta(EventId(UUID(int=1)), "Example", actor=GRACE)
     found: list[dict[str, Any]] = []
     for event in EVENTS:
