@@ -425,8 +425,8 @@ class World:
         """A failover to a replica that was behind: the newest entries are gone, and perhaps the note of them."""
         for entries in self.streams.entries.values():
             del entries[len(entries) - self.chance.randrange(3) :]
-        if self.chance.random() < 0.5 and self.streams.told is not None:
-            self.streams.told = max(0, self.streams.told - self.chance.randrange(5))
+        if self.chance.random() < 0.5 and self.streams.published is not None:
+            self.streams.published = max(0, self.streams.published - self.chance.randrange(5))
 
     async def _redis_away(self) -> None:
         self.weather.away.add("redis")
