@@ -1,7 +1,7 @@
-"""Authorization: the questions that are asked of the tables of rights (`domain/rights.py`).
+"""Authorization: looking up the tables of rights (`domain/rights.py`).
 
-Commands ask with folded streams: what is the refusal for somebody with this relationship? Queries cannot ask row by row; they
-hand the relationships that a table allows to their statement (`standings`, `projections/relationship.py`).
+Commands know a relationship from folded streams, and look up its refusal. Queries cannot do that row by row: they pass the
+relationships that a table allows to their statement (`standings`, `projections/relationship.py`).
 """
 
 from collections.abc import Collection, Mapping

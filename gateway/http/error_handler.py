@@ -12,7 +12,7 @@ PARAMETER = re.compile(r"\{[^}]*\}")
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer with the problem of an exception. A body that is refused for one field is told all that is wrong with it."""
+    """Answer with the problem of an exception. If a body is refused for one field, the answer names all its faults."""
     problem = problem_of(error)
     if problem.status == 405:
         problem.headers["Allow"] = allowed_at(request)

@@ -1,4 +1,4 @@
-"""Error mapping: the problem that each exception is told as. HTTP's numbers for `DomainError`s stand only here.
+"""Error mapping: which problem each exception becomes. HTTP's numbers for `DomainError`s stand only here.
 
 Sockets answer with the same codes and sentences.
 """
@@ -54,7 +54,7 @@ def status_of(refusal: DomainError) -> int:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that an exception is told as. What nobody expected is logged, and told as 500 without details."""
+    """Return the problem of an exception. What nobody expected is logged, and becomes 500 without details."""
     match error:
         case Problem():
             return error

@@ -1,4 +1,4 @@
-"""Control entries: what the control lane tells every gateway. Sessions that ended, accounts, and each user's own frames."""
+"""Control entries: the control lane's, for every gateway. Sessions that ended, accounts, and each user's own frames."""
 
 from gateway.protocol import close_codes
 from gateway.realtime.connections import Connections

@@ -1,4 +1,4 @@
-"""Presence exchange: what this gateway tells the others of presence and typing, and what they tell it.
+"""Presence exchange: what this gateway publishes of presence and typing, and what it receives from the others.
 
 Every gateway publishes whole lists, so a lost or repeated message does no harm; a list counts as long as the lease of its
 gateway lives (`adapters/redis/cluster_state.py`). Without Redis a gateway knows of its own sockets, and after a lease's time
@@ -61,10 +61,10 @@ class PresenceExchange:
         self._lost_at = 0.0
         self._heartbeat_at = self._read_at = -math.inf
 
-    # What this gateway tells
+    # What this gateway publishes
 
     def publish_soon(self, room_id: RoomId, presence: RoomPresence) -> None:
-        """Have the others told whom this gateway sees in a room."""
+        """Publish soon whom this gateway sees in a room."""
         if (people := presence.own) is not None:
             self._publish_soon(PresenceMessage(self._cluster_state.gateway, room_id, people))
 
@@ -110,7 +110,7 @@ class PresenceExchange:
             self._read_at = monotonic()
             self._unread |= self._presences.keys()
 
-    # What the others tell
+    # What the others publish
 
     async def receive_for_ever(self) -> None:
         """Take what the others publish until cancelled."""

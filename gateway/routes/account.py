@@ -1,4 +1,4 @@
-"""Registering, one's own profile, and how one finds others."""
+"""Accounts: registering, one's own profile, finding others."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -69,7 +69,7 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def admit_registration(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse new accounts where none are taken."""
+    """Raise `RegistrationClosedError` where nobody can register."""
     if not services.policy.registration_open:
         raise RegistrationClosedError
 
@@ -102,7 +102,7 @@ async def register(
     else:
         outcome = await _register_quietly(services, command, caller, receipt)
     recorded = outcome.recorded(AccountRegistered)
-    assert recorded is not None, "an accepted registration registered"
+    assert recorded is not None, "an accepted registration has its event"
     if outcome.replayed:
         await require_same(services, data.password, recorded.event.password_hash, data.email, caller)
     body = replace(users.profile_of(recorded), email=data.email)
@@ -112,10 +112,10 @@ async def register(
 async def _register_quietly(
     services: Services, command: RegisterAccount, caller: Caller, receipt: Receipt | None
 ) -> Outcome:
-    """Register so that nobody learns whether the address has an account: only its owner is told, by mail.
+    """Register without revealing whether the address has an account already: only its owner learns that, by mail.
 
-    For an address that has one, an account is made that has none: it holds its name, as the other would, and opens to
-    nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
+    If it has one, an account without an e-mail is made: nobody can log in to it, but its name is taken, as it would be
+    otherwise. So neither the answer, nor its time, nor what can be found afterwards differs.
     """
     nameless = replace(command, email="")
     is_taken = await services.record.claimant("email", fold_email(command.email)) is not None
@@ -148,7 +148,7 @@ async def change_me(
     assert caller.user_id, "authentication lets no stranger here"
     outcome = await execute(services, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
-    assert seen.state is not None, "who asks has an account"
+    assert seen.state is not None, "the caller has an account"
     return written(outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: the record itself, for those whose role it is. Every read is recorded, with its reason."""
+"""The audit trail: the record itself, for people with a role for it. Every read is recorded, with its reason."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
 
 
 async def admit_auditors(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who has none of the roles, as the record has it now."""
+    """Raise `DomainError` if the caller has none of the roles, according to the record."""
 
     async def probe(unit: UnitOfWork) -> None:
         require_right(await unit.load(ACCOUNT, me(caller)), "audit.read")
@@ -95,7 +95,7 @@ async def read_event(
 
 
 async def note(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
-    """Refuse who may not (403) or does not say why (422), and record the read."""
+    """Raise an error if the caller may not read this (403) or does not say why (422). Otherwise record the read."""
     await admit_auditors(services, caller, {})
     require_reason(caller)
     parameters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PAGING)

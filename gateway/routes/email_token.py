@@ -1,7 +1,7 @@
-"""Letters: verifying an e-mail, and a new password for who forgot the old one.
+"""E-mail tokens: verifying an e-mail address, and setting a new password for a forgotten one.
 
-Whether an address has an account is told by no answer and by no answer's time: what depends on it is done by the `BackgroundJobs`,
-after the answer. A letter that waits there when the process dies is lost; who waits for it asks again.
+Neither an answer nor its time reveals whether an address has an account: what depends on that is a background job, done
+after the answer. Jobs that wait when the process dies are lost; whoever waits for a mail asks again.
 """
 
 import secrets
@@ -90,7 +90,7 @@ async def forgot(
 ) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
-    Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
+    When strangers have used up the mails for an address, more can be asked for from where its account was logged in lately.
     """
     check_email(data.email)
     folded, mails = fold_email(data.email), services.policy.quotas.mails
@@ -130,7 +130,7 @@ async def reset(data: ResetBody, services: Services, caller: Caller, receipt: Re
 
 
 async def issue_email_token(services: Services, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
-    """Record a letter and send it; a job of the `BackgroundJobs`."""
+    """Record a token and mail it; a background job."""
     letter_id, secret = EmailTokenId(services.command_bus.new_id()), secrets.token_urlsafe(32)
     expires_at = services.now() + timedelta(seconds=LIVES[purpose])
     await execute(services, IssueEmailToken(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
@@ -141,13 +141,13 @@ async def issue_email_token(services: Services, user_id: UserId, email: str, pur
 
 
 async def notify_owner(services: Services, email: str) -> None:
-    """Tell who has an account that somebody tried to register with its address; a job of the `BackgroundJobs`."""
+    """Tell an account's owner that somebody tried to register with its address; a background job."""
     if (await services.limits.take(of_email(fold_email(email), "registered"), services.policy.quotas.mails)).ok:
         await services.jobs.send(Mail(email, *REGISTERED_ALREADY))
 
 
 async def verify_again(services: Services, user_id: UserId, email: str, caller: Caller) -> None:
-    """Send another letter to who logs in before confirming; a job of the `BackgroundJobs`."""
+    """Mail another token to somebody who logs in before confirming their address; a background job."""
     if (await services.limits.take(of_email(fold_email(email), "verify"), services.policy.quotas.mails)).ok:
         await issue_email_token(services, user_id, email, "verify_email", caller)
 
@@ -159,7 +159,7 @@ async def _remind(services: Services, email: str, caller: Caller) -> None:
 
 
 def _parts(token: str) -> tuple[EmailTokenId, str]:
-    """Return the letter and the hash of the secret that a code names."""
+    """Return the token's id and the hash of its secret, of a code that was mailed."""
     name, _, secret = token.partition(".")
     try:
         return EmailTokenId(UUID(hex=name)), _hash(secret)

@@ -28,14 +28,14 @@ from projections import files
 from projections.files import FileError, FileView, StoredFile, VariantView
 
 BLOB_CHARS = 64
-# Endings that say of a name that it is a picture's; anything else after a dot is part of the name.
+# Endings of pictures' names. Anything else after a dot is part of the name.
 PICTURE_ENDINGS = frozenset(
     {"jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "avif", "tif", "tiff", "jp2", "j2k", "heic", "bmp"}
 )
 
 
 class StatusView(Struct, frozen=True):
-    """`progress`: the share of the steps that are done. `scan`: who judged it; null: nobody yet."""
+    """`progress` is the share of the steps that are done, `scan` the scanner that judged the file, null before that."""
 
     id: FileId
     status: FileStatus
@@ -49,7 +49,7 @@ class StatusView(Struct, frozen=True):
 
 
 async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not know of the file."""
+    """Raise `DomainError` if the caller may not know of the file."""
     await files.seen(services.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
@@ -94,7 +94,7 @@ async def read_variant(
 
 
 async def _completed(services: Services, caller: Caller, file_id: UUID) -> StoredFile:
-    """Return a file that may be downloaded at this moment by this person."""
+    """Return a file that the caller may download now. Raise `DomainError` or `Problem` otherwise."""
     stored = await files.seen(services.db, me(caller), FileId(file_id), "file.download")
     if stored.view.error is not None:
         raise Problem(409, "file.failed", stored.view.error.detail)
@@ -106,7 +106,7 @@ async def _completed(services: Services, caller: Caller, file_id: UUID) -> Store
 async def _answer(
     request: Request[Any, Any, Any], services: Services, path: str, name: str, view: FileView
 ) -> Response[Any]:
-    assert view.processed_at is not None, "what is completed was processed at some time"
+    assert view.processed_at is not None, "a completed file has been processed"
     content = Content(path[-BLOB_CHARS:], name, view.mime_type, view.size_bytes, view.processed_at)
     try:
         return await downloads.answer(request, services.blobs, content)
@@ -115,7 +115,7 @@ async def _answer(
 
 
 def _name(name: str, mime_type: str) -> str:
-    """Return a name with the ending of what is downloaded, where that is something else than what was uploaded."""
+    """Return a name with the ending of what is downloaded, if that has another type than the upload had."""
     ending = files.ENDINGS.get(mime_type)
     if ending is None or not mime_type.startswith("image/"):
         return name

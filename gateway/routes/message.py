@@ -67,7 +67,7 @@ class EditBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def admit_editors(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not edit the message."""
+    """Raise `DomainError` if the caller may not edit the message."""
 
     async def probe(unit: UnitOfWork) -> None:
         message, relationship, user_id = await reach(unit, MessageId(path["message_id"]), "message.edit")
@@ -77,7 +77,7 @@ async def admit_editors(services: Services, caller: Caller, path: dict[str, Any]
 
 
 async def admit_deleters(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not delete the message."""
+    """Raise `DomainError` if the caller may not delete the message."""
 
     async def probe(unit: UnitOfWork) -> None:
         message, relationship, user_id = await reach(unit, MessageId(path["message_id"]), "message.delete")

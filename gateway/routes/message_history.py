@@ -24,7 +24,7 @@ from projections.messages import MessageView, view_of
 
 
 class VersionView(Struct, frozen=True):
-    """One version of a message; the text of a deleted message is told to nobody, in no version."""
+    """One version of a message. The text of a deleted message is in none of them."""
 
     version: int
     position: int
@@ -35,7 +35,7 @@ class VersionView(Struct, frozen=True):
 
 
 async def admit_readers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not read the message."""
+    """Raise `DomainError` if the caller may not read the message."""
     await messages.seen(services.db, me(caller), MessageId(path["message_id"]))
 
 
@@ -43,7 +43,7 @@ admit_listing = admitting("message.list")
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
-    """Return the place that a cursor of this list names."""
+    """Return the position in a cursor of this list, and in which direction to go on."""
     place: tuple[str, int] = place_of(cursor, record, "messages", tuple[Literal["before", "after"], Place])
     return place
 
@@ -114,7 +114,7 @@ async def read_history(
         return shown(Page([VersionView(1, message.position, message.created_at, None, message.content, False)], None))
     stream_id = MESSAGE.id(message_id)
     events = (await services.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
-    # Asked after the page was read: what is on it and was deleted until then is told to nobody.
+    # Read after the page: nothing of a message that was deleted by then is shown.
     state = (await services.command_bus.see(MESSAGE, message_id)).state
     deleted = message.deleted or (state is not None and state.is_deleted)
     versions = [
@@ -136,7 +136,7 @@ async def read_history(
 async def _require_of_record(
     services: Services, found: list[MessageView], after: int | None, around: int | None
 ) -> None:
-    """Refuse a place beyond the record's end: nothing that is found there would otherwise mean that nothing came."""
+    """Raise `Problem` for a position beyond the record's end: an empty page would say that nothing has come since."""
     place = after if around is None else around
     if place is None or any(message.position >= place for message in found):
         return

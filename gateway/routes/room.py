@@ -1,4 +1,4 @@
-"""Rooms."""
+"""Rooms: listing, opening, reading, changing, archiving."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -76,7 +76,7 @@ class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def admitting(operation: RoomOperation) -> Admit:
-    """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
+    """Return an `admit` that raises `DomainError` if the caller may not do this in the room that the path names."""
 
     async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
         async def probe(unit: UnitOfWork) -> None:
@@ -122,7 +122,7 @@ async def open_room(
     room_id = RoomId(services.command_bus.new_id())
     outcome = await execute(services, OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
     recorded = outcome.recorded(RoomOpened)
-    assert recorded is not None, "an accepted opening opened"
+    assert recorded is not None, "an accepted opening has its event"
     return written(outcome, rooms.opened_view(recorded), status=201, version=recorded.version)
 
 

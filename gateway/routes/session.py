@@ -1,4 +1,4 @@
-"""Logging in, refreshing, logging out, one's own sessions, one's password."""
+"""Sessions: logging in, refreshing, logging out, one's own sessions, one's password."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -108,7 +108,7 @@ async def login(
             services, data.password, account.password_hash if account else None, data.email, caller
         )
     except BusyError:
-        await services.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
+        await services.limits.give_back(whose, guesses)  # no password was compared, so nothing was learnt
         raise
     if account is None or matching is None:
         raise BadCredentialsError
@@ -200,7 +200,7 @@ async def change_password(
 
 
 async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> TokensView:
-    """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
+    """Return the tokens of a session, as it is after a command. An access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
     assert session is not None, "it was opened or refreshed"
     services.reads.wrote(session.user_id, outcome.position)
@@ -213,7 +213,7 @@ async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> To
 
 
 async def _rehashed(services: Services, account: Account, matching: str, caller: Caller) -> Account:
-    """Return the account with its password, which is now known to be right, normalised and hashed as is done today."""
+    """Return the account. If the stored hash is outdated, replace it, now that the password is known."""
     password = normalised(matching)
     if matching == password and not services.passwords.is_outdated(account.password_hash):
         return account

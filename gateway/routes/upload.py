@@ -95,7 +95,7 @@ async def upload(
 async def _receive(
     request: Request[Any, Any, Any], services: Services, caller: Caller, received: Received, for_room: RoomId | None
 ) -> tuple[Outcome, FileId]:
-    """Store what was gathered, and record that it was: in this order, and held against the sweeper in between."""
+    """Store the bytes, then record that they were received. In between, a lease keeps the sweeper from deleting them."""
     file_id = FileId(services.command_bus.new_id())
     command = ReceiveFile(
         file_id, received.original_name, received.mime_type, received.size_bytes, received.blob, for_room
@@ -110,7 +110,7 @@ async def _receive(
         await services.blobs.put(received.blob, received.path)
         outcome = await execute(services, command, caller, receipt)
     except RecordUnavailableError:
-        raise  # it may have been written: the reservation ends by itself
+        raise  # it may have been written; the reservation expires by itself
     except BaseException:
         await services.blob_leases.release(file_id)
         raise
@@ -120,7 +120,7 @@ async def _receive(
 
 
 async def _take_bytes(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
-    """Take what the upload says it is long out of the caller's quota of bytes (whatever it is longer is not read)."""
+    """Take the length of the upload, as its header says, from the caller's quota of bytes. More than that is never read."""
     quota = services.policy.quotas.upload_bytes
     if quota is not None:
         length = request.headers.get("content-length", "")
