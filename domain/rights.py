@@ -138,66 +138,66 @@ class OfSession(NamedTuple):
 # fmt: off
 EVERY_OTHER = "every other"
 AS_WHOM: tuple[AsWhom, ...] = (
-    #      operation               nobody    ended           deactivated         unverified   person      auditor  records_manager  admin
-    AsWhom("deployment.read",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
-    AsWhom("account.register",     ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
-    AsWhom("account.verify_email", ok,       ok,             AccountDeactivatedError, ok,          ok,         ok,      ok,              ok),
-    AsWhom("password.forget",      ok,       ok,             ok,                 ok,          ok,         ok,      ok,              ok),
-    AsWhom("password.reset",       ok,       ok,             AccountDeactivatedError, ok,          ok,         ok,      ok,              ok),
-    AsWhom("session.open",         ok,       ok,             BadCredentialsError,     NotVerifiedError, ok,         ok,      ok,              ok),
-    AsWhom("session.refresh",      ok,       SessionRevokedError, SessionRevokedError,     ok,          ok,         ok,      ok,              ok),
-    AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,      ok,              ok),
-    AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,          ok,         ok,      ok,              ok),
+    #      operation               nobody         ended                deactivated              unverified        person           auditor records_manager admin
+    AsWhom("deployment.read",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
+    AsWhom("account.register",     ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
+    AsWhom("account.verify_email", ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
+    AsWhom("password.forget",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
+    AsWhom("password.reset",       ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
+    AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
+    AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
+    AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (
-    #      operation           unknown          stranger      left          removed       banned        member      admin       owner  archived
-    InRoom("room.read",        RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
-    InRoom("room.list",        RoomNotFoundError,    ok,           ok,           ok,           RoomNotFoundError, ok,         ok,         ok,    ok),
-    InRoom("room.join",        RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    RoomArchivedError),
-    InRoom("room.leave",       RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
-    InRoom("room.mark_read",   RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
-    InRoom("room.hear",        RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    ok),
-    InRoom("room.change",      RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
-    InRoom("room.archive",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, RoleTooLowError, ok,    ok),
-    InRoom("member.list",      RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
-    InRoom("member.put",       RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
-    InRoom("member.promote",   RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
-    InRoom("member.remove",    RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
-    InRoom("message.list",     RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
-    InRoom("message.read",     MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
-    InRoom("message.versions", MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
-    InRoom("message.post",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
-    InRoom("message.edit",     MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
-    InRoom("message.delete",   MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
-    InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
-    InRoom("file.read",        NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
-    InRoom("file.status",      NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
-    InRoom("file.download",    NoSuchFileError,    ok,           ok,           ok,           NoSuchFileError, ok,         ok,         ok,    ok),
+    #      operation           unknown               stranger         left             removed          banned             member           admin            owner archived
+    InRoom("room.read",        RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("room.list",        RoomNotFoundError,    ok,              ok,              ok,              RoomNotFoundError, ok,              ok,              ok,   ok),
+    InRoom("room.join",        RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("room.leave",       RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("room.mark_read",   RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("room.hear",        RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("room.change",      RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("room.archive",     RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, RoleTooLowError, ok,   ok),
+    InRoom("member.list",      RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("member.put",       RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("member.promote",   RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("member.remove",    RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("message.list",     RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("message.read",     MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("message.versions", MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("message.post",     RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("message.edit",     MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("message.delete",   MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("file.read",        NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
+    InRoom("file.status",      NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
+    InRoom("file.download",    NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
 )
 OF_MESSAGE: tuple[OfMessage, ...] = (
-    #         operation         sender  member          admin           owner
-    OfMessage("message.edit",   ok,     NotYourMessageError, NotYourMessageError, NotYourMessageError),
-    OfMessage("message.delete", ok,     NotYourMessageError, ok,             ok),
+    #         operation         sender member               admin                owner
+    OfMessage("message.edit",   ok,    NotYourMessageError, NotYourMessageError, NotYourMessageError),
+    OfMessage("message.delete", ok,    NotYourMessageError, ok,                  ok),
 )
 # `put` gives the role member, `promote` one above it.
 OF_MEMBER: tuple[OfMember, ...] = (
-    #        operation         by       outsider           oneself            member             admin               owner
-    OfMember("member.put",     "admin", ok,                RoleTooLowError,        ok,                RoleTooLowError,         RoleTooLowError),
-    OfMember("member.put",     "owner", ok,                ok,                ok,                ok,                 ok),
+    #        operation         by       outsider                oneself                 member                  admin                    owner
+    OfMember("member.put",     "admin", ok,                     RoleTooLowError,        ok,                     RoleTooLowError,         RoleTooLowError),
+    OfMember("member.put",     "owner", ok,                     ok,                     ok,                     ok,                      ok),
     OfMember("member.promote", "admin", OnlyOwnersPromoteError, OnlyOwnersPromoteError, OnlyOwnersPromoteError, OnlyOwnersPromoteError,  OnlyOwnersPromoteError),
-    OfMember("member.promote", "owner", ok,                ok,                ok,                ok,                 ok),
-    OfMember("member.remove",  "admin", MemberNotFoundError,    LeaveInsteadError,      ok,                OnlyMembersRemovedError, OnlyMembersRemovedError),
-    OfMember("member.remove",  "owner", MemberNotFoundError,    LeaveInsteadError,      ok,                ok,                 ok),
+    OfMember("member.promote", "owner", ok,                     ok,                     ok,                     ok,                      ok),
+    OfMember("member.remove",  "admin", MemberNotFoundError,    LeaveInsteadError,      ok,                     OnlyMembersRemovedError, OnlyMembersRemovedError),
+    OfMember("member.remove",  "owner", MemberNotFoundError,    LeaveInsteadError,      ok,                     ok,                      ok),
 )
 OF_FILE: tuple[OfFile, ...] = (
-    #      operation        uploader  reader        nobody
-    OfFile("file.read",     ok,       ok,           NoSuchFileError),
-    OfFile("file.status",   ok,       ok,           NoSuchFileError),
-    OfFile("file.download", ok,       ok,           NoSuchFileError),
-    OfFile("file.share",    ok,       NoSuchFileError, NoSuchFileError),
+    #      operation        uploader reader           nobody
+    OfFile("file.read",     ok,      ok,              NoSuchFileError),
+    OfFile("file.status",   ok,      ok,              NoSuchFileError),
+    OfFile("file.download", ok,      ok,              NoSuchFileError),
+    OfFile("file.share",    ok,      NoSuchFileError, NoSuchFileError),
 )
 OF_SESSION: tuple[OfSession, ...] = (
-    #         operation      own  others
-    OfSession("session.end", ok,  SessionNotFoundError),
+    #         operation      own others
+    OfSession("session.end", ok, SessionNotFoundError),
 )
 # fmt: on
