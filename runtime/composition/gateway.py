@@ -25,7 +25,7 @@ from gateway.realtime.read_marks import ReadMarks
 from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
 from gateway.services import Policy, Services
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.composition.resources import opened_audit, opened_blobs, opened_lanes, opened_tasks
 from runtime.descriptors import connections_max
 from runtime.locations import redis_url
@@ -33,7 +33,7 @@ from runtime.migrate import migrations
 from runtime.settings import Settings
 
 
-async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
+async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Services:
     """Open everything that routes use; the stack closes it."""
     settings = base.settings
     lanes = opened_lanes(base, stack)

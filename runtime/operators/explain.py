@@ -20,7 +20,7 @@ from domain.session import SESSION
 from gateway.app import surface
 from gateway.spec.rights_page import reached_by, refusal_of
 from runtime.command import Command
-from runtime.composition.ground import ProcessContext, ground
+from runtime.composition.process_context import ProcessContext, process_context
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.files import SEEING_A_FILE, of_file
 from runtime.operators.explaining.rooms import OF_A_MESSAGE, in_room, of_member, of_message
@@ -40,7 +40,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def explain(settings: Settings, user: str, operation: str, target: str | None, whom: str | None) -> int:
     """Print why somebody may or may not do something. Return the exit code."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         answer = Answer()
         account = await person(base, user)
         answer.say("who", name_of(account.known))

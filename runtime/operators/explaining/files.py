@@ -11,7 +11,7 @@ from domain.ids import FileId
 from domain.rights import FileRelationship, SeeingFile
 from domain.room import ROOM
 from projections import files
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.rooms import in_room
 from runtime.operators.explaining.streams import Read, actor_of, read, since_event

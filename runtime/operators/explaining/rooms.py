@@ -9,7 +9,7 @@ from domain.membership import MEMBERSHIP, Membership, relationship_of
 from domain.message import Message
 from domain.rights import MemberOperation, MemberTarget, MessageOperation, Relationship, RoomOperation
 from domain.room import ROOM, Room
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.streams import NotJudgedError, Read, actor_of, name_of, person, read, since_event
 
