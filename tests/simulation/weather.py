@@ -332,10 +332,10 @@ class NoRoster:
     async def beat(self) -> tuple[bool, frozenset[str]]:
         raise ClusterStateUnavailableError("not simulated")
 
-    async def seat(self, *seats: SocketEntry) -> str | None:
+    async def report(self, *entries: SocketEntry) -> str | None:
         raise ClusterStateUnavailableError("not simulated")
 
-    async def say(self, whispers: Sequence[tuple[int, PresenceMessage]]) -> None:
+    async def publish(self, messages: Sequence[tuple[int, PresenceMessage]]) -> None:
         raise ClusterStateUnavailableError("not simulated")
 
     async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
