@@ -2,7 +2,7 @@
 
 # What people may write (CONTRACT: code points, not bytes).
 MESSAGE_CHARS_MAX = 10_000
-MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs: a history of 10 MB at most, ten pages of it
+MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs; a history of at most 10 MB, or ten pages
 ROOM_NAME_CHARS_MAX = 100
 ROOM_DESCRIPTION_CHARS_MAX = 1_000
 ROOM_TOPIC_CHARS_MAX = 250

@@ -1,4 +1,4 @@
-"""The ASGI application: the door in front, the routes behind it, problems for every error.
+"""The ASGI application: authentication in front, the routes behind it, a problem for every error.
 
 `API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
 """
@@ -21,7 +21,7 @@ from domain.events import Caller
 from gateway.edge.authentication import Authentication
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
-from gateway.http import problems
+from gateway.http import error_handler
 from gateway.http.callers import caller_of
 from gateway.http.idempotency import receipt_of
 from gateway.http.requests import check, versions_asked
@@ -37,11 +37,13 @@ from gateway.routes import (
     health,
     membership,
     message,
+    message_history,
     metrics,
     reading,
     room,
     session,
     ticket,
+    upload,
 )
 from gateway.services import Services
 from gateway.sockets import connection
@@ -54,14 +56,16 @@ API: list[BaseRouteHandler] = [
     *room.ROUTES,
     *membership.ROUTES,
     *message.ROUTES,
+    *message_history.ROUTES,
     *reading.ROUTES,
+    *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
     *ticket.ROUTES,
     *connection.ROUTES,
 ]
 
-# What operators, machines and browsers ask of a deployment, whatever the version of the API is.
+# What operators, machines and browsers ask of a deployment, whatever the version of the API.
 UNVERSIONED: list[BaseRouteHandler] = [
     *deployment.ROUTES,
     *health.ROUTES,
@@ -72,13 +76,13 @@ UNVERSIONED: list[BaseRouteHandler] = [
 
 
 def create_app(services: Services) -> ASGIApp:
-    """Return the application of one gateway process: all routes, and the door in front of them."""
+    """Return the application of one gateway process: all routes, with authentication in front of them."""
     declared_operations()
     throttle = Throttle(services.limits, services.policy.quotas)
     app = application(services)
     return Authentication(
         app,
-        Routes(app, addresses.TOLD),
+        Routes(app, addresses.IN_FRAMES),
         services.sessions,
         services.policy.origins,
         services.metrics.http,
@@ -91,14 +95,14 @@ def create_app(services: Services) -> ASGIApp:
 
 
 def application(services: Services) -> Litestar:
-    """Return all routes. Nobody is kept out of them here: that is the door's to do."""
+    """Return the routes alone. Nothing here authenticates: use `create_app` to serve them."""
     app = _litestar(lambda: services, services.policy.version)
     app.state.services = services
     return app
 
 
 def surface() -> Surface:
-    """Return everything that can be asked of a gateway, and what it declares itself to be; no process is needed for it."""
+    """Return all routes and client frames with what they declare. No process is needed for that."""
     return Surface(table_of(_litestar(lambda: None, "")), declared_operations())
 
 
@@ -117,7 +121,7 @@ def _litestar(services: Callable[[], Services | None], version: str) -> Litestar
             "receipt": Provide(receipt_of),
             "if_match": Provide(_versions, sync_to_thread=False),
         },
-        exception_handlers={Exception: problems.handle},
+        exception_handlers={Exception: error_handler.handle},
         openapi_config=_openapi(version),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,  # the process's own (runtime/logs.py)
@@ -143,7 +147,7 @@ def _openapi(version: str) -> OpenAPIConfig:
         ),
         security=[{"bearer": []}],
         use_handler_docstrings=True,
-        # Litestar's own pages load what others wrote, and know nothing of HANSARD_SCHEMA: nobody comes to them.
+        # Litestar's own pages load scripts from elsewhere, and ignore HANSARD_SCHEMA: nobody reaches them.
         render_plugins=[JsonRenderPlugin()],
         openapi_router=Router(
             "/schema/of-litestar", route_handlers=[], include_in_schema=False, before_request=_nobody

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from domain.addresses import of_variant
+from domain.authorization import file_relationships, standings, unknown
 from domain.events import Recorded
 from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, FileScanned
 from domain.file_name import storage_path
@@ -21,7 +22,7 @@ from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports.database import Db
 from domain.processing import SENTENCES, Reason
-from domain.rights import SeeingFile, file_relationships, standings, unknown
+from domain.rights import SeeingFile
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 

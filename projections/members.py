@@ -7,13 +7,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.authorization import require_standing, standings
 from domain.bounds import ROOM_OWNERS_MAX
 from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.ports.database import Db
 from domain.reading import ReadMarked
-from domain.rights import require_standing, standings
 from projections.relationship import STANDING
 from projections.tables import Change, Projection, Table
 

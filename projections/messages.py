@@ -12,13 +12,14 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
+from domain.authorization import require_standing, standings
 from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
-from domain.rights import RoomOperation, require_standing, standings
+from domain.rights import RoomOperation
 from domain.room import RoomArchived, RoomChanged
 from projections import files
 from projections.files import FileView

@@ -1,7 +1,7 @@
 """Standing: what a person is to a room of which kind, in SQL, for statements that guard what they select.
 
 In these fragments `r` is a row of `read.rooms` and `m` the person's row of `read.room_members`, if there is one. Which
-standings a statement lets through it is told as a parameter: `rights.standings(operation)`. The tables do not keep who
+standings a statement lets through it is told as a parameter: `authorization.standings(operation)`. The tables do not keep who
 left and who was removed apart; nor does anything that is read (`tests/domain/test_rights.py`).
 """
 

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.authorization import require_standing, standings
 from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
-from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchived, RoomChanged, RoomOpened
 from domain.text import fold
 from projections.messages import POSITION_MAX, MessageView, subjects_of

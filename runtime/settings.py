@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
-from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, SocketLimit
+from domain.quotas import CONNECTIONS_OF_ADDRESS, SETS, SOCKET_LIMITS, Quota, Quotas, QuotaSet, SocketLimit
 from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
@@ -197,7 +197,7 @@ class Settings:
 
     @property
     def seats(self) -> SocketLimit:
-        of_set = SEATS[self.limits]
+        of_set = SOCKET_LIMITS[self.limits]
         return SocketLimit(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     def connections_of(self, total: int) -> int:

@@ -44,9 +44,9 @@ from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import SocketLimit as SeatLimits
 from gateway.app import create_app
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
@@ -256,8 +256,8 @@ async def gateway(
         sessions, reads = Sessions(db, tokens, now), Reads(db)
         cluster_state = ClusterState.open(redis_url, head.record, uuid4().hex)
         stack.push_async_callback(cluster_state.close)
-        seats = SocketLimit(cluster_state, SeatLimits(of_user=sockets_of_user))
-        hub = Hub(record, db, lanes, cluster_state, seats, sessions, reads, metrics.hub)
+        socket_limit = SocketLimit(cluster_state, SeatLimits(of_user=sockets_of_user))
+        hub = Hub(record, db, lanes, cluster_state, socket_limit, sessions, reads, metrics.hub)
         audit = await AuditReader.open(db.url, MASTER)
         stack.push_async_callback(audit.close)
 
@@ -296,12 +296,12 @@ async def gateway(
             audit=audit,
             lanes=lanes,
             hub=hub,
-            seats=seats,
+            socket_limit=socket_limit,
             blobs=blobs,
-            holds=BlobLeases(db),
+            blob_leases=BlobLeases(db),
             tasks=tasks,
             now=now,
-            post=BackgroundJobs(mails or NoMails()),
+            jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
             metrics=metrics,
@@ -314,7 +314,7 @@ async def gateway(
             serve(door, listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
-            async with running(hub.run(), hansard.post.run()):
+            async with running(hub.run(), hansard.jobs.run()):
                 made = Gateway(hansard, port, door)
                 yield made
                 await made.close()

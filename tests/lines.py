@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 
-from gateway.protocol.client_frames import Authenticate, Intent
-from gateway.spec.asyncapi import ANSWERED_WITH, documented
+from gateway.protocol.client_frames import Authenticate, ClientFrame
+from gateway.spec.asyncapi import documented
 from tests.houses import Gateway
 
 Frame = dict[str, Any]
@@ -24,7 +24,7 @@ FORMATS = {
     "uuid": r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
     "date-time": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$",
 }
-INTENTS = {str(kind.__struct_config__.tag): kind for kind in get_args(Intent)}
+INTENTS = {str(kind.__struct_config__.tag): kind for kind in get_args(ClientFrame)}
 
 
 class Undocumented(AssertionError):
@@ -47,7 +47,7 @@ def check_asked(frame: Frame) -> None:
 def check_answer(kind: str, reply: Frame) -> None:
     """Hold a reply that says yes to what the document says of this request."""
     if reply["ok"]:
-        found, expected = reply.keys() - {"type", "id", "ok"}, set(ANSWERED_WITH.get(INTENTS[kind], ()))
+        found, expected = reply.keys() - {"type", "id", "ok"}, set(INTENTS[kind].answered_with)
         if found != expected and not (INTENTS[kind] is Authenticate and not found):
             raise Undocumented(f"{kind} is answered with {found}, not {expected}")
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.postgres.database import blames_values
 from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports.record import RecordUnavailableError
@@ -44,7 +44,7 @@ async def fold(
 ) -> list[Folded]:
     """Run the handlers. `between` is awaited after each slice with the seconds used so far; False ends the batch."""
     folded: list[Folded] = []
-    began = slice_began = lapsed()
+    began = slice_began = monotonic()
     clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
     for recorded in events:
         folded.append(_folded(recorded, handlers))

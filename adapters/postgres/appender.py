@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.postgres.append_batch import BatchColumns, PendingAppend, answer_of, append_in_turn
 from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from adapters.postgres.codec import key_names
@@ -233,8 +233,8 @@ class Appender:
         try:
             self._clock.judge(head.clock, head.at)
         except ClockLeaptError as error:
-            if lapsed() - self._alarmed >= CLOCK_ALARM_SECONDS:
-                self._alarmed = lapsed()
+            if monotonic() - self._alarmed >= CLOCK_ALARM_SECONDS:
+                self._alarmed = monotonic()
                 log.error("the clock has leapt: nothing is recorded", reason=str(error))
             raise
 

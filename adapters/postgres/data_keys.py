@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.postgres.master_key import NONCE_BYTES, Master
 from domain.ids import KeyId, RoomId
 from domain.ports.database import Db
@@ -70,7 +70,7 @@ class Vault:
     of them (`adapters/postgres/key_news.py`), and after `KEY_SECONDS` in case the news was lost.
     """
 
-    def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:
+    def __init__(self, db: Db, master: Master, clock: Callable[[], float] = monotonic) -> None:
         self.master = master
         self._db = db
         self._clock = clock

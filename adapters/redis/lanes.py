@@ -96,12 +96,12 @@ class Lanes:
     # The publisher's side
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
         """Add entries, in position order, to their lanes, and delete the entries of rooms at the `forgotten` positions.
 
         Return the lanes that refused, because a key of another type is in their place. If none did, remember that
-        everything up to `told` was published (None: remember nothing).
+        everything up to `published` was published (None: remember nothing).
         """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
@@ -110,8 +110,8 @@ class Lanes:
         refused = await self._add(by_lane) if by_lane else frozenset()
         if forgotten:
             await self._take_back([each for each in forgotten if self.lane_of(each[0]) not in refused])
-        if told is not None and not refused:
-            await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), told)))
+        if published is not None and not refused:
+            await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), published)))
         return refused
 
     async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
@@ -136,14 +136,14 @@ class Lanes:
 
         Any process may call it, at any time. Ages are measured by Redis's clock, from one call to another.
         """
-        told = await self.told()
-        if told is None:
+        published = await self.published()
+        if published is None:
             return
         marks = self._key_of("marks")
         seconds, microseconds = await _asked(cast(Awaitable[Any], self._redis.time()))
         now = seconds + microseconds / 1e6
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(marks, {str(told): now}, nx=True)
+            pipe.zadd(marks, {str(published): now}, nx=True)
             pipe.expire(marks, math.ceil(2 * age_seconds + LANE_TRIM_SECONDS))
             pipe.zrevrangebyscore(marks, now - age_seconds, "-inf", start=0, num=1, withscores=True)
             *_, found = await _asked(pipe.execute())
@@ -165,7 +165,7 @@ class Lanes:
             pipe.delete(self._key_of("marks"))
             await _asked(pipe.execute())
 
-    async def told(self) -> int | None:
+    async def published(self) -> int | None:
         """Return the position up to which everything was published; None if Redis has lost it."""
         value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
         return None if value is None else int(value)

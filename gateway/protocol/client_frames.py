@@ -26,9 +26,14 @@ Rooms = Annotated[dict[UUID, Position | None], Meta(min_length=1, max_length=SUB
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """`operations`: those of the rights table that a frame is; of several the first where it says nothing else."""
+    """What each kind of frame declares beside its fields.
+
+    `operations` are its rows of the table of rights: of several the first, unless the frame says otherwise.
+    `answered_with` is what a reply that says yes has beside `id` and `ok`.
+    """
 
     operations: ClassVar[tuple[Operation, ...]]
+    answered_with: ClassVar[tuple[str, ...]] = ()
 
     id: Request | None = None
 
@@ -37,6 +42,7 @@ class Authenticate(_Frame, frozen=True, tag="authenticate", kw_only=True):
     """Show an access token: as the first frame, or later a fresh one of the same session."""
 
     operations = ("socket.open",)
+    answered_with = ("session_expires_in",)  # when it renews; the first one is followed by `hello`, which has it
 
     token: str
 
@@ -67,6 +73,7 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
 
     operations = ("message.post", "file.share")
+    answered_with = ("position", "message_id", "duplicate")
 
     room_id: UUID
     content: Content
@@ -80,6 +87,7 @@ class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
     """Replace a message's text; with `version`, only if that is its present one."""
 
     operations = ("message.edit",)
+    answered_with = ("position",)
 
     message_id: UUID
     content: Content
@@ -91,6 +99,7 @@ class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
     """Leave a tombstone of a message; with `version`, only if that is its present one."""
 
     operations = ("message.delete",)
+    answered_with = ("position",)
 
     message_id: UUID
     version: Version | None = None
@@ -101,6 +110,7 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
     """Report how far the caller has read a room. Marks go forward only."""
 
     operations = ("room.mark_read",)
+    answered_with = ("position",)
 
     room_id: UUID
     position: Position
@@ -109,7 +119,7 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
-    operations = ("room.hear",)  # told through the feed that `subscribe` began; it ends with it
+    operations = ("room.hear",)  # it needs the subscription that `subscribe` began
 
     room_id: UUID
 
@@ -120,12 +130,12 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+ClientFrame = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
 
 
-def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:
+def declared_operations(frames: Any = ClientFrame) -> dict[type[ClientFrame], tuple[Operation, ...]]:
     """Return what each kind of frame declares itself to be. Raises `LookupError` for those that declare nothing."""
-    kinds: tuple[type[Intent], ...] = get_args(intents)
+    kinds: tuple[type[ClientFrame], ...] = get_args(frames)
     silent = sorted(kind.__name__ for kind in kinds if "operations" not in vars(kind))
     if silent:
         raise LookupError(f"These frames declare nothing: {', '.join(silent)}")

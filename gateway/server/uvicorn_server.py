@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.bounds import FRAME_BYTES_MAX
 from domain.errors import ReadableError
 from gateway.http.response_headers import ALWAYS
@@ -126,7 +126,7 @@ class _Server(uvicorn.Server):
         self._limit = ConnectionLimit(bounds, trusts)
         self._tls = tls
         self._ended = asyncio.Event()
-        self._swept_at = lapsed()
+        self._swept_at = monotonic()
 
     def end(self) -> None:
         self.should_exit = True
@@ -158,7 +158,7 @@ class _Server(uvicorn.Server):
 
     def _sweep(self) -> None:
         """Have every connection check its deadlines: one walk costs less than a timer for each."""
-        now = lapsed()
+        now = monotonic()
         seconds, self._swept_at = min(now - self._swept_at, SWEEP_SECONDS_MAX), now
         for connection in tuple(self.server_state.connections):
             assert isinstance(connection, HttpProtocol | WebSocketProtocol), "no other protocol is used"

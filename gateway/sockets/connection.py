@@ -18,8 +18,9 @@ from domain.errors import DomainError
 from domain.ids import RoomId
 from domain.ports.credentials import Access
 from domain.ports.record import Head, RecordUnavailableError
-from gateway.http import problems
+from gateway.http import error_mapping
 from gateway.http.declarations import declare
+from gateway.http.problems import Problem
 from gateway.protocol import client_frames, close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.server.uvicorn_server import HEARTBEAT_SECONDS
@@ -60,7 +61,7 @@ class SocketConnection:
         channel.transport.limit(self._services.policy.quotas.frames)
         try:
             access = await credentials(self._services, channel.scope, is_room=self._room_id is not None)
-        except (DomainError, problems.Problem) as refusal:
+        except (DomainError, Problem) as refusal:
             await refuse(self._services.refusals, channel.scope, channel.send, refusal)
             return
         offered = channel.scope.get("subprotocols", ())
@@ -78,7 +79,7 @@ class SocketConnection:
             channel.close(close_codes.GOING_AWAY, "something went wrong here")
 
     async def _authenticate_and_serve(self, access: Access | None) -> None:
-        channel, limit = self._channel, self._services.seats
+        channel, limit = self._channel, self._services.socket_limit
         request = None
         if access is None:
             access, request = await first_frame.authenticate(channel, self._services.sessions)
@@ -145,7 +146,7 @@ class SocketConnection:
         try:
             await subscriptions.open_own_room(self._room_id, after, record, head)
         except DomainError as refused:
-            self._channel.note_refusal(problems.status_of(refused), refused.code, access)
+            self._channel.note_refusal(error_mapping.status_of(refused), refused.code, access)
             self._channel.close(close_codes.NO_ROOM, "this room is unknown, or not yours")
             raise SocketClosedError from None
 

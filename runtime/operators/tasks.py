@@ -11,7 +11,7 @@ from domain.tasks import next_task
 from gateway.http.pagination import PAGE_ITEMS_DEFAULT
 from projections import files
 from runtime.command import Command, MisusedError
-from runtime.composition.ground import ground
+from runtime.composition.process_context import process_context
 from runtime.composition.resources import opened_tasks
 from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
@@ -28,7 +28,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def list_tasks(settings: Settings) -> int:
     """Show what is queued, and which files failed lately."""
-    async with ground(settings) as base, AsyncExitStack() as stack:
+    async with process_context(settings) as base, AsyncExitStack() as stack:
         queued = await opened_tasks(base, stack).listed()
         for task in queued:
             said = f"{task.state} {task.detail}".strip()

@@ -10,8 +10,8 @@ from gateway.app import create_app
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
 from runtime.command import Command
-from runtime.composition.gateway import connection_bounds, opened_house
-from runtime.composition.ground import following_key_news, ground
+from runtime.composition.gateway import connection_bounds, opened_services
+from runtime.composition.process_context import following_key_news, process_context
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.record_watch import watching
 from runtime.settings import Settings, listens_on
@@ -26,14 +26,14 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = stop_signal()
     listener = listen(settings.host, settings.port)
-    async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
-        services = await opened_house(base, stack)
+    async with process_context(settings, kind="gateway") as base, AsyncExitStack() as stack:
+        services = await opened_services(base, stack)
         # In the order in which they end: what appends ends last.
         loops = (
             watching(base.record, base.record_id),
             following_key_news(base, services.audit.hear_of_keys),
             asyncio.create_task(services.refusals.run(), name="refusals"),
-            asyncio.create_task(services.post.run(), name="post"),
+            asyncio.create_task(services.jobs.run(), name="background jobs"),
             asyncio.create_task(services.hub.run(), name="hub"),
             asyncio.create_task(base.command_bus.run(), name="postponed commands"),
             asyncio.create_task(base.record.run(), name="writer"),

@@ -134,7 +134,7 @@ async def test_the_limit_holds_while_streaming_without_a_length(hansard: Gateway
 async def test_who_sends_too_much_hears_so_at_once_and_is_listened_to_a_little(
     hansard: Gateway, monkeypatch: pytest.MonkeyPatch, expect: str
 ) -> None:
-    monkeypatch.setattr("gateway.edge.authentication.LINGER_SECONDS", 1.0)
+    monkeypatch.setattr("gateway.edge.outgoing_answer.LINGER_SECONDS", 1.0)
     ada = await hansard.person()
     reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(

@@ -23,10 +23,11 @@ from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import PostMessage
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
+from domain.authorization import is_outside
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, SessionId, UserId
-from domain.rights import Relationship, RoomKind, is_outside
+from domain.rights import Relationship, RoomKind
 from tests.houses import Gateway
 from tests.lines import Frame, Line, line
 

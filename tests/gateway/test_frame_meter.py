@@ -191,7 +191,7 @@ async def test_a_frame_costs_what_it_costs(database_url: str, redis_url: str) ->
             assert (await hers.until("reply", id=1))["ok"] is False  # they are nobody's
             assert quotas.requests is not None
             left = await limited.services.limits.take(f"user {ada.id}", replace(quotas.requests, cost=0))
-            assert left.standings[0].remaining == 60 - 1 - 2 - 10
+            assert left.quota_states[0].remaining == 60 - 1 - 2 - 10
 
 
 def test_a_message_of_usual_length_costs_one() -> None:

@@ -12,7 +12,7 @@ from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
 from domain.ports.record import RecordUnavailableError
 from domain.quotas import SocketLimit as SeatLimits
-from gateway.edge.authentication import Sessions
+from gateway.edge.sessions import Sessions
 from gateway.http.read_your_writes import Reads
 from gateway.realtime import background_tasks
 from gateway.realtime.connection_limit import SocketLimit

@@ -35,7 +35,7 @@ async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 async def other(hansard: Gateway, database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     """A second gateway of the same house; it follows Redis from its first moment, where something was told already."""
     await hansard.person()
-    while await hansard.services.lanes.told() is None:
+    while await hansard.services.lanes.published() is None:
         await asyncio.sleep(0.01)
     async with gateway(database_url, redis_url) as made:
         yield made
@@ -182,7 +182,7 @@ async def test_deactivation_ends_all_sessions_for_good(hansard: Gateway, other: 
         assert ended == ["deactivated", "deactivated"], "on the record, together with it"
     outcome = await hansard.services.command_bus.do(Activate(user_id), Caller())
     await other.services.reads.wait(outcome.position)
-    while other.services.sessions.is_shut(user_id):
+    while other.services.sessions.is_deactivated(user_id):
         await asyncio.sleep(0.01)
     for person in (ada, phone):
         assert_problem(await other.client(person.token).get("/users/me"), 401, "auth.session_revoked")

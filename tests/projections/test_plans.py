@@ -10,9 +10,9 @@ from uuid import UUID, uuid4, uuid5
 import asyncpg
 import pytest
 
+from domain.authorization import file_relationships, standings
 from domain.ids import MessageId
 from domain.message import MESSAGE
-from domain.rights import file_relationships, standings
 from projections import files, messages, rooms, users
 from projections.rooms import UNREAD_COUNTED_MAX
 from tests.houses import PLAN_MODES, pages_met, rows_met

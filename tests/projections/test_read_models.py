@@ -244,18 +244,18 @@ async def lanes(redis_url: str) -> AsyncIterator[Lanes]:
 async def test_a_lane_takes_every_position_once_and_in_order(lanes: Lanes) -> None:
     room = RoomId(uuid4())
     entries = [Entry(p, room, p - 1, b"f%d" % p, None) for p in range(1, 6)]
-    await lanes.publish(entries[:3], told=3)
-    await lanes.publish(entries, told=5)
+    await lanes.publish(entries[:3], published=3)
+    await lanes.publish(entries, published=5)
     lane = lanes.lane_of(room)
     place, told = (await lanes.read({lane: "0-0"}))[lane]
     assert told == entries and place == "5-0"
-    assert (await lanes.told(), await lanes.last(lane), await lanes.last(CONTROL)) == (5, "5-0", "0-0")
+    assert (await lanes.published(), await lanes.last(lane), await lanes.last(CONTROL)) == (5, "5-0", "0-0")
 
 
 async def test_lanes_carry_whose_membership_ended_and_what_everybody_hears(lanes: Lanes) -> None:
     room, user = RoomId(uuid4()), uuid4()
     entries = [Entry(7, room, 3, b"gone", user), Entry(8, None, 0, b"control", None)]
-    await lanes.publish(entries, told=8)
+    await lanes.publish(entries, published=8)
     told = await lanes.read({lanes.lane_of(room): "0-0", CONTROL: "0-0"})
     assert told[lanes.lane_of(room)][1] == entries[:1] and told[CONTROL][1] == entries[1:]
 
@@ -263,7 +263,7 @@ async def test_lanes_carry_whose_membership_ended_and_what_everybody_hears(lanes
 async def test_lanes_say_when_redis_is_away() -> None:
     nowhere = Lanes.open("unix:///nowhere/valkey.sock", RecordId(uuid4()), 4)
     with pytest.raises(LanesUnavailableError):
-        await nowhere.told()
+        await nowhere.published()
     await nowhere.close()
 
 
@@ -277,13 +277,13 @@ async def test_the_publisher_goes_on_where_it_was_and_after_a_flush_from_the_che
         handed = Publisher(record, db, lanes, LIVE)
         await handed.step()
         head = (await record.head()).position
-        assert await lanes.told() is None, "nothing is behind the checkpoint of a first start"
+        assert await lanes.published() is None, "nothing is behind the checkpoint of a first start"
         handed.hand_over(await record.after(0, limit=10_000))
         await handed.step()
         await make_history(command_bus, 6, 40)
         await project(record, db)
         # Another publisher, as after a crash: Redis does not know how far things are, so it begins at the checkpoint.
-        await lanes.publish([], told=head)
+        await lanes.publish([], published=head)
         other = Publisher(record, db, lanes, LIVE)
         await other.step()
         told = [entry.position for lane in range(4) for entry in await entries_of(lanes, lane)]

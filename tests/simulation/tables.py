@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
 from projections import LIVE, checkpoints, messages, parked, rooms, sessions, users
@@ -28,7 +28,7 @@ KEYS = {table.name: table.key for table in LIVE.tables}
 class MemoryTables:
     """The port `domain.ports.Db`. A transaction works on a copy, which takes the place of the tables when it commits."""
 
-    def __init__(self, clock: Callable[[], float] = lapsed) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """`clock` is the database's: leases are judged by it."""
         self.clock = clock
         self.rows: dict[str, dict[tuple[Any, ...], Values]] = {name: {} for name in KEYS}

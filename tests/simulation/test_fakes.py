@@ -188,33 +188,33 @@ async def test_lanes_in_memory_carry_what_redis_does(both: list[Any]) -> None:
         return Entry(position, room_id, 0 if room is None else position - 1, b"frame %d" % position, None)
 
     async def live(lanes: Any) -> list[Any]:
-        found: list[Any] = [await lanes.told(), *[lanes.lane_of(room_id) for room_id in ROOMS]]
+        found: list[Any] = [await lanes.published(), *[lanes.lane_of(room_id) for room_id in ROOMS]]
         every = dict.fromkeys((CONTROL, 0, 1, 2), "0-0")
-        await lanes.publish([entry(1, 0), entry(2, 1), entry(2, None), entry(5, 0)], told=6)
-        found += [await lanes.told(), [await lanes.last(lane) for lane in every], await lanes.read(every)]
+        await lanes.publish([entry(1, 0), entry(2, 1), entry(2, None), entry(5, 0)], published=6)
+        found += [await lanes.published(), [await lanes.last(lane) for lane in every], await lanes.read(every)]
         await lanes.publish(
-            [entry(1, 0), entry(5, 0), entry(7, 2), entry(9, 0)], told=9
+            [entry(1, 0), entry(5, 0), entry(7, 2), entry(9, 0)], published=9
         )  # what is there is passed over
-        found += [await lanes.told(), await lanes.read(dict.fromkeys(every, "5-0"))]
+        found += [await lanes.published(), await lanes.read(dict.fromkeys(every, "5-0"))]
         waiting = asyncio.create_task(lanes.read(dict.fromkeys(every, "9-0")))
         while not waiting.done():
             await asyncio.sleep(0)
             await lanes.interrupt()
         found.append(waiting.result())
         waiting = asyncio.create_task(lanes.read(dict.fromkeys(every, "9-0")))
-        await lanes.publish([entry(11, None)], told=11)
+        await lanes.publish([entry(11, None)], published=11)
         found.append(await waiting)
         await lanes.publish(
-            [entry(12, 1)], told=12, forgotten=[(ROOMS[0], 9), (ROOMS[0], 5), (ROOMS[1], 12), (ROOMS[2], 8)]
+            [entry(12, 1)], published=12, forgotten=[(ROOMS[0], 9), (ROOMS[0], 5), (ROOMS[1], 12), (ROOMS[2], 8)]
         )
-        await lanes.publish([entry(9, 0), entry(12, 1)], told=12)  # what is gone does not come back
+        await lanes.publish([entry(9, 0), entry(12, 1)], published=12)  # what is gone does not come back
         found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
         await lanes.trim(age_seconds=3_600)
         found.append(await lanes.read(dict.fromkeys(every, "0-0")))
-        await lanes.publish([entry(13, 2)], told=13)
+        await lanes.publish([entry(13, 2)], published=13)
         await lanes.trim(age_seconds=3_600)
         await lanes.trim(age_seconds=0)
-        await lanes.publish([entry(7, 2), entry(11, None), entry(14, 0)], told=14)
+        await lanes.publish([entry(7, 2), entry(11, None), entry(14, 0)], published=14)
         found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
         return found
 

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.media.child_process import ChildDiedError
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_entries import Taken
@@ -85,7 +85,7 @@ class TaskWorker:
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
-        self._held_at = lapsed()
+        self._held_at = monotonic()
         began = perf_counter()
         outcome: TaskOutcome = "interrupted"
         try:
@@ -140,8 +140,8 @@ class TaskWorker:
         try:
             is_held = await self._tasks.beat(taken)
         except TasksUnavailableError:
-            return lapsed() - self._held_at < self._tasks.claim_seconds
-        self._held_at = lapsed()
+            return monotonic() - self._held_at < self._tasks.claim_seconds
+        self._held_at = monotonic()
         return is_held
 
     async def _done(self, taken: Taken, following: Task | None) -> None:

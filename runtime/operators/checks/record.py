@@ -76,7 +76,7 @@ async def redis(settings: Settings) -> str:
     lanes = Lanes.open(redis_url(settings), await _record_id(settings), settings.lanes)
     try:
         await lanes.ping()
-        return f"frames told up to position {await lanes.told() or 0:,}"
+        return f"frames told up to position {await lanes.published() or 0:,}"
     finally:
         await lanes.close()
 
