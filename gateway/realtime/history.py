@@ -33,9 +33,9 @@ class Subject(NamedTuple):
 
 def frame_of(entry: Entry, *, is_since_joining: bool) -> RoomFrame:
     """Return the frame of a lane's entry. Frames of files are never made so: what they may tell must be looked up."""
-    glance = frames.glance(entry.frame, is_since_joining=is_since_joining)
+    summary = frames.summary_of(entry.frame, is_since_joining=is_since_joining)
     return RoomFrame(
-        entry.position, entry.prev, text_frame(entry.frame), entry.ended, glance.topic, glance.posted, glance.history
+        entry.position, entry.prev, text_frame(entry.frame), entry.ended, summary.topic, summary.posted, summary.history
     )
 
 
@@ -91,7 +91,7 @@ class RoomHistory:
         found = {}
         for recorded in events:
             posted = postings[recorded.position]
-            found[recorded.position] = Subject(posted, posted in deleted and frames.tells_text(recorded))
+            found[recorded.position] = Subject(posted, posted in deleted and frames.has_text(recorded))
             if isinstance(recorded.event, (FileCompleted, FileFailed)):
                 showing = showings.get(recorded.event.file_id)
                 found[recorded.position] = Subject(showing, is_deleted=showing is None)
