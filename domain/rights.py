@@ -3,7 +3,7 @@
 A column is a relation, a cell what whoever stands in it is told: `ok`, or the refusal. Questions are asked in this order,
 and the first no is the answer: as whom one comes (`AS_WHOM`), what one is to the room (`IN_ROOM`), and, where it is about
 something in it, what one is to that (`OF_…`). Commands ask with folded streams; queries hand the standings that a table
-allows to their statement (`projections/relationship.py`). What the state forbids to everybody (a last owner, a deleted
+allows to their statement (`read.standing` in the database). What the state forbids to everybody (a last owner, a deleted
 message, a stale version) is no right: the decisions say it, afterwards.
 
 `docs/rights.md` shows the same with the requests and codes that clients see; `hansard explain` says it of one person.
@@ -233,7 +233,7 @@ def unknown(operation: RoomOperation) -> type[DomainError]:
 
 
 def standing(kind: RoomKind, relationship: Relationship) -> str:
-    """Return both as queries have them (`projections/relationship.py`)."""
+    """Return both as queries have them (`read.standing`, `migrations/0088_what_may_be_read.sql`)."""
     return f"{kind}/{relationship}"
 
 
@@ -282,7 +282,7 @@ def reads_since(
 ) -> int | None:
     """Return the first position of a room that may be read by whom its table lets read; None: no message at all.
 
-    Queries have the same as `SINCE` (`projections/relationship.py`).
+    Queries have the same as `read.readable_from` (`migrations/0088_what_may_be_read.sql`).
     """
     if history == "shared":
         return 0

@@ -1,10 +1,10 @@
 """The small Markdown of messages as HTML: pulldown-cmark finds the elements, and nothing that is written gets lost.
 
 Paragraphs with their line breaks, emphasis, strong, strike, code, fenced code, quotes, lists, `[text](address)` and bare
-addresses. Whatever else CommonMark knows stands in the HTML as it was typed: definitions, headings, rules, raw HTML,
+addresses. Whatever else CommonMark knows is left in the HTML as it was typed: definitions, headings, rules, raw HTML,
 images, titles, entities, indented code. A backslash keeps a sign from being a marker, and stays.
 
-How: `projections/signs.py` keeps the parser from what it must not find; of what it found, events say the places.
+`projections/signs.py` keeps the parser from finding anything else; events say where it found what it did.
 
 Everything is linear in the text, and bounded: `to_html` returns None past a bound.
 """
@@ -89,7 +89,7 @@ class _Writer:
                 self._text(what)
             elif kind == "Start":
                 self._start(what, start, end)
-                end = start + 1  # of a link, its bracket; of others it is not asked
+                end = start + 1  # the bracket of a link; not needed for others
             elif kind == "End":
                 self._end(end)
             else:
@@ -154,7 +154,7 @@ class _Writer:
         self.open.append(end)
 
     def _item(self, start: int) -> None:
-        """Begin an item; its number is said where it is more than the next one's, and would be counted away."""
+        """Begin an item; its number is written if it is above the next one, and would be lost in counting."""
         value, expected = "", self._numbers[-1]
         if expected is not None and (found := NUMBER.match(self._source, start)):
             number = int(found[0])
@@ -175,7 +175,7 @@ class _Writer:
         self.out.append(closing)
 
     def _rest(self, source: str) -> str:
-        """Return what stands behind the text of what is no link, or under that of what is no heading, as typed."""
+        """Return what follows the text of something that is no link, or underlines what is no heading, as typed."""
         if underline := UNDERLINE.search(source):
             return f"<br>\n{underline[0].strip()}</p>\n"
         source = signs.without_backslashes(source)

@@ -1,4 +1,4 @@
-"""Signs that stand in a message's text while the parser has it, so that it finds the small Markdown and nothing else.
+"""Signs that are put into a message's text for the parser, so that it finds the small Markdown and nothing else.
 
 They are noncharacters (Unicode 23.7: for use within a program), which the parser takes for letters: behind what would begin
 something that is not of the small Markdown, and in place of the punctuation in addresses. They are taken out of whatever
@@ -11,9 +11,9 @@ from string import punctuation
 
 from projections import links
 
-BREAK = "\ufffe"  # stands behind what must not begin an element
-BACKSLASH = "\uffff"  # stands before a backslash that the parser will take for an escape, and drop
-ADDRESS, END = "\U0001fffe", "\U0001ffff"  # stand around a bare address that may become a link
+BREAK = "\ufffe"  # follows what must not begin an element
+BACKSLASH = "\uffff"  # precedes a backslash that the parser will take for an escape, and drop
+ADDRESS, END = "\U0001fffe", "\U0001ffff"  # enclose a bare address that may become a link
 HIDDEN = {ord(sign): chr(0xFDD0 + i) for i, sign in enumerate(punctuation)}
 TILDE, COLON = HIDDEN[ord("~")], HIDDEN[ord(":")]
 SHOWN = {ord(stand_in): chr(sign) for sign, stand_in in HIDDEN.items()} | {ord(ADDRESS): "", ord(END): ""}

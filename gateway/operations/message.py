@@ -22,7 +22,7 @@ from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
 from gateway.operations.execution import execute, me
 from gateway.services import Services
-from projections import messages
+from projections import message_queries
 
 Done = TypeVar("Done")
 
@@ -100,7 +100,7 @@ async def unless_system(
     try:
         return await change
     except MessageNotFoundError:
-        message = await messages.seen(services.db, me(caller), MessageId(message_id))
+        message = await message_queries.one(services.db, me(caller), MessageId(message_id))
         if message.message_type == "system":
             raise SystemMessageError from None
         raise

@@ -33,8 +33,9 @@ from gateway.http.problems import Problem
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.services import Services
-from projections import files
-from projections.files import FileError, FileView, StoredFile, VariantView
+from projections import file_queries, files
+from projections.file_queries import StoredFile
+from projections.files import FileError, FileView, VariantView
 
 BLOB_CHARS = 64
 # Endings that say of a name that it is a picture's; anything else after a dot is part of the name.
@@ -82,7 +83,7 @@ class StatusView(Struct, frozen=True):
 
 async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Refuse who may not know of the file."""
-    await files.seen(services.db, me(caller), FileId(path["file_id"]), "file.read")
+    await file_queries.one(services.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
 DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download=True))
@@ -130,13 +131,13 @@ async def upload(
 @get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
 async def read_file(file_id: UUID, services: Services, caller: Caller) -> Response[FileView]:
     """Return what is known of a file."""
-    return shown((await files.seen(services.db, me(caller), FileId(file_id), "file.read")).view)
+    return shown((await file_queries.one(services.db, me(caller), FileId(file_id), "file.read")).view)
 
 
 @get("/files/{file_id:uuid}/status", opt=declare("file.status", admit=admit))
 async def read_status(file_id: UUID, services: Services, caller: Caller) -> Response[StatusView]:
     """Return how far a file is, and what was made of it."""
-    view = (await files.seen(services.db, me(caller), FileId(file_id), "file.status")).view
+    view = (await file_queries.one(services.db, me(caller), FileId(file_id), "file.status")).view
     return shown(StatusView(**{name: getattr(view, name) for name in StatusView.__struct_fields__}))
 
 
@@ -206,7 +207,7 @@ async def _take_bytes(request: Request[Any, Any, Any], services: Services, calle
 
 async def _completed(services: Services, caller: Caller, file_id: UUID) -> StoredFile:
     """Return a file that may be downloaded at this moment by this person."""
-    stored = await files.seen(services.db, me(caller), FileId(file_id), "file.download")
+    stored = await file_queries.one(services.db, me(caller), FileId(file_id), "file.download")
     if stored.view.error is not None:
         raise Problem(409, "file.failed", stored.view.error.detail)
     if stored.view.status != "completed" or not stored.storage_path:
@@ -227,7 +228,7 @@ async def _answer(
 
 def _name(name: str, mime_type: str) -> str:
     """Return a name with the ending of what is downloaded, where that is something else than what was uploaded."""
-    ending = files.ENDINGS.get(mime_type)
+    ending = files.EXTENSIONS.get(mime_type)
     if ending is None or not mime_type.startswith("image/"):
         return name
     stem, _, had = name.rpartition(".")
