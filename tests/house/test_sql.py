@@ -86,7 +86,7 @@ def taken_apart(tree: ast.AST) -> Iterator[str]:
                     continue
             case _:
                 continue
-        yield f"line {node.lineno}: {ast.unparse(node)[:60]}"  # type: ignore[attr-defined]
+        yield f"line {node.lineno}: {ast.unparse(node)[:60]}"
 
 
 @pytest.mark.parametrize("path", SERVER, ids=lambda p: str(p.relative_to(ROOT)))
