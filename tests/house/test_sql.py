@@ -29,19 +29,31 @@ PREPARED = re.compile(r"[\s(]*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CALL)\
 PIECE = re.compile(
     rf"\A[\s(]*({VERBS})\s|\b(SELECT|FROM|JOIN|WHERE|AND|UNION ALL|VALUES|ON CONFLICT|RETURNING|(ORDER|GROUP) BY|LIMIT \$)\s"
 )
-# Statements made of declared names, where no parameter can stand: tables and columns of read models, and databases.
+# Statements made of declared names, where no parameter can stand: tables and columns of read models.
 OF_DECLARED_NAMES = {
     "projections/table_statements.py",
     "workers/rebuild.py",
     "workers/table_swap.py",
-    "runtime/migrate.py",
-    "runtime/roles.py",
 }
 DECODER = "adapters/postgres/rows.py"
 ASKS_POSTGRES = re.compile(r"^(from|import) (domain\.ports\.database|adapters\.postgres|asyncpg)\b", re.MULTILINE)
 ROW_NAMES = re.compile(r"(rows?|records?)$")
+# Statements that are chosen before they are run, away from the struct of their rows.
+CHOSEN = {
+    "projections.message_pages": (
+        ("MessageInPage", "SELECT_BEFORE SELECT_AFTER SELECT_AROUND"),
+        ("RenderedMessageInPage", "SELECT_BEFORE_HTML SELECT_AFTER_HTML SELECT_AROUND_HTML"),
+    ),
+    "adapters.postgres.audit_index": (
+        ("Walked", "SELECT_BY_ACTOR SELECT_BY_SUBJECT SELECT_BY_ROOM SELECT_BY_TOPIC SELECT_BY_POSITION"),
+    ),
+    "adapters.postgres.event_store": (
+        ("StoredRow", "SELECT_STREAMS SELECT_AFTER SELECT_ROOM_AFTER SELECT_ROOM_BEFORE"),
+    ),
+    "adapters.eventsourcing_bridge": (("StoredFact", "SELECT_STREAM SELECT_STREAM_BACKWARDS"),),
+}
 STATEMENTS_MIN = 100
-PAIRS_MIN = 40
+PAIRS_MIN = 60
 
 
 def pieced(tree: ast.AST) -> Iterator[str]:
@@ -159,7 +171,12 @@ async def test_every_statement_has_the_columns_of_the_struct_that_its_rows_becom
     pairs = 0
     for path in SERVER:
         module = _module(path)
-        for row, name in _decoded(TREES[path], module):
+        chosen = [
+            (getattr(module, row), name) for row, names in CHOSEN.get(module.__name__, ()) for name in names.split()
+        ]
+        for row, name in [*_decoded(TREES[path], module), *chosen]:
+            if name == "APPEND_IN_TURN":
+                continue  # a procedure: its answers are one array
             columns = [each.name for each in (await connection.prepare(getattr(module, name))).get_attributes()]
             shape = shape_of(row)
             fits = len(columns) == 1 if shape is None else shape.fits(columns)
@@ -214,10 +231,17 @@ def _decoded(tree: ast.AST, module: ModuleType) -> Iterator[tuple[Any, str]]:
     """Return what rows become, and the constant that they come from, wherever both are named at the call."""
     for node in ast.walk(tree):
         match node:
+            case ast.Call(func=ast.Attribute(attr="all" | "one"), args=[ast.Name(id=row), ast.Name(id=constant), *_]):
+                pass
             case ast.Call(
-                func=ast.Attribute(attr="all" | "one"), args=[ast.Name(id=row), ast.Name(id=constant), *_]
-            ) if constant.isupper():
-                yield getattr(module, row, None) or getattr(builtins, row), constant
+                func=ast.Name(id="decode"),
+                args=[ast.Name(id=row), ast.Await(value=ast.Call(args=[ast.Name(id=constant), *_]))],
+            ):
+                pass
+            case _:
+                continue
+        if constant.isupper() and hasattr(module, constant):
+            yield getattr(module, row, None) or getattr(builtins, row), constant
 
 
 def _has_docstring(node: ast.AST) -> bool:

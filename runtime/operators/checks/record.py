@@ -14,7 +14,7 @@ from domain.ids import RecordId
 from projections import PROJECTIONS, checkpoints, parked
 from runtime.locations import database_url, redis_url
 from runtime.login_checks import SELECT_ME, powers_of, too_strong
-from runtime.migrate import SELECT_VERSION, migrations, pending, require_version
+from runtime.migrate import SELECT_APPLIED, SELECT_VERSION, AppliedMigration, migrations, pending, require_version
 from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
 
@@ -24,12 +24,6 @@ LAG_EVENTS_MAX = 10_000
 SELECT_HEAD = "SELECT record FROM record.head"
 SELECT_POSITION = "SELECT position FROM record.head"
 SELECT_CLOCK = "SELECT clock_timestamp() AS now, recorded_at FROM record.head"
-SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
-
-
-class AppliedMigration(NamedTuple):
-    number: int
-    sha256: str
 
 
 class Clocks(NamedTuple):
