@@ -119,7 +119,7 @@ class _Writer:
         kind: str = tag if isinstance(tag, str) else next(iter(tag))
         what: Any = None if isinstance(tag, str) else tag[kind]
         if kind == "Link":
-            self._safe = links.is_safe(address := signs.shown(what["dest_url"]))
+            self._safe = links.is_safe(address := signs.as_typed(what["dest_url"]))
             self._linking = self._safe and self._is_link(what["dest_url"], start, end)
             self._element(*((f'<a href="{escape(address)}">', "</a>") if self._linking else ("[", "")))
             return
@@ -186,13 +186,13 @@ class _Writer:
         source = self._source[start:end].decode()
         for written in (f"]({address})", f"](<{address}>)"):
             if source.endswith(written):
-                return any(c.isprintable() and not c.isspace() for c in signs.shown(source[1 : -len(written)]))
+                return any(c.isprintable() and not c.isspace() for c in signs.as_typed(source[1 : -len(written)]))
         return False
 
 
 def _fence(info: str) -> str:
     """Return what begins a fenced block; what follows its language is its first line."""
-    info = signs.shown(info.replace(signs.BACKSLASH, "\\"))
+    info = signs.as_typed(info.replace(signs.BACKSLASH, "\\"))
     language, _, rest = info.partition(" ")
     if not LANGUAGE.fullmatch(language):
         return f"<pre><code>{escape(info, quote=False)}\n" if info else "<pre><code>"

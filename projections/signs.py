@@ -16,8 +16,8 @@ BACKSLASH = "\uffff"  # precedes a backslash that the parser will take for an es
 ADDRESS, END = "\U0001fffe", "\U0001ffff"  # enclose a bare address that may become a link
 HIDDEN = {ord(sign): chr(0xFDD0 + i) for i, sign in enumerate(punctuation)}
 TILDE, COLON = HIDDEN[ord("~")], HIDDEN[ord(":")]
-SHOWN = {ord(stand_in): chr(sign) for sign, stand_in in HIDDEN.items()} | {ord(ADDRESS): "", ord(END): ""}
-SHOWN_IN_HTML = {stand_in: escape(text) for stand_in, text in SHOWN.items()}
+TYPED = {ord(stand_in): chr(sign) for sign, stand_in in HIDDEN.items()} | {ord(ADDRESS): "", ord(END): ""}
+TYPED_IN_HTML = {stand_in: escape(text) for stand_in, text in TYPED.items()}
 RESERVED = re.compile(r"[\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff]")
 LINKED = re.compile(f"{ADDRESS}([^{END}]*){END}")
 
@@ -54,9 +54,9 @@ def _address(found: re.Match[str]) -> str:
     return (f"{ADDRESS}{hidden}{END}" if links.is_safe(candidate[:size]) else hidden) + candidate[size:]
 
 
-def shown(text: str) -> str:
+def as_typed(text: str) -> str:
     """Return a piece of the text as it was typed."""
-    return text if text.isascii() else without_backslashes(text).replace(BREAK, "").translate(SHOWN)
+    return text if text.isascii() else without_backslashes(text).replace(BREAK, "").translate(TYPED)
 
 
 def without_backslashes(text: str) -> str:
@@ -67,7 +67,7 @@ def without_backslashes(text: str) -> str:
 def in_html(html: str) -> str:
     """Return HTML made of the text, with what the signs stood for."""
     html = html.replace(BREAK, "").replace(BACKSLASH, "\\").replace(TILDE, "~")
-    return html.translate(SHOWN_IN_HTML) if COLON in html else html
+    return html.translate(TYPED_IN_HTML) if COLON in html else html
 
 
 def with_links(html: str) -> str:
