@@ -1,7 +1,7 @@
 """Authorization: looking up the tables of rights (`domain/rights.py`).
 
 Commands know a relationship from folded streams, and look up its refusal. Queries cannot do that row by row: they pass the
-relationships that a table allows to their statement (`standings`, `projections/relationship.py`).
+relationships that a table allows to their statement (`standings`, `read.standing` in the database).
 """
 
 from collections.abc import Collection, Mapping
@@ -110,7 +110,7 @@ def reads_since(
     """Return the first position of a room that somebody may read whom the table allows to read, or None if they may read
     no message at all.
 
-    Queries have the same as `SINCE` (`projections/relationship.py`).
+    Queries have the same as `read.readable_from` (`migrations/0088_what_may_be_read.sql`).
     """
     if history == "shared":
         return 0

@@ -19,9 +19,10 @@ from adapters.postgres.database import blames_values
 from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports.record import RecordUnavailableError
 from domain.topics import TOPICS
+from projections.batches import Batch
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
-from projections.tables import Batch, Change, Handler
+from projections.tables import Change, Handler
 
 FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 

@@ -6,8 +6,6 @@ with whoever else appends. So has hearing of what was appended: `head_listener.p
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from uuid import UUID
 
 from adapters.postgres.appender import Appender
 from adapters.postgres.clock_watch import ClockWatch
@@ -24,7 +22,7 @@ from domain.ports.record import Answer, Append, ClaimKind, Head, ReceiptFound, R
 RECEIPTS_FORGOTTEN_MAX = 10_000
 REPLAY_PAGE_BYTES_MAX = 1024**2  # as they are recorded; passed by one event at most
 
-SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
+SELECT_HEAD = "SELECT record, position, recorded_at AS at, clock_timestamp() AS clock FROM record.head"
 SELECT_STREAMS = """
     SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
     FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
@@ -64,7 +62,7 @@ SELECT_PREVIOUS = """
         WHERE e.room_id IS NOT NULL AND (e.room_id, e.position) < (asked.room_id, asked.position)
             AND (e.room_id, e.position) > (asked.room_id, 0)
         ORDER BY e.room_id DESC, e.position DESC LIMIT 1
-    ), 0) FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
+    ), 0) AS position FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
 """
 SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest = $2"
 SELECT_CLAIMED = "SELECT digest FROM record.claims WHERE kind = $1 AND digest = ANY ($2::bytea[])"
@@ -112,7 +110,7 @@ class PostgresRecord:
     # Reading
 
     async def head(self) -> Head:
-        head = await self._db.one(_head, SELECT_HEAD)
+        head = await self._db.one(Head, SELECT_HEAD)
         assert head is not None, "the migrations make the head's row"
         return head
 
@@ -177,7 +175,3 @@ class PostgresRecord:
             yield ears.follow(self)
         finally:
             await ears.close()
-
-
-def _head(record: UUID, position: int, at: datetime, clock: datetime) -> Head:
-    return Head(RecordId(record), position, at, clock)

@@ -24,7 +24,7 @@ from gateway.operations.execution import FrameHandler, execute, me
 from gateway.protocol import server_frames
 from gateway.protocol.client_frames import ClientFrame, Delete, Edit, Send
 from gateway.services import Services
-from projections import messages
+from projections import message_queries
 
 Done = TypeVar("Done")
 
@@ -119,7 +119,7 @@ async def unless_system(
     try:
         return await change
     except MessageNotFoundError:
-        message = await messages.seen(services.db, me(caller), MessageId(message_id))
+        message = await message_queries.one(services.db, me(caller), MessageId(message_id))
         if message.message_type == "system":
             raise SystemMessageError from None
         raise

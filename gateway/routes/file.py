@@ -24,8 +24,9 @@ from gateway.http.problems import Problem
 from gateway.http.responses import shown
 from gateway.operations.execution import me
 from gateway.services import Services
-from projections import files
-from projections.files import FileError, FileView, StoredFile, VariantView
+from projections import file_queries, files
+from projections.file_queries import StoredFile
+from projections.files import FileError, FileView, VariantView
 
 BLOB_CHARS = 64
 # Endings of pictures' names. Anything else after a dot is part of the name.
@@ -50,7 +51,7 @@ class StatusView(Struct, frozen=True):
 
 async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Raise `DomainError` if the caller may not know of the file."""
-    await files.seen(services.db, me(caller), FileId(path["file_id"]), "file.read")
+    await file_queries.one(services.db, me(caller), FileId(path["file_id"]), "file.read")
 
 
 DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download=True))
@@ -59,13 +60,13 @@ DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download
 @get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
 async def read_file(file_id: UUID, services: Services, caller: Caller) -> Response[FileView]:
     """Return what is known of a file."""
-    return shown((await files.seen(services.db, me(caller), FileId(file_id), "file.read")).view)
+    return shown((await file_queries.one(services.db, me(caller), FileId(file_id), "file.read")).view)
 
 
 @get("/files/{file_id:uuid}/status", opt=declare("file.status", admit=admit))
 async def read_status(file_id: UUID, services: Services, caller: Caller) -> Response[StatusView]:
     """Return how far a file is, and what was made of it."""
-    view = (await files.seen(services.db, me(caller), FileId(file_id), "file.status")).view
+    view = (await file_queries.one(services.db, me(caller), FileId(file_id), "file.status")).view
     return shown(StatusView(**{name: getattr(view, name) for name in StatusView.__struct_fields__}))
 
 
@@ -95,7 +96,7 @@ async def read_variant(
 
 async def _completed(services: Services, caller: Caller, file_id: UUID) -> StoredFile:
     """Return a file that the caller may download now. Raise `DomainError` or `Problem` otherwise."""
-    stored = await files.seen(services.db, me(caller), FileId(file_id), "file.download")
+    stored = await file_queries.one(services.db, me(caller), FileId(file_id), "file.download")
     if stored.view.error is not None:
         raise Problem(409, "file.failed", stored.view.error.detail)
     if stored.view.status != "completed" or not stored.storage_path:
@@ -116,7 +117,7 @@ async def _answer(
 
 def _name(name: str, mime_type: str) -> str:
     """Return a name with the ending of what is downloaded, if that has another type than the upload had."""
-    ending = files.ENDINGS.get(mime_type)
+    ending = files.EXTENSIONS.get(mime_type)
     if ending is None or not mime_type.startswith("image/"):
         return name
     stem, _, had = name.rpartition(".")

@@ -19,7 +19,7 @@ from gateway.operations.execution import me
 from gateway.protocol.faults import FieldError
 from gateway.routes.room import admitting
 from gateway.services import Services
-from projections import messages
+from projections import message_pages, message_queries
 from projections.messages import MessageView, view_of
 
 
@@ -36,7 +36,7 @@ class VersionView(Struct, frozen=True):
 
 async def admit_readers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
     """Raise `DomainError` if the caller may not read the message."""
-    await messages.seen(services.db, me(caller), MessageId(path["message_id"]))
+    await message_queries.one(services.db, me(caller), MessageId(path["message_id"]))
 
 
 admit_listing = admitting("message.list")
@@ -72,7 +72,7 @@ async def list_messages(
     if cursor is not None:
         direction, place = place_at(cursor, services.record_id)
         before, after = (place, None) if direction == "before" else (None, place)
-    found, has_more = await messages.page(
+    found, has_more = await message_pages.page(
         services.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
     )  # fmt: skip
@@ -81,7 +81,7 @@ async def list_messages(
     if has_more and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
-    return shown(Page(await messages.with_files(services.db, found), following))
+    return shown(Page(await message_queries.with_files(services.db, found), following))
 
 
 @get(
@@ -92,8 +92,8 @@ async def read_message(
     message_id: UUID, services: Services, caller: Caller, render: Literal["html"] | None = None
 ) -> Response[MessageView]:
     """Return a message; with `?render=html` its text as sanitised HTML too."""
-    message = await messages.seen(services.db, me(caller), MessageId(message_id), html=render == "html")
-    [message] = await messages.with_files(services.db, [message])
+    message = await message_queries.one(services.db, me(caller), MessageId(message_id), html=render == "html")
+    [message] = await message_queries.with_files(services.db, [message])
     return shown(message, version=message.version)
 
 
@@ -108,7 +108,7 @@ async def read_history(
     message_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[VersionView]]:
     """List the versions of a message, the first first."""
-    message = await messages.seen(services.db, me(caller), MessageId(message_id), "message.versions")
+    message = await message_queries.one(services.db, me(caller), MessageId(message_id), "message.versions")
     (after,) = (0,) if cursor is None else version_at(cursor, services.record_id)
     if message.message_type == "system":
         return shown(Page([VersionView(1, message.position, message.created_at, None, message.content, False)], None))

@@ -132,7 +132,7 @@ async def open_room(
 )
 async def read_room(room_id: UUID, services: Services, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
-    room = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+    room = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     return shown(room, version=room.version)
 
 
@@ -149,7 +149,7 @@ async def change_room(
     assert now.state is not None and now.at is not None, "a changed room exists"
     await services.reads.wait(outcome.position)
     try:
-        seen = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+        seen = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
     body = replace(

@@ -19,7 +19,7 @@ from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, ClientFrame, Pi
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
 from gateway.spec.json_schemas import SCHEMAS, Json, always_present
-from projections.frames import TELLS_OWN, TELLS_ROOM, OwnEvent, RoomEvent, Telling
+from projections.frames import OWN_FRAMES, ROOM_FRAMES, FrameData, OwnEvent, RoomEvent
 
 VERSION = "3.0.0"
 ADDRESSES = {"rooms": "/api/v1/ws", "room": "/api/v1/ws/{room_id}"}
@@ -73,8 +73,8 @@ def documented(version: str) -> Json:
     messages = {
         **_client_messages(),
         **_server_messages(),
-        **_event_messages(TELLS_ROOM, is_own=False),
-        **_event_messages(TELLS_OWN, is_own=True),
+        **_event_messages(ROOM_FRAMES, is_own=False),
+        **_event_messages(OWN_FRAMES, is_own=True),
     }
     return {
         "asyncapi": VERSION,
@@ -107,7 +107,7 @@ def _schemas() -> Json:
         get_args(ClientFrame),
         (*get_args(server_frames.Frame), server_frames.Error, RoomEvent, OwnEvent),
     )
-    kinds = {telling.kind for telling in (*TELLS_ROOM.values(), *TELLS_OWN.values())}
+    kinds = {telling.kind for telling in (*ROOM_FRAMES.values(), *OWN_FRAMES.values())}
     encoded = (*others, *sorted(kinds, key=lambda kind: kind.__name__))
     _, schemas = msgspec.json.schema_components((*client_kinds, *encoded), ref_template=SCHEMAS + "{name}")
     for kind in encoded:
@@ -116,7 +116,7 @@ def _schemas() -> Json:
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-    for frame, tellings in ((RoomEvent, TELLS_ROOM), (OwnEvent, TELLS_OWN)):
+    for frame, tellings in ((RoomEvent, ROOM_FRAMES), (OwnEvent, OWN_FRAMES)):
         of_any = schemas.pop(frame.__name__)
         for event, telling in tellings.items():
             is_own = frame is OwnEvent
@@ -124,7 +124,7 @@ def _schemas() -> Json:
     return schemas
 
 
-def _of_event(of_any: Json, event: type[Event], telling: Telling) -> Json:
+def _of_event(of_any: Json, event: type[Event], telling: FrameData) -> Json:
     """Return the schema of one event's frame: that of any, with the name and the `data` of this one."""
     of_this = {"event": {"const": event.topic}, "data": {"$ref": SCHEMAS + telling.kind.__name__}}
     return {**of_any, "title": event.topic, "properties": {**of_any["properties"], **of_this}}
@@ -147,7 +147,7 @@ def _server_messages() -> Json:
     }
 
 
-def _event_messages(tellings: dict[type[Event], Telling], *, is_own: bool) -> Json:
+def _event_messages(tellings: dict[type[Event], FrameData], *, is_own: bool) -> Json:
     found = {}
     for event in tellings:
         name = name_of(event, is_own=is_own)
@@ -225,8 +225,8 @@ def _operations(channel: str) -> Json:
             "x-answered-with": list(kind.answered_with),
         }
     sent = {name: [kind.__name__ for kind in kinds] for name, kinds in SERVER_OPERATIONS.items()}
-    sent["events"] = [name_of(event, is_own=False) for event in TELLS_ROOM]
-    sent["own"] = [name_of(event, is_own=True) for event in TELLS_OWN]
+    sent["events"] = [name_of(event, is_own=False) for event in ROOM_FRAMES]
+    sent["own"] = [name_of(event, is_own=True) for event in OWN_FRAMES]
     for name, messages in sent.items():
         found[name] = {"action": "send", "channel": of, "messages": some(messages)}
     return found

@@ -9,7 +9,7 @@ from domain.file import FILE
 from domain.ids import FileId
 from domain.tasks import next_task
 from gateway.http.pagination import PAGE_ITEMS_DEFAULT
-from projections import files
+from projections import file_queries
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import process_context
 from runtime.composition.resources import opened_tasks
@@ -36,7 +36,7 @@ async def list_tasks(settings: Settings) -> int:
                 "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
             )
             print(f"{task.name}: {said}{since}")
-        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
+        failures = await file_queries.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
         for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
     if not queued and not failures:

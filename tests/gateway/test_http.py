@@ -9,7 +9,7 @@ import pytest
 from commands.message import PostMessage
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from projections.messages import PAGE_TEXT_BYTES_MAX
+from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from tests.houses import PASSWORD, Gateway, deployment
 from tests.lines import line
 

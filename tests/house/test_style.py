@@ -1,16 +1,13 @@
-"""The house rules that a machine can check: docstrings, names, imports, SQL, floors, and the files of the deployment."""
+"""The house rules that a machine can check: docstrings, names, imports, floors, and the files of the deployment."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
 
-import asyncpg
 import pytest
 import yaml
 
@@ -28,15 +25,6 @@ EVERYTHING = (
 TREES = {path: ast.parse(path.read_text()) for path in EVERYTHING}
 FORBIDDEN_NAMES = re.compile(r"\b(utils?|helpers?|common|manager|misc)\b")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
-SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s", re.IGNORECASE)
-STATEMENT = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|TRUNCATE|DROP|ALTER|CREATE|GRANT)\s(?!\d+$)")
-# Statements made of declared names, where no parameter can stand: tables and columns of read models, and databases.
-STATEMENTS_OF_DECLARED_NAMES = {
-    ("projections", "tables"),
-    ("workers", "rebuild"),
-    ("workers", "table_swap"),
-    ("runtime", "migrate"),
-}
 # CVEs and flaws that each floor keeps out; the figures are those of the advisories.
 FLOORS = {
     "litestar": (2, 22),
@@ -82,62 +70,6 @@ def test_imports_go_down_only() -> None:
         [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-
-
-async def test_every_statement_is_one_that_postgres_takes(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url, server_settings={"search_path": "pg_catalog"})
-    prepared = 0
-    for path in MODULES:
-        room, *_ = path.relative_to(ROOT).parts
-        if room in ("domain", "commands", "clients"):
-            continue
-        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        for name, value in vars(module).items():
-            if name.isupper() and name[0] != "_" and isinstance(value, str) and SQL.match(value):
-                try:
-                    await connection.prepare(value)
-                except asyncpg.PostgresError as error:
-                    pytest.fail(f"{path.relative_to(ROOT)} {name}: {error}")
-                prepared += 1
-    await connection.close()
-    assert prepared > 40
-
-
-async def test_the_read_tables_are_declared_as_they_are(database_url: str) -> None:
-    from projections import PROJECTIONS
-
-    connection = await asyncpg.connect(database_url)
-    for group in PROJECTIONS.values():
-        for table in group.tables:
-            schema, name = table.name.split(".")
-            rows = await connection.fetch(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2",
-                schema,
-                name,
-            )
-            assert {row["column_name"] for row in rows} == set(table.types), table.name
-    await connection.close()
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_sql_stands_in_constants_and_is_never_formatted_from_values(path: Path) -> None:
-    """Inside a function there is no statement, but for what is made of declared names: those modules are listed."""
-    if (path.parent.name, path.stem) in STATEMENTS_OF_DECLARED_NAMES:
-        return
-    docstrings = {id(cast(Any, node).body[0].value) for node in ast.walk(TREES[path]) if _has_docstring(node)}
-    for function in ast.walk(TREES[path]):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            for node in ast.walk(function):
-                text = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
-                assert not (isinstance(text, str) and STATEMENT.match(text)), f"{path.name}:{function.name}: {text!r}"
-
-
-def _has_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-        and bool(node.body)
-        and isinstance(node.body[0], ast.Expr)
-    )
 
 
 def test_the_interpreter_is_not_below_its_floor() -> None:

@@ -44,7 +44,10 @@ MATRIX = """
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
+    "read.audit_unknown": {"gateway", "operator"},
     "read.names": {"worker", "operator"},
+    "read.readable_from": {"gateway", "operator"},
+    "read.standing": {"gateway", "operator"},
     "record.answer_queued": {"gateway", "worker", "operator"},
     "record.append": {"gateway", "worker", "operator"},
     "record.append_in_turn": {"gateway", "worker", "operator"},

@@ -19,7 +19,7 @@ from domain.ids import MessageId, RecordId, RoomId, StreamId, UserId, uuid7
 from domain.membership import MemberLeft
 from domain.message import MessagePosted
 from domain.ports.record import Append, Appended, Claim, Receipt, Record, Write
-from projections import LIVE, checkpoints, messages, rooms, sessions, users
+from projections import LIVE, checkpoints, message_queries, rooms, sessions, users
 from tests.houses import ledger
 from tests.simulation.tables import MemoryTables
 from tests.simulation.world import World, live_through
@@ -132,14 +132,15 @@ async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url:
             assert await checkpoints.held(store, "live", taken.epoch) == taken
         for table in LIVE.tables:
             columns = (*table.key, *table.columns)
-            rows = await db.all(lambda *row: row, f"SELECT {', '.join(columns)} FROM {table.name}")
+            async with db.session() as session:
+                rows = map(tuple, await session.connection.fetch(f"SELECT {', '.join(columns)} FROM {table.name}"))
             kept = [(*key, *(row[name] for name in table.columns)) for key, row in tables.rows[table.name].items()]
             assert sorted(rows, key=repr) == sorted(kept, key=repr)
         room_ids = [key[0] for key in tables.rows["read.rooms"]]
         postings = [key[0] for key in tables.rows["read.messages"]]
         for question in (
             lambda store: rooms.activities(store, room_ids),
-            lambda store: messages.deleted_among(store, postings),
+            lambda store: message_queries.deleted_among(store, postings),
             lambda store: sessions.ended_since(store, events[0].at - timedelta(hours=1)),
             lambda store: sessions.ended_since(store, events[-1].at),
             lambda store: users.inactive(store),

@@ -10,7 +10,7 @@ from domain.file import File
 from domain.ids import FileId
 from domain.rights import FileRelationship, SeeingFile
 from domain.room import ROOM
-from projections import files
+from projections import file_queries
 from runtime.composition.process_context import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.rooms import in_room
@@ -40,7 +40,7 @@ async def _reader(
     base: ProcessContext, answer: Answer, who: Account, operation: SeeingFile, file_id: FileId
 ) -> FileRelationship:
     """Look for a message that lets somebody see a file."""
-    found = await files.showings(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
+    found = await file_queries.attachments(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
     for showing in found:
         if showing.standing in authorization.standings(operation) and showing.is_within_history:
             answer.say("shown by", f"message {showing.message_id} of a room in which they may read it:")
