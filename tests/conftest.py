@@ -35,6 +35,30 @@ from tests.houses import LOGIN_PASSWORD, PASSWORD
 # operator would.
 SPARING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 PREFIX = "hansard-tests-"
+# What takes longest begins first, so that no process of a run sits idle at the end beside one long file.
+LONGEST = (
+    "chaos/test_chaos.py",
+    "files/test_crashes.py",
+    "runtime/test_up.py",
+    "attack/test_attacks.py",
+    "simulation/test_simulation.py",
+    "gateway/test_connections.py",
+    "record/test_writers.py",
+    "record/test_turns.py",
+    "files/test_sandbox.py",
+    "runtime/test_gateways.py",
+    "clients/test_chat.py",
+    "gateway/test_socket_sessions.py",
+    "gateway/test_presence.py",
+    "gateway/test_sockets.py",
+    "projections/test_leases.py",
+    "runtime/test_front.py",
+    "gateway/test_rights.py",
+    "blobs/test_blobs.py",
+    "blobs/test_hung_store.py",
+    "record/test_turns_and_crashes.py",
+    "schema/test_schema.py",
+)
 MEMORY_BYTES = 2 * 1024**3
 TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  # each process of a run has its own
 settings.register_profile("hansard", deadline=None, print_blob=True)
@@ -56,6 +80,12 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         report.outcome = "failed"
         report.longrepr = f"a secret stands in the output: {found[0][:24]}…"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the rest stays as it was collected."""
+    rank = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
