@@ -35,14 +35,12 @@ BEGUN = {
 
 async def test_what_is_begun_ends_in_time() -> None:
     with front(head_seconds=1, body_grace_seconds=1, keep_alive_seconds=60) as made:
-        told = await asyncio.gather(*(made.told(said) for said, _ in BEGUN.values()), return_exceptions=True)
-    wrong = {
-        name: all_of_it
-        for (name, (_, status)), all_of_it in zip(BEGUN.items(), told, strict=True)
-        if isinstance(all_of_it, BaseException) or all_of_it[9:12] != status
+        ended = await asyncio.gather(*(made.told(said) for said, _ in BEGUN.values()), return_exceptions=True)
+    told = {
+        name: each if isinstance(each, bytes) else repr(each).encode() for name, each in zip(BEGUN, ended, strict=True)
     }
-    assert not wrong
-    assert b"HTTP/1.1 408" in dict(zip(BEGUN, told, strict=True))["half of the next"]
+    assert {name: all_of_it for name, all_of_it in told.items() if all_of_it[9:12] != BEGUN[name][1]} == {}
+    assert b"HTTP/1.1 408" in told["half of the next"]
 
 
 async def test_dripping_does_not_help() -> None:
@@ -151,10 +149,10 @@ async def test_an_address_holds_so_many_connections_and_gets_them_back() -> None
                 writer.close()
             else:
                 writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await made.livez()).startswith(b"HTTP/1.1 200"):
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await connections_of(made):
                 await asyncio.sleep(0.01)
         again = [await made.connect(GET) for _ in range(20)]

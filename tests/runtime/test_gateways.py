@@ -100,7 +100,7 @@ async def test_who_was_on_a_gateway_killed_with_9_is_offline_soon_and_resumes_el
     room_id = (await ada.post("/rooms", json={"name": "Room"})).json()["id"]
     await ben.post(f"/rooms/{room_id}/join")
     async with opened(hansard.port, ada, room_id) as hers, second_gateway(hansard) as second:
-        async with opened(second.port, ben, room_id) as his, asyncio.timeout(10):
+        async with opened(second.port, ben, room_id) as his, asyncio.timeout(30):
             await until(his, "live")
             online = await until(hers, "presence", state="online")
             second.process.send_signal(signal.SIGKILL)
@@ -109,7 +109,7 @@ async def test_who_was_on_a_gateway_killed_with_9_is_offline_soon_and_resumes_el
         async with asyncio.timeout(GATEWAY_LEASE_SECONDS + 2 * GATEWAY_BEAT_SECONDS + 3):
             offline = await until(hers, "presence", state="offline")
         assert offline["user_id"] == online["user_id"]
-        async with opened(hansard.port, ben, room_id + "?after=0") as his, asyncio.timeout(10):
+        async with opened(hansard.port, ben, room_id + "?after=0") as his, asyncio.timeout(30):
             assert (await until(his, "event"))["prev"] == 0
             assert (await until(hers, "presence"))["state"] == "online"
     for http in (ada, ben):
