@@ -24,7 +24,7 @@ up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 	@exec $(BIN)/hansard up
 
 test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/ruff check .

@@ -113,7 +113,7 @@ class Wire:
             "Content-Type: application/json", f"Content-Length: {len(body)}", "", "",
         )  # fmt: skip
         writer.write("\r\n".join(lines).encode() + body)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?im)^content-length: (\d+)", head)
             is_bodiless = asked.method == "HEAD"

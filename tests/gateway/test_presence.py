@@ -165,7 +165,7 @@ async def test_one_socket_more_than_a_person_may_hold_is_closed_on_any_gateway(
                     assert await fourth.closed() == 4414
                 async with line(first, ben) as his:
                     await his.until("hello")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await _is_taken_in(first, ada):  # the seat is given back, soon
                     pass
 

@@ -22,7 +22,7 @@ from gateway.protocol import close_codes
 from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger
-from tests.lines import line
+from tests.lines import a_second, line
 
 
 @pytest.fixture
@@ -45,8 +45,9 @@ async def other(hansard: Gateway, database_url: str, redis_url: str) -> AsyncIte
 async def ended_within_a_second(other: Gateway, *people: Person) -> AsyncIterator[None]:
     """What the block does ends these sessions at the other gateway: sockets are closed, tokens refused."""
     async with asyncio.timeout(30), _sockets(other, *people) as sockets:
+        within = await a_second(other)
         yield
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(within):
             for socket in sockets:
                 assert await socket.closed() == close_codes.SESSION_REVOKED
         for person in people:

@@ -181,7 +181,7 @@ async def test_a_record_that_is_behind_what_was_told_is_another_one(database_url
         assert renewed.record != head.record and renewed.position == head.position
         assert await lanes.published() is None
         assert [await lanes.last(lane) for lane in (CONTROL, *range(LANES))] == ["0-0"] * (LANES + 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(RecordReplacedError):
                 await watching
         # Begun anew, everything is told again under the new id.

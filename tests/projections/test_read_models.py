@@ -218,7 +218,7 @@ async def test_commits_that_a_crash_took_back_are_made_again(database_url: str, 
         if talk_goes_on:
             await make_history(command_bus, 3, 20)
         head = (await record.head()).position
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await checkpoints.position(db, MESSAGE_HTML.name) < head:
                 await follower.step()
         (verdict,) = await Rebuild(MESSAGE_HTML, record, db, progress=lambda progress: None).run(swap=False)
