@@ -25,7 +25,7 @@ from projections.files import FileView
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
-PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages with HTML: their text and it
+PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages: their text, and their HTML where it is asked for
 
 # A room as this person may see it: `since` is the first position they may read, $3 are the standings that read at all.
 _SEEN_ROOM = (
@@ -43,8 +43,12 @@ _ROW = """
     CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
 """
-_PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
-# With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
+# Of the messages as many, from the first on (`around` one: from it outwards), as fit; and how many there are.
+_PLAIN = (
+    "SELECT * FROM (SELECT seen.standing, "
+    + _ROW
+    + """, NULL::text AS html, count(msg.id) OVER () AS found, sum(coalesce(octet_length(msg.content), 0)) OVER (ORDER BY """
+)
 _HTML = (
     "SELECT * FROM (SELECT seen.standing, "
     + _ROW
@@ -52,9 +56,8 @@ _HTML = (
     sum(coalesce(octet_length(msg.content), 0) + coalesce(octet_length(h.html), 0)) OVER (ORDER BY """
 )
 _OF_SEEN = ") AS bytes FROM seen LEFT JOIN LATERAL "
-_JOIN_HTML = f"""
-    LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version) page
-    WHERE bytes <= {PAGE_TEXT_BYTES_MAX}"""
+_FITTING = f") page WHERE bytes <= {PAGE_TEXT_BYTES_MAX} ORDER BY position"
+_WITH_HTML = " LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version" + _FITTING
 _FOUND = 17  # the column
 POSITION_MAX = 2**63 - 1
 # Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
@@ -74,16 +77,13 @@ _BEYOND = (
 _BEFORE = "(" + _UP_TO + ") msg ON true"
 _AFTER = "(" + _BEYOND + "$5) msg ON true"
 _AROUND = "((" + _UP_TO + ") UNION ALL (" + _BEYOND + "$6)) msg ON true"
-SELECT_BEFORE = _SEEN_ROOM + _PLAIN + _BEFORE + " ORDER BY msg.position DESC"
-SELECT_AFTER = _SEEN_ROOM + _PLAIN + _AFTER + " ORDER BY msg.position"
-SELECT_AROUND = _SEEN_ROOM + _PLAIN + _AROUND + " ORDER BY msg.position"
-SELECT_BEFORE_HTML = (
-    _SEEN_ROOM + _HTML + "msg.position DESC" + _OF_SEEN + _BEFORE + _JOIN_HTML + " ORDER BY position DESC"
-)
-SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + "msg.position" + _OF_SEEN + _AFTER + _JOIN_HTML + " ORDER BY position"
-SELECT_AROUND_HTML = (
-    _SEEN_ROOM + _HTML + "abs(msg.position - $4), msg.position" + _OF_SEEN + _AROUND + _JOIN_HTML + " ORDER BY position"
-)
+_OUTWARDS = "abs(msg.position - $4), msg.position"
+SELECT_BEFORE = _SEEN_ROOM + _PLAIN + "msg.position DESC" + _OF_SEEN + _BEFORE + _FITTING + " DESC"
+SELECT_AFTER = _SEEN_ROOM + _PLAIN + "msg.position" + _OF_SEEN + _AFTER + _FITTING
+SELECT_AROUND = _SEEN_ROOM + _PLAIN + _OUTWARDS + _OF_SEEN + _AROUND + _FITTING
+SELECT_BEFORE_HTML = _SEEN_ROOM + _HTML + "msg.position DESC" + _OF_SEEN + _BEFORE + _WITH_HTML + " DESC"
+SELECT_AFTER_HTML = _SEEN_ROOM + _HTML + "msg.position" + _OF_SEEN + _AFTER + _WITH_HTML
+SELECT_AROUND_HTML = _SEEN_ROOM + _HTML + _OUTWARDS + _OF_SEEN + _AROUND + _WITH_HTML
 # Where a message stands is known by its stream, of which its posting is the first event; only system messages, which have no
 # stream, are looked up by id here. So no index holds clients' ids, each of which would touch a page of its own.
 # What was posted under a system message's id is not found by it.
@@ -174,8 +174,7 @@ async def page(
     html: bool = False,
 ) -> tuple[list[MessageView], bool]:
     """Return at most `limit` messages, and whether there may be more: newest first before a position (the end, if none is
-    given), oldest first after one, ascending around one. With HTML fewer where they hold more than
-    `PAGE_TEXT_BYTES_MAX`. Raises `DomainError` where this person may not."""
+    given), oldest first after one, ascending around one. Fewer where they hold more than `PAGE_TEXT_BYTES_MAX`. Raises `DomainError` where this person may not."""
     if around is not None:
         sql = SELECT_AROUND_HTML if html else SELECT_AROUND
         args: tuple[int, ...] = (around, limit - limit // 2, limit // 2)
@@ -189,7 +188,7 @@ async def page(
     rows = await db.all(_row, sql, user_id, room_id, standings("message.list"), *args)
     require_standing("message.list", rows[0][0] if rows else None)
     shown = [_view(row, html) for row in rows if row[1] is not None]
-    return shown, len(shown) == limit or (html and len(shown) < rows[0][_FOUND])
+    return shown, len(shown) == limit or len(shown) < rows[0][_FOUND]
 
 
 async def seen(

@@ -88,8 +88,8 @@ class ReceiptFound(Struct, frozen=True):
 Answer = Appended | Conflicted | ClaimTaken | ReceiptFound
 
 
-class RoomPage(NamedTuple):
-    """A page of what a room hears; `is_last`: there is nothing beyond it."""
+class EventPage(NamedTuple):
+    """A page of what a room hears, or of a stream; `is_last`: there is nothing beyond it."""
 
     events: Sequence[Recorded[Event]]
     is_last: bool
@@ -104,19 +104,24 @@ class Record(Protocol):
     async def head(self) -> Head: ...
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        """Return the events of each stream in order, those later than its version in `after`, at most `limit` of each;
-        a stream that does not exist has none."""
+        """Return the events of each stream in order, those later than its version in `after`; a stream that does not
+        exist has none. For streams that are short."""
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        """Return at most `limit` events of each stream later than this version of it, in order: fewer, but at least one,
+        where they hold more than `REPLAY_PAGE_BYTES_MAX`."""
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most `limit` events after a position (and up to `until`), in order."""
+        """Return at most `limit` events after a position (and up to `until`), in order: fewer, but at least one where
+        there is one, where they hold more than `RECORD_PAGE_BYTES_MAX`. Only an empty answer says that it was all."""
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         """Return at most `limit` events that this room hears after a position and up to `until`, in order: fewer, but at
         least one, where they hold more than `REPLAY_PAGE_BYTES_MAX`."""
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         """The same for those before a position, the latest first."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
