@@ -1,4 +1,5 @@
-"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes.
+"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes; those of messages
+in a room from the record's own index of rooms.
 
 Where two of the things asked for happened seldom enough, their positions are read whole from the indexes alone, and what
 both have is what is looked at. Otherwise the index is walked by whichever happened least often, in stretches that grow to
@@ -22,7 +23,7 @@ SELECT_CHECKPOINT = """
     SELECT position FROM read.checkpoints WHERE name = 'audit_index' ORDER BY position DESC LIMIT 1
 """
 SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
-COMMONEST = "message.posted"  # of all topics; the index by topic is without it
+COMMONEST = "message.posted"  # of all topics; the indexes by topic and by room are without it
 # Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person. `$1` is
 # the thing, then come the bounds and how many.
 _RANGE = "({0}, position) > ($1::{1}, $2) AND ({0}, position) <= ($1, $3) ORDER BY {0}, position LIMIT $4)"
@@ -31,7 +32,10 @@ _OF_SUBJECT = (
     "FROM read.audit_entries WHERE subject IS NOT NULL AND subject IS DISTINCT FROM actor AND "
     + _RANGE.format("subject", "uuid")
 )
-_OF_ROOM = "FROM read.audit_entries WHERE room_id IS NOT NULL AND " + _RANGE.format("room_id", "uuid")
+_OF_ROOM = f"FROM read.audit_entries WHERE room_id IS NOT NULL AND topic <> '{COMMONEST}' AND " + _RANGE.format(
+    "room_id", "uuid"
+)
+_TOLD_IN_ROOM = "FROM record.events WHERE room_id IS NOT NULL AND " + _RANGE.format("room_id", "uuid")
 _OF_TOPIC = f"FROM read.audit_entries WHERE topic <> '{COMMONEST}' AND " + _RANGE.format("topic", "text")
 _OF_ALL = """FROM read.audit_entries WHERE $1::text IS NOT NULL AND position > $2 AND position <= $3
     ORDER BY position LIMIT $4)"""
@@ -40,7 +44,20 @@ _OF_UNKNOWN = (
 )
 _OF_PARKED = """FROM read.parked_events
     WHERE group_name = 'audit_index' AND NOT is_building AND position > $2 AND position <= $3 ORDER BY position LIMIT $4)"""
+_PLACE = "(SELECT position "
 _ROW = "(SELECT position, actor, subject, room_id, topic, is_known "
+# By the key, one by one: a plan that joins whole tables would read all entries for those of one room.
+_ENTRY = "(SELECT entry.* "
+_OF_TOLD = (
+    "FROM "
+    + _PLACE
+    + _TOLD_IN_ROOM
+    + " told CROSS JOIN LATERAL "
+    + _ROW
+    + """
+    FROM read.audit_entries WHERE audit_entries.position = told.position LIMIT 1) entry)
+"""
+)
 _PARKED_ROW = "(SELECT position, NULL::uuid, NULL::uuid, NULL::uuid, topic, false "
 _FITTING = """
     SELECT count(*), max(position), array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
@@ -54,16 +71,15 @@ _FOUND = (
 _BEGIN = "WITH led AS (" + _ROW
 SELECT_BY_ACTOR = _BEGIN + _OF_ACTOR + _FOUND
 SELECT_BY_SUBJECT = _BEGIN + _OF_SUBJECT + " UNION " + _ROW + _OF_ACTOR + _FOUND
-SELECT_BY_ROOM = _BEGIN + _OF_ROOM + _FOUND
+SELECT_BY_ROOM = _BEGIN + _OF_ROOM + " UNION " + _ENTRY + _OF_TOLD + _FOUND
 SELECT_BY_TOPIC = _BEGIN + _OF_TOPIC + _FOUND
 SELECT_BY_POSITION = _BEGIN + _OF_ALL + _FOUND
 LEADS = (SELECT_BY_ACTOR, SELECT_BY_SUBJECT, SELECT_BY_ROOM, SELECT_BY_TOPIC, SELECT_BY_POSITION)
 TOPIC, POSITION = 3, 4  # of the leads
 # Where each thing happened in a stretch, or may have, up to a bound: from the indexes alone.
-_PLACE = "(SELECT position "
 LIST_OF_ACTOR = _PLACE + _OF_ACTOR
 LIST_OF_SUBJECT = _PLACE + _OF_SUBJECT + " UNION " + _PLACE + _OF_ACTOR + " ORDER BY position LIMIT $4"
-LIST_OF_ROOM = _PLACE + _OF_ROOM
+LIST_OF_ROOM = _PLACE + _OF_ROOM + " UNION " + _PLACE + _TOLD_IN_ROOM + " ORDER BY position LIMIT $4"
 LIST_OF_TOPIC = _PLACE + _OF_TOPIC
 _UNKNOWN = "FROM (" + _PLACE + _OF_UNKNOWN + " UNION " + _PLACE + _OF_PARKED + ") unknown WHERE $1::text IS NULL"
 LIST_OF_UNKNOWN = "SELECT position " + _UNKNOWN
