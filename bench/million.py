@@ -128,6 +128,7 @@ async def _starts(deployment: Deployment) -> Measured:
                         taken.append((time.perf_counter() - started) * 1000)
                         break
                 except httpx.TransportError:
+                    assert process.returncode is None, "it ended"
                     await asyncio.sleep(0.01)
         process.terminate()
         await process.wait()

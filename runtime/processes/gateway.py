@@ -5,9 +5,9 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
-from litestar.types import ASGIApp
 
 from gateway.app import create_app
+from gateway.edge.authentication import Authentication
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
 from gateway.services import Services
@@ -51,7 +51,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def app_of(services: Services) -> ASGIApp:
+def app_of(services: Services) -> Authentication:
     """Return the application. What it is made of is loaded in part only now."""
     with leaving_out(*UNUSED):
         return create_app(services)
