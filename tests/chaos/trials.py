@@ -105,16 +105,20 @@ class Trials:
         await self._until(lambda: self.ending or self._observed() >= enough)
 
     async def _longest_pause(self, seconds: float, rebuild: "asyncio.Task[tuple[int, str]]") -> float:
-        """Return for how long nobody was told anything, within so many seconds, and until a rebuild has ended; or until that
-        was too long."""
-        longest, since, seen, began = 0.0, monotonic(), self._observed(), monotonic()
+        """Return for how long nobody was told anything new, within so many seconds, and until a rebuild has ended; or until
+        that was too long.
+
+        What is new is told once the tables have it. That sockets hear something says nothing: some come from far behind.
+        """
+        longest, since, seen, began = 0.0, monotonic(), 0, monotonic()
         while longest <= STALL_SECONDS and not self.ending:
             if monotonic() > began + (seconds if rebuild.done() else SNAPSHOT_SECONDS_MAX):
                 break
             await asyncio.sleep(RETRY_SECONDS)
+            place, head = await self._database.followed()
+            if place != seen or place == head:
+                seen, since = place, monotonic()
             longest = max(longest, monotonic() - since)
-            if self._observed() != seen:
-                seen, since = self._observed(), monotonic()
         return longest
 
     def _observed(self) -> int:

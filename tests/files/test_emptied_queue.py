@@ -23,7 +23,7 @@ CALLS: Calls = {
     "hurry": lambda tasks, _: tasks.hurry(),
     "take": lambda tasks, _: tasks.take("scan"),
 }
-NOTHING = {"beat": False, "done": False, "later": None, "listed": [], "hurry": 0, "take": None}
+NOTHING: dict[str, Any] = {"beat": False, "done": False, "later": None, "listed": [], "hurry": 0, "take": None}
 
 
 @pytest.fixture(scope="module")

@@ -100,4 +100,5 @@ async def test_a_stream_of_several_pages_is_folded_whole(talk: Talk) -> None:
     async with asyncio.timeout(20):
         fresh = CommandBus(talk.record, {}, now=talk.bus.now, chance=os.urandom)
         folded = await fresh.see(MESSAGE, talk.edited)
+    assert folded.state is not None
     assert (folded.version, folded.state.edits) == (EDITS + 1, EDITS)
