@@ -190,5 +190,9 @@ class CommandBus:
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:
         if kept.request not in (receipt.request, receipt.before):
             raise IdempotencyMismatchError
-        events = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
-        return Outcome(events, kept.last, True, {})
+        events: list[Recorded[Event]] = []
+        while page := await self.record.after(
+            kept.first - 1 + len(events), until=kept.last, limit=kept.last - kept.first + 1
+        ):
+            events += page
+        return Outcome(tuple(events), kept.last, True, {})

@@ -64,9 +64,9 @@ class Folds:
         after = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
         is_first_page = True
         while after:
-            found = await self._record.streams(list(after), after=after, limit=FOLD_PAGE_EVENTS)
+            found = await self._record.stream_pages(after, limit=FOLD_PAGE_EVENTS)
             further: dict[StreamId, int] = {}
-            for stream_id, events in found.items():
+            for stream_id, (events, is_last) in found.items():
                 folded, new = folds[stream_id], events
                 if after[stream_id] < folded.version:
                     if not events or (events[0].position, events[0].at) != (folded.position, folded.at):
@@ -76,7 +76,7 @@ class Folds:
                         continue
                     new = events[1:]
                 folds[stream_id] = folded = evolved(streams[stream_id], folded, new)
-                if len(events) == FOLD_PAGE_EVENTS:
+                if not is_last:
                     further[stream_id] = folded.version
             if further and is_first_page:
                 for stream_id, folded in (await self._from_snapshots({s: streams[s] for s in further})).items():

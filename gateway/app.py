@@ -13,7 +13,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ASGIApp
 
 from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
@@ -75,7 +74,7 @@ UNVERSIONED: list[BaseRouteHandler] = [
 ]
 
 
-def create_app(services: Services) -> ASGIApp:
+def create_app(services: Services) -> Authentication:
     """Return the application of one gateway process: all routes, with authentication in front of them."""
     declared_operations()
     throttle = Throttle(services.limits, services.policy.quotas)

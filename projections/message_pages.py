@@ -15,68 +15,80 @@ from domain.ids import RoomId, UserId
 from domain.ports.database import Db
 from projections.messages import MessageView, RenderedMessageView, of_row
 
-PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages with HTML: their text and it
+PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages: their text, and their HTML if it is asked for
 POSITION_MAX = 2**63 - 1
 
+# How many messages there are, and of those as many, from the first on (`around` one: from it outwards), as fit.
 SELECT_BEFORE = """
-    SELECT room.standing, msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
-        CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
-        msg.updated_at, msg.position, msg.version, msg.deleted
+    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
+        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
+        deleted
     FROM (
-        SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
-            read.readable_from(r.history, m.role, m.joined_position) AS readable_from
-        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
-    ) room
-    LEFT JOIN LATERAL (
-        SELECT * FROM read.messages m
-        WHERE room.standing = ANY ($3::text[])
-            AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
-        ORDER BY m.room_id DESC, m.position DESC LIMIT $5
-    ) msg ON true
-    ORDER BY msg.position DESC
+        SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
+            sum(octet_length(msg.content)) OVER (ORDER BY msg.position DESC) AS bytes
+        FROM (
+            SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
+                read.readable_from(r.history, m.role, m.joined_position) AS readable_from
+            FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
+        ) room
+        LEFT JOIN LATERAL (
+            SELECT * FROM read.messages m
+            WHERE room.standing = ANY ($3::text[])
+                AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
+            ORDER BY m.room_id DESC, m.position DESC LIMIT $5
+        ) msg ON true
+    ) page
+    WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position DESC
 """
 SELECT_AFTER = """
-    SELECT room.standing, msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
-        CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
-        msg.updated_at, msg.position, msg.version, msg.deleted
+    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
+        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
+        deleted
     FROM (
-        SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
-            read.readable_from(r.history, m.role, m.joined_position) AS readable_from
-        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
-    ) room
-    LEFT JOIN LATERAL (
-        SELECT * FROM read.messages m
-        WHERE room.standing = ANY ($3::text[])
-            AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
-            AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
-        ORDER BY m.room_id, m.position LIMIT $5
-    ) msg ON true
-    ORDER BY msg.position
+        SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
+            sum(octet_length(msg.content)) OVER (ORDER BY msg.position) AS bytes
+        FROM (
+            SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
+                read.readable_from(r.history, m.role, m.joined_position) AS readable_from
+            FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
+        ) room
+        LEFT JOIN LATERAL (
+            SELECT * FROM read.messages m
+            WHERE room.standing = ANY ($3::text[])
+                AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
+                AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
+            ORDER BY m.room_id, m.position LIMIT $5
+        ) msg ON true
+    ) page
+    WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position
 """
 SELECT_AROUND = """
-    SELECT room.standing, msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
-        CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
-        msg.updated_at, msg.position, msg.version, msg.deleted
+    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
+        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
+        deleted
     FROM (
-        SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
-            read.readable_from(r.history, m.role, m.joined_position) AS readable_from
-        FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
-    ) room
-    LEFT JOIN LATERAL ((
-        SELECT * FROM read.messages m
-        WHERE room.standing = ANY ($3::text[])
-            AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
-        ORDER BY m.room_id DESC, m.position DESC LIMIT $5
-    ) UNION ALL (
-        SELECT * FROM read.messages m
-        WHERE room.standing = ANY ($3::text[])
-            AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
-            AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
-        ORDER BY m.room_id, m.position LIMIT $6
-    )) msg ON true
-    ORDER BY msg.position
+        SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
+            sum(octet_length(msg.content)) OVER (ORDER BY abs(msg.position - $4), msg.position) AS bytes
+        FROM (
+            SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
+                read.readable_from(r.history, m.role, m.joined_position) AS readable_from
+            FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
+        ) room
+        LEFT JOIN LATERAL ((
+            SELECT * FROM read.messages m
+            WHERE room.standing = ANY ($3::text[])
+                AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
+            ORDER BY m.room_id DESC, m.position DESC LIMIT $5
+        ) UNION ALL (
+            SELECT * FROM read.messages m
+            WHERE room.standing = ANY ($3::text[])
+                AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
+                AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
+            ORDER BY m.room_id, m.position LIMIT $6
+        )) msg ON true
+    ) page
+    WHERE coalesce(bytes, 0) <= $7::bigint ORDER BY position
 """
-# With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
 SELECT_BEFORE_HTML = """
     SELECT standing, subject_id, subject_by, html, found, id, room_id, sender_id, message_type, content,
         CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
@@ -156,16 +168,20 @@ SELECT_AROUND_HTML = """
 
 
 class MessageInPage(Struct, frozen=True):
-    """A message of a page, and what its reader is to the room; only that where the page has no message."""
+    """A message of a page, and what its reader is to the room; only that where the page has no message.
+
+    `found`: how many messages the page would have if all fitted.
+    """
 
     standing: str
     subject_id: UserId | None
     subject_by: UserId | None
+    found: int
     message: MessageView | None
 
 
 class RenderedMessageInPage(Struct, frozen=True):
-    """The same with HTML. `found`: how many messages the page would have if all fitted."""
+    """The same with HTML."""
 
     standing: str
     subject_id: UserId | None
@@ -195,7 +211,7 @@ async def page(
     html: bool = False,
 ) -> tuple[list[MessageView], bool]:
     """Return at most `limit` messages, and whether there may be more: newest first before a position (the end, if none is
-    given), oldest first after one, ascending around one. With HTML fewer if they hold more than `PAGE_TEXT_BYTES_MAX`.
+    given), oldest first after one, ascending around one. Fewer if they hold more than `PAGE_TEXT_BYTES_MAX`.
     Raise `DomainError` if this person may not read them."""
     extent = _extent(before, after, around, limit)
     arguments = (user_id, room_id, standings("message.list"), *extent.arguments)
@@ -212,10 +228,10 @@ def _extent(before: int | None, after: int | None, around: int | None, limit: in
 
 
 async def _plain(db: Db, extent: Extent, arguments: tuple[object, ...], limit: int) -> tuple[list[MessageView], bool]:
-    rows = await db.all(MessageInPage, extent.plain, *arguments)
+    rows = await db.all(MessageInPage, extent.plain, *arguments, PAGE_TEXT_BYTES_MAX)
     require_standing("message.list", rows[0].standing if rows else None)
     found = [of_row(row.message, row.subject_id, row.subject_by) for row in rows if row.message is not None]
-    return found, len(found) == limit
+    return found, len(found) == limit or len(found) < rows[0].found
 
 
 async def _rendered(

@@ -22,7 +22,7 @@ from runtime.command import EX_CONFIG, MISUSED, Command, MisusedError
 from runtime.env_file import env_file
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
-from runtime.start import leaving_out, spare_the_collector
+from runtime.start import UNLIKELY, UNUSED, leaving_out, load_late, spare_the_collector
 
 
 class Entry(NamedTuple):
@@ -96,7 +96,7 @@ def _run(typed: Sequence[str]) -> int:
 
     from runtime.descriptors import raise_limit
 
-    with leaving_out("rich"):
+    with leaving_out(*UNUSED):
         from runtime.logs import configure_logs
 
     configure_logs(settings)
@@ -113,7 +113,8 @@ def _run(typed: Sequence[str]) -> int:
 def command(name: str) -> Command:
     """Import the module of a command; return what it declares."""
     module, _, attribute = COMMANDS[name].where.partition(":")
-    with leaving_out("rich"):  # which structlog would load to colour what we never print: a tenth of a start
+    load_late(*UNLIKELY)
+    with leaving_out(*UNUSED):
         found: Command = getattr(import_module(module), attribute)
     return found
 

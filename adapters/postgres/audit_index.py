@@ -1,4 +1,5 @@
-"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes.
+"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes; those of messages
+in a room from the record's own index of rooms.
 
 Where two of the things asked for happened seldom enough, their positions are read whole from the indexes alone, and what
 both have is what is looked at. Otherwise the index is walked by whichever happened least often, in stretches that grow to
@@ -22,7 +23,7 @@ SELECT_CHECKPOINT = """
     SELECT position FROM read.checkpoints WHERE name = 'audit_index' ORDER BY position DESC LIMIT 1
 """
 SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
-COMMONEST = "message.posted"  # of all topics; the index by topic is without it
+COMMONEST = "message.posted"  # of all topics; the indexes by topic and by room are without it
 # Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person. `$1` is
 # the thing, then come the bounds and how many. The last four are what else is asked for.
 SELECT_BY_ACTOR = """
@@ -58,11 +59,24 @@ SELECT_BY_SUBJECT = """
         AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
     )) AS positions FROM led
 """
+# What is published in a room stands in the record's own index by room. Its entries are read by the key, one by one: a plan that
+# joins whole tables would read all entries for those of one room.
 SELECT_BY_ROOM = """
     WITH led AS (
         (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
-        WHERE room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+        WHERE room_id IS NOT NULL AND topic <> 'message.posted'
+            AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
         ORDER BY room_id, position LIMIT $4)
+        UNION
+        (SELECT entry.* FROM (
+            SELECT position FROM record.events
+            WHERE room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+            ORDER BY room_id, position LIMIT $4
+        ) published
+        CROSS JOIN LATERAL (
+            SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+            WHERE audit_entries.position = published.position LIMIT 1
+        ) entry)
         UNION
         SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
         ORDER BY position LIMIT $4
@@ -120,9 +134,15 @@ LIST_OF_SUBJECT = """
     ORDER BY position LIMIT $4
 """
 LIST_OF_ROOM = """
-    SELECT position FROM read.audit_entries
+    (SELECT position FROM read.audit_entries
+    WHERE room_id IS NOT NULL AND topic <> 'message.posted'
+        AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+    ORDER BY room_id, position LIMIT $4)
+    UNION
+    (SELECT position FROM record.events
     WHERE room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
-    ORDER BY room_id, position LIMIT $4
+    ORDER BY room_id, position LIMIT $4)
+    ORDER BY position LIMIT $4
 """
 LIST_OF_TOPIC = """
     SELECT position FROM read.audit_entries

@@ -17,10 +17,12 @@ from adapters.prometheus.record import AppendMetrics
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
 from domain.ports.clock import Chance, Clock
-from domain.ports.record import Answer, Append, ClaimKind, Head, ReceiptFound, RoomPage
+from domain.ports.record import Answer, Append, ClaimKind, EventPage, Head, ReceiptFound
 
 RECEIPTS_FORGOTTEN_MAX = 10_000
-REPLAY_PAGE_BYTES_MAX = 1024**2  # as they are recorded; passed by one event at most
+# As they are recorded; each is passed by one event at most.
+REPLAY_PAGE_BYTES_MAX = 1024**2  # of a room or a stream
+RECORD_PAGE_BYTES_MAX = 4 * 1024**2  # of the whole record, for those who follow it
 
 SELECT_HEAD = "SELECT record, position, recorded_at AS at, clock_timestamp() AS clock FROM record.head"
 SELECT_STREAMS = """
@@ -28,16 +30,30 @@ SELECT_STREAMS = """
     FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
     CROSS JOIN LATERAL (
         SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-        WHERE events.stream = asked.stream AND events.version > asked.version ORDER BY version LIMIT $3
+        WHERE events.stream = asked.stream AND events.version > asked.version
     ) e ORDER BY e.stream, e.version
 """
+# A page ends with the event that passes its bound in bytes, which is found without reading what lies beyond.
+SELECT_STREAM_PAGES = """
+    SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
+    FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
+    CROSS JOIN LATERAL (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE events.stream = asked.stream AND events.version > asked.version ORDER BY version LIMIT $3
+    ) e WHERE bytes_before IS NULL OR bytes_before < $4::bigint ORDER BY e.stream, e.version
+"""
 SELECT_AFTER = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+    ) page WHERE bytes_before IS NULL OR bytes_before < $4::bigint ORDER BY position
 """
 # Bounds and order name the room too, and the index says `IS NOT NULL`: so no plan can walk the events of all rooms,
 # looking for those of a quiet one (`tests/record/test_plans.py`).
-# A page ends with the event that passes its bound in bytes, which is found without reading what lies beyond.
 SELECT_ROOM_AFTER = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
         SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
@@ -118,21 +134,30 @@ class PostgresRecord:
         return bool(await self._db.value(RENEW, known, told))
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
         events: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
         versions = [(after or {}).get(stream, 0) for stream in events]
-        for recorded in await self._facts(SELECT_STREAMS, list(events), versions, limit):
+        for recorded in await self._facts(SELECT_STREAMS, list(events), versions):
             events[recorded.stream].append(recorded)
         return events
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        asked = list(after), list(after.values()), limit, REPLAY_PAGE_BYTES_MAX
+        rows: dict[StreamId, list[StoredRow]] = {stream: [] for stream in after}
+        for row in await self._db.all(StoredRow, SELECT_STREAM_PAGES, *asked):
+            rows[StreamId(row.stream)].append(row)
+        return {stream: await self._page(limit, found) for stream, found in rows.items()}
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._facts(
+            SELECT_AFTER, position, POSITION_MAX if until is None else until, limit, RECORD_PAGE_BYTES_MAX
+        )
+
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_AFTER, room_id, position, until)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_BEFORE, room_id, position)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
@@ -160,10 +185,12 @@ class PostgresRecord:
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
         return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)
 
-    async def _room_page(self, limit: int, sql: str, *args: object) -> RoomPage:
-        rows = await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX)
+    async def _room_page(self, limit: int, sql: str, *args: object) -> EventPage:
+        return await self._page(limit, await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX))
+
+    async def _page(self, limit: int, rows: Sequence[StoredRow]) -> EventPage:
         held = sum(len(row.data) + len(row.meta) for row in rows)
-        return RoomPage(await decode_all(rows, self._vault), len(rows) < limit and held < REPLAY_PAGE_BYTES_MAX)
+        return EventPage(await decode_all(rows, self._vault), len(rows) < limit and held < REPLAY_PAGE_BYTES_MAX)
 
     # Following
 

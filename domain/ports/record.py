@@ -88,8 +88,8 @@ class ReceiptFound(Struct, frozen=True):
 Answer = Appended | Conflicted | ClaimTaken | ReceiptFound
 
 
-class RoomPage(NamedTuple):
-    """A page of the events that are published in a room. `is_last`: there is nothing beyond it."""
+class EventPage(NamedTuple):
+    """A page of the events of a stream, or of those published in a room. `is_last`: there is nothing beyond it."""
 
     events: Sequence[Recorded[Event]]
     is_last: bool
@@ -104,23 +104,33 @@ class Record(Protocol):
     async def head(self) -> Head: ...
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        """Return the events of each stream after its version in `after`, in order, at most `limit` of each.
+        """Return the events of each stream after its version in `after`, in order.
 
-        A stream that does not exist has none.
+        A stream that does not exist has none. For streams that are short.
+        """
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        """Return at most `limit` events of each stream after this version of it, in order.
+
+        There are fewer, but at least one, if they hold more than `REPLAY_PAGE_BYTES_MAX`.
         """
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most `limit` events after a position (and up to `until`), in order."""
+        """Return at most `limit` events after a position (and up to `until`), in order.
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+        There are fewer, but at least one, if they hold more than `RECORD_PAGE_BYTES_MAX`: only an empty answer says that
+        there are no more.
+        """
+
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         """Return at most `limit` events of this room after a position and up to `until`, in order.
 
         There are fewer, but at least one, if they hold more than `REPLAY_PAGE_BYTES_MAX`.
         """
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         """Return the same of the events before a position, the latest first."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:

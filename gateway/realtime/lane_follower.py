@@ -121,7 +121,7 @@ class LaneFollower:
                 if (control := frames.control(recorded)) is not None:
                     self._apply_control(control)
                 self._applied = recorded.position
-            if len(events) < LIVE_BATCH_EVENTS_MAX:
+            if not events:
                 self._applied = until
 
     async def _find_cursor(self, lane: int) -> None:

@@ -62,8 +62,8 @@ async def list_messages(
 ) -> Response[Page[MessageView]]:
     """List messages, newest first; `after` a position oldest first, `around` one ascending.
 
-    A page with `?render=html` holds at most 1 MiB of text and HTML: fewer messages than `limit` where they are long, and a
-    `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
+    A page holds at most 1 MiB of text, and of HTML with `?render=html`: fewer messages than `limit` where they are long, and
+    a `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
     """
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
         await admit_listing(services, caller, {"room_id": room_id})
@@ -107,13 +107,13 @@ def version_at(cursor: str, record: RecordId) -> tuple[int]:
 async def read_history(
     message_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[VersionView]]:
-    """List the versions of a message, the first first."""
+    """List the versions of a message, the first first. If they are long, a page holds fewer than `limit`: about 1 MiB."""
     message = await message_queries.one(services.db, me(caller), MessageId(message_id), "message.versions")
     (after,) = (0,) if cursor is None else version_at(cursor, services.record_id)
     if message.message_type == "system":
         return shown(Page([VersionView(1, message.position, message.created_at, None, message.content, False)], None))
     stream_id = MESSAGE.id(message_id)
-    events = (await services.record.streams([stream_id], after={stream_id: after}, limit=limit))[stream_id]
+    events, is_last = (await services.record.stream_pages({stream_id: after}, limit=limit))[stream_id]
     # Read after the page: nothing of a message that was deleted by then is shown.
     state = (await services.command_bus.see(MESSAGE, message_id)).state
     deleted = message.deleted or (state is not None and state.is_deleted)
@@ -129,7 +129,7 @@ async def read_history(
         for recorded in events
         if not isinstance(recorded.event, UnknownEvent)
     ]
-    following = cursor_of(services.record_id, "versions", events[-1].version) if len(events) == limit else None
+    following = cursor_of(services.record_id, "versions", events[-1].version) if events and not is_last else None
     return shown(Page(versions, following))
 
 

@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack
 import structlog
 
 from gateway.app import create_app
+from gateway.edge.authentication import Authentication
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
+from gateway.services import Services
 from runtime.command import Command
 from runtime.composition.gateway import connection_bounds, opened_services
 from runtime.composition.process_context import following_key_news, process_context
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.record_watch import watching
 from runtime.settings import Settings, listens_on
+from runtime.start import UNUSED, leaving_out
 from runtime.startup_checks import guard_gateway
 
 log = structlog.get_logger()
@@ -43,9 +46,15 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             log.info("listening", address=listens_on(settings))
             bounds, trusts = connection_bounds(settings), services.policy.proxies.trusts
             await serve(
-                create_app(services), listener, stop, drain=services.hub.drain, tls=tls, bounds=bounds, trusts=trusts
+                app_of(services), listener, stop, drain=services.hub.drain, tls=tls, bounds=bounds, trusts=trusts
             )
     return 1 if failed else 0
+
+
+def app_of(services: Services) -> Authentication:
+    """Return the application. What it is made of is loaded in part only now."""
+    with leaving_out(*UNUSED):
+        return create_app(services)
 
 
 COMMAND = Command(run)

@@ -307,8 +307,8 @@ async def test_html_is_sanitised_and_only_sent_when_asked_for(hansard: Gateway) 
     assert 'href="https://y.example"' in shown["html"]
 
 
-async def test_pages_with_html_are_bounded_in_bytes_and_go_on(hansard: Gateway) -> None:
-    """No-break spaces take two bytes, and six in HTML: 80 kB a message, of which a dozen fit a page."""
+async def test_pages_of_messages_are_bounded_in_bytes_and_go_on(hansard: Gateway) -> None:
+    """No-break spaces take two bytes, and six in HTML: 20 kB a message, and 80 kB with it, of which a dozen fit a page."""
     ada = await hansard.person()
     room_id = await ada.room()
     posts = [PostMessage(RoomId(UUID(room_id)), MessageId(uuid4()), f"{i}*" + "\u00a0" * 9_990) for i in range(120)]
@@ -321,24 +321,29 @@ async def test_pages_with_html_are_bounded_in_bytes_and_go_on(hansard: Gateway) 
         found: dict[str, Any] = await ada.ask("GET", f"/rooms/{room_id}/messages?limit=200&{query}", 200, headers=after)
         return found
 
-    plain = [message["id"] for message in (await page(""))["items"]]
-    assert plain[:120] == [str(post.message_id) for post in reversed(posts)]
-    for query, expected in (("render=html", plain), ("render=html&after=0", plain[::-1])):
-        shown = await page(query)
-        sizes = [len((message["content"] + (message["html"] or "")).encode()) for message in shown["items"]]
+    plain = [str(post.message_id) for post in reversed(posts)]
+    for query, render, expected in (
+        ("", "", plain),
+        ("after=0", "", plain[::-1]),
+        ("", "&render=html", plain),
+        ("after=0", "&render=html", plain[::-1]),
+    ):
+        shown = await page(query + render)
+        sizes = [len((message["content"] + message.get("html", "")).encode()) for message in shown["items"]]
         assert PAGE_TEXT_BYTES_MAX - 2 * max(sizes) < sum(sizes) <= PAGE_TEXT_BYTES_MAX
         found = [message["id"] for message in shown["items"]]
         while shown["next_cursor"] is not None:
-            shown = await page(f"render=html&cursor={shown['next_cursor']}")
+            shown = await page(f"cursor={shown['next_cursor']}{render}")
             found += [message["id"] for message in shown["items"]]
         assert found == expected
     middle = plain[60]
     place = (await ada.ask("GET", f"/messages/{middle}", 200))["position"]
-    near = await page(f"render=html&around={place}")
-    stretch = [message["id"] for message in near["items"]]
-    assert near["next_cursor"] is None and middle in stretch[4:-4]
-    assert "".join(stretch) in "".join(plain[::-1]), "a stretch without a gap"
-    assert len(stretch) < 20
+    for render, most in (("", 60), ("&render=html", 20)):
+        near = await page(f"around={place}{render}")
+        stretch = [message["id"] for message in near["items"]]
+        assert near["next_cursor"] is None and middle in stretch[4:-4]
+        assert "".join(stretch) in "".join(plain[::-1]), "a stretch without a gap"
+        assert len(stretch) < most
 
 
 async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recorded(hansard: Gateway) -> None:

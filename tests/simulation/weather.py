@@ -31,11 +31,11 @@ from domain.ports.record import (
     Append,
     Appended,
     ClaimKind,
+    EventPage,
     Head,
     KeysMissingError,
     ReceiptFound,
     RecordUnavailableError,
-    RoomPage,
 )
 from tests.simulation.tables import MemoryTables
 
@@ -166,12 +166,16 @@ class RecordLink:
         return await self._process.through("postgres", "head", self._record.head)
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        found = await self._process.through(
-            "postgres", "streams", lambda: self._record.streams(ids, after=after, limit=limit)
-        )
+        found = await self._process.through("postgres", "streams", lambda: self._record.streams(ids, after=after))
         return {stream: self._read(events) for stream, events in found.items()}
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        found = await self._process.through(
+            "postgres", "streams", lambda: self._record.stream_pages(after, limit=limit)
+        )
+        return {stream: EventPage(self._read(page.events), page.is_last) for stream, page in found.items()}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
@@ -181,17 +185,17 @@ class RecordLink:
             )
         )
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         events, is_last = await self._process.through(
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
-        return RoomPage(self._read(events), is_last)
+        return EventPage(self._read(events), is_last)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         events, is_last = await self._process.through(
             "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
         )
-        return RoomPage(self._read(events), is_last)
+        return EventPage(self._read(events), is_last)
 
     def _read(self, events: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
         """Return facts as this process can read them."""
