@@ -28,7 +28,7 @@ RETRY_SECONDS = 0.1
 UNTIL_SECONDS = 60.0  # what a trial waits for in a deployment that works, on a busy machine
 REBUILT_TOGETHER = ("live", "live", "message_html")
 GIVEN_UP = ("is being rebuilt already", "could not be exchanged")
-SNAPSHOT_SECONDS, SNAPSHOT_SECONDS_MAX = 15.0, 240.0
+SNAPSHOT_SECONDS, SNAPSHOT_SECONDS_MAX = 15.0, 120.0
 STALL_SECONDS = 6.0
 LEAP = timedelta(days=2)
 LEAP_SECONDS = (3.0, 6.0)
