@@ -51,6 +51,17 @@ class Deployment:
         await self._process.wait()
         self._folder.cleanup()
 
+    @property
+    def pid(self) -> int:
+        """The process whose children are all that was started."""
+        return self._process.pid
+
+    def move_to(self, port: int) -> None:
+        """Listen on this port, before it is started."""
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.environment["HANSARD_PORT"] = str(port)
+
     def _open_log(self) -> IO[bytes]:
         return open(self.home.parent / "log" if self._is_logged else os.devnull, "ab")
 

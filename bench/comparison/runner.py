@@ -1,0 +1,63 @@
+"""The runner: every peer in turn, scenario by scenario and round by round, so that what the machine does meets all of them."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from bench.comparison.hansard import Hansard
+from bench.comparison.machine import cores
+from bench.comparison.peer import Peer
+from bench.comparison.report import Report, report
+from bench.comparison.scenarios import SCENARIOS, Length, Run
+from bench.comparison.servers import Servers
+
+ROUNDS = 3
+QUICK = Length(seconds=2.0, rooms=20, sockets=200, messages=5_000)
+
+
+class Plan(Struct, frozen=True):
+    """What is to be compared."""
+
+    scenarios: Sequence[str] = tuple(SCENARIOS)
+    peers: Sequence[str] = ()
+    cores: int = 1
+    rounds: int = ROUNDS
+    length: Length = Length()
+    environment: dict[str, str] = {}
+
+
+def peers() -> dict[str, Callable[[Servers, Plan], Peer]]:
+    """Return the peers that are installed, by name. The usual chat comes with `make bench`."""
+    found: dict[str, Callable[[Servers, Plan], Peer]] = {}
+    usual = _usual_chat()
+    if usual is not None:
+        found["usual"] = lambda servers, plan: usual(servers)
+    found["hansard"] = lambda servers, plan: Hansard(servers, plan.environment)
+    return found
+
+
+def _usual_chat() -> Any:
+    from bench.comparison.usual import UsualChat
+
+    return UsualChat if UsualChat.is_there() else None
+
+
+async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
+    """Run everything; `say` is called with each run when it is over."""
+    there = peers()
+    if unknown := set(plan.peers) - set(there):
+        sys.exit(f"Not installed or not known: {', '.join(sorted(unknown))}. There are {', '.join(there)}.")
+    given, runs = cores(plan.cores), []
+    async with Servers(given) as servers:
+        contenders = [there[name](servers, plan) for name in plan.peers or there]
+        os.sched_setaffinity(0, given.generator)
+        for name in plan.scenarios:
+            for _ in range(plan.rounds):
+                for peer in contenders:
+                    async with peer:
+                        runs.append(await SCENARIOS[name](peer, plan.length))
+                    say(runs[-1])
+    return report(runs, cores=plan.cores, are_apart=given.are_apart)
