@@ -88,7 +88,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     rows = f"side by side: {', '.join(SCENARIOS)}; by itself: {', '.join(ROWS)} (S6 includes S7)"
     parser.add_argument("rows", nargs="*", metavar="ROW", help=rows)
-    parser.add_argument("--peers", default="", help=f"who is compared, by comma: {', '.join(peers())}")
+    parser.add_argument("--peers", default="", help=f"who is compared, by comma: {', '.join(peers())}, or folders")
     parser.add_argument("--cores", type=int, choices=(1, 2), default=1, help="how many the compared servers have")
     parser.add_argument("--rounds", type=int, help="how often each peer runs each scenario")
     parser.add_argument(

@@ -18,8 +18,9 @@ START_SECONDS = 60
 class Deployment:
     """Everything that `hansard up` starts. Loopback only; gone, with its data, at the end."""
 
-    def __init__(self, *, limits: str = "off", is_logged: bool = False) -> None:
-        """`is_logged`: what it says is written to the file `log` beside its home."""
+    def __init__(self, *, limits: str = "off", is_logged: bool = False, checkout: Path | None = None) -> None:
+        """`is_logged`: what it says is written to the file `log` beside its home; `checkout`: the folder that it is run from."""
+        self._checkout = checkout
         self._is_logged = is_logged
         self._folder = tempfile.TemporaryDirectory(prefix="hansard-bench-")
         self.home = Path(self._folder.name) / "home"
@@ -39,6 +40,7 @@ class Deployment:
                 env=self.environment,
                 stdout=log,
                 stderr=log if self._is_logged else None,
+                cwd=self._checkout,
             )
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
             while not await self._is_ready(http):

@@ -7,6 +7,7 @@ chaos tests (`tests/chaos/checker.py`).
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
@@ -32,9 +33,13 @@ class Hansard:
     name = "hansard"
     label = "Hansard"
 
-    def __init__(self, servers: Servers, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, servers: Servers, environment: dict[str, str], checkout: Path | None = None) -> None:
+        """`checkout`: a folder with another state of Hansard, to be compared with this one, on a database of its own."""
         self._servers = servers
-        self._more = environment or {}
+        self._more = environment
+        self._checkout = checkout
+        if checkout is not None:
+            self.name = checkout.resolve().name
         self._people: list[Client] = []
         self._ids: list[str] = []
         self._tokens: list[str] = []
@@ -42,9 +47,10 @@ class Hansard:
         self._port = 0
 
     async def __aenter__(self) -> Self:
-        self._deployment = Deployment()
+        self._deployment = Deployment(checkout=self._checkout)
+        self._url = await self._servers.another_database(self.name)
         self._deployment.environment |= {
-            "HANSARD_DATABASE_URL": self._servers.database_url,
+            "HANSARD_DATABASE_URL": self._url,
             "HANSARD_REDIS_URL": self._servers.redis_url,
             "HANSARD_MASTER_KEY_FILE": str(self._servers.master_key),
             "HANSARD_ARGON2_MEMORY_KIB": "8192",
@@ -107,7 +113,7 @@ class Hansard:
         return PageRequest(self._port, f"{head}Authorization: Bearer {self._tokens[person]}\r\n\r\n".encode())
 
     async def check(self, talk: Talk, rooms: Sequence[str]) -> list[str]:
-        record = await read_record(self._servers.database_url, self._servers.master_key, rooms)
+        record = await read_record(self._url, self._servers.master_key, rooms)
         lines = [line for line in talk.lines if isinstance(line, HansardLine)]
         checked = Checked(record)
         for line in lines:

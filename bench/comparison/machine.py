@@ -41,16 +41,17 @@ def pinned(numbers: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class Spent(NamedTuple):
-    """Seconds: of the wall clock, of the servers' processors, of this process, and of everything on the machine."""
+class Used(NamedTuple):
+    """Seconds: of the wall clock, of the servers' processors by kind of process, of this process, of the whole machine."""
 
     wall: float
-    servers: float
+    of: dict[str, float]
     generator: float
     machine: float
 
-    def since(self, before: "Spent") -> "Spent":
-        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+    @property
+    def servers(self) -> float:
+        return sum(self.of.values())
 
     @property
     def generator_percent(self) -> float:
@@ -62,11 +63,30 @@ class Spent(NamedTuple):
         return max(0.0, 100 * (self.machine - self.servers - self.generator) / self.wall)
 
 
-def spent(roots: Iterable[int]) -> Spent:
-    """Return what was spent so far by these processes and their children, and by everybody."""
+def used_until_now(roots: Iterable[int]) -> Used:
+    """Return what was used so far by these processes and their children, and by everybody."""
     times = psutil.cpu_times()
     busy = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
-    return Spent(time.perf_counter(), sum(_seconds(one) for one in family(roots)), time.process_time(), busy)
+    return Used(time.perf_counter(), by_process(roots), time.process_time(), busy)
+
+
+def used_since(before: Used, roots: Iterable[int]) -> Used:
+    """Return what was used since then."""
+    now = used_until_now(roots)
+    of = {kind: max(0.0, seconds - before.of.get(kind, 0.0)) for kind, seconds in now.of.items()}
+    return Used(now.wall - before.wall, of, now.generator - before.generator, now.machine - before.machine)
+
+
+def by_process(roots: Iterable[int]) -> dict[str, float]:
+    """Return the processor's seconds so far of each kind of process."""
+    found: dict[str, float] = {}
+    for process in family(roots):
+        try:
+            kind = _kind(process)
+        except psutil.NoSuchProcess:
+            continue
+        found[kind] = found.get(kind, 0.0) + _seconds(process)
+    return found
 
 
 def memory_kib(roots: Iterable[int]) -> int:
@@ -90,6 +110,12 @@ def family(roots: Iterable[int]) -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def _kind(process: psutil.Process) -> str:
+    """Return what a process is: a command of Hansard's, or the name of its program."""
+    command = process.cmdline()
+    return str(command[-1] if "runtime.cli" in command else process.name())
 
 
 def _seconds(process: psutil.Process) -> float:

@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -19,7 +21,7 @@ QUICK = Length(seconds=2.0, rooms=20, sockets=200, messages=5_000)
 
 
 class Plan(Struct, frozen=True):
-    """What is to be compared."""
+    """What is to be compared. A peer with a slash in its name is a folder with another state of Hansard."""
 
     scenarios: Sequence[str] = tuple(SCENARIOS)
     peers: Sequence[str] = ()
@@ -45,9 +47,15 @@ def _usual_chat() -> Any:
     return UsualChat if UsualChat.is_there() else None
 
 
+def _checkout(servers: Servers, plan: Plan, *, folder: str) -> Peer:
+    return Hansard(servers, plan.environment, Path(folder))
+
+
 async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
     """Run everything; `say` is called with each run when it is over."""
     there = peers()
+    for name in (name for name in plan.peers if "/" in name):
+        there[name] = partial(_checkout, folder=name)
     if unknown := set(plan.peers) - set(there):
         sys.exit(f"Not installed or not known: {', '.join(sorted(unknown))}. There are {', '.join(there)}.")
     given, runs = cores(plan.cores), []

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
-from bench.comparison.machine import Spent, memory_kib, spent
+from bench.comparison.machine import Used, memory_kib, used_since, used_until_now
 from bench.comparison.peer import PageRequest, Peer
 from bench.comparison.talk import Talk, percentile
 
@@ -35,7 +35,8 @@ class Length(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """What one run came to. `findings` are the checker's; `cpu_ms` is of a message, in S4 of a connection, in S5 of a page."""
+    """What one run came to. `findings` are the checker's; `cpu_ms` is of a message, in S4 of a connection, in S5 of a page;
+    `ms_of` the same by kind of process."""
 
     scenario: str
     peer: str
@@ -48,6 +49,7 @@ class Run(Struct, frozen=True):
     generator_percent: float = 0.0
     others_percent: float = 0.0
     findings: list[str] = []
+    ms_of: dict[str, float] = {}
 
 
 async def s1(peer: Peer, length: Length) -> Run:
@@ -95,14 +97,14 @@ async def s4(peer: Peer, length: Length) -> Run:
     rooms = length.rooms
     await peer.gather(rooms * members)
     opened = [await peer.open_room(range(room * members, (room + 1) * members)) for room in range(rooms)]
-    talk, held, before = Talk(), memory_kib(peer.processes()), spent(peer.processes())
+    talk, held, before = Talk(), memory_kib(peer.processes()), used_until_now(peer.processes())
     await _at_once(
         [
             _opening(peer, talk, i % (rooms * members), opened[i % (rooms * members) // members])
             for i in range(length.sockets)
         ]
     )
-    used = spent(peer.processes()).since(before)
+    used = used_since(before, peer.processes())
     await asyncio.sleep(2 * WARM_SECONDS)
     each = (memory_kib(peer.processes()) - held) / length.sockets
     for line in talk.lines:
@@ -119,10 +121,10 @@ async def s5(peer: Peer, length: Length) -> Run:
     talk = await peer.fill(0, room, length.messages)
     request, delays = peer.page(0, room), array("q")
     await _page(request)
-    before = spent(peer.processes())
+    before = used_until_now(peer.processes())
     until = time.perf_counter() + length.seconds
     await asyncio.gather(*(_ask(request, until, delays) for _ in range(PAGES_CONNECTIONS)))
-    used = spent(peer.processes()).since(before)
+    used = used_since(before, peer.processes())
     findings = [*await peer.check(talk, [room]), *await peer.check_access(room)]
     return _run(peer, "S5", used, rate=len(delays) / used.wall, count=len(delays), delays=delays, findings=findings)
 
@@ -153,17 +155,17 @@ async def _gathered(peer: Peer, rooms: int, members: int, senders: int) -> tuple
     return talk, opened
 
 
-async def _measured(talk: Talk, peer: Peer, seconds: float) -> Spent:
+async def _measured(talk: Talk, peer: Peer, seconds: float) -> Used:
     await asyncio.sleep(WARM_SECONDS)
-    before = spent(peer.processes())
+    before = used_until_now(peer.processes())
     talk.is_measured = True
     await asyncio.sleep(seconds)
     talk.is_measured = False
-    return spent(peer.processes()).since(before)
+    return used_since(before, peer.processes())
 
 
 async def _finished(
-    talk: Talk, peer: Peer, rooms: Sequence[str], used: Spent, name: str, members: int, *, rate: str | None
+    talk: Talk, peer: Peer, rooms: Sequence[str], used: Used, name: str, members: int, *, rate: str | None
 ) -> Run:
     """Wait for what is under way, and have everything checked."""
     deadline = time.perf_counter() + QUIET_SECONDS
@@ -182,7 +184,7 @@ async def _finished(
 def _run(
     peer: Peer,
     name: str,
-    used: Spent,
+    used: Used,
     *,
     rate: float,
     count: int,
@@ -194,6 +196,7 @@ def _run(
     return Run(
         name, peer.name, rate, 1000 * used.servers / max(1, count), percentile(late, 0.5), percentile(late, 0.99), kib,
         count, used.generator_percent, used.others_percent, findings,
+        {kind: round(1000 * seconds / max(1, count), 4) for kind, seconds in used.of.items()},
     )  # fmt: skip
 
 
