@@ -33,13 +33,14 @@ class Hansard:
     name = "hansard"
     label = "Hansard"
 
-    def __init__(self, servers: Servers, environment: dict[str, str], checkout: Path | None = None) -> None:
+    def __init__(
+        self, servers: Servers, environment: dict[str, str], checkout: Path | None = None, *, name: str = "hansard"
+    ) -> None:
         """`checkout`: a folder with another state of Hansard, to be compared with this one, on a database of its own."""
         self._servers = servers
         self._more = environment
         self._checkout = checkout
-        if checkout is not None:
-            self.name = checkout.resolve().name
+        self.name = name if checkout is None else checkout.resolve().name
         self._people: list[Client] = []
         self._ids: list[str] = []
         self._tokens: list[str] = []

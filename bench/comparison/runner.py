@@ -17,6 +17,7 @@ from bench.comparison.scenarios import SCENARIOS, Length, Run
 from bench.comparison.servers import Servers
 
 ROUNDS = 3
+SEVERAL_GATEWAYS = (2, 4)
 QUICK = Length(seconds=2.0, rooms=20, sockets=200, messages=5_000)
 
 
@@ -38,6 +39,9 @@ def peers() -> dict[str, Callable[[Servers, Plan], Peer]]:
     if usual is not None:
         found["usual"] = lambda servers, plan: usual(servers)
     found["hansard"] = lambda servers, plan: Hansard(servers, plan.environment)
+    # Not compared unless asked for: several gateways that share the port.
+    for gateways in SEVERAL_GATEWAYS:
+        found[f"hansard×{gateways}"] = partial(_several, gateways=gateways)
     return found
 
 
@@ -45,6 +49,10 @@ def _usual_chat() -> Any:
     from bench.comparison.usual import UsualChat
 
     return UsualChat if UsualChat.is_there() else None
+
+
+def _several(servers: Servers, plan: Plan, *, gateways: int) -> Peer:
+    return Hansard(servers, plan.environment | {"HANSARD_GATEWAYS": str(gateways)}, name=f"hansard×{gateways}")
 
 
 def _checkout(servers: Servers, plan: Plan, *, folder: str) -> Peer:
@@ -60,7 +68,7 @@ async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
         sys.exit(f"Not installed or not known: {', '.join(sorted(unknown))}. There are {', '.join(there)}.")
     given, runs = cores(plan.cores), []
     async with Servers(given) as servers:
-        contenders = [there[name](servers, plan) for name in plan.peers or there]
+        contenders = [there[name](servers, plan) for name in plan.peers or (name for name in there if "×" not in name)]
         os.sched_setaffinity(0, given.generator)
         for name in plan.scenarios:
             for _ in range(plan.rounds):
