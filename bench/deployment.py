@@ -12,6 +12,8 @@ from typing import IO, Self
 import httpx
 import psutil
 
+from runtime.embedded.children import tied_to_parent
+
 START_SECONDS = 60
 
 
@@ -41,6 +43,7 @@ class Deployment:
                 stdout=log,
                 stderr=log if self._is_logged else None,
                 cwd=self._checkout,
+                preexec_fn=tied_to_parent(signal.SIGTERM),
             )
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
             while not await self._is_ready(http):

@@ -15,6 +15,7 @@ from bench.comparison.peer import Peer
 from bench.comparison.report import Report, report
 from bench.comparison.scenarios import SCENARIOS, Length, Run
 from bench.comparison.servers import Servers
+from bench.comparison.socketio import SocketIo
 
 ROUNDS = 3
 SEVERAL_GATEWAYS = (2, 4)
@@ -39,6 +40,8 @@ def peers() -> dict[str, Callable[[Servers, Plan], Peer]]:
     if usual is not None:
         found["usual"] = lambda servers, plan: usual(servers)
     found["hansard"] = lambda servers, plan: Hansard(servers, plan.environment)
+    if SocketIo.is_there():
+        found["socketio"] = lambda servers, plan: SocketIo(servers)
     # Not compared unless asked for: several gateways that share the port.
     for gateways in SEVERAL_GATEWAYS:
         found[f"hansard×{gateways}"] = partial(_several, gateways=gateways)
@@ -73,6 +76,8 @@ async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
         for name in plan.scenarios:
             for _ in range(plan.rounds):
                 for peer in contenders:
+                    if name == "S5" and isinstance(peer, SocketIo):
+                        continue  # it keeps nothing
                     async with peer:
                         runs.append(await SCENARIOS[name](peer, plan.length))
                     say(runs[-1])

@@ -6,6 +6,7 @@ Its own echo is its acknowledgement: it is published after the commit.
 import asyncio
 import json
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from bench.comparison.servers import Servers
 from bench.comparison.talk import MARK, TEXTS, Line, Talk
 from bench.deployment import free_port
 from bench.load import Socket
+from runtime.embedded.children import tied_to_parent
 
 START_SECONDS = 30
 TOKEN_SECONDS = 86_400
@@ -66,6 +68,7 @@ class UsualChat:
                 *("--loop", "uvloop", "--http", "httptools", "--ws", "auto", "--backlog", "4096"),
                 *("--no-access-log", "--log-level", "warning"),
                 env=environment,
+                preexec_fn=tied_to_parent(signal.SIGTERM),
             )
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
             while not await self._is_ready(http):

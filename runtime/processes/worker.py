@@ -25,8 +25,8 @@ from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.projector import Follower
 
-# So few batches a second that they cost next to nothing beside the talk. Nobody waits for either: a message is told without
-# its HTML, and what is not in the audit index yet is looked for in the record.
+# So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
+# and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
 AUDIT_LINGER_SECONDS = 1.0
 
