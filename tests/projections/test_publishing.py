@@ -251,7 +251,7 @@ async def test_a_batch_for_several_lanes_is_one_call_to_redis(database_url: str,
         rooms = await posted_to_every_lane(here, lanes)
         await lanes.publish((), told=0)  # the script is known from now on
         calls: list[object] = []
-        execute = lanes._redis.execute_command
+        execute: Any = lanes._redis.execute_command
 
         async def counted(*args: Any, **options: Any) -> Any:
             calls.append(args[0])

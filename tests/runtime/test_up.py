@@ -391,7 +391,7 @@ async def test_several_gateways_share_the_port_hear_each_other_and_end_together(
         await ada.login("ada@example.com", PASSWORD)
         room = (await ada.open_room("Lobby")).id
         url, token = f"ws://127.0.0.1:{hansard.port}/api/v1/ws/{room}", {"Authorization": f"Bearer {await ada.token()}"}
-        sockets = []
+        sockets: list[ClientConnection] = []
         async with asyncio.timeout(
             30
         ):  # the kernel spreads them by a hash: two of 2^30 runs would need more than thirty
