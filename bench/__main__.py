@@ -111,7 +111,7 @@ def side_by_side(names: Sequence[str], asked: argparse.Namespace) -> bool:
     made = uvloop.run(compare(plan, say=say))
     if not made.are_apart:
         print("The generator shares a core with the servers: what it takes, they lack.")
-    print(table(made.rows), flush=True)
+    print(table(made), flush=True)
     if asked.json:
         made.written(asked.json)
     if asked.chart:

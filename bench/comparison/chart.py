@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from bench.comparison.report import Report, Row
+from bench.comparison.report import Report, Row, said
 
 WIDTH = 760
 LEFT = 200
@@ -12,9 +12,9 @@ GAP = 6
 HEADING = 26
 TITLES = {
     "S1": "a message to 50 listeners",
-    "S2": "a durable message to 5 listeners, 100 rooms",
+    "S2": "a durable message to 5 listeners, {rooms} rooms",
     "S3": "a message at 50 a second",
-    "S5": "a page of 50 of 100,000 messages",
+    "S5": "a page of 50 of {messages:,} messages",
 }
 COLOURS = {"hansard": "#2f7d5b", "usual": "#8a8f98", "ejabberd": "#b07a2c", "socketio": "#5b6fb0"}
 NAMES = {
@@ -33,7 +33,7 @@ def chart(report: Report) -> str:
     for scenario, title in TITLES.items():
         rows = [row for row in report.rows if row.scenario == scenario]
         if rows:
-            parts.append(f'<text class="t" x="0" y="{top + 14}">{scenario}: {escape(title)}</text>')
+            parts.append(f'<text class="t" x="0" y="{top + 14}">{scenario}: {escape(said(title, report))}</text>')
             top += HEADING
             parts += _bars(rows, top)
             top += len(rows) * (BAR + GAP) + GAP
@@ -53,12 +53,9 @@ def _bars(rows: Sequence[Row], top: int) -> list[str]:
     for i, row in enumerate(sorted(rows, key=lambda row: row.cpu_ms)):
         y = top + i * (BAR + GAP)
         size = max(2.0, (WIDTH - LEFT - 150) * row.cpu_ms / longest)
-        told = f"{row.cpu_ms:.2f} ms"
-        if row.scenario != "S3":
-            told += f" · {row.rate:,.0f}/s"
         parts.append(
             f'<text x="12" y="{y + 13}">{escape(NAMES.get(row.peer, row.peer))}</text>'
             f'<rect x="{LEFT}" y="{y}" width="{size:.1f}" height="{BAR}" rx="3" fill="{COLOURS.get(row.peer, "#999")}"/>'
-            f'<text class="s" x="{LEFT + size + 8:.1f}" y="{y + 13}">{told}</text>'
+            f'<text class="s" x="{LEFT + size + 8:.1f}" y="{y + 13}">{row.cpu_ms:.2f} ms</text>'
         )
     return parts

@@ -11,15 +11,15 @@ from msgspec import Struct
 from msgspec.json import encode, format
 from msgspec.structs import replace
 
-from bench.comparison.scenarios import Run
+from bench.comparison.scenarios import Length, Run
 
 SAYS = {
     "S1": "deliveries/s (1 room of 50, 5 senders × 8)",
-    "S2": "durable sends/s (100 rooms of 5, one sender each)",
+    "S2": "durable sends/s ({rooms} rooms of 5, one sender each)",
     "S2x5": "the same, all five sending",
     "S3": "50 sends/s over 20 rooms of 5",
-    "S4": "connects/s of idle sockets",
-    "S5": "pages/s (newest 50, 16 connections)",
+    "S4": "connects/s of {sockets:,} idle sockets",
+    "S5": "pages/s (newest 50 of {messages:,}, 16 connections)",
 }
 KEEPS_NOTHING = ("socketio",)
 COLUMNS = ("scenario", "peer", "a second", "CPU ms", "p50 / p99 ms", "KiB each", "generator", "others", "checked")
@@ -49,6 +49,7 @@ class Report(Struct, frozen=True):
     machine: str
     cores: int
     are_apart: bool
+    length: Length
     rows: list[Row]
     runs: list[Run]
 
@@ -56,9 +57,9 @@ class Report(Struct, frozen=True):
         path.write_bytes(format(encode(self), indent=1) + b"\n")
 
 
-def report(runs: Sequence[Run], *, cores: int, are_apart: bool) -> Report:
+def report(runs: Sequence[Run], length: Length, *, cores: int, are_apart: bool) -> Report:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return Report(time.strftime("%Y-%m-%d"), machine, cores, are_apart, rows(runs), list(runs))
+    return Report(time.strftime("%Y-%m-%d"), machine, cores, are_apart, length, rows(runs), list(runs))
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
@@ -74,12 +75,12 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     return sorted(made, key=lambda row: list(SAYS).index(row.scenario))
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(report: Report) -> str:
     """Return the table as Markdown."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    for row in rows:
+    for row in report.rows:
         cells = (
-            f"{row.scenario}: {SAYS[row.scenario]}", row.peer, f"{row.rate:,.0f}",
+            f"{row.scenario}: {said(SAYS[row.scenario], report)}", row.peer, f"{row.rate:,.0f}",
             f"{row.cpu_ms:.2f}" + (f" (× {row.times_usual:.1f})" if row.times_usual and row.peer != "usual" else ""),
             f"{row.p50_ms:.1f} / {row.p99_ms:.1f}" if row.p50_ms else "–", f"{row.kib:.0f}" if row.kib else "–",
             f"{row.generator_percent:.0f} %", f"{row.others_percent:.0f} %",
@@ -87,6 +88,12 @@ def table(rows: Sequence[Row]) -> str:
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def said(title: str, report: Report) -> str:
+    """Return a title with the size of what was run."""
+    length = report.length
+    return title.format(rooms=length.rooms, sockets=length.sockets, messages=length.messages)
 
 
 def _median(scenario: str, peer: str, group: Sequence[Run]) -> Row:

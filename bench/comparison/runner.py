@@ -81,4 +81,4 @@ async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
                     async with peer:
                         runs.append(await SCENARIOS[name](peer, plan.length))
                     say(runs[-1])
-    return report(runs, cores=plan.cores, are_apart=given.are_apart)
+    return report(runs, plan.length, cores=plan.cores, are_apart=given.are_apart)

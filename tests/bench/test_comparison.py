@@ -7,7 +7,7 @@ from msgspec.json import decode, encode
 from bench.comparison.chart import chart
 from bench.comparison.record_check import Checked
 from bench.comparison.report import report, rows, table
-from bench.comparison.scenarios import Run
+from bench.comparison.scenarios import Length, Run
 from bench.comparison.talk import MARK, Talk
 from tests.chaos.checker import Fact
 
@@ -96,15 +96,22 @@ def test_runs_become_medians_and_ratios_of_processor_time() -> None:
     usual, hansard = rows(RUNS)
     assert (usual.runs, usual.rate, usual.cpu_ms, usual.times_usual) == (2, 11_000, 3.5, 1.0)
     assert (hansard.cpu_ms, round(hansard.times_usual, 1), hansard.findings) == (0.6, 5.8, 1)
-    told = table([usual, hansard]).splitlines()
+    told = table(report(RUNS, Length(), cores=1, are_apart=True)).splitlines()
     assert "0.60 (× 5.8)" in told[-1] and told[-1].endswith("| 1 findings |")
     assert told[-2].endswith("| holds |")
 
 
 def test_a_report_is_read_back_as_it_was_written_and_drawn_as_svg() -> None:
-    made = report(RUNS, cores=1, are_apart=True)
+    made = report(RUNS, Length(), cores=1, are_apart=True)
     assert decode(encode(made))["rows"][1]["peer"] == "hansard"
     drawn = ElementTree.fromstring(chart(made))
     bars = [float(bar.attrib["width"]) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect")]
     assert len(bars) == 2 and bars == sorted(bars), "the cheapest first"
     assert "Hansard" in "".join(drawn.itertext())
+
+
+def test_a_report_says_how_large_its_run_was() -> None:
+    runs = [Run("S2", "hansard", 1_000, 0.5), Run("S5", "hansard", 800, 1.0)]
+    small = report(runs, Length(rooms=20, messages=5_000), cores=1, are_apart=True)
+    assert "20 rooms of 5" in table(small) and "newest 50 of 5,000" in table(small)
+    assert "20 rooms" in chart(small) and "of 5,000 messages" in chart(small)
