@@ -1,8 +1,4 @@
-"""Sockets: deliveries, durable sends and latency, measured at the client's end of real sockets.
-
-S1 one room of 50 sockets, 5 senders with 8 sends outstanding each · S2 100 rooms of 5 sockets, one send outstanding
-each · S3 50 sends a second over 20 rooms. A send counts when its `reply` came: it is then on the disk.
-"""
+"""S8: what those who read hear of a hundred in the same room who hardly do; and what measurements share."""
 
 import asyncio
 import json
@@ -39,116 +35,6 @@ async def room_of(owner: Client, others: list[Client], name: str) -> str:
     for other in others:
         await other.join(room.id)
     return room.id
-
-
-async def deliveries(
-    deployment: Deployment, *, sockets: int = 50, senders: int = 5, window: int = 8, seconds: float = 8
-) -> Measured:
-    """S1."""
-    crowd = await people(deployment.base, 5)
-    room = await room_of(crowd[0], crowd[1:], "S1")
-    lines = [
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[i % 5].token(), None)
-        for i in range(sockets)
-    ]
-    sending = [Sender(deployment, crowd[i % 5], room, window=window) for i in range(senders)]
-    for sender in sending:
-        await sender.open()
-    await asyncio.sleep(1)
-    cpu, started, before = deployment.cpu_seconds(), time.perf_counter(), sum(line.count for line in lines)
-    for sender in sending:
-        sender.start()
-    await asyncio.sleep(seconds)
-    for sender in sending:
-        sender.stop()
-    elapsed = time.perf_counter() - started
-    sent = sum(sender.acknowledged for sender in sending)
-    await settled(lambda: sum(line.count for line in lines))
-    delivered = sum(line.count for line in lines) - before
-    cpu = deployment.cpu_seconds() - cpu
-    for line in [*lines, *(sender.socket for sender in sending)]:
-        line.close()
-    return Measured("S1 deliveries/s (1 room, 50 sockets, 5 senders)", f"{delivered / elapsed:,.0f}", cpu * 1000 / sent)
-
-
-async def durable_sends(deployment: Deployment, *, rooms: int = 100, seconds: float = 8) -> Measured:
-    """S2."""
-    crowd = await people(deployment.base, 5)
-    names = [await room_of(crowd[0], crowd[1:], f"S2-{i}") for i in range(rooms)]
-    sending = [Sender(deployment, person, room, window=1) for room in names for person in crowd]
-    for sender in sending:
-        await sender.open()
-    await asyncio.sleep(1)
-    cpu, started = deployment.cpu_seconds(), time.perf_counter()
-    for sender in sending:
-        sender.start()
-    await asyncio.sleep(seconds)
-    for sender in sending:
-        sender.stop()
-    elapsed = time.perf_counter() - started
-    sent = sum(sender.acknowledged for sender in sending)
-    await settled(lambda: sum(sender.socket.count for sender in sending))
-    cpu = deployment.cpu_seconds() - cpu
-    for sender in sending:
-        sender.socket.close()
-    return Measured(
-        "S2 durable sends/s (100 rooms of 5, one outstanding each)", f"{sent / elapsed:,.0f}", cpu * 1000 / sent
-    )
-
-
-async def latency(deployment: Deployment, *, rooms: int = 20, rate: int = 50, seconds: float = 12) -> Measured:
-    """S3: from the client's write of a send to another socket's reading of its event."""
-    crowd = await people(deployment.base, 2)
-    names = [await room_of(crowd[0], crowd[1:], f"S3-{i}") for i in range(rooms)]
-    sent: dict[bytes, float] = {}
-    taken: list[float] = []
-
-    def heard(payload: bytes) -> None:
-        arrived = time.perf_counter()
-        if b'"event":"message.posted"' in payload:
-            started = sent.pop(json.loads(payload)["data"]["id"].encode(), None)
-            if started is not None:
-                taken.append((arrived - started) * 1000)
-
-    speakers = [
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[0].token(), None)
-        for room in names
-    ]
-    for room in names:
-        await Socket.open("127.0.0.1", deployment.port, f"/api/v1/ws/{room}", await crowd[1].token(), heard)
-    await asyncio.sleep(1)
-    started = time.perf_counter()
-    for i in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + i / rate - time.perf_counter()))
-        message_id = str(uuid4())
-        sent[message_id.encode()] = time.perf_counter()
-        speakers[i % rooms].say(
-            id=i, type="send", room_id=names[i % rooms], message_id=message_id, content=TEXT, message_type="text"
-        )
-    await settled(lambda: len(taken))
-    for speaker in speakers:
-        speaker.close()
-    taken.sort()
-    figure = f"{median(taken):.1f} / {taken[int(len(taken) * 0.99)]:.1f} ms of {len(taken):,}"
-    return Measured("S3 p50 / p99 from send to delivery (50/s, 20 rooms)", figure)
-
-
-async def idle(deployment: Deployment, *, sockets: int = 2_000) -> Measured:
-    """S4: what an idle socket holds, and how fast they come."""
-    (ada,) = await people(deployment.base, 1)
-    before, started = deployment.memory_kib(), time.perf_counter()
-    opened = []
-    for _ in range(sockets // 10):
-        path, token = "/api/v1/ws", await ada.token()
-        opened += await asyncio.gather(
-            *(Socket.open("127.0.0.1", deployment.port, path, token, None) for _ in range(10))
-        )
-    rate = sockets / (time.perf_counter() - started)
-    await settled(lambda: sum(line.count for line in opened))
-    each = (deployment.memory_kib() - before) / sockets
-    for line in opened:
-        line.close()
-    return Measured("S4 KiB an idle socket · connects/s", f"{each:.0f} · {rate:,.0f}")
 
 
 async def slow_readers(
@@ -200,45 +86,6 @@ async def slow_readers(
         each.close()
     figure = f"{median(without):.1f} → {median(among):.1f} ms: ×{median(among) / median(without):.2f}"
     return Measured("S8 p99 of 10 readers, without → with 100 slow ones", figure)
-
-
-class Sender:
-    """Keeps `window` sends outstanding on one socket."""
-
-    def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
-        self.acknowledged = 0
-        self._deployment = deployment
-        self._person = person
-        self._room = room
-        self._window = window
-        self._sending = False
-        self._next = 0
-
-    async def open(self) -> None:
-        self.socket = await Socket.open(
-            "127.0.0.1", self._deployment.port, f"/api/v1/ws/{self._room}", await self._person.token(), self._heard
-        )
-
-    def start(self) -> None:
-        self._sending = True
-        for _ in range(self._window):
-            self._send()
-
-    def stop(self) -> None:
-        self._sending = False
-
-    def _heard(self, payload: bytes) -> None:
-        if payload.startswith(b'{"type":"reply"'):
-            if b'"ok":true' not in payload:
-                raise RuntimeError(payload.decode())
-            self.acknowledged += self._sending
-            if self._sending:
-                self._send()
-
-    def _send(self) -> None:
-        self._next += 1
-        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{TEXT}"}}'
-        self.socket.send(frame.encode())
 
 
 async def settled(count: Callable[[], int]) -> None:

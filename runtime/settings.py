@@ -38,6 +38,12 @@ class Settings:
     home: Path = setting(Path(".hansard"), "The folder of all data of the embedded servers, logs and keys.")
     host: str = setting("127.0.0.1", "The address on which the gateway listens.")
     port: int = setting(8000, "The port on which the gateway listens.", low=1, high=65535)
+    gateways: int = setting(
+        1,
+        "How many gateways 'hansard up' starts. They share the port: about one for each core that has nothing else to do.",
+        low=1,
+        high=16,
+    )
     database_url: str = setting(
         "",
         "Postgres 15 or newer (postgresql://…), with the log-in of this very process. Empty: the embedded one.",

@@ -46,7 +46,7 @@ async def fold(
     """Run the handlers. `between` is awaited after each slice with the seconds used so far; False ends the batch."""
     folded: list[Folded] = []
     began = slice_began = monotonic()
-    clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
+    clock = asyncio.get_running_loop().time  # what `monotonic` asks, looked up once
     for recorded in events:
         folded.append(_folded(recorded, handlers))
         now = clock()

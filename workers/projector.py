@@ -99,9 +99,7 @@ class Follower:
                 async for position in wakes:
                     await asyncio.sleep(self._linger_seconds)
                     try:
-                        while await self.step() > 0:
-                            self._measure(position)
-                        self._measure(position)
+                        await self._follow_up_to(position)
                     except RecordUnavailableError as error:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
@@ -110,6 +108,19 @@ class Follower:
                 with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+
+    async def _follow_up_to(self, head: int) -> None:
+        """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
+        that reaches it is followed by no read that finds nothing."""
+        while self._is_due(head) and await self.step() > 0:
+            self._measure(head)
+        self._measure(head)
+
+    def _is_due(self, head: int) -> bool:
+        """Whether there is something to do: events, the lease to be taken, or to be renewed."""
+        if self.lease is None or self.lease.position < head:
+            return True
+        return monotonic() - self._renewed > self._lease_seconds / 3
 
     def _measure(self, head: int) -> None:
         """Say whether the group is ours, and how far it is behind what we know of the record."""

@@ -28,7 +28,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     guard_gateway(settings)
     tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = stop_signal()
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, is_shared=settings.gateways > 1)
     async with process_context(settings, kind="gateway") as base, AsyncExitStack() as stack:
         services = await opened_services(base, stack)
         # In the order in which they end: what appends ends last.

@@ -25,8 +25,10 @@ from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.projector import Follower
 
-HTML_LINGER_SECONDS = 0.05
-AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what is not in the index yet is looked for in the record
+# So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
+# and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
+HTML_LINGER_SECONDS = 0.25
+AUDIT_LINGER_SECONDS = 1.0
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:

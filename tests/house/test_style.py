@@ -18,7 +18,7 @@ MODULES = sorted(path for folder in FOLDERS for path in folder.rglob("*.py") if 
 EVERYTHING = (
     MODULES
     + sorted((ROOT / "tests").rglob("*.py"))
-    + sorted((ROOT / "bench").glob("*.py"))
+    + sorted((ROOT / "bench").rglob("*.py"))
     + sorted((ROOT / "handbook").glob("*.py"))
 )
 # Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.

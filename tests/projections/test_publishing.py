@@ -1,14 +1,19 @@
 """The publisher: what it remembers as told every lane took; who takes the lease begins where that is; another record is noticed."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
+from adapters.clock import now
+from adapters.postgres.event_store import PostgresRecord
 from adapters.redis.lanes import CONTROL, Entry, Lanes
+from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId
 from domain.ports.record import RecordReplacedError
 from projections import LIVE, checkpoints
@@ -212,3 +217,48 @@ async def test_what_was_told_is_no_reason_for_another_id_where_the_record_has_it
         assert not await here.record.renew(head.record, head.position), "nobody else gives a record another id"
         assert not await here.record.renew(RecordId(uuid4()), head.position + 9)
         assert await checkpoints.position(here.db, "live") == head.position - 2
+
+
+class ReadingsCounted(PostgresRecord):
+    """A record that counts how often it is read on."""
+
+    readings = 0
+
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        self.readings += 1
+        return await super().after(position, until=until, limit=limit)
+
+
+async def test_a_batch_that_reaches_the_head_is_followed_by_no_empty_read(database_url: str) -> None:
+    async with scene(database_url) as here:
+        record = ReadingsCounted(here.db, here.record._vault, now=now, chance=os.urandom)
+        follower = Follower(LIVE, record, here.db, owner="test")
+        following = asyncio.create_task(follower.run())
+        try:
+            for _ in range(3):
+                [position] = await here.post(1)
+                async with asyncio.timeout(10):
+                    while follower.lease is None or follower.lease.position < position:
+                        await asyncio.sleep(0.01)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        assert record.readings <= 5, "one for what was there, one a message, and one where a lease was renewed"
+
+
+async def test_a_batch_for_several_lanes_is_one_call_to_redis(database_url: str, redis_url: str) -> None:
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        rooms = await posted_to_every_lane(here, lanes)
+        await lanes.publish((), published=0)  # the script is known from now on
+        calls: list[object] = []
+        execute: Any = lanes._redis.execute_command
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            calls.append(args[0])
+            return await execute(*args, **options)
+
+        lanes._redis.execute_command = counted  # type: ignore[method-assign]
+        entries = [Entry(i, room, 0, b"{}", None) for i, room in enumerate(rooms.values(), 1)]
+        assert await lanes.publish(entries, published=len(entries)) == frozenset()
+        assert calls == ["EVALSHA"]
+        assert await lanes.published() == len(entries)
