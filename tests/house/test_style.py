@@ -23,6 +23,7 @@ EVERYTHING = (
     + sorted((ROOT / "tests").rglob("*.py"))
     + sorted((ROOT / "bench").glob("*.py"))
     + sorted((ROOT / "handbook").glob("*.py"))
+    + sorted((ROOT / "clients" / "verify").glob("*.py"))
 )
 # Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.
 TREES = {path: ast.parse(path.read_text()) for path in EVERYTHING}
