@@ -1,7 +1,8 @@
 """Tiles: the tree cut into pieces of 256 hashes, as C2SP tlog-tiles has them, and the tree that grows at its right edge.
 
-A tile of level 0 holds hashes of leaves, one above it the roots of full tiles of the level below. A complete subtree lies in
-one tile, so whoever wants a proof reads some tiles and hashes a little.
+A tile above level 0 holds the roots of full tiles of the level below. At level 0 stand the entries, of which C2SP's tile holds
+the leaf hashes (`leaf_tile`): so both are kept in one place. A complete subtree lies in one tile, so whoever wants a proof
+reads some tiles and hashes a little.
 """
 
 import re
@@ -32,15 +33,25 @@ def tile_of(subtree: Subtree) -> Tile:
 
 
 def hash_in(hashes: bytes, subtree: Subtree) -> bytes:
-    """Return the hash of a complete subtree, of the hashes of its tile."""
-    above = subtree.height % HEIGHT
+    """Return the hash of a complete subtree, of what its tile holds."""
+    level, above = divmod(subtree.height, HEIGHT)
     first = (subtree.number << above) & (WIDTH - 1)
-    return complete_root(hashes_of(hashes)[first : first + (1 << above)])
+    return complete_root(_nodes(level, hashes[first * HASH_BYTES : (first + (1 << above)) * HASH_BYTES]))
 
 
 def hashes_of(tile: bytes) -> list[bytes]:
     """Return the hashes of a tile one by one."""
     return [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+
+
+def leaf_tile(entries: bytes) -> bytes:
+    """Return the leaf hashes of a tile of entries."""
+    return b"".join(map(leaf_hash, hashes_of(entries)))
+
+
+def _nodes(level: int, hashes: bytes) -> list[bytes]:
+    """Return the hashes of the nodes that a tile, or a part of it, stands for."""
+    return list(map(leaf_hash, hashes_of(hashes))) if level == 0 else hashes_of(hashes)
 
 
 def width_of(tile: Tile, size: int) -> int:
@@ -98,7 +109,7 @@ class GrowingTree:
         """Append entries."""
         level = self._level(0)
         for entry in entries:
-            level += leaf_hash(entry)
+            level += entry
             self.size += 1
             if len(level) == TILE_BYTES:
                 self._close(0)
@@ -107,9 +118,10 @@ class GrowingTree:
     def root(self) -> bytes:
         """Return the root of the tree as it is."""
         found: list[bytes] = []
-        for level in reversed(self._edge):
-            runs = subtrees_of(Range(0, len(level) // HASH_BYTES))
-            found += [hash_in(bytes(level), tree) for tree in runs]
+        for level, hashes in reversed(list(enumerate(self._edge))):
+            nodes = _nodes(level, bytes(hashes))
+            runs = ((tree.number << tree.height, 1 << tree.height) for tree in subtrees_of(Range(0, len(nodes))))
+            found += [complete_root(nodes[first : first + count]) for first, count in runs]
         return joined(found)
 
     def take_changed(self) -> dict[Tile, bytes]:
@@ -128,7 +140,7 @@ class GrowingTree:
         self._changed[Tile(level, (self.size >> (HEIGHT * (level + 1))) - 1)] = full
         self._edge[level].clear()
         above = self._level(level + 1)
-        above += complete_root(hashes_of(full))
+        above += complete_root(_nodes(level, full))
         if len(above) == TILE_BYTES:
             self._close(level + 1)
 

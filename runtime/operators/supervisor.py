@@ -19,7 +19,8 @@ from runtime.embedded.children import tied_to_parent
 from runtime.embedded.servers import Embedded
 from runtime.settings import Settings, address
 
-PROCESSES = ("gateway", "projector", "worker")  # in the order in which they start, and end
+PROCESSES = ("gateway", "projector", "worker", "notary")  # in the order in which they start, and end
+METRICS_PORTS_ON = {"worker": 1, "notary": 2}  # from the projector's, on the same host
 STOP_SECONDS = 25.0
 READY_SECONDS = 60.0
 PAUSE_SECONDS_MAX = 10.0
@@ -65,9 +66,9 @@ class Supervisor:
         """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
         url = self._settings.database_url or self._embedded.servers.login_url(name)
         told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
-        if name == "worker" and (address := self._settings.metrics_address) is not None:
+        if name in METRICS_PORTS_ON and (address := self._settings.metrics_address) is not None:
             host, port = address
-            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + 1}"
+            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + METRICS_PORTS_ON[name]}"
         return told
 
     async def _watch(self) -> int:

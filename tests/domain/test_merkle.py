@@ -26,7 +26,7 @@ SIZES = st.integers(1, 1100)
 
 
 def leaves(count: int) -> list[bytes]:
-    return [leaf_hash(i.to_bytes(4, "big")) for i in range(count)]
+    return [leaf_hash(i.to_bytes(32, "big")) for i in range(count)]
 
 
 def mth(hashes: list[bytes]) -> bytes:
@@ -107,14 +107,14 @@ def test_a_tree_is_proved_to_extend_another_and_no_altered_one(size: int, data: 
 def test_a_tree_that_grows_has_the_same_root_and_tiles_whatever_its_steps(steps: list[int]) -> None:
     tree, kept, size = GrowingTree(), dict[Tile, bytes](), 0
     for step in steps:
-        tree.extend(i.to_bytes(4, "big") for i in range(size, size + step))
+        tree.extend(i.to_bytes(32, "big") for i in range(size, size + step))
         size += step
         assert (tree.size, tree.root()) == (size, merkle.root_of(leaves(size)))
         kept |= tree.take_changed()
         tree = GrowingTree.of(size, {tile: kept[tile] for tile in tiles.edge_of(size)})  # as after a restart
         assert tree.root() == merkle.root_of(leaves(size))
     whole = GrowingTree()
-    whole.extend(i.to_bytes(4, "big") for i in range(size))
+    whole.extend(i.to_bytes(32, "big") for i in range(size))
     assert whole.take_changed() == kept
     assert all(len(hashes) == 32 * tiles.width_of(tile, size) for tile, hashes in kept.items())
 
@@ -122,7 +122,7 @@ def test_a_tree_that_grows_has_the_same_root_and_tiles_whatever_its_steps(steps:
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 65_536, 70_000])
 def test_every_proof_is_read_from_the_tiles_that_it_names(size: int) -> None:
     tree, hashes = GrowingTree(), leaves(size)
-    tree.extend(i.to_bytes(4, "big") for i in range(size))
+    tree.extend(i.to_bytes(32, "big") for i in range(size))
     kept = tree.take_changed()
     for index in {0, size // 3, size - 1}:
         ranges = merkle.inclusion_ranges(index, size)
