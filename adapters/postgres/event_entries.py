@@ -2,6 +2,7 @@
 decoded. A million rows cost a few seconds.
 """
 
+from collections.abc import Collection
 from hashlib import sha256
 from struct import Struct
 from struct import error as TooShortError
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from adapters.postgres.database import Database, translated
 from domain.ids import RecordId
-from domain.leaf import PREFIX
+from domain.leaf import PREFIX, EventRow
 
 BATCH_EVENTS = 8192  # of the largest events there can be some 400 MB, which pass through within a statement's time
 
@@ -17,6 +18,14 @@ BATCH_EVENTS = 8192  # of the largest events there can be some 400 MB, which pas
 SELECT_EVENTS = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
     WHERE position > $1::bigint AND position <= $2::bigint ORDER BY position
+"""
+SELECT_ROWS = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position = ANY ($1::bigint[]) ORDER BY position
+"""
+SELECT_BEYOND = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position > $1 ORDER BY position LIMIT $2
 """
 SELECT_HEAD = "SELECT record, position FROM record.head"
 
@@ -63,6 +72,15 @@ class EventEntries:
                     SELECT_EVENTS, position, min(until, position + limit), output=hasher.take, format="binary"
                 )
         return hasher.finished()
+
+    async def rows(self, positions: Collection[int]) -> dict[int, EventRow]:
+        """Return the events at these positions, as they are stored."""
+        rows = await self._db.all(EventRow, SELECT_ROWS, list(positions))
+        return {row.position: row for row in rows}
+
+    async def rows_beyond(self, position: int, limit: int) -> list[EventRow]:
+        """Return the next events after a position, as they are stored, whatever theirs is."""
+        return await self._db.all(EventRow, SELECT_BEYOND, position, limit)
 
 
 class _RowHasher:
