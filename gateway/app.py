@@ -38,6 +38,7 @@ from gateway.routes import (
     membership,
     message,
     metrics,
+    proof,
     reading,
     room,
     session,
@@ -57,6 +58,7 @@ API: list[BaseRouteHandler] = [
     *reading.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
+    *proof.ROUTES,
     *ticket.ROUTES,
     *connection.ROUTES,
 ]
@@ -68,6 +70,7 @@ UNVERSIONED: list[BaseRouteHandler] = [
     *metrics.ROUTES,
     *front_page.ROUTES,
     *documents.ROUTES,
+    *proof.UNVERSIONED,
 ]
 
 

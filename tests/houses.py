@@ -31,6 +31,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import Master
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.prometheus.registry import new_registry
@@ -236,6 +237,7 @@ async def gateway(
     schema_on: bool = True,
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
+    tlog_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -280,6 +282,7 @@ async def gateway(
                 storage_bytes_of_user,
                 verify_email,
                 tls_only=tls_only,
+                tlog_on=tlog_on,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
@@ -300,6 +303,7 @@ async def gateway(
             blobs=blobs,
             holds=BlobLeases(db),
             tasks=tasks,
+            tiles=TileStore(db),
             now=now,
             post=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),

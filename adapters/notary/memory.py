@@ -36,6 +36,11 @@ class LastSigned:
         except FileNotFoundError:
             return None
 
+    def origin(self) -> str | None:
+        """Return of which record that was; None where nothing was ever signed."""
+        note = self.read()
+        return None if note is None else note.partition("\n")[0]
+
     def write(self, note: str) -> None:
         """Remember a note, whole or not at all, on the disk when this returns."""
         write_whole(self._path, note)

@@ -36,9 +36,9 @@ class NotaryParts(NamedTuple):
 
 
 @asynccontextmanager
-async def opened_notary(settings: Settings, *, lost_key: bool = False) -> AsyncIterator[NotaryParts]:
+async def opened_notary(settings: Settings, *, accepting: bool = False) -> AsyncIterator[NotaryParts]:
     """Open everything that a notary needs. Its key is made the first time; one that has signed and is gone is
-    made anew with `lost_key` alone.
+    made anew with `accepting` alone, which also works beside a notary that runs.
 
     Raise `NotRunningError`, `NotaryKeyError`, or `NotaryRunsAlreadyError`.
     """
@@ -47,18 +47,22 @@ async def opened_notary(settings: Settings, *, lost_key: bool = False) -> AsyncI
         stack.push_async_callback(db.close)
         guard(settings)
         await guard_login(settings, db, "notary")
-        stack.enter_context(held(settings.notary))
+        if not accepting:
+            stack.enter_context(held(settings.notary))
         events, store, memory = EventEntries(db), TileStore(db), LastSigned(settings.notary)
         try:
             origin = origin_of((await events.head()).record)
             is_new = memory.read() is None and not await store.has_signed(origin)
-            key = NotaryKey(_secret(settings.notary / NOTARY_KEY, make=is_new or lost_key), origin)
-            await store.tell_key(str(key.verifier), origin)
+            key = NotaryKey(_secret(settings.notary / NOTARY_KEY, make=is_new or accepting), origin)
+            # The key of a record that was not accepted yet is told to nobody: who verifies goes by the one before.
+            if is_accepted := memory.origin() in (None, origin):
+                await store.tell_key(str(key.verifier), origin)
         except asyncpg.UndefinedTableError as error:
             raise NotRunningError(
                 "The database has no record yet, or is older than this release: run 'hansard migrate' first."
             ) from error
-        write_whole(settings.notary / VERIFIER, f"{key.verifier}\n")
+        if is_accepted:
+            write_whole(settings.notary / VERIFIER, f"{key.verifier}\n")
         elsewhere = settings.witness_folder
         witness = Witness(memory, WitnessFolder(elsewhere)) if elsewhere.parts else None
         yield NotaryParts(Notary(events, store, key, memory), events, store, db, key, memory, witness)

@@ -20,6 +20,7 @@ from runtime.embedded.servers import Embedded
 from runtime.settings import Settings, address
 
 PROCESSES = ("gateway", "projector", "worker", "notary")  # in the order in which they start, and end
+DISPENSABLE = ("notary",)  # nothing waits for it
 METRICS_PORTS_ON = {"worker": 1, "notary": 2}  # from the projector's, on the same host
 STOP_SECONDS = 25.0
 READY_SECONDS = 60.0
@@ -78,10 +79,15 @@ class Supervisor:
                 say(f"The embedded {name} ended with {code}; it is started again.")
                 await asyncio.to_thread(self._embedded.revive)
             for name, child in list(self._children.items()):
-                if child.returncode == EX_CONFIG:
+                if child.returncode == EX_CONFIG and name in DISPENSABLE:
+                    say(
+                        f"The {name} cannot run as it is set up, for the reason above. Everything else goes on without it."
+                    )
+                    del self._children[name]
+                elif child.returncode == EX_CONFIG:
                     say(f"The {name} cannot run as it is set up, for the reason above: mend it, and start again.")
                     return 1
-                if child.returncode is not None:
+                elif child.returncode is not None:
                     await self._start_again(name, child.returncode)
             try:
                 async with asyncio.timeout(WATCH_SECONDS):

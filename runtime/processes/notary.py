@@ -42,8 +42,9 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def accept(settings: Settings) -> int:
-    """Put aside what was signed last, so that the record is signed as it is from now on."""
-    async with opened_notary(settings, lost_key=True) as parts:
+    """Put aside what was signed last, so that the record is signed as it is from now on. A notary that runs sees it at its
+    next try."""
+    async with opened_notary(settings, accepting=True) as parts:
         aside = parts.memory.set_aside(datetime.now(UTC))
         newest = await parts.store.newest(parts.key.verifier.name)
         if newest is not None:
