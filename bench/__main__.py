@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, logins, million, pages, record, sockets, writers
+from bench import files, logins, million, notary, pages, record, sockets, writers
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.embedded.servers import Embedded
@@ -58,6 +58,10 @@ async def gateways() -> list[Measured]:
             return await writers.gateways(url, home / "master.key")
 
 
+async def notaries() -> list[Measured]:
+    return [*await with_deployment(notary.price), *await notary.rates()]
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S1": lambda: with_deployment(sockets.deliveries),
     "S2": lambda: with_deployment(sockets.durable_sends),
@@ -69,6 +73,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
+    "N1": notaries,
     "M": lambda: million.million(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,

@@ -7,7 +7,6 @@ written to the record ever waits for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from operator import eq
 
 import structlog
@@ -21,7 +20,7 @@ from domain.ports.record import RecordReplacedError, RecordUnavailableError
 from domain.tiles import WIDTH, GrowingTree, edge_of, width_of
 from domain.tree_head import NoteUnreadableError, TreeHead, origin_of
 
-SIGN_SECONDS = 0.4  # between two signatures at least: what was recorded meanwhile shares one
+SIGN_SECONDS = 0.5  # what was recorded meanwhile shares a signature
 REFUSED_SECONDS = 30.0
 STEP_EVENTS_MAX = 1_000_000  # are signed together, while it catches up
 
@@ -90,12 +89,10 @@ class Notary:
         self.behind = head.position - tree.size
         return await self._sign(tree)
 
-    async def run(self, wakes: AsyncIterator[int]) -> None:
-        """Sign for ever: when something was appended, at most once in `SIGN_SECONDS`."""
-        async for _ in wakes:
+    async def run(self) -> None:
+        """Sign for ever. It asks how far the record is: to be told of each commit would cost more than all the hashing."""
+        while True:
             await asyncio.sleep(await self._attempt())
-            while self.behind:
-                await asyncio.sleep(await self._attempt())
 
     async def _attempt(self) -> float:
         """Make a step; return how long to rest after it."""

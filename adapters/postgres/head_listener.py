@@ -5,26 +5,13 @@ A notification only wakes. The position comes with it, or from the head if nothi
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
-from domain.ports.record import RecordUnavailableError
+from domain.ports.record import Record, RecordUnavailableError
 
 CHANNEL = "hansard_record"
-
-
-class Head(Protocol):
-    """How far a record is."""
-
-    @property
-    def position(self) -> int: ...
-
-
-class Headed(Protocol):
-    """What says how far a record is: the record itself, or whoever only reads its events."""
-
-    async def head(self) -> Head: ...
 
 
 class HeadListener:
@@ -36,7 +23,7 @@ class HeadListener:
         self._heard = asyncio.Event()
         self._position = 0
 
-    async def follow(self, record: Headed) -> AsyncIterator[int]:
+    async def follow(self, record: Record) -> AsyncIterator[int]:
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
@@ -51,7 +38,7 @@ class HeadListener:
                 continue
             yield self._position
 
-    async def _wait(self, record: Headed) -> None:
+    async def _wait(self, record: Record) -> None:
         """Return when something was appended; what is heard while the follower works is not lost."""
         try:
             async with asyncio.timeout(POLL_SECONDS):

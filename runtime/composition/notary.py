@@ -27,9 +27,7 @@ class NotaryParts(NamedTuple):
     """A notary, and what the process beside it needs."""
 
     notary: Notary
-    events: EventEntries
     store: TileStore
-    db: Database
     key: NotaryKey
     memory: LastSigned
     witness: Witness | None
@@ -65,7 +63,7 @@ async def opened_notary(settings: Settings, *, accepting: bool = False) -> Async
             write_whole(settings.notary / VERIFIER, f"{key.verifier}\n")
         elsewhere = settings.witness_folder
         witness = Witness(memory, WitnessFolder(elsewhere)) if elsewhere.parts else None
-        yield NotaryParts(Notary(events, store, key, memory), events, store, db, key, memory, witness)
+        yield NotaryParts(Notary(events, store, key, memory), store, key, memory, witness)
 
 
 def _secret(path: Path, *, make: bool) -> bytes:

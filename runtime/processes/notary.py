@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 import structlog
 
 from adapters.notary.key import verified
-from adapters.postgres.head_listener import HeadListener
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.registry import new_registry
 from domain.tree_head import NoteUnreadableError
 from runtime.command import Command
-from runtime.composition.notary import NotaryParts, opened_notary
+from runtime.composition.notary import opened_notary
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.settings import Settings
@@ -31,7 +30,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             "the record's key is this: write it down where the operator of this machine cannot",
             key=str(parts.key.verifier),
         )
-        loops = [asyncio.create_task(_sign(parts), name="notary")]
+        loops = [asyncio.create_task(parts.notary.run(), name="notary")]
         if parts.witness is not None:
             loops.append(asyncio.create_task(parts.witness.run(), name="witness"))
         failed = stop_when_one_ends(stop, *loops)
@@ -56,14 +55,6 @@ async def accept(settings: Settings) -> int:
         "The notary signs the record as it is. Whoever holds a checkpoint of before can tell that it is not an extension."
     )
     return 0
-
-
-async def _sign(parts: NotaryParts) -> None:
-    ears = HeadListener(parts.db.url)
-    try:
-        await parts.notary.run(ears.follow(parts.events))
-    finally:
-        await ears.close()
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:

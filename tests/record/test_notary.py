@@ -24,7 +24,6 @@ from adapters.notary.key import (
 from adapters.notary.memory import LastSigned, NotaryRunsAlreadyError, WitnessFolder, held
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries, _RowHasher
-from adapters.postgres.head_listener import HeadListener
 from adapters.postgres.tiles import TileStore
 from domain import merkle
 from domain.leaf import EventRow, encoded, entry_of
@@ -268,16 +267,14 @@ async def test_it_is_killed_between_remembering_and_telling_and_goes_on(office: 
 
 
 async def test_running_it_signs_soon_and_keeps_a_copy_elsewhere(office: Office, tmp_path: Path) -> None:
-    notary, ears = office.notary(), HeadListener(office.db.url)
+    notary = office.notary()
     witness = Witness(office.memory, WitnessFolder(tmp_path / "elsewhere"))
     assert witness.step() is None
-    async with running(notary.run(ears.follow(office.events))):
+    async with running(notary.run()):
         await office.record(5)
-        await office.owner.execute("SELECT pg_notify('hansard_record', '5')")
         async with asyncio.timeout(20):
             while notary.signed is None or notary.signed.size < 5:
                 await asyncio.sleep(0.01)
-    await ears.close()
     assert (witness.step(), witness.step()) == (5, 5)
     [(path, note)] = WitnessFolder(tmp_path / "elsewhere").notes(office.origin)
     assert (path.name, note) == ("0000000000000000005.checkpoint", office.memory.read())
