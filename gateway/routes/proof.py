@@ -167,7 +167,7 @@ def _require_tlog(services: Services) -> None:
 
 
 def _out_of_range(pointer: str, detail: str) -> Problem:
-    return Problem(422, "query.invalid", detail, errors=[FieldError(pointer, "query.invalid", detail)])
+    return Problem(422, "audit.out_of_range", detail, errors=[FieldError(pointer, "audit.out_of_range", detail)])
 
 
 def _base64(hashed: bytes) -> str:

@@ -183,7 +183,7 @@ async def test_auditors_ask_for_proofs_of_any_event_and_any_two_trees(stage: Sce
     assert merkle.extends(first.size, first.root, last.size, last.root, [b64decode(each) for each in proof["hashes"]])
     for query in ({}, {"position": 0}, {"position": last.size + 1}, {"position": 9, "size": 8}):
         answer = await ada.http.get("/audit/proofs/inclusion", params=query)
-        assert (answer.status_code, answer.json()["code"]) == (422, "query.invalid"), query
+        assert (answer.status_code, answer.json()["code"]) == (422, "audit.out_of_range"), query
     assert (await ada.http.get("/audit/proofs/consistency", params={"from": 3, "to": 2})).status_code == 422
     assert (await ben.http.get("/audit/proofs/inclusion", params={"position": 7})).status_code == 403
     # Tiles that were altered make no proof.
