@@ -46,7 +46,7 @@ async def test_it_signs_beside_everything_else_and_whoever_verifies_sees_what_wa
         posted = (await http.post(f"/rooms/{room}/messages", json={"content": "Hello"})).json()
 
         async def is_signed() -> bool:
-            return await signed(http) >= posted["position"]
+            return await signed(http) >= int(posted["position"])
 
         await until(is_signed, seconds=30)
         print(f"signed after {time.monotonic() - began:.2f} s")
