@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, logins, million, record, sockets, writers
+from bench import files, logins, million, notary, record, sockets, writers
 from bench.comparison.chart import chart
 from bench.comparison.report import table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
@@ -63,12 +63,17 @@ async def gateways() -> list[Measured]:
             return await writers.gateways(url, home / "master.key")
 
 
+async def notaries() -> list[Measured]:
+    return [*await with_deployment(notary.price), *await notary.rates()]
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S6": commands,
     "S9": gateways,
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
+    "N1": notaries,
     "M": lambda: million.million(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,

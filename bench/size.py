@@ -9,19 +9,15 @@ after a checkpoint, and once most pages were touched.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from hansard_client import Client
-
 from adapters.postgres.database import Database
 from bench.deployment import Deployment
-from bench.load import Socket
-from bench.sockets import Measured, people, room_of
+from bench.sockets import Measured, Sender, people, room_of
 
 AT_CHECKPOINT = 2_000
 WARM = 24_000
 STEADY = 4_000
 ROOMS = 20
 WINDOW = 8
-TEXT = "The quick brown fox jumps over the lazy dog, and then it says so to everybody."
 SHOWN_BYTES = 10  # a message: smaller tables are shown as one
 SELECT_LOG = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 SELECT_HEAD = "SELECT position FROM record.head"
@@ -33,45 +29,6 @@ SELECT_SIZES = """
     WHERE n.nspname IN ('record', 'read', 'vault', 'files') AND c.relkind IN ('r', 'i')
     ORDER BY bytes DESC, 1
 """
-
-
-class Sender:
-    """Keeps `window` sends outstanding on one socket."""
-
-    def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
-        self.acknowledged = 0
-        self._deployment = deployment
-        self._person = person
-        self._room = room
-        self._window = window
-        self._sending = False
-        self._next = 0
-
-    async def open(self) -> None:
-        self.socket = await Socket.open(
-            "127.0.0.1", self._deployment.port, f"/api/v1/ws/{self._room}", await self._person.token(), self._heard
-        )
-
-    def start(self) -> None:
-        self._sending = True
-        for _ in range(self._window):
-            self._send()
-
-    def stop(self) -> None:
-        self._sending = False
-
-    def _heard(self, payload: bytes) -> None:
-        if payload.startswith(b'{"type":"reply"'):
-            if b'"ok":true' not in payload:
-                raise RuntimeError(payload.decode())
-            self.acknowledged += self._sending
-            if self._sending:
-                self._send()
-
-    def _send(self) -> None:
-        self._next += 1
-        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{TEXT}"}}'
-        self.socket.send(frame.encode())
 
 
 class Posting:

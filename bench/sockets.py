@@ -88,6 +88,45 @@ async def slow_readers(
     return Measured("S8 p99 of 10 readers, without → with 100 slow ones", figure)
 
 
+class Sender:
+    """Keeps `window` sends outstanding on one socket."""
+
+    def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
+        self.acknowledged = 0
+        self._deployment = deployment
+        self._person = person
+        self._room = room
+        self._window = window
+        self._sending = False
+        self._next = 0
+
+    async def open(self) -> None:
+        self.socket = await Socket.open(
+            "127.0.0.1", self._deployment.port, f"/api/v1/ws/{self._room}", await self._person.token(), self._heard
+        )
+
+    def start(self) -> None:
+        self._sending = True
+        for _ in range(self._window):
+            self._send()
+
+    def stop(self) -> None:
+        self._sending = False
+
+    def _heard(self, payload: bytes) -> None:
+        if payload.startswith(b'{"type":"reply"'):
+            if b'"ok":true' not in payload:
+                raise RuntimeError(payload.decode())
+            self.acknowledged += self._sending
+            if self._sending:
+                self._send()
+
+    def _send(self) -> None:
+        self._next += 1
+        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{TEXT}"}}'
+        self.socket.send(frame.encode())
+
+
 async def settled(count: Callable[[], int]) -> None:
     """Wait until a count stands still for half a second, at most ten."""
     last = -1

@@ -39,6 +39,7 @@ from gateway.routes import (
     message,
     message_history,
     metrics,
+    proof,
     reading,
     room,
     session,
@@ -61,6 +62,7 @@ API: list[BaseRouteHandler] = [
     *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
+    *proof.ROUTES,
     *ticket.ROUTES,
     *connection.ROUTES,
 ]
@@ -72,6 +74,7 @@ UNVERSIONED: list[BaseRouteHandler] = [
     *metrics.ROUTES,
     *front_page.ROUTES,
     *documents.ROUTES,
+    *proof.UNVERSIONED,
 ]
 
 

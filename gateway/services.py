@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.clock_watch import ClockWatch
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
@@ -47,6 +48,7 @@ class Policy:
     verify_email: bool = False
     links_url: str = ""
     tls_only: bool = False
+    tlog_on: bool = True
     migrations: frozenset[int] = frozenset()
 
 
@@ -71,6 +73,7 @@ class Services:
     blobs: Blobs
     blob_leases: BlobLeases
     tasks: Tasks
+    tiles: TileStore
     now: Clock
     jobs: BackgroundJobs
     refusals: Refusals

@@ -20,6 +20,7 @@ GROUP_OF = {
     "gateway": "hansard_gateway",
     "projector": "hansard_projector",
     "worker": "hansard_worker",
+    "notary": "hansard_notary",
     "operator": "hansard_operator",
 }
 SERVER = "server"  # one log-in for all of them, where a deployment is small
@@ -60,8 +61,9 @@ KEEP_PASSWORDS_OUT_OF_THE_LOG = "SET log_min_error_statement = panic"
 SETUP = """\
 CREATE ROLE hansard_app NOLOGIN;
 CREATE ROLE hansard_gateway NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_projector NOLOGIN IN ROLE hansard_app;
-CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
-GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_operator TO {owner};"""
+CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_notary NOLOGIN IN ROLE hansard_app;
+CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
+GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_notary, hansard_operator TO {owner};"""
 
 
 class RolesRefusedError(SetupError):

@@ -56,7 +56,7 @@ class Settings:
     )
     logins: tuple[str, ...] = setting(
         (),
-        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, operator, "
+        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "
         "or server (all of them in one).",
         secret=True,
     )
@@ -147,8 +147,8 @@ class Settings:
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
     metrics_listen: str = setting(
         "",
-        "Where a projector or worker answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
-        "up' the projector; its worker takes the next port.",
+        "Where a projector, worker or notary answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
+        "up' the projector; its worker and its notary take the next ports.",
     )
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
@@ -169,6 +169,16 @@ class Settings:
     master_key_file: Path = setting(
         Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home."
     )
+    notary_folder: Path = setting(
+        Path(""),
+        "Where the notary keeps its key and what it signed last, for itself alone. Empty: notary below the home.",
+    )
+    witness_folder: Path = setting(
+        Path(""), "A folder elsewhere to which the notary copies signed checkpoints. Empty: nowhere."
+    )
+    tlog: Literal["on", "off"] = setting(
+        "on", "Whether the gateway serves checkpoint and tiles of the record below /tlog: hashes, to everybody."
+    )
     password: str = setting(
         "",
         "The password of 'hansard say' and 'listen', where nobody can be asked for it. Servers need none.",
@@ -188,6 +198,10 @@ class Settings:
     @property
     def master_key(self) -> Path:
         return self.home / "master.key" if self.master_key_file == Path("") else self.master_key_file
+
+    @property
+    def notary(self) -> Path:
+        return self.home / "notary" if self.notary_folder == Path("") else self.notary_folder
 
     @property
     def has_tls(self) -> bool:

@@ -24,13 +24,17 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
+from adapters.notary.key import NotaryKey
+from adapters.notary.memory import LastSigned
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
+from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import Master
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.prometheus.registry import new_registry
@@ -43,6 +47,7 @@ from commands.command_bus import CommandBus
 from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import SocketLimit as SeatLimits
+from domain.tree_head import origin_of
 from gateway.app import create_app
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
@@ -58,6 +63,7 @@ from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
+from workers.notary import Notary
 from workers.projector import Follower
 from workers.publisher import Publisher
 
@@ -144,6 +150,21 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
         yield live
     await lanes.close()
     await slower.close()
+    await db.close()
+
+
+@asynccontextmanager
+async def notary(database_url: str) -> AsyncIterator[Notary]:
+    """A notary with a key of its own, running; something is signed when the block begins."""
+    db = await Database.open(as_login(database_url, "notary"), size=3)
+    events, store = EventEntries(db), TileStore(db)
+    key = NotaryKey(os.urandom(32), origin_of((await events.head()).record))
+    with TemporaryDirectory() as folder:
+        made = Notary(events, store, key, LastSigned(Path(folder)))
+        async with running(made.run()):
+            while made.signed is None:
+                await asyncio.sleep(0.01)
+            yield made
     await db.close()
 
 
@@ -258,6 +279,7 @@ async def gateway(
     schema_on: bool = True,
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
+    tlog_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -302,6 +324,7 @@ async def gateway(
                 storage_bytes_of_user,
                 verify_email,
                 tls_only=tls_only,
+                tlog_on=tlog_on,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
@@ -322,6 +345,7 @@ async def gateway(
             blobs=blobs,
             blob_leases=BlobLeases(db),
             tasks=tasks,
+            tiles=TileStore(db),
             now=now,
             jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),

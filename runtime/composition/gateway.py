@@ -10,6 +10,7 @@ from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.mail import open_mail
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
@@ -66,6 +67,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         blobs=await opened_blobs(settings, stack),
         blob_leases=BlobLeases(base.db),
         tasks=opened_tasks(base, stack),
+        tiles=TileStore(base.db),
         now=now,
         clock=base.clock,
         jobs=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
@@ -89,6 +91,7 @@ def terms_of(settings: Settings) -> Policy:
         proxies=Proxies(settings.proxies, settings.forwarded_header),
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
+        tlog_on=settings.tlog == "on",
         tls_only=settings.env == "production",
         migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,

@@ -20,6 +20,8 @@ from runtime.embedded.children import tied_to_parent
 from runtime.embedded.servers import Embedded
 from runtime.settings import Settings, address
 
+DISPENSABLE = ("notary",)  # nothing waits for it
+METRICS_PORTS_ON = {"worker": 1, "notary": 2}  # from the projector's, on the same host
 STOP_SECONDS = 25.0
 READY_SECONDS = 60.0
 PAUSE_SECONDS_MAX = 10.0
@@ -38,7 +40,7 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._started: dict[str, float] = {}
         gateways = ["gateway", *(f"gateway {number}" for number in range(2, settings.gateways + 1))]
-        self._stages = (gateways, ["projector"], ["worker"])  # in the order in which they start, and end
+        self._stages = (gateways, ["projector"], ["worker"], ["notary"])  # in the order in which they start, and end
         self._pauses = dict.fromkeys((name for stage in self._stages for name in stage), 0.0)
 
     async def run(self) -> int:
@@ -67,9 +69,9 @@ class Supervisor:
         """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
         url = self._settings.database_url or self._embedded.servers.login_url(_command(name))
         told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
-        if name == "worker" and (address := self._settings.metrics_address) is not None:
+        if name in METRICS_PORTS_ON and (address := self._settings.metrics_address) is not None:
             host, port = address
-            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + 1}"
+            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + METRICS_PORTS_ON[name]}"
         return told
 
     async def _watch(self) -> int:
@@ -79,10 +81,15 @@ class Supervisor:
                 say(f"The embedded {name} ended with {code}; it is started again.")
                 await asyncio.to_thread(self._embedded.revive)
             for name, child in list(self._children.items()):
-                if child.returncode == EX_CONFIG:
+                if child.returncode == EX_CONFIG and name in DISPENSABLE:
+                    say(
+                        f"The {name} cannot run as it is set up, for the reason above. Everything else goes on without it."
+                    )
+                    del self._children[name]
+                elif child.returncode == EX_CONFIG:
                     say(f"The {name} cannot run as it is set up, for the reason above: mend it, and start again.")
                     return 1
-                if child.returncode is not None:
+                elif child.returncode is not None:
                     await self._start_again(name, child.returncode)
             try:
                 async with asyncio.timeout(WATCH_SECONDS):

@@ -28,7 +28,7 @@ from gateway.protocol.client_frames import ClientFrame, Ping, declared_operation
 from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
-from tests.houses import deployment
+from tests.houses import deployment, notary
 from tests.lines import line
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,7 +47,8 @@ async def cast(servers: Servers) -> AsyncIterator[Cast]:
         await made.settled()
         await hansard.services.sessions.reload()
         await made.connect(stack)
-        yield made
+        async with notary(url):
+            yield made
 
 
 # Everything is declared
@@ -392,7 +393,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
-        url = cast.services.base + path.format(**values, name="preview", position=1)
+        url = cast.services.base + path.format(**values, name="preview", position=1, tile="0/000.p/1")
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing
             answer = await http.request(method, url, headers=page)

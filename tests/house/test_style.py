@@ -20,6 +20,7 @@ EVERYTHING = (
     + sorted((ROOT / "tests").rglob("*.py"))
     + sorted((ROOT / "bench").rglob("*.py"))
     + sorted((ROOT / "handbook").glob("*.py"))
+    + sorted((ROOT / "clients" / "verify").glob("*.py"))
 )
 # Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.
 TREES = {path: ast.parse(path.read_text()) for path in EVERYTHING}
@@ -92,8 +93,8 @@ def test_the_lock_names_public_registries_only() -> None:
 def test_the_compose_file_describes_the_whole_deployment() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     services = compose["services"]
-    assert {"api", "projector", "worker", "db", "redis", "blobs", "clamav"} <= set(services)
-    for name in ("api", "projector", "worker", "db", "redis", "blobs", "clamav"):
+    assert {"api", "projector", "worker", "notary", "db", "redis", "blobs", "clamav"} <= set(services)
+    for name in ("api", "projector", "worker", "notary", "db", "redis", "blobs", "clamav"):
         assert services[name]["healthcheck"]["test"], name
     for name in ("db", "blobs", "clamav"):
         assert services[name]["volumes"], name
@@ -104,7 +105,7 @@ def test_the_compose_file_describes_the_whole_deployment() -> None:
     from runtime.cli import parser
     from runtime.settings_reader import read
 
-    for name in ("api", "projector", "worker", "migrate", "keys"):
+    for name in ("api", "projector", "worker", "notary", "migrate", "keys"):
         command = services[name]["command"]
         assert parser(command).parse_args(command).command == command[0], name
         environment = {key: str(value) for key, value in services[name]["environment"].items()}
@@ -125,14 +126,16 @@ def test_in_the_compose_file_each_process_has_its_own_log_in_and_only_migrate_th
 
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     given = {name: service.get("environment", {}) for name, service in services.items()}
-    for name, kind in (("api", "gateway"), ("projector", "projector"), ("worker", "worker")):
+    for name, kind in (("api", "gateway"), ("projector", "projector"), ("worker", "worker"), ("notary", "notary")):
         assert given[name]["HANSARD_DATABASE_URL"].startswith(
             f"postgresql://hansard_{kind}_login:${{{kind.upper()}_PASSWORD"
         )
         assert "POSTGRES_PASSWORD" not in str(given[name])
     told = {key: re.sub(r"\$\{([A-Z0-9_]*)[^}]*\}", r"\1", value) for key, value in given["migrate"].items()}
     made = read(told).login_passwords
-    assert made == {kind: f"{kind.upper()}_PASSWORD" for kind in ("gateway", "projector", "worker", "operator")}
+    assert made == {
+        kind: f"{kind.upper()}_PASSWORD" for kind in ("gateway", "projector", "worker", "notary", "operator")
+    }
     assert services["keys"]["command"] == ["keys", "master", "new"]
     assert given["blobs"]["S3_BUCKET"] == "hansard" == given["api"]["HANSARD_BLOBS_URL"].removeprefix("s3://")
 
