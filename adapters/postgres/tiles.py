@@ -37,6 +37,12 @@ class SignedCheckpoint(NamedTuple):
     signed_at: datetime
 
 
+class StoredTile(NamedTuple):
+    level: int
+    number: int
+    hashes: bytes
+
+
 class StoredKey(NamedTuple):
     """A public key, of which record, and since when."""
 
@@ -56,7 +62,8 @@ class TileStore:
         if not asked:
             return {}
         levels, numbers = zip(*asked, strict=True)
-        return dict(await self._db.all(_tile, SELECT_TILES, levels, numbers))
+        rows = await self._db.all(StoredTile, SELECT_TILES, levels, numbers)
+        return {Tile(row.level, row.number): row.hashes for row in rows}
 
     async def newest(self, origin: str) -> SignedCheckpoint | None:
         """Return the checkpoint of the largest tree."""
@@ -94,7 +101,3 @@ async def _write(db: Db, changed: Mapping[Tile, bytes]) -> None:
     if changed:
         levels, numbers = zip(*changed, strict=True)
         await db.run(UPSERT_TILES, levels, numbers, list(changed.values()))
-
-
-def _tile(level: int, number: int, hashes: bytes) -> tuple[Tile, bytes]:
-    return Tile(level, number), hashes
