@@ -214,7 +214,7 @@ async def page(
     given), oldest first after one, ascending around one. Fewer if they hold more than `PAGE_TEXT_BYTES_MAX`.
     Raise `DomainError` if this person may not read them."""
     extent = _extent(before, after, around, limit)
-    arguments = (user_id, room_id, standings("message.list"), *extent.arguments)
+    arguments = (user_id, room_id, standings("message.list"), *extent.arguments, PAGE_TEXT_BYTES_MAX)
     read = _rendered if html else _plain
     return await read(db, extent, arguments, limit)
 
@@ -228,7 +228,7 @@ def _extent(before: int | None, after: int | None, around: int | None, limit: in
 
 
 async def _plain(db: Db, extent: Extent, arguments: tuple[object, ...], limit: int) -> tuple[list[MessageView], bool]:
-    rows = await db.all(MessageInPage, extent.plain, *arguments, PAGE_TEXT_BYTES_MAX)
+    rows = await db.all(MessageInPage, extent.plain, *arguments)
     require_standing("message.list", rows[0].standing if rows else None)
     found = [of_row(row.message, row.subject_id, row.subject_by) for row in rows if row.message is not None]
     return found, len(found) == limit or len(found) < rows[0].found
@@ -237,7 +237,7 @@ async def _plain(db: Db, extent: Extent, arguments: tuple[object, ...], limit: i
 async def _rendered(
     db: Db, extent: Extent, arguments: tuple[object, ...], limit: int
 ) -> tuple[list[MessageView], bool]:
-    rows = await db.all(RenderedMessageInPage, extent.rendered, *arguments, PAGE_TEXT_BYTES_MAX)
+    rows = await db.all(RenderedMessageInPage, extent.rendered, *arguments)
     require_standing("message.list", rows[0].standing if rows else None)
     found: list[MessageView] = [
         RenderedMessageView.of(of_row(row.message, row.subject_id, row.subject_by), row.html)
