@@ -22,8 +22,9 @@ from domain.ports.database import Db
 from domain.ports.record import Record, RecordLockedError, RecordUnavailableError
 from projections import parked
 from projections.tables import Group, Table
+from workers.differences import Side, differences, snapshot
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
-from workers.rebuild_reports import Progress, Verdict
+from workers.rebuild_reports import Differences, Progress, Verdict
 from workers.table_swap import (
     DROP_TABLE,
     SELECT_INDEXES,
@@ -88,6 +89,10 @@ class Checksum(Struct, frozen=True):
         """The checksum as 16 hex digits."""
         return f"{int(self.checksum) % 2**64:016x}"
 
+    def equals(self, other: "Checksum") -> bool:
+        """Return whether both hold the same rows."""
+        return (self.digits, self.rows) == (other.digits, other.rows)
+
 
 class Rebuild:
     """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
@@ -114,7 +119,7 @@ class Rebuild:
             await self._catch_up()
             for table in self._group.tables:
                 await self._index(table)
-            verdicts, missing = await self._compare(swapped=swap)
+            verdicts, missing = await self._compare(session, swapped=swap)
             if swap:
                 await self._catch_up()
                 await self._swap(session, missing)
@@ -148,22 +153,26 @@ class Rebuild:
                 await self._db.run(DROP_TABLE.format(table=table))
         await parked.forget(self._db, self._group.name, is_building=True)
 
-    async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
+    async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
         many rows are missing in each rebuilt table."""
-        served = await self._checksums("")
-        position = served[0].position or 0
-        await self._apply_until(position, self._db)
-        rebuilt = await self._checksums(self._next)
-        pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
-        verdicts = [
-            Verdict(
-                table.name, new.rows, (old.digits, old.rows) == (new.digits, new.rows), swapped, position, old.digits,
-                new.digits,
-            )
-            for table, old, new in pairs
-        ]  # fmt: skip
+        async with snapshot(session) as moment:
+            served = await self._checksums(moment, "")
+            position = served[0].position or 0
+            await self._apply_until(position, self._db)
+            rebuilt = await self._checksums(self._db, self._next)
+            pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
+            verdicts = [
+                Verdict(
+                    table.name, new.rows, old.equals(new), swapped, position, old.digits, new.digits,
+                    None if swapped or old.equals(new) else await self._differences(table, moment, max(old.rows, new.rows)),
+                )
+                for table, old, new in pairs
+            ]  # fmt: skip
         return verdicts, {table.name: old.rows - new.rows for table, old, new in pairs}
+
+    async def _differences(self, table: Table, moment: Db, rows: int) -> Differences:
+        return await differences(table, Side(moment, ""), Side(self._db, self._next), rows=rows)
 
     async def _swap(self, session: Session, missing: dict[str, int]) -> None:
         """Exchange, and try again while readers hold what is needed; each try makes them wait for a moment at most."""
@@ -185,7 +194,7 @@ class Rebuild:
             "reads them all the time (pg_stat_activity says who). Those that were served are; try again when that has ended."
         )
 
-    async def _checksums(self, suffix: str) -> list[Checksum]:
+    async def _checksums(self, db: Db, suffix: str) -> list[Checksum]:
         """Return the checksum and the number of rows of each table, all of one moment, in the group's order."""
         each = (
             SELECT_CHECKSUM.format(
@@ -193,7 +202,7 @@ class Rebuild:
             )
             for number, table in enumerate(self._group.tables)
         )
-        found = await self._db.all(Checksum, " UNION ALL ".join(each), self._group.name)
+        found = await db.all(Checksum, " UNION ALL ".join(each), self._group.name)
         return sorted(found, key=lambda checksum: checksum.number)
 
     async def _create(self) -> None:

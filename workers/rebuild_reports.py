@@ -1,6 +1,14 @@
-"""What a rebuild says of itself: how far it is, and how each table compares with the one that was served."""
+"""What a rebuild says of itself: how far it is, how each table compares with the one that was served, and in which rows.
+
+A text of a row is told by its length, unless an operator wants to see it; a hashed password is never told otherwise.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
+
+SHOWN_CHARS_MAX = 200
+NEVER_SHOWN = {"hashed_password"}
 
 
 class Progress(Struct, frozen=True):
@@ -15,6 +23,32 @@ class Progress(Struct, frozen=True):
         return f"{self.group}: {self.done:,} of {self.total:,} events ({share:.0%}), {rate:,.0f}/s"
 
 
+class Difference(Struct, frozen=True):
+    """What differs of a row: a column, or, with `column` None, that there is such a row."""
+
+    table: str
+    key: str
+    column: str | None
+    type: str
+    served: str | None
+    rebuilt: str | None
+
+    def sentence(self, *, show_content: bool) -> str:
+        if self.column is None:
+            missing = "is missing among the served" if self.served is None else "is served, and not in the record"
+            return f"{self.table}, {self.key}: {missing}."
+        is_shown = self.type != "text" or (show_content and self.column not in NEVER_SHOWN)
+        served, rebuilt = _value(self.served, self.type, is_shown), _value(self.rebuilt, self.type, is_shown)
+        return f"{self.table}, {self.key}, {self.column}: {served} -> {rebuilt}"
+
+
+class Differences(Struct, frozen=True):
+    """What differs of a table; `are_more`: of other rows, too."""
+
+    of_rows: list[Difference]
+    are_more: bool
+
+
 class Verdict(Struct, frozen=True):
     """How a rebuilt table compares with the one that was served, both at `position`."""
 
@@ -25,9 +59,31 @@ class Verdict(Struct, frozen=True):
     position: int
     served: str
     rebuilt: str
+    differences: Differences | None = None
 
     def sentence(self) -> str:
         found = "equals what was served" if self.is_equal else "DIFFERS from what was served"
         done = "swapped in" if self.swapped else "not swapped"
         sums = self.rebuilt if self.is_equal else f"{self.served} -> {self.rebuilt}"
         return f"{self.table}: {self.rows:,} rows at position {self.position:,}, {found} ({sums}), {done}."
+
+
+def report(verdicts: Iterable[Verdict], *, show_content: bool = False) -> Iterator[str]:
+    """Give the lines for an operator: one a table, then those of its rows that differ."""
+    for verdict in verdicts:
+        yield verdict.sentence()
+        if found := verdict.differences:
+            for each in found.of_rows:
+                yield f"  {each.sentence(show_content=show_content)}"
+            if found.are_more:
+                yield f"  {verdict.table}: more rows differ than are listed here."
+
+
+def _value(value: str | None, type_name: str, is_shown: bool) -> str:
+    if value is None:
+        return "null"
+    if type_name != "text":
+        return value
+    if not is_shown:
+        return f"{len(value):,} characters"
+    return repr(value) if len(value) <= SHOWN_CHARS_MAX else f"{value[:SHOWN_CHARS_MAX]!r} and so on"

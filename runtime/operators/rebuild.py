@@ -4,17 +4,19 @@ import argparse
 import sys
 
 from projections import PROJECTIONS, parked
-from runtime.command import Command
+from runtime.command import Command, MisusedError
 from runtime.composition.process_context import process_context
 from runtime.settings import Settings
 from workers.rebuild import Rebuild
-from workers.rebuild_reports import Progress, Verdict
+from workers.rebuild_reports import Progress, Verdict, report
 
 STATEMENT_SECONDS = 600.0
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Rebuild a group, or all of them. Return 0 if they equal what was served, 3 if not."""
+    if asked.show_content and not asked.shadow:
+        raise MisusedError("--show-content goes with --shadow, which lists the rows that differ.")
     groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
     verdicts: list[Verdict] = []
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
@@ -22,8 +24,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             unit = Rebuild(group, base.record, base.db, progress=_show_progress)
             verdicts += await unit.run(swap=not asked.shadow)
         missing = {} if asked.shadow else await parked.counts(base.db)
-    for verdict in verdicts:
-        print(verdict.sentence())
+    for line in report(verdicts, show_content=asked.show_content):
+        print(line)
     for group in groups:
         if count := missing.get(group.name):
             print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
@@ -40,7 +42,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
     which.add_argument("--all", action="store_true", help="all groups, one after the other")
-    parser.add_argument("--shadow", action="store_true", help="only compare and report, swap nothing")
+    parser.add_argument("--shadow", action="store_true", help="only compare, list the rows that differ, swap nothing")
+    parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")
 
 
 COMMAND = Command(run, _describe)

@@ -6,7 +6,7 @@ import random
 import asyncpg
 import pytest
 
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, Session
 from adapters.postgres.event_store import PostgresRecord
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from tests.houses import as_login, ledger, running
@@ -143,8 +143,8 @@ async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
         class Robbed(Rebuild):
             """Somebody empties the new table after it was compared."""
 
-            async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
-                found = await super()._compare(swapped=swapped)
+            async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
+                found = await super()._compare(session, swapped=swapped)
                 await db.run(f"TRUNCATE read.messages{self._next}")
                 return found
 
