@@ -12,15 +12,38 @@ NEVER_SHOWN = {"hashed_password"}
 
 
 class Progress(Struct, frozen=True):
+    """How far it is: at position `done` of `total`, `seconds` after it began at position `began`."""
+
     group: str
     done: int
     total: int
     seconds: float
+    began: int = 0
+
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1."""
+        return (self.done - self.began) / (self.total - self.began) if self.total > self.began else 1.0
 
     def sentence(self) -> str:
-        rate = self.done / self.seconds if self.seconds else 0
-        share = self.done / self.total if self.total else 1
-        return f"{self.group}: {self.done:,} of {self.total:,} events ({share:.0%}), {rate:,.0f}/s"
+        rate = (self.done - self.began) / self.seconds if self.seconds else 0
+        left = f", {_clock((self.total - self.done) / rate)} left" if 0 < self.done < self.total and rate else ""
+        return f"{self.group}: {self.done:,} of {self.total:,} events ({self.share:.0%}), {rate:,.0f}/s{left}"
+
+
+class ServedAgain(Struct, frozen=True):
+    """A table that is served again after a rollback, up to `position`, and how many rows the other one has."""
+
+    table: str
+    position: int
+    rows: int
+    rows_before: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.table}: what was served before is served again, {self.rows:,} rows at position {self.position:,} "
+            f"(until now {self.rows_before:,})."
+        )
 
 
 class Difference(Struct, frozen=True):
@@ -77,6 +100,11 @@ def report(verdicts: Iterable[Verdict], *, show_content: bool = False) -> Iterat
                 yield f"  {each.sentence(show_content=show_content)}"
             if found.are_more:
                 yield f"  {verdict.table}: more rows differ than are listed here."
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _value(value: str | None, type_name: str, is_shown: bool) -> str:
