@@ -61,6 +61,9 @@ COMMANDS = {
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),
+    "record": _operator(
+        "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
+    ),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
     "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),

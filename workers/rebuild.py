@@ -8,44 +8,35 @@ tables cannot take are parked like those of the served ones, and replace them in
 taken now is parked no longer.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from msgspec import Struct
 
 from adapters.postgres.database import Database, Session
-from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordLockedError, RecordUnavailableError
+from domain.ports.record import Record, RecordLockedError
 from projections import parked
+from projections.parked import Parked
 from projections.tables import Group, Table
-from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
-from workers.rebuild_reports import Progress, Verdict
+from workers.differences import Side, differences, snapshot
+from workers.rebuild_reports import Differences, Progress, Verdict
+from workers.table_filling import Filling
 from workers.table_swap import (
     DROP_TABLE,
     SELECT_INDEXES,
+    VACUUM,
     Index,
-    RebuildRefusedError,
+    alone,
     bare,
     drop_old,
     exchange,
-    hold_still,
+    swap,
     tell_losses,
 )
 
-REBUILD_BATCH_EVENTS_MAX = 5_000
-
-LAST_STRETCH_EVENTS = 2_000
-SWAP_TRIES_MAX = 100
-SWAP_PAUSE_SECONDS = 0.2
-TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext($1))"
-LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
 SELECT_ME = "SELECT to_hex(pg_backend_pid())"
-SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
-SELECT_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
 SELECT_LEFTOVERS = """
     SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
     WHERE c.relnamespace = to_regnamespace('read') AND c.relkind = 'r'
@@ -66,7 +57,6 @@ SELECT_RIGHTS = """
 # The names in braces are those that tables declare, with a suffix, and those of their indexes.
 CREATE_TABLE = "CREATE TABLE {made} (LIKE {table} INCLUDING DEFAULTS INCLUDING COMMENTS)"
 ADD_KEY = "ALTER TABLE {made} ADD CONSTRAINT {name} PRIMARY KEY ({key})"
-VACUUM = "VACUUM ANALYZE {table}"
 # Of the columns that the table declares: a column that is on its way out differs from nothing.
 SELECT_CHECKSUM = """
     SELECT {number} AS number, (SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1) AS position,
@@ -88,53 +78,48 @@ class Checksum(Struct, frozen=True):
         """The checksum as 16 hex digits."""
         return f"{int(self.checksum) % 2**64:016x}"
 
+    def equals(self, other: "Checksum") -> bool:
+        """Return whether both hold the same rows."""
+        return (self.digits, self.rows) == (other.digits, other.rows)
+
 
 class Rebuild:
     """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
 
     def __init__(self, group: Group, record: Record, db: Database, *, progress: Callable[[Progress], None]) -> None:
         self._group = group
-        self._handlers = group.handlers()
         self._record = record
         self._db = db
         self._progress = progress
         self._next = ""
-        self._position = 0
-        self._started = time.perf_counter()
+        self._filling = self._new_filling()
 
     async def run(self, *, swap: bool) -> list[Verdict]:
         """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
 
         Raise `RebuildRefusedError` if another rebuild of the group runs, or if the exchange is not possible.
         """
-        async with self._alone() as session:
+        async with alone(self._db, self._group) as session:
             self._next = f"__next_{await session.value(SELECT_ME)}"
+            self._filling = self._new_filling()
             await self._clear()
             await self._create()
-            await self._catch_up()
+            await self._filling.catch_up()
             for table in self._group.tables:
                 await self._index(table)
-            verdicts, missing = await self._compare(swapped=swap)
+            verdicts, missing = await self._compare(session, swapped=swap)
             if swap:
-                await self._catch_up()
+                await self._filling.catch_up()
                 await self._swap(session, missing)
             else:
                 await self._clear()
         return verdicts
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[Session]:
-        """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
-        async with self._db.session() as session:
-            if not await session.value(TAKE_GROUP, self._group.name):
-                raise RebuildRefusedError(
-                    f"{self._group.name} is being rebuilt already, by somebody else: wait until that has ended."
-                )
-            try:
-                yield session
-            finally:
-                with suppress(RecordUnavailableError):  # then the lock went with the connection
-                    await session.value(LET_GROUP_GO, self._group.name)
+    def _new_filling(self) -> Filling:
+        return Filling(self._group, self._record, self._db, self._next, note=self._note, progress=self._progress)
+
+    async def _note(self, db: Db, events: Sequence[Parked], position: int) -> None:
+        await parked.park(db, self._group.name, events, is_building=True)
 
     async def _clear(self) -> None:
         """Drop what this rebuild made, and one that was interrupted; what of the latter somebody reads just now (`pg_dump`
@@ -148,44 +133,35 @@ class Rebuild:
                 await self._db.run(DROP_TABLE.format(table=table))
         await parked.forget(self._db, self._group.name, is_building=True)
 
-    async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
+    async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
         many rows are missing in each rebuilt table."""
-        served = await self._checksums("")
-        position = served[0].position or 0
-        await self._apply_until(position, self._db)
-        rebuilt = await self._checksums(self._next)
-        pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
-        verdicts = [
-            Verdict(
-                table.name, new.rows, (old.digits, old.rows) == (new.digits, new.rows), swapped, position, old.digits,
-                new.digits,
-            )
-            for table, old, new in pairs
-        ]  # fmt: skip
+        async with snapshot(session) as moment:
+            served = await self._checksums(moment, "")
+            position = served[0].position or 0
+            await self._filling.until(position, self._db)
+            rebuilt = await self._checksums(self._db, self._next)
+            pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
+            verdicts = [
+                Verdict(
+                    table.name, new.rows, old.equals(new), swapped, position, old.digits, new.digits,
+                    None if swapped or old.equals(new) else await self._differences(table, moment, max(old.rows, new.rows)),
+                )
+                for table, old, new in pairs
+            ]  # fmt: skip
         return verdicts, {table.name: old.rows - new.rows for table, old, new in pairs}
 
-    async def _swap(self, session: Session, missing: dict[str, int]) -> None:
-        """Exchange, and try again while readers hold what is needed; each try makes them wait for a moment at most."""
-        for _ in range(SWAP_TRIES_MAX):
-            position = self._position
-            try:
-                await drop_old(self._db, self._group)
-                async with session.transaction() as transaction:
-                    until = await hold_still(transaction, self._group)
-                    await self._apply_until(until, transaction)
-                    await tell_losses(transaction, self._group, self._next, missing)
-                    await exchange(transaction, self._group, self._next)
-                return
-            except RecordLockedError:
-                self._position = position
-                await asyncio.sleep(SWAP_PAUSE_SECONDS)
-        raise RebuildRefusedError(
-            f"The tables of {self._group.name} are rebuilt and could not be exchanged in {SWAP_TRIES_MAX} tries: somebody "
-            "reads them all the time (pg_stat_activity says who). Those that were served are; try again when that has ended."
-        )
+    async def _differences(self, table: Table, moment: Db, rows: int) -> Differences:
+        return await differences(table, Side(moment, ""), Side(self._db, self._next), rows=rows)
 
-    async def _checksums(self, suffix: str) -> list[Checksum]:
+    async def _swap(self, session: Session, missing: dict[str, int]) -> None:
+        async def exchange_once(transaction: Db) -> None:
+            await tell_losses(transaction, self._group, self._next, missing)
+            await exchange(transaction, self._group, self._next)
+
+        await swap(session, self._group, self._filling, exchange_once, prepare=partial(drop_old, self._db, self._group))
+
+    async def _checksums(self, db: Db, suffix: str) -> list[Checksum]:
         """Return the checksum and the number of rows of each table, all of one moment, in the group's order."""
         each = (
             SELECT_CHECKSUM.format(
@@ -193,7 +169,7 @@ class Rebuild:
             )
             for number, table in enumerate(self._group.tables)
         )
-        found = await self._db.all(Checksum, " UNION ALL ".join(each), self._group.name)
+        found = await db.all(Checksum, " UNION ALL ".join(each), self._group.name)
         return sorted(found, key=lambda checksum: checksum.number)
 
     async def _create(self) -> None:
@@ -206,54 +182,6 @@ class Rebuild:
             for right in await self._db.all(str, SELECT_RIGHTS, table.name, made):
                 await self._db.run(right)
 
-    async def _catch_up(self) -> None:
-        """Fold the record until little is left before the checkpoint."""
-        while True:
-            checkpoint = await self._db.value(SELECT_CHECKPOINT, self._group.name) or 0
-            if checkpoint - self._position <= LAST_STRETCH_EVENTS:
-                self._tell(checkpoint)
-                return
-            await self._apply_until(checkpoint, self._db)
-
-    async def _apply_until(self, until: int, db: Db) -> None:
-        """Fold the record up to a position; the next page is read while one is written."""
-        reading = asyncio.create_task(self._page(self._position, until))
-        try:
-            while events := await reading:
-                self._position = events[-1].position
-                reading = asyncio.create_task(self._page(self._position, until))
-                await self._write(events, db)
-                self._tell(until)
-        finally:
-            reading.cancel()
-
-    async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
-        return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
-
-    async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
-        folded = await fold(events, self._handlers, between=_goes_on)
-        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
-
-    async def _commit(self, folded: Sequence[Folded]) -> None:
-        async with self._db.transaction(durable=False) as transaction:
-            await self._put(transaction, folded, bulk=True)
-        say_parked(f"{self._group.name}, rebuilt", folded)
-
-    async def _commit_within(self, transaction: Db, folded: Sequence[Folded]) -> None:
-        """Write within the transaction of the exchange, which goes on if the database refuses a part."""
-        await transaction.run(SAVEPOINT)
-        try:
-            await self._put(transaction, folded, bulk=False)
-        except Exception:
-            await transaction.run(ROLL_BACK)
-            raise
-        await transaction.run(RELEASE)
-        say_parked(f"{self._group.name}, rebuilt", folded)
-
-    async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
-        await batch_of(folded).write(db, suffix=self._next, bulk=bulk)
-        await parked.park(db, self._group.name, parked_of(folded), is_building=True)
-
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one, then VACUUM it, so that index-only scans work at once."""
         for index in await self._db.all(Index, SELECT_INDEXES, table.name):
@@ -263,11 +191,3 @@ class Rebuild:
                     index.definition.replace(served, f"INDEX {index.name}{self._next} ON {table.name}{self._next} ")
                 )
         await self._db.run(VACUUM.format(table=table.name + self._next))
-
-    def _tell(self, total: int) -> None:
-        self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))
-
-
-async def _goes_on(used_seconds: float) -> bool:
-    """A rebuild has no lease, and takes the time it needs."""
-    return True

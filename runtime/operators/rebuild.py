@@ -1,46 +1,62 @@
-"""`hansard rebuild`: read tables made anew from the record while everything serves, and compared with the served ones."""
+"""`hansard rebuild`: read tables made anew from the record while everything serves, and compared with the served ones; or
+those that were served before, once more."""
 
 import argparse
 import sys
 
 from projections import PROJECTIONS, parked
-from runtime.command import Command
-from runtime.composition.process_context import process_context
+from runtime.command import Command, MisusedError
+from runtime.composition.process_context import ProcessContext, process_context
+from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
 from workers.rebuild import Rebuild
-from workers.rebuild_reports import Progress, Verdict
+from workers.rebuild_reports import Verdict, report
+from workers.rollback import Rollback
 
 STATEMENT_SECONDS = 600.0
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
-    """Rebuild a group, or all of them. Return 0 if they equal what was served, 3 if not."""
+    """Rebuild a group, or all of them, or serve one's tables of before. Return 0 if what was served equals the record, 3 if
+    not."""
+    if asked.show_content and not asked.shadow:
+        raise MisusedError("--show-content goes with --shadow, which lists the rows that differ.")
+    if asked.rollback and asked.all:
+        raise MisusedError("--rollback is for one group: hansard rebuild NAME --rollback")
+    async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
+        return await (roll_back(base, asked) if asked.rollback else rebuild(base, asked))
+
+
+async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
     verdicts: list[Verdict] = []
-    async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
-        for group in groups:
-            unit = Rebuild(group, base.record, base.db, progress=_show_progress)
-            verdicts += await unit.run(swap=not asked.shadow)
-        missing = {} if asked.shadow else await parked.counts(base.db)
-    for verdict in verdicts:
-        print(verdict.sentence())
+    for group in groups:
+        unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr))
+        verdicts += await unit.run(swap=not asked.shadow)
+    missing = {} if asked.shadow else await parked.counts(base.db)
+    for line in report(verdicts, show_content=asked.show_content):
+        print(line)
     for group in groups:
         if count := missing.get(group.name):
             print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
     return 0 if all(verdict.is_equal for verdict in verdicts) else 3
 
 
-def _show_progress(progress: Progress) -> None:
-    if sys.stderr.isatty():
-        end = "" if progress.done < progress.total else "\n"
-        print(f"\r{progress.sentence()}", end=end, file=sys.stderr, flush=True)
+async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
+    unit = Rollback(PROJECTIONS[asked.name], base.record, base.db, progress=ProgressShown(sys.stderr))
+    for table in await unit.run():
+        print(table.sentence())
+    return 0
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
     which.add_argument("--all", action="store_true", help="all groups, one after the other")
-    parser.add_argument("--shadow", action="store_true", help="only compare and report, swap nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--shadow", action="store_true", help="only compare, list the rows that differ, swap nothing")
+    how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
+    parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")
 
 
 COMMAND = Command(run, _describe)

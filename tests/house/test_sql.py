@@ -32,6 +32,7 @@ PIECE = re.compile(
 # Statements made of declared names, where no parameter can stand: tables and columns of read models.
 OF_DECLARED_NAMES = {
     "projections/table_statements.py",
+    "workers/differences.py",
     "workers/rebuild.py",
     "workers/table_swap.py",
 }

@@ -16,7 +16,7 @@ from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import Sealed, StoredRow, _bound, _open, _seal
 from adapters.postgres.data_keys import Vault
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, Session
 from adapters.postgres.event_store import PostgresRecord
 from commands.account import RegisterAccount
 from commands.command_bus import CommandBus
@@ -269,8 +269,8 @@ async def test_a_rebuild_parks_in_the_middle_of_its_swap(database_url: str) -> N
         rebuild = Rebuild(choosy.group, here.record, here.db, progress=lambda progress: None)
         compare = rebuild._compare
 
-        async def compare_and_go_on(*, swapped: bool) -> Any:
-            verdicts = await compare(swapped=swapped)
+        async def compare_and_go_on(session: Session, *, swapped: bool) -> Any:
+            verdicts = await compare(session, swapped=swapped)
             late.extend(await here.post(1) + await here.post(1, "null") + await here.post(1))
             await here.follow(choosy.group)
             return verdicts

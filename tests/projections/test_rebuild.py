@@ -6,16 +6,16 @@ import random
 import asyncpg
 import pytest
 
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, Session
 from adapters.postgres.event_store import PostgresRecord
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from tests.houses import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
-from workers import rebuild
+from workers import table_filling
 from workers.projector import Follower
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress, Verdict
-from workers.table_swap import RebuildRefusedError
+from workers.table_swap import RebuildRefusedError, alone
 
 # Readers that hold a table which is exchanged late while they ask for one that is exchanged early.
 READS = (
@@ -69,8 +69,7 @@ async def test_of_two_rebuilds_at_once_the_second_is_told_so_and_no_row_is_lost(
         await project(record, db)
         rows = await db.value("SELECT count(*) FROM read.messages")
         other = await Database.open(as_login(database_url, "operator"), size=4)
-        first = Rebuild(LIVE, record, db, progress=lambda progress: None)
-        async with first._alone():
+        async with alone(db, LIVE):
             with pytest.raises(RebuildRefusedError, match=r"^live is being rebuilt already, by somebody else: wait"):
                 await rebuilt(record, other)
             html = await Rebuild(MESSAGE_HTML, record, other, progress=lambda progress: None).run(swap=True)
@@ -103,7 +102,7 @@ async def test_what_an_interrupted_rebuild_left_holds_up_none_while_somebody_rea
 async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_replace(database_url: str) -> None:
     owner = await asyncpg.connect(database_url)
     before = await owner.fetch(SELECT_RIGHTS)
-    assert len(before) == 11 and {row[1] for row in before} == {"hansard_operator"}
+    assert len(before) == 13 and {row[1] for row in before} == {"hansard_operator"}
     for seed, url in enumerate((as_login(database_url, "operator"), database_url), 30):
         async with ledger(database_url) as (_, record, command_bus):
             await make_history(command_bus, seed, 30)
@@ -119,7 +118,7 @@ async def test_rebuilt_tables_are_vacuumed_as_those_they_replace(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or unread messages would be counted by reading them, until Postgres comes to it."""
-    monkeypatch.setattr(rebuild, "LAST_STRETCH_EVENTS", 0)
+    monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
     owner = await asyncpg.connect(database_url)
     before = await owner.fetchrow(SELECT_VACUUMED)
     async with ledger(database_url) as (_, record, command_bus):
@@ -143,8 +142,8 @@ async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
         class Robbed(Rebuild):
             """Somebody empties the new table after it was compared."""
 
-            async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
-                found = await super()._compare(swapped=swapped)
+            async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
+                found = await super()._compare(session, swapped=swapped)
                 await db.run(f"TRUNCATE read.messages{self._next}")
                 return found
 
@@ -165,7 +164,7 @@ async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
 async def test_a_reader_that_stays_ends_the_tries_with_a_sentence(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.rebuild.SWAP_TRIES_MAX", 3)
+    monkeypatch.setattr("workers.table_swap.SWAP_TRIES_MAX", 3)
     async with ledger(database_url) as (db, record, command_bus):
         await make_history(command_bus, 5, 30)
         follower = Follower(LIVE, record, db, owner="live")
@@ -173,7 +172,7 @@ async def test_a_reader_that_stays_ends_the_tries_with_a_sentence(
             async with db.transaction() as transaction:
                 await transaction.value("SELECT count(*) FROM read.files")
                 with pytest.raises(
-                    RebuildRefusedError, match=r"^The tables of live are rebuilt and could not be exchanged in 3"
+                    RebuildRefusedError, match=r"^The tables of live are ready and could not be exchanged in 3"
                 ):
                     await rebuilt(record, db)
                 await make_history(command_bus, random.randrange(10**9), 20)

@@ -25,6 +25,8 @@ MATRIX = """
     read.checkpoints            r           raw         raw         r           owner
     read.file_variants          r           raw         r           -           owner
     read.files                  r           raw         r           -           owner
+    read.kept_parked_events     -           -           -           -           owner
+    read.kept_tables            -           -           -           -           owner
     read.message_html           r           -           raw         -           owner
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner

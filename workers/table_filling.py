@@ -1,0 +1,112 @@
+"""Filling: a group's tables under another name, brought up to the record beside those that are served.
+
+A rebuild fills new tables from position 1, a rollback those that were served before from where they were left. What
+each of them notes with a batch (what is parked, how far it is) is committed with it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from domain.events import Event, Recorded
+from domain.ports.database import Db
+from domain.ports.record import Record
+from projections import checkpoints
+from projections.parked import Parked
+from projections.tables import Group
+from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
+from workers.rebuild_reports import Progress
+
+REBUILD_BATCH_EVENTS_MAX = 5_000
+LAST_STRETCH_EVENTS = 2_000
+SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
+
+Note = Callable[[Db, Sequence[Parked], int], Awaitable[None]]
+
+
+class Filling:
+    """A group's tables whose names end in `suffix`, at `position` of the record."""
+
+    def __init__(
+        self,
+        group: Group,
+        record: Record,
+        db: Db,
+        suffix: str,
+        *,
+        note: Note,
+        progress: Callable[[Progress], None],
+        position: int = 0,
+    ) -> None:
+        """`note` is called in the transaction of each batch, with what of it is parked and the position that it comes to."""
+        self.suffix = suffix
+        self.position = position
+        self._group = group
+        self._handlers = group.handlers()
+        self._record = record
+        self._db = db
+        self._note = note
+        self._progress = progress
+        self._began = position
+        self._started = time.perf_counter()
+
+    async def catch_up(self) -> None:
+        """Fold the record until little is left before the checkpoint."""
+        while True:
+            checkpoint = await checkpoints.position(self._db, self._group.name)
+            if checkpoint - self.position <= LAST_STRETCH_EVENTS:
+                self._tell(checkpoint)
+                return
+            await self.until(checkpoint, self._db)
+
+    async def until(self, position: int, db: Db) -> None:
+        """Fold the record up to a position; the next page is read while one is written.
+
+        `db` is the pool, or a transaction that everything is written in.
+        """
+        reading = asyncio.create_task(self._page(self.position, position))
+        try:
+            while events := await reading:
+                self.position = events[-1].position
+                reading = asyncio.create_task(self._page(self.position, position))
+                await self._write(events, db)
+                self._tell(position)
+        finally:
+            reading.cancel()
+
+    async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
+        return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
+
+    async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
+        folded = await fold(events, self._handlers, between=_goes_on)
+        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+
+    async def _commit(self, folded: Sequence[Folded]) -> None:
+        async with self._db.transaction(durable=False) as transaction:
+            await self._put(transaction, folded, bulk=True)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _commit_within(self, transaction: Db, folded: Sequence[Folded]) -> None:
+        """Write within the transaction of the exchange, which goes on if the database refuses a part."""
+        await transaction.run(SAVEPOINT)
+        try:
+            await self._put(transaction, folded, bulk=False)
+        except Exception:
+            await transaction.run(ROLL_BACK)
+            raise
+        await transaction.run(RELEASE)
+        say_parked(f"{self._group.name}, rebuilt", folded)
+
+    async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
+        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
+        await self._note(db, parked_of(folded), folded[-1].recorded.position)
+
+    def _tell(self, total: int) -> None:
+        seconds = time.perf_counter() - self._started
+        self._progress(Progress(self._group.name, self.position, total, seconds, self._began))
+
+
+async def _goes_on(used_seconds: float) -> bool:
+    """Nobody waits for it: it has no lease, and takes the time it needs."""
+    return True
