@@ -4,7 +4,20 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from commands import (
+    account,
+    audit,
+    clock,
+    email_token,
+    file,
+    membership,
+    message,
+    reaction,
+    reading,
+    room,
+    security,
+    session,
+)
 from commands.unit_of_work import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -14,6 +27,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **room.HANDLERS,
     **membership.HANDLERS,
     **message.HANDLERS,
+    **reaction.HANDLERS,
     **reading.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,

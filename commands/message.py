@@ -14,7 +14,7 @@ from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.rights import MessageOperation, Relationship, unknown
+from domain.rights import Relationship, RoomOperation, unknown
 
 
 class PostMessage(Struct, frozen=True):
@@ -92,7 +92,7 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
 
 
 async def reach(
-    unit: UnitOfWork, message_id: MessageId, operation: MessageOperation
+    unit: UnitOfWork, message_id: MessageId, operation: RoomOperation
 ) -> tuple[decide.Message, Relationship, UserId]:
     """Return a message, what the caller is to its room, and the caller; refuse who may not do this there at all."""
     message = await unit.load(MESSAGE, message_id)

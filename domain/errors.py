@@ -217,7 +217,15 @@ class TooManyEditsError(ConflictError, code="message.too_many_edits"):
 
 
 class SystemMessageError(ConflictError, code="message.system"):
-    """A system message cannot be edited or deleted."""
+    """A system message cannot be edited, deleted or reacted to."""
+
+
+class EmojiUnknownError(InvalidError, code="emoji.unknown"):
+    """This is not one emoji of Unicode."""
+
+
+class TooManyReactionsError(ConflictError, code="reaction.too_many"):
+    """There are as many reactions to this message as there may be, of one person or of different emoji."""
 
 
 class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from domain import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from domain import (
+    account,
+    audit,
+    clock,
+    email_token,
+    file,
+    membership,
+    message,
+    reaction,
+    reading,
+    room,
+    security,
+    session,
+)
 from domain.events import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
@@ -13,6 +26,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (room.ROOM, room.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
+    (reaction.REACTIONS, reaction.EVENTS),
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),

@@ -3,7 +3,7 @@
 The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
 """
 
-from projections import audit_index, files, members, message_html, messages, rooms, sessions, users
+from projections import audit_index, files, members, message_html, messages, reactions, rooms, sessions, users
 from projections.tables import Group
 
 LIVE = Group(
@@ -15,6 +15,7 @@ LIVE = Group(
         rooms.PROJECTION,
         members.PROJECTION,
         messages.PROJECTION,
+        reactions.PROJECTION,
         files.PROJECTION,
     ),
 )

@@ -22,6 +22,7 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
@@ -102,7 +103,10 @@ class Glance(NamedTuple):
 
 
 class _Data(Struct):
+    """`posted_position` stands where the frame is no message, but tells of one."""
+
     position: int = 0
+    posted_position: int | None = None
     history: History = "shared"
 
 
@@ -129,7 +133,7 @@ class Control(Struct, frozen=True, omit_defaults=True):
 
 DELETION, LEAVING = (kind.topic.encode() for kind in (MessageDeleted, MemberLeft))
 _CHANGE = RoomChanged.topic.encode()
-_LATER = (DELETION, MessageEdited.topic.encode())
+_LATER = (DELETION, *(kind.topic.encode() for kind in (MessageEdited, ReactionAdded, ReactionRemoved)))
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
 _glanced = msgspec.json.Decoder(_Glanced).decode
@@ -170,11 +174,11 @@ def _told(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], S
 
 
 def posting_of(recorded: Recorded[Any]) -> int | None:
-    """Return the position of the posting that an event of a message tells of; None: it is of none."""
+    """Return the position of the posting that an event tells of; None: it is of none."""
     match recorded.event:
         case MessagePosted():
             return recorded.position
-        case MessageEdited() | MessageDeleted():
+        case MessageEdited() | MessageDeleted() | ReactionAdded() | ReactionRemoved():
             return int(recorded.event.posted_position)
     return None
 
@@ -195,7 +199,8 @@ def glance(frame: bytes, *, is_since_joining: bool) -> Glance:
     if topic == _CHANGE:
         return Glance(topic, None, _glanced(frame).data.history)
     if is_since_joining and topic in _LATER:
-        return Glance(topic, _glanced(frame).data.position)
+        data = _glanced(frame).data
+        return Glance(topic, data.position if data.posted_position is None else data.posted_position)
     return Glance(topic)
 
 
@@ -272,6 +277,8 @@ TELLS_ROOM: dict[type[Event], Telling] = {
     MessagePosted: Telling(MessageView, posted_view),
     MessageEdited: Telling(MessageView, edited_view),
     MessageDeleted: Telling(MessageView, deleted_view),
+    ReactionAdded: Telling(ReactionAdded, _itself),
+    ReactionRemoved: Telling(ReactionRemoved, _itself),
     **_OF_MEMBERS,
     RoomOpened: Telling(RoomAfter, _opened),
     RoomChanged: Telling(RoomAfter, _room),

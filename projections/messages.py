@@ -18,10 +18,12 @@ from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
+from domain.reaction import ReactionAdded
 from domain.rights import RoomOperation, require_standing, standings
 from domain.room import RoomArchived, RoomChanged
 from projections import files
 from projections.files import FileView
+from projections.reactions import ReactionView
 from projections.relationship import SINCE, STANDING
 from projections.tables import Change, Projection, Table
 
@@ -41,7 +43,8 @@ _SEEN_ROOM = (
 _ROW = """
     msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
     CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
-    msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by
+    msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by,
+    msg.reacted
 """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
 # With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
@@ -55,7 +58,7 @@ _OF_SEEN = ") AS bytes FROM seen LEFT JOIN LATERAL "
 _JOIN_HTML = f"""
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version) page
     WHERE bytes <= {PAGE_TEXT_BYTES_MAX}"""
-_FOUND = 17  # the column
+_FOUND = 18  # the column
 POSITION_MAX = 2**63 - 1
 # Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
 # (`tests/projections/test_plans.py`).
@@ -127,6 +130,7 @@ MESSAGES = Table(
         "deleted": "bool",
         "subject_id": "uuid",
         "subject_by": "uuid",
+        "reacted": "bool",
     },
 )
 
@@ -137,7 +141,8 @@ Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for,
     `file` on those that show one: as it is where messages are read; as it was then in the frame `message.posted`, after
-    which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames."""
+    which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames. `reactions` stand
+    where messages are read, in the order of their first."""
 
     id: MessageId
     room_id: RoomId
@@ -154,6 +159,7 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     deleted: bool
     subjects: list[UserId] | None = None
     file: FileView | None = None
+    reactions: list[ReactionView] | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -323,12 +329,18 @@ def _row(*columns: Any) -> tuple[Any, ...]:
     return columns
 
 
+def reacted(recorded: Recorded[ReactionAdded]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, reacted=True)
+
+
 def _view(row: tuple[Any, ...], html: bool) -> MessageView:
+    """Return a row's message; its reactions are None where there is something to look up."""
     subject, by = row[14], row[15]
+    reactions: list[ReactionView] | None = None if row[16] and not row[13] else []
     subjects = None if subject is None else [subject] if by is None else [subject, by]
     if html:
-        return RenderedMessageView(*(*row[1:14], subjects, None, row[16]))
-    return MessageView(*(*row[1:14], subjects))
+        return RenderedMessageView(*(*row[1:14], subjects, None, reactions, row[17]))
+    return MessageView(*(*row[1:14], subjects, None, reactions))
 
 
 PROJECTION = Projection(
@@ -343,5 +355,6 @@ PROJECTION = Projection(
         MemberRoleChanged: heard,
         RoomChanged: heard,
         RoomArchived: heard,
+        ReactionAdded: reacted,
     },
 )

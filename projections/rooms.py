@@ -16,6 +16,7 @@ from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.database import Db
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.rights import require_standing, standings
 from domain.room import History, OwnersChanged, RoomArchived, RoomChanged, RoomOpened
 from domain.text import fold
@@ -207,7 +208,7 @@ def gone(recorded: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
     yield ROOMS.set(recorded.event.room_id, **_places(recorded))
 
 
-def active(recorded: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
+def active(recorded: Recorded[Any]) -> Iterable[Change]:
     yield ROOMS.set(recorded.event.room_id, **_places(recorded))
 
 
@@ -253,5 +254,7 @@ PROJECTION = Projection(
         MessagePosted: active,
         MessageEdited: active,
         MessageDeleted: active,
+        ReactionAdded: active,
+        ReactionRemoved: active,
     },
 )

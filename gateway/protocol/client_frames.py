@@ -106,6 +106,24 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
     position: Position
 
 
+class React(_Frame, frozen=True, tag="react", kw_only=True):
+    """Give a message an emoji. The same one again changes nothing."""
+
+    operations = ("reaction.add",)
+
+    message_id: UUID
+    emoji: str
+
+
+class Unreact(_Frame, frozen=True, tag="unreact", kw_only=True):
+    """Take one's emoji back. One that was not given changes nothing."""
+
+    operations = ("reaction.remove",)
+
+    message_id: UUID
+    emoji: str
+
+
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
@@ -120,7 +138,7 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | React | Unreact | Typing | Ping
 
 
 def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:

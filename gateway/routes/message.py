@@ -26,7 +26,7 @@ from gateway.operations.execution import me
 from gateway.protocol.faults import CHECK, FieldError
 from gateway.routes.room import admitting
 from gateway.services import Services
-from projections import messages
+from projections import message_additions, messages
 from projections.messages import MessageView, view_of
 
 Done = TypeVar("Done")
@@ -151,7 +151,7 @@ async def list_messages(
     if has_more and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
-    return shown(Page(await messages.with_files(services.db, found), following))
+    return shown(Page(await message_additions.complete(services.db, me(caller), found), following))
 
 
 @post(
@@ -188,7 +188,7 @@ async def read_message(
 ) -> Response[MessageView]:
     """Return a message; with `?render=html` its text as sanitised HTML too."""
     message = await messages.seen(services.db, me(caller), MessageId(message_id), html=render == "html")
-    [message] = await messages.with_files(services.db, [message])
+    [message] = await message_additions.complete(services.db, me(caller), [message])
     return shown(message, version=message.version)
 
 

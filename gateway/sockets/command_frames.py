@@ -1,14 +1,14 @@
 """Command frames: those that change something. Each becomes a command, as the same request by HTTP does, and gets a reply."""
 
 from commands.unit_of_work import Outcome
-from gateway.operations import message, reading
+from gateway.operations import message, reaction, reading
 from gateway.protocol import server_frames
-from gateway.protocol.client_frames import Delete, Edit, Read, Send
+from gateway.protocol.client_frames import Delete, Edit, React, Read, Send, Unreact
 from gateway.realtime.connection import Connection
 from gateway.services import Services
 from gateway.sockets.channel import Channel
 
-CommandFrame = Send | Edit | Delete | Read
+CommandFrame = Send | Edit | Delete | Read | React | Unreact
 
 
 class CommandFrames:
@@ -39,6 +39,10 @@ class CommandFrames:
                 self._reply(frame, await message.delete(services, caller, frame.message_id, frame.version))
             case Read():
                 self._reply(frame, await reading.mark(services, caller, frame.room_id, frame.position))
+            case React():
+                self._reply(frame, await reaction.add(services, caller, frame.message_id, frame.emoji))
+            case Unreact():
+                self._reply(frame, await reaction.remove(services, caller, frame.message_id, frame.emoji))
 
     def _reply(self, frame: CommandFrame, outcome: Outcome) -> None:
         self._connection.send(server_frames.reply(frame.id, position=outcome.position))

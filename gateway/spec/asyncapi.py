@@ -15,7 +15,18 @@ from msgspec import Struct
 from domain.bounds import FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from domain.events import Event
 from gateway.protocol import client_frames, close_codes, server_frames
-from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Authenticate, Delete, Edit, Intent, Ping, Read, Send
+from gateway.protocol.client_frames import (
+    AUTHENTICATE_SECONDS,
+    Authenticate,
+    Delete,
+    Edit,
+    Intent,
+    Ping,
+    React,
+    Read,
+    Send,
+    Unreact,
+)
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
 from gateway.spec.json_schemas import SCHEMAS, Json, always_said
@@ -31,6 +42,8 @@ ANSWERED_WITH: dict[type[Struct], tuple[str, ...]] = {
     Edit: ("position",),
     Delete: ("position",),
     Read: ("position",),
+    React: ("position",),
+    Unreact: ("position",),
 }
 SAID = {
     "connection": (server_frames.Hello, server_frames.Expiring, server_frames.Reconnect),

@@ -17,9 +17,22 @@ from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import RoomArchived, RoomChanged, RoomOpened
-from gateway.protocol.client_frames import Authenticate, Delete, Edit, Ping, Read, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.client_frames import (
+    Authenticate,
+    Delete,
+    Edit,
+    Ping,
+    React,
+    Read,
+    Send,
+    Subscribe,
+    Typing,
+    Unreact,
+    Unsubscribe,
+)
 from gateway.protocol.server_frames import (
     Error,
     Expiring,
@@ -54,6 +67,8 @@ ASKED: tuple[Struct, ...] = (
     Edit(id=5, message_id=MESSAGE, content="Hello, Alan!", version=1, reason="spelling"),
     Delete(id=6, message_id=MESSAGE),
     Read(id=7, room_id=ROOM, position=1050),
+    React(id=8, message_id=MESSAGE, emoji="👍"),
+    Unreact(id=9, message_id=MESSAGE, emoji="👍"),
     Typing(room_id=ROOM),
     Ping(),
 )
@@ -92,6 +107,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
     MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
+    ReactionAdded(ROOM, MESSAGE, ALAN, "👍", 2, 1049),
+    ReactionRemoved(ROOM, MESSAGE, ALAN, "👍", 1, 1049),
     MemberJoined(ROOM, ALAN, "member", GRACE),
     MemberLeft(ROOM, ALAN),
     MemberRemoved(ROOM, ALAN, GRACE),

@@ -14,6 +14,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
+from domain import emojis
 from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
@@ -36,6 +37,7 @@ from runtime.settings import Settings
 async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
     """Open everything that routes use; the stack closes it."""
     settings = base.settings
+    emojis.qualified()
     lanes = opened_lanes(base, stack)
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
     cluster_state = ClusterState.open(redis_url(settings), base.record_id, uuid4().hex)

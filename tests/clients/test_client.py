@@ -45,6 +45,14 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         edited = await ben.edit(first.id, "hello!", version=first.version, reason="più gentile")
         assert (edited.content, edited.is_edited) == ("hello!", True)
         assert [version.content for version in await ada.history(first.id, after=ben.position)] == ["hello", "hello!"]
+        await ben.react(answer.id, "👍")
+        await ada.react(answer.id, "👍")
+        await ada.react(answer.id, "#️⃣")
+        await ada.unreact(answer.id, "#️⃣")
+        given = (await ada.message(answer.id, after=ada.position)).reactions
+        assert given is not None and [(each.emoji, each.count, each.me) for each in given] == [("👍", 2, True)]
+        reactors = [(each.emoji, each.user_id) async for each in ada.reactors(answer.id, limit=1, after=ada.position)]
+        assert reactors == [("👍", own_id(ben)), ("👍", own_id(ada))]
         assert (await ada.delete(answer.id)).deleted
         await ben.mark_read(room.id, answer.position)
         seen = await ben.room(room.id, after=ben.position)

@@ -135,6 +135,15 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
         lambda s, by: ("GET", f"/messages/{s.theirs[by]}?render=html", {}),
     ),
     "message.versions": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/history", {}),),
+    "reaction.list": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/reactions", {}),),
+    "reaction.add": (
+        lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
+        lambda s, by: ("frame", "react", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
+    ),
+    "reaction.remove": (
+        lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
+        lambda s, by: ("frame", "unreact", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
+    ),
     "file.read": (lambda s, by: ("GET", f"/files/{s.file_id}", {}),),
     "file.status": (lambda s, by: ("GET", f"/files/{s.file_id}/status", {}),),
     "file.download": (
@@ -391,7 +400,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
-        url = cast.services.base + path.format(**values, name="preview", position=1)
+        url = cast.services.base + path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D")
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing
             answer = await http.request(method, url, headers=page)

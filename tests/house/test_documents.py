@@ -58,7 +58,8 @@ def test_every_package_names_the_licence_that_lies_beside_it() -> None:
 
 def test_decisions_are_numbered_dated_and_listed() -> None:
     index = (ROOT / "docs" / "decisions" / "README.md").read_text()
-    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    numbers = [int(page.name[:4]) for page in DECISIONS]  # with gaps: whoever works beside others is given some ahead
+    assert numbers == sorted(set(numbers)) and numbers[0] == 1
     for page in DECISIONS:
         text = page.read_text()
         number, title = page.name[:4], text.splitlines()[0]

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from commands.command_bus import CommandBus
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.bounds import MESSAGE_CHARS_MAX
@@ -34,6 +36,7 @@ from workers.projector import Follower
 from workers.publisher import UNTOLD_BYTES_MAX, Publisher, bytes_of
 from workers.rebuild import Rebuild
 
+EMOJIS = ("👍", "👎", "❤", "❤️")
 SELECT_HTML = "SELECT position, version, html FROM read.message_html"
 
 
@@ -54,6 +57,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
         await command_bus.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
+    moods = random.Random(f"{seed} moods")  # its own: what else is done is the same with and without
     for step in range(steps):
         who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
         assert other.user_id
@@ -82,6 +86,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
                 *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
             ]
         )
+        await hang_on(command_bus, moods, who, message_id)
         try:
             await command_bus.do(command, who)
         except DomainError:
@@ -90,6 +95,13 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
             messages.append(new_id)
         if isinstance(command, ReceiveFile):
             files.append(file_id)
+
+
+async def hang_on(command_bus: CommandBus, moods: random.Random, who: Caller, message_id: MessageId) -> None:
+    """Let somebody react to a message, if they may."""
+    deed = moods.choice((AddReaction, AddReaction, RemoveReaction))
+    with suppress(DomainError):
+        await command_bus.do(deed(message_id, moods.choice(EMOJIS)), who)
 
 
 async def project(record: PostgresRecord, db: Database) -> None:

@@ -9,6 +9,7 @@ from adapters.postgres.data_keys import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.events import Caller
@@ -37,6 +38,9 @@ EXPECTED: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("message.posted", {"content": "one"}, None),
     ("message.edited", {"content": "two"}, {"content": "one"}),
     ("message.edited", {"content": "three"}, {"content": "two"}),
+    ("reaction.added", {"emoji": "👍", "count": 1}, None),
+    ("reaction.added", {"emoji": "🎉", "count": 1}, {}),
+    ("reaction.removed", {"emoji": "👍", "count": 0}, {}),
     ("message.deleted", {"is_edited": True}, {"content": "three"}),
     ("reading.marked", {"position": 11}, None),
     ("member.removed", {"banned": False}, {"role": "member"}),
@@ -69,6 +73,9 @@ async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> 
             (PostMessage(room_id, message_id, "one"), as_ben),
             (EditMessage(message_id, "two"), as_ben),
             (EditMessage(message_id, "three"), as_ben),
+            (AddReaction(message_id, "👍"), as_ada),
+            (AddReaction(message_id, "🎉"), as_ben),
+            (RemoveReaction(message_id, "👍"), as_ada),
             (DeleteMessage(message_id), as_ada),
             (MarkRead(room_id, 11), as_ben),
             (RemoveMember(room_id, ben), as_ada),

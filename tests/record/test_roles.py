@@ -23,8 +23,10 @@ MATRIX = """
     read.file_variants          r           raw         r           owner
     read.files                  r           raw         r           owner
     read.message_html           r           -           raw         owner
+    read.message_reactions      r           raw         -           owner
     read.messages               r           raw         -           owner
     read.parked_events          r           ra          ra          owner
+    read.reaction_counts        r           raw         -           owner
     read.room_members           r           raw         r           owner
     read.rooms                  r           raw         -           owner
     read.sessions               r           raw         -           owner

@@ -28,6 +28,7 @@ from hansard_client.models import (
     Meta,
     Profile,
     ProfileChanges,
+    Reactor,
     Role,
     Room,
     RoomChanges,
@@ -49,7 +50,7 @@ STATUS_SECONDS = 0.25
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 NO_ANSWER = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
-Said = TypeVar("Said", User, Room, Member, Message, Version)
+Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor)
 
 
 class Asked(TypedDict, total=False):
@@ -325,6 +326,20 @@ class Client:
         page = await self.call("GET", f"/messages/{_path(message_id)}/history", after=after)
         return [Version.of(item) for item in page["items"]]
 
+    # Reactions
+
+    async def react(self, message_id: Id, emoji: str) -> None:
+        """Give a message an emoji; the same one again changes nothing."""
+        await self.call("PUT", _reaction(message_id, emoji))
+
+    async def unreact(self, message_id: Id, emoji: str) -> None:
+        """Take one's emoji back."""
+        await self.call("DELETE", _reaction(message_id, emoji))
+
+    def reactors(self, message_id: Id, *, limit: int = PAGE_ITEMS, after: int | None = None) -> AsyncIterator[Reactor]:
+        """Iterate over who gave a message which emoji, the first first."""
+        return self._pages(Reactor, f"/messages/{_path(message_id)}/reactions", {"limit": limit}, after)
+
     # Files
 
     async def upload(self, content: bytes | Path, name: str | None = None, *, room_id: Id | None = None) -> str:
@@ -440,6 +455,10 @@ class Client:
 def _path(name: Id) -> str:
     """Return an id as it stands in an address. Raises ValueError for what is none, which could be another address."""
     return str(UUID(str(name)))
+
+
+def _reaction(message_id: Id, emoji: str) -> str:
+    return f"/messages/{_path(message_id)}/reactions/{quote(emoji, safe='')}"
 
 
 def _part(name: str, content: bytes | Path, opened: ExitStack) -> tuple[str, bytes | BinaryIO]:

@@ -1,6 +1,6 @@
 """What the server says, as values. Ids are strings, times are aware datetimes; fields not known here are passed over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self, TypedDict
@@ -112,8 +112,34 @@ class File(_Said):
 
 
 @dataclass(frozen=True)
+class Reaction(_Said):
+    """How many gave a message an emoji, and whether one did oneself."""
+
+    emoji: str
+    count: int
+    me: bool
+
+
+@dataclass(frozen=True)
+class Reactor(_Said):
+    """Who gave an emoji."""
+
+    emoji: str
+    user_id: str
+    position: int
+    at: datetime = _time()
+
+
+def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
+    return tuple(map(Reaction.of, said))
+
+
+@dataclass(frozen=True)
 class Message(_Said):
-    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None."""
+    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None.
+
+    `reactions` is None where the server does not say them: in events, and in what a write answers.
+    """
 
     id: str
     room_id: str
@@ -129,6 +155,7 @@ class Message(_Said):
     file: File | None = _read_by(File.of)
     created_at: datetime = _time()
     updated_at: datetime = _time()
+    reactions: tuple[Reaction, ...] | None = field(default=None, metadata={"read": _reactions})
 
 
 @dataclass(frozen=True)
