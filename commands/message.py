@@ -1,7 +1,7 @@
 """Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
 
 A post that shows a file writes the file's stream too, in the same append: `file.shared`; and it tells what the file was
-at that position, which the file's stream guards.
+at that position, which the file's stream guards. A deleted message is unpinned in the same append.
 """
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
+from domain.pin import PINS, unpin
 from domain.rights import Relationship, RoomOperation, unknown
 
 
@@ -89,6 +90,15 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
     events = decide.delete(message, by=user_id, relationship=relationship)
     _decide_version(command, unit)
     unit.write(MESSAGE, command.message_id, events=events)
+    pins = await unit.load(PINS, message.room_id)
+    unpinned = unpin(
+        pins,
+        room_id=message.room_id,
+        message_id=command.message_id,
+        posted_position=message.position,
+        by=user_id,
+    )
+    unit.write(PINS, message.room_id, events=unpinned)
 
 
 async def reach(

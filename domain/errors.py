@@ -217,7 +217,7 @@ class TooManyEditsError(ConflictError, code="message.too_many_edits"):
 
 
 class SystemMessageError(ConflictError, code="message.system"):
-    """A system message cannot be edited, deleted or reacted to."""
+    """A system message cannot be edited, deleted, reacted to or pinned."""
 
 
 class EmojiUnknownError(InvalidError, code="emoji.unknown"):
@@ -226,6 +226,10 @@ class EmojiUnknownError(InvalidError, code="emoji.unknown"):
 
 class TooManyReactionsError(ConflictError, code="reaction.too_many"):
     """There are as many reactions to this message as there may be, of one person or of different emoji."""
+
+
+class TooManyPinsError(ConflictError, code="pin.too_many"):
+    """This room has as many pinned messages as a room may have; unpin another one first."""
 
 
 class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):

@@ -50,8 +50,8 @@ PersonalOperation = Literal[
 ]  # fmt: skip
 RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
-    "member.remove", "message.delete", "message.edit", "message.list", "message.post", "message.read", "message.versions",
-    "reaction.add", "reaction.list", "reaction.remove", "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
+    "member.remove", "message.delete", "message.edit", "message.list", "message.pin", "message.post", "message.read", "message.unpin",
+    "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove", "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
 MemberOperation = Literal["member.put", "member.promote", "member.remove"]
@@ -171,6 +171,9 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("message.post",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("message.edit",     MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("message.delete",   MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("message.pin",      MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("message.unpin",    MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
+    InRoom("pin.list",         RoomNotFoundError,    ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
     InRoom("reaction.add",     MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("reaction.remove",  MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("reaction.list",    MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),

@@ -3,7 +3,7 @@
 The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
 """
 
-from projections import audit_index, files, members, message_html, messages, reactions, rooms, sessions, users
+from projections import audit_index, files, members, message_html, messages, pins, reactions, rooms, sessions, users
 from projections.tables import Group
 
 LIVE = Group(
@@ -16,6 +16,7 @@ LIVE = Group(
         members.PROJECTION,
         messages.PROJECTION,
         reactions.PROJECTION,
+        pins.PROJECTION,
         files.PROJECTION,
     ),
 )

@@ -22,6 +22,7 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchived, RoomChanged, RoomOpened
@@ -133,7 +134,10 @@ class Control(Struct, frozen=True, omit_defaults=True):
 
 DELETION, LEAVING = (kind.topic.encode() for kind in (MessageDeleted, MemberLeft))
 _CHANGE = RoomChanged.topic.encode()
-_LATER = (DELETION, *(kind.topic.encode() for kind in (MessageEdited, ReactionAdded, ReactionRemoved)))
+_LATER = (
+    DELETION,
+    *(k.topic.encode() for k in (MessageEdited, ReactionAdded, ReactionRemoved, MessagePinned, MessageUnpinned)),
+)
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
 _glanced = msgspec.json.Decoder(_Glanced).decode
@@ -178,7 +182,9 @@ def posting_of(recorded: Recorded[Any]) -> int | None:
     match recorded.event:
         case MessagePosted():
             return recorded.position
-        case MessageEdited() | MessageDeleted() | ReactionAdded() | ReactionRemoved():
+        case MessageEdited() | MessageDeleted():
+            return int(recorded.event.posted_position)
+        case ReactionAdded() | ReactionRemoved() | MessagePinned() | MessageUnpinned():
             return int(recorded.event.posted_position)
     return None
 
@@ -277,6 +283,8 @@ TELLS_ROOM: dict[type[Event], Telling] = {
     MessagePosted: Telling(MessageView, posted_view),
     MessageEdited: Telling(MessageView, edited_view),
     MessageDeleted: Telling(MessageView, deleted_view),
+    MessagePinned: Telling(MessagePinned, _itself),
+    MessageUnpinned: Telling(MessageUnpinned, _itself),
     ReactionAdded: Telling(ReactionAdded, _itself),
     ReactionRemoved: Telling(ReactionRemoved, _itself),
     **_OF_MEMBERS,

@@ -17,6 +17,7 @@ from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
 from domain.ports.database import Db
 from domain.reaction import ReactionAdded
 from domain.rights import RoomOperation, require_standing, standings
@@ -44,7 +45,7 @@ _ROW = """
     msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
     CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by,
-    msg.reacted
+    msg.reacted, msg.pinned
 """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
 # With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
@@ -58,7 +59,7 @@ _OF_SEEN = ") AS bytes FROM seen LEFT JOIN LATERAL "
 _JOIN_HTML = f"""
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version) page
     WHERE bytes <= {PAGE_TEXT_BYTES_MAX}"""
-_FOUND = 18  # the column
+_FOUND = 19  # the column
 POSITION_MAX = 2**63 - 1
 # Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
 # (`tests/projections/test_plans.py`).
@@ -131,6 +132,7 @@ MESSAGES = Table(
         "subject_id": "uuid",
         "subject_by": "uuid",
         "reacted": "bool",
+        "pinned": "bool",
     },
 )
 
@@ -141,8 +143,8 @@ Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for,
     `file` on those that show one: as it is where messages are read; as it was then in the frame `message.posted`, after
-    which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames. `reactions` stand
-    where messages are read, in the order of their first."""
+    which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames. `reactions`, in
+    the order of their first, and `pinned` stand where messages are read."""
 
     id: MessageId
     room_id: RoomId
@@ -160,6 +162,7 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     subjects: list[UserId] | None = None
     file: FileView | None = None
     reactions: list[ReactionView] | None = None
+    pinned: bool | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -333,14 +336,22 @@ def reacted(recorded: Recorded[ReactionAdded]) -> Iterable[Change]:
     yield MESSAGES.set(recorded.event.posted_position, reacted=True)
 
 
+def pinned(recorded: Recorded[MessagePinned]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, pinned=True)
+
+
+def unpinned(recorded: Recorded[MessageUnpinned]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, pinned=False)
+
+
 def _view(row: tuple[Any, ...], html: bool) -> MessageView:
     """Return a row's message; its reactions are None where there is something to look up."""
     subject, by = row[14], row[15]
     reactions: list[ReactionView] | None = None if row[16] and not row[13] else []
     subjects = None if subject is None else [subject] if by is None else [subject, by]
     if html:
-        return RenderedMessageView(*(*row[1:14], subjects, None, reactions, row[17]))
-    return MessageView(*(*row[1:14], subjects, None, reactions))
+        return RenderedMessageView(*(*row[1:14], subjects, None, reactions, bool(row[17]), row[18]))
+    return MessageView(*(*row[1:14], subjects, None, reactions, bool(row[17])))
 
 
 PROJECTION = Projection(
@@ -356,5 +367,7 @@ PROJECTION = Projection(
         RoomChanged: heard,
         RoomArchived: heard,
         ReactionAdded: reacted,
+        MessagePinned: pinned,
+        MessageUnpinned: unpinned,
     },
 )

@@ -15,6 +15,7 @@ from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
 from domain.ports.database import Db
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.rights import require_standing, standings
@@ -254,6 +255,8 @@ PROJECTION = Projection(
         MessagePosted: active,
         MessageEdited: active,
         MessageDeleted: active,
+        MessagePinned: active,
+        MessageUnpinned: active,
         ReactionAdded: active,
         ReactionRemoved: active,
     },

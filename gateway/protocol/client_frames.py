@@ -124,6 +124,22 @@ class Unreact(_Frame, frozen=True, tag="unreact", kw_only=True):
     emoji: str
 
 
+class Pin(_Frame, frozen=True, tag="pin", kw_only=True):
+    """Pin a message in its room; one that is pinned stays so."""
+
+    operations = ("message.pin",)
+
+    message_id: UUID
+
+
+class Unpin(_Frame, frozen=True, tag="unpin", kw_only=True):
+    """Take a message from the pinned ones; one that is not among them stays so."""
+
+    operations = ("message.unpin",)
+
+    message_id: UUID
+
+
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
@@ -138,7 +154,9 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-Intent = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | React | Unreact | Typing | Ping
+Intent = (
+    Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | React | Unreact | Pin | Unpin | Typing | Ping
+)
 
 
 def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:

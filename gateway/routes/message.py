@@ -16,8 +16,9 @@ from domain.ids import MessageId, RecordId, RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
 from domain.ports.record import Receipt
+from domain.rights import RoomOperation
 from domain.text import PRINTABLE_PATTERN, check_content
-from gateway.http.declarations import Described, declare
+from gateway.http.declarations import Admit, Described, declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.problems import Problem, record_changed
 from gateway.http.responses import shown, written
@@ -106,6 +107,18 @@ async def admit_deleters(services: Services, caller: Caller, path: dict[str, Any
         decide_deletion(message, by=user_id, relationship=relationship)
 
     await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
+
+
+def admitting_at(operation: RoomOperation) -> Admit:
+    """Return what refuses whoever may not do this to the message of a request, whoever sent it."""
+
+    async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
+        async def probe(unit: UnitOfWork) -> None:
+            await reach(unit, MessageId(path["message_id"]), operation)
+
+        await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
+
+    return admit
 
 
 admit_listing = admitting("message.list")

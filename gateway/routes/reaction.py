@@ -6,32 +6,17 @@ from uuid import UUID
 from litestar import Response, delete, get, put
 from litestar.handlers import BaseRouteHandler
 
-from commands.message import reach
-from commands.unit_of_work import UnitOfWork
 from domain.events import Caller
 from domain.ids import MessageId, RecordId
-from domain.rights import RoomOperation
-from gateway.http.declarations import Admit, declare
+from gateway.http.declarations import declare
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
 from gateway.http.responses import shown, written
-from gateway.operations import message as operations
 from gateway.operations import reaction
 from gateway.operations.execution import me
+from gateway.routes.message import admitting_at
 from gateway.services import Services
 from projections import messages, reactions
 from projections.reactions import ReactorView
-
-
-def admitting(operation: RoomOperation) -> Admit:
-    """Return what refuses whoever may not do this to the message of a request."""
-
-    async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-        async def probe(unit: UnitOfWork) -> None:
-            await reach(unit, MessageId(path["message_id"]), operation)
-
-        await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
-
-    return admit
 
 
 async def admit_listing(services: Services, caller: Caller, path: dict[str, Any]) -> None:
@@ -48,7 +33,7 @@ def place_at(cursor: str, record: RecordId) -> tuple[int]:
 @put(
     "/messages/{message_id:uuid}/reactions/{emoji:str}",
     status_code=204,
-    opt=declare("reaction.add", admit=admitting("reaction.add")),
+    opt=declare("reaction.add", admit=admitting_at("reaction.add")),
 )
 async def add_reaction(message_id: UUID, emoji: str, services: Services, caller: Caller) -> Response[None]:
     """Give a message a Unicode emoji, at most 20 of one person; the same one again changes nothing."""
@@ -59,7 +44,7 @@ async def add_reaction(message_id: UUID, emoji: str, services: Services, caller:
 @delete(
     "/messages/{message_id:uuid}/reactions/{emoji:str}",
     status_code=204,
-    opt=declare("reaction.remove", admit=admitting("reaction.remove")),
+    opt=declare("reaction.remove", admit=admitting_at("reaction.remove")),
 )
 async def remove_reaction(message_id: UUID, emoji: str, services: Services, caller: Caller) -> Response[None]:
     """Take one's emoji back; one that was not given changes nothing."""

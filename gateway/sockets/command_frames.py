@@ -1,14 +1,14 @@
 """Command frames: those that change something. Each becomes a command, as the same request by HTTP does, and gets a reply."""
 
 from commands.unit_of_work import Outcome
-from gateway.operations import message, reaction, reading
+from gateway.operations import message, pin, reaction, reading
 from gateway.protocol import server_frames
-from gateway.protocol.client_frames import Delete, Edit, React, Read, Send, Unreact
+from gateway.protocol.client_frames import Delete, Edit, Pin, React, Read, Send, Unpin, Unreact
 from gateway.realtime.connection import Connection
 from gateway.services import Services
 from gateway.sockets.channel import Channel
 
-CommandFrame = Send | Edit | Delete | Read | React | Unreact
+CommandFrame = Send | Edit | Delete | Read | React | Unreact | Pin | Unpin
 
 
 class CommandFrames:
@@ -41,6 +41,10 @@ class CommandFrames:
                 self._reply(frame, await reading.mark(services, caller, frame.room_id, frame.position))
             case React():
                 self._reply(frame, await reaction.add(services, caller, frame.message_id, frame.emoji))
+            case Pin():
+                self._reply(frame, await pin.pin(services, caller, frame.message_id))
+            case Unpin():
+                self._reply(frame, await pin.unpin(services, caller, frame.message_id))
             case Unreact():
                 self._reply(frame, await reaction.remove(services, caller, frame.message_id, frame.emoji))
 

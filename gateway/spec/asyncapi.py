@@ -21,10 +21,12 @@ from gateway.protocol.client_frames import (
     Delete,
     Edit,
     Intent,
+    Pin,
     Ping,
     React,
     Read,
     Send,
+    Unpin,
     Unreact,
 )
 from gateway.protocol.close_codes import CLOSE_CODES
@@ -44,6 +46,8 @@ ANSWERED_WITH: dict[type[Struct], tuple[str, ...]] = {
     Read: ("position",),
     React: ("position",),
     Unreact: ("position",),
+    Pin: ("position",),
+    Unpin: ("position",),
 }
 SAID = {
     "connection": (server_frames.Hello, server_frames.Expiring, server_frames.Reconnect),

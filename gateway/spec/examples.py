@@ -17,6 +17,7 @@ from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import RoomArchived, RoomChanged, RoomOpened
@@ -24,12 +25,14 @@ from gateway.protocol.client_frames import (
     Authenticate,
     Delete,
     Edit,
+    Pin,
     Ping,
     React,
     Read,
     Send,
     Subscribe,
     Typing,
+    Unpin,
     Unreact,
     Unsubscribe,
 )
@@ -69,6 +72,8 @@ ASKED: tuple[Struct, ...] = (
     Read(id=7, room_id=ROOM, position=1050),
     React(id=8, message_id=MESSAGE, emoji="👍"),
     Unreact(id=9, message_id=MESSAGE, emoji="👍"),
+    Pin(id=10, message_id=MESSAGE),
+    Unpin(id=11, message_id=MESSAGE),
     Typing(room_id=ROOM),
     Ping(),
 )
@@ -107,6 +112,8 @@ EVENTS: tuple[Event, ...] = (
     ),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
     MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
+    MessagePinned(ROOM, MESSAGE, GRACE, 1049),
+    MessageUnpinned(ROOM, MESSAGE, GRACE, 1049),
     ReactionAdded(ROOM, MESSAGE, ALAN, "👍", 2, 1049),
     ReactionRemoved(ROOM, MESSAGE, ALAN, "👍", 1, 1049),
     MemberJoined(ROOM, ALAN, "member", GRACE),

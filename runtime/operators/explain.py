@@ -29,7 +29,17 @@ from runtime.settings import Settings
 
 # What nobody asks of another's account: no request names one.
 OWN_ONLY = frozenset({"password.change", "profile.change", "profile.read", "session.close", "session.list"})
-OF_ANY_MESSAGE = frozenset({"message.read", "message.versions", "reaction.add", "reaction.list", "reaction.remove"})
+OF_ANY_MESSAGE = frozenset(
+    {
+        "message.pin",
+        "message.read",
+        "message.unpin",
+        "message.versions",
+        "reaction.add",
+        "reaction.list",
+        "reaction.remove",
+    }
+)
 IN_A_ROOM: Mapping[str, RoomOperation] = {each: each for each in get_args(RoomOperation)}
 OF_A_MEMBER: Mapping[str, MemberOperation] = {each: each for each in get_args(MemberOperation)}
 

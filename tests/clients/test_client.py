@@ -53,6 +53,10 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         assert given is not None and [(each.emoji, each.count, each.me) for each in given] == [("👍", 2, True)]
         reactors = [(each.emoji, each.user_id) async for each in ada.reactors(answer.id, limit=1, after=ada.position)]
         assert reactors == [("👍", own_id(ben)), ("👍", own_id(ada))]
+        await ada.pin(answer.id)
+        await ada.pin(first.id)
+        await ada.unpin(first.id)
+        assert [(each.id, each.pinned) for each in await ben.pins(room.id, after=ada.position)] == [(answer.id, True)]
         assert (await ada.delete(answer.id)).deleted
         await ben.mark_read(room.id, answer.position)
         seen = await ben.room(room.id, after=ben.position)

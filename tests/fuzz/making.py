@@ -44,6 +44,8 @@ KINDS = (
     "read",
     "react",
     "unreact",
+    "pin",
+    "unpin",
     "typing",
     "ping",
 )
@@ -136,6 +138,8 @@ def _fields(chance: Chance, kind: str) -> list[tuple[str, Any]]:
             return [("message_id", uuid(chance)), *_why(chance)]
         case "react" | "unreact":
             return [("message_id", uuid(chance)), ("emoji", _text(chance))]
+        case "pin" | "unpin":
+            return [("message_id", uuid(chance))]
         case "read":
             return [("room_id", uuid(chance)), ("position", position(chance))]
         case "unsubscribe" | "typing":

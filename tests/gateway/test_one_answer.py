@@ -67,6 +67,14 @@ def unreact(message_id: str, emoji: str = "👍") -> Asked:
     return react(message_id, emoji)._replace(method="DELETE", frame="unreact")
 
 
+def pin(message_id: str) -> Asked:
+    return Asked("PUT", f"/messages/{message_id}/pin", {}, "pin", {"message_id": message_id})
+
+
+def unpin(message_id: str) -> Asked:
+    return pin(message_id)._replace(method="DELETE", frame="unpin")
+
+
 def _of_version(options: Fields, fields: Fields, version: int | None) -> tuple[Fields, Fields]:
     if version is None:
         return options, fields
@@ -127,6 +135,11 @@ CASES: dict[str, tuple[Callable[[Scene], Asked], Answer]] = {
     "take back a word": (lambda s: unreact(s.of_ada, "yes"), Answer("emoji.unknown", 422)),
     "take back in an archived room": (lambda s: unreact(s.of_archived), Answer("room.archived", 409)),
     "take back from a system message": (lambda s: unreact(s.system), Answer("message.system", 409)),
+    "pin nothing": (lambda s: pin(str(uuid4())), Answer("message.not_found", 404)),
+    "pin as a member": (lambda s: pin(s.of_ada), Answer("room.role_too_low", 403)),
+    "pin a system message": (lambda s: pin(s.system), Answer("message.system", 409)),
+    "unpin nothing": (lambda s: unpin(str(uuid4())), Answer("message.not_found", 404)),
+    "unpin as a member": (lambda s: unpin(s.of_ada), Answer("room.role_too_low", 403)),
     "read no room": (lambda s: read(str(uuid4())), Answer("room.not_found", 404)),
     "read a private room": (lambda s: read(s.private), Answer("room.not_found", 404)),
     "read a public room": (lambda s: read(s.public), Answer("room.not_a_member", 403)),

@@ -135,6 +135,15 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
         lambda s, by: ("GET", f"/messages/{s.theirs[by]}?render=html", {}),
     ),
     "message.versions": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/history", {}),),
+    "pin.list": (lambda s, by: ("GET", f"/rooms/{s.room_id}/pins", {}),),
+    "message.pin": (
+        lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/pin", {}),
+        lambda s, by: ("frame", "pin", {"message_id": str(s.theirs[by])}),
+    ),
+    "message.unpin": (
+        lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/pin", {}),
+        lambda s, by: ("frame", "unpin", {"message_id": str(s.theirs[by])}),
+    ),
     "reaction.list": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/reactions", {}),),
     "reaction.add": (
         lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),

@@ -31,6 +31,8 @@ DATA = {
     "message.posted": MESSAGE,
     "message.edited": MESSAGE,
     "message.deleted": MESSAGE,
+    "message.pinned": {"room_id", "message_id", "by", "posted_position"},
+    "message.unpinned": {"room_id", "message_id", "by", "posted_position"},
     "reaction.added": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
     "reaction.removed": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
     "member.joined": {"room_id", "user_id", "role", "by"},

@@ -17,6 +17,7 @@ from commands.command_bus import CommandBus
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.pin import PinMessage, UnpinMessage
 from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
@@ -98,10 +99,14 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
 
 
 async def hang_on(command_bus: CommandBus, moods: random.Random, who: Caller, message_id: MessageId) -> None:
-    """Let somebody react to a message, if they may."""
-    deed = moods.choice((AddReaction, AddReaction, RemoveReaction))
+    """Let somebody react to a message, or pin it, if they may."""
+    emoji = moods.choice(EMOJIS)
+    deeds = (
+        AddReaction(message_id, emoji), AddReaction(message_id, emoji), RemoveReaction(message_id, emoji),
+        PinMessage(message_id), PinMessage(message_id), UnpinMessage(message_id),
+    )  # fmt: skip
     with suppress(DomainError):
-        await command_bus.do(deed(message_id, moods.choice(EMOJIS)), who)
+        await command_bus.do(moods.choice(deeds), who)
 
 
 async def project(record: PostgresRecord, db: Database) -> None:

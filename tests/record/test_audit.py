@@ -9,6 +9,7 @@ from adapters.postgres.data_keys import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.pin import PinMessage, UnpinMessage
 from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
@@ -41,7 +42,11 @@ EXPECTED: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("reaction.added", {"emoji": "👍", "count": 1}, None),
     ("reaction.added", {"emoji": "🎉", "count": 1}, {}),
     ("reaction.removed", {"emoji": "👍", "count": 0}, {}),
+    ("message.pinned", {}, None),
+    ("message.unpinned", {}, {}),
+    ("message.pinned", {}, {}),
     ("message.deleted", {"is_edited": True}, {"content": "three"}),
+    ("message.unpinned", {}, {}),
     ("reading.marked", {"position": 11}, None),
     ("member.removed", {"banned": False}, {"role": "member"}),
     ("member.joined", {"role": "admin"}, {"role": None}),
@@ -76,6 +81,9 @@ async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> 
             (AddReaction(message_id, "👍"), as_ada),
             (AddReaction(message_id, "🎉"), as_ben),
             (RemoveReaction(message_id, "👍"), as_ada),
+            (PinMessage(message_id), as_ada),
+            (UnpinMessage(message_id), as_ada),
+            (PinMessage(message_id), as_ada),
             (DeleteMessage(message_id), as_ada),
             (MarkRead(room_id, 11), as_ben),
             (RemoveMember(room_id, ben), as_ada),

@@ -340,6 +340,20 @@ class Client:
         """Iterate over who gave a message which emoji, the first first."""
         return self._pages(Reactor, f"/messages/{_path(message_id)}/reactions", {"limit": limit}, after)
 
+    # Pins
+
+    async def pin(self, message_id: Id) -> None:
+        """Pin a message in its room; owners and admins may."""
+        await self.call("PUT", f"/messages/{_path(message_id)}/pin")
+
+    async def unpin(self, message_id: Id) -> None:
+        await self.call("DELETE", f"/messages/{_path(message_id)}/pin")
+
+    async def pins(self, room_id: Id, *, after: int | None = None) -> list[Message]:
+        """Return the pinned messages of a room, what was pinned last first."""
+        page = await self.call("GET", f"/rooms/{_path(room_id)}/pins", after=after)
+        return [Message.of(item) for item in page["items"]]
+
     # Files
 
     async def upload(self, content: bytes | Path, name: str | None = None, *, room_id: Id | None = None) -> str:

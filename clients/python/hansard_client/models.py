@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self, TypedDict
 
+MESSAGE_KINDS = ("message.posted", "message.edited", "message.deleted")
 Role = Literal["owner", "admin", "member"]
 Json = Mapping[str, Any]
 
@@ -138,7 +139,7 @@ def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
 class Message(_Said):
     """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None.
 
-    `reactions` is None where the server does not say them: in events, and in what a write answers.
+    `reactions` and `pinned` are None where the server does not say them: in events, and in what a write answers.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Message(_Said):
     created_at: datetime = _time()
     updated_at: datetime = _time()
     reactions: tuple[Reaction, ...] | None = field(default=None, metadata={"read": _reactions})
+    pinned: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class Event:
     @property
     def message(self) -> Message | None:
         """The message that this event is about, if it is about one."""
-        return Message.of(self.data) if self.kind.startswith("message.") else None
+        return Message.of(self.data) if self.kind in MESSAGE_KINDS else None
 
 
 @dataclass(frozen=True)
