@@ -7,7 +7,9 @@ from msgspec import Struct
 from commands import (
     account,
     audit,
+    block,
     clock,
+    direct,
     email_token,
     file,
     membership,
@@ -27,6 +29,8 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **email_token.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
+    **direct.HANDLERS,
+    **block.HANDLERS,
     **message.HANDLERS,
     **pin.HANDLERS,
     **reaction.HANDLERS,

@@ -6,10 +6,11 @@ at that position, which the file's stream guards. A deleted message is unpinned 
 
 from msgspec import Struct
 
-from commands.room import enter
+from commands.room import Entered, enter
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
-from domain.errors import ReplyTargetUnknownError
+from domain.block import BLOCKS, has_blocked
+from domain.errors import BlockedError, ReplyTargetUnknownError
 from domain.file import FILE, share, shown
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
@@ -50,6 +51,7 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
     entered = None
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         entered = await enter(unit, command.room_id, "message.post")
+        await _require_heard(unit, entered)
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -75,6 +77,13 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
             message_type=command.message_type,
         )
         unit.write(FILE, command.file_id, events=shared)
+
+
+async def _require_heard(unit: UnitOfWork, entered: Entered) -> None:
+    """Refuse who writes to somebody alone by whom they are blocked. Where more people are, a block hides nothing."""
+    others = [each for each in entered.room.direct if each != entered.user_id]
+    if len(others) == 1 and has_blocked(await unit.load(BLOCKS, others[0]), entered.user_id):
+        raise BlockedError
 
 
 async def edit(command: EditMessage, unit: UnitOfWork) -> None:

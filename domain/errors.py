@@ -189,6 +189,22 @@ class MemberNotFoundError(NotFoundError, code="member.not_found"):
     """This person is not a member of the room."""
 
 
+class DirectRoomError(ConflictError, code="room.direct"):
+    """A direct room is of the people it was opened for: nobody joins, leaves or is added."""
+
+
+class BlockedError(ForbiddenError, code="direct.blocked"):
+    """This person takes no direct messages from you."""
+
+
+class BlockOneselfError(InvalidError, code="block.oneself"):
+    """Nobody blocks themselves."""
+
+
+class TooManyBlocksError(ConflictError, code="block.too_many"):
+    """You have blocked as many people as one may; unblock another one first."""
+
+
 # Messages and files
 
 

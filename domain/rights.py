@@ -44,7 +44,8 @@ FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
-    "account.register", "account.verify_email", "audit.read", "deployment.read", "file.upload", "password.change",
+    "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
+    "deployment.read", "direct.open", "file.upload", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
 ]  # fmt: skip

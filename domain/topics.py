@@ -5,6 +5,7 @@ from typing import Any
 from domain import (
     account,
     audit,
+    block,
     clock,
     email_token,
     file,
@@ -25,6 +26,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (session.SESSIONS, session.LISTING),
     (email_token.EMAIL_TOKEN, email_token.EVENTS),
     (room.ROOM, room.EVENTS),
+    (block.BLOCKS, block.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
     (pin.PINS, pin.EVENTS),

@@ -10,7 +10,7 @@ nobody takes it for a gap that asking again could close. To single people it is 
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -85,6 +85,7 @@ class RoomAfter(Struct, frozen=True):
     is_archived: bool
     by: UserId
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
 
 
 class Telling(NamedTuple):
@@ -261,7 +262,17 @@ def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
 
 def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
     e = recorded.event
-    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id)
+    return RoomAfter(
+        e.room_id,
+        e.name,
+        e.description or None,
+        e.is_private,
+        e.history,
+        False,
+        e.owner_id,
+        None,
+        "direct" if e.direct else "room",
+    )
 
 
 def _itself(recorded: Recorded[Any]) -> Event:

@@ -285,8 +285,8 @@ def _shown(e: MessagePosted) -> FileView | None:
 def subjects_of(event: Event) -> tuple[UserId, UserId | None] | None:
     """Return whom a system message is about, and who did it where that is somebody else; None: it makes none."""
     match event:
-        case MemberJoined() if event.role == "owner" and event.by == event.user_id:
-            return None  # who opened the room
+        case MemberJoined() if event.is_direct or (event.role == "owner" and event.by == event.user_id):
+            return None  # who opened the room, or for whom it was opened
         case MemberLeft():
             return event.user_id, None
         case MemberJoined() | MemberRemoved() | MemberRoleChanged():

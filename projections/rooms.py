@@ -6,7 +6,7 @@ Owns the table `read.rooms`. `activity` moves with every event of the room, and 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -38,7 +38,8 @@ _COLUMNS = (
     + """,
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
-        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by, r.topic
+        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by, r.topic,
+        r.is_direct
     FROM read.rooms r
     LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
     CROSS JOIN LATERAL (
@@ -98,12 +99,13 @@ ROOMS = Table(
         "updated_at": "timestamptz",
         "version": "int",
         "topic": "text",
+        "is_direct": "bool",
     },
 )
 
 
 class RoomView(Struct, frozen=True):
-    """A room as one person sees it. Who is no member has no role, and neither unread messages nor a place.
+    """A room as one person sees it; a direct one has no name, and `owner_id` is who opened it. Who is no member has no role, and neither unread messages nor a place.
 
     `unread`: others' messages since `read_position` or the joining, counted up to 1,000.
     """
@@ -124,6 +126,7 @@ class RoomView(Struct, frozen=True):
     unread: int | None
     read_position: int | None
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
 
 
 async def page(
@@ -168,7 +171,7 @@ def opened_view(recorded: Recorded[RoomOpened]) -> RoomView:
     e = recorded.event
     return RoomView(
         e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, recorded.at, recorded.at, recorded.version,
-        "owner", 1, None, 0, 0,
+        "member" if e.direct else "owner", len(e.direct) or 1, None, 0, 0, None, "direct" if e.direct else "room",
     )  # fmt: skip
 
 
@@ -177,7 +180,7 @@ def opened(recorded: Recorded[RoomOpened]) -> Iterable[Change]:
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
         history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=recorded.position,
-        last_posted=recorded.position, topic=None, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
+        last_posted=recorded.position, topic=None, is_direct=True if e.direct else None, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
     )  # fmt: skip
 
 
@@ -230,7 +233,7 @@ def _columns(marks: Mapping[RoomId, int]) -> tuple[list[RoomId], list[int]]:
 def _view(row: tuple[Any, ...]) -> RoomView:
     is_member = row[10] is not None
     counts = (row[13], row[12]) if is_member else (None, None)
-    return RoomView(*(*row[:12], _last_message(row[16:31]), *counts, row[31]))
+    return RoomView(*(*row[:12], _last_message(row[16:31]), *counts, row[31], "direct" if row[32] else "room"))
 
 
 def _last_message(row: tuple[Any, ...]) -> MessageView | None:

@@ -61,13 +61,22 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         await ben.mark_read(room.id, answer.position)
         seen = await ben.room(room.id, after=ben.position)
         assert (seen.unread, seen.read_position, seen.member_count) == (0, answer.position, 2)
+        alone = await ben.direct([own_id(ada)])
+        assert (alone.kind, alone.member_count, room.kind) == ("direct", 2, "room")
+        assert (await ada.direct([own_id(ben)])).id == alone.id
+        await ada.block(own_id(ben))
+        assert await ada.blocks() == [own_id(ben)]
+        with pytest.raises(Refused, match=r"direct\.blocked"):
+            await ben.send(alone.id, "hello?")
+        await ada.unblock(own_id(ben))
+        assert await ada.blocks() == []
         await ben.leave(room.id)
         await ada.put_member(room.id, own_id(ben))
         await ada.remove_member(room.id, own_id(ben), ban=True)
         with pytest.raises(Refused, match=r"room\.banned"):
             await ben.join(room.id)
         await ada.archive_room(room.id)
-        assert [one.id async for one in ada.rooms(after=ada.position)] == []
+        assert [one.id async for one in ada.rooms(after=ada.position)] == [alone.id]
         assert [one.id async for one in ada.rooms(q="lob", joined=True, archived=True)] == [room.id]
         assert (await ada.meta()).position == ada.position
 

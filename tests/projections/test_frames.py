@@ -21,7 +21,7 @@ MESSAGE = {
     "id", "room_id", "sender_id", "message_type", "content", "file_id", "reply_to", "is_edited", "created_at",
     "updated_at", "position", "version", "deleted",
 }  # fmt: skip
-ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by", "topic"}
+ROOM = {"id", "name", "description", "is_private", "history", "is_archived", "by", "topic", "kind"}
 FILE = {
     "id", "filename", "original_name", "mime_type", "size_bytes", "uploader_id", "status", "progress", "scan", "variants",
     "pages", "error", "created_at", "processed_at",
@@ -35,7 +35,7 @@ DATA = {
     "message.unpinned": {"room_id", "message_id", "by", "posted_position"},
     "reaction.added": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
     "reaction.removed": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
-    "member.joined": {"room_id", "user_id", "role", "by"},
+    "member.joined": {"room_id", "user_id", "role", "by", "is_direct"},
     "member.left": {"room_id", "user_id"},
     "member.removed": {"room_id", "user_id", "by", "banned"},
     "member.role_changed": {"room_id", "user_id", "role", "by"},

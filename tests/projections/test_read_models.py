@@ -14,6 +14,7 @@ from adapters.postgres.event_store import PostgresRecord
 from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailableError
 from commands.account import ChangeProfile, RegisterAccount
 from commands.command_bus import CommandBus
+from commands.direct import OpenDirect
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
@@ -87,7 +88,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
                 *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
             ]
         )
-        await hang_on(command_bus, moods, who, message_id)
+        await hang_on(command_bus, moods, who, other.user_id, message_id)
         try:
             await command_bus.do(command, who)
         except DomainError:
@@ -98,12 +99,14 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
             files.append(file_id)
 
 
-async def hang_on(command_bus: CommandBus, moods: random.Random, who: Caller, message_id: MessageId) -> None:
-    """Let somebody react to a message, or pin it, if they may."""
+async def hang_on(
+    command_bus: CommandBus, moods: random.Random, who: Caller, other: UserId, message_id: MessageId
+) -> None:
+    """Let somebody react to a message, pin it, or turn to another one alone, if they may."""
     emoji = moods.choice(EMOJIS)
     deeds = (
         AddReaction(message_id, emoji), AddReaction(message_id, emoji), RemoveReaction(message_id, emoji),
-        PinMessage(message_id), PinMessage(message_id), UnpinMessage(message_id),
+        PinMessage(message_id), PinMessage(message_id), UnpinMessage(message_id), OpenDirect((other,)),
     )  # fmt: skip
     with suppress(DomainError):
         await command_bus.do(moods.choice(deeds), who)

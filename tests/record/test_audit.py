@@ -7,6 +7,7 @@ from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.data_keys import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
+from commands.block import BlockUser, UnblockUser
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.pin import PinMessage, UnpinMessage
@@ -52,6 +53,8 @@ EXPECTED: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("member.joined", {"role": "admin"}, {"role": None}),
     ("member.left", {}, {"role": "admin"}),
     ("room.archived", {}, {"is_archived": False}),
+    ("user.blocked", {}, None),
+    ("user.unblocked", {}, {}),
 ]
 
 
@@ -90,6 +93,8 @@ async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> 
             (PutMember(room_id, ben, "admin"), as_ada),
             (LeaveRoom(room_id), as_ben),
             (ArchiveRoom(room_id), as_ada),
+            (BlockUser(ben), as_ada),
+            (UnblockUser(ben), as_ada),
         ):
             assert (await command_bus.do(command, caller)).events
         page = await AuditReader(db, Vault(db, MASTER)).page(Filter(), after=0, limit=100)

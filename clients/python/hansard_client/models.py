@@ -192,6 +192,7 @@ class Room(_Said):
     created_at: datetime = _time()
     updated_at: datetime = _time()
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
 
 
 @dataclass(frozen=True)
