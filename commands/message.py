@@ -6,6 +6,7 @@ at that position, which the file's stream guards. A deleted message is unpinned 
 
 from msgspec import Struct
 
+from commands.mention import mentions_of
 from commands.room import Entered, enter
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
@@ -48,10 +49,11 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
     assert user_id, "strangers post nothing"
     message = await unit.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await unit.load(FILE, command.file_id)
-    entered = None
+    entered, mentions = None, decide.NOBODY
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         entered = await enter(unit, command.room_id, "message.post")
         await _require_heard(unit, entered)
+        mentions = await mentions_of(unit, entered, command.content)
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -62,6 +64,7 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         file_id=command.file_id,
         reply_to=command.reply_to,
         file=None if file is None else shown(file),
+        mentions=mentions,
     )
     if command.reply_to is not None and entered is not None:
         target = await unit.peek(MESSAGE, command.reply_to)

@@ -5,6 +5,7 @@ MESSAGE_CHARS_MAX = 10_000
 MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs: a history of 10 MB at most, ten pages of it
 REACTIONS_OF_PERSON_MAX = 20  # to one message
 REACTION_EMOJIS_MAX = 100  # different ones, to one message: a page shows them all
+MENTIONS_MAX = 20  # different names in one text
 PINS_MAX = 100  # of a room
 EMOJI_CHARS_MAX = 20  # more than the longest that Unicode recommends
 ROOM_NAME_CHARS_MAX = 100

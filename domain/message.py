@@ -20,10 +20,14 @@ from domain.file_snapshot import FileSnapshot
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
+from domain.mention import Mentions, MentionsRoom
 from domain.rights import Relationship, of_message
 
 # Which versions a change may be made to: one, any of several, or None for whatever there is.
 Versions = int | frozenset[int] | None
+
+
+NOBODY = Mentions()
 
 
 class _OfMessage(Event, frozen=True):
@@ -39,7 +43,7 @@ class _OfMessage(Event, frozen=True):
 
 
 class MessagePosted(_OfMessage, frozen=True):
-    """`file`: what it shows, as that stood then."""
+    """`file`: what it shows, as that stood then. `mentions`: whom its text named then, whatever is edited since."""
 
     topic: ClassVar = "message.posted"
     sealed: ClassVar = ("content", "file")
@@ -49,6 +53,8 @@ class MessagePosted(_OfMessage, frozen=True):
     file_id: FileId | None = None
     reply_to: MessageId | None = None
     file: FileSnapshot | None = None
+    mentions: tuple[UserId, ...] = ()
+    mentions_room: MentionsRoom | None = None
 
 
 class MessageEdited(_OfMessage, frozen=True):
@@ -112,11 +118,14 @@ def post(
     file_id: FileId | None = None,
     reply_to: MessageId | None = None,
     file: FileSnapshot | None = None,
+    mentions: Mentions = NOBODY,
 ) -> tuple[MessageEvent, ...]:
     """Post once: the very same post again changes nothing, anything else under its id is refused."""
     if message is None:
         KINDS[message_type].check(content, file_id)
-        return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file),)
+        return (
+            MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file, *mentions),
+        )
     asked = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
     posted = (
         message.room_id,

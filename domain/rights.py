@@ -51,7 +51,7 @@ PersonalOperation = Literal[
 ]  # fmt: skip
 RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
-    "member.remove", "message.delete", "message.edit", "message.list", "message.pin", "message.post", "message.read", "message.unpin",
+    "member.remove", "mention.room", "message.delete", "message.edit", "message.list", "message.pin", "message.post", "message.read", "message.unpin",
     "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove", "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
@@ -170,6 +170,7 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("message.read",     MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
     InRoom("message.versions", MessageNotFoundError, ok,           ok,           ok,           BannedError,       ok,         ok,         ok,    ok),
     InRoom("message.post",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
+    InRoom("mention.room",     RoomNotFoundError,    NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),
     InRoom("message.edit",     MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("message.delete",   MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       ok,         ok,         ok,    RoomArchivedError),
     InRoom("message.pin",      MessageNotFoundError, NotAMemberError,   NotAMemberError,   NotAMemberError,   BannedError,       RoleTooLowError, ok,         ok,    RoomArchivedError),

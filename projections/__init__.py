@@ -3,7 +3,19 @@
 The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
 """
 
-from projections import audit_index, files, members, message_html, messages, pins, reactions, rooms, sessions, users
+from projections import (
+    audit_index,
+    files,
+    members,
+    mentions,
+    message_html,
+    messages,
+    pins,
+    reactions,
+    rooms,
+    sessions,
+    users,
+)
 from projections.tables import Group
 
 LIVE = Group(
@@ -17,6 +29,7 @@ LIVE = Group(
         messages.PROJECTION,
         reactions.PROJECTION,
         pins.PROJECTION,
+        mentions.PROJECTION,
         files.PROJECTION,
     ),
 )

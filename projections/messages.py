@@ -8,6 +8,7 @@ An access check and the page that it guards are one statement.
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.mention import MentionsRoom
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.ports.database import Db
@@ -45,7 +47,7 @@ _ROW = """
     msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
     CASE WHEN NOT msg.deleted THEN msg.file_id END, msg.reply_to, msg.is_edited,
     msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted, msg.subject_id, msg.subject_by,
-    msg.reacted, msg.pinned
+    msg.reacted, msg.pinned, msg.mentions, msg.mentions_room
 """
 _PLAIN = "SELECT seen.standing, " + _ROW + ", NULL::text FROM seen LEFT JOIN LATERAL "
 # With HTML: how many there are too, and of those as many, from the first on (`around` one: from it outwards), as fit.
@@ -59,7 +61,7 @@ _OF_SEEN = ") AS bytes FROM seen LEFT JOIN LATERAL "
 _JOIN_HTML = f"""
     LEFT JOIN read.message_html h ON h.position = msg.position AND h.version = msg.version) page
     WHERE bytes <= {PAGE_TEXT_BYTES_MAX}"""
-_FOUND = 19  # the column
+_FOUND = 21  # the column
 POSITION_MAX = 2**63 - 1
 # Bounds and order name the room too: so no plan can walk the messages of all rooms, looking for those of a quiet one
 # (`tests/projections/test_plans.py`).
@@ -133,6 +135,8 @@ MESSAGES = Table(
         "subject_by": "uuid",
         "reacted": "bool",
         "pinned": "bool",
+        "mentions": "text",
+        "mentions_room": "text",
     },
 )
 
@@ -144,7 +148,8 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as the contract shows it. `subjects` stands on system messages only, `html` where it was asked for,
     `file` on those that show one: as it is where messages are read; as it was then in the frame `message.posted`, after
     which the room hears `file.completed` or `file.failed` if it had not ended; and not in other frames. `reactions`, in
-    the order of their first, and `pinned` stand where messages are read."""
+    the order of their first, and `pinned` stand where messages are read. `mentions`
+    stand there and in `message.posted`: whom the text named when it was posted; of a deleted message nobody."""
 
     id: MessageId
     room_id: RoomId
@@ -163,6 +168,8 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     file: FileView | None = None
     reactions: list[ReactionView] | None = None
     pinned: bool | None = None
+    mentions: list[UserId] | None = None
+    mentions_room: MentionsRoom | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -240,7 +247,8 @@ def posted_view(recorded: Recorded[MessagePosted]) -> MessageView:
     e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
-        recorded.at, recorded.at, recorded.position, recorded.version, False, None, _shown(e),
+        recorded.at, recorded.at, recorded.position, recorded.version, False, None, _shown(e), None, None, list(e.mentions),
+        e.mentions_room,
     )  # fmt: skip
 
 
@@ -274,7 +282,7 @@ def view_of(recorded: Recorded[Any]) -> MessageView:
 
 def tombstone(view: MessageView) -> MessageView:
     """Return what may be told of a message since deleted: everything but its text and its file."""
-    return replace(view, content="", deleted=True, file_id=None, file=None)
+    return replace(view, content="", deleted=True, file_id=None, file=None, mentions=None, mentions_room=None)
 
 
 def _shown(e: MessagePosted) -> FileView | None:
@@ -301,7 +309,8 @@ def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
     yield MESSAGES.new(
         recorded.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
         content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=recorded.at,
-        updated_at=recorded.at, version=recorded.version, deleted=False,
+        updated_at=recorded.at, version=recorded.version, deleted=False, mentions=" ".join(map(str, e.mentions)) or None,
+        mentions_room=e.mentions_room,
     )  # fmt: skip
 
 
@@ -349,9 +358,11 @@ def _view(row: tuple[Any, ...], html: bool) -> MessageView:
     subject, by = row[14], row[15]
     reactions: list[ReactionView] | None = None if row[16] and not row[13] else []
     subjects = None if subject is None else [subject] if by is None else [subject, by]
+    named = [] if row[18] is None or row[13] else [UserId(UUID(each)) for each in row[18].split()]
+    more = (None, reactions, bool(row[17]), named, None if row[13] else row[19])
     if html:
-        return RenderedMessageView(*(*row[1:14], subjects, None, reactions, bool(row[17]), row[18]))
-    return MessageView(*(*row[1:14], subjects, None, reactions, bool(row[17])))
+        return RenderedMessageView(*(*row[1:14], subjects, *more, row[20]))
+    return MessageView(*(*row[1:14], subjects, *more))
 
 
 PROJECTION = Projection(

@@ -5,6 +5,7 @@ An access check and the list that it guards are one statement, as in `projection
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from domain.bounds import PINS_MAX
 from domain.events import Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
+from domain.mention import MentionsRoom
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.ports.database import Db
 from domain.rights import require_standing, standings
@@ -31,7 +33,8 @@ SELECT_PINNED = """
         FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1 WHERE r.id = $2
     )
     SELECT seen.standing, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to,
-        msg.is_edited, msg.created_at, msg.updated_at, msg.position, msg.version, msg.reacted
+        msg.is_edited, msg.created_at, msg.updated_at, msg.position, msg.version, msg.reacted,
+        msg.mentions, msg.mentions_room
     FROM seen LEFT JOIN LATERAL (
         SELECT said.*, p.position AS pinned_position
         FROM read.pins p JOIN read.messages said ON said.position = p.posted_position
@@ -65,6 +68,8 @@ class _PinRow(Struct, frozen=True):
     position: int
     version: int
     reacted: bool | None
+    mentions: str | None
+    mentions_room: MentionsRoom | None
 
 
 async def pinned(db: Db, user_id: UserId, room_id: RoomId) -> list[MessageView]:
@@ -87,6 +92,7 @@ def _view(row: _PinRow, message_id: MessageId) -> MessageView:
     return MessageView(
         message_id, row.room_id, row.sender_id, row.message_type, row.content, row.file_id, row.reply_to, row.is_edited,
         row.created_at, row.updated_at, row.position, row.version, False, None, None, None if row.reacted else [], True,
+        [UserId(UUID(each)) for each in (row.mentions or "").split()], row.mentions_room,
     )  # fmt: skip
 
 

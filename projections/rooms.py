@@ -107,7 +107,8 @@ ROOMS = Table(
 class RoomView(Struct, frozen=True):
     """A room as one person sees it; a direct one has no name, and `owner_id` is who opened it. Who is no member has no role, and neither unread messages nor a place.
 
-    `unread`: others' messages since `read_position` or the joining, counted up to 1,000.
+    `unread`: others' messages since `read_position` or the joining, counted up to 1,000; `mention_count`: those of
+    them that mention one, by name or with everybody.
     """
 
     id: RoomId
@@ -127,6 +128,7 @@ class RoomView(Struct, frozen=True):
     read_position: int | None
     topic: str | None = None
     kind: Literal["room", "direct"] = "room"
+    mention_count: int | None = None
 
 
 async def page(
@@ -172,6 +174,7 @@ def opened_view(recorded: Recorded[RoomOpened]) -> RoomView:
     return RoomView(
         e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, recorded.at, recorded.at, recorded.version,
         "member" if e.direct else "owner", len(e.direct) or 1, None, 0, 0, None, "direct" if e.direct else "room",
+        0,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
 class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
 
-    operations = ("message.post", "file.share")
+    operations = ("message.post", "file.share", "mention.room")
 
     room_id: UUID
     content: Content

@@ -23,7 +23,7 @@ from gateway.http.problems import behind
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.services import Services
-from projections import rooms
+from projections import mentions, rooms
 from projections.rooms import RoomView
 
 Others = Annotated[
@@ -67,6 +67,7 @@ async def open_direct(
         )
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
+    [room] = await mentions.counted(services.db, user_id, [room])
     return written(outcome, room, version=room.version)
 
 

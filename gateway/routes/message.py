@@ -172,6 +172,7 @@ async def list_messages(
     opt=declare(
         "message.post",
         "file.share",
+        "mention.room",
         quotas=("sends",),
         idempotency="receipt",
         admit=admit_posting,

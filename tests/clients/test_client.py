@@ -59,8 +59,15 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         assert [(each.id, each.pinned) for each in await ben.pins(room.id, after=ada.position)] == [(answer.id, True)]
         assert (await ada.delete(answer.id)).deleted
         await ben.mark_read(room.id, answer.position)
+        named = await ada.send(room.id, "@ben: look")
+        assert (
+            named.mentions == (own_id(ben),)
+            and (await ben.message(named.id, after=ada.position)).mentions == named.mentions
+        )
+        assert (await ben.room(room.id)).mention_count == 1
+        await ben.mark_read(room.id, named.position)
         seen = await ben.room(room.id, after=ben.position)
-        assert (seen.unread, seen.read_position, seen.member_count) == (0, answer.position, 2)
+        assert (seen.unread, seen.read_position, seen.member_count) == (0, named.position, 2)
         alone = await ben.direct([own_id(ada)])
         assert (alone.kind, alone.member_count, room.kind) == ("direct", 2, "room")
         assert (await ada.direct([own_id(ben)])).id == alone.id

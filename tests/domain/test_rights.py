@@ -38,6 +38,7 @@ OF_AN_ADMIN = OF_A_MEMBER | {
     "member.promote",
     "member.put",
     "member.remove",
+    "mention.room",
     "message.pin",
     "message.unpin",
     "room.change",

@@ -111,7 +111,9 @@ async def test_a_frame_that_declares_nothing_is_found() -> None:
 
 
 async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:
-    assert READING.keys() | WRITING.keys() | OF_MEMBERS.keys() | {"room.list"} == set(get_args(RoomOperation))
+    assert READING.keys() | WRITING.keys() | OF_MEMBERS.keys() | {"room.list", "mention.room"} == set(
+        get_args(RoomOperation)
+    )
 
 
 async def test_the_page_for_people_says_what_the_tables_say() -> None:

@@ -68,7 +68,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
         command = chance.choice(
             [
                 PostMessage(room_id, new_id, f"**text** {step}"),
-                PostMessage(room_id, new_id, f"plain {step}"),
+                PostMessage(room_id, new_id, f"plain {step} @room @q{seed}-{step - 1} @p{seed}-1"),
                 PostMessage(room_id, new_id, f"more {step}"),
                 EditMessage(message_id, f"edited {step}"),
                 DeleteMessage(message_id),

@@ -22,6 +22,7 @@ MATRIX = """
     read.checkpoints            r           raw         raw         owner
     read.file_variants          r           raw         r           owner
     read.files                  r           raw         r           owner
+    read.mentions               r           raw         -           owner
     read.message_html           r           -           raw         owner
     read.message_reactions      r           raw         -           owner
     read.messages               r           raw         -           owner

@@ -158,6 +158,8 @@ class Message(_Said):
     updated_at: datetime = _time()
     reactions: tuple[Reaction, ...] | None = field(default=None, metadata={"read": _reactions})
     pinned: bool | None = None
+    mentions: tuple[str, ...] | None = field(default=None, metadata={"read": tuple})
+    mentions_room: Literal["here", "room"] | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ class Room(_Said):
     updated_at: datetime = _time()
     topic: str | None = None
     kind: Literal["room", "direct"] = "room"
+    mention_count: int | None = None
 
 
 @dataclass(frozen=True)
