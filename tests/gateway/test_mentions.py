@@ -87,7 +87,7 @@ async def test_counts_are_those_of_the_record(hansard: Gateway) -> None:
         if chance.random() < 0.2:
             by, message_id = mine.pop(chance.randrange(len(mine)))
             last = int((await by.http.delete(f"/messages/{message_id}")).headers["Hansard-Position"])
-    events: list[Any] = await hansard.services.record.after(0, limit=1_000)
+    events: list[Any] = list(await hansard.services.record.after(0, limit=1_000))
     deleted = {each.event.message_id for each in events if isinstance(each.event, MessageDeleted)}
     for person in people:
         theirs = [

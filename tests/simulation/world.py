@@ -318,8 +318,8 @@ class World:
                     await self._do(edit, person.caller)
                 if posted and self.chance.random() < 0.3:
                     deed = self.chance.choice((AddReaction, AddReaction, RemoveReaction))
-                    message_id = MessageId(UUID(self.chance.choice(list(self.acknowledged))))
-                    await self._do(deed(message_id, self.chance.choice(EMOJIS)), person.caller)
+                    liked = MessageId(UUID(self.chance.choice(list(self.acknowledged))))
+                    await self._do(deed(liked, self.chance.choice(EMOJIS)), person.caller)
                 if posted and self.chance.random() < 0.1:
                     await self._do(DeleteMessage(MessageId(UUID(self.chance.choice(posted)))), person.caller)
 
