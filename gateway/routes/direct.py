@@ -26,9 +26,7 @@ from gateway.services import Services
 from projections import mentions, rooms
 from projections.rooms import RoomView
 
-Others = Annotated[
-    list[UUID], Meta(min_length=1, max_length=DIRECT_PEOPLE_MAX - 1, extra_json_schema={"uniqueItems": True})
-]
+Others = Annotated[list[UUID], Meta(min_length=1, max_length=DIRECT_PEOPLE_MAX - 1)]
 
 
 class DirectBody(Struct, frozen=True, forbid_unknown_fields=True):
