@@ -19,7 +19,7 @@ RUN uv sync --frozen --no-dev --no-editable --no-install-package embedded-postgr
 
 FROM python:3.12.16-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/hansard --create-home hansard \
-    && install -d -o hansard -g hansard -m 700 /var/lib/hansard /var/lib/hansard/keys
+    && install -d -o hansard -g hansard -m 700 /var/lib/hansard /var/lib/hansard/keys /var/lib/hansard/notary
 COPY --from=build /opt/hansard /opt/hansard
 ENV PATH=/opt/hansard/bin:$PATH PYTHONUNBUFFERED=1 HANSARD_HOME=/var/lib/hansard HANSARD_HOST=0.0.0.0
 USER hansard

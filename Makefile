@@ -16,15 +16,15 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 
-.PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema bench format env rights clean
+.PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 	@exec $(BIN)/hansard up
 
 test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/ruff check .
@@ -63,8 +63,13 @@ soak: $(STAMP) ## Talk steadily for an hour; nothing may grow (SECONDS=3600)
 attack: $(STAMP) ## Attack a deployment of its own in every way known; others must not notice (ONLY="pings …", SECONDS=4)
 	@$(BIN)/python -m tests.attack $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
 
-bench: $(STAMP) ## Measure, and print a table (several minutes)
-	@$(BIN)/python -m bench $(ROWS)
+bench: $(STAMP) ## Measure, side by side with the usual chat (ROWS="S1 S2", BENCH="--cores 2 --json FILE")
+	@$(BIN)/python -m uv sync --quiet --frozen --inexact --group bench --python $(BIN)/python
+	@$(BIN)/python -m bench $(ROWS) $(BENCH)
+
+bench-quick: $(STAMP) ## The same in a minute: side by side only, one short round
+	@$(BIN)/python -m uv sync --quiet --frozen --inexact --group bench --python $(BIN)/python
+	@$(BIN)/python -m bench --quick $(ROWS) $(BENCH)
 
 fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

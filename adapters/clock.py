@@ -9,6 +9,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def lapsed() -> float:
+def monotonic() -> float:
     """Return the seconds of the running loop's clock, which never goes back."""
     return asyncio.get_running_loop().time()

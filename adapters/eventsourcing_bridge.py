@@ -35,10 +35,10 @@ from eventsourcing.persistence import (
     TrackingRecorder,
 )
 
-from adapters.postgres.append_batch import APPEND
+from adapters.postgres.append_batch import APPEND, CommandOutcome
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Vault
-from adapters.postgres.database import Database, connect, translated
+from adapters.postgres.database import Database, connect
 from adapters.postgres.head_listener import CHANNEL
 from adapters.postgres.master_key import load_master
 from domain.events import Event, Recorded
@@ -75,6 +75,17 @@ class RecordNotification(Notification):
     """A notification of an event of ours; `meta` is needed to open what is sealed."""
 
     meta: bytes = NO_META
+
+
+class StoredFact(NamedTuple):
+    """What of a row of the record the library has a place for."""
+
+    position: int
+    stream: UUID
+    version: int
+    topic: str
+    data: bytes
+    meta: bytes
 
 
 class DomainFact(NamedTuple):
@@ -145,9 +156,10 @@ class StreamRecorder(AggregateRecorder):
     ) -> Sequence[StoredEvent]:
         sql = SELECT_STREAM_BACKWARDS if desc else SELECT_STREAM
         low, high = INT_MIN if gt is None else gt, INT_MAX if lte is None else lte
-        return self._bridge.wait(
-            self._bridge.db.all(_stored, sql, _uuid(originator_id), low, high, POSITION_MAX if limit is None else limit)
+        rows = self._bridge.db.all(
+            StoredFact, sql, _uuid(originator_id), low, high, POSITION_MAX if limit is None else limit
         )
+        return [StoredEvent(row.stream, row.version, row.topic, row.data) for row in self._bridge.wait(rows)]
 
     async def _insert(self, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
         if not stored_events:
@@ -165,9 +177,9 @@ class StreamRecorder(AggregateRecorder):
             [None] * count,
         ]
         async with self._bridge.db.session() as session:
-            with translated():
-                rows = await session.connection.fetch(APPEND, 1, [], [], [], *columns, [], [], [], [], [], [], [])
-        return list(range(rows[0]["first"], rows[0]["last"] + 1))
+            done = await session.one(CommandOutcome, APPEND, 1, [], [], [], *columns, [], [], [], [], [], [], [])
+        assert done is not None and done.first is not None and done.last is not None, "what is appended has positions"
+        return list(range(done.first, done.last + 1))
 
 
 class RecordRecorder(StreamRecorder, ApplicationRecorder):
@@ -187,9 +199,11 @@ class RecordRecorder(StreamRecorder, ApplicationRecorder):
     ) -> Sequence[Notification]:
         first = 1 if start is None else start if inclusive_of_start else start + 1
         last = POSITION_MAX if stop is None else stop
-        return self._bridge.wait(
-            self._bridge.db.all(_notification, SELECT_NOTIFICATIONS, first, last, list(topics), limit)
-        )
+        rows = self._bridge.db.all(StoredFact, SELECT_NOTIFICATIONS, first, last, list(topics), limit)
+        return [
+            RecordNotification(row.stream, row.version, row.topic, row.data, row.position, row.meta)
+            for row in self._bridge.wait(rows)
+        ]
 
     def max_notification_id(self) -> int | None:
         return self._bridge.wait(self._bridge.db.value(SELECT_LAST))  # type: ignore[no-any-return]
@@ -266,11 +280,3 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
 
 def _uuid(originator_id: UUID | str) -> UUID:
     return originator_id if isinstance(originator_id, UUID) else UUID(originator_id)
-
-
-def _stored(position: int, stream: UUID, version: int, topic: str, data: bytes, meta: bytes) -> StoredEvent:
-    return StoredEvent(stream, version, topic, data)
-
-
-def _notification(position: int, stream: UUID, version: int, topic: str, data: bytes, meta: bytes) -> Notification:
-    return RecordNotification(stream, version, topic, data, position, meta)

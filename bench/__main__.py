@@ -1,18 +1,23 @@
-"""`make bench`: measure on this machine and print a table. Everything runs embedded, on loopback; nothing is asserted.
+"""`make bench`: measure on this machine and print tables. Everything runs embedded, on loopback; no time is asserted.
 
+S1 to S5 run side by side with other chats, pinned and in turns (`bench/comparison`). The other rows are Hansard's own.
 Absolute figures say what this machine did just now; compare ratios of one run. `ROWS="S1 S6"` measures only those.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, logins, million, pages, record, sockets, writers
+from bench import files, logins, million, notary, record, sockets, writers
+from bench.comparison.chart import chart
+from bench.comparison.report import table
+from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
+from bench.comparison.scenarios import SCENARIOS, Length, Run
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.embedded.servers import Embedded
@@ -58,17 +63,17 @@ async def gateways() -> list[Measured]:
             return await writers.gateways(url, home / "master.key")
 
 
+async def notaries() -> list[Measured]:
+    return [*await with_deployment(notary.price), *await notary.rates()]
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
-    "S1": lambda: with_deployment(sockets.deliveries),
-    "S2": lambda: with_deployment(sockets.durable_sends),
-    "S3": lambda: with_deployment(sockets.latency),
-    "S4": lambda: with_deployment(sockets.idle),
-    "S5": lambda: with_deployment(pages.newest),
     "S6": commands,
     "S9": gateways,
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
+    "N1": notaries,
     "M": lambda: million.million(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,
@@ -84,11 +89,60 @@ async def main(wanted: list[str]) -> None:
             print(f"{row.name:<66} {row.figure:>28} {cpu:>15}", flush=True)
 
 
-if __name__ == "__main__":
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which to measure: {', '.join(ROWS)} (S6 includes S7)")
-    asked = parser.parse_args().rows or list(ROWS)
-    if unknown := set(asked) - set(ROWS):
-        sys.exit(f"No such row: {', '.join(sorted(unknown))}. There are {', '.join(ROWS)}.")
+    rows = f"side by side: {', '.join(SCENARIOS)}; by itself: {', '.join(ROWS)} (S6 includes S7)"
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=rows)
+    parser.add_argument("--peers", default="", help=f"who is compared, by comma: {', '.join(peers())}, or folders")
+    parser.add_argument("--cores", type=int, choices=(1, 2), default=1, help="how many the compared servers have")
+    parser.add_argument("--rounds", type=int, help="how often each peer runs each scenario")
+    parser.add_argument(
+        "--quick", action="store_true", help="side by side in about a minute: one short round, less of all"
+    )
+    parser.add_argument("--json", type=Path, help="write the comparison here")
+    parser.add_argument("--chart", type=Path, help="draw the comparison here, as SVG")
+    return parser.parse_args()
+
+
+def side_by_side(names: Sequence[str], asked: argparse.Namespace) -> bool:
+    """Compare, and print, write and draw the report. Return whether everything that Hansard promises held."""
+    plan = Plan(
+        names,
+        [name for name in asked.peers.split(",") if name],
+        asked.cores,
+        asked.rounds or (1 if asked.quick else ROUNDS),
+        QUICK if asked.quick else Length(),
+    )
+    made = uvloop.run(compare(plan, say=say))
+    if not made.are_apart:
+        print("The generator shares a core with the servers: what it takes, they lack.")
+    print(table(made), flush=True)
+    if asked.json:
+        made.written(asked.json)
+    if asked.chart:
+        asked.chart.write_text(chart(made))
+    return not any(run.findings for run in made.runs if run.peer == "hansard")
+
+
+def say(run: Run) -> None:
+    print(
+        f"{run.scenario:<5} {run.peer:<9} {run.rate:>9,.0f}/s {run.cpu_ms:>7.3f} ms  p50 {run.p50_ms:.1f} p99 {run.p99_ms:.1f}"
+        f"  generator {run.generator_percent:.0f} %, others {run.others_percent:.0f} %  {'; '.join(run.findings) or 'holds'}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    asked = arguments()
+    if unknown := set(asked.rows) - set(ROWS) - set(SCENARIOS):
+        sys.exit(f"No such row: {', '.join(sorted(unknown))}. There are {', '.join((*SCENARIOS, *ROWS))}.")
+    quick = [name for name in SCENARIOS if name != "S2x5"] if asked.quick else None
+    wanted = asked.rows or quick or [*SCENARIOS, *ROWS]
     spare_the_collector()
-    uvloop.run(main(asked))
+    holds = True
+    if compared := [name for name in wanted if name in SCENARIOS]:
+        holds = side_by_side(compared, asked)
+    if others := [name for name in wanted if name in ROWS]:
+        uvloop.run(main(others))
+    sys.exit(not holds)

@@ -12,14 +12,17 @@ from typing import IO, Self
 import httpx
 import psutil
 
+from runtime.embedded.children import tied_to_parent
+
 START_SECONDS = 60
 
 
 class Deployment:
     """Everything that `hansard up` starts. Loopback only; gone, with its data, at the end."""
 
-    def __init__(self, *, limits: str = "off", is_logged: bool = False) -> None:
-        """`is_logged`: what it says is written to the file `log` beside its home."""
+    def __init__(self, *, limits: str = "off", is_logged: bool = False, checkout: Path | None = None) -> None:
+        """`is_logged`: what it says is written to the file `log` beside its home; `checkout`: the folder that it is run from."""
+        self._checkout = checkout
         self._is_logged = is_logged
         self._folder = tempfile.TemporaryDirectory(prefix="hansard-bench-")
         self.home = Path(self._folder.name) / "home"
@@ -39,6 +42,8 @@ class Deployment:
                 env=self.environment,
                 stdout=log,
                 stderr=log if self._is_logged else None,
+                cwd=self._checkout,
+                preexec_fn=tied_to_parent(signal.SIGTERM),
             )
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as http:
             while not await self._is_ready(http):
@@ -50,6 +55,17 @@ class Deployment:
             self._process.send_signal(signal.SIGTERM)
         await self._process.wait()
         self._folder.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """The process whose children are all that was started."""
+        return self._process.pid
+
+    def move_to(self, port: int) -> None:
+        """Listen on this port, before it is started."""
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.environment["HANSARD_PORT"] = str(port)
 
     def _open_log(self) -> IO[bytes]:
         return open(self.home.parent / "log" if self._is_logged else os.devnull, "ab")

@@ -39,20 +39,23 @@ Happened = tuple[StreamId, int, Event, UserId]
 
 
 class Made(Struct):
-    """Whom and what to look for, and a room that the reader is in."""
+    """Whom and what to look for, and a room that the reader is in, and one of those who talk in it."""
 
     actor: UserId
     subject: UserId
     room: RoomId
     type: str
     busy_room: RoomId
+    busy_person: UserId
 
 
 def talk(chance: random.Random, reader: UserId, messages: int) -> tuple[Made, Iterator[Happened]]:
     """Return what is rare, and everything that happens, in order."""
     rooms = [RoomId(_uuid(chance)) for _ in range(ROOMS)]
     people = [UserId(_uuid(chance)) for _ in range(ROOMS)]
-    made = Made(UserId(_uuid(chance)), UserId(_uuid(chance)), RoomId(_uuid(chance)), RoleGranted.topic, rooms[0])
+    made = Made(
+        UserId(_uuid(chance)), UserId(_uuid(chance)), RoomId(_uuid(chance)), RoleGranted.topic, rooms[0], people[0]
+    )
 
     def happens() -> Iterator[Happened]:
         for number, user_id in enumerate((*people, made.actor, made.subject)):

@@ -1,7 +1,7 @@
 """M: a record of a million messages under a deployment that runs, and what those notice of it who read.
 
-`M` is the first page of rooms and the newest messages of one of them, a log-in, the audit trail by each filter, and the start
-of another gateway; medians over one connection. How the record is made: `generator.py`; the followers' catching up with it
+`M` is the first page of rooms and the newest messages of one of them, a log-in, the audit trail by each filter and by two, and
+the start of another gateway; medians over one connection; and what a message costs in bytes (`size.py`). How the record is made: `generator.py`; the followers' catching up with it
 is waited for, and is a row too.
 """
 
@@ -18,6 +18,7 @@ import httpx
 
 from adapters.postgres.database import Database
 from adapters.postgres.master_key import load_master
+from bench import size
 from bench.deployment import Deployment, free_port
 from bench.generator import Made, generate
 from bench.load import PASSWORD
@@ -43,15 +44,35 @@ async def million(deployment: Deployment, *, messages: int = MESSAGES) -> list[M
             me = (await http.get("/users/me")).raise_for_status().json()
             await _command(deployment, "grant", me["email"], "auditor")
             master = load_master(deployment.home / "master.key", create=False)
-            started = time.perf_counter()
             owner = locate(deployment.home).database_url
+            rows = await _log(deployment, owner, {"fresh": (size.AT_CHECKPOINT, True)})
+            started = time.perf_counter()
             made, head = await generate(owner, master, UserId(UUID(me["id"])), messages=messages)
             seconds = await _caught_up(deployment, head, started)
-            rows = [Measured(f"M {head:,} events, followed by all groups, events/s", f"{head / seconds:,.0f}")]
+            rows.append(Measured(f"M {head:,} events, followed by all groups, events/s", f"{head / seconds:,.0f}"))
             rows += await _reads(http, made)
             rows.append(await _log_ins(http, me["email"]))
+            rows += await size.disk(owner)
+            rows += await _log(
+                deployment,
+                owner,
+                {
+                    "right after a checkpoint": (size.AT_CHECKPOINT, True),
+                    f"the next {size.WARM:,}": (size.WARM, False),
+                    "steady": (size.STEADY, False),
+                },
+            )
         rows.append(await _starts(deployment))
         return rows
+
+
+async def _log(deployment: Deployment, owner: str, amounts: dict[str, tuple[int, bool]]) -> list[Measured]:
+    """Post so many messages for each row, after a checkpoint or not."""
+    posting = size.Posting(deployment, owner, lambda head: _caught_up(deployment, head, time.perf_counter()))
+    await posting.begin()
+    rows = [await posting.row(name, messages, checkpoint=is_first) for name, (messages, is_first) in amounts.items()]
+    posting.close()
+    return rows
 
 
 async def _reads(http: httpx.AsyncClient, made: Made) -> list[Measured]:
@@ -65,16 +86,22 @@ async def _reads(http: httpx.AsyncClient, made: Made) -> list[Measured]:
         "audit by a rare room": f"/audit/events?room={made.room}",
         "audit by a rare type": f"/audit/events?type={made.type}&subject={made.subject}",
         "audit by a busy room and a type": f"/audit/events?room={made.busy_room}&type=member.joined",
+        "audit by a busy room and the commonest type": f"/audit/events?room={made.busy_room}&type=message.posted",
+        "audit by a busy person and a busy room": f"/audit/events?actor={made.busy_person}&room={made.busy_room}",
+        "audit by a busy person and a type": f"/audit/events?actor={made.busy_person}&type=member.joined",
+        "audit by a busy person as actor and subject": f"/audit/events?actor={made.busy_person}&subject={made.busy_person}",
+        "audit by a busy subject and a busy room": f"/audit/events?subject={made.busy_person}&room={made.busy_room}",
+        "audit by a busy subject and a type": f"/audit/events?subject={made.busy_person}&type=member.joined",
+        "audit by two who share nothing": f"/audit/events?actor={made.busy_person}&room={made.room}",
     }
     return [await _median(f"M {name}", partial(_read, http, path), ROUNDS) for name, path in reads.items()]
 
 
 async def _read(http: httpx.AsyncClient, path: str) -> None:
-    """Read a list until something is on its page."""
+    """Read a list until something is on its page, or to its end."""
     answer = (await http.get(path, headers=WHY)).raise_for_status().json()
-    while not answer["items"]:
+    while not answer["items"] and answer["next_cursor"]:
         joint = "&" if "?" in path else "?"
-        assert answer["next_cursor"], f"nothing is found by {path}"
         answer = (await http.get(f"{path}{joint}cursor={answer['next_cursor']}", headers=WHY)).raise_for_status().json()
 
 
@@ -101,6 +128,7 @@ async def _starts(deployment: Deployment) -> Measured:
                         taken.append((time.perf_counter() - started) * 1000)
                         break
                 except httpx.TransportError:
+                    assert process.returncode is None, "it ended"
                     await asyncio.sleep(0.01)
         process.terminate()
         await process.wait()

@@ -1,4 +1,4 @@
-"""What callers may ask for. `HANDLERS` is the room's table: a feature's own table is one more line."""
+"""What callers may ask for. `HANDLERS` is the package's table: a feature's own table is one more line."""
 
 from collections.abc import Mapping
 

@@ -13,7 +13,7 @@ from domain.text import check_avatar_url, check_email, check_username, fold, fol
 
 
 class RegisterAccount(Struct, frozen=True):
-    """The password comes hashed. An empty e-mail claims nothing: such an account holds its name and opens to nobody."""
+    """The password is hashed already. With an empty e-mail nobody can ever log in: the account only keeps its name taken."""
 
     user_id: UserId
     email: str
@@ -22,7 +22,7 @@ class RegisterAccount(Struct, frozen=True):
 
 
 class ChangeProfile(Struct, frozen=True):
-    """The caller's own. UNSET: stays as it is; `avatar_url` None: cleared. `version` None: whatever it is."""
+    """Change the caller's own profile: UNSET leaves a field as it is, `avatar_url` None clears it, `version` None fits any."""
 
     username: str | UnsetType = UNSET
     avatar_url: str | None | UnsetType = UNSET
@@ -30,20 +30,20 @@ class ChangeProfile(Struct, frozen=True):
 
 
 class ClaimName(Struct, frozen=True):
-    """Of an account that was registered before names that look alike were refused."""
+    """For an account that was registered before look-alike names were refused."""
 
     user_id: UserId
 
 
 class ChangePassword(Struct, frozen=True):
-    """The caller's own; both hashed: `seen_hash` is what the present one matched. All other sessions end."""
+    """Change the caller's own password. `seen_hash` is the stored hash that the present password matched. All other sessions end."""
 
     seen_hash: str
     password_hash: str
 
 
 class RehashPassword(Struct, frozen=True):
-    """The same password under the parameters of today; silent where it has changed meanwhile."""
+    """Store the same password, hashed with today's parameters. Nothing happens if the password has changed meanwhile."""
 
     user_id: UserId
     seen_hash: str
@@ -92,7 +92,7 @@ async def register(command: RegisterAccount, unit: UnitOfWork) -> None:
 
 
 async def claim_name(command: ClaimName, unit: UnitOfWork) -> None:
-    """Claim what looks like a name of long ago; where somebody else's does too, the first one has it."""
+    """Claim the look-alikes of a name that was registered long ago. If two such names look alike, the first one gets them."""
     account = decide.require_known(await unit.load(ACCOUNT, command.user_id))
     if account.username:
         unit.write(ACCOUNT, command.user_id, events=(NameClaimed(command.user_id),))
@@ -100,7 +100,7 @@ async def claim_name(command: ClaimName, unit: UnitOfWork) -> None:
 
 
 async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
-    assert unit.caller.user_id, "the door lets no stranger here"
+    assert unit.caller.user_id, "authentication lets no stranger here"
     user_id = unit.caller.user_id
     account = decide.require_active(await unit.load(ACCOUNT, user_id))
     require_version(unit.version(ACCOUNT, user_id), command.version)
@@ -110,7 +110,7 @@ async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
             unit.release("username", fold(account.username))
             unit.claim("username", fold(command.username), stream=ACCOUNT.id(user_id))
         for left in skeletons(account.username) - skeletons(command.username):
-            if await unit.holds("username_skeleton", left, stream=ACCOUNT.id(user_id)):
+            if await unit.owns_claim("username_skeleton", left, stream=ACCOUNT.id(user_id)):
                 unit.release("username_skeleton", left)
         _claim_lookalikes(command.username, unit, user_id)
     if isinstance(command.avatar_url, str):
@@ -121,7 +121,7 @@ async def change_profile(command: ChangeProfile, unit: UnitOfWork) -> None:
 
 async def change_password(command: ChangePassword, unit: UnitOfWork) -> None:
     user_id, session_id = unit.caller.user_id, unit.caller.session_id
-    assert user_id and session_id, "the door lets no stranger here"
+    assert user_id and session_id, "authentication lets no stranger here"
     account = await unit.load(ACCOUNT, user_id)
     events = decide.change_password(account, seen_hash=command.seen_hash, password_hash=command.password_hash)
     unit.write(ACCOUNT, user_id, events=events)
@@ -136,7 +136,7 @@ async def rehash_password(command: RehashPassword, unit: UnitOfWork) -> None:
 
 
 async def deactivate(command: Deactivate, unit: UnitOfWork) -> None:
-    """The account can do nothing any more, and all its sessions have ended, also when it is active again."""
+    """Deactivate an account and end all its sessions. They stay ended when it is activated again."""
     account = await unit.load(ACCOUNT, command.user_id)
     unit.write(ACCOUNT, command.user_id, events=decide.deactivate(account))
     await end_all(unit, command.user_id, reason="deactivated")

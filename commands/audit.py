@@ -1,4 +1,4 @@
-"""Audit reads: who may look at the record, and that they did."""
+"""Audit reads: who may look at the record; and each look is recorded."""
 
 from msgspec import Struct
 
@@ -10,8 +10,8 @@ from domain.ids import UserId
 
 
 class NoteAuditRead(Struct, frozen=True):
-    """Refused to a person without a role that may read the record. Nothing is recorded if this minute has such an event
-    already."""
+    """Record that the caller reads the record, at most once a minute for each session and filter. Refused to people without
+    a role that may read it."""
 
     filter: str
     person: UserId | None = None
@@ -19,7 +19,7 @@ class NoteAuditRead(Struct, frozen=True):
 
 async def note(command: NoteAuditRead, unit: UnitOfWork) -> None:
     user_id, session_id = unit.caller.user_id, unit.caller.session_id
-    assert user_id and session_id, "the door lets no stranger here"
+    assert user_id and session_id, "authentication lets no stranger here"
     require_right(await unit.load(ACCOUNT, user_id), "audit.read")
     minute = int(unit.now.timestamp()) // 60
     key = read_key(session_id, command.filter, minute)

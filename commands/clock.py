@@ -1,4 +1,4 @@
-"""The clock: having the record go on at a time that was refused until then; operators alone may."""
+"""The clock: an operator accepts a time that was refused until then, and the record goes on."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from domain.clock import CLOCK, ClockAccepted
 
 
 class AcceptClock(Struct, frozen=True):
-    """All three as the operator was shown them."""
+    """The three times are those that the operator saw and agreed to."""
 
     clock: datetime
     own: datetime

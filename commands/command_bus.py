@@ -1,10 +1,10 @@
-"""The command bus: takes a command, lets its handler decide on what the record says, and appends the outcome.
+"""The command bus: takes a command, lets its handler decide on what the record says, and appends the events.
 
 A handler loads the streams it needs, asks the domain for decisions, and notes what is to be written. Every stream that
 it loaded and does not write becomes a guard, so nothing is appended that was decided on an outdated state. Folded
-streams are cached (`commands/folds.py`): an accepted command then needs no read and one round trip. After a conflict,
-and after a refusal or silence that was decided on cached folds, the command is decided once more on streams that were
-read anew.
+streams are cached (`commands/folds.py`): an accepted command then needs no read and one round trip. If there was a
+conflict, or if cached folds led to a refusal or to no events, the command is decided once more on streams that were read
+anew.
 """
 
 import asyncio
@@ -78,14 +78,14 @@ class CommandBus:
         self._closing = False
 
     async def run(self) -> None:
-        """Do postponed commands when they are due, for ever; when cancelled, do at once those that wait."""
+        """Do postponed commands when they are due, until cancelled; then do at once those that still wait."""
         try:
             while True:
                 await self._postponed.wait()
                 await self.step()
         finally:
             self._closing = True
-            with suppress(TimeoutError):  # marks are hints: no process stays for them
+            with suppress(TimeoutError):  # read marks are hints: no process stays alive for them
                 async with asyncio.timeout(POSTPONED_LAST_SECONDS):
                     await self.step(everything=True)
 
@@ -101,7 +101,7 @@ class CommandBus:
         return uuid7(int(self.now().timestamp() * 1000), self._chance(10))
 
     async def do(self, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
-        """Run a command to its end. Raise `DomainError` if the answer is no, and `RecordUnavailableError` if it cannot be known."""
+        """Run a command until it is decided. Raise `DomainError` if it is refused, `RecordUnavailableError` if that is unknown."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
         fresh, met = False, 0
@@ -118,7 +118,7 @@ class CommandBus:
         raise WriteContendedError
 
     async def _try(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome | None:
-        """Decide once and have it appended; None if it must be decided anew, on streams brought up to date."""
+        """Decide once, and append the events. Return None if the command must be decided anew, on streams brought up to date."""
         try:
             await self._handlers[type(command)](command, unit)
         except DomainError:
@@ -149,7 +149,7 @@ class CommandBus:
                 return await self._replay(answer, receipt)
 
     async def admit(self, probe: Callable[[UnitOfWork], Awaitable[None]], caller: Caller) -> None:
-        """Raise what `probe` refuses on the present state, as `do` would, without writing anything."""
+        """Raise the refusal that `probe` raises on the present state. Decide as `do` does, but write nothing."""
         unit = UnitOfWork(self, caller, fresh=False)
         try:
             await probe(unit)
@@ -163,8 +163,8 @@ class CommandBus:
         stream_id = stream.id(*key)
         return (await self.read({stream_id: stream}))[stream_id]
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
-        return self._folds.at_hand(stream, stream_id)
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+        return self._folds.cached(stream, stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
         """Bring these streams up to date from the record, and cache them. Raise `RecordNewerError` if one holds an unknown
@@ -190,5 +190,9 @@ class CommandBus:
     async def _replay(self, kept: ReceiptFound, receipt: Receipt) -> Outcome:
         if kept.request not in (receipt.request, receipt.before):
             raise IdempotencyMismatchError
-        events = tuple(await self.record.after(kept.first - 1, until=kept.last, limit=kept.last - kept.first + 1))
-        return Outcome(events, kept.last, True, {})
+        events: list[Recorded[Event]] = []
+        while page := await self.record.after(
+            kept.first - 1 + len(events), until=kept.last, limit=kept.last - kept.first + 1
+        ):
+            events += page
+        return Outcome(tuple(events), kept.last, True, {})

@@ -21,7 +21,7 @@ class OpenDirect(Struct, frozen=True):
 async def open_direct(command: OpenDirect, unit: UnitOfWork) -> None:
     """Open the room of these people, or find it; what was opened already stays, whatever became of them."""
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     people = decide.people_of(user_id, command.user_ids)
     room_id = decide.room_id_of(people)
     account, room = await unit.load_all((ACCOUNT, (user_id,)), (ROOM, (room_id,)))

@@ -1,4 +1,7 @@
-"""Letters: writing one, and what its reader may do with it once."""
+"""E-mail tokens: issuing one, and what somebody who got it by mail may do with it, once.
+
+On the record a token is called a letter, as in its first release; the names of topics and fields are for ever.
+"""
 
 from datetime import datetime
 
@@ -28,51 +31,51 @@ class VerifyEmail(Struct, frozen=True):
 
 
 class ResetPassword(Struct, frozen=True):
-    """The new password comes hashed. Every session of the person ends."""
+    """The new password is hashed already. All sessions of the account end."""
 
     letter_id: EmailTokenId
     secret_hash: str
     password_hash: str
 
 
-async def write(command: IssueEmailToken, unit: UnitOfWork) -> None:
+async def issue(command: IssueEmailToken, unit: UnitOfWork) -> None:
     account = accounts.require_active(await unit.load(ACCOUNT, command.user_id))
     existing = await unit.load_new(EMAIL_TOKEN, command.letter_id)
-    assert existing is None, "a letter's id is minted for it"
-    written = EmailTokenIssued(
+    assert existing is None, "every token gets a new id"
+    issued = EmailTokenIssued(
         command.letter_id, command.user_id, command.purpose, account.email, command.secret_hash, command.expires_at
     )
-    unit.write(EMAIL_TOKEN, command.letter_id, events=[written])
+    unit.write(EMAIL_TOKEN, command.letter_id, events=[issued])
 
 
 async def verify(command: VerifyEmail, unit: UnitOfWork) -> None:
-    letter, used = decide.use(
+    email_token, used = decide.use(
         await unit.load(EMAIL_TOKEN, command.letter_id),
         purpose="verify_email",
         secret_hash=command.secret_hash,
         now=unit.now,
     )
-    unit.act_as(letter.user_id)
-    account = accounts.require_active(await unit.load(ACCOUNT, letter.user_id))
-    if account.email != letter.email:
+    unit.act_as(email_token.user_id)
+    account = accounts.require_active(await unit.load(ACCOUNT, email_token.user_id))
+    if account.email != email_token.email:
         raise BadEmailTokenError
     unit.write(EMAIL_TOKEN, command.letter_id, events=used)
-    unit.write(ACCOUNT, letter.user_id, events=accounts.verify_email(account))
+    unit.write(ACCOUNT, email_token.user_id, events=accounts.verify_email(account))
 
 
 async def reset(command: ResetPassword, unit: UnitOfWork) -> None:
-    letter, used = decide.use(
+    email_token, used = decide.use(
         await unit.load(EMAIL_TOKEN, command.letter_id), purpose="reset_password", secret_hash=command.secret_hash,
         now=unit.now,
     )  # fmt: skip
-    unit.act_as(letter.user_id)
-    account = accounts.require_active(await unit.load(ACCOUNT, letter.user_id))
-    if account.email != letter.email or account.password_position > letter.position:
+    unit.act_as(email_token.user_id)
+    account = accounts.require_active(await unit.load(ACCOUNT, email_token.user_id))
+    if account.email != email_token.email or account.password_position > email_token.position:
         raise BadEmailTokenError
     unit.write(EMAIL_TOKEN, command.letter_id, events=used)
     events = accounts.reset_password(account, password_hash=command.password_hash, address=unit.caller.address)
-    unit.write(ACCOUNT, letter.user_id, events=events)
-    await end_all(unit, letter.user_id, reason="password_reset")
+    unit.write(ACCOUNT, email_token.user_id, events=events)
+    await end_all(unit, email_token.user_id, reason="password_reset")
 
 
-HANDLERS: dict[type[Struct], Handler] = {IssueEmailToken: write, VerifyEmail: verify, ResetPassword: reset}
+HANDLERS: dict[type[Struct], Handler] = {IssueEmailToken: issue, VerifyEmail: verify, ResetPassword: reset}

@@ -1,4 +1,6 @@
-"""Files: receiving one, and what the saga found out about it. The saga acts as nobody: no person decides a verdict."""
+"""Files: receiving one, and recording what the saga found out about it. The saga's commands have no actor: no person
+decides them.
+"""
 
 from msgspec import Struct
 
@@ -13,7 +15,7 @@ from domain.processing import Reason
 
 
 class ReceiveFile(Struct, frozen=True):
-    """The bytes are in the blob store already, under `blob`. `for_room`: where it is going to be shown."""
+    """The bytes are in the blob store already, under `blob`. `for_room` is the room in which the file is going to be shown."""
 
     file_id: FileId
     original_name: str
@@ -24,7 +26,7 @@ class ReceiveFile(Struct, frozen=True):
 
 
 class NoteScan(Struct, frozen=True):
-    """`signature` None: clean. `moderator_ids`: who is told beside the uploader when it is not."""
+    """`signature` is what was found, None if the file is clean. `moderator_ids` are notified beside the uploader if it is not."""
 
     file_id: FileId
     scan: Scan
@@ -50,9 +52,9 @@ class RetryFile(Struct, frozen=True):
 
 
 async def may_receive(unit: UnitOfWork, for_room: RoomId | None) -> UserId:
-    """Refuse who may not upload, or not for that room."""
+    """Return the caller. Raise `DomainError` if they may not upload, or not for that room."""
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     if for_room is None:
         require_active(await unit.load(ACCOUNT, user_id))
     else:

@@ -27,13 +27,13 @@ State = TypeVar("State")
 log = structlog.get_logger()
 
 FOLD_BYTES = 800  # of a small state, with all that surrounds it
-ITEM_BYTES = 100  # of one more id, name or form in it
+ITEM_BYTES = 100  # of one more id, name or variant in it
 
 
 class Folded(Struct, Generic[State], frozen=True):
-    """A stream as it was seen: its state, and version, position and time of its last event (0 and None: no event).
+    """The state of a stream, and the version, position and time of its last event (0 and None if it has none).
 
-    `unknown` is the topic of an event that this code does not know: nothing may be decided on such a state.
+    `unknown` is the topic of an event that this code does not know. Nothing may be decided on such a state.
     """
 
     state: State | None = None
@@ -51,24 +51,24 @@ class Folds:
         self._snapshots = snapshots
         self._kept: dict[str, _Kept] = {}
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
         """Return the cached fold, if there is one."""
         return self._of(stream).get(stream_id)
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]:
         """Bring these streams up to date from the record, and cache them."""
         folds: dict[StreamId, Folded[Any]] = {
-            stream_id: self.at_hand(stream, stream_id) or Folded() for stream_id, stream in streams.items()
+            stream_id: self.cached(stream, stream_id) or Folded() for stream_id, stream in streams.items()
         }
         began = dict(folds)
-        asked = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
+        after = {stream_id: max(0, folded.version - 1) for stream_id, folded in folds.items()}
         is_first_page = True
-        while asked:
-            found = await self._record.streams(list(asked), after=asked, limit=FOLD_PAGE_EVENTS)
+        while after:
+            found = await self._record.stream_pages(after, limit=FOLD_PAGE_EVENTS)
             further: dict[StreamId, int] = {}
-            for stream_id, events in found.items():
+            for stream_id, (events, is_last) in found.items():
                 folded, new = folds[stream_id], events
-                if asked[stream_id] < folded.version:
+                if after[stream_id] < folded.version:
                     if not events or (events[0].position, events[0].at) != (folded.position, folded.at):
                         self._of(streams[stream_id]).forget(stream_id)
                         folds[stream_id] = began[stream_id] = Folded()
@@ -76,14 +76,14 @@ class Folds:
                         continue
                     new = events[1:]
                 folds[stream_id] = folded = evolved(streams[stream_id], folded, new)
-                if len(events) == FOLD_PAGE_EVENTS:
+                if not is_last:
                     further[stream_id] = folded.version
             if further and is_first_page:
                 for stream_id, folded in (await self._from_snapshots({s: streams[s] for s in further})).items():
                     if folded.version > folds[stream_id].version:
                         folds[stream_id] = began[stream_id] = folded
                         further[stream_id] = folded.version - 1
-            is_first_page, asked = False, further
+            is_first_page, after = False, further
         for stream_id, folded in folds.items():
             await self.keep(streams[stream_id], stream_id, folded, since=began[stream_id])
         return folds
@@ -112,7 +112,7 @@ class Folds:
         }
 
     async def _make_snapshot(self, stream: Stream[Any], stream_id: StreamId, folded: Folded[Any]) -> None:
-        """A snapshot that cannot be made now is made another time: whoever decides does not wait for it in vain."""
+        """Make a snapshot. If that is impossible now, log it: another one will be made, and no command waits for it."""
         if self._snapshots is None or folded.unknown or folded.state is None or folded.at is None:
             return
         snapshot = Snapshot(folded.state, folded.version, folded.position, folded.at)
@@ -138,7 +138,7 @@ class _Kept:
         return kept[0]
 
     def put(self, stream_id: StreamId, folded: Folded[Any]) -> None:
-        """Keep the newer of two. That a stream does not exist, or is not understood, is not worth keeping."""
+        """Keep the newer of two folds. Keep none of a stream that does not exist or has unknown events."""
         kept = self._folds.get(stream_id)
         if folded.version == 0 or folded.unknown or (kept is not None and kept[0].version > folded.version):
             return

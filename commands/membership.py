@@ -1,6 +1,6 @@
 """Memberships: joining and leaving, and what owners and admins do to members.
 
-Where an owner comes or goes, the room's stream is written in the same append: it holds the set of owners.
+When an owner comes or goes, the room's stream, which holds the set of owners, is written in the same append.
 """
 
 from msgspec import Struct

@@ -6,11 +6,12 @@ Nothing that is looked up guards the post: who is renamed or leaves in the same 
 from commands.room import Entered
 from commands.unit_of_work import UnitOfWork
 from domain.account import ACCOUNT
+from domain.authorization import in_room
 from domain.block import BLOCKS, has_blocked
 from domain.ids import UserId
 from domain.membership import MEMBERSHIP
 from domain.mention import Mentions, MentionsRoom, names_in, spellings_of
-from domain.rights import Relationship, in_room
+from domain.rights import Relationship
 from domain.text import fold
 
 WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}

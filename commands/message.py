@@ -1,7 +1,7 @@
 """Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
 
-A post that shows a file writes the file's stream too, in the same append: `file.shared`; and it tells what the file was
-at that position, which the file's stream guards. A deleted message is unpinned in the same append.
+A post that shows a file also writes `file.shared` to the file's stream, in the same append. So the snapshot of the file
+that the post carries is what the file was at that position. A deleted message is unpinned in the same append.
 """
 
 from msgspec import Struct
@@ -10,14 +10,15 @@ from commands.mention import mentions_of
 from commands.room import Entered, enter
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
+from domain.authorization import unknown
 from domain.block import BLOCKS, has_blocked
 from domain.errors import BlockedError, ReplyTargetUnknownError
-from domain.file import FILE, share, shown
+from domain.file import FILE, share, snapshot_of
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
 from domain.pin import PINS, unpin
-from domain.rights import Relationship, RoomOperation, unknown
+from domain.rights import Relationship, RoomOperation
 
 
 class PostMessage(Struct, frozen=True):
@@ -30,7 +31,7 @@ class PostMessage(Struct, frozen=True):
 
 
 class EditMessage(Struct, frozen=True):
-    """`version` None: whatever it is."""
+    """`version` None fits any version."""
 
     message_id: MessageId
     content: str
@@ -43,10 +44,10 @@ class DeleteMessage(Struct, frozen=True):
 
 
 async def post(command: PostMessage, unit: UnitOfWork) -> None:
-    """Post once. The sender of a message that is posted already is told so even if they were removed since: they may
-    not know of the removal."""
+    """Post once. Sending a message again that was posted already succeeds even if its sender was removed from the room
+    since: they may not know of the removal yet."""
     user_id = unit.caller.user_id
-    assert user_id, "strangers post nothing"
+    assert user_id, "authentication lets no stranger here"
     message = await unit.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await unit.load(FILE, command.file_id)
     entered, mentions = None, decide.NOBODY
@@ -63,7 +64,7 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         message_type=command.message_type,
         file_id=command.file_id,
         reply_to=command.reply_to,
-        file=None if file is None else shown(file),
+        file=None if file is None else snapshot_of(file),
         mentions=mentions,
     )
     if command.reply_to is not None and entered is not None:
@@ -116,7 +117,8 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
 async def reach(
     unit: UnitOfWork, message_id: MessageId, operation: RoomOperation
 ) -> tuple[decide.Message, Relationship, UserId]:
-    """Return a message, what the caller is to its room, and the caller; refuse who may not do this there at all."""
+    """Return a message, the caller's relationship to its room, and the caller. Raise `DomainError` if they may not do this in
+    that room at all."""
     message = await unit.load(MESSAGE, message_id)
     if message is None:
         raise unknown(operation)

@@ -1,6 +1,6 @@
-"""Commands that were accepted and wait: one for a stream, done when it is due.
+"""Postponed commands: accepted, and done when they are due; at most one for each stream.
 
-What waits is lost with its process, so only what is a hint may wait (read marks).
+They are lost with their process, so only hints may be postponed (read marks).
 """
 
 import asyncio
@@ -25,11 +25,12 @@ class PostponedCommands:
     def __init__(self, now: Clock) -> None:
         self._now = now
         self._waiting: dict[StreamId, tuple[Postponed, Caller]] = {}
-        self._dues: list[tuple[datetime, StreamId]] = []  # a heap; what was postponed further meanwhile is passed over
+        self._dues: list[tuple[datetime, StreamId]] = []  # a heap; entries whose command was done are skipped
         self._due = asyncio.Event()
 
     def add(self, postponed: Postponed, caller: Caller) -> None:
-        """Have it wait. One that waits already keeps its time, and gives its place to a higher rank. Raise `BusyError` if full."""
+        """Postpone a command. If one waits for the same stream already, the higher rank wins, at the earlier time. Raise
+        `BusyError` if too many wait."""
         waiting = self._waiting.get(postponed.stream)
         if waiting is None:
             if len(self._waiting) >= POSTPONED_MAX:
@@ -41,7 +42,7 @@ class PostponedCommands:
             self._waiting[postponed.stream] = (replace(postponed, due=waiting[0].due), caller)
 
     def take(self, *, everything: bool) -> list[tuple[Postponed, Caller]]:
-        """Take out what is due by now, or everything."""
+        """Remove and return what is due by now, or everything."""
         now, due = self._now(), []
         while self._dues and (everything or self._dues[0][0] <= now):
             at, stream_id = heappop(self._dues)

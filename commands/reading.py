@@ -1,4 +1,6 @@
-"""Read marks: at most one in five seconds is recorded; a later one within them waits its turn, the furthest wins."""
+"""Read marks: at most one in five seconds is recorded. Of those that come within the five seconds, the furthest is recorded
+at their end.
+"""
 
 from msgspec import Struct
 
@@ -22,7 +24,7 @@ async def mark(command: MarkRead, unit: UnitOfWork) -> None:
     )
     wait = decide.due_in(reading, now=unit.now)
     if events and wait:
-        # The place that was accepted, not the one that was asked for: what is posted until then was read by nobody.
+        # The position that was accepted, not the one that was sent: nobody has read what will be posted until then.
         position = events[0].position
         accepted = MarkRead(command.room_id, position)
         unit.postpone(READING, command.room_id, user_id, seconds=wait, rank=position, command=accepted)

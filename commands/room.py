@@ -1,4 +1,4 @@
-"""Rooms: opening, changing, archiving. `enter` is what every command in a room asks first."""
+"""Rooms: opening, changing, archiving. `enter` comes first in every command in a room."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,11 @@ from msgspec import UNSET, Struct, UnsetType
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import room as decide
 from domain.account import ACCOUNT, require_active
+from domain.authorization import require_in_room
 from domain.ids import RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, Membership, relationship_of
 from domain.message import Versions, require_version
-from domain.rights import RoomOperation, require_in_room
+from domain.rights import RoomOperation
 from domain.room import ROOM, History, Room
 from domain.text import check_room_description, check_room_name, check_room_topic
 
@@ -25,7 +26,7 @@ class OpenRoom(Struct, frozen=True):
 
 
 class ChangeRoom(Struct, frozen=True):
-    """UNSET: stays as it is. `version` None: whatever it is."""
+    """UNSET leaves a field as it is. `version` None fits any version."""
 
     room_id: RoomId
     name: str | UnsetType = UNSET
@@ -42,7 +43,7 @@ class ArchiveRoom(Struct, frozen=True):
 
 
 class Entered(NamedTuple):
-    """Who was let into a room, and as what."""
+    """A room, and the caller who may do something there, with their membership."""
 
     room: Room
     membership: Membership | None
@@ -50,19 +51,21 @@ class Entered(NamedTuple):
 
     @property
     def member(self) -> Membership:
-        """The caller's membership, where the operation is for members only."""
-        assert self.membership is not None and self.membership.role is not None, "the table lets nobody else do this"
+        """The caller's membership. Only for operations that the table of rights allows to members alone."""
+        assert self.membership is not None and self.membership.role is not None, (
+            "the table of rights allows this to members alone"
+        )
         return self.membership
 
     def may_know_of(self, position: int) -> bool:
-        """Return whether what a member may know of this room's history reaches back to a position."""
+        """Return whether this member may see what happened at a position."""
         return self.room.history == "shared" or position >= self.member.joined_position
 
 
 async def enter(unit: UnitOfWork, room_id: RoomId, operation: RoomOperation) -> Entered:
-    """Load the room, the caller's membership and account; refuse whoever may not do this there."""
+    """Load the room, and the caller's membership and account. Raise `DomainError` if they may not do this there."""
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     room, membership, account = await unit.load_all(
         (ROOM, (room_id,)), (MEMBERSHIP, (room_id, user_id)), (ACCOUNT, (user_id,))
     )
@@ -73,13 +76,13 @@ async def enter(unit: UnitOfWork, room_id: RoomId, operation: RoomOperation) -> 
 
 async def open_room(command: OpenRoom, unit: UnitOfWork) -> None:
     user_id = unit.caller.user_id
-    assert user_id, "the door lets no stranger here"
+    assert user_id, "authentication lets no stranger here"
     require_active(await unit.load(ACCOUNT, user_id))
     check_room_name(command.name)
     if command.description is not None:
         check_room_description(command.description)
     existing = await unit.load_new(ROOM, command.room_id)
-    assert existing is None, "a room's id is minted for it"
+    assert existing is None, "every room gets a new id"
     await unit.load_new(MEMBERSHIP, command.room_id, user_id)
     opened = decide.open_room(
         room_id=command.room_id,

@@ -1,4 +1,4 @@
-"""Security: writing down what a gateway refused in a minute."""
+"""Security: recording what a gateway refused in a minute."""
 
 from uuid import UUID
 
@@ -9,15 +9,15 @@ from domain.security import SECURITY, RefusalsCounted
 
 
 class CountRefusals(Struct, frozen=True):
-    """`sheet_id` is made for one minute of one process."""
+    """What one process refused in one minute; `batch_id` is new each time."""
 
-    sheet_id: UUID
+    batch_id: UUID
     refusals: tuple[RefusalsCounted, ...]
 
 
 async def count(command: CountRefusals, unit: UnitOfWork) -> None:
-    await unit.load_new(SECURITY, command.sheet_id)
-    unit.write(SECURITY, command.sheet_id, events=command.refusals)
+    await unit.load_new(SECURITY, command.batch_id)
+    unit.write(SECURITY, command.batch_id, events=command.refusals)
 
 
 HANDLERS: dict[type[Struct], Handler] = {CountRefusals: count}

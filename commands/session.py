@@ -13,7 +13,7 @@ from domain.ids import SessionId, UserId
 from domain.session import SESSION, SESSIONS, EndReason, Listed, SessionEnded, SessionListed
 
 SESSIONS_LIVE_MAX = 100
-SESSIONS_ENDED_AT_ONCE_MAX = 20  # by a log-in: lists from before ends were listed shrink so, log-in by log-in
+SESSIONS_ENDED_AT_ONCE_MAX = 20  # by one log-in: a list from before ends were listed too shrinks step by step
 
 
 class OpenSession(Struct, frozen=True):
@@ -27,7 +27,7 @@ class OpenSession(Struct, frozen=True):
 
 
 class RefreshSession(Struct, frozen=True):
-    """A spent token ends the session: then the outcome holds `SessionEnded` and no `SessionRefreshed`."""
+    """A token that was spent before ends the session: then the outcome holds `SessionEnded`, not `SessionRefreshed`."""
 
     session_id: SessionId
     presented_hash: str
@@ -35,14 +35,14 @@ class RefreshSession(Struct, frozen=True):
 
 
 class EndSession(Struct, frozen=True):
-    """The caller's own, by logging out of it or from another one."""
+    """End a session of the caller's: the one that asks, or another one."""
 
     session_id: SessionId
     reason: EndReason
 
 
 async def open_session(command: OpenSession, unit: UnitOfWork) -> None:
-    """Open one, and list it with the person's; of too many the oldest ends."""
+    """Open a session, and add it to its owner's list. If the list gets too long, the oldest sessions end."""
     user_id = command.user_id
     unit.act_as(user_id)
     account = require_active(await unit.load(ACCOUNT, user_id))
@@ -50,7 +50,7 @@ async def open_session(command: OpenSession, unit: UnitOfWork) -> None:
         raise BadCredentialsError
     listed = await unit.load(SESSIONS, user_id) or Listed()
     existing = await unit.load_new(SESSION, command.session_id)
-    assert existing is None, "a session's id is minted for it"
+    assert existing is None, "every session gets a new id"
     unit.write(
         SESSION,
         command.session_id,
@@ -92,14 +92,14 @@ async def refresh(command: RefreshSession, unit: UnitOfWork) -> None:
 
 
 async def end(command: EndSession, unit: UnitOfWork) -> None:
-    assert unit.caller.user_id, "the door lets no stranger here"
+    assert unit.caller.user_id, "authentication lets no stranger here"
     session = decide.require_own(await unit.load(SESSION, command.session_id), unit.caller.user_id)
     unit.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
     await _unlist(unit, session.user_id, command.session_id)
 
 
 async def end_all(unit: UnitOfWork, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
-    """End every live session of a person but `keep`, together with what else the command writes."""
+    """End every live session of a person except `keep`, in the append of the command that calls this."""
     listed = await unit.load(SESSIONS, user_id) or Listed()
     await _end(unit, user_id, [one for one in listed.ids if one != keep], reason=reason)
 

@@ -1,4 +1,4 @@
-"""The unit of work: what one attempt at one command loaded, writes and claims, and what became of it."""
+"""The unit of work: what one attempt at a command loaded, writes and claims; and the outcome of a command."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,9 +19,9 @@ E = TypeVar("E", bound=Event)
 
 
 class Outcome(Struct, frozen=True):
-    """What became of a command. `facts` is () if nothing had to change. `position` is what a reader may wait for.
+    """What became of a command. `events` is () if nothing had to change. A reader may wait for `position`.
 
-    `postponed` is the command that will be done in its place a little later: it is accepted as that, whatever comes.
+    `postponed` is the command that will be done in its place a little later. It is accepted already.
     """
 
     events: tuple[Recorded[Event], ...]
@@ -31,19 +31,19 @@ class Outcome(Struct, frozen=True):
     postponed: Struct | None = None
 
     def recorded(self, kind: type[E]) -> Recorded[E] | None:
-        """Return the first fact of this kind, if there is one."""
+        """Return the first event of this kind, or None."""
         for recorded in self.events:
             if isinstance(recorded.event, kind):
                 return recorded  # type: ignore[return-value]
         return None
 
     def folded(self, stream: Stream[State], *key: UUID) -> Folded[State]:
-        """Return a stream of this command as it is now; a stream that it never looked at is empty."""
+        """Return a stream of this command as it is now. A stream that the command did not load is empty."""
         return self.folds.get(stream.id(*key), Folded())
 
 
 class Postponed(Struct, frozen=True):
-    """A command that was accepted, and is done when it is due; of two for one stream the one of the higher rank."""
+    """A command that was accepted, and is done when it is due. Of two for one stream, the one with the higher rank is done."""
 
     stream: StreamId
     due: datetime
@@ -59,7 +59,7 @@ class Streams(Protocol):
     @property
     def record(self) -> Record: ...
 
-    def at_hand(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None: ...
+    def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None: ...
 
     async def read(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Folded[Any]]: ...
 
@@ -81,7 +81,7 @@ class UnitOfWork:
         self._fresh = fresh
 
     async def load(self, stream: Stream[State], *key: UUID) -> State | None:
-        """Return the state of a stream, None if it has no event. Its version guards what is decided."""
+        """Return the state of a stream, or None if it has no event. Its version becomes a guard."""
         await self.load_all((stream, key))
         return self.folds[stream.id(*key)].state
 
@@ -92,18 +92,18 @@ class UnitOfWork:
         for stream_id, stream in streams.items():
             if stream_id in self.folds:
                 continue
-            at_hand = None if self._fresh else self._streams.at_hand(stream, stream_id)
-            if at_hand is None:
+            cached = None if self._fresh else self._streams.cached(stream, stream_id)
+            if cached is None:
                 missing[stream_id] = stream
             else:
-                self.folds[stream_id] = at_hand
+                self.folds[stream_id] = cached
                 self.assumed = True
         if missing:
             self.folds |= await self._streams.read(missing)
         return tuple(self.folds[stream.id(*key)].state for stream, key in wanted)
 
     async def peek(self, stream: Stream[State], *key: UUID) -> State | None:
-        """Load without a guard: for what can never change in a way that matters."""
+        """Load without a guard, for a stream that can never change in a way that matters."""
         self.unguarded.add(stream.id(*key))
         return await self.load(stream, *key)
 
@@ -117,14 +117,14 @@ class UnitOfWork:
         return None if stream_id is None else await self._seen(stream, stream_id)
 
     async def _seen(self, stream: Stream[State], stream_id: StreamId) -> State | None:
-        at_hand = None if self._fresh else self._streams.at_hand(stream, stream_id)
-        found: Folded[State] = at_hand or (await self._streams.read({stream_id: stream}))[stream_id]
+        cached = None if self._fresh else self._streams.cached(stream, stream_id)
+        found: Folded[State] = cached or (await self._streams.read({stream_id: stream}))[stream_id]
         return found.state
 
     async def load_new(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load a stream that most likely does not exist: the first attempt takes that for granted, without a read."""
         stream_id = stream.id(*key)
-        if self._fresh or self._streams.at_hand(stream, stream_id) is not None:
+        if self._fresh or self._streams.cached(stream, stream_id) is not None:
             return await self.load(stream, *key)
         self.assumed = True
         self.folds[stream_id] = Folded()
@@ -135,7 +135,7 @@ class UnitOfWork:
         return self.folds[stream.id(*key)].version
 
     def write(self, stream: Stream[Any], *key: UUID, events: Sequence[Event]) -> None:
-        """Note what a loaded stream is to be given; the first stream noted is what the command is about."""
+        """Note the events that a loaded stream gets. The first stream noted is what the command is about."""
         stream_id = stream.id(*key)
         assert stream_id in self.folds, "a stream is loaded before it is written"
         self.writes.setdefault(stream_id, (stream, []))[1].extend(events)
@@ -146,8 +146,8 @@ class UnitOfWork:
     def release(self, kind: ClaimKind, value: str) -> None:
         self.claims.append(Claim(kind, value, None))
 
-    async def holds(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
-        """Return whether a stream holds a claim: what another one holds is not its to release."""
+    async def owns_claim(self, kind: ClaimKind, value: str, *, stream: StreamId) -> bool:
+        """Return whether a claim belongs to this stream, which then may release it."""
         return await self._streams.record.claimant(kind, value) == stream
 
     async def head(self) -> int:
@@ -155,19 +155,19 @@ class UnitOfWork:
         return (await self._streams.record.head()).position
 
     def postpone(self, stream: Stream[Any], *key: UUID, seconds: float, rank: int, command: Struct) -> None:
-        """Have another command run in the place of this one after some seconds.
+        """Have another command done in place of this one after some seconds.
 
-        It names what was decided now, because the record will have moved on. Of several for one stream, the one of the
-        highest rank runs.
+        It names what was decided now, because the record will have moved on by then. Of several for one stream, the one
+        with the highest rank is done.
         """
         self.postponed = Postponed(stream.id(*key), self.now + timedelta(seconds=seconds), rank, command)
 
     def act_as(self, user_id: UserId) -> None:
-        """Name the actor where the caller was a stranger until now: who registers or logs in."""
+        """Name the actor of a caller who has no token yet: somebody who registers or logs in."""
         self.caller = replace(self.caller, user_id=user_id)
 
     def written(self) -> tuple[Write, ...]:
-        """Return what is to be appended, a write for each stream that is given events."""
+        """Return what is to be appended: a write for each stream that gets events."""
         return tuple(
             Write(stream_id, self.folds[stream_id].version, tuple(events))
             for stream_id, (_, events) in self.writes.items()
@@ -175,11 +175,11 @@ class UnitOfWork:
         )
 
     def contended(self) -> Iterator[StreamId]:
-        """Return the streams that others may write at the same time; one that is new is nobody else's."""
+        """Return the streams that others may write at the same time. A new stream is not among them."""
         return (stream_id for stream_id in self.writes if self.folds[stream_id].version)
 
     def append(self, command: Struct, writes: tuple[Write, ...], receipt: Receipt | None) -> Append:
-        """Return the append of these writes; every other stream that was loaded guards it."""
+        """Return the append of these writes, guarded by every other stream that was loaded."""
         written = {write.stream for write in writes}
         guards = tuple(
             (stream_id, folded.version)
@@ -189,7 +189,7 @@ class UnitOfWork:
         return Append(type(command).__name__, self.caller, writes, guards, tuple(self.claims), receipt)
 
     def position(self) -> int:
-        """Return the position of what the command is about, as it was loaded; 0 if it is about nothing."""
+        """Return the position of the stream that the command is about, as it was loaded, or 0 if there is none."""
         about = next(iter(self.writes), None)
         return 0 if about is None else self.folds[about].position
 

@@ -1,4 +1,4 @@
-"""Account: a person who may log in, their public profile, and the roles that an operator gave them."""
+"""Account: somebody who may log in, their profile, and the roles that an operator gave them."""
 
 from datetime import datetime
 from typing import ClassVar, Literal, assert_never
@@ -7,10 +7,11 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from domain.authorization import as_whom
 from domain.errors import AccountDeactivatedError, AccountNotFoundError, WrongPasswordError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
-from domain.rights import PersonalOperation, as_whom
+from domain.rights import PersonalOperation
 
 AccountRole = Literal["auditor", "records_manager", "admin"]
 ACCOUNT_ROLES: tuple[AccountRole, ...] = ("auditor", "records_manager", "admin")
@@ -44,7 +45,7 @@ class ProfileChanged(_Personal, frozen=True):
 
 
 class NameClaimed(_Personal, frozen=True):
-    """What looks like its name is its own too; of accounts that were registered before look-alikes were refused."""
+    """The account owns what looks like its name, too. For accounts from before look-alikes were refused."""
 
     topic: ClassVar = "account.name_claimed"
 
@@ -55,8 +56,8 @@ class EmailVerified(_Personal, frozen=True):
 
 
 class PasswordChanged(_Personal, frozen=True):
-    """`by_reset`: by somebody who could read the account's mail, not by somebody who knew the password. `address`: from
-    where."""
+    """`by_reset` is true if it was changed by somebody who could read the account's mail, false if by somebody who knew the
+    password. `address` is where from."""
 
     topic: ClassVar = "account.password_changed"
     sealed: ClassVar = ("password_hash", "address")
@@ -67,7 +68,7 @@ class PasswordChanged(_Personal, frozen=True):
 
 
 class PasswordRehashed(_Personal, frozen=True):
-    """The same password, hashed with the parameters of today."""
+    """The same password, hashed with newer parameters."""
 
     topic: ClassVar = "account.password_rehashed"
     sealed: ClassVar = ("password_hash",)
@@ -127,7 +128,7 @@ class Account(Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     password_position: int
-    reset_address: str | None = None  # where the present password was set with a code that was mailed
+    reset_address: str | None = None  # from where the present password was set with a mailed code
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -138,7 +139,7 @@ def register(*, user_id: UserId, email: str, username: str, password_hash: str) 
 def change_profile(
     account: Account | None, *, username: str | UnsetType, avatar_url: str | None | UnsetType
 ) -> tuple[AccountEvent, ...]:
-    """Change what is given; UNSET stays as it is, and the same again changes nothing."""
+    """Change the fields that are not UNSET. The same values again change nothing."""
     account = require_active(account)
     new_username = account.username if username is UNSET else username
     new_avatar_url = account.avatar_url if avatar_url is UNSET else avatar_url
@@ -158,7 +159,7 @@ def change_password(account: Account | None, *, seen_hash: str, password_hash: s
 def reset_password(
     account: Account | None, *, password_hash: str, address: str | None = None
 ) -> tuple[AccountEvent, ...]:
-    """Set the password for somebody who can read the account's mail; that verifies the address, too."""
+    """Set the password for somebody who can read the account's mail, which verifies the address too."""
     return (PasswordChanged(require_active(account).user_id, password_hash, by_reset=True, address=address),)
 
 
@@ -205,7 +206,7 @@ def require_active(account: Account | None) -> Account:
 
 
 def require_right(account: Account | None, operation: PersonalOperation) -> Account:
-    """Return the account. Raise the refusal of the table if neither being a person nor any role allows this."""
+    """Return the account. Raise the table's refusal if neither being a person nor any of its roles allows this."""
     account = require_active(account)
     refusal = as_whom(operation, "person")
     if refusal is not None and all(as_whom(operation, role) for role in account.roles):

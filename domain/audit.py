@@ -1,7 +1,7 @@
-"""Audit reads: that somebody looked at the record is itself on the record.
+"""Audit reads: whoever looks at the record leaves an event on it.
 
-Counted, not traced: one event per session, filter and minute, whatever the number of pages. The key of the stream is a
-UUIDv5 of the three, so the second read of a minute finds the first one's stream and changes nothing.
+There is one event for each session, filter and minute, however many pages were read. The key of the stream is a UUIDv5 of
+the three, so the second read of a minute finds the first one's stream and changes nothing.
 """
 
 from typing import ClassVar
@@ -17,8 +17,8 @@ READS = UUID("c0a4ef0b-3f5e-5c8b-91b5-0f6a7a2f9d51")
 
 
 class AuditRead(Event, frozen=True):
-    """`filter` is the request's path and query as it was asked, positions of pages left out; `person`, whose data was
-    asked for, where it says so: then filter and reason are theirs, else the auditor's."""
+    """`filter` is the request's path and query without the cursors of pages. `person` is the one whose data was asked for, if
+    the query names one. Filter and reason are sealed for that person, else for the auditor."""
 
     topic: ClassVar = "audit.read"
     sealed: ClassVar = ("filter",)
@@ -46,7 +46,7 @@ def read_key(session_id: SessionId, filter: str, minute: int) -> UUID:
 def note(
     reads: AuditReads | None, *, auditor_id: UserId, filter: str, minute: int, person: UserId | None = None
 ) -> tuple[AuditRead, ...]:
-    """Record the first read of this minute; `minute` counts from 1970."""
+    """Record the first read of a minute. `minute` counts from 1970."""
     return () if reads else (AuditRead(auditor_id, filter, minute, person),)
 
 

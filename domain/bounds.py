@@ -2,7 +2,7 @@
 
 # What people may write (CONTRACT: code points, not bytes).
 MESSAGE_CHARS_MAX = 10_000
-MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs: a history of 10 MB at most, ten pages of it
+MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs; a history of at most 10 MB, or ten pages
 REACTIONS_OF_PERSON_MAX = 20  # to one message
 REACTION_EMOJIS_MAX = 100  # different ones, to one message: a page shows them all
 MENTIONS_MAX = 20  # different names in one text

@@ -1,4 +1,4 @@
-"""The clock: that an operator had the record go on at a time that was refused until then is itself on the record."""
+"""The clock: an operator accepted a time that was refused until then, and the record went on. That is recorded too."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -9,8 +9,7 @@ from domain.events import Event, Recorded, Stream
 
 
 class ClockAccepted(Event, frozen=True):
-    """`clock` is what the database's clock said, `own` what the machine's said where the operator was, `recorded` the
-    time of the event before."""
+    """`clock` is the time of the database, `own` that of the operator's machine, `recorded` that of the event before."""
 
     topic: ClassVar = "clock.accepted"
 
@@ -20,7 +19,7 @@ class ClockAccepted(Event, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """Up to when times were accepted."""
+    """The latest time that was accepted."""
 
     clock: datetime
 

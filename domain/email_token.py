@@ -1,7 +1,7 @@
-"""Letter: a mail that lets its reader prove that the address is theirs, by a secret of one use.
+"""E-mail token: a mailed secret of one use. Whoever has it can read the mail of an address.
 
-Only the SHA-256 of the secret is recorded. A letter is good for its purpose alone, until it expires, is used, or the
-password was changed after it was written: whoever reads old mail gets nowhere.
+Only the SHA-256 of the secret is recorded. A token is valid for one purpose, until it expires, is used, or the password is
+changed: old mail is worth nothing. On the record it is called a letter; topics and fields keep that name for ever.
 """
 
 from datetime import datetime
@@ -55,17 +55,17 @@ class EmailToken(Struct, frozen=True):
 
 
 def use(
-    letter: EmailToken | None, *, purpose: Purpose, secret_hash: str, now: datetime
+    email_token: EmailToken | None, *, purpose: Purpose, secret_hash: str, now: datetime
 ) -> tuple[EmailToken, tuple[EmailTokenEvent, ...]]:
-    """Return the letter and that it is used; every reason why it is no good has one answer."""
-    if letter is None or letter.used or letter.purpose != purpose:
+    """Return the token, and the event that it was used. Raise `BadEmailTokenError`, whatever is wrong with it."""
+    if email_token is None or email_token.used or email_token.purpose != purpose:
         raise BadEmailTokenError
-    if letter.secret_hash != secret_hash or now >= letter.expires_at:
+    if email_token.secret_hash != secret_hash or now >= email_token.expires_at:
         raise BadEmailTokenError
-    return letter, (EmailTokenUsed(letter.letter_id, letter.user_id),)
+    return email_token, (EmailTokenUsed(email_token.letter_id, email_token.user_id),)
 
 
-def evolve(letter: EmailToken | None, recorded: Recorded[EmailTokenEvent]) -> EmailToken:
+def evolve(email_token: EmailToken | None, recorded: Recorded[EmailTokenEvent]) -> EmailToken:
     event = recorded.event
     match event:
         case EmailTokenIssued():
@@ -74,11 +74,13 @@ def evolve(letter: EmailToken | None, recorded: Recorded[EmailTokenEvent]) -> Em
                 recorded.position,
             )  # fmt: skip
         case EmailTokenUsed():
-            assert letter is not None, "a letter is written before it is used"
-            return replace(letter, used=True)
+            assert email_token is not None, "a token is issued before it is used"
+            return replace(email_token, used=True)
         case _:
             assert_never(event)
 
 
-EMAIL_TOKEN: Stream[EmailToken] = Stream("letter", evolve, EmailToken, subject=lambda letter: (letter.user_id, None))
+EMAIL_TOKEN: Stream[EmailToken] = Stream(
+    "letter", evolve, EmailToken, subject=lambda email_token: (email_token.user_id, None)
+)
 EVENTS: tuple[type[Event], ...] = (EmailTokenIssued, EmailTokenUsed)

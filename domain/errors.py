@@ -1,18 +1,18 @@
-"""Errors that a person reads: what an operator is told in one sentence, and refusals, the answers of a decision that says no.
+"""Errors that a person reads: sentences for operators, and refusals, which are the answers of a decision that says no.
 
-The docstring of a refusal is the sentence that a person reads; its `code` is stable and part of the contract. The
-family says what kind of no it is; only `gateway/http/problems.py` knows HTTP's numbers for the families.
+The docstring of a refusal is the sentence that a person reads; its `code` is stable and part of the contract. Its family
+(its base class) says what kind of refusal it is; only `gateway/http/error_mapping.py` knows HTTP's numbers for the families.
 """
 
 from typing import ClassVar
 
 
 class ReadableError(Exception):
-    """An accident that was foreseen: its text is a whole sentence for whoever runs the process, who needs no trace."""
+    """An accident that was foreseen: its text is a whole sentence for whoever runs the process, instead of a trace."""
 
 
 class SetupError(ReadableError):
-    """It will be so at the next start, too: a setting, a key, a log-in, a version. Exit code 78 tells supervisors."""
+    """An error that will be there at the next start, too: a setting, a key, a log-in, a version. Exit code 78."""
 
 
 class DomainError(ReadableError):

@@ -1,9 +1,9 @@
 """The record's vocabulary: what an event is, what surrounds it, and how streams fold into states.
 
 An `Event` is plain data with a topic that is for ever. Fields named in `sealed` are encrypted in the record, under a key
-of `key_subject` and room and day; when the key is destroyed they come back as their default (else an empty text) and
-`Recorded.erased` is true. `room_id` of the record is the audience: the event is told in that room, and only those
-events carry one, so that a frame's `prev` is a function of the record.
+of `encryption_subject` and day. When the key is destroyed they come back as their default (else an empty text), and
+`Recorded.erased` is true. `frame_room` is the room in which the event is published; no other event has one on the record,
+so a frame's `prev` is a function of the record.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ PERSONS = ("user_id", "sender_id", "uploader_id")
 
 
 class Event(Struct, frozen=True):
-    """What happened. Subclasses name their topic, their audience and whom their sealed fields belong to.
+    """What happened. Subclasses name their topic, their room and whom their sealed fields belong to.
 
     `changes` names what this event replaces or ends beside its own fields: fields of the stream's state, or of its earlier
-    events. An auditor is shown what they held until then.
+    events. Auditors see their values from before the event.
     """
 
     topic: ClassVar[str] = ""
@@ -34,20 +34,20 @@ class Event(Struct, frozen=True):
         require_bounds(self)
 
     def frame_room(self) -> RoomId | None:
-        """The room in which this event is told; None for those that no room hears."""
+        """Return the room in which this event is published, or None if it is in none."""
         return None
 
     def encryption_subject(self) -> tuple[UUID, RoomId | None]:
-        """Whose data the sealed fields are: the person (or room), and the room it was said in."""
+        """Return whose data the sealed fields are: the person (or the room), and the room in which it happened."""
         raise AssertionError(f"{self.topic} seals nothing")
 
     def about(self) -> UUID | None:
-        """The person whom it is about, where there is one: what somebody gave as a reason for it is this person's data."""
+        """Return the person whom the event is about, or None. The reason that was given for it is their data."""
         return next((found for name in PERSONS if (found := getattr(self, name, None)) is not None), None)
 
 
 class UnknownEvent(Event, frozen=True):
-    """An event whose topic this version does not know; followers pass over it."""
+    """An event whose topic this version does not know. Followers of the record skip it."""
 
     recorded_topic: str
     room_id: RoomId | None
@@ -60,16 +60,17 @@ Fault = Literal["not JSON", "of another shape", "not what was sealed"]
 
 
 class UnreadableEvent(UnknownEvent, frozen=True):
-    """An event that cannot be decoded: it was written by a fault, or altered since. Nothing may be decided on its
-    stream; who follows the record parks it and goes on."""
+    """An event that cannot be decoded, because of a bug or because somebody altered it. Nothing may be decided on its stream;
+    followers of the record park it and go on."""
 
     fault: Fault
 
 
 class Meta(Struct, frozen=True, omit_defaults=True):
-    """Who, whence and why; recorded with every event of one command.
+    """Who, from where and why; recorded with every event of one command.
 
-    `address`, `agent` and `correlation` are sealed under the actor's key, `reason` under that of whom the event is about.
+    `address`, `agent` and `correlation` are sealed under the actor's key, `reason` under the key of the person whom the
+    event is about.
     """
 
     id: EventId
@@ -100,11 +101,11 @@ class Recorded(Struct, Generic[E_co], frozen=True):
 
 
 class Stream(Generic[State_co]):
-    """A kind of stream and how its events fold; `evolve` takes None and the first event, then its own answers.
+    """A kind of stream, and how its events fold: `evolve` takes the state so far (None at first) and the next event.
 
-    `state` is the type of those answers and `fold` the version of `evolve`: raise it when the same events come to mean
-    another state, so that no snapshot of before is believed. `subject` names whose data a state holds: its snapshots are
-    sealed under their key. None: nobody's.
+    `state` is the type of the state, and `fold` the version of `evolve`: raise it when the same events come to mean another
+    state, so that no earlier snapshot is used. `subject` names whose data a state holds: its snapshots are sealed under their
+    key. None: nobody's.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Stream(Generic[State_co]):
 
 
 class Caller(Struct, frozen=True):
-    """On whose behalf a command runs. `user_id` None: a stranger, or the operator at the command line."""
+    """On whose behalf a command runs. `user_id` is None for a stranger, and for the operator at the command line."""
 
     user_id: UserId | None = None
     session_id: SessionId | None = None

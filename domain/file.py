@@ -1,12 +1,11 @@
-"""File: an upload on its way from bytes that nobody may read to something a room can be shown, or to a sentence why
-not.
+"""File: an upload, from bytes that nobody may read to a file that a message can show, or to the reason why it cannot.
 
-The aggregate is the saga's only memory: what was recorded here was done, whatever a queue or a worker lost. Every
-decision may be asked for twice; the second time it changes nothing. So each step may run twice, and a file ends once.
+The aggregate is the saga's only memory: what is recorded here was done, whatever a queue or a worker has lost. Every
+decision may be made twice, and changes nothing the second time. So each step may run twice, and a file ends once.
 
-No room hears that a file was received, shared, scanned or processed. Its end is published in the room that it was shown
-in first, or to the uploader alone. Names, hashes and variants are sealed for the uploader: once erased, they leave a
-file without a name whose blobs nobody refers to any more.
+Receiving, sharing, scanning and processing are published in no room. The end of a file is, in the room that showed it
+first; if there is none, the uploader alone hears of it. Names, hashes and variants are sealed for the uploader: when they
+are erased, the file has no name, and nothing refers to its blobs any more.
 """
 
 from datetime import datetime
@@ -16,6 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_file
 from domain.errors import FileEndedError, FileNotRetryableError, FilePendingError, InvalidError, NoSuchFileError
 from domain.events import Event, Recorded, Stream
 from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
@@ -23,12 +23,12 @@ from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int4, Int8
 from domain.kinds import MessageType
 from domain.processing import PROCESSED, UNSUPPORTED, Reason
-from domain.rights import FileRelationship, of_file
+from domain.rights import FileRelationship
 from domain.variants import fault_of
 
 
 class Variant(FileVariant, frozen=True):
-    """A form of a file with its bytes; `blob` is their SHA-256, in hex."""
+    """A variant of a file and its bytes; `blob` is their SHA-256, in hex."""
 
     blob: str
 
@@ -42,7 +42,7 @@ class _OfFile(Event, frozen=True):
 
 
 class FileReceived(_OfFile, frozen=True):
-    """The bytes are stored under `blob`. `for_room`: the only room in which it can be shown before it is completed."""
+    """The bytes are stored under `blob`. Until the file is completed, messages can show it only in `for_room`, if given."""
 
     topic: ClassVar = "file.received"
     sealed: ClassVar = ("original_name", "blob")
@@ -64,7 +64,7 @@ class FileShared(_OfFile, frozen=True):
 
 
 class FileScanned(_OfFile, frozen=True):
-    """`signature`: what was found; None if it is clean."""
+    """`signature` is what was found, None if the file is clean."""
 
     topic: ClassVar = "file.scanned"
 
@@ -101,7 +101,7 @@ class FileCompleted(_OfFile, frozen=True):
 
 
 class FileFailed(_OfFile, frozen=True):
-    """The end of a file that cannot be shown. `moderator_ids`: whom it is told beside the uploader, where it is harmful."""
+    """The end of a file that cannot be shown. `moderator_ids` are notified beside the uploader if the file is harmful."""
 
     topic: ClassVar = "file.failed"
     sealed: ClassVar = ("original_name",)
@@ -120,7 +120,7 @@ class FileFailed(_OfFile, frozen=True):
 
 
 class FileRetried(_OfFile, frozen=True):
-    """An operator has a file tried again that was given up; it goes on where it was: `status`."""
+    """An operator has a file tried again that was given up. It goes on at `status`, where it was."""
 
     topic: ClassVar = "file.retried"
 
@@ -131,7 +131,7 @@ FileEvent = FileReceived | FileShared | FileScanned | FileProcessed | FileComple
 
 
 class File(Struct, frozen=True):
-    """As much of a file as decisions and the saga need. `rooms`: where messages show it, the first first.
+    """As much of a file as decisions and the saga need. Messages show it in `rooms`, the first one first.
 
     Once it is completed, `mime_type` and `size_bytes` are those of what is downloaded.
     """
@@ -158,7 +158,7 @@ class File(Struct, frozen=True):
 
     @property
     def room_id(self) -> RoomId | None:
-        """The room that hears of it."""
+        """The room in which the end of the file is published, or None."""
         return self.rooms[0] if self.rooms else None
 
 
@@ -173,18 +173,18 @@ def receive(
     blob: str,
     for_room: RoomId | None,
 ) -> tuple[FileEvent, ...]:
-    assert file is None, "a file's id is minted for it"
+    assert file is None, "every file gets a new id"
     return (FileReceived(file_id, uploader_id, original_name, mime_type, size_bytes, blob, for_room),)
 
 
 def share(
     file: File | None, *, by: UserId, room_id: RoomId, message_id: MessageId, message_type: MessageType
 ) -> tuple[FileEvent, ...]:
-    """Have a message show it: in one room before it is completed, in any afterwards."""
+    """Note that a message shows the file. Before it is completed that is possible in one room only."""
     relationship: FileRelationship = "uploader" if file is not None and file.uploader_id == by else "nobody"
     if (refusal := of_file("file.share", relationship)) is not None:
         raise refusal(pointer="/file_id")
-    assert file is not None, "what is not there has no uploader"
+    assert file is not None, "a file that does not exist has no uploader"
     if message_type == "image" and PROCESSED.get(file.mime_type) != "image":
         raise InvalidError("This file is no picture; its message is of type file.", pointer="/message_type")
     if file.status == "failed":
@@ -196,8 +196,8 @@ def share(
     return (FileShared(file.file_id, file.uploader_id, room_id, message_id),)
 
 
-def shown(file: File) -> FileSnapshot:
-    """Return what a message that shows the file says of it."""
+def snapshot_of(file: File) -> FileSnapshot:
+    """Return what a message that shows the file says of it now."""
     return FileSnapshot(
         file.original_name, file.mime_type, file.size_bytes, file.status, file.scan, file.received_at,
         file.processed_at, file.forms, file.pages,
@@ -207,7 +207,7 @@ def shown(file: File) -> FileSnapshot:
 def note_scan(
     file: File | None, *, scan: Scan, signature: str | None, moderator_ids: tuple[UserId, ...] = ()
 ) -> tuple[FileEvent, ...]:
-    """Record the scanner's verdict. A harmful file fails at once; a file that needs no processing is completed at once."""
+    """Record the scanner's verdict. A harmful file fails at once, and a file that needs no processing is completed at once."""
     if file is None or file.status != "pending":
         return ()
     scanned = FileScanned(file.file_id, file.uploader_id, scan, signature)
@@ -223,7 +223,7 @@ def note_scan(
 def note_processing(
     file: File | None, *, variants: tuple[Variant, ...], pages: int | None = None
 ) -> tuple[FileEvent, ...]:
-    """Record what was made of it, and complete it. A variant `original` is downloaded in place of the upload."""
+    """Record the variants, and complete the file. A variant `original` is downloaded in place of the upload."""
     if file is None or file.status != "processing":
         return ()
     if (fault := fault_of(variants, pages)) is not None:
@@ -237,14 +237,14 @@ def note_processing(
 
 
 def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
-    """End it; a file that has ended stays as it is."""
+    """End a file as failed. A file that has ended already stays as it is."""
     if file is None or file.is_over:
         return ()
     return (_failed(file, reason, ()),)
 
 
 def retry(file: File | None) -> tuple[FileEvent, ...]:
-    """Have a file that was given up tried again. Nothing changes if it is under way."""
+    """Have a file tried again that was given up. A file that has not ended stays as it is."""
     if file is None:
         raise NoSuchFileError
     if not file.is_over:
@@ -286,7 +286,7 @@ def evolve(file: File | None, recorded: Recorded[FileEvent]) -> File:
 def _completed(
     file: File, mime_type: str, size_bytes: int, blob: str, variants: tuple[Variant, ...], pages: int | None
 ) -> FileCompleted:
-    assert file.scan is not None, "nothing is completed that was not scanned"
+    assert file.scan is not None, "a file is scanned before it is completed"
     return FileCompleted(
         file.file_id, file.uploader_id, file.room_id, file.original_name, mime_type, size_bytes, file.scan,
         file.received_at, blob, variants, pages,

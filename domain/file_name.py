@@ -1,4 +1,4 @@
-"""Names of files: what people see, and where the bytes stand."""
+"""Names of files: the name that people see, and the path of the bytes in a store."""
 
 import re
 import unicodedata
@@ -13,8 +13,8 @@ TURNING = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 def file_name(given: str) -> str:
     """Return the name under which an upload is shown: the last part of a path, one line, at most 255 characters.
 
-    Characters that join letters or choose how they look are kept; control characters go, and so does what would reverse
-    the direction of writing. Nothing is ever stored under this name. A name that is cut keeps its ending.
+    Characters that join letters or choose how they look stay. Control characters are removed, and so is what would reverse
+    the direction of writing. A name that is too long keeps its ending. Nothing is ever stored under this name.
     """
     last = unicodedata.normalize("NFC", given.encode("utf-8", "replace").decode()).replace("\\", "/").rpartition("/")[2]
     name = TURNING.sub("", LINE_BREAKING.sub("", last)).strip().rstrip(" .")
@@ -27,5 +27,5 @@ def file_name(given: str) -> str:
 
 
 def storage_path(blob: str) -> str:
-    """Return the path of a blob in a store, named by its hash and never by what people call it; "" for no blob."""
+    """Return the path of a blob in a store, which is made of its hash alone. It is "" if there is no blob."""
     return f"blobs/{blob[:2]}/{blob}" if blob else ""

@@ -1,4 +1,4 @@
-"""What messages tell of the file that they show. Neither the message's aggregate nor the file's; both speak of it."""
+"""File snapshot: what a message says of the file that it shows. Both aggregates, message and file, use it."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,7 +12,7 @@ Scan = Literal["clamav", "basic"]
 
 
 class FileVariant(Struct, frozen=True):
-    """A form of a file that was made here, as people are told of it."""
+    """A picture that was made of a file, as clients see it."""
 
     name: str
     width: Int4
@@ -25,9 +25,9 @@ class FileVariant(Struct, frozen=True):
 
 
 class FileSnapshot(Struct, frozen=True):
-    """A file as it stood when a message showed it, so that whoever hears of the message need not ask for it.
+    """A file as it was when a message showed it, so that whoever gets the message need not ask for the file.
 
-    `processed_at` None: it has not ended, and the room will hear how it does.
+    `processed_at` is None while the file has not ended; its end will be published in the room.
     """
 
     original_name: str

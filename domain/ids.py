@@ -1,7 +1,7 @@
-"""Names for every id, and how ids are made.
+"""Ids: a type for each kind, and how they are made.
 
-An id minted by the server is a UUIDv7 (RFC 9562 5.7), so that new rows land at the end of their indexes. A stream's id
-is a UUIDv5 of its kind and key: whatever id a client makes, it can never occupy another's stream.
+The server makes UUIDv7 (RFC 9562 5.7), so that new rows land at the end of their indexes. A stream's id is a UUIDv5 of its
+kind and key: whatever id a client chooses, it cannot hit the stream of something else.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ FileId = NewType("FileId", UUID)
 EmailTokenId = NewType("EmailTokenId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
-KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that a UUID's hash would tell
+KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that hashing a UUID would cost too much
 RecordId = NewType("RecordId", UUID)
 Position = NewType("Position", int)
 

@@ -1,8 +1,8 @@
-"""Bounds: how large a number in an event may be. Each is as wide as the column that keeps it, and holds for ever.
+"""Integers: how large a number in an event may be. Each type is as wide as the column that keeps it, for ever.
 
-A number of an event is an `Int4` or an `Int8`. What does not fit can be neither made nor decoded: a decision that tries
-is stopped before anything is recorded, and what stands in the record in spite of it is an event that cannot be read.
-What is sensible (how large a picture may be) is decided where it is decided, and may change; this may not.
+A number of an event is an `Int4` or an `Int8`. An event with a larger one can be neither made nor decoded: a decision that
+tries is stopped before anything is recorded, and one that is on the record nevertheless is an unreadable event. How large
+a number may sensibly be (the pixels of a picture) is another matter: such bounds may change, these may not.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ Int8 = Annotated[int, Meta(ge=0, le=INT8_MAX)]
 def require_bounds(made: Struct) -> None:
     """Raise `ValueError` unless each number of a struct is within the bounds that its type declares.
 
-    msgspec looks at bounds when it decodes; this, as `__post_init__`, looks at them whenever one is made.
+    msgspec checks bounds when it decodes. This function, called in `__post_init__`, checks them whenever a struct is made.
     """
     for name, low, high in _bounds(type(made)):
         value = getattr(made, name)

@@ -1,4 +1,4 @@
-"""Kinds of message: what each may hold. A new kind is one more class and one more line in `KINDS`."""
+"""Kinds of message, and what each may hold. A new kind is one more class and one more line in `KINDS`."""
 
 from typing import Literal, Protocol
 
@@ -10,10 +10,10 @@ MessageType = Literal["text", "image", "file", "system"]
 
 
 class Kind(Protocol):
-    """What a kind asks of a post before anything is decided."""
+    """How a kind checks a post before anything else is decided."""
 
     def check(self, content: str, file_id: FileId | None) -> None:
-        """Raise `InvalidError` with a pointer when this kind cannot hold that."""
+        """Raise `InvalidError` with a pointer if a message of this kind cannot hold that."""
 
 
 class Text:
@@ -33,7 +33,7 @@ class WithFile:
 
 
 class System:
-    """Derived from events by a projection; nobody posts one."""
+    """Projections derive these from events; nobody posts one."""
 
     def check(self, content: str, file_id: FileId | None) -> None:
         raise InvalidError("System messages are derived from events; nobody can send one.", pointer="/message_type")

@@ -1,8 +1,8 @@
 """Look-alikes: names that people take for one another, by Unicode's own table (UTS 39, section 4, "skeleton").
 
-Two names look alike where their skeletons are equal. Names are shown as they were typed and compared case-folded, so a
-name has up to two: of what is shown (a capital I is an l), and of what is compared (a capital Greek rho is a small one).
-A digit 0 is an O, 1 an l, and m is r and n: `modern` and `rnodern`, `user1` and `userl` look alike.
+Two names look alike if they have a skeleton in common. Names are displayed as they were typed and compared case-folded, so
+a name has up to two skeletons: one of each form (a capital I looks like an l; a capital Greek rho is folded to a small
+one). The digit 0 looks like an O, 1 like an l, and m like r and n: `modern` and `rnodern`, `user1` and `userl` look alike.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from domain.text import fold
 
 
 def skeletons(name: str) -> frozenset[str]:
-    """Return what nobody else's name may share with this one."""
+    """Return the skeletons of a name. No other account's name may have one of them."""
     return frozenset(fold(_skeleton(form)) for form in (unicodedata.normalize("NFKC", name), fold(name)))
 
 

@@ -1,7 +1,7 @@
-"""Membership: what one person is in one room. One stream per pair, so that two people joining never collide.
+"""Membership: what one person is in one room. Each pair has a stream of its own, so two people who join never collide.
 
-The key of a membership's stream is (room, user). Who may do what to whom is said by `domain/rights.py`; that a room keeps
-an owner is the room's own to say.
+The key of a membership's stream is (room, user). `domain/rights.py` says who may do what to whom. That a room always has an
+owner is decided by the room (`domain/room.py`).
 """
 
 from typing import ClassVar, Literal, assert_never
@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain import rights
+from domain import authorization, rights
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import Relationship
@@ -26,7 +26,7 @@ class _OfMember(Event, frozen=True):
 
 
 class MemberJoined(_OfMember, frozen=True):
-    """`by` is the member themselves, or who added them, or who opened a direct room."""
+    """`by` is the member, or the person who added them or who opened a direct room."""
 
     topic: ClassVar = "member.joined"
 
@@ -60,7 +60,7 @@ MemberEvent = MemberJoined | MemberLeft | MemberRemoved | MemberRoleChanged
 
 
 class Membership(Struct, frozen=True):
-    """What somebody is to a room who was in it at least once. `joined_position` is that of the latest joining."""
+    """The membership of somebody who was in a room at least once. `joined_position` is that of the last time they joined."""
 
     room_id: RoomId
     user_id: UserId
@@ -69,7 +69,7 @@ class Membership(Struct, frozen=True):
 
     @property
     def role(self) -> MemberRole | None:
-        """None: was in the room once, and is not now."""
+        """The role of a member, or None for somebody who is not a member any more."""
         match self.relationship:
             case "member" | "admin" | "owner":
                 return self.relationship
@@ -77,12 +77,12 @@ class Membership(Struct, frozen=True):
 
 
 def relationship_of(membership: Membership | None) -> Relationship:
-    """Return what somebody is to a room; without a membership they never were in it."""
+    """Return somebody's relationship to a room. Without a membership they never were in it."""
     return "stranger" if membership is None else membership.relationship
 
 
 def join(membership: Membership | None, *, room_id: RoomId, user_id: UserId) -> tuple[MemberEvent, ...]:
-    """Enter a room; a member already changes nothing."""
+    """Join a room. Nothing changes for somebody who is a member already."""
     if membership is not None and membership.role is not None:
         return ()
     return (MemberJoined(room_id, user_id, "member", by=user_id),)
@@ -95,8 +95,8 @@ def leave(membership: Membership) -> tuple[MemberEvent, ...]:
 def put(
     by: Membership, target: Membership | None, *, room_id: RoomId, user_id: UserId, role: MemberRole
 ) -> tuple[MemberEvent, ...]:
-    """Add somebody, or change a role. Adding a banned person lifts the ban; the same role again changes nothing."""
-    if (refusal := rights.of_member(putting(role), by.relationship, _target(target, by=by.user_id))) is not None:
+    """Add somebody, or change a role. Adding a banned person lifts the ban. The same role again changes nothing."""
+    if (refusal := authorization.of_member(putting(role), by.relationship, _target(target, by=by.user_id))) is not None:
         raise refusal
     if target is None or target.role is None:
         return (MemberJoined(room_id, user_id, role, by=by.user_id),)
@@ -106,15 +106,17 @@ def put(
 
 
 def putting(role: MemberRole) -> Literal["member.put", "member.promote"]:
-    """Return the operation that gives this role."""
+    """Return the operation that gives this role: giving more than `member` is another right."""
     return "member.put" if role == "member" else "member.promote"
 
 
 def remove(by: Membership, target: Membership | None, *, ban: bool) -> tuple[MemberEvent, ...]:
     """Remove somebody."""
-    if (refusal := rights.of_member("member.remove", by.relationship, _target(target, by=by.user_id))) is not None:
+    if (
+        refusal := authorization.of_member("member.remove", by.relationship, _target(target, by=by.user_id))
+    ) is not None:
         raise refusal
-    assert target is not None, "who was never in the room is not found"
+    assert target is not None, "the table of rights refuses to remove an outsider"
     return (MemberRemoved(target.room_id, target.user_id, by=by.user_id, banned=ban),)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_message
 from domain.bounds import MESSAGE_EDITS_MAX
 from domain.errors import MessageDeletedError, MessageIdTakenError, StaleVersionError, TooManyEditsError
 from domain.events import Event, Recorded, Stream
@@ -21,9 +22,9 @@ from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
 from domain.mention import Mentions, MentionsRoom
-from domain.rights import Relationship, of_message
+from domain.rights import Relationship
 
-# Which versions a change may be made to: one, any of several, or None for whatever there is.
+# To which versions a change may be made: one, one of several, or None for any.
 Versions = int | frozenset[int] | None
 
 
@@ -43,7 +44,8 @@ class _OfMessage(Event, frozen=True):
 
 
 class MessagePosted(_OfMessage, frozen=True):
-    """`file`: what it shows, as that stood then. `mentions`: whom its text named then, whatever is edited since."""
+    """`file` is the file that it shows, as it was then. `mentions` are those whom its text named then, whatever is edited
+    later."""
 
     topic: ClassVar = "message.posted"
     sealed: ClassVar = ("content", "file")
@@ -87,9 +89,9 @@ MessageEvent = MessagePosted | MessageEdited | MessageDeleted
 
 
 class Message(Struct, frozen=True):
-    """As much of a message as decisions need: of its text that it is the same, which a digest tells in 32 bytes.
+    """As much of a message as decisions need. Whether a text is the same can be seen by a digest of 32 bytes.
 
-    `posted_digest` is the posting's, whatever was edited since.
+    `posted_digest` is that of the text as it was posted, whatever was edited since.
     """
 
     message_id: MessageId
@@ -120,13 +122,13 @@ def post(
     file: FileSnapshot | None = None,
     mentions: Mentions = NOBODY,
 ) -> tuple[MessageEvent, ...]:
-    """Post once: the very same post again changes nothing, anything else under its id is refused."""
+    """Post once. The very same post again changes nothing; anything else under its id is refused."""
     if message is None:
         KINDS[message_type].check(content, file_id)
         return (
             MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file, *mentions),
         )
-    asked = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
+    requested = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
     posted = (
         message.room_id,
         message.sender_id,
@@ -135,15 +137,15 @@ def post(
         message.file_id,
         message.reply_to,
     )
-    if asked != posted:
+    if requested != posted:
         raise MessageIdTakenError
     return ()
 
 
 def edit(message: Message, *, by: UserId, relationship: Relationship, content: str) -> tuple[MessageEvent, ...]:
-    """Replace the text; the same words again change nothing. `relation` is what `by` is to the room.
+    """Replace the text; the same text again changes nothing. `relationship` is what `by` is to the room.
 
-    A message's stream is read whole by whoever decides on it the first time: it has a bound.
+    The number of edits has a bound, because a message's stream is read from its start when it is not cached.
     """
     require_editable(message, by=by, relationship=relationship)
     KINDS[message.message_type].check(content, message.file_id)
@@ -160,7 +162,7 @@ def edit(message: Message, *, by: UserId, relationship: Relationship, content: s
 
 
 def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple[MessageEvent, ...]:
-    """Leave a tombstone; deleting again changes nothing. `relation` is what `by` is to the room."""
+    """Leave a tombstone; deleting again changes nothing. `relationship` is what `by` is to the room."""
     if (refusal := of_message("message.delete", relationship, is_sender=message.sender_id == by)) is not None:
         raise refusal
     if message.is_deleted:
@@ -174,7 +176,7 @@ def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple
 
 
 def require_editable(message: Message, *, by: UserId, relationship: Relationship) -> None:
-    """Refuse what cannot be edited, by this person or at all."""
+    """Raise `DomainError` if this person may not edit the message, or nobody may."""
     if (refusal := of_message("message.edit", relationship, is_sender=message.sender_id == by)) is not None:
         raise refusal
     if message.is_deleted:
@@ -182,12 +184,12 @@ def require_editable(message: Message, *, by: UserId, relationship: Relationship
 
 
 def digest_of(content: str) -> bytes:
-    """Return what tells one text from another: its SHA-256."""
+    """Return the SHA-256 of a text."""
     return sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
 def require_version(actual: int, wanted: Versions) -> None:
-    """Refuse when the caller decided on another version than the present one, or on none of those named."""
+    """Raise `StaleVersionError` unless the present version is the one, or one of those, that the caller has read."""
     if wanted is not None and actual not in (frozenset({wanted}) if isinstance(wanted, int) else wanted):
         raise StaleVersionError
 

@@ -1,4 +1,4 @@
-"""What is made of which kind of file, and why a file ends without it."""
+"""Processing: what is made of which kind of file, and the reasons why a file fails."""
 
 from typing import Literal
 
@@ -17,11 +17,11 @@ PROCESSED: dict[str, Processing] = {
     "image/jp2": "image",
     "application/pdf": "document",
 }
-# Photographs that cannot be made anew here. They tell where they were taken, so they are not given out either.
+# Photographs that cannot be re-encoded here. They may say where they were taken, so they are not given out either.
 UNSUPPORTED = frozenset(
     {"image/heic", "image/heif", "image/jxl", "image/x-canon-cr2", "image/x-canon-cr3"}
 )  # fmt: skip
-# What a person is told of a file that failed.
+# What a person reads of a file that failed.
 SENTENCES: dict[Reason, str] = {
     "infected": "The virus scanner found something harmful in this file; it was locked away.",
     "unscannable": "The virus scanner cannot read this file, so it cannot be shown.",

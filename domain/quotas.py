@@ -1,7 +1,7 @@
-"""Quotas: how much of what one person or address may ask for, and the three sets that an operator starts from.
+"""Quotas: how much of something one person or address may ask for, and the three sets that an operator chooses from.
 
-A quota is GCRA's: `count` in `seconds` in the long run, and `burst` at once. The slowing after wrong passwords is the
-same in every set that has limits at all: it guards an account, whoever asks and however fast the machine.
+A quota is a GCRA's: `count` in `seconds` in the long run, and `burst` at once. That of wrong passwords is the same in every
+set that has limits at all: it protects an account, whoever asks and however fast the machine is.
 """
 
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -19,7 +19,7 @@ IPV6_PREFIX_BITS = 64  # what one household or host is given: its addresses are 
 
 
 class Quota(Struct, frozen=True):
-    """`cost` is what one request takes of it, never more than the burst: what costs more would never be allowed."""
+    """`cost` is what one request takes of it. It is at most the burst: a request that costs more could never be allowed."""
 
     name: str
     count: int
@@ -28,17 +28,17 @@ class Quota(Struct, frozen=True):
     cost: int = 1
 
     def at(self, cost: int) -> "Quota":
-        """Return this quota for a request that takes so much of it."""
+        """Return this quota with the cost of a request, at most the burst."""
         return replace(self, cost=min(cost, self.burst))
 
     @property
     def window_seconds(self) -> float:
-        """How long an emptied quota takes to be full again."""
+        """How long an empty quota takes to be full again."""
         return self.burst * self.seconds / self.count
 
 
 class Quotas(Struct, frozen=True):
-    """Every quota of a deployment; None is unlimited. The comment says whose it is."""
+    """Every quota of a deployment. None: unlimited. The comments say to whom each belongs."""
 
     requests: Quota | None  # a person's; without a token an address's
     sends: Quota | None  # a person's messages, by HTTP and sockets together
@@ -48,8 +48,8 @@ class Quotas(Struct, frozen=True):
     logins: Quota | None  # an address's
     connects: Quota | None  # sockets an address opens
     frames: Quota | None  # a socket's, of any kind; more closes it
-    mails: Quota | None  # to one e-mail address, of one kind; those asked for where the account is known apart
-    # An account's: five in half an hour, then one every six minutes; at each address that the account knows, as many apart.
+    mails: Quota | None  # to one e-mail address, of one kind; as many again from addresses that the account knows
+    # An account's: five in half an hour, then one every six minutes; as many again at each address that it knows.
     wrong_passwords: Quota | None
 
 
@@ -79,7 +79,7 @@ def _relaxed(strict: Quotas) -> Quotas:
 
 
 class SocketLimit(Struct, frozen=True):
-    """How many sockets a person, and an address, may hold at once; 0: any number."""
+    """How many sockets a person, and an address, may have at once; 0: any number."""
 
     of_user: int = 0
     of_address: int = 0
@@ -87,7 +87,7 @@ class SocketLimit(Struct, frozen=True):
 
 RELAXED = _relaxed(STRICT)
 SETS: dict[QuotaSet, Quotas] = {"strict": STRICT, "relaxed": RELAXED, "off": OFF}
-SEATS: dict[QuotaSet, SocketLimit] = {
+SOCKET_LIMITS: dict[QuotaSet, SocketLimit] = {
     "strict": SocketLimit(20, 100),
     "relaxed": SocketLimit(200, 1_000),
     "off": SocketLimit(),
@@ -105,7 +105,7 @@ def of_user(user_id: UserId) -> str:
 
 
 def of_session(session_id: SessionId) -> str:
-    """Return the name under which is counted what who has a session tries."""
+    """Return the name under which the attempts of one session are counted."""
     return f"session {session_id}"
 
 
@@ -123,10 +123,10 @@ def of_address(address: str | None) -> str:
 
 
 def of_email(folded: str, kind: str = "") -> str:
-    """Return the name under which an account's quotas are counted, of one kind of asking, whether somebody has it or not."""
+    """Return the name under which requests of one kind about an e-mail are counted, whether or not it has an account."""
     return f"email {folded} {kind}".rstrip()
 
 
 def of_email_at(folded: str, address: str | None) -> str:
-    """Return the name under which is counted what is tried on an account from an address that it knows."""
+    """Return the name under which attempts on an account from an address that it knows are counted."""
     return f"email {folded} from {of_address(address)}"

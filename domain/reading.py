@@ -1,7 +1,7 @@
 """Reading: how far one member has read one room. The key of its stream is (room, user).
 
-A mark moves forward only, and is recorded at most once in five seconds: it is a hint to its owner's other devices, not
-a fact that anybody else relies on. No room hears it.
+A mark moves forward only, and is recorded at most once in five seconds: it is a hint to its owner's other devices, and
+nobody else relies on it. It is published to its owner alone.
 """
 
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ class Reading(Struct, frozen=True):
 def mark(
     reading: Reading | None, *, room_id: RoomId, user_id: UserId, position: int, head: int
 ) -> tuple[ReadMarked, ...]:
-    """Move the mark forward, at most to the head; back or to the same place changes nothing."""
+    """Move the mark forward, at most to the head. A mark that is not further changes nothing."""
     position = min(position, head)
     if position <= (reading.position if reading else 0):
         return ()
@@ -39,7 +39,7 @@ def mark(
 
 
 def due_in(reading: Reading | None, *, now: datetime) -> float:
-    """Seconds until the next mark may be recorded; 0 if it may be at once."""
+    """Return the seconds until the next mark may be recorded, 0 if it may be recorded at once."""
     if reading is None:
         return 0.0
     return max(0.0, (reading.marked_at + timedelta(seconds=READ_MARK_SECONDS) - now).total_seconds())

@@ -1,6 +1,6 @@
 """Room: a place to talk. Its stream also holds the set of its owners, so that it always keeps one.
 
-What a person may do in it, and nobody in an archived one, is said by `domain/rights.py` before anything is decided here.
+`domain/rights.py` says who may do what in it, and what nobody may do in an archived one, before anything is decided here.
 """
 
 from typing import ClassVar, Literal, assert_never
@@ -26,7 +26,7 @@ class _OfRoom(Event, frozen=True):
         return self.room_id
 
     def encryption_subject(self) -> tuple[UUID, RoomId | None]:
-        """A room's name is nobody's own: it is sealed for the room itself."""
+        """Return the room itself: its name is nobody's personal data."""
         return self.room_id, self.room_id
 
 
@@ -45,7 +45,7 @@ class RoomOpened(_OfRoom, frozen=True):
 
 
 class RoomChanged(_OfRoom, frozen=True):
-    """The whole room after the change. `room_topic` is what the room is about just now: `topic` is the event's own."""
+    """The whole room after the change. `room_topic` is what the room is about: `topic` is the event's own name."""
 
     topic: ClassVar = "room.changed"
     sealed: ClassVar = ("name", "description", "room_topic")
@@ -59,7 +59,7 @@ class RoomChanged(_OfRoom, frozen=True):
 
 
 class RoomArchived(_OfRoom, frozen=True):
-    """The whole room as it stays; its earliest events say only by whom."""
+    """The whole room as it stays. The oldest events of this kind only say who archived it."""
 
     topic: ClassVar = "room.archived"
     changes: ClassVar = ("is_archived",)
@@ -74,7 +74,7 @@ class RoomArchived(_OfRoom, frozen=True):
 
 
 class OwnersChanged(_OfRoom, frozen=True):
-    """The set of owners after the change, the eldest first. Nobody is told: `member.role_changed` says it."""
+    """The owners after the change, the earliest first. Not published: `member.role_changed` is."""
 
     topic: ClassVar = "room.owners_changed"
 
@@ -121,7 +121,7 @@ def change(
     room_topic: str | None | UnsetType = UNSET,
     by: UserId,
 ) -> tuple[RoomEvent, ...]:
-    """Change what is given; UNSET stays as it is, and the same again changes nothing."""
+    """Change the fields that are not UNSET. The same values again change nothing."""
     assert not room.is_archived, STAYS
     after = RoomChanged(
         room_id=room.room_id,
@@ -157,7 +157,10 @@ def add_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
 
 
 def remove_owner(room: Room, *, user_id: UserId) -> tuple[RoomEvent, ...]:
-    """Take one owner from the set, in an archived room too, which may be left; the last one is refused."""
+    """Remove somebody from the owners, if they are one. Raise `LastOwnerError` for the last one.
+
+    Archived rooms can be left, so this works in them too.
+    """
     if user_id not in room.owner_ids:
         return ()
     if len(room.owner_ids) == 1:

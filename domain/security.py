@@ -1,6 +1,7 @@
-"""Security: what was refused, counted. A stranger cannot fill the record: one event a kind, person or address, and minute.
+"""Security: refusals, counted. A stranger cannot fill the record: there is one event for a code, a person or address, and
+a minute.
 
-What was done (log-ins, refreshes, ends of sessions, passwords, roles, reads of the record) has events of its own.
+What was not refused (log-ins, refreshes, ends of sessions, passwords, roles, reads of the record) has its own events.
 """
 
 from typing import ClassVar
@@ -16,7 +17,7 @@ NOBODY = UUID(int=0)
 
 
 class RefusalsCounted(Event, frozen=True):
-    """`kind` is the code that was answered; `address` "others": those who did not get a line of their own."""
+    """`kind` is the code of the refusal. With `address` "others" it counts all who did not get an event of their own."""
 
     topic: ClassVar = "security.refusals_counted"
     sealed: ClassVar = ("address",)
@@ -32,7 +33,7 @@ class RefusalsCounted(Event, frozen=True):
 
 
 class Counted(Struct, frozen=True):
-    """All refusals of a sheet, whatever their kind."""
+    """All refusals of one stream, whatever their code."""
 
     total: int
 

@@ -1,7 +1,7 @@
 """Session: one log-in of one person on one device, kept alive by refresh tokens of one use.
 
-Only SHA-256 hashes of refresh tokens are recorded. A token that was spent and comes again was stolen, or its thief's
-use was: the whole session ends (RFC 9700 4.14.2).
+Only SHA-256 hashes of refresh tokens are recorded. If a token is used twice, it was stolen, and one of the two uses was the
+thief's: the whole session ends (RFC 9700 4.14.2).
 """
 
 from datetime import datetime, timedelta
@@ -11,11 +11,11 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.authorization import of_session
 from domain.bounds import CLOCK_LEEWAY_SECONDS, REFRESH_RETRY_SECONDS, REFRESH_SECONDS
 from domain.errors import BadRefreshTokenError, SessionRevokedError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, SessionId, UserId
-from domain.rights import of_session
 
 # revoked: by its owner, from another session. too_many: a newer one took its place.
 EndReason = Literal["logout", "reuse", "deactivated", "revoked", "password_changed", "password_reset", "too_many"]
@@ -55,7 +55,7 @@ class SessionEnded(_OfSession, frozen=True):
 
 
 class SessionListed(_OfSession, frozen=True):
-    """In the person's own list of sessions, so that all of them can be ended by one command."""
+    """A session was added to its owner's list, so that one command can end all of them."""
 
     topic: ClassVar = "session.listed"
 
@@ -63,7 +63,7 @@ class SessionListed(_OfSession, frozen=True):
 
 
 class SessionsUnlisted(Event, frozen=True):
-    """They have ended, and leave the person's own list."""
+    """Sessions that have ended were removed from their owner's list."""
 
     topic: ClassVar = "session.unlisted"
 
@@ -86,14 +86,14 @@ class Session(Struct, frozen=True):
 class Listed(Struct, frozen=True):
     """The sessions of a person that may still live, the oldest first.
 
-    Those of a record from before ends were listed too may have ended: only their own streams say so.
+    Earlier releases did not remove sessions that ended: whether those have ended, only their own streams say.
     """
 
     expires: tuple[tuple[SessionId, datetime], ...] = ()
 
     @property
     def ids(self) -> tuple[SessionId, ...]:
-        """All of them, whatever a clock says of them: who ends the others ends those that may have expired too."""
+        """All of them, even if they seem to have expired: ending all sessions ends those too, whatever the clock says."""
         return tuple(session_id for session_id, _ in self.expires)
 
 
@@ -118,10 +118,10 @@ def refresh(
     address: str | None = None,
     agent: str | None = None,
 ) -> tuple[SessionEvent, ...]:
-    """Spend the token: the next one takes its place. A spent one ends the session: the answer is `SessionEnded`.
+    """Spend a token; the next one takes its place. A token that was spent before ends the session with `SessionEnded`.
 
-    Whoever asks again shortly after, and for the very token that was given, lost the answer: nothing changes. That is
-    possible only for who has the spent token and the Idempotency-Key of which the next one was made.
+    Nothing changes if a client asks again within seconds for the very token that it was given: it has lost the answer. Only
+    who has the spent token and the Idempotency-Key of which the next one was made can ask for that.
     """
     if session is None:
         raise BadRefreshTokenError
@@ -158,26 +158,26 @@ def evolve(session: Session | None, recorded: Recorded[SessionEvent]) -> Session
 
 
 def require_own(session: Session | None, user_id: UserId) -> Session:
-    """Refuse somebody else's session as if it were not there."""
+    """Return the session. Raise the same refusal if it is somebody else's and if it does not exist."""
     refusal = of_session("session.end", is_own=session is not None and session.user_id == user_id)
     if refusal is not None:
         raise refusal
-    assert session is not None, "what is not there is nobody's own"
+    assert session is not None, "a session that does not exist is nobody's own"
     return session
 
 
 def unlist(listed: Listed | None, user_id: UserId, *ended: SessionId) -> tuple[SessionsUnlisted, ...]:
-    """Take ended sessions from the person's list, those that are in it."""
+    """Remove those of the ended sessions from the list that are in it."""
     known = {session_id for session_id, _ in listed.expires} if listed else set()
     ids = tuple(session_id for session_id in ended if session_id in known)
     return (SessionsUnlisted(user_id, ids),) if ids else ()
 
 
 def evolve_list(listed: Listed | None, recorded: Recorded[SessionListed | SessionsUnlisted]) -> Listed:
-    """Add a session, or take some out. Those that expired until then are dropped: the oldest stand first.
+    """Add a session, or remove some. Adding one also drops those that have expired; they are the first ones.
 
-    Expired by two clocks, the record's and that of the gateway which opened the new one: where one of them is wrong, the
-    sessions live on in the list, so that they can be ended.
+    They must have expired by two clocks, the record's and that of the gateway which opened the new session: if one of them is
+    wrong, sessions stay in the list, so that they can still be ended.
     """
     expires = () if listed is None else listed.expires
     match recorded.event:

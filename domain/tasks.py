@@ -1,6 +1,6 @@
 """Tasks: what is to be done with a file next, as small structs that a person can read in the queue.
 
-A task is a hint, not a fact: whether it is still to be done the file itself says, and doing it twice changes nothing.
+A task is only a hint: the file itself says whether it is still to be done, and doing it twice changes nothing.
 """
 
 from typing import Literal
@@ -41,7 +41,7 @@ KIND_OF: dict[type[Struct], Kind] = {ScanFile: "scan", ProcessImage: "image", Pr
 
 
 def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> Task | None:
-    """Return what is to be done with a file of this status; None if nothing is."""
+    """Return what is to be done with a file of this status, or None if nothing is."""
     if status == "pending":
         return ScanFile(file_id, user_id)
     if status != "processing":

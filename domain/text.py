@@ -1,4 +1,4 @@
-"""Text that people write: what is refused, and how names are compared."""
+"""Text that people write: which is refused, and how names are compared."""
 
 import re
 import unicodedata
@@ -21,7 +21,9 @@ from domain.errors import InvalidError
 
 # Control characters (general category Cc) but tab and newline, and surrogates, which are no characters at all.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-PRINTABLE_PATTERN = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$"  # the same for JSON Schema: all of a text
+PRINTABLE_PATTERN = (
+    r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$"  # the same for JSON Schema, which matches a whole text
+)
 LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
 LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Default_Ignorable_Code_Point (UAX 44): nothing is shown for them, so two names that differ by one look the same.
@@ -67,8 +69,9 @@ def normalised(password: str) -> str:
 
 
 def _ascii_domain(email: str) -> str:
-    """Return an address with its domain in ASCII. Raise UnicodeError for what is no domain, and for labels that look
-    foreign and are not: a Kelvin sign is no k.
+    """Return an address with its domain in ASCII.
+
+    Raise `UnicodeError` for what is not a domain, and for labels that only look foreign: a Kelvin sign is not a k.
     """
     local, at, domain = email.rpartition("@")
     if domain.isascii():
@@ -87,7 +90,7 @@ def check_content(content: str, *, chars_min: int = 1) -> None:
 
 
 def check_email(email: str) -> None:
-    """Refuse what browsers would not take for an address; its domain may be an internationalised one."""
+    """Refuse what browsers do not accept as an e-mail address. Its domain may be an internationalised one."""
     _check_length(email, "email", 3, EMAIL_CHARS_MAX)
     try:
         address = _ascii_domain(email)
@@ -98,9 +101,10 @@ def check_email(email: str) -> None:
 
 
 def check_username(username: str) -> None:
-    """Letters and digits of any script, at least one of them, and `_ . -`, 2 to 50 characters, all of them visible.
+    """Refuse a username unless it has 2 to 50 visible characters: letters and digits of any script, and `_ . -`.
 
-    Of marks (accents, vowel signs) at most four follow one another, and none follows itself (UTS 39, 5.4).
+    One of them must be a letter or digit. At most four marks (accents, vowel signs) may follow one another, and none may
+    follow itself (UTS 39, 5.4).
     """
     _check_length(username, "username", USERNAME_CHARS_MIN, USERNAME_CHARS_MAX)
     if not all(c.isalnum() or c in "_.-" or unicodedata.category(c) in ("Mn", "Mc") for c in username):
@@ -114,12 +118,12 @@ def check_username(username: str) -> None:
 
 
 def _mark_of(character: str) -> str:
-    """Return a mark that takes no place of its own as it is, anything else as a letter."""
+    """Return a combining mark as it is, and "x" for anything else."""
     return character if unicodedata.category(character) in ("Mn", "Me") else "x"
 
 
 def check_password(password: str, *, chars_min: int, field: str = "password") -> None:
-    """Refuse what is too short or longer than 1,024 bytes; nothing is cut off and no kind of character is asked for."""
+    """Refuse a password that is too short, or longer than 1,024 bytes. No kind of character is required, nothing is cut off."""
     pointer = f"/{field}"
     if len(password) < chars_min:
         raise InvalidError(f"A password has {chars_min} or more characters.", pointer=pointer)
@@ -130,7 +134,7 @@ def check_password(password: str, *, chars_min: int, field: str = "password") ->
 
 
 def is_about(password: str, *names: str) -> bool:
-    """Return whether a password is the name of the deployment or one of these, or a name but for digits and signs around it."""
+    """Return whether a password is one of these names or that of the product, with or without digits and signs around it."""
     bare = fold(password).strip("0123456789!?.-_*#$ ")
     parts = {part for name in names for part in (fold(name), fold(name).partition("@")[0])}
     return fold(password) in parts or bare in parts | {"hansard", "password", ""}
@@ -149,7 +153,7 @@ def check_room_name(name: str) -> None:
 
 
 def _shows(character: str) -> bool:
-    """Return whether something is seen where this stands alone: no blank, format character or mark, nor a sign that is empty."""
+    """Return whether a character can be seen when it stands alone. Blanks, marks, format characters and empty signs cannot."""
     return unicodedata.category(character)[0] not in "ZM" and character not in EMPTY and not _is_format(character)
 
 

@@ -1,4 +1,4 @@
-"""All topics that were ever written, for ever decodable, and the streams they stand in. A feature adds a line here."""
+"""Topics: all that were ever recorded, and the stream of each. They stay decodable for ever. A feature adds a line."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Variants: what processing makes of a file, and what of it is believed.
+"""Variants: what processing makes of a file, and how that is checked.
 
-A child that decodes files of strangers may have been taken over by one. So what it says it made is checked against what
-was asked for, twice: when its answer arrives (`adapters/media/child_process.py`), and when it is decided on
+A child process that decodes strangers' files may have been taken over by one of them. So what it says is checked against
+what it was to make, twice: when its answer arrives (`adapters/media/child_process.py`), and when it is decided on
 (`domain/file.py`).
 """
 
@@ -25,7 +25,7 @@ MAKES: Mapping[str, tuple[str, ...]] = {
     "count_pages": (),
 }
 LONGEST_PIXELS = {"thumbnail": THUMBNAIL_PIXELS, "preview": PREVIEW_PIXELS, "original": PICTURE_PIXELS_MAX}
-# How the bytes of each type begin: what is served under a type is at least no other.
+# How the bytes of each type begin, so that at least nothing else is served under a type.
 BEGINS: Mapping[str, tuple[bytes, ...]] = {
     "image/jpeg": (b"\xff\xd8\xff",),
     "image/png": (b"\x89PNG\r\n\x1a\n",),
@@ -40,7 +40,7 @@ def made_by(operations: Iterable[str]) -> frozenset[str]:
 
 
 def fault_of(variants: Sequence[FileVariant], pages: int | None) -> str | None:
-    """Return what is wrong with the variants of a file; None if nothing is."""
+    """Return what is wrong with the variants of a file, or None if nothing is."""
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         return "a variant is there twice"

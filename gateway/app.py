@@ -1,4 +1,4 @@
-"""The ASGI application: the door in front, the routes behind it, problems for every error.
+"""The ASGI application: authentication in front, the routes behind it, a problem for every error.
 
 `API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
 """
@@ -13,15 +13,15 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ASGIApp
 
 from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
 from domain.events import Caller
+from domain.ports.record import Receipt
 from gateway.edge.authentication import Authentication
 from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
-from gateway.http import problems
+from gateway.http import error_handler
 from gateway.http.callers import caller_of
 from gateway.http.idempotency import receipt_of
 from gateway.http.requests import check, versions_asked
@@ -38,13 +38,16 @@ from gateway.routes import (
     health,
     membership,
     message,
+    message_history,
     metrics,
     pin,
+    proof,
     reaction,
     reading,
     room,
     session,
     ticket,
+    upload,
 )
 from gateway.services import Services
 from gateway.sockets import connection
@@ -58,33 +61,37 @@ API: list[BaseRouteHandler] = [
     *direct.ROUTES,
     *membership.ROUTES,
     *message.ROUTES,
+    *message_history.ROUTES,
     *pin.ROUTES,
     *reaction.ROUTES,
     *reading.ROUTES,
+    *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
+    *proof.ROUTES,
     *ticket.ROUTES,
     *connection.ROUTES,
 ]
 
-# What operators, machines and browsers ask of a deployment, whatever the version of the API is.
+# What operators, machines and browsers ask of a deployment, whatever the version of the API.
 UNVERSIONED: list[BaseRouteHandler] = [
     *deployment.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *front_page.ROUTES,
     *documents.ROUTES,
+    *proof.UNVERSIONED,
 ]
 
 
-def create_app(services: Services) -> ASGIApp:
-    """Return the application of one gateway process: all routes, and the door in front of them."""
+def create_app(services: Services) -> Authentication:
+    """Return the application of one gateway process: all routes, with authentication in front of them."""
     declared_operations()
     throttle = Throttle(services.limits, services.policy.quotas)
     app = application(services)
     return Authentication(
         app,
-        Routes(app, addresses.TOLD),
+        Routes(app, addresses.IN_FRAMES),
         services.sessions,
         services.policy.origins,
         services.metrics.http,
@@ -97,14 +104,14 @@ def create_app(services: Services) -> ASGIApp:
 
 
 def application(services: Services) -> Litestar:
-    """Return all routes. Nobody is kept out of them here: that is the door's to do."""
+    """Return the routes alone. Nothing here authenticates: use `create_app` to serve them."""
     app = _litestar(lambda: services, services.policy.version)
     app.state.services = services
     return app
 
 
 def surface() -> Surface:
-    """Return everything that can be asked of a gateway, and what it declares itself to be; no process is needed for it."""
+    """Return all routes and client frames with what they declare. No process is needed for that."""
     return Surface(table_of(_litestar(lambda: None, "")), declared_operations())
 
 
@@ -120,10 +127,10 @@ def _litestar(services: Callable[[], Services | None], version: str) -> Litestar
         dependencies={
             "services": Provide(services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
-            "receipt": Provide(receipt_of),
+            "receipt": Provide(_receipt),
             "if_match": Provide(_versions, sync_to_thread=False),
         },
-        exception_handlers={Exception: problems.handle},
+        exception_handlers={Exception: error_handler.handle},
         openapi_config=_openapi(version),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,  # the process's own (runtime/logs.py)
@@ -131,11 +138,19 @@ def _litestar(services: Callable[[], Services | None], version: str) -> Litestar
     )
 
 
-def _caller(request: Request[Any, Any, Any]) -> Caller:
+# Each dependency names the one before it: Litestar has those that stand side by side awaited by a task group, and that costs
+# more than all of them together.
+
+
+def _caller(request: Request[Any, Any, Any], services: Services) -> Caller:
     return caller_of(request)
 
 
-def _versions(request: Request[Any, Any, Any]) -> frozenset[int] | None:
+async def _receipt(request: Request[Any, Any, Any], caller: Caller) -> Receipt | None:
+    return await receipt_of(request)
+
+
+def _versions(request: Request[Any, Any, Any], caller: Caller) -> frozenset[int] | None:
     return versions_asked(request)
 
 
@@ -149,7 +164,7 @@ def _openapi(version: str) -> OpenAPIConfig:
         ),
         security=[{"bearer": []}],
         use_handler_docstrings=True,
-        # Litestar's own pages load what others wrote, and know nothing of HANSARD_SCHEMA: nobody comes to them.
+        # Litestar's own pages load scripts from elsewhere, and ignore HANSARD_SCHEMA: nobody reaches them.
         render_plugins=[JsonRenderPlugin()],
         openapi_router=Router(
             "/schema/of-litestar", route_handlers=[], include_in_schema=False, before_request=_nobody

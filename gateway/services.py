@@ -1,10 +1,11 @@
-"""The house: all that a gateway process stands on, built once by `runtime/composition/gateway.py` and handed to every route."""
+"""Services: all the parts of a gateway process, made once by `runtime/composition/gateway.py` and given to every route."""
 
 from dataclasses import dataclass, field
 
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.clock_watch import ClockWatch
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.lanes import Lanes
@@ -19,9 +20,9 @@ from domain.ports.rate_limits import Limits
 from domain.ports.record import Record
 from domain.ports.tasks import Tasks
 from domain.quotas import Quotas
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
@@ -32,7 +33,7 @@ from gateway.realtime.read_marks import ReadMarks
 
 @dataclass(frozen=True)
 class Policy:
-    """What operators decide and clients are told."""
+    """What operators decide, and clients may know."""
 
     version: str
     origins: tuple[str, ...]
@@ -47,6 +48,7 @@ class Policy:
     verify_email: bool = False
     links_url: str = ""
     tls_only: bool = False
+    tlog_on: bool = True
     migrations: frozenset[int] = frozenset()
 
 
@@ -67,12 +69,13 @@ class Services:
     audit: AuditReader
     lanes: Lanes
     hub: Hub
-    seats: SocketLimit
+    socket_limit: SocketLimit
     blobs: Blobs
-    holds: BlobLeases
+    blob_leases: BlobLeases
     tasks: Tasks
+    tiles: TileStore
     now: Clock
-    post: BackgroundJobs
+    jobs: BackgroundJobs
     refusals: Refusals
     receipts_secret: bytes
     metrics: GatewayMetrics

@@ -1,6 +1,6 @@
-"""Read models. `PROJECTIONS` is the room's table: groups that are followed together, under one checkpoint each.
+"""Read models. `PROJECTIONS` is the package's table: groups that are followed together, under one checkpoint each.
 
-The live group is what requests and frames stand on. Whatever is slower is a group of its own and gates nothing.
+Requests and frames rely on the live group. Whatever is slower is a group of its own, and nothing waits for it.
 """
 
 from projections import (

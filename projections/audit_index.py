@@ -1,7 +1,7 @@
 """The index of the audit trail: of each event who did it, to whom, in which room, and what. Owns `read.audit_entries`.
 
 A group of its own, so that it never holds up a message. It holds ids in plain, as the record does, and nothing sealed: what
-is erased leaves no trace in it. The auditor's reader (`adapters/postgres/audit.py`) answers from it as far as it goes and looks
+is erased leaves no trace in it. The reader for auditors (`adapters/postgres/audit.py`) answers from it as far as it goes and looks
 through the rest of the record, so that no answer is behind.
 """
 
@@ -12,7 +12,7 @@ from domain.events import Recorded, UnknownEvent
 from domain.topics import TOPICS
 from projections.tables import Change, Handler, Projection, Table
 
-# Who an event is about stands in one of these; in none that is sealed, which the record shows to no search either.
+# One of these fields says who an event is about; never a sealed one, which no search of the record sees either.
 SUBJECTS = ("user_id", "sender_id", "owner_id")
 
 AUDIT_ENTRIES = Table(

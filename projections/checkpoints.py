@@ -3,8 +3,8 @@
 An owner holds a lease and an epoch. It commits a batch only together with moving its own epoch's checkpoint: whoever
 was taken for dead and wakes up again finds another epoch, and its batch is rolled back.
 
-Nor does an owner trust its memory of the place. Commits here do not wait for the disk, so a crash of Postgres may take
-the last ones back; and a commit whose answer was lost may have happened. Whoever moves a checkpoint says from where.
+Nor does an owner trust its memory of the position. Commits here do not wait for the disk, so a crash of Postgres may take
+the last ones back; and a commit whose answer was lost may have happened. Whoever moves a checkpoint names the position from which.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from domain.ports.database import Db
 LEASE_SECONDS_MAX = 60.0  # where one event takes its handlers longer than a lease
 STANDS_STILL_SECONDS = 15.0
 
-# Statements that come often say which version of the row they want: the last, or the one at a position. Others may be kept
-# by a long snapshot, and whoever asks for the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).
+# Frequent statements name the version of the row that they want: the last, or the one at a position. Others may be kept
+# by a long snapshot, and a statement with the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).
 SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
 SELECT_ALL = "SELECT DISTINCT ON (name) name, version, position FROM read.checkpoints ORDER BY name, position DESC"
-# How far groups are behind the head, and since when the next event waits with nothing done: a group that moves, or that
-# has everything, stands still for no time.
+# How far groups are behind the head, and for how long the next event has waited while nothing moved. A group that moves, or
+# that has everything, is idle for no time.
 SELECT_LAGS = """
-    SELECT asked.name, h.position - coalesce(c.position, 0),
+    SELECT asked.name, h.position - coalesce(c.position, 0) AS events,
         coalesce(extract(epoch FROM clock_timestamp()
-            - greatest(CASE WHEN c.moved_at <= clock_timestamp() THEN c.moved_at END, e.recorded_at)), 0)::float8
+            - greatest(CASE WHEN c.moved_at <= clock_timestamp() THEN c.moved_at END, e.recorded_at)), 0)::float8 AS idle_seconds
     FROM unnest($1::text[]) WITH ORDINALITY asked (name, i) CROSS JOIN record.head h
     LEFT JOIN LATERAL (
         SELECT position, moved_at FROM read.checkpoints WHERE name = asked.name ORDER BY position DESC LIMIT 1
@@ -109,20 +109,20 @@ async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> L
 
 
 async def held(db: Db, name: str, epoch: int) -> Lease | None:
-    """Return where a group stands for the owner of this epoch; None when it is somebody else's by now."""
+    """Return the position of a group for the owner of this epoch; None if it is somebody else's by now."""
     return await db.one(Lease, SELECT_HELD, name, epoch)
 
 
 async def renew(db: Db, name: str, lease: Lease, seconds: float) -> None:
-    """Stay its owner; raises `LeaseLostError`."""
+    """Stay its owner. Raise `LeaseLostError` if it has another one."""
     if await db.run(RENEW, name, lease.epoch, lease.position, seconds) != "UPDATE 1":
         raise LeaseLostError
 
 
 async def move(db: Db, name: str, lease: Lease, position: int, seconds: float) -> None:
-    """Move the checkpoint from the lease's place, in the transaction that writes the rows up to it.
+    """Move the checkpoint from the lease's position, in the transaction that writes the rows up to it.
 
-    Raises `LeaseLostError`.
+    Raise `LeaseLostError` if it is not there, or not this owner's.
     """
     if await db.run(MOVE, name, lease.epoch, lease.position, position, seconds) != "UPDATE 1":
         raise LeaseLostError

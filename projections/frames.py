@@ -1,12 +1,13 @@
-"""Frames: what sockets are told of an event. A frame is a function of the record: same event, same bytes.
+"""Frames: what sockets get of an event. A frame is a function of the record: same event, same bytes.
 
-`TELLS_ROOM` and `TELLS_OWN` say which events are told, and what of each: one type of `data` per event, the whole
-after-image. They encode the bytes and make the AsyncAPI document, so a new event that is told is a line here. A room's frame names `prev`, the position of the event that the room heard before. The control lane carries what single
-people or all gateways hear: sessions that ended, accounts shut, and everybody's own feed (`room_id` and `prev` null).
+`ROOM_FRAMES` and `OWN_FRAMES` list the events that have frames, and the `data` of each: one type per event, the whole
+after-image. The bytes and the AsyncAPI document are made from them, so an event with a new frame is a line here. A room's
+frame has `prev`, the position of the room's event before it. The control lane carries what concerns single people or all
+gateways: sessions that ended, accounts that were deactivated, and everybody's own feed (`room_id` and `prev` null).
 
-Of an event that cannot be told (it cannot be read, this version does not know it, its frame cannot be made) a room hears
-`event.skipped` with no data: every event that a room hears has a frame, so `prev` stays a function of the record, and
-nobody takes it for a gap that asking again could close. To single people it is not told.
+If an event cannot be shown (it cannot be read, this version does not know it, its frame cannot be made), the room gets
+`event.skipped` without data: each event of a room has a frame, so `prev` stays a function of the record, and no client takes
+it for a gap that a new request could close. Single people get nothing.
 """
 
 from collections.abc import Callable
@@ -36,7 +37,7 @@ SKIPPED_MARK = b'"event":"event.skipped"'
 
 
 class EventSkipped(Event, frozen=True):
-    """Stands in a frame for an event that cannot be told. No event of the record."""
+    """Takes the place of an event that cannot be shown. It is never recorded."""
 
     topic: ClassVar = "event.skipped"
 
@@ -47,11 +48,11 @@ class EventSkipped(Event, frozen=True):
 
 
 class Nothing(Struct, frozen=True):
-    """What is told of an event that cannot be told."""
+    """The data of `event.skipped`: none."""
 
 
 class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
-    """What happened in a room. Who holds `prev`, the room's event before it, has missed nothing."""
+    """What happened in a room. Whoever has `prev`, the room's event before it, has missed nothing."""
 
     event: str
     position: int
@@ -63,7 +64,7 @@ class RoomEvent(Struct, frozen=True, tag_field="type", tag="event"):
 
 
 class OwnEvent(Struct, frozen=True, tag_field="type", tag="event"):
-    """What happened to the caller, told to all their sockets; not replayed."""
+    """What happened to the caller, sent to all their sockets; not replayed."""
 
     event: str
     position: int
@@ -88,16 +89,16 @@ class RoomAfter(Struct, frozen=True):
     kind: Literal["room", "direct"] = "room"
 
 
-class Telling(NamedTuple):
-    """What is told of an event: the type of its frame's `data`, and how that is made of the recorded event."""
+class FrameData(NamedTuple):
+    """The `data` of an event's frame: its type, and how it is made from the recorded event."""
 
     kind: type[Struct]
     of: Callable[[Recorded[Any]], Struct]
 
 
-class Glance(NamedTuple):
-    """What fanning a frame out depends on: `posted`, the posting that it tells of, where that was asked and may be older
-    than the frame, and `history`, the room's after it, where that may have changed."""
+class FrameSummary(NamedTuple):
+    """What the fan-out of a frame depends on. `posted` is the position of the posting that an edit or deletion is about, read
+    only if history begins with joining; `history` is the room's from then on, read only if it may have changed."""
 
     topic: bytes
     posted: int | None = None
@@ -112,7 +113,7 @@ class _Data(Struct):
     history: History = "shared"
 
 
-class _Glanced(Struct):
+class _Summarised(Struct):
     data: _Data
 
 
@@ -141,30 +142,33 @@ _LATER = (
 )
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
-_glanced = msgspec.json.Decoder(_Glanced).decode
+_summarised = msgspec.json.Decoder(_Summarised).decode
 _encode = msgspec.json.Encoder().encode
 encode_control = _encode
 decode_control = msgspec.json.Decoder(Control).decode
 
 
 def room_frame(recorded: Recorded[Any], prev: int) -> bytes:
-    """Return the frame of an event that its room hears; that of `EventSkipped` where it cannot be told."""
-    return _told(recorded, prev, recorded.event, lambda: TELLS_ROOM[type(recorded.event)].of(recorded))
+    """Return the frame that a room gets of its event; that of `EventSkipped` if the event cannot be shown."""
+    return _frame(recorded, prev, recorded.event, lambda: ROOM_FRAMES[type(recorded.event)].of(recorded))
 
 
 def tombstone_frame(recorded: Recorded[Any], prev: int) -> bytes:
-    """Return the frame of what tells of a message deleted since, or of its file: everything but their content."""
-    is_of_file = isinstance(recorded.event, (FileCompleted, FileFailed))
+    """Return the frame of an event of a message that was deleted later, or of its file: everything but their content."""
 
     def data() -> Struct:
-        return blank_view(TELLS_ROOM[type(recorded.event)].of(recorded)) if is_of_file else tombstone(view_of(recorded))  # type: ignore[arg-type]
+        if isinstance(recorded.event, FileCompleted):
+            return blank_view(completed_view(recorded))
+        if isinstance(recorded.event, FileFailed):
+            return blank_view(failed_view(recorded))
+        return tombstone(view_of(recorded))
 
-    return _told(recorded, prev, recorded.event, data)
+    return _frame(recorded, prev, recorded.event, data)
 
 
-def _told(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], Struct]) -> bytes:
+def _frame(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], Struct]) -> bytes:
     room_id = event.frame_room()
-    assert room_id is not None, "a room's frame is of what the room hears"
+    assert room_id is not None, "a room's frame is of an event of the room"
     if not isinstance(event, UnknownEvent):
         try:
             return _encode(
@@ -179,7 +183,7 @@ def _told(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], S
 
 
 def posting_of(recorded: Recorded[Any]) -> int | None:
-    """Return the position of the posting that an event tells of; None: it is of none."""
+    """Return the position of the posting that an event is about; None if it is about none."""
     match recorded.event:
         case MessagePosted():
             return recorded.position
@@ -190,25 +194,25 @@ def posting_of(recorded: Recorded[Any]) -> int | None:
     return None
 
 
-def tells_text(recorded: Recorded[Any]) -> bool:
-    """Return whether an event's frame tells text, which must not be told once its message is deleted."""
+def has_text(recorded: Recorded[Any]) -> bool:
+    """Return whether an event's frame has text, which must not be sent once its message is deleted."""
     return isinstance(recorded.event, (MessagePosted, MessageEdited))
 
 
 def is_of_file(frame: bytes) -> bool:
-    """Return whether a room's frame tells how a file ended."""
+    """Return whether a room's frame is that of a file which was completed or failed."""
     return frame.startswith(_FILE_HEADS)
 
 
-def glance(frame: bytes, *, is_since_joining: bool) -> Glance:
-    """Look at a room's frame no further than needed: for a post, or where everybody sees all, at its topic alone."""
+def summary_of(frame: bytes, *, is_since_joining: bool) -> FrameSummary:
+    """Decode as little of a room's frame as is needed: of a posting, or if everybody sees all of the room, its topic alone."""
     topic = frame[len(_HEAD) : frame.index(b'"', len(_HEAD))]
     if topic == _CHANGE:
-        return Glance(topic, None, _glanced(frame).data.history)
+        return FrameSummary(topic, None, _summarised(frame).data.history)
     if is_since_joining and topic in _LATER:
-        data = _glanced(frame).data
-        return Glance(topic, data.position if data.posted_position is None else data.posted_position)
-    return Glance(topic)
+        data = _summarised(frame).data
+        return FrameSummary(topic, data.position if data.posted_position is None else data.posted_position)
+    return FrameSummary(topic)
 
 
 def ends_membership(event: Event) -> UserId | None:
@@ -217,7 +221,7 @@ def ends_membership(event: Event) -> UserId | None:
 
 
 def control(recorded: Recorded[Any]) -> Control | None:
-    """Return what the control lane says of an event; None for nothing, and for what cannot be told."""
+    """Return the control lane's entry for an event; None if it has none, or cannot be shown."""
     try:
         return _control(recorded)
     except Exception as error:
@@ -235,15 +239,15 @@ def _control(recorded: Recorded[Any]) -> Control | None:
             return Control(recorded.position, deactivated=event.user_id)
         case AccountActivated():
             return Control(recorded.position, activated=event.user_id)
-    if (telling := TELLS_OWN.get(type(event))) is None:
+    if (data := OWN_FRAMES.get(type(event))) is None:
         return None
-    frame = OwnEvent(event.topic, recorded.position, None, None, recorded.at, recorded.meta.actor, telling.of(recorded))
-    said = _encode(frame).decode()
-    return Control(recorded.position, own=[Own(user_id, said) for user_id in dict.fromkeys(_own(event))])
+    frame = OwnEvent(event.topic, recorded.position, None, None, recorded.at, recorded.meta.actor, data.of(recorded))
+    text = _encode(frame).decode()
+    return Control(recorded.position, own=[Own(user_id, text) for user_id in dict.fromkeys(_recipients(event))])
 
 
-def _own(event: Event) -> tuple[UserId, ...]:
-    """Return to whom an event is told on their own feed."""
+def _recipients(event: Event) -> tuple[UserId, ...]:
+    """Return whose own feed gets an event."""
     match event:
         case FileCompleted():
             return (event.uploader_id,)
@@ -251,7 +255,7 @@ def _own(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id, *event.moderator_ids)
         case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             return (event.user_id,)
-    raise AssertionError(f"{event.topic} is told to nobody alone")
+    raise AssertionError(f"{event.topic} has no frame of anybody's own")
 
 
 def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
@@ -280,34 +284,34 @@ def _itself(recorded: Recorded[Any]) -> Event:
     return event
 
 
-_OF_MEMBERS: dict[type[Event], Telling] = {
-    MemberJoined: Telling(MemberJoined, _itself),
-    MemberLeft: Telling(MemberLeft, _itself),
-    MemberRemoved: Telling(MemberRemoved, _itself),
-    MemberRoleChanged: Telling(MemberRoleChanged, _itself),
+_OF_MEMBERS: dict[type[Event], FrameData] = {
+    MemberJoined: FrameData(MemberJoined, _itself),
+    MemberLeft: FrameData(MemberLeft, _itself),
+    MemberRemoved: FrameData(MemberRemoved, _itself),
+    MemberRoleChanged: FrameData(MemberRoleChanged, _itself),
 }
-_OF_FILES: dict[type[Event], Telling] = {
-    FileCompleted: Telling(FileView, completed_view),
-    FileFailed: Telling(FileView, failed_view),
+_OF_FILES: dict[type[Event], FrameData] = {
+    FileCompleted: FrameData(FileView, completed_view),
+    FileFailed: FrameData(FileView, failed_view),
 }
-TELLS_ROOM: dict[type[Event], Telling] = {
-    MessagePosted: Telling(MessageView, posted_view),
-    MessageEdited: Telling(MessageView, edited_view),
-    MessageDeleted: Telling(MessageView, deleted_view),
-    MessagePinned: Telling(MessagePinned, _itself),
-    MessageUnpinned: Telling(MessageUnpinned, _itself),
-    ReactionAdded: Telling(ReactionAdded, _itself),
-    ReactionRemoved: Telling(ReactionRemoved, _itself),
+ROOM_FRAMES: dict[type[Event], FrameData] = {
+    MessagePosted: FrameData(MessageView, posted_view),
+    MessageEdited: FrameData(MessageView, edited_view),
+    MessageDeleted: FrameData(MessageView, deleted_view),
+    MessagePinned: FrameData(MessagePinned, _itself),
+    MessageUnpinned: FrameData(MessageUnpinned, _itself),
+    ReactionAdded: FrameData(ReactionAdded, _itself),
+    ReactionRemoved: FrameData(ReactionRemoved, _itself),
     **_OF_MEMBERS,
-    RoomOpened: Telling(RoomAfter, _opened),
-    RoomChanged: Telling(RoomAfter, _room),
-    RoomArchived: Telling(RoomAfter, _room),
+    RoomOpened: FrameData(RoomAfter, _opened),
+    RoomChanged: FrameData(RoomAfter, _room),
+    RoomArchived: FrameData(RoomAfter, _room),
     **_OF_FILES,
-    EventSkipped: Telling(Nothing, lambda recorded: Nothing()),
+    EventSkipped: FrameData(Nothing, lambda recorded: Nothing()),
 }
-TELLS_OWN: dict[type[Event], Telling] = {
+OWN_FRAMES: dict[type[Event], FrameData] = {
     **_OF_MEMBERS,
-    ReadMarked: Telling(ReadMarked, _itself),
-    ProfileChanged: Telling(ProfileChanged, _itself),
+    ReadMarked: FrameData(ReadMarked, _itself),
+    ProfileChanged: FrameData(ProfileChanged, _itself),
     **_OF_FILES,
 }

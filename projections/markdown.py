@@ -1,10 +1,10 @@
 """The small Markdown of messages as HTML: pulldown-cmark finds the elements, and nothing that is written gets lost.
 
 Paragraphs with their line breaks, emphasis, strong, strike, code, fenced code, quotes, lists, `[text](address)` and bare
-addresses. Whatever else CommonMark knows stands in the HTML as it was typed: definitions, headings, rules, raw HTML,
+addresses. Whatever else CommonMark knows is left in the HTML as it was typed: definitions, headings, rules, raw HTML,
 images, titles, entities, indented code. A backslash keeps a sign from being a marker, and stays.
 
-How: `projections/signs.py` keeps the parser from what it must not find; of what it found, events say the places.
+`projections/signs.py` keeps the parser from finding anything else; events say where it found what it did.
 
 Everything is linear in the text, and bounded: `to_html` returns None past a bound.
 """
@@ -89,7 +89,7 @@ class _Writer:
                 self._text(what)
             elif kind == "Start":
                 self._start(what, start, end)
-                end = start + 1  # of a link, its bracket; of others it is not asked
+                end = start + 1  # the bracket of a link; not needed for others
             elif kind == "End":
                 self._end(end)
             else:
@@ -119,7 +119,7 @@ class _Writer:
         kind: str = tag if isinstance(tag, str) else next(iter(tag))
         what: Any = None if isinstance(tag, str) else tag[kind]
         if kind == "Link":
-            self._safe = links.is_safe(address := signs.shown(what["dest_url"]))
+            self._safe = links.is_safe(address := signs.as_typed(what["dest_url"]))
             self._linking = self._safe and self._is_link(what["dest_url"], start, end)
             self._element(*((f'<a href="{escape(address)}">', "</a>") if self._linking else ("[", "")))
             return
@@ -154,7 +154,7 @@ class _Writer:
         self.open.append(end)
 
     def _item(self, start: int) -> None:
-        """Begin an item; its number is said where it is more than the next one's, and would be counted away."""
+        """Begin an item; its number is written if it is above the next one, and would be lost in counting."""
         value, expected = "", self._numbers[-1]
         if expected is not None and (found := NUMBER.match(self._source, start)):
             number = int(found[0])
@@ -175,7 +175,7 @@ class _Writer:
         self.out.append(closing)
 
     def _rest(self, source: str) -> str:
-        """Return what stands behind the text of what is no link, or under that of what is no heading, as typed."""
+        """Return what follows the text of something that is no link, or underlines what is no heading, as typed."""
         if underline := UNDERLINE.search(source):
             return f"<br>\n{underline[0].strip()}</p>\n"
         source = signs.without_backslashes(source)
@@ -186,13 +186,13 @@ class _Writer:
         source = self._source[start:end].decode()
         for written in (f"]({address})", f"](<{address}>)"):
             if source.endswith(written):
-                return any(c.isprintable() and not c.isspace() for c in signs.shown(source[1 : -len(written)]))
+                return any(c.isprintable() and not c.isspace() for c in signs.as_typed(source[1 : -len(written)]))
         return False
 
 
 def _fence(info: str) -> str:
     """Return what begins a fenced block; what follows its language is its first line."""
-    info = signs.shown(info.replace(signs.BACKSLASH, "\\"))
+    info = signs.as_typed(info.replace(signs.BACKSLASH, "\\"))
     language, _, rest = info.partition(" ")
     if not LANGUAGE.fullmatch(language):
         return f"<pre><code>{escape(info, quote=False)}\n" if info else "<pre><code>"

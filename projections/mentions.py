@@ -18,7 +18,7 @@ from projections.tables import Change, Projection, Table
 
 EVERYBODY = UserId(UUID(int=0))
 SELECT_COUNTS = """
-    SELECT asked.room_id, counted.count FROM unnest($2::uuid[], $3::bigint[]) asked (room_id, read_position)
+    SELECT asked.room_id, counted.count AS count FROM unnest($2::uuid[], $3::bigint[]) asked (room_id, read_position)
     JOIN read.room_members m ON m.room_id = asked.room_id AND m.user_id = $1
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
@@ -34,7 +34,9 @@ SELECT_COUNTS = """
 MENTIONS = Table("read.mentions", key={"room_id": "uuid", "user_id": "uuid", "position": "bigint"}, columns={})
 
 
-class _CountRow(Struct, frozen=True):
+class MentionCount(Struct, frozen=True):
+    """How many unread messages of a room mention somebody."""
+
     room_id: RoomId
     count: int
 
@@ -44,7 +46,7 @@ async def counted(db: Db, user_id: UserId, found: Sequence[RoomView]) -> list[Ro
     asked = {room.id: room.read_position for room in found if room.unread and room.read_position is not None}
     rows = (
         await db.all(
-            _CountRow,
+            MentionCount,
             SELECT_COUNTS,
             user_id,
             list(asked),

@@ -6,13 +6,13 @@ from msgspec.structs import replace
 
 from domain.ids import UserId
 from domain.ports.database import Db
-from projections import messages, reactions
+from projections import message_queries, reactions
 from projections.messages import MessageView
 
 
 async def complete(db: Db, user_id: UserId, found: Sequence[MessageView]) -> list[MessageView]:
     """Return these messages with everything that this person sees of them."""
-    return await _with_reactions(db, user_id, await messages.with_files(db, found))
+    return await _with_reactions(db, user_id, await message_queries.with_files(db, found))
 
 
 async def _with_reactions(db: Db, user_id: UserId, found: list[MessageView]) -> list[MessageView]:

@@ -23,7 +23,7 @@ HTML_BYTES_BESIDE = 4 * 1024
 PLAIN = re.compile(r"[^\W\d_](?:[^\W_]| (?! )|:(?!//)|[,.;?!'()/%–—…-])*")
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "li": {"value"}, "code": {"class"}}
 REFUSED = "<a rel="  # what nh3 leaves of a link whose address it does not let through, and that would be lost
-SHOWING = re.compile(r">[^<]*[^<\s]")  # a lone `>` or fence would be an element that holds nothing: it stands as typed
+VISIBLE = re.compile(r">[^<]*[^<\s]")  # a lone `>` or fence would be an element that holds nothing: it stays as typed
 CLASS = re.compile(rf"language-{markdown.LANGUAGE.pattern}")
 
 MESSAGE_HTML = Table("read.message_html", key={"position": "bigint"}, columns={"version": "int", "html": "text"})
@@ -39,7 +39,7 @@ def render(content: str) -> str:
     bytes_max = HTML_BYTES_PER_BYTE * len(content.encode()) + HTML_BYTES_BESIDE
     if html is not None and len(html) <= bytes_max:
         html = CLEANER.clean(html)
-        if len(html.encode()) <= bytes_max and REFUSED not in html and SHOWING.search(html):
+        if len(html.encode()) <= bytes_max and REFUSED not in html and VISIBLE.search(html):
             return html
     return "<p>" + escape(content, quote=False).replace("\n", "<br>\n") + "</p>\n"
 

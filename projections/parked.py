@@ -1,12 +1,13 @@
 """Parked events: what a group of read tables could not take, and went on without. Owns the table `read.parked_events`.
 
-A parked event is as if the group had never heard of it. Later events of its stream are applied to whatever rows there
+A parked event is as if the group had never seen it. Later events of its stream are applied to whatever rows there
 are: an edit of a message whose posting was parked finds no row, and changes nothing. Rows may therefore be missing or
 old until the group is rebuilt by a version that takes the event; a rebuild (`is_building`) has parked events of its own,
 which take the place of the served ones in its swap.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,9 +18,11 @@ INSERT = """
     SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[])
     ON CONFLICT (group_name, is_building, position) DO NOTHING
 """
-SELECT_COUNTS = "SELECT group_name, count(*) FROM read.parked_events WHERE NOT is_building GROUP BY 1 ORDER BY 1"
+SELECT_COUNTS = (
+    "SELECT group_name, count(*) AS events FROM read.parked_events WHERE NOT is_building GROUP BY 1 ORDER BY 1"
+)
 SELECT_LISTED = """
-    SELECT group_name, position, topic, error FROM read.parked_events WHERE NOT is_building
+    SELECT group_name AS "group", position, topic, error FROM read.parked_events WHERE NOT is_building
     ORDER BY position, group_name LIMIT $1
 """
 DELETE = "DELETE FROM read.parked_events WHERE group_name = $1 AND is_building = $2"
@@ -34,6 +37,11 @@ class Parked(Struct, frozen=True):
     error: str
 
 
+class ParkedCount(NamedTuple):
+    group_name: str
+    events: int
+
+
 class ParkedIn(Struct, frozen=True):
     """A parked event and the group that goes without it."""
 
@@ -44,7 +52,7 @@ class ParkedIn(Struct, frozen=True):
 
 
 async def park(db: Db, group: str, events: Sequence[Parked], *, is_building: bool = False) -> None:
-    """Write down what a group goes without, in the transaction that passes it."""
+    """Insert what a group goes without, in the transaction that moves its checkpoint past it."""
     if events:
         columns = ([e.position for e in events], [e.topic for e in events], [e.error for e in events])
         await db.run(INSERT, group, is_building, *columns)
@@ -52,7 +60,7 @@ async def park(db: Db, group: str, events: Sequence[Parked], *, is_building: boo
 
 async def counts(db: Db) -> dict[str, int]:
     """Return how many events each group goes without; groups that miss none are left out."""
-    return dict(await db.all(_pair, SELECT_COUNTS))
+    return dict(await db.all(ParkedCount, SELECT_COUNTS))
 
 
 async def listed(db: Db, *, limit: int) -> list[ParkedIn]:
@@ -68,7 +76,3 @@ async def serve_rebuilt(db: Db, group: str) -> None:
     """Have what a rebuild parked take the place of what was parked before, in the transaction of its swap."""
     await db.run(DELETE, group, False)
     await db.run(SERVE, group)
-
-
-def _pair(group: str, count: int) -> tuple[str, int]:
-    return group, count

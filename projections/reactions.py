@@ -19,7 +19,7 @@ SELECT_COUNTS = """
     SELECT c.posted_position, c.emoji, c.count, EXISTS (
         SELECT FROM read.message_reactions r
         WHERE r.posted_position = c.posted_position AND r.emoji = c.emoji AND r.user_id = $1 AND r.given
-    )
+    ) AS me
     FROM read.reaction_counts c WHERE c.posted_position = ANY ($2::bigint[]) AND c.count > 0
     ORDER BY c.posted_position, c.first_position
 """
@@ -58,7 +58,9 @@ class ReactorView(Struct, frozen=True):
     position: int
 
 
-class _CountRow(Struct, frozen=True):
+class MessageReaction(Struct, frozen=True):
+    """One emoji of one message."""
+
     posted_position: int
     emoji: str
     count: int
@@ -68,7 +70,7 @@ class _CountRow(Struct, frozen=True):
 async def counted(db: Db, user_id: UserId, postings: Collection[int]) -> dict[int, list[ReactionView]]:
     """Return the reactions to the messages at these positions, as this person sees them, in the order of their first."""
     found: dict[int, list[ReactionView]] = {position: [] for position in postings}
-    for row in await db.all(_CountRow, SELECT_COUNTS, user_id, list(postings)):
+    for row in await db.all(MessageReaction, SELECT_COUNTS, user_id, list(postings)):
         found[row.posted_position].append(ReactionView(row.emoji, row.count, row.me))
     return found
 

@@ -1,4 +1,4 @@
-"""Sessions: which were opened and which have ended, for the door and for their owners. Owns the table `read.sessions`."""
+"""Sessions: which were opened and which have ended, for authentication and for their owners. Owns the table `read.sessions`."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from domain.session import SessionEnded, SessionOpened, SessionRefreshed
 from projections.tables import Change, Projection, Table
 
 SELECT_LIVE = """
-    SELECT id, created_at, coalesce(refreshed_at, created_at), expires_at, address, agent FROM read.sessions
+    SELECT id, created_at, coalesce(refreshed_at, created_at) AS last_used_at, expires_at, address, agent FROM read.sessions
     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC
 """
 SELECT_ADDRESSES = """
@@ -54,14 +54,14 @@ async def live(db: Db, user_id: UserId, now: datetime) -> list[SessionRow]:
 
 
 async def addresses(db: Db, user_id: UserId, since: datetime, *, sessions_max: int) -> list[str]:
-    """Return from where a person's sessions of late come, the newest first; those that have ended too."""
+    """Return the addresses of a person's recent sessions, ended ones included, the newest first."""
     return await db.all(str, SELECT_ADDRESSES, user_id, since, sessions_max)
 
 
 async def clock(db: Db) -> datetime:
-    """Return what the clock says that gives events their times."""
-    said: datetime = await db.value(SELECT_CLOCK)
-    return said
+    """Return the time of the clock that gives events their times."""
+    now: datetime = await db.value(SELECT_CLOCK)
+    return now
 
 
 async def ended_since(db: Db, moment: datetime) -> set[SessionId]:

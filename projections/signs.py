@@ -1,4 +1,4 @@
-"""Signs that stand in a message's text while the parser has it, so that it finds the small Markdown and nothing else.
+"""Signs that are put into a message's text for the parser, so that it finds the small Markdown and nothing else.
 
 They are noncharacters (Unicode 23.7: for use within a program), which the parser takes for letters: behind what would begin
 something that is not of the small Markdown, and in place of the punctuation in addresses. They are taken out of whatever
@@ -11,13 +11,13 @@ from string import punctuation
 
 from projections import links
 
-BREAK = "\ufffe"  # stands behind what must not begin an element
-BACKSLASH = "\uffff"  # stands before a backslash that the parser will take for an escape, and drop
-ADDRESS, END = "\U0001fffe", "\U0001ffff"  # stand around a bare address that may become a link
+BREAK = "\ufffe"  # follows what must not begin an element
+BACKSLASH = "\uffff"  # precedes a backslash that the parser will take for an escape, and drop
+ADDRESS, END = "\U0001fffe", "\U0001ffff"  # enclose a bare address that may become a link
 HIDDEN = {ord(sign): chr(0xFDD0 + i) for i, sign in enumerate(punctuation)}
 TILDE, COLON = HIDDEN[ord("~")], HIDDEN[ord(":")]
-SHOWN = {ord(stand_in): chr(sign) for sign, stand_in in HIDDEN.items()} | {ord(ADDRESS): "", ord(END): ""}
-SHOWN_IN_HTML = {stand_in: escape(text) for stand_in, text in SHOWN.items()}
+TYPED = {ord(stand_in): chr(sign) for sign, stand_in in HIDDEN.items()} | {ord(ADDRESS): "", ord(END): ""}
+TYPED_IN_HTML = {stand_in: escape(text) for stand_in, text in TYPED.items()}
 RESERVED = re.compile(r"[\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff]")
 LINKED = re.compile(f"{ADDRESS}([^{END}]*){END}")
 
@@ -54,9 +54,9 @@ def _address(found: re.Match[str]) -> str:
     return (f"{ADDRESS}{hidden}{END}" if links.is_safe(candidate[:size]) else hidden) + candidate[size:]
 
 
-def shown(text: str) -> str:
+def as_typed(text: str) -> str:
     """Return a piece of the text as it was typed."""
-    return text if text.isascii() else without_backslashes(text).replace(BREAK, "").translate(SHOWN)
+    return text if text.isascii() else without_backslashes(text).replace(BREAK, "").translate(TYPED)
 
 
 def without_backslashes(text: str) -> str:
@@ -67,7 +67,7 @@ def without_backslashes(text: str) -> str:
 def in_html(html: str) -> str:
     """Return HTML made of the text, with what the signs stood for."""
     html = html.replace(BREAK, "").replace(BACKSLASH, "\\").replace(TILDE, "~")
-    return html.translate(SHOWN_IN_HTML) if COLON in html else html
+    return html.translate(TYPED_IN_HTML) if COLON in html else html
 
 
 def with_links(html: str) -> str:

@@ -1,10 +1,11 @@
 """Users: everybody's profile. Owns the table `read.users`.
 
-`hashed_password` stands there because the table's shape asks for it; no query that answers anybody selects it.
+The table has `hashed_password` because its shape is given; no query that answers a client selects it.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -33,7 +34,7 @@ SELECT_ME = """
 SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1"
 SELECT_NAMED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE username_folded = $1"
 SELECT_LISTED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) ORDER BY id"
-SELECT_NAMES = "SELECT id, username FROM read.names($1, $2)"
+SELECT_NAMES = "SELECT id AS user_id, username FROM read.names($1, $2)"
 SELECT_INACTIVE = "SELECT id FROM read.users WHERE NOT is_active"
 
 USERS = Table(
@@ -68,6 +69,11 @@ class Profile(Struct, frozen=True):
     version: int
 
 
+class Username(NamedTuple):
+    user_id: UserId
+    username: str
+
+
 class PublicUser(Struct, frozen=True):
     """What everybody sees of a person."""
 
@@ -95,9 +101,9 @@ async def listed(db: Db, ids: Sequence[UserId]) -> list[PublicUser]:
     return await db.all(PublicUser, SELECT_LISTED, list(ids))
 
 
-async def names(db: Db, *, after: UserId, limit: int) -> list[tuple[UserId, str]]:
+async def names(db: Db, *, after: UserId, limit: int) -> list[Username]:
     """Return everybody's username, in the order of their ids."""
-    return await db.all(lambda *row: row, SELECT_NAMES, after, limit)
+    return await db.all(Username, SELECT_NAMES, after, limit)
 
 
 async def inactive(db: Db) -> set[UserId]:

@@ -1,7 +1,8 @@
 """The command line: `hansard COMMAND`. Exit codes: 0 done, 1 it cannot (one sentence says why), 2 misused.
 
-`explain` has its own: 0 allowed, 1 refused, 2 not judged. A process that a supervisor starts (gateway, projector, worker)
-ends with 78 if the next start would fail for the same reason: whoever starts it again and again should not.
+`explain` and `verify` have their own: 0 allowed, or whole; 1 refused, or altered; 2 not judged. A process that a supervisor
+starts (gateway, projector, worker, notary) ends with 78 if the next start would fail for the same reason: whoever starts it
+again and again should not.
 
 Every command declares itself in a module of its own (`runtime/command.py`), which is imported when it is asked for: a
 gateway's modules take more than a second of processor time to load, `hansard --help` 0.15 s. argparse stays: it is loaded
@@ -22,7 +23,7 @@ from runtime.command import EX_CONFIG, MISUSED, Command, MisusedError
 from runtime.env_file import env_file
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
-from runtime.start import leaving_out, spare_the_collector
+from runtime.start import UNLIKELY, UNUSED, leaving_out, load_late, spare_the_collector
 
 
 class Entry(NamedTuple):
@@ -43,13 +44,19 @@ def _operator(where: str, sentence: str, *, failure: int = 1) -> Entry:
 
 
 COMMANDS = {
-    "up": _operator("up:COMMAND", "Run everything on this machine: embedded servers, gateway, projector and worker."),
+    "up": _operator(
+        "up:COMMAND", "Run everything on this machine: embedded servers, gateway, projector, worker and notary."
+    ),
     "gateway": _process("gateway", "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run."),
     "projector": _process("projector", "Keep the read tables up to the record and tell frames; further ones stand by."),
     "worker": _process("worker", "Do what is slower than a frame: scan and process files, render HTML, sweep."),
+    "notary": _process("notary", "Sign checkpoints of the record, so that nobody can alter it unseen; one runs."),
     "migrate": _operator("migrating:MIGRATE", "Bring the database to this version."),
     "url": _operator(
         "migrating:URL", "Print the address of the embedded Postgres, password and all, for psql and pg_dump."
+    ),
+    "verify": _operator(
+        "verify:COMMAND", "Hash every event again, and say whether the record is the one that was signed.", failure=2
     ),
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
@@ -96,7 +103,7 @@ def _run(typed: Sequence[str]) -> int:
 
     from runtime.descriptors import raise_limit
 
-    with leaving_out("rich"):
+    with leaving_out(*UNUSED):
         from runtime.logs import configure_logs
 
     configure_logs(settings)
@@ -113,7 +120,8 @@ def _run(typed: Sequence[str]) -> int:
 def command(name: str) -> Command:
     """Import the module of a command; return what it declares."""
     module, _, attribute = COMMANDS[name].where.partition(":")
-    with leaving_out("rich"):  # which structlog would load to colour what we never print: a tenth of a start
+    load_late(*UNLIKELY)
+    with leaving_out(*UNUSED):
         found: Command = getattr(import_module(module), attribute)
     return found
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from adapters.postgres.database import connect
+from adapters.postgres.rows import decode
 from domain.errors import SetupError
 from runtime.roles import SELECT_ME, make_groups, make_logins
 
@@ -27,6 +28,8 @@ CREATE_TABLE = """
 SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations ORDER BY number"
 INSERT_APPLIED = "INSERT INTO public.hansard_migrations (number, name, sha256) VALUES ($1, $2, $3)"
 LOCK = "SELECT pg_advisory_lock(hashtext('hansard migrations'))"
+SELECT_HAS_DATABASE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)"
+SELECT_CREATE_DATABASE = "SELECT format('CREATE DATABASE %I', $1::text)"
 SELECT_VERSION = "SELECT current_setting('server_version_num')::int"
 STATEMENT_SECONDS = 600.0
 POSTGRES_MIN = 150_000
@@ -45,6 +48,11 @@ class Migration(NamedTuple):
     @property
     def digest(self) -> str:
         return sha256(self.sql.encode()).hexdigest()
+
+
+class AppliedMigration(NamedTuple):
+    number: int
+    sha256: str
 
 
 def migrations() -> list[Migration]:
@@ -69,7 +77,7 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
         await connection.execute("SET lock_timeout = 0")
         await connection.fetchval(LOCK)
         has_table = await connection.fetchval(SELECT_HAS_TABLE)
-        applied = dict(await connection.fetch(SELECT_APPLIED)) if has_table else {}
+        applied = dict(decode(AppliedMigration, await connection.fetch(SELECT_APPLIED))) if has_table else {}
         due = pending(migrations(), applied)
         if due or logins:
             await _prepare(connection, len(due))
@@ -115,9 +123,8 @@ async def create_database(url: str) -> None:
     name = parts.path.removeprefix("/")
     connection = await connect(urlunsplit(parts._replace(path="/postgres")))
     try:
-        if not await connection.fetchval("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1", name):
-            quoted = name.replace('"', '""')
-            await connection.execute(f'CREATE DATABASE "{quoted}"')
+        if not await connection.fetchval(SELECT_HAS_DATABASE, name):
+            await connection.execute(await connection.fetchval(SELECT_CREATE_DATABASE, name))
     finally:
         await connection.close()
 

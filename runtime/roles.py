@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from adapters.postgres.rows import decode
 from domain.errors import SetupError
 
 APP = "hansard_app"
@@ -19,6 +20,7 @@ GROUP_OF = {
     "gateway": "hansard_gateway",
     "projector": "hansard_projector",
     "worker": "hansard_worker",
+    "notary": "hansard_notary",
     "operator": "hansard_operator",
 }
 SERVER = "server"  # one log-in for all of them, where a deployment is small
@@ -41,7 +43,7 @@ SELECT_NOT_MEMBERS = """
 # The owner hands read tables to hansard_operator, so it must be able to become it (Postgres 16 tells that from being a
 # member), and may stand in for every process where nobody minds.
 SELECT_NOT_OWNERS = """
-    SELECT g, current_user::text FROM unnest($1::text[]) wanted (g)
+    SELECT g AS granted, current_user::text AS member FROM unnest($1::text[]) wanted (g)
     WHERE NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
         AND NOT pg_has_role(current_user, g, CASE WHEN current_setting('server_version_num')::int >= 160000
             THEN 'SET' ELSE 'MEMBER' END)
@@ -59,8 +61,9 @@ KEEP_PASSWORDS_OUT_OF_THE_LOG = "SET log_min_error_statement = panic"
 SETUP = """\
 CREATE ROLE hansard_app NOLOGIN;
 CREATE ROLE hansard_gateway NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_projector NOLOGIN IN ROLE hansard_app;
-CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
-GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_operator TO {owner};"""
+CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_notary NOLOGIN IN ROLE hansard_app;
+CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
+GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_notary, hansard_operator TO {owner};"""
 
 
 class RolesRefusedError(SetupError):
@@ -74,6 +77,11 @@ class Login(NamedTuple):
     groups: Sequence[str]
 
 
+class Membership(NamedTuple):
+    granted: str
+    member: str
+
+
 def login(kind: str) -> Login:
     """Return the log-in of a process, or of all of them (`SERVER`)."""
     return Login(f"hansard_{kind}_login", tuple(GROUP_OF.values()) if kind == SERVER else (GROUP_OF[kind],))
@@ -82,12 +90,12 @@ def login(kind: str) -> Login:
 async def make_groups(connection: Any) -> None:
     """Make sure that the groups exist and that this user can give tables to them. Raise `RolesRefusedError`."""
     try:
-        for (group,) in await connection.fetch(SELECT_MISSING, list(GROUPS)):
+        for group in decode(str, await connection.fetch(SELECT_MISSING, list(GROUPS))):
             await _make(connection, SELECT_CREATE_GROUP, group)
         granted, members = zip(*MEMBERSHIPS, strict=True)
-        for group, member in await connection.fetch(SELECT_NOT_MEMBERS, granted, members):
+        for group, member in decode(Membership, await connection.fetch(SELECT_NOT_MEMBERS, granted, members)):
             await _run(connection, SELECT_GRANT, group, member)
-        for group, owner in await connection.fetch(SELECT_NOT_OWNERS, list(GROUPS)):
+        for group, owner in decode(Membership, await connection.fetch(SELECT_NOT_OWNERS, list(GROUPS))):
             await _run(connection, SELECT_GRANT, group, owner)
         await _run(connection, SELECT_NO_TEMPORARY)
         await connection.execute(NO_TABLES_IN_PUBLIC)
@@ -108,7 +116,8 @@ async def make_logins(connection: Any, passwords: Mapping[str, str]) -> None:
         if await connection.fetch(SELECT_MISSING, [name]):
             await _make(connection, SELECT_CREATE_LOGIN, name)
         await _run(connection, SELECT_SET_LOGIN, name, password)
-        for group, member in await connection.fetch(SELECT_NOT_MEMBERS, groups, [name] * len(groups)):
+        missing = await connection.fetch(SELECT_NOT_MEMBERS, groups, [name] * len(groups))
+        for group, member in decode(Membership, missing):
             await _run(connection, SELECT_GRANT, group, member)
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
-from domain.quotas import CONNECTIONS_OF_ADDRESS, SEATS, SETS, Quota, Quotas, QuotaSet, SocketLimit
+from domain.quotas import CONNECTIONS_OF_ADDRESS, SETS, SOCKET_LIMITS, Quota, Quotas, QuotaSet, SocketLimit
 from runtime.roles import LOGINS
 
 PREFIX = "HANSARD_"
@@ -38,6 +38,12 @@ class Settings:
     home: Path = setting(Path(".hansard"), "The folder of all data of the embedded servers, logs and keys.")
     host: str = setting("127.0.0.1", "The address on which the gateway listens.")
     port: int = setting(8000, "The port on which the gateway listens.", low=1, high=65535)
+    gateways: int = setting(
+        1,
+        "How many gateways 'hansard up' starts. They share the port: about one for each core that has nothing else to do.",
+        low=1,
+        high=16,
+    )
     database_url: str = setting(
         "",
         "Postgres 15 or newer (postgresql://…), with the log-in of this very process. Empty: the embedded one.",
@@ -50,7 +56,7 @@ class Settings:
     )
     logins: tuple[str, ...] = setting(
         (),
-        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, operator, "
+        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "
         "or server (all of them in one).",
         secret=True,
     )
@@ -141,8 +147,8 @@ class Settings:
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
     metrics_listen: str = setting(
         "",
-        "Where a projector or worker answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
-        "up' the projector; its worker takes the next port.",
+        "Where a projector, worker or notary answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
+        "up' the projector; its worker and its notary take the next ports.",
     )
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")
@@ -162,6 +168,16 @@ class Settings:
     argon2_parallelism: int = setting(1, "Lanes of one password hash.", low=1, high=64)
     master_key_file: Path = setting(
         Path(""), "The master key: 64 hex digits, mode 0600. Empty: master.key below the home."
+    )
+    notary_folder: Path = setting(
+        Path(""),
+        "Where the notary keeps its key and what it signed last, for itself alone. Empty: notary below the home.",
+    )
+    witness_folder: Path = setting(
+        Path(""), "A folder elsewhere to which the notary copies signed checkpoints. Empty: nowhere."
+    )
+    tlog: Literal["on", "off"] = setting(
+        "on", "Whether the gateway serves checkpoint and tiles of the record below /tlog: hashes, to everybody."
     )
     password: str = setting(
         "",
@@ -184,6 +200,10 @@ class Settings:
         return self.home / "master.key" if self.master_key_file == Path("") else self.master_key_file
 
     @property
+    def notary(self) -> Path:
+        return self.home / "notary" if self.notary_folder == Path("") else self.notary_folder
+
+    @property
     def has_tls(self) -> bool:
         return self.tls_certificate != Path("")
 
@@ -197,7 +217,7 @@ class Settings:
 
     @property
     def seats(self) -> SocketLimit:
-        of_set = SEATS[self.limits]
+        of_set = SOCKET_LIMITS[self.limits]
         return SocketLimit(self.sockets_of_user or of_set.of_user, self.sockets_of_address or of_set.of_address)
 
     def connections_of(self, total: int) -> int:

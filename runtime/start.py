@@ -4,19 +4,47 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+
+# What others load because it is installed, to draw or read what we never do: structlog colours with rich; Litestar knows
+# models of attrs (which blobs on S3 bring) and pydantic, and documents in YAML.
+UNUSED = ("rich", "attr", "attrs", "pydantic")
+UNLIKELY = ("yaml",)  # loaded without asking whether it is installed, so it is left out by loading it late
 
 
 @contextmanager
-def leaving_out(name: str) -> Iterator[None]:
-    """Make an optional module seem not installed to everything that is imported in the block."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # an import then raises ModuleNotFoundError
+def leaving_out(*names: str) -> Iterator[None]:
+    """Make optional modules seem not installed to everything that is imported in the block."""
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]  # an import then raises ModuleNotFoundError
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in absent:
+            del sys.modules[name]
+
+
+def load_late(*names: str) -> None:
+    """Have modules loaded when something of them is first used, instead of when they are imported as a whole."""
+    for name in names:
+        if name not in sys.modules:
+            sys.modules[name] = _late(name)
+
+
+def _late(name: str) -> ModuleType:
+    module = ModuleType(name)
+
+    def used(attribute: str) -> object:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)  # asked by the import itself
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        return getattr(import_module(name), attribute)
+
+    module.__getattr__ = used  # type: ignore[method-assign]
+    return module
 
 
 def spare_the_collector() -> None:

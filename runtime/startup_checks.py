@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from adapters.credentials.certificates import fault
+from adapters.notary.memory import NOTARY_KEY
 from domain.errors import SetupError
 from runtime.settings import SettingRefusedError, Settings
 
@@ -64,7 +65,7 @@ def lax(settings: Settings) -> Iterator[tuple[Path, int]]:
     """Yield each path that others may read or change, with the mode that it should have."""
     if settings.home.is_dir() and _mode(settings.home) & OTHERS:
         yield settings.home, 0o700
-    keys = [settings.master_key, *([settings.tls_key] if settings.has_tls else [])]
+    keys = [settings.master_key, settings.notary / NOTARY_KEY, *([settings.tls_key] if settings.has_tls else [])]
     for key in keys:
         if key.is_file() and _is_lax(key):
             yield key, 0o600

@@ -1,17 +1,20 @@
 """What all tests stand on: real servers, started once, and a database of one's own for each test.
 
-The servers are the embedded ones, in a folder that is gone afterwards. With `TEST_DATABASE_URL` (a superuser's) and
+The servers are the embedded ones, in a folder that is gone afterwards: in memory where the machine has room for it, since a
+database is made and dropped for most tests. With `TEST_DATABASE_URL` (a superuser's) and
 `TEST_REDIS_URL` set, those are used instead.
 """
 
 import asyncio
+import fcntl
 import logging
 import os
 import re
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -21,12 +24,42 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
+from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
 from tests.files.clamd import CLAMD, KIND
 from tests.houses import LOGIN_PASSWORD, PASSWORD
 
+# These servers do not wait for the disk: nobody cuts the power here. Tests that kill a server start one of their own, as an
+# operator would.
+SPARING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+PREFIX = "hansard-tests-"
+# What takes longest begins first, so that no process of a run sits idle at the end beside one long file.
+LONGEST = (
+    "chaos/test_chaos.py",
+    "files/test_crashes.py",
+    "runtime/test_up.py",
+    "attack/test_attacks.py",
+    "simulation/test_simulation.py",
+    "gateway/test_connections.py",
+    "record/test_writers.py",
+    "record/test_turns.py",
+    "files/test_sandbox.py",
+    "runtime/test_gateways.py",
+    "clients/test_chat.py",
+    "gateway/test_socket_sessions.py",
+    "gateway/test_presence.py",
+    "gateway/test_sockets.py",
+    "projections/test_leases.py",
+    "runtime/test_front.py",
+    "gateway/test_rights.py",
+    "blobs/test_blobs.py",
+    "blobs/test_hung_store.py",
+    "record/test_turns_and_crashes.py",
+    "schema/test_schema.py",
+)
+MEMORY_BYTES = 2 * 1024**3
 TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  # each process of a run has its own
 settings.register_profile("hansard", deadline=None, print_blob=True)
 settings.load_profile("hansard")
@@ -47,6 +80,12 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         report.outcome = "failed"
         report.longrepr = f"a secret stands in the output: {found[0][:24]}…"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the rest stays as it was collected."""
+    rank = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -74,9 +113,12 @@ def servers() -> Iterator[Servers]:
         asyncio.run(_make_template(found))
         yield found
         return
-    with tempfile.TemporaryDirectory(prefix="hansard-tests-") as folder, Embedded(Path(folder) / "home") as embedded:
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, dir=_memory()) as folder,
+        Embedded(Path(folder) / "home", postgres_settings=POSTGRES_SETTINGS | SPARING) as embedded,
+    ):
         found = Servers(embedded.servers.database_url, embedded.servers.redis_url)
-        asyncio.run(_spare_the_disk(found))
+        asyncio.run(_check_that_the_disk_is_spared(found))
         asyncio.run(_make_template(found))
         yield found
 
@@ -110,16 +152,26 @@ def redis_url(servers: Servers) -> str:
     return servers.redis_url
 
 
-async def _spare_the_disk(servers: Servers) -> None:
-    """Have these servers not wait for the disk: each test makes and drops a database, and nobody cuts the power here.
+def _memory() -> Path | None:
+    """Return a folder in memory with room for the databases of the tests; None where there is none.
 
-    Tests that kill a server start one of their own, as an operator would.
+    What a killed run left there is removed first: it would fill the memory.
     """
-    admin = await asyncpg.connect(servers.database("postgres"))
-    for setting in ("fsync", "full_page_writes"):
-        await admin.execute(f"ALTER SYSTEM SET {setting} = off")
-    await admin.execute("SELECT pg_reload_conf()")
-    await admin.close()
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        return None
+    for lock in shared.glob(f"{PREFIX}*/home/lock"):
+        with suppress(OSError), lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parents[1])
+    return shared if shutil.disk_usage(shared).free >= MEMORY_BYTES else None
+
+
+async def _check_that_the_disk_is_spared(servers: Servers) -> None:
+    """A setting of the command line outranks one of `ALTER SYSTEM`, silently."""
+    db = await asyncpg.connect(servers.database("postgres"))
+    assert {name: await db.fetchval(f"SHOW {name}") for name in SPARING} == SPARING
+    await db.close()
 
 
 async def _make_template(servers: Servers) -> None:

@@ -24,13 +24,17 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
+from adapters.notary.key import NotaryKey
+from adapters.notary.memory import LastSigned
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
+from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import Master
 from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.prometheus.registry import new_registry
@@ -43,10 +47,11 @@ from commands.command_bus import CommandBus
 from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import SocketLimit as SeatLimits
+from domain.tree_head import origin_of
 from gateway.app import create_app
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
@@ -58,6 +63,7 @@ from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
+from workers.notary import Notary
 from workers.projector import Follower
 from workers.publisher import Publisher
 
@@ -65,6 +71,7 @@ SECRET = b"a master key for tests, 32 bytes"
 MASTER = Master(SECRET)
 PASSWORD = "correct horse battery"
 LOGIN_PASSWORD = "log-in-of-tests"
+CLIENT_SECONDS = 20.0
 
 
 def as_login(database_url: str, kind: str) -> str:
@@ -146,6 +153,21 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     await db.close()
 
 
+@asynccontextmanager
+async def notary(database_url: str) -> AsyncIterator[Notary]:
+    """A notary with a key of its own, running; something is signed when the block begins."""
+    db = await Database.open(as_login(database_url, "notary"), size=3)
+    events, store = EventEntries(db), TileStore(db)
+    key = NotaryKey(os.urandom(32), origin_of((await events.head()).record))
+    with TemporaryDirectory() as folder:
+        made = Notary(events, store, key, LastSigned(Path(folder)))
+        async with running(made.run()):
+            while made.signed is None:
+                await asyncio.sleep(0.01)
+            yield made
+    await db.close()
+
+
 class NoMails:
     """Mails of tests that read none."""
 
@@ -161,16 +183,37 @@ class Gateway:
         self.door = door
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
+        self.has_projector = False
         self._clients: list[httpx.AsyncClient] = []
+        self._written: dict[str | None, int] = {}
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
-        """Return an HTTP client; it is closed with the gateway."""
+        """Return an HTTP client; it is closed with the gateway.
+
+        Where there is a projector, its reads wait for what others wrote by clients of this gateway: on a busy machine the
+        tables are behind. For one's own writes the server waits, and so nobody waits for them here.
+        """
         if token:
             headers["Authorization"] = f"Bearer {token}"
         # No certificates are read for a server without TLS: that would take 25 ms a client.
-        http = httpx.AsyncClient(base_url=self.base + "/api/v1", headers=headers, timeout=20, verify=False)
+        http = httpx.AsyncClient(base_url=self.base + "/api/v1", headers=headers, timeout=CLIENT_SECONDS, verify=False)
+
+        async def settle(request: httpx.Request) -> None:
+            if self.has_projector and request.method in ("GET", "HEAD"):
+                others = max((position for by, position in self._written.items() if by != token), default=0)
+                await self.services.reads.wait(others, seconds=CLIENT_SECONDS)
+
+        async def note(answer: httpx.Response) -> None:
+            if "Hansard-Position" in answer.headers:
+                self.wrote(token, int(answer.headers["Hansard-Position"]))
+
+        http.event_hooks = {"request": [settle], "response": [note]}
         self._clients.append(http)
-        return self._clients[-1]
+        return http
+
+    def wrote(self, token: str | None, position: int) -> None:
+        """Note what somebody wrote, for the reads of others."""
+        self._written[token] = max(position, self._written.get(token, 0))
 
     async def close(self) -> None:
         for client in self._clients:
@@ -236,6 +279,7 @@ async def gateway(
     schema_on: bool = True,
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
+    tlog_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -256,8 +300,8 @@ async def gateway(
         sessions, reads = Sessions(db, tokens, now), Reads(db)
         cluster_state = ClusterState.open(redis_url, head.record, uuid4().hex)
         stack.push_async_callback(cluster_state.close)
-        seats = SocketLimit(cluster_state, SeatLimits(of_user=sockets_of_user))
-        hub = Hub(record, db, lanes, cluster_state, seats, sessions, reads, metrics.hub)
+        socket_limit = SocketLimit(cluster_state, SeatLimits(of_user=sockets_of_user))
+        hub = Hub(record, db, lanes, cluster_state, socket_limit, sessions, reads, metrics.hub)
         audit = await AuditReader.open(db.url, MASTER)
         stack.push_async_callback(audit.close)
 
@@ -280,6 +324,7 @@ async def gateway(
                 storage_bytes_of_user,
                 verify_email,
                 tls_only=tls_only,
+                tlog_on=tlog_on,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
@@ -296,12 +341,13 @@ async def gateway(
             audit=audit,
             lanes=lanes,
             hub=hub,
-            seats=seats,
+            socket_limit=socket_limit,
             blobs=blobs,
-            holds=BlobLeases(db),
+            blob_leases=BlobLeases(db),
             tasks=tasks,
+            tiles=TileStore(db),
             now=now,
-            post=BackgroundJobs(mails or NoMails()),
+            jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
             metrics=metrics,
@@ -314,7 +360,7 @@ async def gateway(
             serve(door, listen("127.0.0.1", port), stop, drain=hub.drain, tls=tls, bounds=bounds)
         )
         try:
-            async with running(hub.run(), hansard.post.run()):
+            async with running(hub.run(), hansard.jobs.run()):
                 made = Gateway(hansard, port, door)
                 yield made
                 await made.close()
@@ -329,6 +375,7 @@ async def gateway(
 async def deployment(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
     """A projector and one gateway."""
     async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
+        made.has_projector = True
         yield made
 
 

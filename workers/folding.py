@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.postgres.database import blames_values
 from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports.record import RecordUnavailableError
 from domain.topics import TOPICS
+from projections.batches import Batch
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
-from projections.tables import Batch, Change, Handler
+from projections.tables import Change, Handler
 
 FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 
@@ -44,8 +45,8 @@ async def fold(
 ) -> list[Folded]:
     """Run the handlers. `between` is awaited after each slice with the seconds used so far; False ends the batch."""
     folded: list[Folded] = []
-    began = slice_began = lapsed()
-    clock = asyncio.get_running_loop().time  # what `lapsed` asks, looked up once
+    began = slice_began = monotonic()
+    clock = asyncio.get_running_loop().time  # what `monotonic` asks, looked up once
     for recorded in events:
         folded.append(_folded(recorded, handlers))
         now = clock()

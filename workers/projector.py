@@ -12,7 +12,7 @@ from time import perf_counter
 
 import structlog
 
-from adapters.clock import lapsed, now
+from adapters.clock import monotonic, now
 from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
@@ -78,18 +78,18 @@ class Follower:
         if self.lease is None and not await self._take():
             return -1
         assert self.lease is not None
-        began = lapsed()
+        began = monotonic()
         try:
             events = await self._record.after(self.lease.position, limit=self._events_max)
             if events:
                 return await self._follow(events)
-            if lapsed() - self._renewed > self._lease_seconds / 3:
+            if monotonic() - self._renewed > self._lease_seconds / 3:
                 await self._renew()
             return 0
         except LeaseLostError:
             return await self.step() if await self._is_still_ours(self.lease) else -1
         finally:
-            self._slowest_seconds = max(lapsed() - began, self._slowest_seconds * FORGETTING)
+            self._slowest_seconds = max(monotonic() - began, self._slowest_seconds * FORGETTING)
             self._lease_seconds = min(max(LEASE_SECONDS, 3 * self._slowest_seconds), LEASE_SECONDS_MAX)
 
     async def run(self) -> None:
@@ -99,9 +99,7 @@ class Follower:
                 async for position in wakes:
                     await asyncio.sleep(self._linger_seconds)
                     try:
-                        while await self.step() > 0:
-                            self._measure(position)
-                        self._measure(position)
+                        await self._follow_up_to(position)
                     except RecordUnavailableError as error:
                         log.warning("following waits", group=self.group.name, reason=str(error))
         finally:
@@ -110,6 +108,19 @@ class Follower:
                 with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+
+    async def _follow_up_to(self, head: int) -> None:
+        """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
+        that reaches it is followed by no read that finds nothing."""
+        while self._is_due(head) and await self.step() > 0:
+            self._measure(head)
+        self._measure(head)
+
+    def _is_due(self, head: int) -> bool:
+        """Whether there is something to do: events, the lease to be taken, or to be renewed."""
+        if self.lease is None or self.lease.position < head:
+            return True
+        return monotonic() - self._renewed > self._lease_seconds / 3
 
     def _measure(self, head: int) -> None:
         """Say whether the group is ours, and how far it is behind what we know of the record."""
@@ -121,7 +132,7 @@ class Follower:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, seconds)
         if self.lease is not None:
             log.info("lease taken", group=self.group.name, epoch=self.lease.epoch, position=self.lease.position)
-            self._renewed = lapsed()
+            self._renewed = monotonic()
             if self._taken is not None:
                 self._taken()
         return self.lease is not None
@@ -129,7 +140,7 @@ class Follower:
     async def _renew(self) -> None:
         assert self.lease is not None
         await checkpoints.renew(self._db, self.group.name, self.lease, self._lease_seconds)
-        self._renewed = lapsed()
+        self._renewed = monotonic()
 
     async def _is_still_ours(self, lease: Lease) -> bool:
         """Find out where the group stands: a crash of Postgres may have taken commits back, or hidden that one came."""
@@ -161,7 +172,7 @@ class Follower:
         """Stay the owner while handlers work; False when they have used what they may in one batch."""
         if used_seconds >= FOLD_SECONDS_MAX:
             return False
-        if lapsed() - self._renewed > self._lease_seconds / 3:
+        if monotonic() - self._renewed > self._lease_seconds / 3:
             await self._renew()
         return True
 
@@ -174,7 +185,7 @@ class Follower:
             await batch_of(folded).write(transaction)
             await parked.park(transaction, name, parked_of(folded))
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
-        self._renewed = lapsed()
+        self._renewed = monotonic()
         self._count(folded, perf_counter() - began)
         say_parked(name, folded)
         if self._committed is not None:

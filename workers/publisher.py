@@ -18,7 +18,7 @@ from time import perf_counter
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.prometheus.workers import PublisherMetrics
 from adapters.redis.lanes import LANE_TRIM_SECONDS, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
@@ -100,9 +100,9 @@ class Publisher:
             try:
                 if is_woken or self._behind:
                     await self.step()
-                if lapsed() - trimmed_at >= LANE_TRIM_SECONDS:
+                if monotonic() - trimmed_at >= LANE_TRIM_SECONDS:
                     await self._lanes.trim()
-                    trimmed_at = lapsed()
+                    trimmed_at = monotonic()
             except (LanesUnavailableError, RecordUnavailableError) as error:
                 log.warning("publishing waits", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)
@@ -119,7 +119,7 @@ class Publisher:
         self._heard.clear()
         self._behind.clear()
         checkpoint = await checkpoints.position(self._db, self._group.name)
-        told = await self._lanes.told()
+        told = await self._lanes.published()
         if told is not None and told > checkpoint:
             await self._require_told_by_this_record(told)
         self._place = checkpoint if told is None else min(told, checkpoint)
@@ -151,7 +151,7 @@ class Publisher:
         forgotten = [
             each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) not in self._behind
         ]
-        for lane in await self._lanes.publish(entries, told=None if self._behind else last, forgotten=forgotten):
+        for lane in await self._lanes.publish(entries, published=None if self._behind else last, forgotten=forgotten):
             log.error("a lane refuses frames", lane=lane, after=self._place)
             self._behind[lane] = self._place
         self._place = last
@@ -170,14 +170,14 @@ class Publisher:
                 del self._behind[lane]
                 log.info("a lane is mended", lane=lane)
         if not self._behind:
-            await self._lanes.publish((), told=self._place)
+            await self._lanes.publish((), published=self._place)
 
     async def _caught_up(self, lane: int, until: int) -> bool:
         while self._behind[lane] < until:
             events = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
             entries = [entry for entry in await self._entries.of(events, {}) if self._entries.lane(entry) == lane]
             forgotten = [each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) == lane]
-            if await self._lanes.publish(entries, told=None, forgotten=forgotten):
+            if await self._lanes.publish(entries, published=None, forgotten=forgotten):
                 return False
             self._behind[lane] = events[-1].position
         return True

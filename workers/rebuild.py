@@ -13,7 +13,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+
+from msgspec import Struct
 
 from adapters.postgres.database import Database, Session
 from domain.events import Event, Recorded
@@ -23,7 +24,17 @@ from projections import parked
 from projections.tables import Group, Table
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress, Verdict
-from workers.table_swap import SELECT_INDEXES, RebuildRefusedError, bare, drop_old, exchange, hold_still, tell_losses
+from workers.table_swap import (
+    DROP_TABLE,
+    SELECT_INDEXES,
+    Index,
+    RebuildRefusedError,
+    bare,
+    drop_old,
+    exchange,
+    hold_still,
+    tell_losses,
+)
 
 REBUILD_BATCH_EVENTS_MAX = 5_000
 
@@ -52,6 +63,30 @@ SELECT_RIGHTS = """
         FROM pg_catalog.pg_class c WHERE c.oid = $1::text::regclass AND c.reloptions IS NOT NULL
     ) rights (i, said) ORDER BY i, said
 """
+# The names in braces are those that tables declare, with a suffix, and those of their indexes.
+CREATE_TABLE = "CREATE TABLE {made} (LIKE {table} INCLUDING DEFAULTS INCLUDING COMMENTS)"
+ADD_KEY = "ALTER TABLE {made} ADD CONSTRAINT {name} PRIMARY KEY ({key})"
+VACUUM = "VACUUM ANALYZE {table}"
+# Of the columns that the table declares: a column that is on its way out differs from nothing.
+SELECT_CHECKSUM = """
+    SELECT {number} AS number, (SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1) AS position,
+        coalesce(sum(hashtextextended(r::text, 0)), 0)::text AS checksum, count(*) AS rows
+    FROM (SELECT {columns} FROM {table}) r
+"""
+
+
+class Checksum(Struct, frozen=True):
+    """What a table holds at a position, and which of its group's tables it is."""
+
+    number: int
+    position: int | None
+    checksum: str
+    rows: int
+
+    @property
+    def digits(self) -> str:
+        """The checksum as 16 hex digits."""
+        return f"{int(self.checksum) % 2**64:016x}"
 
 
 class Rebuild:
@@ -107,24 +142,28 @@ class Rebuild:
         found = await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables])
         ours = [table for table in found if table.endswith(self._next)]
         for table in ours:
-            await self._db.run(f"DROP TABLE {table}")
+            await self._db.run(DROP_TABLE.format(table=table))
         with suppress(RecordLockedError):
             for table in found:
-                await self._db.run(f"DROP TABLE IF EXISTS {table}")
+                await self._db.run(DROP_TABLE.format(table=table))
         await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
         many rows are missing in each rebuilt table."""
-        position, *served = await self._look("")
+        served = await self._checksums("")
+        position = served[0].position or 0
         await self._apply_until(position, self._db)
-        _, *rebuilt = await self._look(self._next)
-        pairs = list(zip(self._group.tables, _pairs(served), _pairs(rebuilt), strict=True))
+        rebuilt = await self._checksums(self._next)
+        pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
         verdicts = [
-            Verdict(table.name, rows, (was, had) == (now, rows), swapped, position, was, now)
-            for table, (was, had), (now, rows) in pairs
-        ]
-        return verdicts, {table.name: had - rows for table, (_, had), (_, rows) in pairs}
+            Verdict(
+                table.name, new.rows, (old.digits, old.rows) == (new.digits, new.rows), swapped, position, old.digits,
+                new.digits,
+            )
+            for table, old, new in pairs
+        ]  # fmt: skip
+        return verdicts, {table.name: old.rows - new.rows for table, old, new in pairs}
 
     async def _swap(self, session: Session, missing: dict[str, int]) -> None:
         """Exchange, and try again while readers hold what is needed; each try makes them wait for a moment at most."""
@@ -146,24 +185,24 @@ class Rebuild:
             "reads them all the time (pg_stat_activity says who). Those that were served are; try again when that has ended."
         )
 
-    async def _look(self, suffix: str) -> tuple[Any, ...]:
-        """Return the checkpoint, and a checksum and the number of rows of each table, all of one moment."""
-        sums = ", ".join(
-            f"(SELECT coalesce(sum(hashtextextended(r::text, 0)), 0)::text FROM {rows} r), (SELECT count(*) FROM {rows} r)"
-            for rows in (_rows(table, suffix) for table in self._group.tables)
+    async def _checksums(self, suffix: str) -> list[Checksum]:
+        """Return the checksum and the number of rows of each table, all of one moment, in the group's order."""
+        each = (
+            SELECT_CHECKSUM.format(
+                number=number, columns=", ".join((*table.key, *table.columns)), table=table.name + suffix
+            )
+            for number, table in enumerate(self._group.tables)
         )
-        found = await self._db.one(_row, f"SELECT coalesce(({SELECT_CHECKPOINT}), 0), {sums}", self._group.name)
-        assert found is not None, "a list of values has a row"
-        return found
+        found = await self._db.all(Checksum, " UNION ALL ".join(each), self._group.name)
+        return sorted(found, key=lambda checksum: checksum.number)
 
     async def _create(self) -> None:
         """Make the new tables with their keys, owner and grants; the other indexes come when the rows are in."""
         for table in self._group.tables:
             made = f"{table.name}{self._next}"
-            await self._db.run(f"CREATE TABLE {made} (LIKE {table.name} INCLUDING DEFAULTS INCLUDING COMMENTS)")
-            key = ", ".join(table.key)
             name = f"{bare(table)}_pkey{self._next}"
-            await self._db.run(f"ALTER TABLE {made} ADD CONSTRAINT {name} PRIMARY KEY ({key})")
+            await self._db.run(CREATE_TABLE.format(made=made, table=table.name))
+            await self._db.run(ADD_KEY.format(made=made, name=name, key=", ".join(table.key)))
             for right in await self._db.all(str, SELECT_RIGHTS, table.name, made):
                 await self._db.run(right)
 
@@ -217,31 +256,18 @@ class Rebuild:
 
     async def _index(self, table: Table) -> None:
         """Make the served table's other indexes on the new one, then VACUUM it, so that index-only scans work at once."""
-        for name, definition, is_primary in await self._db.all(_row, SELECT_INDEXES, table.name):
-            if not is_primary:
-                made = definition.replace(
-                    f"INDEX {name} ON {table.name} ", f"INDEX {name}{self._next} ON {table.name}{self._next} "
+        for index in await self._db.all(Index, SELECT_INDEXES, table.name):
+            if not index.is_primary:
+                served = f"INDEX {index.name} ON {table.name} "
+                await self._db.run(
+                    index.definition.replace(served, f"INDEX {index.name}{self._next} ON {table.name}{self._next} ")
                 )
-                await self._db.run(made)
-        await self._db.run(f"VACUUM ANALYZE {table.name}{self._next}")
+        await self._db.run(VACUUM.format(table=table.name + self._next))
 
     def _tell(self, total: int) -> None:
         self._progress(Progress(self._group.name, self._position, total, time.perf_counter() - self._started))
 
 
-def _pairs(flat: Sequence[Any]) -> list[tuple[str, int]]:
-    """Turn sum, count, sum, count … into pairs; a sum as 16 hex digits."""
-    return [(f"{int(flat[i]) % 2**64:016x}", int(flat[i + 1])) for i in range(0, len(flat), 2)]
-
-
-def _rows(table: Table, suffix: str) -> str:
-    return f"(SELECT {', '.join((*table.key, *table.columns))} FROM {table.name}{suffix})"
-
-
 async def _goes_on(used_seconds: float) -> bool:
     """A rebuild has no lease, and takes the time it needs."""
     return True
-
-
-def _row(*columns: Any) -> tuple[Any, ...]:
-    return columns

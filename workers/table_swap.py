@@ -7,7 +7,8 @@ renamed. A reader may hold one of them and wait for the next, so each lock is gi
 """
 
 from collections.abc import Mapping
-from typing import Any
+
+from msgspec import Struct
 
 from domain.errors import ReadableError
 from domain.ports.database import Db
@@ -27,10 +28,24 @@ LOCK_PAST_VACUUM = """
     FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'
 """
 SELECT_INDEXES = """
-    SELECT c.relname::text, pg_catalog.pg_get_indexdef(i.indexrelid), i.indisprimary
+    SELECT c.relname::text AS name, pg_catalog.pg_get_indexdef(i.indexrelid) AS definition, i.indisprimary AS is_primary
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = $1::text::regclass ORDER BY c.relname
 """
+# The names in braces are those that tables declare, with a suffix, and those of their indexes: no parameter can stand for
+# them.
+DROP_TABLE = "DROP TABLE IF EXISTS {table}"
+LOCK_OUT_VACUUM = "LOCK TABLE {tables} IN SHARE UPDATE EXCLUSIVE MODE"
+LOCK_OUT_READERS = "LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"
+COUNT_ROWS = "SELECT count(*) FROM {table}"
+RENAME_TABLE = "ALTER TABLE {table} RENAME TO {name}"
+RENAME_INDEX = "ALTER INDEX read.{index} RENAME TO {name}"
+
+
+class Index(Struct, frozen=True):
+    name: str
+    definition: str
+    is_primary: bool
 
 
 class RebuildRefusedError(ReadableError):
@@ -40,24 +55,24 @@ class RebuildRefusedError(ReadableError):
 async def drop_old(db: Db, group: Group) -> None:
     """Drop what the rebuild before replaced."""
     for table in group.tables:
-        await db.run(f"DROP TABLE IF EXISTS {table.name}{OLD}")
+        await db.run(DROP_TABLE.format(table=table.name + OLD))
 
 
 async def hold_still(transaction: Db, group: Group) -> int:
     """Keep vacuum and the group's owner off until this transaction ends; return the checkpoint. Readers go on."""
     await transaction.value(LOCK_PAST_VACUUM)
-    await transaction.run(f"LOCK TABLE {_names(group)} IN SHARE UPDATE EXCLUSIVE MODE")
+    await transaction.run(LOCK_OUT_VACUUM.format(tables=_names(group)))
     return await transaction.value(LOCK_CHECKPOINT, group.name) or 0
 
 
 async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mapping[str, int]) -> None:
-    """Raise `RebuildRefusedError` where the exchange would remove rows that the comparison did not find missing.
+    """Raise `RebuildRefusedError` if the exchange would remove rows that the comparison did not find missing.
 
     Rows of read tables are never deleted, so what was missing then is what is missing now.
     """
     for table in group.tables:
-        served = await transaction.value(f"SELECT count(*) FROM {table.name}")
-        rebuilt = await transaction.value(f"SELECT count(*) FROM {table.name}{suffix}")
+        served = await transaction.value(COUNT_ROWS.format(table=table.name))
+        rebuilt = await transaction.value(COUNT_ROWS.format(table=table.name + suffix))
         if served - rebuilt > max(0, missing[table.name]):
             raise RebuildRefusedError(
                 f"{table.name} would lose {served - rebuilt:,} of {served:,} rows where the comparison found "
@@ -67,19 +82,16 @@ async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mappi
 
 async def exchange(transaction: Db, group: Group, suffix: str) -> None:
     """Lock all served tables, then give the rebuilt ones their names. Raise `RecordLockedError`."""
-    indexes = {
-        table.name: [row[0] for row in await transaction.all(_row, SELECT_INDEXES, table.name)]
-        for table in group.tables
-    }
+    indexes = {table: await transaction.all(Index, SELECT_INDEXES, table.name) for table in group.tables}
     await transaction.value(LOCK_SHORTLY)
-    await transaction.run(f"LOCK TABLE {_names(group)} IN ACCESS EXCLUSIVE MODE")
+    await transaction.run(LOCK_OUT_READERS.format(tables=_names(group)))
     for table in group.tables:
-        await transaction.run(f"ALTER TABLE {table.name} RENAME TO {bare(table)}{OLD}")
-        for index in indexes[table.name]:
-            await transaction.run(f"ALTER INDEX read.{index} RENAME TO {index}{OLD}")
-        await transaction.run(f"ALTER TABLE {table.name}{suffix} RENAME TO {bare(table)}")
-        for index in indexes[table.name]:
-            await transaction.run(f"ALTER INDEX read.{index}{suffix} RENAME TO {index}")
+        await transaction.run(RENAME_TABLE.format(table=table.name, name=bare(table) + OLD))
+        for index in indexes[table]:
+            await transaction.run(RENAME_INDEX.format(index=index.name, name=index.name + OLD))
+        await transaction.run(RENAME_TABLE.format(table=table.name + suffix, name=bare(table)))
+        for index in indexes[table]:
+            await transaction.run(RENAME_INDEX.format(index=index.name + suffix, name=index.name))
     await parked.serve_rebuilt(transaction, group.name)
     await transaction.run(SET_VERSION, group.name, group.version)
 
@@ -91,7 +103,3 @@ def bare(table: Table) -> str:
 
 def _names(group: Group) -> str:
     return ", ".join(table.name for table in group.tables)
-
-
-def _row(*columns: Any) -> tuple[Any, ...]:
-    return columns

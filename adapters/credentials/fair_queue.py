@@ -7,6 +7,7 @@ and nobody else. The next turn goes to the caller who was served longest ago; ad
 
 import asyncio
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -24,9 +25,9 @@ class Waiter(Struct, eq=False):
 
 
 class FairQueue:
-    """`at_once` are served at a time, `places` are served or wait; past them `BusyError` says the sentence."""
+    """`at_once()` are served at a time, `places` are served or wait; past them `BusyError` says the sentence."""
 
-    def __init__(self, *, at_once: int, places: int, sentence: str) -> None:
+    def __init__(self, *, at_once: Callable[[], int], places: int, sentence: str) -> None:
         self._at_once = at_once
         self._places = places
         self._sentence = sentence
@@ -70,7 +71,7 @@ class FairQueue:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._serving < self._at_once:
+        while self._serving < self._at_once():
             there = [waiter for waiter in self._waiting if not waiter.turn.done()]
             if not there:
                 return

@@ -1,9 +1,11 @@
 """Passwords: argon2id (RFC 9106) in a small pool of threads, so that the event loop never waits for a hash.
 
-At most two are hashed at once. More wait in a bounded queue in which addresses and accounts take turns
+A few are hashed at once. More wait in a bounded queue in which addresses and accounts take turns
 (`adapters/credentials/fair_queue.py`); when it is full the answer is `BusyError`, because hashing is expensive on purpose.
-The threads run at a low priority (Linux), and pause between hashes while many callers wait, so that a flood of log-ins
-does not slow down people who are logged in, wherever it comes from. While few wait, nobody waits for a pause.
+The threads run at a low priority (Linux). Where the machine has something else to do, one core is left alone, and threads
+pause between hashes while many callers wait, so that a flood of log-ins does not slow down people who are logged in,
+wherever it comes from. While few wait, nobody waits for a pause; on a machine that is idle otherwise (`other_work.py`), all
+cores hash and nobody pauses.
 """
 
 import asyncio
@@ -22,13 +24,17 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from adapters.credentials.fair_queue import FairQueue
+from adapters.credentials.other_work import OtherWork
 from domain.errors import BusyError
 
 T = TypeVar("T")
 
-# A core for hashing, another for the talk; on larger machines two.
+# A core for hashing, another for the talk; on larger machines two. On an idle machine all, up to four: 20 MiB each.
 PROCESSORS = os.cpu_count() or 2
 AT_ONCE_MAX = min(2, max(1, PROCESSORS // 2))
+AT_ONCE_IDLE_MAX = min(4, max(AT_ONCE_MAX, PROCESSORS))
+# What the log-ins themselves cost besides their hashes is other work, too: a few milliseconds for each hash of twenty.
+IDLE_SHARE = 1 / 4
 WAITING_MAX = 32
 # More waiting than that is a flood, whoever they are: at the pace of a flood two seconds' worth of hashes. Then hashing gets an
 # eighth of the processors, as a thread rests for so many times as long as it worked.
@@ -55,11 +61,18 @@ class Argon2Passwords:
     """The port `domain.ports.Passwords`. Verifying against no hash takes as long as against a real one."""
 
     def __init__(
-        self, *, memory_kib: int, time_cost: int, parallelism: int, rest: Callable[[float], None] = time.sleep
+        self,
+        *,
+        memory_kib: int,
+        time_cost: int,
+        parallelism: int,
+        rest: Callable[[float], None] = time.sleep,
+        others: OtherWork | None = None,
     ) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._threads = ThreadPoolExecutor(AT_ONCE_MAX, thread_name_prefix="argon2", initializer=_be_nice)
-        self._queue = FairQueue(at_once=AT_ONCE_MAX, places=WAITING_MAX, sentence=BUSY)
+        self._threads = ThreadPoolExecutor(AT_ONCE_IDLE_MAX, thread_name_prefix="argon2", initializer=_be_nice)
+        self._others = others or OtherWork()
+        self._queue = FairQueue(at_once=self._at_once, places=WAITING_MAX, sentence=BUSY)
         self._rest = rest
         self._thread = threading.local()  # `worked`: the processor's seconds that this thread's last hash took
         self._decoy = self._hasher.hash("no account has this password")
@@ -99,8 +112,8 @@ class Argon2Passwords:
     async def _run(self, address: str, account: str, work: Callable[..., T], *args: str) -> T:
         await self._queue.turn(address, account)
         try:
-            is_flood = len(self._queue) > FLOOD_WAITING
-            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, is_flood, work, *args)
+            gives_way = len(self._queue) > FLOOD_WAITING and not self._is_idle()
+            job = asyncio.get_running_loop().run_in_executor(self._threads, self._paced, gives_way, work, *args)
         except RuntimeError:  # the threads have ended
             self._queue.done()
             raise BusyError(BUSY) from None
@@ -108,15 +121,23 @@ class Argon2Passwords:
         job.add_done_callback(lambda _: self._queue.done())
         return await asyncio.shield(job)
 
-    def _paced(self, is_flood: bool, work: Callable[..., T], *args: str) -> T:
-        """Do the work, in a thread of the pool. In a flood the thread first rests from what it did last."""
-        if is_flood:
+    def _is_idle(self) -> bool:
+        """Whether this machine has little else to do than to hash."""
+        return self._others.processors() < PROCESSORS * IDLE_SHARE
+
+    def _at_once(self) -> int:
+        return AT_ONCE_IDLE_MAX if self._is_idle() else AT_ONCE_MAX
+
+    def _paced(self, gives_way: bool, work: Callable[..., T], *args: str) -> T:
+        """Do the work, in a thread of the pool. One that gives way first rests from what it did last."""
+        if gives_way:
             self._rest(min(REST_FACTOR * getattr(self._thread, "worked", 0.0), REST_SECONDS_MAX))
         began = time.thread_time()
         try:
             return work(*args)
         finally:
             self._thread.worked = time.thread_time() - began
+            self._others.note(self._thread.worked)
 
 
 def _be_nice() -> None:

@@ -10,6 +10,7 @@ a spent one can be told from one that somebody made up, without keeping the spen
 import os
 import re
 from base64 import urlsafe_b64encode
+from collections import OrderedDict
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest, digest
@@ -28,6 +29,7 @@ from domain.ports.credentials import Access, Refreshing
 from domain.ports.database import Db
 
 TOKEN_CHARS_MAX = 2_048
+VERIFIED_MAX = 10_000  # tokens remembered as verified, about a KiB each
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 REFRESH_SHAPE = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{22})")
 AUDIENCE = "hansard"
@@ -46,6 +48,7 @@ class EdDsaTokens:
         self._issuer = issuer
         self._refreshing = master.secret_of(b"hansard refresh tokens")
         self._signed = 0
+        self._verified: OrderedDict[bytes, tuple[str, dict[str, Any]]] = OrderedDict()
         self._take(keys)
 
     @classmethod
@@ -60,6 +63,7 @@ class EdDsaTokens:
     def _take(self, keys: list[SigningKey]) -> None:
         """Use these keys, the newest first."""
         assert keys, "there is always a key that signs"
+        self._verified.clear()
         self._keys = keys
         self._private = {
             key.kid: Ed25519PrivateKey.from_private_bytes(self._master.unwrap(key.wrapped, name=key.kid.encode()))
@@ -110,21 +114,35 @@ class EdDsaTokens:
         if len(token) > TOKEN_CHARS_MAX or not TOKEN_SHAPE.fullmatch(token):
             raise BadTokenError
         try:
-            header = jwt.get_unverified_header(token)
-            kid = header.pop("kid", None)
-            if header != HEADER or not isinstance(kid, str) or not self._is_read(kid, now):
+            kid, claims = self._verified_claims(token, now)
+            if not self._is_read(kid, now):
                 raise BadTokenError
-            claims = jwt.decode(
-                token,
-                self._public[kid],
-                algorithms=["EdDSA"],
-                audience=AUDIENCE,
-                issuer=self._issuer,
-                options={"require": REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
-            )
             return _access(claims, now)
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             raise BadTokenError from None
+
+    def _verified_claims(self, token: str, now: datetime) -> tuple[str, dict[str, Any]]:
+        """Return a token's key and claims. A token is verified once, and remembered by its digest until the keys change: what
+        depends on the time is the caller's to check, each time."""
+        name = sha256(token.encode()).digest()
+        if (known := self._verified.get(name)) is not None:
+            return known
+        header = jwt.get_unverified_header(token)
+        kid = header.pop("kid", None)
+        if header != HEADER or not isinstance(kid, str) or not self._is_read(kid, now):
+            raise BadTokenError
+        claims = jwt.decode(
+            token,
+            self._public[kid],
+            algorithms=["EdDSA"],
+            audience=AUDIENCE,
+            issuer=self._issuer,
+            options={"require": REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        if len(self._verified) >= VERIFIED_MAX:
+            self._verified.popitem(last=False)
+        self._verified[name] = kid, claims
+        return kid, claims
 
     def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
         return {

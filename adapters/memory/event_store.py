@@ -21,9 +21,9 @@ from domain.ports.record import (
     ClaimKind,
     ClaimTaken,
     Conflicted,
+    EventPage,
     Head,
     ReceiptFound,
-    RoomPage,
 )
 
 
@@ -67,22 +67,26 @@ class MemoryRecord:
         return True
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
         versions = after or {}
-        return {stream: self._streams.get(stream, [])[versions.get(stream, 0) :][:limit] for stream in ids}
+        return {stream: self._streams.get(stream, [])[versions.get(stream, 0) :] for stream in ids}
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        found = {stream: self._streams.get(stream, [])[version:] for stream, version in after.items()}
+        return {stream: EventPage(events[:limit], len(events) < limit) for stream, events in found.items()}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         return self.events[position:until][:limit]
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         heard = self._rooms.get(room_id, ())
         found = [recorded for recorded in heard if position < recorded.position <= until]
-        return RoomPage(found[:limit], len(found) < limit)
+        return EventPage(found[:limit], len(found) < limit)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         heard = [recorded for recorded in self._rooms.get(room_id, ()) if recorded.position < position]
-        return RoomPage(heard[::-1][:limit], len(heard) < limit)
+        return EventPage(heard[::-1][:limit], len(heard) < limit)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
         return [

@@ -24,14 +24,14 @@ class MemoryStreams:
         self.entries: defaultdict[int, list[Entry]] = defaultdict(list)
         self.forgotten: set[tuple[int, int]] = set()  # lane and position of what is gone; nothing can take its place
         self.marks: list[tuple[float, int]] = []
-        self.told: int | None = None
+        self.published: int | None = None
         self.added = asyncio.Condition()
 
     def forget(self) -> None:
         self.entries.clear()
         self.forgotten.clear()
         self.marks.clear()
-        self.told = None
+        self.published = None
 
 
 class MemoryLanes:
@@ -52,7 +52,7 @@ class MemoryLanes:
         return zlib.crc32(room_id.bytes) % self.count
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
         for entry in entries:
             lane = self._streams.entries[CONTROL if entry.room_id is None else self.lane_of(entry.room_id)]
@@ -60,8 +60,8 @@ class MemoryLanes:
                 lane.append(entry)
             del lane[:-LANE_ENTRIES_MAX]
         self._streams.forgotten |= {(self.lane_of(room_id), position) for room_id, position in forgotten}
-        if told is not None:
-            self._streams.told = told
+        if published is not None:
+            self._streams.published = published
         async with self._streams.added:
             self._streams.added.notify_all()
         return frozenset()
@@ -71,17 +71,17 @@ class MemoryLanes:
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         streams, now = self._streams, asyncio.get_running_loop().time()
-        if streams.told is None:
+        if streams.published is None:
             return
-        if all(told != streams.told for _, told in streams.marks):
-            streams.marks.append((now, streams.told))
-        old = max((told for at, told in streams.marks if at <= now - age_seconds), default=0)
-        streams.marks = [(at, told) for at, told in streams.marks if told > old]
+        if all(published != streams.published for _, published in streams.marks):
+            streams.marks.append((now, streams.published))
+        old = max((published for at, published in streams.marks if at <= now - age_seconds), default=0)
+        streams.marks = [(at, published) for at, published in streams.marks if published > old]
         for lane, entries in streams.entries.items():
             streams.forgotten |= {(lane, entry.position) for entry in entries if entry.position <= old}
 
-    async def told(self) -> int | None:
-        return self._streams.told
+    async def published(self) -> int | None:
+        return self._streams.published
 
     async def last(self, lane: int) -> str:
         kept = self._kept(lane)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from adapters.postgres.codec import encode
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import translated
+from adapters.postgres.rows import decode
 from domain.events import Event, Meta, Recorded
 from domain.ids import KeyId
 from domain.ports.record import (
@@ -56,8 +57,21 @@ class PendingAppend(Struct):
     since: float
 
 
-async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, columns: list[list[Any]]) -> list[Any]:
-    """Append a batch, alone or together with others in the queue. Return a row for each command, or no row if the
+class CommandOutcome(Struct, frozen=True):
+    """What became of a command, as `record.answer` has it; positions and time are null if nothing was appended."""
+
+    command: int
+    outcome: int
+    first: int | None
+    last: int | None
+    at: datetime | None
+    detail: str | None
+
+
+async def append_in_turn(
+    connection: Any, ticket: UUID, latest: datetime, columns: list[list[Any]]
+) -> list[CommandOutcome]:
+    """Append a batch, alone or together with others in the queue. Return the outcome of each command, or nothing if the
     database's clock is later than `latest`.
 
     Raise `NothingWrittenError` if that is certain, and `RecordUnavailableError` if the batch may have been appended or may yet
@@ -65,7 +79,7 @@ async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, column
     """
     try:
         with translated():
-            return list(await connection.fetchval(APPEND_IN_TURN, ticket, latest, *columns))
+            return decode(CommandOutcome, await connection.fetchval(APPEND_IN_TURN, ticket, latest, *columns))
     except Exception as error:
         if isinstance(error, RecordUnavailableError) and not isinstance(error, NothingWrittenError):
             raise
@@ -74,14 +88,14 @@ async def append_in_turn(connection: Any, ticket: UUID, latest: datetime, column
         return appended
 
 
-async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[Any] | None:
+async def _withdraw(connection: Any, ticket: UUID, reason: Exception) -> list[CommandOutcome] | None:
     """Take a batch out of the queue. If somebody appended it already, return what became of it, else None."""
     try:
         with translated():
             answers = await connection.fetchval(WITHDRAW, ticket)
     except Exception as error:
         raise RecordUnavailableError(f"A batch could not be taken out of the queue: {error}") from reason
-    return None if answers is None else list(answers)
+    return None if answers is None else decode(CommandOutcome, answers)
 
 
 class BatchColumns:
@@ -117,15 +131,17 @@ def _push(columns: tuple[list[Any], ...], *values: object) -> None:
         column.append(value)
 
 
-def answer_of(pending: PendingAppend, outcome: int, first: int, last: int, at: datetime, detail: str | None) -> Answer:
-    """Return what a row of `record.append` says about a command."""
-    match outcome:
+def answer_of(pending: PendingAppend, found: CommandOutcome) -> Answer:
+    """Return the answer to a command."""
+    match found.outcome:
         case 0:  # APPENDED
-            return Appended(tuple(_recorded(pending, first, at)))
+            assert found.first is not None and found.at is not None, "what was appended has a position and a time"
+            return Appended(tuple(_recorded(pending, found.first, found.at)))
         case 2:
-            return ClaimTaken(next(kind for kind in CLAIM_KINDS if kind == detail))
+            return ClaimTaken(next(kind for kind in CLAIM_KINDS if kind == found.detail))
         case 3:
-            return ReceiptFound(first, last, bytes.fromhex(detail or ""))
+            assert found.first is not None and found.last is not None, "a receipt has positions"
+            return ReceiptFound(found.first, found.last, bytes.fromhex(found.detail or ""))
         case _:
             return Conflicted()
 

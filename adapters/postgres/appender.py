@@ -16,8 +16,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from adapters.clock import lapsed
-from adapters.postgres.append_batch import BatchColumns, PendingAppend, answer_of, append_in_turn
+from adapters.clock import monotonic
+from adapters.postgres.append_batch import BatchColumns, CommandOutcome, PendingAppend, answer_of, append_in_turn
 from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from adapters.postgres.codec import key_names
 from adapters.postgres.data_keys import KeyName, Vault
@@ -208,33 +208,33 @@ class Appender:
             columns.add(number, waiting, day, keys, self._vault)
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._url)
-        rows = await self._append(columns.all())
-        if not rows:
+        outcomes = await self._append(columns.all())
+        if not outcomes:
             self._judge_clock(await self._head())
-            rows = await self._append(columns.all())
-            if not rows:
+            outcomes = await self._append(columns.all())
+            if not outcomes:
                 raise ClockLeaptError(ClockLeaptError.__doc__)
         answers: list[Answer] = [Conflicted()] * len(batch)
-        for command, outcome, first, last, at, detail in rows:
-            answers[command - 1] = answer_of(batch[command - 1], outcome, first, last, at, detail)
+        for found in outcomes:
+            answers[found.command - 1] = answer_of(batch[found.command - 1], found)
         return answers
 
-    async def _append(self, columns: list[list[Any]]) -> list[Any]:
-        """Append in turn with others; no rows where the database's clock cannot be believed."""
+    async def _append(self, columns: list[list[Any]]) -> list[CommandOutcome]:
+        """Append in turn with others; nothing if the database's clock cannot be believed."""
         ticket, began = UUID(bytes=self._chance(16), version=4), perf_counter()
-        rows = await append_in_turn(self._connection, ticket, self._clock.latest(), columns)
+        outcomes = await append_in_turn(self._connection, ticket, self._clock.latest(), columns)
         self._metrics.commit_seconds.observe(perf_counter() - began)
-        if rows and (at := rows[0]["at"]) is not None and rows[0]["outcome"] == APPENDED:
+        if outcomes and (at := outcomes[0].at) is not None and outcomes[0].outcome == APPENDED:
             self._clock.believe(at, at)
-        return rows
+        return outcomes
 
     def _judge_clock(self, head: Head) -> None:
         """Raise `ClockLeaptError`, and say so in the log, unless the record or an operator has gone on there already."""
         try:
             self._clock.judge(head.clock, head.at)
         except ClockLeaptError as error:
-            if lapsed() - self._alarmed >= CLOCK_ALARM_SECONDS:
-                self._alarmed = lapsed()
+            if monotonic() - self._alarmed >= CLOCK_ALARM_SECONDS:
+                self._alarmed = monotonic()
                 log.error("the clock has leapt: nothing is recorded", reason=str(error))
             raise
 

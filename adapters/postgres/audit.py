@@ -29,8 +29,9 @@ from domain.topics import FEATURES, STREAM_OF
 AUDIT_CONNECTIONS_MAX = 2  # of a gateway, beside its pool
 AUDIT_STATEMENT_SECONDS = 10.0
 
-_EVENTS = "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE "
-_WANTED = """
+SELECT_PAGE = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position > $1 AND position <= $2
         AND ($3::text IS NULL OR convert_from(meta, 'UTF8')::jsonb ->> 'actor' = $3)
         AND ($4::uuid IS NULL OR room_id = $4 OR convert_from(data, 'UTF8')::jsonb ->> 'room_id' = $4::text)
         AND ($5::text IS NULL OR $5 IN (
@@ -43,9 +44,25 @@ _WANTED = """
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9
 """
-SELECT_PAGE = _EVENTS + "position > $1 AND position <= $2" + _WANTED
-SELECT_OF_INDEX = _EVENTS + "position = ANY ($1::bigint[]) AND position <= $2" + _WANTED
-SELECT_ENTRY = _EVENTS + "position = $1"
+SELECT_OF_INDEX = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position = ANY ($1::bigint[]) AND position <= $2
+        AND ($3::text IS NULL OR convert_from(meta, 'UTF8')::jsonb ->> 'actor' = $3)
+        AND ($4::uuid IS NULL OR room_id = $4 OR convert_from(data, 'UTF8')::jsonb ->> 'room_id' = $4::text)
+        AND ($5::text IS NULL OR $5 IN (
+            convert_from(data, 'UTF8')::jsonb ->> 'user_id',
+            convert_from(data, 'UTF8')::jsonb ->> 'sender_id',
+            convert_from(data, 'UTF8')::jsonb ->> 'owner_id'
+        ))
+        AND ($6::text IS NULL OR topic = $6)
+        AND ($7::timestamptz IS NULL OR recorded_at >= $7)
+        AND ($8::timestamptz IS NULL OR recorded_at < $8)
+    ORDER BY position LIMIT $9
+"""
+SELECT_ENTRY = """
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
+    WHERE position = $1
+"""
 SELECT_EARLIER = """
     SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
     FROM unnest($1::uuid[], $2::int[], $3::int[]) asked (stream, first, last)

@@ -1,4 +1,5 @@
-"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes.
+"""What an auditor asks for, and where it stands: positions from `read.audit_entries`, as far as that goes; those of messages
+in a room from the record's own index of rooms.
 
 Where two of the things asked for happened seldom enough, their positions are read whole from the indexes alone, and what
 both have is what is looked at. Otherwise the index is walked by whichever happened least often, in stretches that grow to
@@ -22,51 +23,133 @@ SELECT_CHECKPOINT = """
     SELECT position FROM read.checkpoints WHERE name = 'audit_index' ORDER BY position DESC LIMIT 1
 """
 SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
-COMMONEST = "message.posted"  # of all topics; the index by topic is without it
+COMMONEST = "message.posted"  # of all topics; the indexes by topic and by room are without it
 # Bounds and order name what is asked for: so no plan can walk all positions, or sort all entries of a busy person. `$1` is
-# the thing, then come the bounds and how many.
-_RANGE = "({0}, position) > ($1::{1}, $2) AND ({0}, position) <= ($1, $3) ORDER BY {0}, position LIMIT $4)"
-_OF_ACTOR = "FROM read.audit_entries WHERE actor IS NOT NULL AND " + _RANGE.format("actor", "uuid")
-_OF_SUBJECT = (
-    "FROM read.audit_entries WHERE subject IS NOT NULL AND subject IS DISTINCT FROM actor AND "
-    + _RANGE.format("subject", "uuid")
-)
-_OF_ROOM = "FROM read.audit_entries WHERE room_id IS NOT NULL AND " + _RANGE.format("room_id", "uuid")
-_OF_TOPIC = f"FROM read.audit_entries WHERE topic <> '{COMMONEST}' AND " + _RANGE.format("topic", "text")
-_OF_ALL = """FROM read.audit_entries WHERE $1::text IS NOT NULL AND position > $2 AND position <= $3
-    ORDER BY position LIMIT $4)"""
-_OF_UNKNOWN = (
-    "FROM read.audit_entries WHERE NOT is_known AND position > $2 AND position <= $3 ORDER BY position LIMIT $4)"
-)
-_OF_PARKED = """FROM read.parked_events
-    WHERE group_name = 'audit_index' AND NOT is_building AND position > $2 AND position <= $3 ORDER BY position LIMIT $4)"""
-_ROW = "(SELECT position, actor, subject, room_id, topic, is_known "
-_PARKED_ROW = "(SELECT position, NULL::uuid, NULL::uuid, NULL::uuid, topic, false "
-_FITTING = """
-    SELECT count(*), max(position), array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
+# the thing, then come the bounds and how many. The last four are what else is asked for.
+SELECT_BY_ACTOR = """
+    WITH led AS (
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)
+        ORDER BY actor, position LIMIT $4)
+        UNION
+        SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
+        ORDER BY position LIMIT $4
+    )
+    SELECT count(*) AS entries, max(position) AS last, array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
         ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
         AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
-    )) FROM led
+    )) AS positions FROM led
 """
-_FOUND = (
-    " UNION " + _ROW + _OF_UNKNOWN + " UNION " + _PARKED_ROW + _OF_PARKED + " ORDER BY position LIMIT $4)" + _FITTING
-)
-_BEGIN = "WITH led AS (" + _ROW
-SELECT_BY_ACTOR = _BEGIN + _OF_ACTOR + _FOUND
-SELECT_BY_SUBJECT = _BEGIN + _OF_SUBJECT + " UNION " + _ROW + _OF_ACTOR + _FOUND
-SELECT_BY_ROOM = _BEGIN + _OF_ROOM + _FOUND
-SELECT_BY_TOPIC = _BEGIN + _OF_TOPIC + _FOUND
-SELECT_BY_POSITION = _BEGIN + _OF_ALL + _FOUND
+SELECT_BY_SUBJECT = """
+    WITH led AS (
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE subject IS NOT NULL AND subject IS DISTINCT FROM actor
+            AND (subject, position) > ($1::uuid, $2) AND (subject, position) <= ($1, $3)
+        ORDER BY subject, position LIMIT $4)
+        UNION
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)
+        ORDER BY actor, position LIMIT $4)
+        UNION
+        SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
+        ORDER BY position LIMIT $4
+    )
+    SELECT count(*) AS entries, max(position) AS last, array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
+        ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
+        AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
+    )) AS positions FROM led
+"""
+# What is published in a room stands in the record's own index by room. Its entries are read by the key, one by one: a plan that
+# joins whole tables would read all entries for those of one room.
+SELECT_BY_ROOM = """
+    WITH led AS (
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE room_id IS NOT NULL AND topic <> 'message.posted'
+            AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+        ORDER BY room_id, position LIMIT $4)
+        UNION
+        (SELECT entry.* FROM (
+            SELECT position FROM record.events
+            WHERE room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+            ORDER BY room_id, position LIMIT $4
+        ) published
+        CROSS JOIN LATERAL (
+            SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+            WHERE audit_entries.position = published.position LIMIT 1
+        ) entry)
+        UNION
+        SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
+        ORDER BY position LIMIT $4
+    )
+    SELECT count(*) AS entries, max(position) AS last, array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
+        ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
+        AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
+    )) AS positions FROM led
+"""
+SELECT_BY_TOPIC = """
+    WITH led AS (
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE topic <> 'message.posted' AND (topic, position) > ($1::text, $2) AND (topic, position) <= ($1, $3)
+        ORDER BY topic, position LIMIT $4)
+        UNION
+        SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
+        ORDER BY position LIMIT $4
+    )
+    SELECT count(*) AS entries, max(position) AS last, array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
+        ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
+        AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
+    )) AS positions FROM led
+"""
+SELECT_BY_POSITION = """
+    WITH led AS (
+        (SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_entries
+        WHERE $1::text IS NOT NULL AND position > $2 AND position <= $3
+        ORDER BY position LIMIT $4)
+        UNION
+        SELECT position, actor, subject, room_id, topic, is_known FROM read.audit_unknown($2, $3, $4)
+        ORDER BY position LIMIT $4
+    )
+    SELECT count(*) AS entries, max(position) AS last, array_agg(position ORDER BY position) FILTER (WHERE NOT is_known OR (
+        ($5::uuid IS NULL OR actor = $5) AND ($6::uuid IS NULL OR subject = $6)
+        AND ($7::uuid IS NULL OR room_id = $7) AND ($8::text IS NULL OR topic = $8)
+    )) AS positions FROM led
+"""
 LEADS = (SELECT_BY_ACTOR, SELECT_BY_SUBJECT, SELECT_BY_ROOM, SELECT_BY_TOPIC, SELECT_BY_POSITION)
 TOPIC, POSITION = 3, 4  # of the leads
 # Where each thing happened in a stretch, or may have, up to a bound: from the indexes alone.
-_PLACE = "(SELECT position "
-LIST_OF_ACTOR = _PLACE + _OF_ACTOR
-LIST_OF_SUBJECT = _PLACE + _OF_SUBJECT + " UNION " + _PLACE + _OF_ACTOR + " ORDER BY position LIMIT $4"
-LIST_OF_ROOM = _PLACE + _OF_ROOM
-LIST_OF_TOPIC = _PLACE + _OF_TOPIC
-_UNKNOWN = "FROM (" + _PLACE + _OF_UNKNOWN + " UNION " + _PLACE + _OF_PARKED + ") unknown WHERE $1::text IS NULL"
-LIST_OF_UNKNOWN = "SELECT position " + _UNKNOWN
+LIST_OF_ACTOR = """
+    SELECT position FROM read.audit_entries
+    WHERE actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)
+    ORDER BY actor, position LIMIT $4
+"""
+LIST_OF_SUBJECT = """
+    (SELECT position FROM read.audit_entries
+    WHERE subject IS NOT NULL AND subject IS DISTINCT FROM actor
+        AND (subject, position) > ($1::uuid, $2) AND (subject, position) <= ($1, $3)
+    ORDER BY subject, position LIMIT $4)
+    UNION
+    (SELECT position FROM read.audit_entries
+    WHERE actor IS NOT NULL AND (actor, position) > ($1::uuid, $2) AND (actor, position) <= ($1, $3)
+    ORDER BY actor, position LIMIT $4)
+    ORDER BY position LIMIT $4
+"""
+LIST_OF_ROOM = """
+    (SELECT position FROM read.audit_entries
+    WHERE room_id IS NOT NULL AND topic <> 'message.posted'
+        AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+    ORDER BY room_id, position LIMIT $4)
+    UNION
+    (SELECT position FROM record.events
+    WHERE room_id IS NOT NULL AND (room_id, position) > ($1::uuid, $2) AND (room_id, position) <= ($1, $3)
+    ORDER BY room_id, position LIMIT $4)
+    ORDER BY position LIMIT $4
+"""
+LIST_OF_TOPIC = """
+    SELECT position FROM read.audit_entries
+    WHERE topic <> 'message.posted' AND (topic, position) > ($1::text, $2) AND (topic, position) <= ($1, $3)
+    ORDER BY topic, position LIMIT $4
+"""
+LIST_OF_UNKNOWN = "SELECT position FROM read.audit_unknown($2, $3, $4) WHERE $1::text IS NULL"
 LISTS = (LIST_OF_ACTOR, LIST_OF_SUBJECT, LIST_OF_ROOM, LIST_OF_TOPIC)
 
 
@@ -91,6 +174,14 @@ class Way(NamedTuple):
 
     lead: int
     shared: Sequence[int] | None = None
+
+
+class Walked(Struct, frozen=True):
+    """How many entries a statement looked at, the last one, and the positions of those that fit; none: null."""
+
+    entries: int
+    last: int | None
+    positions: list[int] | None
 
 
 class Stretch(NamedTuple):
@@ -125,10 +216,10 @@ async def way(db: Db, wanted: Filter, after: int, until: int) -> Way:
 async def sought(db: Db, wanted: Filter, lead: int, after: int, until: int, *, entries: int) -> Stretch:
     """Look through at most so many rows of the index after a position."""
     value = COMMONEST if lead == POSITION else wanted.indexed()[lead]
-    found = await db.one(lambda *row: row, LEADS[lead], value, after, until, entries, *wanted.indexed())
-    assert found is not None, "an aggregate has a row"
-    rows, last, positions = found
-    return Stretch(positions or [], last if rows == entries else until)
+    walked = await db.one(Walked, LEADS[lead], value, after, until, entries, *wanted.indexed())
+    assert walked is not None, "an aggregate has a row"
+    last = until if walked.last is None or walked.entries < entries else walked.last
+    return Stretch(walked.positions or [], last)
 
 
 async def _places(db: Db, sql: str, value: UUID | str | None, after: int, until: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Codec: events and metas to the very bytes that stand in the record, and back.
 
-Both are JSON objects, so that they can be read torn out of the book. What is personal stands in one member, `sealed` (a meta's
+Both are JSON objects, so that they can be read torn out of the book; a field that is null and has null for its default is not
+in it. What is personal stands in one member, `sealed` (a meta's
 reason in another, `sealed_reason`, since it is another person's):
 `{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
@@ -82,10 +83,11 @@ def encode(
     event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
 ) -> tuple[bytes, bytes]:
     """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
-    plain = msgspec.to_builtins(event)
+    plain, unsaid = msgspec.to_builtins(event), _null_by_default(type(event))
+    plain = {field: value for field, value in plain.items() if value is not None or field not in unsaid}
     if event.sealed:
         name = KeyName(*event.encryption_subject(), day)
-        private = {field: plain.pop(field) for field in event.sealed}
+        private = {field: plain.pop(field) for field in event.sealed if field in plain}
         plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
@@ -178,6 +180,12 @@ def _meta(meta: bytes) -> Meta:
         raise _UnreadableError("of another shape") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _UnreadableError("not JSON") from None
+
+
+@lru_cache(maxsize=256)
+def _null_by_default(kind: type[Event]) -> frozenset[str]:
+    """Return the fields that are null where a row does not say them: so it need not say that they are."""
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.default is None)
 
 
 @lru_cache(maxsize=256)

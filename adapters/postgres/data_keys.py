@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.postgres.master_key import NONCE_BYTES, Master
 from domain.ids import KeyId, RoomId
 from domain.ports.database import Db
@@ -54,6 +54,13 @@ class KeyName(NamedTuple):
         return _key_id(self)
 
 
+class StoredKey(NamedTuple):
+    """A row of `vault.data_keys`; `wrapped` is None if the key was destroyed."""
+
+    key_id: UUID
+    wrapped: bytes | None
+
+
 class _Kept(NamedTuple):
     """A key as it was read; `key` is None if it was destroyed. `news` counts the news of keys that had come by then."""
 
@@ -70,7 +77,7 @@ class Vault:
     of them (`adapters/postgres/key_news.py`), and after `KEY_SECONDS` in case the news was lost.
     """
 
-    def __init__(self, db: Db, master: Master, clock: Callable[[], float] = lapsed) -> None:
+    def __init__(self, db: Db, master: Master, clock: Callable[[], float] = monotonic) -> None:
         self.master = master
         self._db = db
         self._clock = clock
@@ -120,7 +127,7 @@ class Vault:
         if not wanted:
             return
         read_at, news = self._clock(), self._news
-        found = dict(await self._db.all(_pair, SELECT_KEYS, wanted))
+        found = {KeyId(str(row.key_id)): row.wrapped for row in await self._db.all(StoredKey, SELECT_KEYS, wanted)}
         for key_id in wanted:
             # Only now: others may have gathered it, and wait for other keys of theirs.
             self._keys.pop(key_id, None)
@@ -171,7 +178,3 @@ class Vault:
 def _key_id(name: KeyName) -> KeyId:
     generation = f"/{name.generation}" if name.generation else ""
     return KeyId(str(uuid5(KEYS, f"{name.subject}/{name.room_id or ''}/{name.day.isoformat()}{generation}")))
-
-
-def _pair(key_id: UUID, wrapped: bytes | None) -> tuple[KeyId, bytes | None]:
-    return KeyId(str(key_id)), wrapped

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
+from adapters.postgres.rows import decode
 from domain.errors import SetupError
 from domain.ports.database import Db
 from domain.ports.record import NothingWrittenError, RecordLockedError, RecordUnavailableError
@@ -142,12 +143,13 @@ class Session:
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
         with translated():
-            return [row(*values) for values in await self.connection.fetch(sql, *args)]
+            records = await self.connection.fetch(sql, *args)
+        return decode(row, records)
 
     async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None:
         with translated():
-            values = await self.connection.fetchrow(sql, *args)
-        return None if values is None else row(*values)
+            record = await self.connection.fetchrow(sql, *args)
+        return None if record is None else decode(row, [record])[0]
 
     async def value(self, sql: str, *args: object) -> Any:
         with translated():

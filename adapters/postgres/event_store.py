@@ -6,8 +6,6 @@ with whoever else appends. So has hearing of what was appended: `head_listener.p
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from uuid import UUID
 
 from adapters.postgres.appender import Appender
 from adapters.postgres.clock_watch import ClockWatch
@@ -19,27 +17,43 @@ from adapters.prometheus.record import AppendMetrics
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
 from domain.ports.clock import Chance, Clock
-from domain.ports.record import Answer, Append, ClaimKind, Head, ReceiptFound, RoomPage
+from domain.ports.record import Answer, Append, ClaimKind, EventPage, Head, ReceiptFound
 
 RECEIPTS_FORGOTTEN_MAX = 10_000
-REPLAY_PAGE_BYTES_MAX = 1024**2  # as they are recorded; passed by one event at most
+# As they are recorded; each is passed by one event at most.
+REPLAY_PAGE_BYTES_MAX = 1024**2  # of a room or a stream
+RECORD_PAGE_BYTES_MAX = 4 * 1024**2  # of the whole record, for those who follow it
 
-SELECT_HEAD = "SELECT record, position, recorded_at, clock_timestamp() FROM record.head"
+SELECT_HEAD = "SELECT record, position, recorded_at AS at, clock_timestamp() AS clock FROM record.head"
 SELECT_STREAMS = """
     SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
     FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
     CROSS JOIN LATERAL (
         SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-        WHERE events.stream = asked.stream AND events.version > asked.version ORDER BY version LIMIT $3
+        WHERE events.stream = asked.stream AND events.version > asked.version
     ) e ORDER BY e.stream, e.version
 """
+# A page ends with the event that passes its bound in bytes, which is found without reading what lies beyond.
+SELECT_STREAM_PAGES = """
+    SELECT e.position, e.stream, e.version, e.topic, e.data, e.meta, e.room_id, e.recorded_at
+    FROM unnest($1::uuid[], $2::int[]) asked (stream, version)
+    CROSS JOIN LATERAL (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE events.stream = asked.stream AND events.version > asked.version ORDER BY version LIMIT $3
+    ) e WHERE bytes_before IS NULL OR bytes_before < $4::bigint ORDER BY e.stream, e.version
+"""
 SELECT_AFTER = """
-    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events
-    WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+    SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
+        SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
+            ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM record.events
+        WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3
+    ) page WHERE bytes_before IS NULL OR bytes_before < $4::bigint ORDER BY position
 """
 # Bounds and order name the room too, and the index says `IS NOT NULL`: so no plan can walk the events of all rooms,
 # looking for those of a quiet one (`tests/record/test_plans.py`).
-# A page ends with the event that passes its bound in bytes, which is found without reading what lies beyond.
 SELECT_ROOM_AFTER = """
     SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM (
         SELECT *, sum(octet_length(data) + octet_length(meta)) OVER (
@@ -64,7 +78,7 @@ SELECT_PREVIOUS = """
         WHERE e.room_id IS NOT NULL AND (e.room_id, e.position) < (asked.room_id, asked.position)
             AND (e.room_id, e.position) > (asked.room_id, 0)
         ORDER BY e.room_id DESC, e.position DESC LIMIT 1
-    ), 0) FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
+    ), 0) AS position FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY asked (room_id, position, i) ORDER BY asked.i
 """
 SELECT_CLAIMANT = "SELECT stream FROM record.claims WHERE kind = $1 AND digest = $2"
 SELECT_CLAIMED = "SELECT digest FROM record.claims WHERE kind = $1 AND digest = ANY ($2::bytea[])"
@@ -112,7 +126,7 @@ class PostgresRecord:
     # Reading
 
     async def head(self) -> Head:
-        head = await self._db.one(_head, SELECT_HEAD)
+        head = await self._db.one(Head, SELECT_HEAD)
         assert head is not None, "the migrations make the head's row"
         return head
 
@@ -120,21 +134,30 @@ class PostgresRecord:
         return bool(await self._db.value(RENEW, known, told))
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
         events: dict[StreamId, list[Recorded[Event]]] = {stream: [] for stream in ids}
         versions = [(after or {}).get(stream, 0) for stream in events]
-        for recorded in await self._facts(SELECT_STREAMS, list(events), versions, limit):
+        for recorded in await self._facts(SELECT_STREAMS, list(events), versions):
             events[recorded.stream].append(recorded)
         return events
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        return await self._facts(SELECT_AFTER, position, POSITION_MAX if until is None else until, limit)
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        asked = list(after), list(after.values()), limit, REPLAY_PAGE_BYTES_MAX
+        rows: dict[StreamId, list[StoredRow]] = {stream: [] for stream in after}
+        for row in await self._db.all(StoredRow, SELECT_STREAM_PAGES, *asked):
+            rows[StreamId(row.stream)].append(row)
+        return {stream: await self._page(limit, found) for stream, found in rows.items()}
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._facts(
+            SELECT_AFTER, position, POSITION_MAX if until is None else until, limit, RECORD_PAGE_BYTES_MAX
+        )
+
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_AFTER, room_id, position, until)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_BEFORE, room_id, position)
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
@@ -162,10 +185,12 @@ class PostgresRecord:
     async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
         return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)
 
-    async def _room_page(self, limit: int, sql: str, *args: object) -> RoomPage:
-        rows = await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX)
+    async def _room_page(self, limit: int, sql: str, *args: object) -> EventPage:
+        return await self._page(limit, await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX))
+
+    async def _page(self, limit: int, rows: Sequence[StoredRow]) -> EventPage:
         held = sum(len(row.data) + len(row.meta) for row in rows)
-        return RoomPage(await decode_all(rows, self._vault), len(rows) < limit and held < REPLAY_PAGE_BYTES_MAX)
+        return EventPage(await decode_all(rows, self._vault), len(rows) < limit and held < REPLAY_PAGE_BYTES_MAX)
 
     # Following
 
@@ -177,7 +202,3 @@ class PostgresRecord:
             yield ears.follow(self)
         finally:
             await ears.close()
-
-
-def _head(record: UUID, position: int, at: datetime, clock: datetime) -> Head:
-    return Head(RecordId(record), position, at, clock)

@@ -1,17 +1,16 @@
 """The master key, a file of mode 0600: it wraps all other keys, and keys the digests of claims and tickets."""
 
 import os
-from contextlib import suppress
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
-from tempfile import mkstemp
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from adapters.key_file import make_key_file, read_key_file
 from domain.errors import SetupError
 
 NONCE_BYTES = 12
@@ -62,14 +61,14 @@ def load_master(path: Path, *, create: bool) -> Master:
     try:
         if create and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create_key_file(path)
+            make_key_file(path)
     except OSError as error:
         raise MasterKeyWrongError(
             f"No master key can be made at {path} ({error.strerror}): name a file in HANSARD_MASTER_KEY_FILE whose folder "
             "you may write to."
         ) from None
     try:
-        secret = bytes.fromhex(path.read_text().strip())
+        secret = read_key_file(path)
     except FileNotFoundError:
         raise MasterKeyWrongError(
             f"There is no master key at {path}: put back the one that this record was written with, or make the first "
@@ -80,33 +79,12 @@ def load_master(path: Path, *, create: bool) -> Master:
             f"The master key at {path} cannot be read ({error.strerror}): it is a file of mode 0600 that belongs to the "
             "user whom this process runs as."
         ) from None
-    except ValueError:
-        secret = b""
-    if len(secret) != 32:
+    if not secret:
         raise MasterKeyWrongError(
             f"The master key at {path} is not 64 hexadecimal digits: name the right file in HANSARD_MASTER_KEY_FILE, or put "
             "back the copy that you kept."
         )
     return Master(secret)
-
-
-def _create_key_file(path: Path) -> None:
-    """Make the file whole or not at all: written and synced under another name, then linked to its own."""
-    handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(os.urandom(32).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its key holds
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # a key whose name a power cut takes away opens nothing any more
-    finally:
-        os.close(folder)
 
 
 def fingerprint(key: bytes) -> str:

@@ -5,8 +5,8 @@ is tried instead, and the text is stored from then on.
 """
 
 from pathlib import Path
-from uuid import UUID
 
+from adapters.postgres.data_keys import StoredKey
 from adapters.postgres.master_key import Master, MasterKeyWrongError
 from domain.ports.database import Db
 
@@ -22,8 +22,9 @@ async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> No
     try:
         checked = await db.value(SELECT_CHECK)
         if checked is None:
-            if (sample := await db.one(_pair, SELECT_ANY_KEY)) is not None:
-                master.unwrap(sample[1], name=str(sample[0]).encode())
+            if (sample := await db.one(StoredKey, SELECT_ANY_KEY)) is not None:
+                assert sample.wrapped is not None, "the statement looks for one that is not destroyed"
+                master.unwrap(sample.wrapped, name=str(sample.key_id).encode())
             if not keep:
                 return
             await db.run(INSERT_CHECK, master.wrap(TEXT, name=NAME))
@@ -34,7 +35,3 @@ async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> No
             f"The master key at {path} is not the one of this record: its keys were made under another, and nothing else "
             "opens them. Put back the copy that you kept (docs/backup.md), or begin afresh with an empty database."
         ) from None
-
-
-def _pair(key_id: UUID, wrapped: bytes) -> tuple[UUID, bytes]:
-    return key_id, wrapped

@@ -19,7 +19,7 @@ from domain.ports.database import Db
 from domain.ports.record import KeysMissingError, Snapshot
 
 SELECT_NEWEST = """
-    SELECT s.stream, s.version, s.position, s.recorded_at, s.key_id, s.state
+    SELECT s.stream, s.version, s.position, s.recorded_at AS at, s.key_id, s.state
     FROM unnest($1::uuid[], $2::int[]) asked (stream, fold)
     JOIN record.snapshots s ON s.stream = asked.stream AND s.fold = asked.fold
 """

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.prometheus.registry import Registry
 
 FRESH_SECONDS = 1.0
@@ -40,8 +40,8 @@ class Exposition:
             encode, media_type = openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST
         async with self._turn:
             kept = self._kept.get(media_type)
-            if kept is None or lapsed() - kept[0] >= self._fresh_seconds:
+            if kept is None or monotonic() - kept[0] >= self._fresh_seconds:
                 await before()
                 text = await asyncio.to_thread(encode, self._registry)
-                kept = self._kept[media_type] = (lapsed(), text)
+                kept = self._kept[media_type] = (monotonic(), text)
         return kept[1], media_type

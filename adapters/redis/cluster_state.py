@@ -24,7 +24,7 @@ READ_MARKS_OF_USER_MAX = 1_000  # so kept, by room; and of how many people in on
 GATEWAY_LEASE_SECONDS = 10.0
 GATEWAY_BEAT_SECONDS = 2.0
 TICKET_SECONDS = 30
-ROSTER_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 
 # Renew a lease. Answers whether it was new (Redis had forgotten it), and all that live.
 BEAT = """
@@ -38,7 +38,7 @@ BEAT = """
 # Say how many sockets a gateway has of a person and of an address, unless that makes too many with those of the other
 # gateways that live. ARGV: gateway, seconds to keep, then count and maximum (0: any number) for each key after the
 # first. Answers 0, or which key has too many (1, 2); then nothing was changed.
-SEAT = """
+REPORT = """
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
     for i = 2, #KEYS do
@@ -72,9 +72,9 @@ class ClusterStateUnavailableError(Exception):
 
 
 class SocketEntry(NamedTuple):
-    """How many sockets this gateway has of somebody (`user:<id>`, `address:<network>`), and how many all may have."""
+    """How many sockets this gateway has of an owner (`user:<id>`, `address:<network>`), and how many all gateways may have."""
 
-    whose: str
+    owner: str
     taken: int
     taken_max: int
 
@@ -86,8 +86,8 @@ class People(Struct, frozen=True, array_like=True):
     user_ids: frozenset[UserId]
 
 
-class Whisper(Struct, frozen=True, array_like=True):
-    """What a gateway tells the others beside the lanes: whom it sees in a room, or who types there."""
+class PresenceMessage(Struct, frozen=True, array_like=True):
+    """What a gateway publishes beside the lanes: whom it sees in a room, or who types there."""
 
     gateway: str
     room_id: RoomId
@@ -96,7 +96,7 @@ class Whisper(Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-_whisper = msgspec.msgpack.Decoder(Whisper).decode
+_presence_message = msgspec.msgpack.Decoder(PresenceMessage).decode
 _people = msgspec.msgpack.Decoder(People).decode
 
 
@@ -108,19 +108,19 @@ class ClusterState:
         self._redis = redis
         self._prefix = f"hansard:{{{record}}}"
         self._beat = redis.register_script(BEAT)
-        self._seat = redis.register_script(SEAT)
-        self._ears: Any = None
+        self._report = redis.register_script(REPORT)
+        self._pubsub: Any = None
 
     @classmethod
     def open(cls, url: str, record: RecordId, gateway: str) -> Self:
-        return cls(open_redis(url, seconds=ROSTER_SECONDS), record, gateway)
+        return cls(open_redis(url, seconds=ANSWER_SECONDS), record, gateway)
 
     async def close(self) -> None:
         """Give the lease back, so that nobody waits for it to expire, and close the connections."""
         with suppress(ClusterStateUnavailableError):  # it ends by itself
             await _asked(cast(Awaitable[Any], self._redis.zrem(self._key("gateways"), self.gateway)))
-        if self._ears is not None:
-            await self._ears.aclose()
+        if self._pubsub is not None:
+            await self._pubsub.aclose()
         await self._redis.aclose()
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
@@ -130,27 +130,28 @@ class ClusterState:
         is_new, living = await _asked(cast(Awaitable[Any], self._beat(keys=keys, args=arguments)))
         return bool(is_new), frozenset(name.decode() for name in living)
 
-    async def seat(self, *seats: SocketEntry) -> str | None:
-        """Set how many sockets this gateway has of each. Return whose would be too many; then nothing was set."""
-        keys = [self._key("gateways"), *(self._key("seats", seat.whose) for seat in seats)]
+    async def report(self, *entries: SocketEntry) -> str | None:
+        """Set how many sockets this gateway has of each owner. Return the owner who would have too many, or None. Then nothing was
+        set."""
+        keys = [self._key("gateways"), *(self._key("seats", entry.owner) for entry in entries)]
         arguments: list[Any] = [self.gateway, KEPT_SECONDS]
-        for seat in seats:
-            arguments += [seat.taken, seat.taken_max]
-        refused = int(await _asked(cast(Awaitable[Any], self._seat(keys=keys, args=arguments))))
-        return seats[refused - 1].whose if refused else None
+        for entry in entries:
+            arguments += [entry.taken, entry.taken_max]
+        refused = int(await _asked(cast(Awaitable[Any], self._report(keys=keys, args=arguments))))
+        return entries[refused - 1].owner if refused else None
 
-    async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
+    async def publish(self, messages: Sequence[tuple[int, PresenceMessage]]) -> None:
         """Store whom this gateway sees, and publish it to everybody who listens to the lanes."""
         pipe = self._redis.pipeline(transaction=False)
-        for lane, whisper in whispers:
-            if (people := whisper.people) is not None:
-                key = self._key("people", str(whisper.room_id))
+        for lane, message in messages:
+            if (people := message.people) is not None:
+                key = self._key("people", str(message.room_id))
                 if people.user_ids:
                     pipe.hset(key, self.gateway, _encode(people))
                     pipe.expire(key, KEPT_SECONDS)
                 else:
                     pipe.hdel(key, self.gateway)
-            pipe.publish(self._channel(lane), _encode(whisper))
+            pipe.publish(self._channel(lane), _encode(message))
         await _asked(pipe.execute())
 
     async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:
@@ -186,21 +187,21 @@ class ClusterState:
 
     async def listen(self, lanes: Iterable[int]) -> None:
         """Listen to these lanes' channels too from now on."""
-        if self._ears is None:
-            self._ears = self._redis.pubsub(ignore_subscribe_messages=True)
-        await _asked(self._ears.subscribe(*(self._channel(lane) for lane in lanes)))
+        if self._pubsub is None:
+            self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        await _asked(self._pubsub.subscribe(*(self._channel(lane) for lane in lanes)))
 
-    async def hear(self) -> AsyncIterator[Whisper]:
+    async def published(self) -> AsyncIterator[PresenceMessage]:
         """Yield what is published on the channels, until Redis fails. A lost connection ends all listening."""
         try:
             while True:
-                message = await _asked(self._ears.get_message(timeout=GATEWAY_BEAT_SECONDS))
+                message = await _asked(self._pubsub.get_message(timeout=GATEWAY_BEAT_SECONDS))
                 if message is not None:
-                    yield _whisper(message["data"])
+                    yield _presence_message(message["data"])
         finally:
-            ears, self._ears = self._ears, None
-            if ears is not None:
-                await ears.aclose()
+            pubsub, self._pubsub = self._pubsub, None
+            if pubsub is not None:
+                await pubsub.aclose()
 
     def _key(self, kind: str, name: str = "") -> str:
         return f"{self._prefix}:{kind}:{name}" if name else f"{self._prefix}:{kind}"

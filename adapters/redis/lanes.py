@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from adapters.redis.connections import REDIS_SECONDS, open_redis
 from domain.errors import ReadableError
@@ -31,25 +31,35 @@ LANE_READ_ENTRIES_MAX = 500
 
 log = structlog.get_logger()
 
-# One call a lane and batch: entries that are there already are passed over, any other error stops the lane at once,
-# so that no later entry can take a place after a hole.
+# One call a batch: KEYS are the place for `told` and the lanes, ARGV how long a lane may be and live, `told` or nothing, and for
+# each lane how many arguments its entries have, and these. Entries that are there already are passed over. A lane whose key
+# is of another type is answered by its number; any other error stops everything at once, so that no later entry can take a
+# place after a hole. Only if no lane refused is it remembered how far everything was published.
 PUBLISH = """
-    local at = 3
-    while at <= #ARGV do
-        local fields = tonumber(ARGV[at + 1])
-        local call = {'XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[at]}
-        for i = 1, fields do call[6 + i] = ARGV[at + 1 + i] end
-        local added = redis.pcall(unpack(call))
-        if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then
-            return redis.error_reply(added.err)
+    local at, refused = 4, {}
+    for lane = 2, #KEYS do
+        local past, refuses = at + 1 + tonumber(ARGV[at]), false
+        at = at + 1
+        while at < past do
+            local fields = tonumber(ARGV[at + 1])
+            if not refuses then
+                local call = {'XADD', KEYS[lane], 'MAXLEN', '~', ARGV[1], ARGV[at]}
+                for i = 1, fields do call[6 + i] = ARGV[at + 1 + i] end
+                local added = redis.pcall(unpack(call))
+                if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller') then
+                    if not string.find(added.err, 'WRONGTYPE') then return redis.error_reply(added.err) end
+                    refuses = true
+                    refused[#refused + 1] = lane - 2
+                end
+            end
+            at = at + 2 + fields
         end
-        at = at + 2 + fields
+        if not refuses then redis.call('EXPIRE', KEYS[lane], ARGV[2]) end
     end
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-    return 1
+    if ARGV[3] ~= '' and #refused == 0 then redis.call('SET', KEYS[1], ARGV[3]) end
+    return refused
 """
 CONTROL = -1
-OF_ONE_LANE = "WRONGTYPE"
 
 
 class LanesUnavailableError(ReadableError):
@@ -96,22 +106,22 @@ class Lanes:
     # The publisher's side
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
         """Add entries, in position order, to their lanes, and delete the entries of rooms at the `forgotten` positions.
 
         Return the lanes that refused, because a key of another type is in their place. If none did, remember that
-        everything up to `told` was published (None: remember nothing).
+        everything up to `published` was published (None: remember nothing).
         """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
             lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
-            by_lane.setdefault(lane, [LANE_ENTRIES_MAX, LANE_AGE_SECONDS]).extend(_arguments(entry))
-        refused = await self._add(by_lane) if by_lane else frozenset()
+            by_lane.setdefault(lane, []).extend(_arguments(entry))
+        refused = await self._add(by_lane, None if forgotten else published)
         if forgotten:
             await self._take_back([each for each in forgotten if self.lane_of(each[0]) not in refused])
-        if told is not None and not refused:
-            await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), told)))
+            if published is not None and not refused:
+                await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), published)))
         return refused
 
     async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
@@ -120,30 +130,34 @@ class Lanes:
                 pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
             await _asked(pipe.execute())
 
-    async def _add(self, by_lane: Mapping[int, list[Any]]) -> frozenset[int]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for lane, arguments in by_lane.items():
-                await self._script(keys=[self._key(lane)], args=arguments, client=pipe)
-            answers = await _asked(pipe.execute(raise_on_error=False))
-        refused = {lane: answer for lane, answer in zip(by_lane, answers, strict=True) if isinstance(answer, Exception)}
-        for error in refused.values():
-            if not str(error).startswith(OF_ONE_LANE):
-                raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
-        return frozenset(refused)
+    async def _add(self, by_lane: Mapping[int, list[Any]], published: int | None) -> frozenset[int]:
+        keys = [self._key_of("told"), *map(self._key, by_lane)]
+        arguments: list[Any] = [LANE_ENTRIES_MAX, LANE_AGE_SECONDS, "" if published is None else published]
+        for entries in by_lane.values():
+            arguments.append(len(entries))
+            arguments += entries
+        try:
+            refused = await self._script(keys=keys, args=arguments)
+        except ResponseError as error:
+            raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
+        except (TimeoutError, RedisError, OSError) as error:
+            raise _does_not_answer(error) from error
+        lanes = list(by_lane)
+        return frozenset(lanes[int(number)] for number in refused)
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         """Delete every entry that was published longer ago than this, also in lanes that nobody writes to any more.
 
         Any process may call it, at any time. Ages are measured by Redis's clock, from one call to another.
         """
-        told = await self.told()
-        if told is None:
+        published = await self.published()
+        if published is None:
             return
         marks = self._key_of("marks")
         seconds, microseconds = await _asked(cast(Awaitable[Any], self._redis.time()))
         now = seconds + microseconds / 1e6
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(marks, {str(told): now}, nx=True)
+            pipe.zadd(marks, {str(published): now}, nx=True)
             pipe.expire(marks, math.ceil(2 * age_seconds + LANE_TRIM_SECONDS))
             pipe.zrevrangebyscore(marks, now - age_seconds, "-inf", start=0, num=1, withscores=True)
             *_, found = await _asked(pipe.execute())
@@ -165,7 +179,7 @@ class Lanes:
             pipe.delete(self._key_of("marks"))
             await _asked(pipe.execute())
 
-    async def told(self) -> int | None:
+    async def published(self) -> int | None:
         """Return the position up to which everything was published; None if Redis has lost it."""
         value = await _asked(cast(Awaitable[Any], self._redis.get(self._key_of("told"))))
         return None if value is None else int(value)
@@ -237,4 +251,8 @@ async def _asked(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (TimeoutError, RedisError, OSError) as error:
-        raise LanesUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise _does_not_answer(error) from error
+
+
+def _does_not_answer(error: Exception) -> LanesUnavailableError:
+    return LanesUnavailableError(f"Redis does not answer: {error or type(error).__name__}")

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from adapters.redis.connections import open_redis
 from domain.ids import RecordId
-from domain.ports.rate_limits import Allowance, Standing
+from domain.ports.rate_limits import Allowance, QuotaState
 from domain.quotas import Quota
 
 LIMIT_WAIT_SECONDS = 0.25
@@ -167,13 +167,13 @@ def _arguments(given: Given) -> list[Any]:
 
 
 def _allowance(given: Given, ok: bool, now: float, tats: Sequence[float]) -> Allowance:
-    standings = []
+    quota_states = []
     wait = 0.0
     for quota, tat in zip(given, tats, strict=True):
         interval = _interval(quota)
         left = (interval * quota.burst - (tat - now)) / interval
         # A hair of rounding must not take a whole unit from what is told.
-        standings.append(Standing(quota, min(quota.burst, max(0, int(left + 1e-6))), max(0.0, tat - now) / 1e6))
+        quota_states.append(QuotaState(quota, min(quota.burst, max(0, int(left + 1e-6))), max(0.0, tat - now) / 1e6))
         if not ok:
             wait = max(wait, (tat + interval * (quota.cost - quota.burst) - now) / 1e6)
-    return Allowance(ok, wait, tuple(standings))
+    return Allowance(ok, wait, tuple(quota_states))

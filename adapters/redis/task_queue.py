@@ -4,6 +4,8 @@ next try.
 An entry has one field, `task`: JSON that a person can read. A consumer holds its entry by heartbeats; an entry that
 nobody has held for a while is claimed by another consumer. A task that is done is deleted, so the stream is the list of
 what is to be done. All keys of a record are in one slot.
+
+A Redis that lost its data has no groups: then nothing is held, and the next `take` makes the group anew.
 """
 
 from collections.abc import Awaitable
@@ -84,22 +86,13 @@ class RedisTasks:
         stream = self._stream(kind)
         await _asked(self._due(keys=[self._later_key(kind), stream], args=[TASKS_LISTED_MAX, 0]))
         try:
-            _, claimed, *_ = await _asked(
-                self._redis.xautoclaim(stream, GROUP, self._consumer, self._claim_ms, "0-0", count=1)
-            )
-            entries = [entry for entry in claimed if entry[1]]
-            if not entries:
-                answer = await _asked(
-                    self._redis.xreadgroup(GROUP, self._consumer, {stream: ">"}, count=1, block=self._block_ms)
-                )
-                entries = answer[0][1] if answer else []
+            if (found := await self._next(stream)) is None:
+                return None
+            entry_id, fields = found
+            held = await _asked(self._redis.xpending_range(stream, GROUP, entry_id, entry_id, 1))
         except _NoGroupError:
             await self._make_group(stream)
             return None
-        if not entries:
-            return None
-        entry_id, fields = entries[0]
-        held = await _asked(self._redis.xpending_range(stream, GROUP, entry_id, entry_id, 1))
         deliveries = held[0]["times_delivered"] if held else 1
         entry = fields.get(b"task", b"")
         try:
@@ -111,16 +104,29 @@ class RedisTasks:
             return None
         return Taken(entry_id, kind, envelope, envelope.attempt + deliveries - 1, deliveries)
 
+    async def _next(self, stream: str) -> tuple[bytes, dict[bytes, bytes]] | None:
+        """Return the entry that this consumer holds from now on: one whose holder fell silent, or else the next one."""
+        _, claimed, *_ = await _asked(
+            self._redis.xautoclaim(stream, GROUP, self._consumer, self._claim_ms, "0-0", count=1)
+        )
+        entries = [entry for entry in claimed if entry[1]]
+        if not entries:
+            answer = await _asked(
+                self._redis.xreadgroup(GROUP, self._consumer, {stream: ">"}, count=1, block=self._block_ms)
+            )
+            entries = answer[0][1] if answer else []
+        return entries[0] if entries else None
+
     async def beat(self, taken: Taken) -> bool:
         """Renew the hold on a task. Return False if another consumer has it by now."""
         keys = [self._stream(taken.kind)]
-        return bool(await _asked(self._beat(keys=keys, args=self._claim(taken.id, taken.deliveries))))
+        return await _if_held(self._beat(keys=keys, args=self._claim(taken.id, taken.deliveries)))
 
     async def done(self, taken: Taken) -> bool:
         """Delete a task. Return False if another consumer has it by now; then it is theirs to delete."""
         keys = [self._stream(taken.kind), self._known]
         args = [*self._claim(taken.id, taken.deliveries), taken.envelope.name]
-        return bool(await _asked(self._done(keys=keys, args=args)))
+        return await _if_held(self._done(keys=keys, args=args))
 
     async def later(self, taken: Taken, *, seconds: float) -> None:
         """Put a task back, to be tried again after some seconds, unless another consumer has it by now."""
@@ -133,7 +139,7 @@ class RedisTasks:
     async def _put_back(self, kind: Kind, entry_id: bytes, deliveries: int, entry: bytes, seconds: float) -> None:
         keys = [self._stream(kind), self._later_key(kind)]
         args = [*self._claim(entry_id, deliveries), entry, int(seconds * 1000)]
-        await _asked(self._later(keys=keys, args=args))
+        await _if_held(self._later(keys=keys, args=args))
 
     # The operators' side
 
@@ -187,6 +193,14 @@ class RedisTasks:
 
 class _NoGroupError(Exception):
     """The stream or its group does not exist: it was never made, or Redis lost it."""
+
+
+async def _if_held(call: Awaitable[Any]) -> bool:
+    """Return whether a script changed what it was asked to: who is in no group holds nothing."""
+    try:
+        return bool(await _asked(call))
+    except _NoGroupError:
+        return False
 
 
 async def _asked(call: Awaitable[Any]) -> Any:

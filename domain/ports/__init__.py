@@ -1,4 +1,4 @@
-"""What commands, projections, gateway and workers ask of the world, split by who asks.
+"""Ports: what commands, projections, gateway and workers need of the world, as protocols; a file for each need.
 
-`adapters/` holds the real ones and, in memory, the fakes that the same contract suites hold to them.
+`adapters/` has the real ones, and fakes in memory. The same contract suites test both.
 """

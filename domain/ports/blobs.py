@@ -1,4 +1,4 @@
-"""Blob stores: bytes under their own hash."""
+"""Blob stores: bytes, named by their own hash."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,32 +18,34 @@ class StoredBlob(Struct, frozen=True):
 
 
 class Blobs(Protocol):
-    """Bytes, each under the SHA-256 of themselves in hex. Raises `BlobsUnavailableError` when the store does not answer."""
+    """Blobs are named by their SHA-256, in hex. Every method raises `BlobsUnavailableError` if the store does not answer."""
 
     def staging(self) -> Path:
-        """Return the folder of this machine in which bytes are gathered before they are put; it exists."""
+        """Return the folder of this machine in which bytes are gathered before they are put. It exists."""
 
     async def put(self, blob: str, file: Path) -> None:
-        """Take a file of the staging folder; durable when this returns. What is there already is put again, as before.
-        The file is gone afterwards, also when this fails."""
+        """Store a file of the staging folder, durably when this returns. Storing a blob again is fine.
+
+        The file is gone afterwards, also if this fails.
+        """
 
     def read(self, blob: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Return the bytes from `start` on (at most `length`), piece by piece. Raises `BlobMissingError`."""
+        """Return the bytes from `start` on (at most `length`), piece by piece. Raise `BlobMissingError`."""
 
     def local(self, blob: str) -> AbstractAsyncContextManager[Path]:
-        """A file of this machine with these bytes, to be read within the block. Raises `BlobMissingError`."""
+        """Yield a file of this machine with these bytes, to be read within the block. Raise `BlobMissingError`."""
 
     async def delete(self, blob: str) -> None:
-        """Remove bytes; those that are not there are removed already."""
+        """Remove a blob. It is no error if there is none."""
 
     def every(self) -> AsyncIterator[Sequence[StoredBlob]]:
-        """Return everything that is stored, a page at a time."""
+        """Yield everything that is stored, a page at a time."""
 
     async def clear(self, before: datetime) -> int:
-        """Remove what was begun before a moment and never finished; answers how many."""
+        """Remove what was begun before a moment and never finished. Return how many."""
 
     async def address(self, blob: str, *, disposition: str, mime_type: str) -> str | None:
-        """Return an address under which whoever has it may read the bytes for a short while; None: there is none."""
+        """Return an address at which whoever has it can read the bytes for a short while, or None if the store has none."""
 
     async def ping(self) -> None: ...
 
@@ -55,4 +57,4 @@ class BlobMissingError(Exception):
 
 
 class BlobsUnavailableError(ReadableError):
-    """The blob store does not answer, or refuses; whether something was stored is unknown: put it again."""
+    """The blob store does not answer, or refuses. Whether something was stored is unknown: put it again."""

@@ -1,4 +1,4 @@
-"""Time and chance: they come as arguments."""
+"""Time and randomness: they are always arguments."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -9,23 +9,23 @@ from domain.ids import SessionId, UserId
 
 
 class Passwords(Protocol):
-    """Hashing is dear: who waits for it does so by address and account (`domain.quotas` names both), each in turn.
+    """Hashing is expensive: requests wait for it in queues by address and by account (named by `domain.quotas`), in turn.
 
-    Raises `BusyError` where too many wait.
+    Raises `BusyError` if too many wait.
     """
 
     def is_full_for(self, address: str) -> bool:
-        """Whether somebody of this address would be refused with `BusyError` at this moment."""
+        """Return whether a request of this address would be refused with `BusyError` at this moment."""
 
     async def hash(self, password: str, *, address: str, account: str) -> str: ...
     async def verify(self, password: str, hashed: str | None, *, address: str, account: str) -> bool:
-        """Take the same time whether the hash is known (given) or not (None: always False)."""
+        """Return whether a password matches a hash. With None return False, after the same time."""
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether a hash was made with other parameters than those of today."""
+        """Return whether a hash was made with other parameters than today's."""
 
     def is_common(self, password: str) -> bool:
-        """Whether it stands on the list of common and breached passwords."""
+        """Return whether a password is on the list of common and breached ones."""
 
 
 class Access(Struct, frozen=True):
@@ -37,7 +37,7 @@ class Access(Struct, frozen=True):
 
 
 class Refreshing(Struct, frozen=True):
-    """A refresh token: whose session, and what the record keeps of it (SHA-256: the token is random enough)."""
+    """A refresh token, its session, and the hash that the record keeps (SHA-256 is enough, because the token is random)."""
 
     session_id: SessionId
     token: str
@@ -53,25 +53,25 @@ class Tokens(Protocol):
         """Return a token and how many seconds it lives: `ACCESS_SECONDS`, and not beyond `until`."""
 
     def read(self, token: str, now: datetime) -> Access:
-        """Raise `BadTokenError` for whatever is not a live access token of ours."""
+        """Return what an access token says. Raise `BadTokenError` unless it is a live one of ours."""
 
     def refresh(self, session_id: SessionId, *, after: str = "", key: str | None = None) -> Refreshing:
-        """Return a refresh token. With `key` it is a function of the token that it comes `after`, and of the key."""
+        """Return a refresh token. With `key` it is a function of that key and of the token that it comes `after`."""
 
     def read_refresh(self, token: str) -> Refreshing:
-        """Raise `BadRefreshTokenError` for whatever was never a refresh token of ours, spent or not."""
+        """Return what a refresh token says. Raise `BadRefreshTokenError` unless we have issued it, spent or not."""
 
     def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
-        """The public keys that sign, will sign or have signed what still lives (RFC 7517), the newest first."""
+        """Return the public keys of live and future tokens (RFC 7517), the newest first."""
 
     async def reload(self) -> None:
         """Read the keys anew."""
 
 
 class Tickets(Protocol):
-    """What a socket may show in its address: good for one use, for half a minute, for one session and origin."""
+    """Tickets stand in the address of a socket. One is valid for one use, half a minute, one session and one origin."""
 
     def issue(self, access: Access, origin: str, now: datetime) -> str: ...
 
     async def spend(self, ticket: str, origin: str, now: datetime) -> Access:
-        """Return the access it was issued for. Raises `BadTokenError` for any other ticket than a live unspent one."""
+        """Return the access for which it was issued. Raise `BadTokenError` unless it is live and unspent."""

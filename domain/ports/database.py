@@ -8,7 +8,11 @@ Row = TypeVar("Row")
 
 
 class Db(Protocol):
-    """Queries on a pool, or on the one connection of a transaction. Rows are built by position: `row(*columns)`."""
+    """Queries on a pool, or on the one connection of a transaction.
+
+    `row` is a struct whose fields are the statement's columns, or makes a value of its only column
+    (`adapters/postgres/rows.py`).
+    """
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]: ...
     async def one(self, row: Callable[..., Row], sql: str, *args: object) -> Row | None: ...

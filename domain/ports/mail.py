@@ -1,4 +1,4 @@
-"""Mail: handing one over."""
+"""Mail: handing one over to a mail server."""
 
 from typing import Protocol
 
@@ -19,4 +19,4 @@ class MailUnavailableError(Exception):
 
 class Mails(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Hand a mail over; raises `MailUnavailableError`."""
+        """Hand a mail over. Raise `MailUnavailableError` if the server does not take it."""

@@ -7,8 +7,8 @@ from msgspec import Struct
 from domain.quotas import Quota
 
 
-class Standing(Struct, frozen=True):
-    """How one quota stands after a request: what is left of it, and in how many seconds it will be full again."""
+class QuotaState(Struct, frozen=True):
+    """A quota after a request: how much is left of it, and in how many seconds it will be full again."""
 
     quota: Quota
     remaining: int
@@ -16,18 +16,18 @@ class Standing(Struct, frozen=True):
 
 
 class Allowance(Struct, frozen=True):
-    """Whether a request may go on; where not, in how many seconds the same one would. `standings` is () where nothing is limited."""
+    """Whether a request may go on, and if not, in how many seconds the same one could. `quota_states` is () without limits."""
 
     ok: bool = True
     retry_after_seconds: float = 0.0
-    standings: tuple[Standing, ...] = ()
+    quota_states: tuple[QuotaState, ...] = ()
 
 
 class Limits(Protocol):
-    """GCRA, exact across all processes of a house while Redis answers, and within this process while it does not."""
+    """GCRA, exact over all processes of a deployment while Redis answers, and within this process while it does not."""
 
     async def take(self, whose: str, *quotas: Quota | None) -> Allowance:
-        """Take each quota's cost, or nothing at all where one of them has not enough. None: not limited. Never raises."""
+        """Take the cost of each quota, or nothing if one of them has not enough left. None: not limited. Never raise."""
 
     async def give_back(self, whose: str, *quotas: Quota | None) -> None:
-        """Undo a take: what it was taken for turned out not to count."""
+        """Undo a take, because what it was for does not count after all."""

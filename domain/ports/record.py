@@ -15,7 +15,7 @@ ClaimKind = Literal["email", "username", "username_skeleton"]
 
 
 class Head(Struct, frozen=True):
-    """The end of the record: its last position, the latest time recorded, and what the clock says that gives the next."""
+    """The end of the record: its last position, the latest time on it, and what the clock says that gives the next one."""
 
     record: RecordId
     position: int
@@ -32,7 +32,7 @@ class Write(Struct, frozen=True):
 
 
 class Claim(Struct, frozen=True):
-    """Take a value for a stream (`stream` given; taking one's own again is fine), or release it (None)."""
+    """Claim a value for a stream (again is fine), or release it (`stream` None)."""
 
     kind: ClaimKind
     value: str
@@ -42,7 +42,7 @@ class Claim(Struct, frozen=True):
 class Receipt(Struct, frozen=True):
     """What an Idempotency-Key stands for: the digest of caller, method, path and key, and that of the body.
 
-    `before`: what an earlier release would have kept for that of the body; it is compared, and never kept.
+    `before` is the digest of the body that an earlier release would have kept. It is compared, and never kept.
     """
 
     digest: bytes
@@ -51,7 +51,7 @@ class Receipt(Struct, frozen=True):
 
 
 class Append(Struct, frozen=True):
-    """All that one command writes, and what it depends on: `guards` are other streams and the versions it saw."""
+    """All that one command writes, and what it depends on: `guards` are other streams, with the versions that it saw."""
 
     command: str
     caller: Caller
@@ -62,7 +62,7 @@ class Append(Struct, frozen=True):
 
 
 class Appended(Struct, frozen=True):
-    """It is on the disk; the facts come in the order of the writes."""
+    """It is on the disk. The events come in the order of the writes."""
 
     events: tuple[Recorded[Event], ...]
 
@@ -88,53 +88,67 @@ class ReceiptFound(Struct, frozen=True):
 Answer = Appended | Conflicted | ClaimTaken | ReceiptFound
 
 
-class RoomPage(NamedTuple):
-    """A page of what a room hears; `is_last`: there is nothing beyond it."""
+class EventPage(NamedTuple):
+    """A page of the events of a stream, or of those published in a room. `is_last`: there is nothing beyond it."""
 
     events: Sequence[Recorded[Event]]
     is_last: bool
 
 
 class Record(Protocol):
-    """The truth. Whatever is returned was committed; positions are seen without holes."""
+    """The truth. Whatever is returned was committed, and positions are seen without gaps."""
 
     async def append(self, append: Append) -> Answer:
-        """Append all or nothing, durably. Raises `BusyError` when too much waits, `RecordUnavailableError` when unreachable."""
+        """Append all or nothing, durably. Raise `BusyError` if too much waits, `RecordUnavailableError` if Postgres is away."""
 
     async def head(self) -> Head: ...
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        """Return the events of each stream in order, those later than its version in `after`, at most `limit` of each;
-        a stream that does not exist has none."""
+        """Return the events of each stream after its version in `after`, in order.
+
+        A stream that does not exist has none. For streams that are short.
+        """
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        """Return at most `limit` events of each stream after this version of it, in order.
+
+        There are fewer, but at least one, if they hold more than `REPLAY_PAGE_BYTES_MAX`.
+        """
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most `limit` events after a position (and up to `until`), in order."""
+        """Return at most `limit` events after a position (and up to `until`), in order.
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
-        """Return at most `limit` events that this room hears after a position and up to `until`, in order: fewer, but at
-        least one, where they hold more than `REPLAY_PAGE_BYTES_MAX`."""
+        There are fewer, but at least one, if they hold more than `RECORD_PAGE_BYTES_MAX`: only an empty answer says that
+        there are no more.
+        """
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
-        """The same for those before a position, the latest first."""
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
+        """Return at most `limit` events of this room after a position and up to `until`, in order.
+
+        There are fewer, but at least one, if they hold more than `REPLAY_PAGE_BYTES_MAX`.
+        """
+
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
+        """Return the same of the events before a position, the latest first."""
 
     async def previous_in_rooms(self, rooms: Sequence[tuple[RoomId, int]]) -> Sequence[int]:
-        """For each (room, position): the position of the event the room heard before it; 0 for none."""
+        """Return, for each (room, position), the position of the room's event before it, or 0 if there is none."""
 
     async def claimant(self, kind: ClaimKind, value: str) -> StreamId | None: ...
 
     async def receipt(self, digest: bytes) -> ReceiptFound | None: ...
 
     async def renew(self, known: RecordId, told: int) -> bool:
-        """Give the record another id, where it has this one and ends before a position that was told of it."""
+        """Give the record another id, if it has this one and ends before a position that was published."""
 
     def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
-        """Follow NOTIFY: yields a head position when something was appended, and at least once a `POLL_SECONDS`."""
+        """Follow NOTIFY: yield the head's position when something was appended, and at least every `POLL_SECONDS`."""
 
 
 class Snapshot(Struct, frozen=True):
-    """What a stream folds to; version, position and time are those of the last event folded."""
+    """The state of a stream at a version, and the position and time of the event that made it."""
 
     state: Any
     version: int
@@ -143,21 +157,21 @@ class Snapshot(Struct, frozen=True):
 
 
 class Snapshots(Protocol):
-    """Short cuts to what long streams fold to; all may be missing. Each is of one version of the fold."""
+    """Snapshots of long streams. Any may be missing, and each is of one version of the fold."""
 
     async def newest(self, streams: Mapping[StreamId, Stream[Any]]) -> Mapping[StreamId, Snapshot]:
-        """Return those of today's folds; a stream may have none."""
+        """Return the newest snapshots that today's folds can use. A stream may have none."""
 
     async def keep(self, stream: Stream[Any], stream_id: StreamId, snapshot: Snapshot) -> None:
-        """Put one in the place of an older one. Raises `RecordUnavailableError`."""
+        """Replace an older snapshot. Raise `RecordUnavailableError`."""
 
 
 class RecordReplacedError(Exception):
-    """The record is another one than this process knows: it was replaced by an earlier state of itself. Begin anew."""
+    """The record is not the one that this process knows: somebody restored an earlier state of it. Begin anew."""
 
 
 class RecordUnavailableError(ReadableError):
-    """Postgres cannot be reached or does not answer; whether a write was written is unknown: repeat it with its ids."""
+    """Postgres cannot be reached or does not answer. Whether a write was written is unknown: repeat it with its ids."""
 
 
 class NothingWrittenError(RecordUnavailableError):
@@ -165,8 +179,8 @@ class NothingWrittenError(RecordUnavailableError):
 
 
 class KeysMissingError(RecordUnavailableError):
-    """A data key that the record needs is not in the vault. What it sealed is not erased, but cannot be read now: who
-    follows the record waits, and nobody replaces or removes anything meanwhile."""
+    """A data key that the record needs is not in the vault. What it sealed is not erased, but cannot be read now: followers
+    of the record wait, and nothing is replaced or removed meanwhile."""
 
 
 class RecordLockedError(NothingWrittenError):

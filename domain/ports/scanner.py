@@ -10,24 +10,24 @@ from domain.file_snapshot import Scan
 
 
 class Verdict(Struct, frozen=True):
-    """What a scanner says; `signature` None: clean."""
+    """What a scanner says. `signature` is what it found, None if the file is clean."""
 
     scan: Scan
     signature: str | None = None
 
 
 class AboutScanner(Struct, frozen=True):
-    """`name` with its version; `signatures_at`: how new what it knows is, None where it does not say."""
+    """`name` includes the version. `signatures_at` is the date of its signatures, None if it does not say."""
 
     name: str
     signatures_at: datetime | None = None
 
 
 class Scanner(Protocol):
-    """Judges bytes. Whatever goes wrong raises `ScannerUnavailableError`, and nothing that was not judged is clean."""
+    """Judges bytes. Whatever goes wrong raises `ScannerUnavailableError`: nothing is clean that was not judged."""
 
     async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
-        """Raises `UnscannableError` where no further try will help: the file is too large for the scanner."""
+        """Return the verdict. Raise `UnscannableError` if trying again cannot help: the file is too large for the scanner."""
 
     async def ping(self) -> None: ...
     async def about(self) -> AboutScanner: ...

@@ -7,10 +7,10 @@ from domain.tasks import Task
 
 
 class Tasks(Protocol):
-    """The queue of what is to be done with files. It may forget everything: the record remembers."""
+    """The queue of what is to be done with files. It may lose everything: the record remembers."""
 
     async def add(self, *tasks: Task) -> int:
-        """Queue tasks that are not queued yet; answers how many. Raises `TasksUnavailableError`."""
+        """Queue those tasks that are not queued yet. Return how many. Raise `TasksUnavailableError`."""
 
 
 class TasksUnavailableError(ReadableError):

@@ -1,8 +1,8 @@
-"""The client's address: the peer's, or what proxies that are on the operator's list say of it, and nobody else.
+"""The client's address: the peer's, unless the peer is a proxy on the operator's list; then what that proxy says.
 
-Of the one header that the list's proxies write (RFC 7239 `Forwarded`, or `X-Forwarded-For`) the entries are read from
-the right: each was written by the hop before. The first that is not a listed proxy is the client; whatever stands left
-of it, the client may have made up.
+The entries of the one header that these proxies write (RFC 7239 `Forwarded`, or `X-Forwarded-For`) are read from the
+right: each was written by the hop before. The first that is not a listed proxy is the client; whatever stands left of it,
+the client may have made up.
 """
 
 import re
@@ -21,34 +21,36 @@ IPV4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+")
 
 
 class Proxies:
-    """The operator's list of proxies that are believed."""
+    """The operator's list of trusted proxies."""
 
     def __init__(self, trusted: Sequence[Network] = (), header: ForwardedHeader = "x-forwarded-for") -> None:
         self._trusted = tuple(trusted)
         self._header = header.encode()
 
     def client(self, scope: Any) -> str | None:
-        """Return the address from which a request comes; None where the server does not know."""
+        """Return the address from which a request comes, or None if the server does not know."""
         peer = scope.get("client")
         address: str | None = unmapped(peer[0]) if peer else None
         if address is None or not self.trusts(address):
             return address
-        for said in reversed(self._entries(scope["headers"])):
-            found = _address(said)
+        for entry in reversed(self._entries(scope["headers"])):
+            found = _address(entry)
             if found is None:
-                return address  # a proxy hid it, or wrote what nobody can read: then it is the proxy's own doing
+                return address  # a proxy hid it, or wrote something unreadable: then the request counts as the proxy's
             address = found
             if not self.trusts(address):
                 break
         return address
 
     def is_secure(self, scope: Any) -> bool:
-        """Whether the client speaks TLS: with this server, or with a listed proxy that says so in `X-Forwarded-Proto`."""
+        """Return whether the client uses TLS: to this server, or to a listed proxy that says so in `X-Forwarded-Proto`."""
         if scope.get("scheme") in ("https", "wss"):
             return True
         peer = scope.get("client")
-        said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-        return bool(said and peer and self.trusts(peer[0])) and said[-1].split(b",")[-1].strip().lower() == b"https"
+        values = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        if not (values and peer and self.trusts(peer[0])):
+            return False
+        return bool(values[-1].split(b",")[-1].strip().lower() == b"https")
 
     def trusts(self, address: str) -> bool:
         if not self._trusted:
@@ -61,7 +63,7 @@ class Proxies:
         return any(mapped in network for network in self._trusted)
 
     def _entries(self, headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
-        """Return the header's entries, all of its lines in one list, at most the last `FORWARDED_HOPS_MAX`."""
+        """Return the last `FORWARDED_HOPS_MAX` entries of all lines of the header."""
         lines = [value.decode("latin-1") for name, value in headers if name == self._header]
         entries = ",".join(lines).split(",") if lines else []
         if self._header == b"forwarded":
@@ -70,7 +72,7 @@ class Proxies:
 
 
 def unmapped(address: str) -> str:
-    """Return an IPv4 address that IPv6 was made to hold (::ffff:192.0.2.1, RFC 4291 2.5.5.2) as itself."""
+    """Return an address; of an IPv4-mapped IPv6 one (::ffff:192.0.2.1, RFC 4291 2.5.5.2) the IPv4 address."""
     if ":" not in address:
         return address
     try:
@@ -85,13 +87,13 @@ def _for(entry: str) -> str:
     return "" if found is None else found[1] or found[2] or ""
 
 
-def _address(said: str) -> str | None:
-    """Return the address of an entry, its port and brackets cut off; None for what is none (`unknown`, `_hidden`)."""
-    if said.startswith("["):
-        said = said[1:].partition("]")[0]
-    elif found := IPV4_WITH_PORT.fullmatch(said):
-        said = found[1]
+def _address(entry: str) -> str | None:
+    """Return the address of an entry without port and brackets, or None if it has none (`unknown`, `_hidden`)."""
+    if entry.startswith("["):
+        entry = entry[1:].partition("]")[0]
+    elif found := IPV4_WITH_PORT.fullmatch(entry):
+        entry = found[1]
     try:
-        return unmapped(str(ip_address(said)))
+        return unmapped(str(ip_address(entry)))
     except ValueError:
         return None

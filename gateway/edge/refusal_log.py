@@ -1,7 +1,7 @@
-"""Refusals: counted in memory, and written down once a minute, by kind and by person or address.
+"""Refusal log: refusals are counted in memory, and recorded once a minute, by code and by person or address.
 
-Of more than `REFUSAL_LINES_MAX` persons and addresses a minute the further ones share a line for each kind. What a
-process that is killed had counted of its last minute is lost; its log has it.
+Beyond `REFUSAL_LINES_MAX` persons and addresses in a minute, the others share one line for each code. A process that is
+killed loses what it counted in its last minute; its log has it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ REFUSAL_SECONDS = 60.0
 log = structlog.get_logger()
 
 COUNTED = frozenset({401, 403, 429})
-# What is not somebody's answers as what is not there: who looks for such things is counted as who is refused is.
+# What belongs to others is answered as if it did not exist: looking for such things counts as being refused.
 HIDDEN = frozenset({"room.not_found", "message.not_found", "file.not_found"})
 OTHERS = "others"
 
@@ -34,7 +34,7 @@ class Refusals:
         self._counts: Counter[tuple[str, UserId | None, str | None]] = Counter()
 
     def note(self, status: int, kind: str, user_id: UserId | None, address: str | None) -> None:
-        """Count an answer, if it is one of those that matter."""
+        """Count an answer if it is a refusal that matters."""
         if status not in COUNTED and kind not in HIDDEN:
             return
         line = (kind, user_id, None if user_id else address)
@@ -43,7 +43,7 @@ class Refusals:
         self._counts[line] += 1
 
     async def step(self) -> int:
-        """Write down what was counted; answers how many lines. What cannot be written is counted on."""
+        """Record what was counted. Return how many lines. If that fails, go on counting."""
         counts, self._counts = self._counts, Counter()
         if not counts:
             return 0
@@ -62,7 +62,7 @@ class Refusals:
         return len(lines)
 
     async def run(self) -> None:
-        """Write down what was counted, once a minute for ever, and once more on cancellation."""
+        """Record what was counted once a minute until cancelled, and once more then."""
         try:
             while True:
                 await asyncio.sleep(REFUSAL_SECONDS)

@@ -1,8 +1,8 @@
-"""Matching: which route a request is for, asked of the very router that will answer it.
+"""Route matching: which route a request is for, according to the very router that will answer it.
 
-Rights, limits and hashing are looked up by the route's method and template, never by the path as somebody spelt it: the
-router takes `//a/b/` for `/a/b`, and a table of paths does not. What has more than one spelling is no address here: a
-path is written as RFC 3986 6.2.2 normalises it, without empty segments and without a slash behind.
+Rights, limits and hashing are looked up by the route's method and template, never by the path as a client spelt it: the
+router takes `//a/b/` for `/a/b`, and a table of paths does not. Only one spelling of a path is accepted: that of RFC 3986
+6.2.2, without empty segments and without a slash at the end.
 """
 
 import re
@@ -16,8 +16,8 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 
 from gateway.http.declarations import Declaration, declaration_of
 
-# Escapes are of what may not stand as it is (not of 2.3's unreserved characters), in capitals; none is of a slash or of a
-# control character. What else may stand in a path is RFC 3986 3.3's.
+# Only characters that cannot stand for themselves are escaped (not the unreserved ones of 2.3), in capitals, and never a slash
+# or a control character. The other characters of a path are those of RFC 3986 3.3.
 NEVER_ESCAPED = rb"2[DEF]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AEF]|[01]"
 SEGMENT = rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%(?!" + NEVER_ESCAPED + rb")[0-9A-F]{2})+"
 CANONICAL = re.compile(rb"/|(?:" + SEGMENT + rb")+")
@@ -29,7 +29,7 @@ SOCKET = "WS"
 class Matched(NamedTuple):
     """A route: its method (`WS` for sockets), its template, and what its handler declares.
 
-    Nothing is declared of what Litestar makes by itself (OPTIONS, its own document): it is open to nobody.
+    What Litestar makes by itself (OPTIONS, its own document) declares nothing, and is public to nobody.
     """
 
     method: str
@@ -41,18 +41,17 @@ Table = Mapping[tuple[str, str], Declaration]
 
 
 class Routes:
-    """The routes of an application. Raises `LookupError` for those that declare nothing, or where an address that clients
-    are `told` has none."""
+    """The routes of an application. Raises `LookupError` if one declares nothing, or if a `published` address has no route."""
 
-    def __init__(self, app: Litestar, told: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, app: Litestar, published: Iterable[tuple[str, str]] = ()) -> None:
         self._match = app.asgi_router.handle_routing
         self._declared = table_of(app)
-        missing = sorted(" ".join(name) for name in told if name not in self._declared)
+        missing = sorted(" ".join(name) for name in published if name not in self._declared)
         if missing:
             raise LookupError(f"No route answers at these addresses: {', '.join(missing)}")
 
     def of(self, scope: Any) -> Matched | None:
-        """Return the route that will answer; a HEAD that has none of its own is a GET. None where there is none."""
+        """Return the route that will answer, or None if there is none. A HEAD without a route of its own is a GET."""
         if not is_canonical(scope):
             return None
         if scope["type"] == "websocket":
@@ -71,7 +70,7 @@ class Routes:
 
 
 def is_canonical(scope: Any) -> bool:
-    """Whether a request's path is written in the one way that it can be."""
+    """Return whether a request's path is in its one spelling."""
     written = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
     return (
         CANONICAL.fullmatch(written) is not None
@@ -83,7 +82,7 @@ def is_canonical(scope: Any) -> bool:
 def table_of(app: Litestar) -> Table:
     """Return what the handlers of an application declare, by method and template, in the order of its routes.
 
-    Raises `LookupError` for handlers of ours that declare nothing, and for those that take a receipt undeclared.
+    Raise `LookupError` if a handler of ours declares nothing, or takes a receipt without declaring it.
     """
     found = {(method, path): (handler, declaration_of(handler)) for method, path, handler in _ours(app)}
     silent = sorted(" ".join(name) for name, (_, declared) in found.items() if declared is None)
@@ -96,13 +95,13 @@ def table_of(app: Litestar) -> Table:
 
 
 def _takes_receipt(handler: BaseRouteHandler, declared: Declaration | None) -> bool:
-    """Whether a handler asks for a receipt without saying so."""
+    """Return whether a handler takes a receipt without declaring it."""
     is_asked = "receipt" in handler.parsed_fn_signature.parameters
     return is_asked and (declared is None or declared.idempotency != "receipt")
 
 
 def _ours(app: Litestar) -> Iterator[tuple[str, str, BaseRouteHandler]]:
-    """Return method, template and handler of every route but those that Litestar makes by itself."""
+    """Yield method, template and handler of every route, except those that Litestar makes by itself."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:

@@ -1,4 +1,6 @@
-"""The post: what is done after the answer, so that neither the answer nor its time tells of it. Bounded, and in memory only."""
+"""Background jobs: what is done after the answer, so that neither the answer nor its time reveals it. The queue is bounded,
+and in memory only.
+"""
 
 import asyncio
 import random
@@ -10,10 +12,10 @@ from domain.errors import BusyError, DomainError
 from domain.ports.mail import Mail, Mails, MailUnavailableError
 from domain.ports.record import RecordUnavailableError
 
-MAILS_WAITING_MAX = 1_000
+JOBS_WAITING_MAX = 1_000
 MAIL_TRIES_MAX = 3
 MAIL_PAUSE_SECONDS = 5.0
-POST_PAUSE_SECONDS = 0.1
+JOB_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -21,14 +23,14 @@ Job = Callable[[], Awaitable[None]]
 
 
 class BackgroundJobs:
-    """What is done after the answer, one after the other; what cannot be done in some tries is given up, and logged."""
+    """Jobs, done one after the other. What fails several times is given up, and logged."""
 
     def __init__(self, mails: Mails) -> None:
         self._mails = mails
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAILS_WAITING_MAX)
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(JOBS_WAITING_MAX)
 
     def put(self, job: Job) -> None:
-        """Raise `BusyError` when too much waits."""
+        """Queue a job. Raise `BusyError` if too many wait."""
         try:
             self._jobs.put_nowait(job)
         except asyncio.QueueFull:
@@ -44,13 +46,13 @@ class BackgroundJobs:
         return None
 
     async def step(self) -> None:
-        """Do the next job; wait for one, and then a moment, so that no later request's time tells what was done for it."""
+        """Wait for a job, and then a random moment, so that no later request's time reveals it; then do it."""
         job = await self._jobs.get()
-        await asyncio.sleep(random.uniform(0, POST_PAUSE_SECONDS))
+        await asyncio.sleep(random.uniform(0, JOB_PAUSE_SECONDS))
         try:
             await job()
         except (DomainError, RecordUnavailableError) as error:
-            log.warning("a letter was not written", reason=type(error).__name__)
+            log.warning("a background job was not done", reason=type(error).__name__)
 
     async def run(self) -> None:
         while True:

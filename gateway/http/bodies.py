@@ -1,4 +1,4 @@
-"""Bodies: strict JSON. Nothing is converted, no field is unknown, no key stands twice, and a fault names its field."""
+"""Bodies: strict JSON. Nothing is converted; unknown fields and keys that stand twice are refused; faults name their field."""
 
 import json
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from gateway.protocol.validation_errors import pointer
 
 
 async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
-    """Return a request's JSON body as a value of this type. Raises `Problem`: 400 no JSON, 415, 422 with a pointer."""
+    """Return a request's JSON body as a value of this type. Raise `Problem`: 400 no JSON, 415, 422 with a pointer."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         raw = await request.body()
-    except InternalServerException:  # Litestar's word for a client that went away: nobody's fault here
+    except InternalServerException:  # so Litestar says that the client went away; it is no fault of ours
         raise Problem(400, "request.cut", "The request ended before its body.") from None
     if not raw:
         raise Problem(422, "body.missing", "This route needs a JSON body.", errors=[
@@ -32,7 +32,7 @@ async def body_of(request: Request[Any, Any, Any], kind: Any) -> Any:
 
 
 def strict(raw: bytes, kind: Any, policy: Any = None) -> Any:
-    """Decode JSON into a type: nothing converted, no unknown field, no key twice. Raises `Problem` with all faults."""
+    """Decode JSON into a type. Raise `Problem` with all faults."""
     try:
         value = _decoder(kind)(raw)
     except msgspec.ValidationError as error:
@@ -47,7 +47,7 @@ def strict(raw: bytes, kind: Any, policy: Any = None) -> Any:
 
 
 def _refuse_duplicates(raw: bytes) -> None:
-    """Refuse a key that stands twice in one object; msgspec takes the last one silently."""
+    """Raise `Problem` if a key stands twice in one object; msgspec would silently take the last one."""
     try:
         json.loads(raw, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):
@@ -68,9 +68,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _field_problem(said: str, errors: list[FieldError]) -> Problem:
-    """Return the problem of these faults; of msgspec's sentence where a body cannot be read field by field."""
-    errors = errors or [faults.of_sentence(said)]
+def _field_problem(sentence: str, errors: list[FieldError]) -> Problem:
+    """Return the problem of these faults, or of msgspec's sentence if the body cannot be read field by field."""
+    errors = errors or [faults.of_sentence(sentence)]
     first = errors[0]
     return Problem(422, first.code, f"{first.pointer or 'The body'}: {first.detail}", errors=errors)
 

@@ -1,4 +1,4 @@
-"""Callers: on whose behalf a request comes, from where, and why."""
+"""Callers: who sends a request, from where, and why."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from gateway.http.problems import Problem
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
-    """Return on whose behalf a request comes, and all that the record keeps of that."""
+    """Return the caller of a request, with all that the record keeps of them."""
     return replace(who(request), reason=reason_of(request))
 
 
 def require_reason(caller: Caller) -> None:
-    """Refuse a request that reads somebody else's data without saying why."""
+    """Raise `Problem` if a request to read others' data does not say why."""
     if not caller.reason:
         raise Problem(422, "reason.missing", "Say why in the header Hansard-Reason: it is recorded.")
 
 
 def who(request: Request[Any, Any, Any]) -> Caller:
-    """Return the caller but for the reason, which may not be readable."""
+    """Return the caller without the reason, which may be unreadable."""
     access: Access | None = request.scope["state"].get("access")
     agent = _text(request.headers.get("user-agent", ""))
     return Caller(
@@ -37,7 +37,7 @@ def who(request: Request[Any, Any, Any]) -> Caller:
 
 
 def reason_of(request: Request[Any, Any, Any]) -> str | None:
-    """Return Hansard-Reason, in UTF-8, so that any language can say why."""
+    """Return Hansard-Reason, or None. It is UTF-8, so it can be in any language. Raise `Problem` if it is not acceptable."""
     given = request.headers.get("hansard-reason")
     if given is None:
         return None
@@ -48,7 +48,7 @@ def reason_of(request: Request[Any, Any, Any]) -> str | None:
 
 
 def _text(header: str) -> str:
-    """Return what a header says: UTF-8 where it is that, else Latin-1 as it came; percent signs are percent signs."""
+    """Return a header's text: decoded as UTF-8 if it is valid, else as Latin-1. Percent signs are not decoded."""
     try:
         return header.encode("latin-1").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""What judging a request needs of the process that it came to."""
+"""Context: what checking a request needs of its process."""
 
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ class Policy(Protocol):
 
 
 class Context(Protocol):
-    """The parts of a process's services that requests are judged with."""
+    """The parts of a process's services that are needed to check requests."""
 
     @property
     def policy(self) -> Policy: ...

@@ -1,8 +1,8 @@
-"""Declarations: all that the server must know of a route before it runs, on its handler and nowhere else.
+"""Declarations: all that the server must know of a route before it runs. They stand on its handler, and nowhere else.
 
-A handler is marked, `@post("/rooms", opt=declare("room.open", idempotency="receipt"))`. Rights, quotas, hashing and the
-documents are derived of the marks when the application is made (`gateway/edge/route_matching.py`); a handler without one
-is refused then. Who may ask without a token follows from the operations (`domain/rights.py`).
+A handler is marked: `@post("/rooms", opt=declare("room.open", idempotency="receipt"))`. Rights, quotas, hashing and the
+documents are derived from the marks when the application is made (`gateway/edge/route_matching.py`); a handler without a
+mark is refused then. Who may ask without a token follows from the operations (`domain/rights.py`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,25 +11,26 @@ from typing import Any, Literal
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from domain import rights
+from domain import authorization
 from domain.events import Caller
 from domain.ids import RecordId
 from domain.rights import Operation
 
 DECLARED = "declared"
 QuotaName = Literal["registrations", "logins", "sends", "uploads"]
-# Refuses whoever may not do this here; asked before a fault in a request is told. Takes the services, the caller, the path.
+# Raises `DomainError` if the caller may not do this; called before a fault in a request is reported. Takes the services, the
+# caller and the path's parameters.
 Admit = Callable[[Any, Caller, dict[str, Any]], Awaitable[None]]
-# `receipt`: the same key and body give the same answer for 24 h. `token`: the same key and token do, for ten seconds.
+# `receipt`: the same key and body get the same answer for 24 h. `token`: the same key and token do for ten seconds.
 Idempotency = Literal["receipt", "token"]
 Json = dict[str, Any]
 
 
 class Described(Struct, frozen=True, kw_only=True):
-    """What the OpenAPI document says of a route that no type says.
+    """What the OpenAPI document says of a route beyond its types.
 
-    `makes`: which path parameter of other routes the answer's `id` is. `form`: the request body where it is not JSON.
-    `narrowed`: what the body's schema has beside its fields. `answers`: further statuses that answer the same body.
+    `makes` is the path parameter of other routes that the answer's `id` is good for. `form` is the request body if it is not
+    JSON. `narrowed` is added to the schema of the body. `answers` are further statuses with the same body.
     """
 
     makes: str | None = None
@@ -43,10 +44,10 @@ class Described(Struct, frozen=True, kw_only=True):
 
 
 class Declaration(Struct, frozen=True, kw_only=True):
-    """A route. Of several operations it is the first where the request says nothing else (a room, a file, a role).
+    """What a route is. Of several operations it is the first, unless the request makes it another (by a room, a file, a role).
 
-    `quotas` are taken beside `requests`, which every route takes but the unlimited. `cursor` reads this list's cursors.
-    `secrets` are the fields of the body of which nothing is kept.
+    `quotas` are taken beside `requests`, which every route takes that is not unlimited. `cursor` reads the cursors of this
+    list. `secrets` are fields of the body that are never kept.
     """
 
     operations: tuple[Operation, ...]
@@ -61,17 +62,17 @@ class Declaration(Struct, frozen=True, kw_only=True):
 
     @property
     def is_public(self) -> bool:
-        """Whether strangers are answered."""
-        return all(map(rights.is_public, self.operations))
+        """Whether no token is needed."""
+        return all(map(authorization.is_public, self.operations))
 
 
 def declare(*operations: Operation, **more: Any) -> dict[str, Any]:
-    """Return the `opt` of a handler that is these operations; `more` are the fields of `Declaration`."""
-    assert operations, "a route is some operation"
+    """Return the `opt` of a handler for these operations. `more` are the other fields of `Declaration`."""
+    assert operations, "a route has an operation"
     return {DECLARED: Declaration(operations=operations, **more)}
 
 
 def declaration_of(handler: BaseRouteHandler) -> Declaration | None:
-    """Return what a handler is marked with; None where it is not."""
+    """Return a handler's declaration, or None if it has none."""
     found: Declaration | None = handler.opt.get(DECLARED)
     return found

@@ -1,8 +1,8 @@
-"""Downloads: bytes of a blob as an answer (RFC 9110: ranges, conditional requests), harmless to whoever opens it.
+"""Downloads: a blob's bytes as an answer (RFC 9110: ranges, conditional requests) that is harmless to whoever opens it.
 
-A client may trust the type of a picture that was made here; everything else is an attachment, and nothing runs: the
-answer is sandboxed and its type is not guessed. It is private, and asked for anew each time, so that whoever lost access
-has lost it.
+Only pictures that were made here are shown inline; everything else is an attachment. Nothing runs: the answer is sandboxed,
+and browsers may not guess its type. It is private, and caches must ask again each time, so whoever has lost access does not
+get it from one.
 """
 
 import re
@@ -21,13 +21,13 @@ from gateway.http.preconditions import expects, knows, listed
 from gateway.http.problems import Problem
 
 INLINE = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-# Types that may be named: no browser runs them. Anything else is just bytes.
+# Types that are named in the answer, because no browser runs them. Everything else is just bytes.
 NAMED = INLINE | {"application/pdf", "text/plain", "application/zip", "audio/mpeg", "video/mp4", "application/ogg"}
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class Content(Struct, frozen=True):
-    """What is downloaded: a blob, and what is said of it."""
+    """A blob to download, and what the answer's headers say of it."""
 
     blob: str
     name: str
@@ -41,7 +41,7 @@ class Content(Struct, frozen=True):
 
 
 async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content) -> Response[Any]:
-    """Answer GET and HEAD with bytes, a part of them, 304, 416, or a short-lived address of the store."""
+    """Answer GET and HEAD with the bytes or a part of them, with 304, 416, or a short-lived address of the store."""
     headers = {
         "ETag": content.etag,
         "Last-Modified": format_datetime(content.modified_at.astimezone(UTC).replace(microsecond=0), usegmt=True),
@@ -62,7 +62,7 @@ async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content
         "Content-Security-Policy": "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "same-site",
     }
-    # An address is signed for GET; who asks by HEAD for what is to come is told here.
+    # An address is signed for GET alone, so HEAD is answered here.
     wanted = request.method != "HEAD"
     if wanted and (address := await blobs.address(content.blob, disposition=disposition, mime_type=mime_type)):
         return Response(b"", status_code=307, headers={"Location": address, "Cache-Control": "private, no-store"})
@@ -75,19 +75,19 @@ async def answer(request: Request[Any, Any, Any], blobs: Blobs, content: Content
     if request.method == "HEAD":
         return Response(b"", status_code=status, headers=headers, media_type=mime_type)
     pieces = blobs.read(content.blob, start=start, length=length)
-    first = await anext(pieces, b"")  # a store that does not answer is told before the answer has begun
+    first = await anext(pieces, b"")  # if the store does not answer, that is an error before the answer has begun
     return Stream(_joined(first, pieces), status_code=status, headers=headers, media_type=mime_type)
 
 
 def disposition_of(content: Content) -> str:
-    """Return Content-Disposition (RFC 6266): a plain name for old clients, and the whole one."""
+    """Return Content-Disposition (RFC 6266), with an ASCII name for old clients beside the real one."""
     kind = "inline" if content.mime_type in INLINE else "attachment"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", content.name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(content.name, safe='')}"
 
 
 def _is_expected(request: Request[Any, Any, Any], content: Content) -> bool:
-    """Whether it is what the client goes on with (RFC 9110 13.2.2: If-Match beats If-Unmodified-Since)."""
+    """Return whether it is the version that the client expects (RFC 9110 13.2.2: If-Match beats If-Unmodified-Since)."""
     if (tags := listed(request.scope["headers"], b"if-match")) is not None:
         return expects(tags, content.etag)
     since = _time(request.headers.get("if-unmodified-since"))
@@ -95,7 +95,7 @@ def _is_expected(request: Request[Any, Any, Any], content: Content) -> bool:
 
 
 def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:
-    """Whether the client has it already (RFC 9110 13.2.2: If-None-Match beats If-Modified-Since)."""
+    """Return whether the client has it already (RFC 9110 13.2.2: If-None-Match beats If-Modified-Since)."""
     if (tags := listed(request.scope["headers"], b"if-none-match")) is not None:
         return knows(tags, content.etag)
     since = _time(request.headers.get("if-modified-since"))
@@ -103,9 +103,9 @@ def _is_unchanged(request: Request[Any, Any, Any], content: Content) -> bool:
 
 
 def _part(request: Request[Any, Any, Any], content: Content) -> tuple[int, int] | None:
-    """Return start and length of the range asked for; None: the whole. Several ranges are answered by the whole.
+    """Return start and length of the requested range, or None for the whole, which also answers several ranges.
 
-    Raises 416 where nothing of it is there. A range is of a GET alone (RFC 9110 14.2).
+    Raise `Problem` (416) if the blob has nothing of it. Only GET has ranges (RFC 9110 14.2).
     """
     if request.method != "GET":
         return None

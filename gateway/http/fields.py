@@ -1,4 +1,4 @@
-"""Fields of bodies that several routes take, with what is judged of them before a route runs."""
+"""Fields that several routes have in their bodies, with the checks that run before the route does."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Email = Annotated[
     Meta(
         max_length=EMAIL_CHARS_MAX,
         extra_json_schema={"format": "email"},
-        extra={CHECK: lambda said, _: check_email(said)},
+        extra={CHECK: lambda value, _: check_email(value)},
     ),
 ]
 NewPassword = Annotated[
@@ -22,6 +22,6 @@ NewPassword = Annotated[
         max_length=PASSWORD_BYTES_MAX,
         description=f"8 or more characters, at most {PASSWORD_BYTES_MAX} bytes, none that is guessed first.",
         extra_json_schema={"format": "password"},
-        extra={CHECK: lambda said, policy: check_password(normalised(said), chars_min=policy.password_chars_min)},
+        extra={CHECK: lambda value, policy: check_password(normalised(value), chars_min=policy.password_chars_min)},
     ),
 ]

@@ -1,4 +1,4 @@
-"""Idempotency-Key: what a key stands for, so that the same request is answered once more instead of done twice."""
+"""Idempotency-Key: a request that is sent again with its key gets its answer again, instead of being done twice."""
 
 import re
 from collections.abc import Collection
@@ -21,9 +21,9 @@ VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
-    """Return what the request's Idempotency-Key stands for; None where there is none. A stranger is their address.
+    """Return the receipt of a request with an Idempotency-Key, or None if it has none. A stranger is known by address.
 
-    Of a body with a secret in it the rest is digested: nothing is kept of what a route declares as `secrets`.
+    Fields that a route declares as `secrets` are left out of the digest of the body: nothing of them is kept.
     """
     if idempotency_key(request) is None:
         return None
@@ -32,20 +32,24 @@ async def receipt_of(request: Request[Any, Any, Any]) -> Receipt | None:
     return receipt_for(request, _without(body, declared.secrets if declared else ()), before=sha256(body).digest())
 
 
-def receipt_for(request: Request[Any, Any, Any], said: bytes, *, before: bytes | None = None) -> Receipt | None:
-    """Return the same for a request whose body is not kept; `said` is all that it said. What is kept of that is an HMAC:
-    whoever reads the table and guesses a body cannot tell that it was this one. `before` is what earlier releases kept."""
+def receipt_for(request: Request[Any, Any, Any], content: bytes, *, before: bytes | None = None) -> Receipt | None:
+    """Return the same for a request whose `content` is given; what is kept of that is an HMAC.
+
+    So whoever reads the table and guesses a body cannot verify the guess. `before` is the digest that earlier releases kept.
+    """
     key = idempotency_key(request)
     if key is None:
         return None
     caller = who(request)
     whose = str(caller.user_id) if caller.user_id else f"stranger {caller.address}"
     scope = "\n".join((whose, request.method, request.url.path, key))
-    return Receipt(sha256(scope.encode()).digest(), hmac(context_of(request).receipts_secret, said, "sha256"), before)
+    return Receipt(
+        sha256(scope.encode()).digest(), hmac(context_of(request).receipts_secret, content, "sha256"), before
+    )
 
 
 def _without(body: bytes, secrets: Collection[str]) -> bytes:
-    """Return a body of JSON, which was judged already, without these of its fields."""
+    """Return a JSON body, which was checked already, without these fields."""
     if not secrets:
         return body
     fields: dict[str, Any] = msgspec.json.decode(body)
@@ -53,12 +57,12 @@ def _without(body: bytes, secrets: Collection[str]) -> bytes:
 
 
 def require_key(request: Request[Any, Any, Any]) -> None:
-    """Refuse an Idempotency-Key that cannot be one, before a long body is read."""
+    """Raise `Problem` if the Idempotency-Key is malformed, before a long body is read."""
     idempotency_key(request)
 
 
 def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
-    """Return the Idempotency-Key; None where there is none."""
+    """Return the Idempotency-Key, or None. Raise `Problem` if it is malformed."""
     key = request.headers.get("idempotency-key")
     if key is not None and (not VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_CHARS_MAX):
         raise Problem(422, "idempotency.key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")

@@ -1,4 +1,4 @@
-"""Pages: cursors that say nothing to a client and all to us, and the shape of a page."""
+"""Pagination: the shape of a page, and cursors, which are opaque to clients."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Any, Generic, TypeVar
@@ -28,14 +28,14 @@ class Page(Struct, Generic[Item], frozen=True):
 
 
 def cursor_of(record: RecordId, kind: str, *place: Any) -> str:
-    """Return the cursor of a place in a list of this kind."""
+    """Return the cursor of an offset in a list of this kind."""
     return urlsafe_b64encode(msgspec.msgpack.encode((record.bytes[:6], kind, *place))).rstrip(b"=").decode()
 
 
 def place_of(cursor: str, record: RecordId, kind: str, shape: Any) -> Any:
-    """Return the place (a tuple of `shape`) that a cursor of this kind names; a cursor of another record is refused.
+    """Return the offset (a tuple of `shape`) in a cursor of this kind. Raise `Problem` for other cursors, and other records'.
 
-    A cursor is not signed: whoever makes one up gets the page of that place, and nothing that they could not ask for.
+    Cursors are not signed: whoever makes one up gets a page that they could have asked for anyway.
     """
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))

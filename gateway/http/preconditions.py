@@ -1,7 +1,7 @@
-"""Preconditions (RFC 9110 13): what a client has already is not sent again, and what is not as it expects is not done.
+"""Preconditions (RFC 9110 13): a client does not get again what it has, and changes nothing that is not as it expects.
 
-GET and HEAD are judged here, wherever they are answered 200, by the ETag of the answer; a write that takes If-Match names
-the versions that it may be done to (`gateway/http/requests.py`).
+GET and HEAD are judged here, if the answer is 200, by its ETag. Writes with If-Match name the versions that they may change
+(`gateway/http/requests.py`).
 """
 
 import re
@@ -11,22 +11,22 @@ from typing import Any
 from gateway.http import problems
 from gateway.http.problems import Problem
 
-# RFC 9110 8.8.3 and 5.6.1: tags between commas; empty elements are passed over.
+# RFC 9110 8.8.3 and 5.6.1: tags between commas; empty elements are skipped.
 ELEMENT = re.compile(r'(?:(?P<tag>(?:W/)?"[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)|,)[ \t]*')
 VERSION = re.compile(r'"([1-9]\d{0,8})"')
 ANY = "*"
-# RFC 9110 15.4.5: what describes a body that is not sent stays out.
+# RFC 9110 15.4.5: headers of a body that is not sent are left out.
 OF_BODY = frozenset({b"content-length", b"content-type", b"content-disposition", b"content-range", b"content-encoding"})
 
 
 def listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """Return a field that may stand several times as one list (RFC 9110 5.3); None where it stands nowhere."""
+    """Return all values of a header as one list (RFC 9110 5.3), or None if there is no such header."""
     found = [value.decode("latin-1") for key, value in headers if key.lower() == name]
     return ", ".join(found) if found else None
 
 
 def tags_of(text: str) -> tuple[str, ...] | None:
-    """Return the ETags of a list, weak ones with their `W/`; None where it is no such list."""
+    """Return the ETags of a list, weak ones with their `W/`, or None if it is not such a list."""
     text, at = text.strip(" \t"), 0
     found: list[str] = []
     while at < len(text):
@@ -40,20 +40,20 @@ def tags_of(text: str) -> tuple[str, ...] | None:
 
 
 def expects(tags: str, etag: str | None) -> bool:
-    """Whether an If-Match names this ETag, compared strongly: a weak one matches nothing. `*` names whatever is there."""
+    """Return whether an If-Match names this ETag. The comparison is strong: weak ETags match nothing. `*` matches any."""
     if tags.strip() == ANY:
         return True
     return etag is not None and not etag.startswith("W/") and etag in (tags_of(tags) or ())
 
 
 def knows(tags: str, etag: str) -> bool:
-    """Whether an If-None-Match names this ETag, compared weakly; `*` names any."""
+    """Return whether an If-None-Match names this ETag. The comparison is weak. `*` matches any."""
     plain = {tag.removeprefix("W/") for tag in tags_of(tags) or ()}
     return tags.strip() == ANY or etag.removeprefix("W/") in plain
 
 
 def versions_of(tags: str) -> frozenset[int] | None:
-    """Return the versions that an If-Match names, compared strongly; None for any (`*`). Raises `Problem` for no list."""
+    """Return the versions that an If-Match names, or None for any (`*`). Raise `Problem` if it is not a list of ETags."""
     if tags.strip() == ANY:
         return None
     found = tags_of(tags)
@@ -64,7 +64,7 @@ def versions_of(tags: str) -> frozenset[int] | None:
 
 
 def conditional(send: Any, expected: str | None, known: str | None, request_id: str) -> Any:
-    """Return a `send` for GET and HEAD: 412 instead of a 200 that If-Match does not name, 304 instead of one that
+    """Return a `send` for GET and HEAD that turns 200 into 412 if If-Match does not name the ETag, and into 304 if
     If-None-Match does (RFC 9110 13.2.2)."""
     if expected is None and known is None:
         return send

@@ -1,4 +1,4 @@
-"""Query parameters: known ones only, each once, and written as its type is. They are those of the handler's signature."""
+"""Query parameters: only those of the handler's signature, each at most once, and spelt as its type is."""
 
 import re
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ WHOLE, LONG = re.compile(r"-?[0-9]{1,19}"), re.compile(r"-?[0-9]{20,}")
 
 
 class Parameter(NamedTuple):
-    """A query parameter: its type without None (absent is absent, not `null`), that without its bounds, its default."""
+    """A query parameter: its type without None (it is absent, never `null`), the same without bounds, and its default."""
 
     kind: Any
     base: Any
@@ -49,7 +49,7 @@ def check_query(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> N
 
 
 def _check_value(name: str, value: str, parameter: Parameter) -> None:
-    """Refuse what is not written as its type is: no `5.0` for a number, no number for a time, no `null`."""
+    """Raise `Problem` unless a value is spelt as its type is: no `5.0` for a number, no number for a time, no `null`."""
     if found := LINE_BREAKING.search(value):
         raise query_problem(name, "query.invalid", f"Character U+{ord(found[0]):04X} is not allowed.")
     if parameter.base is int and not WHOLE.fullmatch(value):
@@ -61,8 +61,8 @@ def _check_value(name: str, value: str, parameter: Parameter) -> None:
         if isinstance(read, datetime):
             read.astimezone(UTC)
     except (msgspec.ValidationError, ValueError) as error:
-        said = reworded(located(str(error))[1])
-        raise query_problem(name, "query.invalid", said) from None
+        detail = reworded(located(str(error))[1])
+        raise query_problem(name, "query.invalid", detail) from None
     except OverflowError:
         raise query_problem(name, "query.invalid", "This time is out of range.") from None
 
@@ -93,7 +93,7 @@ def _parameter(kind: Any, default: Any) -> Parameter:
 
 
 def uuid_of(text: str, name: str) -> UUID:
-    """Return a query's id, or refuse it by name."""
+    """Return an id in a query. Raise `Problem`, which names the parameter, if it is not a UUID."""
     try:
         return UUID(text)
     except ValueError:

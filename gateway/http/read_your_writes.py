@@ -1,13 +1,13 @@
 """Reading one's own writes: waiting until the read tables have passed a position.
 
-A client asks with `Hansard-After`. Beside that, a person's reads wait for that person's own last write through this
-gateway, shortly and without an error: a client that never heard of positions sees what it just did.
+A client asks for that with `Hansard-After`. Without it, a person's reads wait for their own last write through this
+gateway, for a short time and without an error, so clients that ignore positions see what they just did.
 """
 
 import asyncio
 from collections import OrderedDict
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.ids import UserId
 from domain.ports.database import Db
 from projections import checkpoints
@@ -26,33 +26,33 @@ class Reads:
         self._written: OrderedDict[UserId, int] = OrderedDict()
 
     def passed(self, position: int, *, group: str = "live") -> None:
-        """Note that a group's tables are at least this far."""
+        """Note that the tables of a group have reached a position."""
         if position > self._positions.get(group, 0):
             self._positions[group] = position
 
     def wrote(self, user_id: UserId, position: int) -> None:
-        """Note somebody's latest write."""
+        """Note the position of somebody's latest write."""
         self._written[user_id] = max(position, self._written.get(user_id, 0))
         self._written.move_to_end(user_id)
         if len(self._written) > WRITERS_REMEMBERED_MAX:
             self._written.popitem(last=False)
 
     async def wait(self, position: int, *, group: str = "live", seconds: float = READ_YOUR_WRITE_SECONDS) -> bool:
-        """Wait until a group has passed a position; answers whether it has."""
-        deadline = lapsed() + seconds
+        """Wait until the tables of a group have reached a position. Return False if they have not in time."""
+        deadline = monotonic() + seconds
         tries = 0
         while self._positions.get(group, 0) < position:
             self.passed(await checkpoints.position(self._db, group), group=group)
             if self._positions.get(group, 0) >= position:
                 break
-            if lapsed() > deadline:
+            if monotonic() > deadline:
                 return False
             await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
             tries += 1
         return True
 
     async def wait_for_own(self, user_id: UserId) -> None:
-        """Wait a little for this person's own latest write."""
+        """Wait a short time for a person's own latest write."""
         position = self._written.get(user_id)
         if position is not None:
             await self.wait(position, seconds=OWN_WRITE_SECONDS)

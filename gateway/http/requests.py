@@ -1,7 +1,7 @@
-"""Requests: what may come in. Strict JSON, known query parameters, and headers that mean what they say.
+"""Requests: how they are checked before a route's function runs. JSON, query parameters and headers are strict.
 
-All of it happens before a route's function runs. A fault in a body, query or header of a route about a room or message
-is told only to those who may know of it: the route's `admit` is asked first (CONTRACT, order of checks).
+A fault in the request for a room or message is reported only to people who may know of that: the route's `admit` is called
+first (CONTRACT, order of checks).
 """
 
 import re
@@ -16,24 +16,27 @@ from gateway.http.bodies import body_of
 from gateway.http.callers import reason_of, who
 from gateway.http.context import context_of
 from gateway.http.declarations import declaration_of
+from gateway.http.error_handler import allowed_at
 from gateway.http.idempotency import idempotency_key
 from gateway.http.preconditions import listed, versions_of
-from gateway.http.problems import Problem, allowed_at, behind, record_changed
+from gateway.http.problems import Problem, behind, record_changed
 from gateway.http.query_parameters import check_query
 from gateway.protocol import faults
 
 
 async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
-    """Litestar's `before_request`: judge query, headers and body, wait for `Hansard-After`. OPTIONS is answered here."""
+    """Litestar's `before_request`: check query, headers and body, and wait for `Hansard-After`. Answer OPTIONS."""
     if request.method == "OPTIONS":
-        return Response(None, status_code=204, headers={"Allow": allowed_at(request)})  # Litestar's own leaves some out
+        return Response(
+            None, status_code=204, headers={"Allow": allowed_at(request)}
+        )  # Litestar's own answer leaves some out
     handler: BaseRouteHandler = request.scope["route_handler"]
     try:
         check_query(request, handler)
         _check_headers(request, handler)
         if handler.parsed_data_field is not None:
             body = request._json = await body_of(request, handler.parsed_data_field.annotation)
-            # Asked where the body is refused for one field: then all are told (gateway/http/problems.py).
+            # If the route refuses one field, the answer names all that are at fault (gateway/http/error_handler.py).
             request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).policy)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
             await _catch_up(request)
@@ -44,19 +47,19 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
 
 
 def versions_asked(request: Request[Any, Any, Any]) -> frozenset[int] | None:
-    """Return the versions that If-Match asks for; None for any (no header, or `*`)."""
+    """Return the versions that If-Match names, or None for any (no header, or `*`)."""
     tags = listed(request.scope["headers"], b"if-match")
     return None if tags is None else versions_of(tags)
 
 
 def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Refuse headers that cannot be read, of those that this route's function asks for."""
-    asked = handler.parsed_fn_signature.parameters
-    if "caller" in asked:
+    """Raise `Problem` for malformed headers, if this route's function uses them."""
+    parameters = handler.parsed_fn_signature.parameters
+    if "caller" in parameters:
         reason_of(request)
-    if "receipt" in asked:
+    if "receipt" in parameters:
         idempotency_key(request)
-    if "if_match" in asked:
+    if "if_match" in parameters:
         versions_asked(request)
 
 
@@ -67,7 +70,7 @@ async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
 
 
 async def _catch_up(request: Request[Any, Any, Any]) -> None:
-    """Wait for `Hansard-After`, and shortly for the caller's own last write."""
+    """Wait for `Hansard-After`, or for a short time for the caller's own last write."""
     context = context_of(request)
     text = request.headers.get("hansard-after")
     if text is None:

@@ -1,5 +1,6 @@
-"""Headers that browsers must see: on whatever is answered, a preflight, a refused handshake and "400" included. And how a
-browser is told from a machine."""
+"""Response headers for browsers: on every answer, including preflights, refused handshakes and "400". And how to tell a
+browser from a program.
+"""
 
 import re
 from typing import Any
@@ -9,8 +10,8 @@ ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
-# What is answered is data: as a page it may load nothing, and be framed by nobody. A route may say otherwise.
-UNLESS_SAID = (
+# An answer is data: opened as a page it may load nothing, and nobody may frame it. A route may set its own headers.
+UNLESS_PRESENT = (
     (
         b"content-security-policy",
         b"default-src 'none'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -24,15 +25,15 @@ REFUSED = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-def completed(send: Any, is_secure: bool) -> Any:
-    """Return a `send` that adds them. To what is HTTP the server itself adds `ALWAYS` (gateway/server/uvicorn_server.py)."""
+def with_browser_headers(send: Any, is_secure: bool) -> Any:
+    """Return a `send` that adds them. To HTTP answers the server itself adds `ALWAYS` (gateway/server/uvicorn_server.py)."""
     tls = (HSTS,) if is_secure else ()
 
     async def add(message: Any) -> None:
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
-            said = {name.lower() for name, _ in message.get("headers", ())}
-            added = [header for header in UNLESS_SAID if header[0] not in said]
+            present = {name.lower() for name, _ in message.get("headers", ())}
+            added = [header for header in UNLESS_PRESENT if header[0] not in present]
             always = ALWAYS if kind == "websocket.http.response.start" else ()
             message = {**message, "headers": [*message.get("headers", ()), *added, *always, *tls]}
         await send(message)
@@ -40,8 +41,8 @@ def completed(send: Any, is_secure: bool) -> Any:
     return add
 
 
-def bodiless(send: Any) -> Any:
-    """Return a `send` for HEAD: what GET is answered, to the last header, without its body (RFC 9110 9.3.2)."""
+def without_body(send: Any) -> Any:
+    """Return a `send` for HEAD: the headers of the answer to GET, without the body (RFC 9110 9.3.2)."""
 
     async def drop(message: Any) -> None:
         await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
@@ -50,7 +51,7 @@ def bodiless(send: Any) -> Any:
 
 
 def wants_page(accept: str) -> bool:
-    """Whether an Accept names HTML itself (RFC 9110 12.5.1): `*/*` is what machines say."""
+    """Return whether an Accept names HTML itself (RFC 9110 12.5.1); programs send `*/*`."""
     found = (HTML.fullmatch(each) for each in accept.split(","))
     return any(
         each is not None and not any(REFUSED.fullmatch(one) for one in (each["parameters"] or "").split(";"))

@@ -1,4 +1,4 @@
-"""Answers: what stands around a body."""
+"""Responses: the headers around a body."""
 
 from typing import Any, TypeVar
 
@@ -10,12 +10,12 @@ Body = TypeVar("Body")
 
 
 def shown(body: Body, *, version: int | None = None) -> Response[Body]:
-    """Answer a read; `version` becomes the ETag."""
+    """Return the answer to a read. `version` becomes the ETag."""
     return Response(body, headers={} if version is None else {"ETag": f'"{version}"'})
 
 
 def written(outcome: Outcome, body: Body, *, status: int = 200, version: int | None = None) -> Response[Body]:
-    """Answer an accepted write."""
+    """Return the answer to an accepted write."""
     headers: dict[str, Any] = {"Hansard-Position": str(outcome.position)}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"

@@ -1,7 +1,7 @@
-"""Upload slots: so many uploads at once in one gateway, of one person and of one address a few, and none that only holds one.
+"""Upload slots: how many uploads there may be at once: in this gateway, of one person, and from one address.
 
-Each has to come on at a low rate on average. While more than half of the slots are taken each has to come on faster, from
-then on; and who comes when none is free gets that of the slowest that was slower than that for a while.
+An upload has to make progress at a low rate on average. While more than half of the slots are taken, it has to be faster
+from then on. If a new upload finds no free slot, it gets the slot of the slowest one that has been too slow for a while.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ UPLOAD_IDLE_SECONDS = 30.0
 UPLOADS_AT_ONCE_MAX = 64
 UPLOADS_OF_USER_MAX = 8  # at once, through one gateway: nobody alone keeps others from uploading
 UPLOADS_OF_ADDRESS_MAX = 32
-UPLOAD_BYTES_A_SECOND_MIN = 4 * 1024  # on average: less is no upload but a place taken
-# While more than half of the slots are taken: from then on, after so long; and how long one is tried before another's
-# coming may end it.
+UPLOAD_BYTES_A_SECOND_MIN = 4 * 1024  # on average: what is slower only occupies a slot
+# While more than half of the slots are taken: the rate, the seconds after which it must be kept, and the seconds that every
+# upload has before another one may end it.
 UPLOAD_SHORT_BYTES_A_SECOND_MIN = 64 * 1024
 UPLOAD_SHORT_SECONDS = 10.0
 UPLOAD_TRIED_SECONDS = 5.0
@@ -28,7 +28,7 @@ Clock = Callable[[], float]
 
 
 class UploadSlot:
-    """One upload's: told what came (`add`), it says how long the next piece may take."""
+    """The slot of one upload. It counts the bytes (`add`), and says how long the next piece may take."""
 
     def __init__(self, user_id: UserId, address: str, clock: Clock) -> None:
         self.user_id = user_id
@@ -36,26 +36,26 @@ class UploadSlot:
         self._clock = clock
         self._bytes = 0
         self._begun_at = clock()
-        self._mark: tuple[float, int] | None = None  # when slots ran short, and how much had come by then
+        self._mark: tuple[float, int] | None = None  # when slots got scarce, and how many bytes there were by then
         self._waiting: asyncio.Timeout | None = None
         self._is_over = False
 
     def add(self, count: int) -> None:
         self._bytes += count
 
-    def whole(self) -> None:
-        """All of it has come: from here on nobody waits for the client."""
+    def complete(self) -> None:
+        """Note that the upload is complete: nobody waits for the client any more."""
         self._is_over = True
 
     def mark(self, *, is_short: bool) -> None:
-        """Begin to measure, or stop, how it comes on while slots are short."""
+        """Begin, or stop, to measure its rate while slots are scarce."""
         if not is_short:
             self._mark = None
         elif self._mark is None:
             self._mark = self._clock(), self._bytes
 
     def seconds_left(self) -> float:
-        """Return how long its next piece may take: not for ever, and on the whole it has to come on; 0 or less: no more."""
+        """Return how many seconds its next piece may take. 0 or less: it was too slow on the whole."""
         if self._is_over:
             return 0.0
         now = self._clock()
@@ -68,7 +68,7 @@ class UploadSlot:
 
     @contextmanager
     def waiting(self, timeout: asyncio.Timeout) -> Iterator[None]:
-        """Have the time-out of a wait for the next piece at hand, so that `end` need not wait for it."""
+        """Keep the time-out of a wait for the next piece, so that `end` can end the wait."""
         self._waiting = timeout
         try:
             yield
@@ -76,7 +76,7 @@ class UploadSlot:
             self._waiting = None
 
     def slowness(self) -> float | None:
-        """Return by how much it is slower than slots that are short allow; None: it is not, or not for long enough."""
+        """Return by how much it is too slow for scarce slots, or None if it is not, or has not had its time yet."""
         since, before = self._mark or (self._begun_at, 0)
         seconds = self._clock() - since
         if self._is_over or seconds < UPLOAD_TRIED_SECONDS:
@@ -85,7 +85,7 @@ class UploadSlot:
         return slowness if slowness > 0 else None
 
     def end(self) -> None:
-        """Give it up for another: the wait for its next piece is over."""
+        """End this upload in favour of another one."""
         self._is_over = True
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
@@ -108,7 +108,7 @@ class UploadSlots:
 
     @contextmanager
     def take(self, user_id: UserId, address: str) -> Iterator[UploadSlot]:
-        """Take a slot for a block. Raises `BusyError`, and `TooManyUploadsError` for who has enough of them, or whose address has."""
+        """Take a slot for a block. Raise `TooManyUploadsError` if the person or address has enough, `BusyError` if none is free."""
         if Counter(slot.user_id for slot in self._taken)[user_id] >= self._of_user:
             raise TooManyUploadsError(1.0)
         if Counter(slot.address for slot in self._taken)[address] >= self._of_address:
@@ -121,16 +121,18 @@ class UploadSlots:
         try:
             yield slot
         finally:
-            if slot in self._taken:  # or it was ended for another, who has it now
+            if slot in self._taken:  # otherwise another upload has it now
                 self._taken.remove(slot)
                 self._mark()
 
     def _end_slowest(self) -> None:
-        """Free the slot of the slowest, of several equally slow ones of the oldest. Raises `BusyError` where none is slow."""
+        """Free the slot of the slowest upload, the oldest of equally slow ones. Raise `BusyError` if none is too slow."""
         slow = [(slowness, slot) for slot in self._taken if (slowness := slot.slowness()) is not None]
         if not slow:
             raise BusyError
-        _, slowest = max(slow, key=lambda each: each[0])  # the first of equals: they stand in the order of coming
+        _, slowest = max(
+            slow, key=lambda each: each[0]
+        )  # the first of equals; they are in the order in which they began
         self._taken.remove(slowest)
         slowest.end()
 

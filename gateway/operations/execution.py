@@ -1,4 +1,7 @@
-"""Execution: a command is handed to the record, and its caller's next read will see what it wrote."""
+"""Execution: a command is done, and its caller's next read will see what it wrote."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -8,9 +11,12 @@ from domain.ids import UserId
 from domain.ports.record import Receipt
 from gateway.services import Services
 
+# Does what a frame asks, and returns the reply (None: the client did not number the frame). Raises `DomainError`.
+FrameHandler = Callable[[Services, Caller, Any], Awaitable[bytes | None]]
+
 
 async def execute(services: Services, command: Struct, caller: Caller, receipt: Receipt | None = None) -> Outcome:
-    """Have a command decided and recorded, and note its position for the caller's own reads. Raises `DomainError`."""
+    """Have a command decided and recorded, and note its position for the caller's own reads. Raise `DomainError`."""
     outcome = await services.command_bus.do(command, caller, receipt)
     if caller.user_id:
         services.reads.wrote(caller.user_id, outcome.position)
@@ -18,6 +24,6 @@ async def execute(services: Services, command: Struct, caller: Caller, receipt: 
 
 
 def me(caller: Caller) -> UserId:
-    """Return who asks. Only strangers have no id, and none of them is let in to the operations that call this."""
-    assert caller.user_id, "strangers are not let in here"
+    """Return the caller's id. Only strangers have none, and authentication keeps them from the operations that call this."""
+    assert caller.user_id, "authentication lets no stranger here"
     return caller.user_id

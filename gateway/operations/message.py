@@ -1,7 +1,7 @@
-"""Sending, editing and deleting messages, as requests and frames alike ask for it.
+"""Sending, editing and deleting messages: requests and frames ask for the same, and are answered the same.
 
-System messages are not on the record, but rows that projections make of other events. So whoever changes one is told so
-by what the read tables say: before the record is asked, and once more where it knows of no such message.
+System messages are not on the record; projections make them of other events. So the read tables are asked whether a message
+is one of those: before a change is decided, and once more if the record does not know the message.
 """
 
 from collections.abc import Coroutine
@@ -20,15 +20,17 @@ from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
 from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
-from gateway.operations.execution import execute, me
+from gateway.operations.execution import FrameHandler, execute, me
+from gateway.protocol import server_frames
+from gateway.protocol.client_frames import ClientFrame, Delete, Edit, Send
 from gateway.services import Services
-from projections import messages
+from projections import message_queries
 
 Done = TypeVar("Done")
 
 
-class Content(Protocol):
-    """What a body and a frame have in common that posts a message."""
+class Draft(Protocol):
+    """What a body and a frame that post a message have in common."""
 
     @property
     def content(self) -> str: ...
@@ -41,7 +43,7 @@ class Content(Protocol):
 
 
 class Sent(Struct, frozen=True):
-    """An accepted post. `position` is that of the posting, also where it was posted before (`is_duplicate`)."""
+    """An accepted post. `position` is that of the posting, even if it was posted before (`is_duplicate`)."""
 
     outcome: Outcome
     message_id: MessageId
@@ -54,10 +56,10 @@ async def send(
     caller: Caller,
     room_id: UUID,
     message_id: UUID | None,
-    said: Content,
+    draft: Draft,
     receipt: Receipt | None = None,
 ) -> Sent:
-    """Post a message, under an id of the client's or a new one. Raises `DomainError`."""
+    """Post a message, under the client's id or a new one. Raise `DomainError`."""
     room = RoomId(room_id)
     if message_id is not None:
         await _require_free(services, caller, room, message_id)
@@ -65,10 +67,10 @@ async def send(
     command = PostMessage(
         room,
         chosen,
-        said.content,
-        said.message_type,
-        None if said.file_id is None else FileId(said.file_id),
-        None if said.reply_to is None else MessageId(said.reply_to),
+        draft.content,
+        draft.message_type,
+        None if draft.file_id is None else FileId(draft.file_id),
+        None if draft.reply_to is None else MessageId(draft.reply_to),
     )
     outcome = await execute(services, command, caller, receipt)
     message = outcome.folded(MESSAGE, chosen).state
@@ -77,21 +79,38 @@ async def send(
 
 
 async def edit(services: Services, caller: Caller, message_id: UUID, content: str, versions: Versions) -> Outcome:
-    """Replace a message's text, if it is one of these versions. Raises `DomainError`."""
+    """Replace a message's text, if it has one of these versions. Raise `DomainError`."""
     command = EditMessage(MessageId(message_id), content, versions)
     return await unless_system(services, caller, message_id, execute(services, command, caller))
 
 
 async def delete(services: Services, caller: Caller, message_id: UUID, versions: Versions) -> Outcome:
-    """Leave a tombstone of a message, if it is one of these versions. Raises `DomainError`."""
+    """Leave a tombstone of a message, if it has one of these versions. Raise `DomainError`."""
     command = DeleteMessage(MessageId(message_id), versions)
     return await unless_system(services, caller, message_id, execute(services, command, caller))
+
+
+async def send_frame(services: Services, caller: Caller, frame: Send) -> bytes | None:
+    sent = await send(services, caller, frame.room_id, frame.message_id, frame)
+    return server_frames.reply(
+        frame.id, position=sent.position, message_id=sent.message_id, duplicate=sent.is_duplicate
+    )
+
+
+async def edit_frame(services: Services, caller: Caller, frame: Edit) -> bytes | None:
+    outcome = await edit(services, caller, frame.message_id, frame.content, frame.version)
+    return server_frames.reply(frame.id, position=outcome.position)
+
+
+async def delete_frame(services: Services, caller: Caller, frame: Delete) -> bytes | None:
+    outcome = await delete(services, caller, frame.message_id, frame.version)
+    return server_frames.reply(frame.id, position=outcome.position)
 
 
 async def unless_system(
     services: Services, caller: Caller, message_id: UUID, change: Coroutine[Any, Any, Done]
 ) -> Done:
-    """Return what a change answers. Raise `SystemMessageError` instead of what it raises where the message is one of those."""
+    """Return what `change` returns. Raise `SystemMessageError` if the caller can see a system message under this id."""
     try:
         await system_message_ids.require_no_system_message(services.db, me(caller), message_id)
     except BaseException:
@@ -100,14 +119,17 @@ async def unless_system(
     try:
         return await change
     except MessageNotFoundError:
-        message = await messages.seen(services.db, me(caller), MessageId(message_id))
+        message = await message_queries.one(services.db, me(caller), MessageId(message_id))
         if message.message_type == "system":
             raise SystemMessageError from None
         raise
 
 
 async def _require_free(services: Services, caller: Caller, room_id: RoomId, message_id: UUID) -> None:
-    """Refuse an id that a system message has, or will have; whoever may not post in the room is told that first."""
+    """Raise `MessageIdReservedError` for an id that a system message has or will have.
+
+    If the caller may not post in the room, raise that refusal instead.
+    """
     try:
         await system_message_ids.require_free(services.derived, services.record, services.db, message_id)
     except MessageIdReservedError:
@@ -117,3 +139,6 @@ async def _require_free(services: Services, caller: Caller, room_id: RoomId, mes
 
         await services.command_bus.admit(probe, caller)
         raise
+
+
+FRAMES: dict[type[ClientFrame], FrameHandler] = {Send: send_frame, Edit: edit_frame, Delete: delete_frame}

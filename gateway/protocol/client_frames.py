@@ -26,9 +26,14 @@ Rooms = Annotated[dict[UUID, Position | None], Meta(min_length=1, max_length=SUB
 
 
 class _Frame(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """`operations`: those of the rights table that a frame is; of several the first where it says nothing else."""
+    """What each kind of frame declares beside its fields.
+
+    `operations` are its rows of the table of rights: of several the first, unless the frame says otherwise.
+    `answered_with` is what a reply that says yes has beside `id` and `ok`.
+    """
 
     operations: ClassVar[tuple[Operation, ...]]
+    answered_with: ClassVar[tuple[str, ...]] = ()
 
     id: Request | None = None
 
@@ -37,6 +42,7 @@ class Authenticate(_Frame, frozen=True, tag="authenticate", kw_only=True):
     """Show an access token: as the first frame, or later a fresh one of the same session."""
 
     operations = ("socket.open",)
+    answered_with = ("session_expires_in",)  # when it renews; the first one is followed by `hello`, which has it
 
     token: str
 
@@ -67,6 +73,7 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
 
     operations = ("message.post", "file.share", "mention.room")
+    answered_with = ("position", "message_id", "duplicate")
 
     room_id: UUID
     content: Content
@@ -80,6 +87,7 @@ class Edit(_Frame, frozen=True, tag="edit", kw_only=True):
     """Replace a message's text; with `version`, only if that is its present one."""
 
     operations = ("message.edit",)
+    answered_with = ("position",)
 
     message_id: UUID
     content: Content
@@ -91,6 +99,7 @@ class Delete(_Frame, frozen=True, tag="delete", kw_only=True):
     """Leave a tombstone of a message; with `version`, only if that is its present one."""
 
     operations = ("message.delete",)
+    answered_with = ("position",)
 
     message_id: UUID
     version: Version | None = None
@@ -101,6 +110,7 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
     """Report how far the caller has read a room. Marks go forward only."""
 
     operations = ("room.mark_read",)
+    answered_with = ("position",)
 
     room_id: UUID
     position: Position
@@ -110,6 +120,7 @@ class React(_Frame, frozen=True, tag="react", kw_only=True):
     """Give a message an emoji. The same one again changes nothing."""
 
     operations = ("reaction.add",)
+    answered_with = ("position",)
 
     message_id: UUID
     emoji: str
@@ -119,6 +130,7 @@ class Unreact(_Frame, frozen=True, tag="unreact", kw_only=True):
     """Take one's emoji back. One that was not given changes nothing."""
 
     operations = ("reaction.remove",)
+    answered_with = ("position",)
 
     message_id: UUID
     emoji: str
@@ -128,6 +140,7 @@ class Pin(_Frame, frozen=True, tag="pin", kw_only=True):
     """Pin a message in its room; one that is pinned stays so."""
 
     operations = ("message.pin",)
+    answered_with = ("position",)
 
     message_id: UUID
 
@@ -136,6 +149,7 @@ class Unpin(_Frame, frozen=True, tag="unpin", kw_only=True):
     """Take a message from the pinned ones; one that is not among them stays so."""
 
     operations = ("message.unpin",)
+    answered_with = ("position",)
 
     message_id: UUID
 
@@ -143,7 +157,7 @@ class Unpin(_Frame, frozen=True, tag="unpin", kw_only=True):
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
-    operations = ("room.hear",)  # told through the feed that `subscribe` began; it ends with it
+    operations = ("room.hear",)  # it needs the subscription that `subscribe` began
 
     room_id: UUID
 
@@ -154,14 +168,14 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-Intent = (
+ClientFrame = (
     Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | React | Unreact | Pin | Unpin | Typing | Ping
 )
 
 
-def declared_operations(intents: Any = Intent) -> dict[type[Intent], tuple[Operation, ...]]:
+def declared_operations(frames: Any = ClientFrame) -> dict[type[ClientFrame], tuple[Operation, ...]]:
     """Return what each kind of frame declares itself to be. Raises `LookupError` for those that declare nothing."""
-    kinds: tuple[type[Intent], ...] = get_args(intents)
+    kinds: tuple[type[ClientFrame], ...] = get_args(frames)
     silent = sorted(kind.__name__ for kind in kinds if "operations" not in vars(kind))
     if silent:
         raise LookupError(f"These frames declare nothing: {', '.join(silent)}")

@@ -1,7 +1,7 @@
-"""Faults: all that is wrong with what a client sent, in words of ours, each with the field that is to blame.
+"""Faults: everything that is wrong with what a client sent, in our own words, each with the field that is to blame.
 
-msgspec stops at the first fault and names types of Python. Here each field of a body is judged by itself, by the same
-types, and by the check that its annotation names for what no type can say (`CHECK` in `extra` of its `Meta`).
+msgspec stops at the first fault and names types of Python. Here each field of a body is checked by itself: against its type,
+and by the function that its annotation names for what no type can say (`CHECK` in `extra` of its `Meta`).
 """
 
 from collections.abc import Callable, Iterator
@@ -34,12 +34,12 @@ class FieldError(Struct, frozen=True):
 
 
 def of_sentence(sentence: str) -> FieldError:
-    """Return msgspec's one fault, where a body cannot be read field by field."""
+    """Return msgspec's one fault, for a body that cannot be read field by field."""
     return FieldError(*field_error(sentence))
 
 
 def not_json(raw: bytes, error: Exception) -> str:
-    """Return why this is no JSON that is taken."""
+    """Return why this is not acceptable JSON."""
     if isinstance(error, UnicodeDecodeError):
         return "It is not UTF-8."
     try:
@@ -47,15 +47,15 @@ def not_json(raw: bytes, error: Exception) -> str:
     except UnicodeDecodeError:
         return "It is not UTF-8."
     except (msgspec.DecodeError, RecursionError):
-        said = str(error)
-        if said == "Input data was truncated":
+        sentence = str(error)
+        if sentence == "Input data was truncated":
             return "It ends too early."
-        return f"{said[:1].upper()}{said[1:DETAIL_CHARS_MAX]}."
+        return f"{sentence[:1].upper()}{sentence[1:DETAIL_CHARS_MAX]}."
     return HALF_SURROGATE_DETAIL
 
 
 def of_json(raw: bytes, kind: Any, policy: Any) -> list[FieldError]:
-    """Return all faults of a body that is no value of this type; none where it cannot be read field by field."""
+    """Return all faults of a body that is not a value of this type, or none if it cannot be read field by field."""
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -74,7 +74,7 @@ def of_json(raw: bytes, kind: Any, policy: Any) -> list[FieldError]:
 
 
 def of_body(body: Any, policy: Any) -> list[FieldError]:
-    """Return all faults that the checks of its fields find in a body that was read."""
+    """Return all faults that the checks of its fields find in a decoded body."""
     found: list[FieldError] = []
     for field in msgspec.structs.fields(type(body)) if isinstance(body, Struct) else ():
         found += _checked(getattr(body, field.name), field.type, pointer(field.encode_name), policy)

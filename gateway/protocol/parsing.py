@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.protocol.client_frames import Intent, Subscribe
+from gateway.protocol.client_frames import ClientFrame, Subscribe
 from gateway.protocol.validation_errors import HALF_SURROGATE, HALF_SURROGATE_DETAIL, field_error
 
 SPACED_KEY_MARK = re.compile(r'"\s+:')
@@ -34,15 +34,15 @@ class _Id(Struct):
     id: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
 
 
-_intent = msgspec.json.Decoder(Intent).decode
+_client_frame = msgspec.json.Decoder(ClientFrame).decode
 _id = msgspec.json.Decoder(_Id).decode
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def parse(text: str) -> Intent:
+def parse(text: str) -> ClientFrame:
     """Return the frame that a text holds. Raise `BadFrameError`, and nothing else, whatever the text."""
     try:
-        intent: Intent = _intent(text)
+        frame: ClientFrame = _client_frame(text)
     except msgspec.ValidationError as error:
         raise _field_fault(_request_of(text, error), str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -50,9 +50,9 @@ def parse(text: str) -> Intent:
         request, is_deep = _request_of(text, error), isinstance(error, RecursionError)
         what = "It is nested too deeply." if is_deep else HALF_SURROGATE_DETAIL
         raise BadFrameError(request, "field.invalid", f"The frame: {what}") from None
-    if _may_have_duplicates(text, intent):
-        _refuse_duplicates(text, intent)
-    return intent
+    if _may_have_duplicates(text, frame):
+        _refuse_duplicates(text, frame)
+    return frame
 
 
 def _field_fault(request: int | None, sentence: str) -> BadFrameError:
@@ -72,7 +72,7 @@ def _request_of(text: str, fault: Exception) -> int | None:
         raise BadFrameError(None, "frame.not_json", f"The frame is no JSON: {reason}") from None
 
 
-def _may_have_duplicates(text: str, intent: Intent) -> bool:
+def _may_have_duplicates(text: str, frame: ClientFrame) -> bool:
     """Return whether the text has more keys than were read.
 
     The mark of a key (`":`) may also stand within a value, so the marks within values are subtracted.
@@ -81,7 +81,7 @@ def _may_have_duplicates(text: str, intent: Intent) -> bool:
     if marks == len(fields):
         return False
     values = {name: _key_marks(bytes(value).decode()) for name, value in fields.items()}
-    rooms = len(intent.rooms or ()) if isinstance(intent, Subscribe) else 0
+    rooms = len(frame.rooms or ()) if isinstance(frame, Subscribe) else 0
     return marks - sum(values.values()) != len(fields) or values.get("rooms", 0) != rooms
 
 
@@ -90,15 +90,15 @@ def _key_marks(text: str) -> int:
     return text.count('":') + len(SPACED_KEY_MARK.findall(text))
 
 
-def _refuse_duplicates(text: str, intent: Intent) -> None:
+def _refuse_duplicates(text: str, frame: ClientFrame) -> None:
     """Raise `BadFrameError` for a key that stands twice in one object, and for a room that stands twice in two spellings."""
 
     def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise BadFrameError(intent.id, "body.duplicate_key", "A key stands twice in one object.")
+            raise BadFrameError(frame.id, "body.duplicate_key", "A key stands twice in one object.")
         return found
 
-    frame = json.loads(text, object_pairs_hook=without_duplicates)
-    if isinstance(intent, Subscribe) and len(intent.rooms or ()) != len(frame.get("rooms") or ()):
-        raise BadFrameError(intent.id, "body.duplicate_key", "/rooms: A room stands there twice.")
+    document = json.loads(text, object_pairs_hook=without_duplicates)
+    if isinstance(frame, Subscribe) and len(frame.rooms or ()) != len(document.get("rooms") or ()):
+        raise BadFrameError(frame.id, "body.duplicate_key", "/rooms: A room stands there twice.")

@@ -32,7 +32,7 @@ class SocketLimit:
         limits = self._of(user_id, address)
         self._taken.update(limits.keys())
         try:
-            refused = await self._cluster_state.seat(
+            refused = await self._cluster_state.report(
                 *(SocketEntry(owner, self._taken[owner], most) for owner, most in limits.items())
             )
         except ClusterStateUnavailableError as error:
@@ -59,7 +59,7 @@ class SocketLimit:
             owners = list(islice(self._unreported, OWNERS_REPORTED_AT_ONCE_MAX))
             self._unreported.difference_update(owners)
             try:
-                await self._cluster_state.seat(*(SocketEntry(owner, self._taken[owner], 0) for owner in owners))
+                await self._cluster_state.report(*(SocketEntry(owner, self._taken[owner], 0) for owner in owners))
             except ClusterStateUnavailableError:
                 self._unreported.update(owners)
                 raise

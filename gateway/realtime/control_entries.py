@@ -1,4 +1,4 @@
-"""Control entries: what the control lane tells every gateway. Sessions that ended, accounts, and each user's own frames."""
+"""Control entries: the control lane's, for every gateway. Sessions that ended, accounts, and each user's own frames."""
 
 from gateway.protocol import close_codes
 from gateway.realtime.connections import Connections
@@ -17,9 +17,9 @@ class ControlEntries:
         if control.session_ended is not None:
             self._sessions.end(control.session_ended)
         if control.activated is not None:
-            self._sessions.reopen(control.activated)
+            self._sessions.activate(control.activated)
         if control.deactivated is not None:
-            self._sessions.shut(control.deactivated)
+            self._sessions.deactivate(control.deactivated)
         if control.session_ended is not None or control.deactivated is not None:
             self._watch.check_all()
         self._send_own_frames(control)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from gateway.protocol import close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.realtime.connections import Connections
@@ -31,7 +31,7 @@ async def _close(connection: Connection, seconds: float) -> None:
     """Accept no frame after so many seconds, wait for the replies that are due, and close."""
     await asyncio.sleep(seconds)
     connection.is_draining = True
-    deadline = lapsed() + DRAIN_REPLIES_SECONDS
-    while connection.operations and not connection.is_closed and lapsed() < deadline:
+    deadline = monotonic() + DRAIN_REPLIES_SECONDS
+    while connection.operations and not connection.is_closed and monotonic() < deadline:
         await asyncio.sleep(0.01)
     connection.close(close_codes.DRAINING, "this server is going away")

@@ -18,7 +18,7 @@ from domain.ports.record import Record
 from domain.room import RoomChanged
 from gateway.protocol.framing import text_frame
 from gateway.realtime.room_frames import RoomFrame
-from projections import frames, messages
+from projections import frames, message_queries
 
 REPLAY_PAGE_EVENTS = 500
 REPLAY_PAGE_EVENTS_MIN = 16
@@ -33,9 +33,9 @@ class Subject(NamedTuple):
 
 def frame_of(entry: Entry, *, is_since_joining: bool) -> RoomFrame:
     """Return the frame of a lane's entry. Frames of files are never made so: what they may tell must be looked up."""
-    glance = frames.glance(entry.frame, is_since_joining=is_since_joining)
+    summary = frames.summary_of(entry.frame, is_since_joining=is_since_joining)
     return RoomFrame(
-        entry.position, entry.prev, text_frame(entry.frame), entry.ended, glance.topic, glance.posted, glance.history
+        entry.position, entry.prev, text_frame(entry.frame), entry.ended, summary.topic, summary.posted, summary.history
     )
 
 
@@ -86,15 +86,17 @@ class RoomHistory:
     async def _subjects(self, room_id: RoomId, events: Sequence[Recorded[Event]]) -> dict[int, Subject]:
         postings = {recorded.position: frames.posting_of(recorded) for recorded in events}
         file_ids = {each.event.file_id for each in events if isinstance(each.event, (FileCompleted, FileFailed))}
-        deleted = await messages.deleted_among(self._db, {posted for posted in postings.values() if posted is not None})
-        showings = await messages.showings(self._db, room_id, file_ids)
+        deleted = await message_queries.deleted_among(
+            self._db, {posted for posted in postings.values() if posted is not None}
+        )
+        attached = await message_queries.latest_with_files(self._db, room_id, file_ids)
         found = {}
         for recorded in events:
             posted = postings[recorded.position]
-            found[recorded.position] = Subject(posted, posted in deleted and frames.tells_text(recorded))
+            found[recorded.position] = Subject(posted, posted in deleted and frames.has_text(recorded))
             if isinstance(recorded.event, (FileCompleted, FileFailed)):
-                showing = showings.get(recorded.event.file_id)
-                found[recorded.position] = Subject(showing, is_deleted=showing is None)
+                posted = attached.get(recorded.event.file_id)
+                found[recorded.position] = Subject(posted, is_deleted=posted is None)
         return found
 
 

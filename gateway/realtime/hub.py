@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.prometheus.gateway import HubMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Entry, Lanes
@@ -186,7 +186,7 @@ class Hub:
         await self._healing.compare()
 
     async def _close_stalled(self) -> None:
-        self._connections.close_stalled(lapsed())
+        self._connections.close_stalled(monotonic())
 
 
 async def _repeat(step: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:

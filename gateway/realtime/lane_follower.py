@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, Entry, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX
 from domain.ports.database import Db
@@ -64,8 +64,8 @@ class LaneFollower:
         if room_lane in self._cursors:
             return
         await self._find_cursor(room_lane)
-        deadline = lapsed() + FOLLOW_SECONDS
-        while room_lane not in self._lanes_read and not self._is_away and lapsed() < deadline:
+        deadline = monotonic() + FOLLOW_SECONDS
+        while room_lane not in self._lanes_read and not self._is_away and monotonic() < deadline:
             with suppress(LanesUnavailableError):
                 await self._lanes.interrupt()
             await asyncio.sleep(0.001)
@@ -121,7 +121,7 @@ class LaneFollower:
                 if (control := frames.control(recorded)) is not None:
                     self._apply_control(control)
                 self._applied = recorded.position
-            if len(events) < LIVE_BATCH_EVENTS_MAX:
+            if not events:
                 self._applied = until
 
     async def _find_cursor(self, lane: int) -> None:
@@ -137,10 +137,10 @@ class LaneFollower:
 
         A read of the lanes that begins after this brings everything up to it.
         """
-        if lapsed() - self._marked_at < LANE_MARK_SECONDS:
+        if monotonic() - self._marked_at < LANE_MARK_SECONDS:
             return None
-        self._marked_at = lapsed()
-        published = await self._lanes.told()
+        self._marked_at = monotonic()
+        published = await self._lanes.published()
         if published is None:
             self.left_lanes.set()  # Redis was emptied, or nothing was ever published
         return published
@@ -150,7 +150,7 @@ class LaneFollower:
         if self._is_away:
             return None
         try:
-            return await self._lanes.told()
+            return await self._lanes.published()
         except LanesUnavailableError:
             return None
 

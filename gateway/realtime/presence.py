@@ -1,7 +1,7 @@
 """Presence: who is in a room just now, and who types. Never recorded, dropped first, and right again by itself.
 
-A user is online in a room while a live socket of theirs is subscribed to it, on whichever gateway. Every gateway tells the
-others whom it sees (`gateway/realtime/presence_exchange.py`); who is online is the union over the gateways that live
+A user is online in a room while a live socket of theirs is subscribed to it, on whichever gateway. Every gateway publishes
+whom it sees (`gateway/realtime/presence_exchange.py`); who is online is the union over the gateways that live
 (`gateway/realtime/room_presence.py`), and a subscription gets the difference to what it got before
 (`gateway/realtime/presence_delivery.py`).
 """
@@ -9,7 +9,7 @@ others whom it sees (`gateway/realtime/presence_exchange.py`); who is online is 
 import asyncio
 from collections.abc import Callable
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.cluster_state import ClusterState
 from domain.ids import RoomId, UserId
 from gateway.realtime.background_tasks import run_together
@@ -50,7 +50,7 @@ class Presence:
         )
 
     def typing(self, room: FollowedRoom, user_id: UserId) -> None:
-        """Tell the others in a room that a user types there. Again within two seconds is passed over."""
+        """Tell the others in a room that a user types there, at most once in two seconds."""
         if self._throttle.passes(room.room_id, user_id):
             deliver_typing(room, user_id)
             self._exchange.publish_typing_soon(room.room_id, user_id)
@@ -78,7 +78,7 @@ class Presence:
                 return
             self._exchange.read_soon(room_id)
         presence = self._by_room.setdefault(room_id, RoomPresence(self._gateway))
-        if presence.update_own(here, lapsed()):
+        if presence.update_own(here, monotonic()):
             self._exchange.publish_soon(room_id, presence)
         self._presence_changed(room_id)
         if presence.has_leaving:

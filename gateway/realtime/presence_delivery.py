@@ -1,4 +1,4 @@
-"""Presence delivery: each subscription gets the difference between who is online and what it was told before."""
+"""Presence delivery: each subscription gets the difference between who is online and what it got before."""
 
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Presence exchange: what this gateway tells the others of presence and typing, and what they tell it.
+"""Presence exchange: what this gateway publishes of presence and typing, and what it receives from the others.
 
 Every gateway publishes whole lists, so a lost or repeated message does no harm; a list counts as long as the lease of its
 gateway lives (`adapters/redis/cluster_state.py`). Without Redis a gateway knows of its own sockets, and after a lease's time
@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 import msgspec
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.cluster_state import (
     GATEWAY_BEAT_SECONDS,
     GATEWAY_LEASE_SECONDS,
     ClusterState,
     ClusterStateUnavailableError,
     People,
-    Whisper,
+    PresenceMessage,
 )
 from domain.ids import RoomId, UserId
 from gateway.realtime.connection_limit import SocketLimit
@@ -54,22 +54,22 @@ class PresenceExchange:
         self._lane_of = lane_of
         self._on_change = on_change
         self._on_typing = on_typing
-        self._pending: deque[tuple[int, Whisper]] = deque(maxlen=EPHEMERA_UNSENT_MAX)
+        self._pending: deque[tuple[int, PresenceMessage]] = deque(maxlen=EPHEMERA_UNSENT_MAX)
         self._unread: set[RoomId] = set()
         self._lanes: set[int] = set()
         self._is_lost = False
         self._lost_at = 0.0
         self._heartbeat_at = self._read_at = -math.inf
 
-    # What this gateway tells
+    # What this gateway publishes
 
     def publish_soon(self, room_id: RoomId, presence: RoomPresence) -> None:
-        """Have the others told whom this gateway sees in a room."""
+        """Publish soon whom this gateway sees in a room."""
         if (people := presence.own) is not None:
-            self._publish_soon(Whisper(self._cluster_state.gateway, room_id, people))
+            self._publish_soon(PresenceMessage(self._cluster_state.gateway, room_id, people))
 
     def publish_typing_soon(self, room_id: RoomId, user_id: UserId) -> None:
-        self._publish_soon(Whisper(self._cluster_state.gateway, room_id, typing=user_id))
+        self._publish_soon(PresenceMessage(self._cluster_state.gateway, room_id, typing=user_id))
 
     def read_soon(self, room_id: RoomId) -> None:
         """Have a room's lists read that the others have published."""
@@ -78,7 +78,7 @@ class PresenceExchange:
     async def step(self) -> None:
         """Publish what is pending, and read what is unread. While Redis is away, note that."""
         try:
-            if lapsed() - self._heartbeat_at >= GATEWAY_BEAT_SECONDS:
+            if monotonic() - self._heartbeat_at >= GATEWAY_BEAT_SECONDS:
                 await self._heartbeat()
             if not self._is_lost:
                 await self._socket_limit.report()
@@ -87,18 +87,18 @@ class PresenceExchange:
         except ClusterStateUnavailableError as error:
             self._lose(error)
 
-    def _publish_soon(self, message: Whisper) -> None:
+    def _publish_soon(self, message: PresenceMessage) -> None:
         self._pending.append((self._lane_of(message.room_id), message))
 
     async def _publish_pending(self) -> None:
         if self._pending:
             messages = list(self._pending)
             self._pending.clear()
-            await self._cluster_state.say(messages)
+            await self._cluster_state.publish(messages)
 
     async def _heartbeat(self) -> None:
         """Renew the lease, and forget the lists of gateways that do not live any more."""
-        self._heartbeat_at = lapsed()
+        self._heartbeat_at = monotonic()
         is_new, living = await self._cluster_state.beat()
         if is_new or self._is_lost:  # the first time, or Redis was away or forgot everything: publish all of it again
             self._is_lost = False
@@ -106,11 +106,11 @@ class PresenceExchange:
                 self.publish_soon(room_id, presence)
             self._socket_limit.report_again()
         self._set_living(living | {self._cluster_state.gateway})
-        if lapsed() - self._read_at > PRESENCE_READ_SECONDS:  # messages may be lost
-            self._read_at = lapsed()
+        if monotonic() - self._read_at > PRESENCE_READ_SECONDS:  # messages may be lost
+            self._read_at = monotonic()
             self._unread |= self._presences.keys()
 
-    # What the others tell
+    # What the others publish
 
     async def receive_for_ever(self) -> None:
         """Take what the others publish until cancelled."""
@@ -118,13 +118,13 @@ class PresenceExchange:
             try:
                 await self._cluster_state.listen(self._lanes or {0})
                 self._unread |= self._presences.keys()  # what was published while nobody listened
-                async for message in self._cluster_state.hear():
+                async for message in self._cluster_state.published():
                     self.receive(message)
             except (ClusterStateUnavailableError, msgspec.MsgspecError) as error:
                 log.warning("presence is not received", reason=str(error))
                 await asyncio.sleep(GATEWAY_BEAT_SECONDS)
 
-    def receive(self, message: Whisper) -> None:
+    def receive(self, message: PresenceMessage) -> None:
         """Take one message of another gateway."""
         if message.gateway == self._cluster_state.gateway or message.room_id not in self._presences:
             return
@@ -156,11 +156,11 @@ class PresenceExchange:
         """Go on without Redis: what the others published counts for a lease's time."""
         if not self._is_lost:
             log.warning("presence knows of this gateway alone", reason=str(error))
-            self._lost_at = lapsed()
+            self._lost_at = monotonic()
         self._is_lost = True
         self._pending.clear()
         self._unread |= self._presences.keys()
-        if lapsed() - self._lost_at > GATEWAY_LEASE_SECONDS:
+        if monotonic() - self._lost_at > GATEWAY_LEASE_SECONDS:
             self._set_living(frozenset((self._cluster_state.gateway,)))
 
     def _set_living(self, living: frozenset[str]) -> None:

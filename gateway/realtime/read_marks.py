@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.cluster_state import (
     READ_MARKS_KEPT_SECONDS,
     READ_MARKS_OF_USER_MAX,
@@ -39,7 +39,7 @@ class ReadMarks:
         marks[room_id] = max(position, marks.get(room_id, 0))
         if len(marks) > READ_MARKS_OF_USER_MAX:
             del marks[min(marks, key=marks.__getitem__)]
-        self._kept[user_id] = lapsed() + READ_MARKS_KEPT_SECONDS, marks
+        self._kept[user_id] = monotonic() + READ_MARKS_KEPT_SECONDS, marks
         if not self._is_away():
             try:
                 await self._cluster_state.mark(user_id, room_id, position)
@@ -62,14 +62,14 @@ class ReadMarks:
     def _forget_old(self) -> None:
         while self._kept:
             user_id, (until, _) = next(iter(self._kept.items()))
-            if until > lapsed() and len(self._kept) <= READ_MARKS_USERS_MAX:
+            if until > monotonic() and len(self._kept) <= READ_MARKS_USERS_MAX:
                 return
             del self._kept[user_id]
 
     def _is_away(self) -> bool:
-        return lapsed() < self._away_until
+        return monotonic() < self._away_until
 
     def _note_away(self, error: ClusterStateUnavailableError) -> None:
         """Do not ask Redis for a moment: the caller has waited for it in vain, and the others need not."""
-        self._away_until = lapsed() + READ_MARKS_AWAY_SECONDS
+        self._away_until = monotonic() + READ_MARKS_AWAY_SECONDS
         log.warning("read marks are seen at once on this gateway alone", reason=str(error))

@@ -99,7 +99,7 @@ class Replay:
         return min(2 * limit, REPLAY_PAGE_EVENTS)
 
     async def _find_last_delivered(self, subscription: Subscription) -> None:
-        """Find what a member has who asked for what comes after a position."""
+        """Find the last frame that a member has who resumes after a position."""
         async with self._reads:
             subscription.last_delivered = await self._history.last_visible(
                 subscription.room.room_id, subscription.position, since=subscription.visible_from

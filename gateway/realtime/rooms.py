@@ -67,7 +67,7 @@ class FollowedRooms:
         try:
             await self._follow_lane(room_id)
             seen = await checkpoints.position(self._db, "live")
-            # What was received while we asked was passed over, because nobody followed the room yet.
+            # Frames that arrived meanwhile were dropped, because nobody followed the room yet.
             while seen < self._last_received:
                 seen = await checkpoints.position(self._db, "live")
             # Meanwhile it may have been reopened: its subscriptions must not be left behind.

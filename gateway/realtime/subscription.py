@@ -106,7 +106,7 @@ class Subscription:
         self.position = position
         self.last_delivered: int | None = None
         self.joined = joined
-        self.is_announced = False  # the client was told `live` once
+        self.is_announced = False  # the client got `live` once
         self.is_over = False
         self.online: frozenset[UserId] = frozenset()  # the presence that was delivered (`gateway/realtime/presence.py`)
 

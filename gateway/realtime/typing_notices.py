@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.ids import RoomId, UserId
 from gateway.protocol import server_frames
 from gateway.protocol.framing import text_frame
@@ -21,7 +21,7 @@ class TypingThrottle:
 
     def passes(self, room_id: RoomId, user_id: UserId) -> bool:
         """Return whether a notice may be delivered now."""
-        now, key = lapsed(), (room_id, user_id)
+        now, key = monotonic(), (room_id, user_id)
         if now - self._last.get(key, -math.inf) < TYPING_SECONDS:
             return False
         self._last[key] = now

@@ -1,4 +1,4 @@
-"""Registering, one's own profile, and how one finds others."""
+"""Accounts: registering, one's own profile, finding others."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ from gateway.http.responses import shown, written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import hash_for, require_good, require_same
 from gateway.protocol.faults import CHECK, FieldError
-from gateway.routes.email_token import issue_email_token, tell_owner
+from gateway.routes.email_token import issue_email_token, notify_owner
 from gateway.routes.session import profile_of
 from gateway.services import Services
 from projections import users
@@ -42,7 +42,7 @@ Username = Annotated[
         max_length=USERNAME_CHARS_MAX,
         description="Letters and digits of any script, `_`, `.` and `-`, all visible.",
         extra_json_schema={"format": "username"},
-        extra={CHECK: lambda said, _: check_username(said)},
+        extra={CHECK: lambda value, _: check_username(value)},
     ),
 ]
 AvatarUrl = Annotated[
@@ -50,7 +50,7 @@ AvatarUrl = Annotated[
     Meta(
         max_length=AVATAR_URL_CHARS_MAX,
         extra_json_schema={"format": "uri"},
-        extra={CHECK: lambda said, _: check_avatar_url(said)},
+        extra={CHECK: lambda value, _: check_avatar_url(value)},
     ),
 ]
 
@@ -68,8 +68,8 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True):
     avatar_url: AvatarUrl | None | UnsetType = UNSET
 
 
-async def admit_strangers(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse new accounts where none are taken."""
+async def admit_registration(services: Services, caller: Caller, path: dict[str, Any]) -> None:
+    """Raise `RegistrationClosedError` where nobody can register."""
     if not services.policy.registration_open:
         raise RegistrationClosedError
 
@@ -81,7 +81,7 @@ async def admit_strangers(services: Services, caller: Caller, path: dict[str, An
         quotas=("registrations",),
         hashes_password=True,
         idempotency="receipt",
-        admit=admit_strangers,
+        admit=admit_registration,
         secrets=("password",),
         described=Described(makes="user_id", refused_with=frozenset({403, 404})),
     ),
@@ -90,7 +90,7 @@ async def register(
     data: RegisterBody, services: Services, caller: Caller, receipt: Receipt | None
 ) -> Response[Profile]:
     """Make an account. E-mail and username are compared case-folded."""
-    await admit_strangers(services, caller, {})
+    await admit_registration(services, caller, {})
     check_email(data.email)
     check_username(data.username)
     password = require_good(services, data.password, data.email, data.username)
@@ -102,7 +102,7 @@ async def register(
     else:
         outcome = await _register_quietly(services, command, caller, receipt)
     recorded = outcome.recorded(AccountRegistered)
-    assert recorded is not None, "an accepted registration registered"
+    assert recorded is not None, "an accepted registration has its event"
     if outcome.replayed:
         await require_same(services, data.password, recorded.event.password_hash, data.email, caller)
     body = replace(users.profile_of(recorded), email=data.email)
@@ -112,10 +112,10 @@ async def register(
 async def _register_quietly(
     services: Services, command: RegisterAccount, caller: Caller, receipt: Receipt | None
 ) -> Outcome:
-    """Register so that nobody learns whether the address has an account: only its owner is told, by mail.
+    """Register without revealing whether the address has an account already: only its owner learns that, by mail.
 
-    For an address that has one, an account is made that has none: it holds its name, as the other would, and opens to
-    nobody. So neither the answer, nor its time, nor what is found afterwards tells them apart.
+    If it has one, an account without an e-mail is made: nobody can log in to it, but its name is taken, as it would be
+    otherwise. So neither the answer, nor its time, nor what can be found afterwards differs.
     """
     nameless = replace(command, email="")
     is_taken = await services.record.claimant("email", fold_email(command.email)) is not None
@@ -126,16 +126,16 @@ async def _register_quietly(
     if outcome.replayed:
         return outcome
     if is_taken:
-        services.post.put(partial(tell_owner, services, command.email))
+        services.jobs.put(partial(notify_owner, services, command.email))
     else:
-        services.post.put(partial(issue_email_token, services, command.user_id, command.email, "verify_email", caller))
+        services.jobs.put(partial(issue_email_token, services, command.user_id, command.email, "verify_email", caller))
     return outcome
 
 
 @get("/users/me", opt=declare("profile.read", described=Described(has_version=True)))
 async def read_me(services: Services, caller: Caller) -> Response[Profile]:
     """Return one's own profile, as the record has it."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     seen = await services.command_bus.see(ACCOUNT, caller.user_id)
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
@@ -145,10 +145,10 @@ async def change_me(
     data: ProfileBody, services: Services, caller: Caller, if_match: frozenset[int] | None
 ) -> Response[Profile]:
     """Change username or avatar."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     outcome = await execute(services, ChangeProfile(data.username, data.avatar_url, if_match), caller)
     seen = outcome.folded(ACCOUNT, caller.user_id)
-    assert seen.state is not None, "who asks has an account"
+    assert seen.state is not None, "the caller has an account"
     return written(outcome, profile_of(seen.state, seen.version), version=seen.version)
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: the record itself, for those whose role it is. Every read is recorded, with its reason."""
+"""The audit trail: the record itself, for people with a role for it. Every read is recorded, with its reason."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ from gateway.operations.execution import me
 from gateway.services import Services
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
-PLACING = frozenset({"after", "cursor", "limit"})
+PAGING = frozenset({"after", "cursor", "limit"})
 
 
 class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
@@ -35,7 +35,7 @@ class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
 
 
 async def admit_auditors(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who has none of the roles, as the record has it now."""
+    """Raise `DomainError` if the caller has none of the roles, according to the record."""
 
     async def probe(unit: UnitOfWork) -> None:
         require_right(await unit.load(ACCOUNT, me(caller)), "audit.read")
@@ -95,13 +95,13 @@ async def read_event(
 
 
 async def note(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
-    """Refuse who may not (403) or does not say why (422), and record the read."""
+    """Raise an error if the caller may not read this (403) or does not say why (422). Otherwise record the read."""
     await admit_auditors(services, caller, {})
     require_reason(caller)
-    asked = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PLACING)
-    person = next((value for wanted in ("subject", "actor") for name, value in asked if name == wanted), None)
+    parameters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PAGING)
+    person = next((value for wanted in ("subject", "actor") for name, value in parameters if name == wanted), None)
     command = NoteAuditRead(
-        f"{request.url.path}?{urlencode(asked)}".rstrip("?"), None if person is None else UserId(UUID(person))
+        f"{request.url.path}?{urlencode(parameters)}".rstrip("?"), None if person is None else UserId(UUID(person))
     )
     await services.command_bus.do(command, caller)
 

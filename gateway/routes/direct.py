@@ -60,7 +60,7 @@ async def open_direct(
         return written(outcome, rooms.opened_view(recorded), status=201, version=recorded.version)
     await services.reads.wait(outcome.position)
     try:
-        room = await rooms.seen(
+        room = await rooms.one(
             services.db, user_id, room_id_of(people_of(user_id, others)), marks=await services.marks.of(user_id)
         )
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet

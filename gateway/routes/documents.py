@@ -63,10 +63,10 @@ def _page(schema: dict[str, Any]) -> str:
     for path, operations in sorted(schema["paths"].items()):
         for method, operation in operations.items():
             if isinstance(operation, dict):
-                said = operation.get("description") or operation.get("summary") or ""
+                description = operation.get("description") or operation.get("summary") or ""
                 rows.append(
                     f"<tr><td><b>{escape(method.upper())}</b></td><td><code>{escape(path)}</code></td>"
-                    f"<td>{escape(said)}</td></tr>"
+                    f"<td>{escape(description)}</td></tr>"
                 )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Hansard API</title>"

@@ -1,7 +1,7 @@
-"""Letters: verifying an e-mail, and a new password for who forgot the old one.
+"""E-mail tokens: verifying an e-mail address, and setting a new password for a forgotten one.
 
-Whether an address has an account is told by no answer and by no answer's time: what depends on it is done by the `BackgroundJobs`,
-after the answer. A letter that waits there when the process dies is lost; who waits for it asks again.
+Neither an answer nor its time reveals whether an address has an account: what depends on that is a background job, done
+after the answer. Jobs that wait when the process dies are lost; whoever waits for a mail asks again.
 """
 
 import secrets
@@ -90,16 +90,16 @@ async def forgot(
 ) -> Response[Accepted]:
     """Have a code for a new password mailed, if the address has an account; the answer does not say whether it has.
 
-    Where strangers have asked for all that there are, more may be asked for where the account was logged in of late.
+    When strangers have used up the mails for an address, more can be asked for from where its account was logged in lately.
     """
     check_email(data.email)
     folded, mails = fold_email(data.email), services.policy.quotas.mails
     allowance = await services.limits.take(of_email(folded, "reset"), mails)
     if not allowance.ok and (await account_in_time(services, data.email, caller))[1]:
         allowance = await services.limits.take(of_email(folded, "reset at home"), mails)
-    rate_limits.tell(request.scope, allowance)
+    rate_limits.note_allowance(request.scope, allowance)
     rate_limits.require(allowance)
-    services.post.put(partial(_remind, services, data.email, caller))
+    services.jobs.put(partial(_remind, services, data.email, caller))
     return Response(Accepted("If this address has an account, a mail is on its way to it."), status_code=202)
 
 
@@ -113,9 +113,9 @@ async def forgot(
 async def reset(data: ResetBody, services: Services, caller: Caller, receipt: Receipt | None) -> Response[None]:
     """Set a new password with the code that was mailed; every session of the account ends."""
     letter_id, secret_hash = _parts(data.token)
-    letter = (await services.command_bus.see(EMAIL_TOKEN, letter_id)).state
-    account = None if letter is None else (await services.command_bus.see(ACCOUNT, letter.user_id)).state
-    if letter is None or account is None or letter.secret_hash != secret_hash:
+    email_token = (await services.command_bus.see(EMAIL_TOKEN, letter_id)).state
+    account = None if email_token is None else (await services.command_bus.see(ACCOUNT, email_token.user_id)).state
+    if email_token is None or account is None or email_token.secret_hash != secret_hash:
         raise BadEmailTokenError(pointer="/token")
     password = require_good(services, data.password, account.email, account.username)
     hashed = await hash_for(services, password, account.email, caller)
@@ -130,24 +130,24 @@ async def reset(data: ResetBody, services: Services, caller: Caller, receipt: Re
 
 
 async def issue_email_token(services: Services, user_id: UserId, email: str, purpose: Purpose, caller: Caller) -> None:
-    """Record a letter and send it; a job of the `BackgroundJobs`."""
+    """Record a token and mail it; a background job."""
     letter_id, secret = EmailTokenId(services.command_bus.new_id()), secrets.token_urlsafe(32)
     expires_at = services.now() + timedelta(seconds=LIVES[purpose])
     await execute(services, IssueEmailToken(letter_id, user_id, purpose, _hash(secret), expires_at), caller)
     subject, text = TEXTS[purpose]
     code = f"{letter_id.hex}.{secret}"
     link = f"\n\n{services.policy.links_url}#{purpose}={code}" if services.policy.links_url else ""
-    await services.post.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
+    await services.jobs.send(Mail(email, subject, f"{text}\n\n{code}{link}\n"))
 
 
-async def tell_owner(services: Services, email: str) -> None:
-    """Tell who has an account that somebody tried to register with its address; a job of the `BackgroundJobs`."""
+async def notify_owner(services: Services, email: str) -> None:
+    """Tell an account's owner that somebody tried to register with its address; a background job."""
     if (await services.limits.take(of_email(fold_email(email), "registered"), services.policy.quotas.mails)).ok:
-        await services.post.send(Mail(email, *REGISTERED_ALREADY))
+        await services.jobs.send(Mail(email, *REGISTERED_ALREADY))
 
 
 async def verify_again(services: Services, user_id: UserId, email: str, caller: Caller) -> None:
-    """Send another letter to who logs in before confirming; a job of the `BackgroundJobs`."""
+    """Mail another token to somebody who logs in before confirming their address; a background job."""
     if (await services.limits.take(of_email(fold_email(email), "verify"), services.policy.quotas.mails)).ok:
         await issue_email_token(services, user_id, email, "verify_email", caller)
 
@@ -159,7 +159,7 @@ async def _remind(services: Services, email: str, caller: Caller) -> None:
 
 
 def _parts(token: str) -> tuple[EmailTokenId, str]:
-    """Return the letter and the hash of the secret that a code names."""
+    """Return the token's id and the hash of its secret, of a code that was mailed."""
     name, _, secret = token.partition(".")
     try:
         return EmailTokenId(UUID(hex=name)), _hash(secret)

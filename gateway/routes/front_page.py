@@ -1,5 +1,4 @@
-"""The front page: what a browser sees at `/`, where an API has nothing. Whoever does not ask for HTML is answered as
-anywhere else where nothing is."""
+"""The front page: what a browser sees at `/`. For everybody who does not ask for HTML there is nothing at this address."""
 
 from base64 import b64encode
 from hashlib import sha256

@@ -29,8 +29,8 @@ async def live() -> Response[dict[str, str]]:
 async def ready(services: Services) -> Response[dict[str, Any]]:
     """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up.
 
-    Parked events, and another group than the live one that stands still, are told and leave it ready: they are the
-    operator's matter, and no gateway could do better.
+    Parked events, and projections that stand still beside the live one, are reported, but leave it ready: they are for the
+    operator to look at, and another gateway would be no better.
     """
     state: dict[str, Any] = {}
     try:

@@ -1,6 +1,6 @@
-"""`/metrics`: what this gateway counts, and what the database says of the record and its read tables when it is asked.
+"""`/metrics`: what this gateway counts, and what the database says of the record and its read tables just now.
 
-While Postgres is away the latter is left out, and everything else is told all the same: that is when somebody looks.
+While Postgres is away the latter is left out, and the rest is there nevertheless: that is when somebody looks.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def metrics(request: Request[Any, Any, Any], services: Services) -> Respon
 
 
 async def _read(services: Services) -> None:
-    """Set the gauges that are not counted along."""
+    """Set the gauges whose values are read on demand."""
     services.metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
     try:
         services.metrics.record.show(await _samples(services))

@@ -15,17 +15,17 @@ from gateway.operations import reaction
 from gateway.operations.execution import me
 from gateway.routes.message import admitting_at
 from gateway.services import Services
-from projections import messages, reactions
+from projections import message_queries, reactions
 from projections.reactions import ReactorView
 
 
 async def admit_listing(services: Services, caller: Caller, path: dict[str, Any]) -> None:
-    """Refuse who may not see the message's reactions."""
-    await messages.seen(services.db, me(caller), MessageId(path["message_id"]), "reaction.list")
+    """Raise `DomainError` if the caller may not see the message's reactions."""
+    await message_queries.one(services.db, me(caller), MessageId(path["message_id"]), "reaction.list")
 
 
 def place_at(cursor: str, record: RecordId) -> tuple[int]:
-    """Return the place that a cursor of this list names."""
+    """Return the position after which a page of this list begins."""
     place: tuple[int] = place_of(cursor, record, "reactions", tuple[Place])
     return place
 
@@ -57,7 +57,7 @@ async def list_reactions(
     message_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
 ) -> Response[Page[ReactorView]]:
     """List who gave which emoji, the first first; of a deleted message nobody."""
-    message = await messages.seen(services.db, me(caller), MessageId(message_id), "reaction.list")
+    message = await message_queries.one(services.db, me(caller), MessageId(message_id), "reaction.list")
     if message.deleted:
         return shown(Page([], None))
     (after,) = (0,) if cursor is None else place_at(cursor, services.record_id)

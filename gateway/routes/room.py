@@ -1,4 +1,4 @@
-"""Rooms."""
+"""Rooms: listing, opening, reading, changing, archiving."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -35,7 +35,7 @@ Name = Annotated[
         max_length=ROOM_NAME_CHARS_MAX,
         description="One line, with a visible character.",
         extra_json_schema={"format": "line"},
-        extra={CHECK: lambda said, _: check_room_name(said)},
+        extra={CHECK: lambda value, _: check_room_name(value)},
     ),
 ]
 Description = Annotated[
@@ -43,7 +43,7 @@ Description = Annotated[
     Meta(
         max_length=ROOM_DESCRIPTION_CHARS_MAX,
         extra_json_schema={"pattern": PRINTABLE_PATTERN},
-        extra={CHECK: lambda said, _: check_room_description(said)},
+        extra={CHECK: lambda value, _: check_room_description(value)},
     ),
 ]
 
@@ -54,7 +54,7 @@ Topic = Annotated[
         max_length=ROOM_TOPIC_CHARS_MAX,
         description="One line: what the room is about just now.",
         extra_json_schema={"format": "line"},
-        extra={CHECK: lambda said, _: check_room_topic(said)},
+        extra={CHECK: lambda value, _: check_room_topic(value)},
     ),
 ]
 
@@ -76,7 +76,7 @@ class ChangeRoomBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def admitting(operation: RoomOperation) -> Admit:
-    """Return what refuses whoever may not do this in the room of a request, before anything else of it is judged."""
+    """Return an `admit` that raises `DomainError` if the caller may not do this in the room that the path names."""
 
     async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
         async def probe(unit: UnitOfWork) -> None:
@@ -122,7 +122,7 @@ async def open_room(
     room_id = RoomId(services.command_bus.new_id())
     outcome = await execute(services, OpenRoom(room_id, data.name, data.description, data.is_private), caller, receipt)
     recorded = outcome.recorded(RoomOpened)
-    assert recorded is not None, "an accepted opening opened"
+    assert recorded is not None, "an accepted opening has its event"
     return written(outcome, rooms.opened_view(recorded), status=201, version=recorded.version)
 
 
@@ -132,7 +132,7 @@ async def open_room(
 )
 async def read_room(room_id: UUID, services: Services, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
-    room = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+    room = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     [room] = await mentions.counted(services.db, me(caller), [room])
     return shown(room, version=room.version)
 
@@ -150,7 +150,7 @@ async def change_room(
     assert now.state is not None and now.at is not None, "a changed room exists"
     await services.reads.wait(outcome.position)
     try:
-        seen = await rooms.seen(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+        seen = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
     [seen] = await mentions.counted(services.db, me(caller), [seen])

@@ -1,4 +1,4 @@
-"""Logging in, refreshing, logging out, one's own sessions, one's password."""
+"""Sessions: logging in, refreshing, logging out, one's own sessions, one's password."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from commands.account import ChangePassword, RehashPassword
 from commands.session import EndSession, OpenSession, RefreshSession
 from commands.unit_of_work import Outcome
 from domain.account import ACCOUNT, Account, require_active
+from domain.authorization import as_whom
 from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import (
     AccountDeactivatedError,
@@ -25,7 +26,6 @@ from domain.events import Caller
 from domain.ids import SessionId
 from domain.ports.credentials import Refreshing
 from domain.quotas import of_email, of_email_at, of_session
-from domain.rights import as_whom
 from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised
 from gateway.edge import rate_limits
@@ -108,7 +108,7 @@ async def login(
             services, data.password, account.password_hash if account else None, data.email, caller
         )
     except BusyError:
-        await services.limits.give_back(whose, guesses)  # nothing was looked at, so nothing was learnt
+        await services.limits.give_back(whose, guesses)  # no password was compared, so nothing was learnt
         raise
     if account is None or matching is None:
         raise BadCredentialsError
@@ -117,7 +117,7 @@ async def login(
     await services.limits.give_back(whose, guesses)
     is_unverified = services.policy.verify_email and not account.is_verified
     if is_unverified and (refusal := as_whom("session.open", "unverified")) is not None:
-        services.post.put(partial(verify_again, services, account.user_id, account.email, caller))
+        services.jobs.put(partial(verify_again, services, account.user_id, account.email, caller))
         raise refusal
     account = await _rehashed(services, account, matching, caller)
     session_id = SessionId(services.command_bus.new_id())
@@ -156,7 +156,7 @@ async def refresh(
 @post("/auth/logout", status_code=204, opt=declare("session.close"))
 async def logout(services: Services, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
-    assert caller.session_id, "the door lets no stranger here"
+    assert caller.session_id, "authentication lets no stranger here"
     outcome = await execute(services, EndSession(caller.session_id, "logout"), caller)
     services.sessions.end(caller.session_id)
     return written(outcome, None, status=204)
@@ -165,7 +165,7 @@ async def logout(services: Services, caller: Caller) -> Response[None]:
 @get("/auth/sessions", opt=declare("session.list"))
 async def list_sessions(services: Services, caller: Caller) -> Response[Page[SessionView]]:
     """List one's own live sessions, the newest first. There are never more than fit on a page."""
-    assert caller.user_id, "the door lets no stranger here"
+    assert caller.user_id, "authentication lets no stranger here"
     found = await sessions.live(services.db, caller.user_id, services.now())
     return shown(Page([_view(row, row.id == caller.session_id) for row in found], None))
 
@@ -183,7 +183,7 @@ async def change_password(
     request: Request[Any, Any, Any], data: PasswordBody, services: Services, caller: Caller
 ) -> Response[None]:
     """Change one's password. Every other session ends; wrong present ones count as wrong ones of a log-in do, by session."""
-    assert caller.user_id and caller.session_id, "the door lets no stranger here"
+    assert caller.user_id and caller.session_id, "authentication lets no stranger here"
     account = require_active((await services.command_bus.see(ACCOUNT, caller.user_id)).state)
     password = require_good(services, data.new_password, account.email, account.username, field="new_password")
     whose, guesses = of_session(caller.session_id), services.policy.quotas.wrong_passwords
@@ -200,7 +200,7 @@ async def change_password(
 
 
 async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> TokensView:
-    """Return the tokens of a session as it is after a command; an access token does not outlive its session."""
+    """Return the tokens of a session, as it is after a command. An access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
     assert session is not None, "it was opened or refreshed"
     services.reads.wrote(session.user_id, outcome.position)
@@ -213,7 +213,7 @@ async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> To
 
 
 async def _rehashed(services: Services, account: Account, matching: str, caller: Caller) -> Account:
-    """Return the account with its password, which is now known to be right, normalised and hashed as is done today."""
+    """Return the account. If the stored hash is outdated, replace it, now that the password is known."""
     password = normalised(matching)
     if matching == password and not services.passwords.is_outdated(account.password_hash):
         return account

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from gateway.http.problems import MEDIA_TYPE, Problem, rendered
-from gateway.http.response_headers import ALWAYS, UNLESS_SAID
+from gateway.http.response_headers import ALWAYS, UNLESS_PRESENT
 
 MALFORMED = Problem(400, "request.malformed", "The request cannot be read.")
 NO_HOST = Problem(400, "request.host", "A request names one host (RFC 9112, 3.2).")
@@ -29,7 +29,7 @@ def answer(
     body = rendered(problem, request_id)
     lines = [
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode(),
-        *(b": ".join(header) for header in (*date, *ALWAYS, *UNLESS_SAID)),
+        *(b": ".join(header) for header in (*date, *ALWAYS, *UNLESS_PRESENT)),
         f"content-type: {MEDIA_TYPE}".encode(),
         f"content-length: {len(body)}".encode(),
         *(f"{name.lower()}: {value}".encode() for name, value in problem.headers.items()),

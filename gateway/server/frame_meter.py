@@ -7,7 +7,7 @@ a rate that no client needs.
 
 from collections.abc import Callable
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.rate_limits import Meter
 from domain.bounds import FRAME_BYTES_MAX
 from domain.quotas import Quota
@@ -28,7 +28,7 @@ def cost_of(size: int) -> int:
 class FrameMeter:
     """One socket's. Until `limit` is called with a quota, `FRAMES` is the limit."""
 
-    def __init__(self, clock: Callable[[], float] = lapsed) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._frames = Meter(FRAMES, clock)
         self._control = Meter(CONTROL_FRAMES, clock)

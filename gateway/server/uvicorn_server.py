@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.bounds import FRAME_BYTES_MAX
 from domain.errors import ReadableError
 from gateway.http.response_headers import ALWAYS
@@ -41,13 +41,19 @@ class PortTakenError(ReadableError):
     """The port is taken, or may not be used."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a bound, listening socket. Raise `PortTakenError`, with one sentence, if that is impossible."""
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Return a bound, listening socket. Raise `PortTakenError`, with one sentence, if that is impossible.
+
+    `is_shared`: other processes of this user may listen there too, if they say the same; the kernel gives each of them about
+    as many of the connections (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; or small answers wait 40 ms
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if host == "::":
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # IPv4 too, whatever the machine's default
     try:
@@ -126,7 +132,7 @@ class _Server(uvicorn.Server):
         self._limit = ConnectionLimit(bounds, trusts)
         self._tls = tls
         self._ended = asyncio.Event()
-        self._swept_at = lapsed()
+        self._swept_at = monotonic()
 
     def end(self) -> None:
         self.should_exit = True
@@ -158,7 +164,7 @@ class _Server(uvicorn.Server):
 
     def _sweep(self) -> None:
         """Have every connection check its deadlines: one walk costs less than a timer for each."""
-        now = lapsed()
+        now = monotonic()
         seconds, self._swept_at = min(now - self._swept_at, SWEEP_SECONDS_MAX), now
         for connection in tuple(self.server_state.connections):
             assert isinstance(connection, HttpProtocol | WebSocketProtocol), "no other protocol is used"

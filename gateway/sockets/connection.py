@@ -6,6 +6,7 @@ code. What the client asks is done by `gateway/sockets/operations.py`; what it g
 """
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,9 @@ from domain.errors import DomainError
 from domain.ids import RoomId
 from domain.ports.credentials import Access
 from domain.ports.record import Head, RecordUnavailableError
-from gateway.http import problems
+from gateway.http import error_mapping
 from gateway.http.declarations import declare
+from gateway.http.problems import Problem
 from gateway.protocol import client_frames, close_codes, server_frames
 from gateway.realtime.connection import Connection
 from gateway.server.uvicorn_server import HEARTBEAT_SECONDS
@@ -60,25 +62,26 @@ class SocketConnection:
         channel.transport.limit(self._services.policy.quotas.frames)
         try:
             access = await credentials(self._services, channel.scope, is_room=self._room_id is not None)
-        except (DomainError, problems.Problem) as refusal:
+        except (DomainError, Problem) as refusal:
             await refuse(self._services.refusals, channel.scope, channel.send, refusal)
             return
         offered = channel.scope.get("subprotocols", ())
         chosen = client_frames.SUBPROTOCOL if client_frames.SUBPROTOCOL in offered else None
         await channel.send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
-        try:
-            await self._authenticate_and_serve(access)
-        except (SocketClosedError, asyncio.CancelledError):
-            pass
-        except (RecordUnavailableError, LanesUnavailableError) as error:
-            log.warning("a socket is sent away", reason=str(error))
-            channel.close(close_codes.GOING_AWAY, "a server behind this one does not answer")
-        except Exception:
-            log.exception("a socket failed")
-            channel.close(close_codes.GOING_AWAY, "something went wrong here")
+        with ExitStack() as leaving:  # left behind the close: a socket that is unregistered says nothing any more
+            try:
+                await self._authenticate_and_serve(access, leaving)
+            except (SocketClosedError, asyncio.CancelledError):
+                pass
+            except (RecordUnavailableError, LanesUnavailableError) as error:
+                log.warning("a socket is sent away", reason=str(error))
+                channel.close(close_codes.GOING_AWAY, "a server behind this one does not answer")
+            except Exception:
+                log.exception("a socket failed")
+                channel.close(close_codes.GOING_AWAY, "something went wrong here")
 
-    async def _authenticate_and_serve(self, access: Access | None) -> None:
-        channel, limit = self._channel, self._services.seats
+    async def _authenticate_and_serve(self, access: Access | None, leaving: ExitStack) -> None:
+        channel, limit = self._channel, self._services.socket_limit
         request = None
         if access is None:
             access, request = await first_frame.authenticate(channel, self._services.sessions)
@@ -86,12 +89,10 @@ class SocketConnection:
             channel.note_refusal(429, "sockets.too_many", access)
             channel.close(close_codes.TOO_MANY_SOCKETS, "too many sockets of this account or address")
             raise SocketClosedError
-        try:
-            await self._serve(access, request)
-        finally:
-            limit.leave(access.user_id, channel.address)
+        leaving.callback(limit.leave, access.user_id, channel.address)
+        await self._serve(access, request, leaving)
 
-    async def _serve(self, access: Access, request: int | None) -> None:
+    async def _serve(self, access: Access, request: int | None, leaving: ExitStack) -> None:
         channel, hub, head = self._channel, self._services.hub, await self._services.record.head()
         connection = Connection(
             hub.outbox(channel.transport),
@@ -103,18 +104,15 @@ class SocketConnection:
         subscriptions = Subscriptions(self._services, connection)
         expiry = TokenExpiry(connection, self._services.sessions, self._services.now)
         operations = Operations(self._services, channel, connection, subscriptions, expiry)
+        for leave in (operations.cancel, expiry.cancel, lambda: hub.unregister(connection)):  # the last one first
+            leaving.callback(leave)
         hub.register(connection)
-        try:
-            # Nothing is awaited between registering and the hello, so no other frame comes before it.
-            connection.send(server_frames.reply(request))
-            connection.send(self._hello(head, expiry.watch()))
-            if self._room_id is not None:
-                await self._open_own_room(subscriptions, access, head.position)
-            await self._receive_for_ever(connection, operations)
-        finally:
-            hub.unregister(connection)
-            expiry.cancel()
-            operations.cancel()
+        # Nothing is awaited between registering and the hello, so no other frame comes before it.
+        connection.send(server_frames.reply(request))
+        connection.send(self._hello(head, expiry.watch()))
+        if self._room_id is not None:
+            await self._open_own_room(subscriptions, access, head.position)
+        await self._receive_for_ever(connection, operations)
 
     async def _receive_for_ever(self, connection: Connection, operations: Operations) -> None:
         """Take the client's frames until the socket closes. Raise `SocketClosedError` then."""
@@ -145,7 +143,7 @@ class SocketConnection:
         try:
             await subscriptions.open_own_room(self._room_id, after, record, head)
         except DomainError as refused:
-            self._channel.note_refusal(problems.status_of(refused), refused.code, access)
+            self._channel.note_refusal(error_mapping.status_of(refused), refused.code, access)
             self._channel.close(close_codes.NO_ROOM, "this room is unknown, or not yours")
             raise SocketClosedError from None
 

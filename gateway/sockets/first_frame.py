@@ -4,7 +4,7 @@ import asyncio
 
 from domain.errors import BadTokenError, DomainError, SessionRevokedError
 from domain.ports.credentials import Access
-from gateway.edge.authentication import Sessions
+from gateway.edge.sessions import Sessions
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, Authenticate
 from gateway.protocol.framing import text_frame

@@ -8,8 +8,10 @@ from uuid import UUID
 from domain.errors import BadTokenError, SessionRevokedError
 from domain.ports.credentials import Access
 from gateway.edge.authentication import bearer
+from gateway.edge.problem_answers import refuse_handshake
 from gateway.edge.refusal_log import Refusals
-from gateway.http import problems
+from gateway.http.error_mapping import problem_of
+from gateway.http.problems import Problem
 from gateway.protocol.faults import FieldError
 from gateway.services import Services
 
@@ -27,7 +29,7 @@ async def credentials(services: Services, scope: Any, *, is_room: bool) -> Acces
     origin = headers.get(b"origin", b"").decode("latin-1")
     _check_origin(origin, headers.get(b"host", b"").decode("latin-1"), services.policy.origins)
     if services.hub.draining:
-        raise problems.Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
+        raise Problem(503, "server.draining", "This server is going away.", headers={"Retry-After": "1"})
     access = services.sessions.authenticate(bearer(headers)) if b"authorization" in headers else None
     for name, values in query.items():
         if name != "ticket" and not (is_room and name in QUERY_OF_ROOM):
@@ -57,27 +59,22 @@ def query_of(scope: Any) -> dict[str, list[str]]:
 
 
 async def refuse(refusals: Refusals, scope: Any, send: Any, refusal: Exception) -> None:
-    """Answer the handshake with a problem (ASGI's `websocket.http.response`), and count it."""
-    problem, client = problems.problem_of(refusal), scope.get("client")
+    """Answer the handshake with a problem, and count it."""
+    problem, client = problem_of(refusal), scope.get("client")
     refusals.note(problem.status, problem.code, None, client[0] if client else None)
-    headers = [(b"content-type", problems.MEDIA_TYPE.encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-    await send(
-        {"type": "websocket.http.response.body", "body": problems.rendered(problem, scope["state"]["request_id"])}
-    )
+    await refuse_handshake(send, problem, scope["state"]["request_id"])
 
 
-def _query_problem(name: str, code: str, detail: str) -> problems.Problem:
+def _query_problem(name: str, code: str, detail: str) -> Problem:
     field = FieldError(f"?{name}", code, detail)
-    return problems.Problem(422, code, f"?{name}: {detail}", errors=[field])
+    return Problem(422, code, f"?{name}: {detail}", errors=[field])
 
 
-async def _spend(services: Services, ticket: str, origin: str, shown: Access | None) -> Access:
+async def _spend(services: Services, ticket: str, origin: str, of_token: Access | None) -> Access:
     """Return what a ticket gives access to. Where a token is shown too, both must be of the same session."""
     now = services.now()
     access = await services.tickets.spend(ticket, origin, now)
-    if access.expires_at <= now or (shown is not None and shown.session_id != access.session_id):
+    if access.expires_at <= now or (of_token is not None and of_token.session_id != access.session_id):
         raise BadTokenError
     if services.sessions.is_over(access):
         raise SessionRevokedError
@@ -87,4 +84,4 @@ async def _spend(services: Services, ticket: str, origin: str, shown: Access | N
 def _check_origin(origin: str, host: str, allowed: tuple[str, ...]) -> None:
     """Browsers send Origin: it must be the server's own or on the list, or any page could use a person's socket."""
     if origin and origin not in (f"http://{host}", f"https://{host}") and origin not in allowed:
-        raise problems.Problem(403, "origin.refused", "Pages of this origin may not connect.")
+        raise Problem(403, "origin.refused", "Pages of this origin may not connect.")

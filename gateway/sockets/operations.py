@@ -11,15 +11,15 @@ from domain.errors import LimitExceededError
 from domain.ids import RoomId
 from domain.quotas import of_user
 from gateway.edge import rate_limits
-from gateway.http import problems
+from gateway.http.error_mapping import problem_of
+from gateway.operations import FRAMES
 from gateway.protocol import close_codes, server_frames
-from gateway.protocol.client_frames import Authenticate, Intent, Ping, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.client_frames import Authenticate, ClientFrame, Ping, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.parsing import BadFrameError, parse
 from gateway.realtime.connection import Connection
 from gateway.server.frame_meter import cost_of
 from gateway.services import Services
 from gateway.sockets.channel import Channel, SocketClosedError
-from gateway.sockets.command_frames import CommandFrame, CommandFrames
 from gateway.sockets.subscriptions import Subscriptions
 from gateway.sockets.token_expiry import TokenExpiry
 
@@ -45,7 +45,6 @@ class Operations:
         self._connection = connection
         self._subscriptions = subscriptions
         self._expiry = expiry
-        self._commands = CommandFrames(services, channel, connection)
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Semaphore(OPERATIONS_IN_FLIGHT_MAX)
 
@@ -90,7 +89,7 @@ class Operations:
         self._services.hub.presence.typing(subscription.room, subscription.user_id)
         self._connection.send(server_frames.reply(frame.id))
 
-    async def _begin(self, frame: Subscribe | Unsubscribe | CommandFrame, cost: int) -> None:
+    async def _begin(self, frame: ClientFrame, cost: int) -> None:
         """Wait until one operation more may run, and start it."""
         await self._free.acquire()
         if self._connection.is_closed:
@@ -100,7 +99,7 @@ class Operations:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, frame: Subscribe | Unsubscribe | CommandFrame, cost: int) -> None:
+    async def _run(self, frame: ClientFrame, cost: int) -> None:
         """Do what a frame asks, and reply."""
         try:
             await self._require_allowance(frame, cost)
@@ -110,16 +109,21 @@ class Operations:
                 case Unsubscribe():
                     await self._subscriptions.unsubscribe(frame)
                 case _:
-                    await self._commands.execute(frame)
+                    await self._execute(frame)
         except Exception as error:
-            problem = problems.problem_of(error)  # what HTTP answers, word for word
+            problem = problem_of(error)  # what HTTP answers, word for word
             wait = ceil(error.retry_after_seconds) if isinstance(error, LimitExceededError) else UNSET
             self._connection.refuse(frame.id, problem.status, problem.code, problem.detail, retry_after_seconds=wait)
         finally:
             self._connection.operations -= 1
             self._free.release()
 
-    async def _require_allowance(self, frame: Intent, cost: int) -> None:
+    async def _execute(self, frame: ClientFrame) -> None:
+        """Have a frame done that becomes a command, as the same request by HTTP does, and reply."""
+        caller = self._channel.caller(self._connection.access, getattr(frame, "reason", None))
+        self._connection.send(await FRAMES[type(frame)](self._services, caller, frame))
+
+    async def _require_allowance(self, frame: ClientFrame, cost: int) -> None:
         """Take an operation's cost from the quotas of the same request by HTTP; a large frame costs more.
 
         Raise `LimitExceededError` if the user has not so much left.

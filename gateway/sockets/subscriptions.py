@@ -11,14 +11,14 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from domain.authorization import require_in_room
 from domain.bounds import SUBSCRIPTIONS_MAX
 from domain.errors import DomainError
 from domain.events import Stream
 from domain.ids import RoomId, StreamId
 from domain.membership import MEMBERSHIP, Membership, relationship_of
-from domain.rights import require_in_room
 from domain.room import ROOM, History, Room
-from gateway.http import problems
+from gateway.http.error_mapping import status_of
 from gateway.protocol import server_frames
 from gateway.protocol.client_frames import Subscribe, Unsubscribe
 from gateway.realtime.connection import Connection
@@ -102,7 +102,7 @@ class Subscriptions:
     def _refuse(self, frame: Subscribe, refused: Mapping[RoomId, DomainError]) -> None:
         first = next(iter(refused.values()))
         rooms = {room_id: each.code for room_id, each in refused.items()} if frame.rooms else UNSET
-        self._connection.refuse(frame.id, problems.status_of(first), first.code, first.detail, rooms=rooms)
+        self._connection.refuse(frame.id, status_of(first), first.code, first.detail, rooms=rooms)
 
     async def _reach(self, room_ids: Iterable[RoomId]) -> Mapping[RoomId, Reach | DomainError]:
         """Return, for each room, how far back this user may see it, or why they may not.

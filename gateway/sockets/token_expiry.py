@@ -4,7 +4,7 @@ import asyncio
 
 from domain.errors import BadTokenError, DomainError
 from domain.ports.clock import Clock
-from gateway.edge.authentication import Sessions
+from gateway.edge.sessions import Sessions
 from gateway.protocol import close_codes, server_frames
 from gateway.protocol.client_frames import Authenticate
 from gateway.realtime.connection import Connection

@@ -15,41 +15,16 @@ from msgspec import Struct
 from domain.bounds import FRAME_BYTES_MAX, SUBSCRIPTIONS_MAX
 from domain.events import Event
 from gateway.protocol import client_frames, close_codes, server_frames
-from gateway.protocol.client_frames import (
-    AUTHENTICATE_SECONDS,
-    Authenticate,
-    Delete,
-    Edit,
-    Intent,
-    Pin,
-    Ping,
-    React,
-    Read,
-    Send,
-    Unpin,
-    Unreact,
-)
+from gateway.protocol.client_frames import AUTHENTICATE_SECONDS, ClientFrame, Ping
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec import examples
-from gateway.spec.json_schemas import SCHEMAS, Json, always_said
-from projections.frames import TELLS_OWN, TELLS_ROOM, OwnEvent, RoomEvent, Telling
+from gateway.spec.json_schemas import SCHEMAS, Json, always_present
+from projections.frames import OWN_FRAMES, ROOM_FRAMES, FrameData, OwnEvent, RoomEvent
 
 VERSION = "3.0.0"
 ADDRESSES = {"rooms": "/api/v1/ws", "room": "/api/v1/ws/{room_id}"}
 OF_ONE_ROOM = (close_codes.REMOVED, close_codes.NO_ROOM)
-# What a reply that says yes has beside `id` and `ok`.
-ANSWERED_WITH: dict[type[Struct], tuple[str, ...]] = {
-    Authenticate: ("session_expires_in",),  # when it renews; the first one is followed by `hello`, which has it
-    Send: ("position", "message_id", "duplicate"),
-    Edit: ("position",),
-    Delete: ("position",),
-    Read: ("position",),
-    React: ("position",),
-    Unreact: ("position",),
-    Pin: ("position",),
-    Unpin: ("position",),
-}
-SAID = {
+SERVER_OPERATIONS = {
     "connection": (server_frames.Hello, server_frames.Expiring, server_frames.Reconnect),
     "feeds": (server_frames.Live, server_frames.Reset, server_frames.Unsubscribed),
     "ephemera": (server_frames.IsTyping, server_frames.Presence),
@@ -88,14 +63,19 @@ HEADERS: Json = {
         "Sec-WebSocket-Protocol": {"type": "string", "enum": [client_frames.SUBPROTOCOL]},
     },
 }
-# Of a subscription one of the two; msgspec has no word for it.
+# A subscription needs one of the two; msgspec cannot express that.
 ONE_ROOM_OR_MANY: Json = {"anyOf": [{"required": ["room_id"]}, {"required": ["rooms"]}]}
 
 
 @lru_cache(maxsize=1)
 def documented(version: str) -> Json:
     """Return the document; `version` is that of the API. It is made once; nobody changes it."""
-    messages = {**_asked(), **_spoken(), **_told(TELLS_ROOM, is_own=False), **_told(TELLS_OWN, is_own=True)}
+    messages = {
+        **_client_messages(),
+        **_server_messages(),
+        **_event_messages(ROOM_FRAMES, is_own=False),
+        **_event_messages(OWN_FRAMES, is_own=True),
+    }
     return {
         "asyncapi": VERSION,
         "info": {"title": "Hansard sockets", "version": version, "description": cleandoc(INFO)},
@@ -123,17 +103,20 @@ def name_of(kind: type[Event], *, is_own: bool) -> str:
 
 
 def _schemas() -> Json:
-    asked, said = get_args(Intent), (*get_args(server_frames.Frame), server_frames.Error, RoomEvent, OwnEvent)
-    kinds = {telling.kind for telling in (*TELLS_ROOM.values(), *TELLS_OWN.values())}
-    encoded = (*said, *sorted(kinds, key=lambda kind: kind.__name__))
-    _, schemas = msgspec.json.schema_components((*asked, *encoded), ref_template=SCHEMAS + "{name}")
+    client_kinds, others = (
+        get_args(ClientFrame),
+        (*get_args(server_frames.Frame), server_frames.Error, RoomEvent, OwnEvent),
+    )
+    kinds = {telling.kind for telling in (*ROOM_FRAMES.values(), *OWN_FRAMES.values())}
+    encoded = (*others, *sorted(kinds, key=lambda kind: kind.__name__))
+    _, schemas = msgspec.json.schema_components((*client_kinds, *encoded), ref_template=SCHEMAS + "{name}")
     for kind in encoded:
-        schemas[kind.__name__]["required"] = always_said(kind)
+        schemas[kind.__name__]["required"] = always_present(kind)
     schemas["Subscribe"] |= ONE_ROOM_OR_MANY
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"])
-    for frame, tellings in ((RoomEvent, TELLS_ROOM), (OwnEvent, TELLS_OWN)):
+    for frame, tellings in ((RoomEvent, ROOM_FRAMES), (OwnEvent, OWN_FRAMES)):
         of_any = schemas.pop(frame.__name__)
         for event, telling in tellings.items():
             is_own = frame is OwnEvent
@@ -141,7 +124,7 @@ def _schemas() -> Json:
     return schemas
 
 
-def _of_event(of_any: Json, event: type[Event], telling: Telling) -> Json:
+def _of_event(of_any: Json, event: type[Event], telling: FrameData) -> Json:
     """Return the schema of one event's frame: that of any, with the name and the `data` of this one."""
     of_this = {"event": {"const": event.topic}, "data": {"$ref": SCHEMAS + telling.kind.__name__}}
     return {**of_any, "title": event.topic, "properties": {**of_any["properties"], **of_this}}
@@ -150,36 +133,38 @@ def _of_event(of_any: Json, event: type[Event], telling: Telling) -> Json:
 # Messages
 
 
-def _asked() -> Json:
-    return {kind.__name__: _message(kind, examples.asked(kind), numbered=True) for kind in get_args(Intent)}
+def _client_messages() -> Json:
+    return {
+        kind.__name__: _message(kind, examples.of_client_frame(kind), numbered=True) for kind in get_args(ClientFrame)
+    }
 
 
-def _spoken() -> Json:
+def _server_messages() -> Json:
     replies = (server_frames.Reply, server_frames.Refusal)
     return {
-        kind.__name__: _message(kind, examples.spoken(kind), numbered=kind in replies)
+        kind.__name__: _message(kind, examples.of_server_frame(kind), numbered=kind in replies)
         for kind in get_args(server_frames.Frame)
     }
 
 
-def _told(tellings: dict[type[Event], Telling], *, is_own: bool) -> Json:
+def _event_messages(tellings: dict[type[Event], FrameData], *, is_own: bool) -> Json:
     found = {}
     for event in tellings:
         name = name_of(event, is_own=is_own)
-        found[name] = _shown(name, f"{event.topic}, {'of oneself' if is_own else 'in a room'}.")
-        found[name]["examples"] = [{"payload": example} for example in examples.told(event, is_own=is_own)]
+        found[name] = _reference(name, f"{event.topic}, {'of oneself' if is_own else 'in a room'}.")
+        found[name]["examples"] = [{"payload": example} for example in examples.of_event(event, is_own=is_own)]
     return found
 
 
-def _message(kind: type[Struct], shown: list[Json], *, numbered: bool) -> Json:
-    message = _shown(kind.__name__, cleandoc(kind.__doc__ or "").splitlines()[0])
+def _message(kind: type[Struct], payloads: list[Json], *, numbered: bool) -> Json:
+    message = _reference(kind.__name__, cleandoc(kind.__doc__ or "").splitlines()[0])
     if numbered:
         message["correlationId"] = {"$ref": "#/components/correlationIds/request"}
-    message["examples"] = [{"payload": example} for example in shown]
+    message["examples"] = [{"payload": example} for example in payloads]
     return message
 
 
-def _shown(name: str, summary: str) -> Json:
+def _reference(name: str, summary: str) -> Json:
     return {"name": name, "summary": summary, "payload": {"$ref": SCHEMAS + name}}
 
 
@@ -226,7 +211,7 @@ def _operations(channel: str) -> Json:
 
     of = {"$ref": f"#/channels/{channel}"}
     found: Json = {}
-    for kind in get_args(Intent):
+    for kind in get_args(ClientFrame):
         pong = [server_frames.Pong.__name__] if kind is Ping else []
         found[str(kind.__struct_config__.tag)] = {
             "action": "receive",
@@ -237,11 +222,11 @@ def _operations(channel: str) -> Json:
                 "channel": of,
                 "messages": some([*pong, server_frames.Reply.__name__, server_frames.Refusal.__name__]),
             },
-            "x-answered-with": list(ANSWERED_WITH.get(kind, ())),
+            "x-answered-with": list(kind.answered_with),
         }
-    told = {name: [kind.__name__ for kind in kinds] for name, kinds in SAID.items()}
-    told["events"] = [name_of(event, is_own=False) for event in TELLS_ROOM]
-    told["own"] = [name_of(event, is_own=True) for event in TELLS_OWN]
-    for name, messages in told.items():
+    sent = {name: [kind.__name__ for kind in kinds] for name, kinds in SERVER_OPERATIONS.items()}
+    sent["events"] = [name_of(event, is_own=False) for event in ROOM_FRAMES]
+    sent["own"] = [name_of(event, is_own=True) for event in OWN_FRAMES]
+    for name, messages in sent.items():
         found[name] = {"action": "send", "channel": of, "messages": some(messages)}
     return found

@@ -1,5 +1,5 @@
-"""Examples of every frame, for the AsyncAPI document. They are values of the types, and events as they are told of facts:
-none of them can show what the code does not say.
+"""Examples of every frame, for the AsyncAPI document. They are values of the types, and frames that are made of events: none
+can show what the code does not send.
 """
 
 import json
@@ -61,7 +61,7 @@ GRACE = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c1"))
 ALAN = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c2"))
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
-ASKED: tuple[Struct, ...] = (
+CLIENT_FRAMES: tuple[Struct, ...] = (
     Authenticate(id=1, token="eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl"),  # noqa: S106, an example
     Subscribe(id=2, room_id=ROOM, after=1042, record=RECORD),
     Subscribe(id=2, rooms={ROOM: 1042, OTHER_ROOM: None}),
@@ -77,7 +77,7 @@ ASKED: tuple[Struct, ...] = (
     Typing(room_id=ROOM),
     Ping(),
 )
-SPOKEN: tuple[Struct, ...] = (
+SERVER_FRAMES: tuple[Struct, ...] = (
     Hello(UUID("9f2d4c1e-5b7a-4a5e-8d3c-2f6e7a8b9c0d"), RECORD, 1049, 25, 900),
     Reply(2, True),
     Reply(4, True, 1050, MESSAGE, False),
@@ -135,19 +135,19 @@ EVENTS: tuple[Event, ...] = (
 )  # fmt: skip
 
 
-def asked(kind: type[Struct]) -> list[dict[str, Any]]:
-    """Return frames of a client, without what is null: absent means the same."""
-    said = [msgspec.to_builtins(frame) for frame in ASKED if type(frame) is kind]
-    return [{name: value for name, value in frame.items() if value is not None} for frame in said]
+def of_client_frame(kind: type[Struct]) -> list[dict[str, Any]]:
+    """Return frames of a client without their nulls: absent means the same."""
+    found = [msgspec.to_builtins(frame) for frame in CLIENT_FRAMES if type(frame) is kind]
+    return [{name: value for name, value in frame.items() if value is not None} for frame in found]
 
 
-def spoken(kind: type[Struct]) -> list[dict[str, Any]]:
-    """Return frames of the server, but for events."""
-    return [msgspec.to_builtins(frame) for frame in SPOKEN if type(frame) is kind]
+def of_server_frame(kind: type[Struct]) -> list[dict[str, Any]]:
+    """Return frames of the server that are not events."""
+    return [msgspec.to_builtins(frame) for frame in SERVER_FRAMES if type(frame) is kind]
 
 
-def told(kind: type[Event], *, is_own: bool) -> list[dict[str, Any]]:
-    """Return frames of an event, as a room hears it or as oneself does."""
+def of_event(kind: type[Event], *, is_own: bool) -> list[dict[str, Any]]:
+    """Return the frames of an event: those of a room, or of one's own feed."""
     meta = Meta(EventId(UUID(int=1)), "Example", actor=GRACE)
     found: list[dict[str, Any]] = []
     for event in EVENTS:

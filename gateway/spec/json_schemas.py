@@ -1,4 +1,4 @@
-"""Shapes: the JSON schemas of what routes take and answer, made of the very types that decode and encode it."""
+"""JSON schemas of what routes take and answer, made of the very types that decode and encode it."""
 
 from collections.abc import Iterable
 from inspect import cleandoc
@@ -18,28 +18,28 @@ SCHEMAS = "#/components/schemas/"
 
 
 class Shapes:
-    """The shapes of these routes; `components` are the schemas that the others refer to."""
+    """The schemas of these routes. `components` are those that the others refer to."""
 
     def __init__(self, handlers: Iterable[HTTPRouteHandler]) -> None:
         handlers = list(handlers)
-        asked = [kind for handler in handlers if (kind := body_of(handler)) is not None]
-        answered = [kind for handler in handlers if (kind := answer_of(handler)) not in (None, Any, str)]
-        kinds = list(dict.fromkeys([*asked, *answered]))
+        bodies = [kind for handler in handlers if (kind := body_of(handler)) is not None]
+        answers = [kind for handler in handlers if (kind := answer_of(handler)) not in (None, Any, str)]
+        kinds = list(dict.fromkeys([*bodies, *answers]))
         schemas, self.components = msgspec.json.schema_components(kinds, ref_template=SCHEMAS + "{name}")
         self._of = dict(zip(kinds, schemas, strict=True))
-        for kind in _structs(answered):
-            self.components[_name(kind)]["required"] = always_said(kind)
+        for kind in _structs(answers):
+            self.components[_name(kind)]["required"] = always_present(kind)
         for schema in self.components.values():
             if "description" in schema:
                 schema["description"] = cleandoc(schema["description"])
 
     def body(self, handler: HTTPRouteHandler) -> Json | None:
-        """Return the schema of the JSON that a route takes; None: it takes none."""
+        """Return the schema of the JSON that a route takes, or None if it takes none."""
         kind = body_of(handler)
         return None if kind is None else self._of[kind]
 
     def answer(self, handler: HTTPRouteHandler) -> Json | None:
-        """Return the schema of the JSON that a route answers; None: it answers none, or something else."""
+        """Return the schema of the JSON that a route answers, or None if it answers none, or something else."""
         kind = answer_of(handler)
         return None if kind in (None, Any, str) else self._of[kind]
 
@@ -49,20 +49,20 @@ def body_of(handler: HTTPRouteHandler) -> Any:
 
 
 def answer_of(handler: HTTPRouteHandler) -> Any:
-    """Return the type of a route's answer: None for no body, `Any` for bytes that have no shape, `str` for a text."""
+    """Return the type of a route's answer: None for no body, `Any` for bytes, `str` for a text."""
     (kind,) = get_args(handler.parsed_fn_signature.return_type.annotation)
     return None if kind is NoneType else kind
 
 
 def queries(handler: HTTPRouteHandler) -> list[Json]:
-    """Return the query parameters of a route, as they are judged."""
+    """Return the query parameters of a route, as they are checked."""
     return [
         {"name": name, "in": "query", "required": False, "schema": _query(parameter.kind, parameter.default)}
         for name, parameter in parameters_of(handler).items()
     ]
 
 
-def always_said(kind: type[Struct]) -> list[str]:
+def always_present(kind: type[Struct]) -> list[str]:
     """Return the fields that every encoded value has; msgspec lists those that decoding needs."""
     config = (get_origin(kind) or kind).__struct_config__
     tag = [config.tag_field] if config.tag_field else []

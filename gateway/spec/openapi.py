@@ -1,7 +1,7 @@
-"""The OpenAPI document: of Litestar's only the frame. What routes take and answer is made of the types that decode and
-encode it (`gateway/spec/json_schemas.py`); which problems, headers and credentials belong to them stands here.
+"""The OpenAPI document. Litestar makes the frame of it; what routes take and answer is made of the types that decode and
+encode it (`gateway/spec/json_schemas.py`); their problems, headers and credentials are added here.
 
-`make schema` holds the server to it.
+`make schema` tests the server against it.
 """
 
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer a
 
 @lru_cache(maxsize=1)
 def documented(app: Litestar) -> Json:
-    """Return the document of an application. It is made once; nobody changes it."""
+    """Return the document of an application. It is made once, and must not be changed."""
     document: Json = app.openapi_schema.to_schema()
     routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
     described = [
@@ -112,16 +112,16 @@ def documented(app: Litestar) -> Json:
 
 
 def _headed(operation: Json) -> Json:
-    """Return what HEAD is where GET is this: the same, without bodies (`gateway/edge/authentication.py` sees to it)."""
+    """Return the HEAD of a GET: the same without bodies (`gateway/edge/authentication.py`)."""
     bare = {
-        status: {name: said for name, said in answer.items() if name not in ("content", "links")}
+        status: {name: value for name, value in answer.items() if name not in ("content", "links")}
         for status, answer in operation["responses"].items()
     }
     return {**operation, "operationId": f"{operation['operationId']}Head", "responses": bare}
 
 
 def _link(paths: Json, operation: Json, parameter: str) -> None:
-    """Say where the `id` that an operation answers with is good for."""
+    """Link an operation to those that take the `id` which it answers."""
     links = {
         target["summary"]: {"operationId": target["operationId"], "parameters": {parameter: "$response.body#/id"}}
         for path, targets in paths.items()
@@ -140,7 +140,7 @@ def declared_of(handler: HTTPRouteHandler) -> Declaration:
 
 
 def _complete(method: str, handler: HTTPRouteHandler, operation: Json, shapes: Shapes, *, is_of_api: bool) -> None:
-    """Say of an operation what it takes and answers, instead of what Litestar thinks."""
+    """Replace what Litestar says of an operation by what it takes and answers."""
     declared = declared_of(handler)
     if declared.is_public:
         operation["security"] = []
@@ -166,7 +166,7 @@ def _complete(method: str, handler: HTTPRouteHandler, operation: Json, shapes: S
 
 
 def _answers(method: str, handler: HTTPRouteHandler, described: Described, shapes: Shapes) -> Json:
-    """Return what is answered when all is well, by status."""
+    """Return the answers that are no problems, by status."""
     status = str(handler.status_code)
     answer: Json = {"description": HTTPStatus(int(status)).phrase}
     if answer_of(handler) is not None and method != "HEAD":
@@ -177,7 +177,7 @@ def _answers(method: str, handler: HTTPRouteHandler, described: Described, shape
     if described.has_version:
         answer["headers"] = dict(ETAG)
         found["304"] = dict(UNCHANGED)
-    found |= {str(status): {**answer, "description": said} for status, said in described.answers.items()}
+    found |= {str(status): {**answer, "description": value} for status, value in described.answers.items()}
     if described.is_download:
         found |= {"206": {**answer, "description": "A part of it"}, "304": {"description": "Unchanged"}}
         found["307"] = {"description": "Its bytes are at this address, for a short while"}
@@ -194,7 +194,7 @@ def _content(handler: HTTPRouteHandler, shapes: Shapes) -> Json:
 
 
 def _refused_with(method: str, operation: Json, declared: Declaration, *, is_of_api: bool) -> set[int]:
-    """Return the statuses of an operation's problems. A query parameter that is not known is 422 everywhere."""
+    """Return the statuses of an operation's problems. An unknown query parameter is 422 everywhere."""
     found = {422, 503} if is_of_api else {422}
     found |= declared.described.refused_with
     if not declared.is_unlimited:
@@ -221,15 +221,15 @@ def _problem(status: int) -> Json:
 
 
 def _headers(method: str, handler: HTTPRouteHandler, declared: Declaration) -> list[tuple[str, str, Json]]:
-    asked, described = handler.parsed_fn_signature.parameters, declared.described
+    parameters, described = handler.parsed_fn_signature.parameters, declared.described
     is_read, is_tagged = method in ("GET", "HEAD"), described.has_version or described.is_download
     found = [
         (REQUEST_ID, True),
-        (REASON, "caller" in asked),
+        (REASON, "caller" in parameters),
         (AFTER, is_read and not declared.is_public),
         (KEY, declared.idempotency == "receipt"),
         (REFRESH_KEY, declared.idempotency == "token"),
-        (IF_MATCH, "if_match" in asked or is_tagged),
+        (IF_MATCH, "if_match" in parameters or is_tagged),
         (IF_NONE_MATCH, is_tagged),
     ]
     return [header for header, is_taken in found if is_taken]

@@ -10,14 +10,15 @@ from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.mail import open_mail
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
 from domain import emojis
-from gateway.edge.authentication import Sessions
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
@@ -26,7 +27,7 @@ from gateway.realtime.read_marks import ReadMarks
 from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
 from gateway.services import Policy, Services
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.composition.resources import opened_audit, opened_blobs, opened_lanes, opened_tasks
 from runtime.descriptors import connections_max
 from runtime.locations import redis_url
@@ -34,7 +35,7 @@ from runtime.migrate import migrations
 from runtime.settings import Settings
 
 
-async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
+async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Services:
     """Open everything that routes use; the stack closes it."""
     settings = base.settings
     emojis.qualified()
@@ -42,7 +43,11 @@ async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
     cluster_state = ClusterState.open(redis_url(settings), base.record_id, uuid4().hex)
     stack.push_async_callback(cluster_state.close)
-    sessions, reads, seats = Sessions(base.db, tokens, now), Reads(base.db), SocketLimit(cluster_state, settings.seats)
+    sessions, reads, socket_limit = (
+        Sessions(base.db, tokens, now),
+        Reads(base.db),
+        SocketLimit(cluster_state, settings.seats),
+    )
     metrics = GatewayMetrics(base.registry)
     return Services(
         policy=terms_of(settings),
@@ -59,14 +64,15 @@ async def opened_house(base: ProcessContext, stack: AsyncExitStack) -> Services:
         limits=_opened_limits(base, stack),
         audit=await opened_audit(base, stack),
         lanes=lanes,
-        hub=Hub(base.record, base.db, lanes, cluster_state, seats, sessions, reads, metrics.hub),
-        seats=seats,
+        hub=Hub(base.record, base.db, lanes, cluster_state, socket_limit, sessions, reads, metrics.hub),
+        socket_limit=socket_limit,
         blobs=await opened_blobs(settings, stack),
-        holds=BlobLeases(base.db),
+        blob_leases=BlobLeases(base.db),
         tasks=opened_tasks(base, stack),
+        tiles=TileStore(base.db),
         now=now,
         clock=base.clock,
-        post=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
+        jobs=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
         refusals=Refusals(base.command_bus),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
         metrics=metrics,
@@ -87,6 +93,7 @@ def terms_of(settings: Settings) -> Policy:
         proxies=Proxies(settings.proxies, settings.forwarded_header),
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
+        tlog_on=settings.tlog == "on",
         tls_only=settings.env == "production",
         migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,

@@ -7,7 +7,7 @@ from adapters.postgres.audit import AuditReader
 from adapters.redis.lanes import Lanes
 from adapters.redis.task_queue import RedisTasks
 from domain.ports.blobs import Blobs
-from runtime.composition.ground import ProcessContext, process_name
+from runtime.composition.process_context import ProcessContext, process_name
 from runtime.locations import redis_url
 from runtime.settings import Settings
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.embedded import logins
@@ -40,7 +41,7 @@ if sys.platform == "linux":
     POSTGRES_SETTINGS["recovery_init_sync_method"] = "syncfs"
 
 
-def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
+def start_postgres(home: Home, servers: Servers, settings: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start it, after making its data if there are none. Raise `EmbeddedFailedError` if its data are of another version."""
     data, binaries = home.path / "postgres", _binaries()
     make_private(data)
@@ -57,7 +58,7 @@ def start_postgres(home: Home, servers: Servers) -> "subprocess.Popen[bytes]":
     if read_secret(home.path) is None:
         _make_passwords(home, data, binaries)
     (data / "pg_hba.conf").write_text(logins.HBA)
-    options = [part for name, value in POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [binaries / "postgres", "-D", data, "-k", servers.sockets, *options]
     return spawn(home, "postgres", command, signal.SIGINT, as_root_in_namespace=True)
 

@@ -6,27 +6,31 @@ They listen on no port, Postgres asks everybody for a password (`logins.py`), an
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from runtime.embedded.home import EmbeddedFailedError, Home, make_private
 from runtime.embedded.location import answers, locate
-from runtime.embedded.postgres import postgres_is_up, start_postgres
+from runtime.embedded.postgres import POSTGRES_SETTINGS, postgres_is_up, start_postgres
 from runtime.embedded.valkey import start_valkey
 
 START_SECONDS = 60.0
 REMAINS_SECONDS = 15.0
 RETRY_SECONDS = 0.2
 STOP_SECONDS = 20.0
-START = {"postgres": start_postgres, "valkey": start_valkey}
 
 
 class Embedded:
     """The servers of one home: `start`, then `stop`. Only one at a time may hold a home."""
 
-    def __init__(self, home: Path, *, postgres: bool = True, redis: bool = True) -> None:
+    def __init__(
+        self, home: Path, *, postgres: bool = True, redis: bool = True,
+        postgres_settings: Mapping[str, str] = POSTGRES_SETTINGS,
+    ) -> None:  # fmt: skip
         self.servers = locate(home)
         self._home = Home(home)
+        self._postgres_settings = postgres_settings
         self._wants = {"postgres": postgres, "valkey": redis}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -105,7 +109,10 @@ class Embedded:
             time.sleep(0.01)
 
     def _start(self, name: str) -> None:
-        self._running[name] = START[name](self._home, self.servers)
+        if name == "postgres":
+            self._running[name] = start_postgres(self._home, self.servers, self._postgres_settings)
+        else:
+            self._running[name] = start_valkey(self._home, self.servers)
 
     def _all_answer(self) -> bool:
         servers = self.servers

@@ -8,7 +8,7 @@ from domain.errors import ReadableError
 from domain.ids import UserId
 from domain.text import fold_email
 from runtime.command import Command
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
 

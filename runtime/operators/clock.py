@@ -7,7 +7,7 @@ from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
 from commands.clock import AcceptClock
 from domain.ports.record import Head
 from runtime.command import Command
-from runtime.composition.ground import ground
+from runtime.composition.process_context import process_context
 from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
 
@@ -19,7 +19,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def show(settings: Settings) -> int:
     """Print the three times. Return 1 if nothing could be recorded now."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         head = await base.record.head()
     print(_sentence(head))
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Literal, get_args
 
-from domain import rights
+from domain import authorization, rights
 from domain.account import Account
 from domain.file import FILE
 from domain.message import MESSAGE
@@ -20,7 +20,7 @@ from domain.session import SESSION
 from gateway.app import surface
 from gateway.spec.rights_page import reached_by, refusal_of
 from runtime.command import Command
-from runtime.composition.ground import ProcessContext, ground
+from runtime.composition.process_context import ProcessContext, process_context
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.files import SEEING_A_FILE, of_file
 from runtime.operators.explaining.rooms import OF_A_MESSAGE, in_room, of_member, of_message
@@ -50,7 +50,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def explain(settings: Settings, user: str, operation: str, target: str | None, whom: str | None) -> int:
     """Print why somebody may or may not do something. Return the exit code."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         answer = Answer()
         account = await person(base, user)
         answer.say("who", name_of(account.known))
@@ -71,15 +71,15 @@ def _as_whom(answer: Answer, account: Read[Account], operation: str, *, must_ver
     if not state.is_active:
         recorded = account.since(lambda each: not each.is_active)
         answer.say("is", f"deactivated, so every session has ended; {since_event(recorded)}")
-        answer.row("as whom one comes", row, "deactivated", rights.as_whom(operation, "deactivated"))
+        answer.row("as whom one comes", row, "deactivated", authorization.as_whom(operation, "deactivated"))
         return
-    if must_verify and not state.is_verified and rights.as_whom(operation, "unverified") is not None:
+    if must_verify and not state.is_verified and authorization.as_whom(operation, "unverified") is not None:
         answer.say("is", f"not verified; {since_event(account.events[0])}")
-        answer.row("as whom one comes", row, "unverified", rights.as_whom(operation, "unverified"))
+        answer.row("as whom one comes", row, "unverified", authorization.as_whom(operation, "unverified"))
         return
-    roles = [role for role in sorted(state.roles) if rights.as_whom(operation, role) is None]
-    if rights.as_whom(operation, "person") is None or not roles:
-        answer.row("as whom one comes", row, "person", rights.as_whom(operation, "person"))
+    roles = [role for role in sorted(state.roles) if authorization.as_whom(operation, role) is None]
+    if authorization.as_whom(operation, "person") is None or not roles:
+        answer.row("as whom one comes", row, "person", authorization.as_whom(operation, "person"))
         return
     answer.say("is", f"{roles[0]}; {since_event(account.since(lambda each: roles[0] in each.roles))}")
     answer.row("as whom one comes", row, roles[0], None)
@@ -110,7 +110,7 @@ async def _personal(base: ProcessContext, answer: Answer, who: Account, operatio
         session = await found(base, SESSION, target or "", "session")
         is_own = session.known.user_id == who.user_id
         answer.say("is", f"{'its owner' if is_own else 'not its owner'}; {since_event(session.events[0])}")
-        verdict = rights.of_session("session.end", is_own=is_own)
+        verdict = authorization.of_session("session.end", is_own=is_own)
         answer.row("whose session it is", operation, "own" if is_own else "others", verdict)
     elif target is not None:
         other = await person(base, target)

@@ -10,7 +10,7 @@ from adapters.credentials.signing_keys import Keys
 from adapters.postgres.master_key import load_master
 from domain.bounds import ACCESS_SECONDS
 from runtime.command import Command, MisusedError
-from runtime.composition.ground import ground
+from runtime.composition.process_context import process_context
 from runtime.master_key import make_master
 from runtime.settings import Settings
 
@@ -48,7 +48,7 @@ async def new_master(settings: Settings) -> int:
 
 async def rotate(settings: Settings, *, at_once: bool) -> int:
     """Make a key that signs after a while; tokens of the old one are read until they expire."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         lead = KEY_LEAD_AT_ONCE_SECONDS if at_once else KEY_LEAD_SECONDS
         kid, moment = await Keys(base.db, base.vault.master).rotate(lead_seconds=lead)
     print(
@@ -59,7 +59,7 @@ async def rotate(settings: Settings, *, at_once: bool) -> int:
 
 async def retire(settings: Settings, kid: str) -> int:
     """Have a key's tokens refused, within ten seconds, by every process."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         await Keys(base.db, base.vault.master).retire(kid)
     print(f"Key {kid} is retired. Who holds a token of it refreshes the session.")
     return 0
@@ -67,7 +67,7 @@ async def retire(settings: Settings, kid: str) -> int:
 
 async def every(settings: Settings) -> int:
     """Print a line a key, the newest first."""
-    async with ground(settings) as base:
+    async with process_context(settings) as base:
         for key in await Keys(base.db, base.vault.master).every():
             state = "signs from" if key.signs_from <= datetime.now(UTC) else "will sign from"
             print(f"{key.kid}  {state} {key.signs_from:%Y-%m-%d %H:%M:%S} UTC")

@@ -5,7 +5,7 @@ import sys
 
 from projections import PROJECTIONS, parked
 from runtime.command import Command
-from runtime.composition.ground import ground
+from runtime.composition.process_context import process_context
 from runtime.settings import Settings
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress, Verdict
@@ -17,7 +17,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Rebuild a group, or all of them. Return 0 if they equal what was served, 3 if not."""
     groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
     verdicts: list[Verdict] = []
-    async with ground(settings, statement_seconds=STATEMENT_SECONDS) as base:
+    async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
         for group in groups:
             unit = Rebuild(group, base.record, base.db, progress=_show_progress)
             verdicts += await unit.run(swap=not asked.shadow)

@@ -1,7 +1,8 @@
 """The child processes of `hansard up`: started, started again when they end by themselves, and stopped in order.
 
 A child that ends is started again after a growing pause, unless its exit code says that it would end again
-(`EX_CONFIG`): then everything stops. Each child is handed the log-in of its kind, and never the owner's.
+(`EX_CONFIG`): then everything stops. Each child is handed the log-in of its kind, and never the owner's. Several gateways
+share the port (`HANSARD_GATEWAYS`), and end together.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from runtime.embedded.children import tied_to_parent
 from runtime.embedded.servers import Embedded
 from runtime.settings import Settings, address
 
-PROCESSES = ("gateway", "projector", "worker")  # in the order in which they start, and end
+DISPENSABLE = ("notary",)  # nothing waits for it
+METRICS_PORTS_ON = {"worker": 1, "notary": 2}  # from the projector's, on the same host
 STOP_SECONDS = 25.0
 READY_SECONDS = 60.0
 PAUSE_SECONDS_MAX = 10.0
@@ -37,23 +39,25 @@ class Supervisor:
         self._welcome = welcome
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._started: dict[str, float] = {}
-        self._pauses = dict.fromkeys(PROCESSES, 0.0)
+        gateways = ["gateway", *(f"gateway {number}" for number in range(2, settings.gateways + 1))]
+        self._stages = (gateways, ["projector"], ["worker"], ["notary"])  # in the order in which they start, and end
+        self._pauses = dict.fromkeys((name for stage in self._stages for name in stage), 0.0)
 
     async def run(self) -> int:
         try:
-            for name in PROCESSES:
+            for name in self._pauses:
                 await self._start(name)
             if await self._becomes_ready():
                 say(self._welcome)
             return await self._watch()
         finally:
-            for name in PROCESSES:
-                await self._end(name)
+            for stage in self._stages:
+                await asyncio.gather(*map(self._end, stage))
             say("Stopped.")
 
     async def _start(self, name: str) -> None:
         self._children[name] = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "runtime.cli", name),
+            *(sys.executable, "-m", "runtime.cli", _command(name)),
             env=os.environ | self._settings_of(name),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C at the terminal is for this process alone
@@ -63,11 +67,11 @@ class Supervisor:
 
     def _settings_of(self, name: str) -> dict[str, str]:
         """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
-        url = self._settings.database_url or self._embedded.servers.login_url(name)
+        url = self._settings.database_url or self._embedded.servers.login_url(_command(name))
         told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
-        if name == "worker" and (address := self._settings.metrics_address) is not None:
+        if name in METRICS_PORTS_ON and (address := self._settings.metrics_address) is not None:
             host, port = address
-            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + 1}"
+            told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + METRICS_PORTS_ON[name]}"
         return told
 
     async def _watch(self) -> int:
@@ -77,10 +81,15 @@ class Supervisor:
                 say(f"The embedded {name} ended with {code}; it is started again.")
                 await asyncio.to_thread(self._embedded.revive)
             for name, child in list(self._children.items()):
-                if child.returncode == EX_CONFIG:
+                if child.returncode == EX_CONFIG and name in DISPENSABLE:
+                    say(
+                        f"The {name} cannot run as it is set up, for the reason above. Everything else goes on without it."
+                    )
+                    del self._children[name]
+                elif child.returncode == EX_CONFIG:
                     say(f"The {name} cannot run as it is set up, for the reason above: mend it, and start again.")
                     return 1
-                if child.returncode is not None:
+                elif child.returncode is not None:
                     await self._start_again(name, child.returncode)
             try:
                 async with asyncio.timeout(WATCH_SECONDS):
@@ -110,7 +119,7 @@ class Supervisor:
             await child.wait()
 
     async def _becomes_ready(self) -> bool:
-        """Wait until requests can be served; False if told to stop before."""
+        """Wait until requests can be served, by one gateway at least; False if told to stop before."""
         url = f"{address(self._settings)}/readyz"
         tls = _trusting(self._settings.tls_certificate) if self._settings.has_tls else None
         deadline = time.monotonic() + READY_SECONDS
@@ -121,6 +130,11 @@ class Supervisor:
                 return False
             await asyncio.sleep(0.05)
         return False
+
+
+def _command(name: str) -> str:
+    """Return the command that a child runs: all gateways run the same."""
+    return name.partition(" ")[0]
 
 
 def say(sentence: str) -> None:

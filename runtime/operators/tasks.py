@@ -9,9 +9,9 @@ from domain.file import FILE
 from domain.ids import FileId
 from domain.tasks import next_task
 from gateway.http.pagination import PAGE_ITEMS_DEFAULT
-from projections import files
+from projections import file_queries
 from runtime.command import Command, MisusedError
-from runtime.composition.ground import ground
+from runtime.composition.process_context import process_context
 from runtime.composition.resources import opened_tasks
 from runtime.operators.writing import OPERATOR, operator
 from runtime.settings import Settings
@@ -28,7 +28,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 async def list_tasks(settings: Settings) -> int:
     """Show what is queued, and which files failed lately."""
-    async with ground(settings) as base, AsyncExitStack() as stack:
+    async with process_context(settings) as base, AsyncExitStack() as stack:
         queued = await opened_tasks(base, stack).listed()
         for task in queued:
             said = f"{task.state} {task.detail}".strip()
@@ -36,7 +36,7 @@ async def list_tasks(settings: Settings) -> int:
                 "" if task.added_at is None else f" (try {task.attempt}, since {task.added_at:%Y-%m-%d %H:%M:%S} UTC)"
             )
             print(f"{task.name}: {said}{since}")
-        failures = await files.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
+        failures = await file_queries.failed_lately(base.db, limit=PAGE_ITEMS_DEFAULT)
         for failed in failures:
             print(f"{failed.id}: failed, {failed.reason} (at {failed.failed_at:%Y-%m-%d %H:%M:%S} UTC)")
     if not queued and not failures:

@@ -1,4 +1,4 @@
-"""`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector and a worker.
+"""`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector, a worker and a notary.
 
 On SIGTERM or Ctrl-C the gateway ends first, then the others, then the servers; even `kill -9` of this process leaves none
 of them running (`runtime/embedded/children.py`).

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from domain.events import Caller
-from runtime.composition.ground import ProcessContext, ground
+from runtime.composition.process_context import ProcessContext, process_context
 from runtime.loops import background
 from runtime.settings import Settings
 
@@ -15,5 +15,8 @@ OPERATOR = Caller(agent="hansard command line")
 @asynccontextmanager
 async def operator(settings: Settings, *, any_clock: bool = False) -> AsyncIterator[ProcessContext]:
     """Open what a command needs to append. `any_clock` accepts whatever Postgres' clock says."""
-    async with ground(settings, any_clock=any_clock) as base, background(asyncio.create_task(base.record.run())):
+    async with (
+        process_context(settings, any_clock=any_clock) as base,
+        background(asyncio.create_task(base.record.run())),
+    ):
         yield base

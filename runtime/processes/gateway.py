@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack
 import structlog
 
 from gateway.app import create_app
+from gateway.edge.authentication import Authentication
 from gateway.server.tls import server_context
 from gateway.server.uvicorn_server import listen, serve
+from gateway.services import Services
 from runtime.command import Command
-from runtime.composition.gateway import connection_bounds, opened_house
-from runtime.composition.ground import following_key_news, ground
+from runtime.composition.gateway import connection_bounds, opened_services
+from runtime.composition.process_context import following_key_news, process_context
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.record_watch import watching
 from runtime.settings import Settings, listens_on
+from runtime.start import UNUSED, leaving_out
 from runtime.startup_checks import guard_gateway
 
 log = structlog.get_logger()
@@ -25,15 +28,15 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     guard_gateway(settings)
     tls = server_context(settings.tls_certificate, settings.tls_key) if settings.has_tls else None
     stop = stop_signal()
-    listener = listen(settings.host, settings.port)
-    async with ground(settings, kind="gateway") as base, AsyncExitStack() as stack:
-        services = await opened_house(base, stack)
+    listener = listen(settings.host, settings.port, is_shared=settings.gateways > 1)
+    async with process_context(settings, kind="gateway") as base, AsyncExitStack() as stack:
+        services = await opened_services(base, stack)
         # In the order in which they end: what appends ends last.
         loops = (
             watching(base.record, base.record_id),
             following_key_news(base, services.audit.hear_of_keys),
             asyncio.create_task(services.refusals.run(), name="refusals"),
-            asyncio.create_task(services.post.run(), name="post"),
+            asyncio.create_task(services.jobs.run(), name="background jobs"),
             asyncio.create_task(services.hub.run(), name="hub"),
             asyncio.create_task(base.command_bus.run(), name="postponed commands"),
             asyncio.create_task(base.record.run(), name="writer"),
@@ -43,9 +46,15 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             log.info("listening", address=listens_on(settings))
             bounds, trusts = connection_bounds(settings), services.policy.proxies.trusts
             await serve(
-                create_app(services), listener, stop, drain=services.hub.drain, tls=tls, bounds=bounds, trusts=trusts
+                app_of(services), listener, stop, drain=services.hub.drain, tls=tls, bounds=bounds, trusts=trusts
             )
     return 1 if failed else 0
+
+
+def app_of(services: Services) -> Authentication:
+    """Return the application. What it is made of is loaded in part only now."""
+    with leaving_out(*UNUSED):
+        return create_app(services)
 
 
 COMMAND = Command(run)

@@ -8,7 +8,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics
 from projections import LIVE
 from runtime.command import Command
-from runtime.composition.ground import following_key_news, ground, process_name
+from runtime.composition.process_context import following_key_news, process_context, process_name
 from runtime.composition.resources import opened_lanes
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
@@ -21,7 +21,7 @@ from workers.publisher import Publisher
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     stop = stop_signal()
-    async with ground(settings, kind="projector") as base, AsyncExitStack() as stack:
+    async with process_context(settings, kind="projector") as base, AsyncExitStack() as stack:
         lanes = opened_lanes(base, stack)
         publisher = Publisher(base.record, base.db, lanes, LIVE, PublisherMetrics(base.registry))
         follower = Follower(

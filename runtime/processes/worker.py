@@ -13,7 +13,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML
 from runtime.command import Command
-from runtime.composition.ground import ProcessContext, following_key_news, ground, process_name
+from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
@@ -25,14 +25,16 @@ from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.projector import Follower
 
-HTML_LINGER_SECONDS = 0.05
-AUDIT_LINGER_SECONDS = 0.5  # nobody waits for it: what is not in the index yet is looked for in the record
+# So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
+# and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
+HTML_LINGER_SECONDS = 0.25
+AUDIT_LINGER_SECONDS = 1.0
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     stop = stop_signal()
-    async with ground(settings, kind="worker") as base, AsyncExitStack() as stack:
+    async with process_context(settings, kind="worker") as base, AsyncExitStack() as stack:
         files = await _files(base, stack)
         loops = (
             *_following(base),

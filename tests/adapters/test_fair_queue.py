@@ -18,7 +18,7 @@ class Bench:
     """A queue, and what became of everybody who came to it."""
 
     def __init__(self, *, at_once: int = 1, places: int = PLACES) -> None:
-        self.queue = FairQueue(at_once=at_once, places=places, sentence="Too many.")
+        self.queue = FairQueue(at_once=lambda: at_once, places=places, sentence="Too many.")
         self.served: list[str] = []
         self.refused: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []

@@ -35,10 +35,10 @@ async def limits(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
 async def test_so_many_at_once_and_then_one_has_to_wait(limits: Limits) -> None:
     allowed = [await limits.take("user 1", HOUR) for _ in range(5)]
     assert [each.ok for each in allowed] == [True] * 5
-    assert [each.standings[0].remaining for each in allowed] == [4, 3, 2, 1, 0]
+    assert [each.quota_states[0].remaining for each in allowed] == [4, 3, 2, 1, 0]
     refused = await limits.take("user 1", HOUR)
     assert not refused.ok and 0 < refused.retry_after_seconds <= 1
-    assert refused.standings[0].remaining == 0 and 4 < refused.standings[0].full_in_seconds <= 5
+    assert refused.quota_states[0].remaining == 0 and 4 < refused.quota_states[0].full_in_seconds <= 5
     assert (await limits.take("user 2", HOUR)).ok, "others are not concerned"
 
 
@@ -47,11 +47,11 @@ async def test_all_are_taken_or_none(limits: Limits) -> None:
     for _ in range(10):
         refused = await limits.take("user 1", HOUR, SLOW)
         assert not refused.ok and refused.retry_after_seconds > 3_000
-        assert [standing.remaining for standing in refused.standings] == [5, 0], "the first was not taken"
+        assert [quota_state.remaining for quota_state in refused.quota_states] == [5, 0], "the first was not taken"
 
 
 async def test_a_cost_is_taken_whole_and_never_more_than_the_burst(limits: Limits) -> None:
-    assert (await limits.take("user 1", HOUR.at(3))).standings[0].remaining == 2
+    assert (await limits.take("user 1", HOUR.at(3))).quota_states[0].remaining == 2
     refused = await limits.take("user 1", HOUR.at(3))
     assert not refused.ok and 0 < refused.retry_after_seconds <= 1
     assert (await limits.take("user 2", HOUR.at(1_000_000))).ok, "or it would never be allowed"

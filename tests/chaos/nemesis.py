@@ -66,7 +66,8 @@ class Members:
                 continue
             if answer.status_code in statuses:
                 return answer
-            self._log.complaints[f"{method} member {answer.status_code}"] += answer.status_code != 503
+            if answer.status_code != 503:  # a count of nothing would be a complaint as well
+                self._log.complaints[f"{method} member {answer.status_code}"] += 1
             await asyncio.sleep(RETRY_SECONDS)
 
 

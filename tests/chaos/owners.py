@@ -36,6 +36,9 @@ PUT_KEYS = """
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[])
     ON CONFLICT (key_id) DO UPDATE SET wrapped = excluded.wrapped
 """
+SELECT_FOLLOWED = """
+    SELECT max(position), (SELECT position FROM record.head) FROM read.checkpoints WHERE name = 'live'
+"""
 SELECT_TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('record', 'read')"
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -56,6 +59,11 @@ class Owner:
     async def ahead(self, bound: timedelta) -> int:
         """Count the events that were recorded at times that are still to come."""
         return int(await self._insist(lambda db: db.fetchval(COUNT_AHEAD, bound)))
+
+    async def followed(self) -> tuple[int, int]:
+        """Return up to where the read tables that people are told from follow the record, and where that ends."""
+        place, head = await self._insist(lambda db: db.fetchrow(SELECT_FOLLOWED))
+        return int(place), int(head)
 
     async def take_keys(self, subject: str) -> Sequence[Any]:
         """Take the keys of a subject away; answers them."""

@@ -121,6 +121,24 @@ def test_a_token_that_says_anything_else_is_refused(token: str) -> None:
         TOKENS.read(token, NOON)
 
 
+def test_a_token_is_verified_once_and_never_outlives_its_time_or_its_key() -> None:
+    other = Ed25519PrivateKey.generate()
+    wrapped = MASTER.wrap(other.private_bytes_raw(), name=b"kid-3")
+    tokens = EdDsaTokens([KEY], MASTER, issuer="hansard")
+    token = signed(CLAIMS)
+    said = tokens.read(token, NOON)
+    tokens._public["kid-1"] = other.public_key()  # nothing that is verified now would pass
+    assert tokens.read(token, NOON) == said
+    with pytest.raises(BadTokenError):
+        tokens.read(signed(CLAIMS | {"jti": "2"}), NOON)
+    for late in (930, -31):
+        with pytest.raises(BadTokenError):
+            tokens.read(token, NOON + timedelta(seconds=late))
+    tokens._take([SigningKey("kid-3", wrapped, other.public_key().public_bytes_raw())])
+    with pytest.raises(BadTokenError):
+        tokens.read(token, NOON)
+
+
 def test_another_key_under_our_name_signs_nothing() -> None:
     foreign = Ed25519PrivateKey.generate()
     with pytest.raises(BadTokenError):

@@ -1,8 +1,8 @@
 """The desk on the real record: what is cached is only ever a guess, and races end as the rules say."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -32,11 +32,11 @@ from domain.errors import (
     SessionRevokedError,
     UsernameTakenError,
 )
-from domain.events import Caller, Event, Recorded
+from domain.events import Caller
 from domain.ids import MessageId, RoomId, SessionId, StreamId, UserId
 from domain.membership import MemberRemoved
 from domain.message import MESSAGE, MessagePosted
-from domain.ports.record import Receipt
+from domain.ports.record import EventPage, Receipt
 from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SessionEnded, SessionRefreshed
@@ -73,9 +73,9 @@ class Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._record, name)
 
-    async def streams(self, ids: list[StreamId], **options: Any) -> dict[StreamId, list[Recorded[Event]]]:
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
         self.reads += 1
-        return await self._record.streams(ids, **options)  # type: ignore[return-value]
+        return await self._record.stream_pages(after, limit=limit)
 
 
 async def test_an_accepted_post_needs_no_read_once_the_room_is_known(database_url: str) -> None:

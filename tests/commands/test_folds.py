@@ -1,7 +1,7 @@
 """Folds: only what is new is read, long streams are read in pages and from snapshots, and nothing wrong is believed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -22,10 +22,10 @@ from commands.folds import FOLD_PAGE_EVENTS, SNAPSHOT_EVENTS
 from commands.message import EditMessage, PostMessage
 from commands.room import ChangeRoom
 from domain.errors import RecordNewerError
-from domain.events import Event, Meta, Recorded
+from domain.events import Meta, Recorded
 from domain.ids import EventId, MessageId, SessionId, StreamId, UserId
 from domain.message import MESSAGE, digest_of
-from domain.ports.record import Record, Snapshot
+from domain.ports.record import EventPage, Record, Snapshot
 from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SESSIONS, Listed, SessionListed, SessionsUnlisted
@@ -69,10 +69,10 @@ class Watching:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._record, name)
 
-    async def streams(self, ids: Sequence[StreamId], **options: Any) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        found = await self._record.streams(ids, **options)
-        self.most = max(self.most, *map(len, found.values()))
-        self.events += sum(map(len, found.values()))
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        found = await self._record.stream_pages(after, limit=limit)
+        self.most = max(self.most, *(len(page.events) for page in found.values()))
+        self.events += sum(len(page.events) for page in found.values())
         return found
 
 

@@ -326,4 +326,4 @@ async def test_one_file_is_shown_in_many_rooms_at_once(database_url: str) -> Non
         )
         assert len({outcome.position for outcome in outcomes}) == 32
         state = (await one.see(FILE, file_id)).state
-        assert state is not None and not [*one._turns._lines], "who has had a turn leaves no line behind"
+        assert state is not None and not [*one._turns._queues], "who has had a turn leaves no line behind"

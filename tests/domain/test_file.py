@@ -75,11 +75,11 @@ class TestShowing:
 class TestWhatAMessageTellsOfIt:
     def test_before_its_end_what_was_uploaded_and_how_far_it_is(self) -> None:
         state = given_facts(FILE, RECEIVED, CLEAN)
-        assert file.shown(state) == FileSnapshot("cat.png", "image/png", 100, "processing", "basic", AT)
+        assert file.snapshot_of(state) == FileSnapshot("cat.png", "image/png", 100, "processing", "basic", AT)
 
     def test_after_its_end_what_is_downloaded_and_no_hash(self) -> None:
         events = RECEIVED, CLEAN, *file.note_processing(given_facts(FILE, RECEIVED, CLEAN), variants=(ORIGINAL,))
-        told = file.shown(given_facts(FILE, *events))
+        told = file.snapshot_of(given_facts(FILE, *events))
         ended_at = DAY.replace(minute=len(events))
         made = (FileVariant("original", 4, 3, "image/webp", 90),)
         assert told == FileSnapshot("cat.png", "image/webp", 90, "completed", "basic", AT, ended_at, made)

@@ -5,19 +5,10 @@ from typing import get_args
 
 import pytest
 
-from domain import rights
+from domain import authorization, rights
+from domain.authorization import in_room
 from domain.errors import ConflictError, NotFoundError, UnauthenticatedError
-from domain.rights import (
-    AS_WHOM,
-    IN_ROOM,
-    OF_FILE,
-    OF_MEMBER,
-    OF_MESSAGE,
-    Relationship,
-    RoomKind,
-    RoomOperation,
-    in_room,
-)
+from domain.rights import AS_WHOM, IN_ROOM, OF_FILE, OF_MEMBER, OF_MESSAGE, Relationship, RoomKind, RoomOperation
 
 OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
@@ -62,17 +53,17 @@ def test_every_operation_has_one_row() -> None:
 
 def test_without_a_token_nothing_is_open_but_what_is_listed() -> None:
     every = {*get_args(rights.PersonalOperation), *OPERATIONS, "file.share", "an operation nobody thought of"}
-    assert {operation for operation in every if rights.is_public(operation)} == WITHOUT_A_TOKEN
+    assert {operation for operation in every if authorization.is_public(operation)} == WITHOUT_A_TOKEN
     for operation in every - WITHOUT_A_TOKEN:
         for whom in ("nobody", "ended", "deactivated"):
-            refusal = rights.as_whom(operation, whom)
+            refusal = authorization.as_whom(operation, whom)
             assert refusal is not None and issubclass(refusal, UnauthenticatedError)
 
 
 def test_a_private_room_is_not_there_for_those_who_are_not_in_it() -> None:
     for operation in OPERATIONS:
         unknown = in_room(operation, None, "stranger")
-        assert unknown is rights.unknown(operation) and issubclass(unknown, NotFoundError)
+        assert unknown is authorization.unknown(operation) and issubclass(unknown, NotFoundError)
         for kind in ("private", "private archived"):
             for relationship in get_args(rights.Outside):
                 assert in_room(operation, kind, relationship) is unknown
@@ -106,23 +97,23 @@ def test_who_left_and_who_was_removed_may_the_same_as_the_read_tables_cannot_tel
 def test_queries_are_told_what_commands_are(operation: RoomOperation) -> None:
     for kind in KINDS:
         for relationship in get_args(Relationship):
-            at = rights.standing(kind, relationship)
+            at = authorization.standing(kind, relationship)
             verdict = in_room(operation, kind, relationship)
-            assert (at in rights.standings(operation)) is (verdict is None)
+            assert (at in authorization.standings(operation)) is (verdict is None)
             if verdict is None:
-                rights.require_standing(operation, at)
-                rights.require_in_room(operation, kind, relationship)
+                authorization.require_standing(operation, at)
+                authorization.require_in_room(operation, kind, relationship)
             else:
                 with pytest.raises(verdict):
-                    rights.require_standing(operation, at)
+                    authorization.require_standing(operation, at)
                 with pytest.raises(verdict):
-                    rights.require_in_room(operation, kind, relationship)
-    with pytest.raises(rights.unknown(operation)):
-        rights.require_standing(operation, None)
+                    authorization.require_in_room(operation, kind, relationship)
+    with pytest.raises(authorization.unknown(operation)):
+        authorization.require_standing(operation, None)
 
 
 def test_nobody_changes_the_words_of_another() -> None:
     for relationship in ("member", "admin", "owner"):
-        assert rights.of_message("message.edit", relationship, is_sender=False) is not None
-        assert rights.of_message("message.edit", relationship, is_sender=True) is None
-    assert rights.of_message("message.delete", "member", is_sender=False) is not None
+        assert authorization.of_message("message.edit", relationship, is_sender=False) is not None
+        assert authorization.of_message("message.edit", relationship, is_sender=True) is None
+    assert authorization.of_message("message.delete", "member", is_sender=False) is not None

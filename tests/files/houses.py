@@ -51,7 +51,7 @@ async def worker(
                 redis_url, hansard.services.record_id, uuid4().hex, claim_seconds=claim_seconds, block_ms=100
             )
             store = blobs or hansard.services.blobs
-            saga = Saga(command_bus, store, hansard.services.holds, scanner or BasicScanner(), sandbox, db)
+            saga = Saga(command_bus, store, hansard.services.blob_leases, scanner or BasicScanner(), sandbox, db)
             yield Works(hansard, tasks, saga, sandbox, db)
             await tasks.close()
 

@@ -85,7 +85,7 @@ def test_who_comes_when_none_is_free_gets_that_of_the_slowest_of_them_the_oldest
     slots = UploadSlots(at_once=4, clock=clock)
     with ExitStack() as stack:
         oldest, old, fast, whole = [stack.enter_context(slots.take(somebody(), name)) for name in "abcd"]
-        whole.whole()
+        whole.complete()
         with pytest.raises(BusyError), slots.take(somebody(), "e"):
             pass
         clock.now += UPLOAD_TRIED_SECONDS

@@ -11,7 +11,7 @@ import msgspec
 
 from domain.bounds import MESSAGE_CHARS_MAX
 from gateway.protocol import parsing, server_frames
-from gateway.protocol.client_frames import Edit, Intent, Send, Subscribe
+from gateway.protocol.client_frames import ClientFrame, Edit, Send, Subscribe
 from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.making import Case, Pairs
 from tests.lines import INTENTS, Undocumented, check_asked, check_told
@@ -63,8 +63,8 @@ def hold(case: Case) -> str:
     return type(said).__name__
 
 
-def _timed(text: str) -> tuple[Intent | BadFrameError, float]:
-    said: Intent | BadFrameError
+def _timed(text: str) -> tuple[ClientFrame | BadFrameError, float]:
+    said: ClientFrame | BadFrameError
     started = thread_time()
     try:
         said = parsing.parse(text)
@@ -92,7 +92,7 @@ def _hold_refusal(bad: BadFrameError, written: Any) -> None:
         check_told(json.loads(reply))
 
 
-def _hold_intent(intent: Intent, written: Any) -> None:
+def _hold_intent(intent: ClientFrame, written: Any) -> None:
     _require(isinstance(written, Pairs), "an intent is an object")
     _refuse_duplicates(written)
     known = {field.encode_name for field in msgspec.structs.fields(type(intent))} | {"type"}
@@ -114,7 +114,7 @@ def _hold_intent(intent: Intent, written: Any) -> None:
             raise Broken("what is taken is described", str(error)[:300]) from error
 
 
-def _is_described(intent: Intent) -> bool:
+def _is_described(intent: ClientFrame) -> bool:
     """Whether the document says it too: what the domain or the socket judges it says more narrowly than the parser."""
     match intent:
         case Send() | Edit():

@@ -23,12 +23,13 @@ from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import PostMessage
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
+from domain.authorization import is_outside
 from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, SessionId, UserId
-from domain.rights import Relationship, RoomKind, is_outside
+from domain.rights import Relationship, RoomKind
 from tests.houses import Gateway
-from tests.lines import Frame, Line, line
+from tests.lines import FRAME_SECONDS, Frame, Line, line
 
 RELATIONS: tuple[Relationship, ...] = get_args(Relationship)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
@@ -66,10 +67,10 @@ class Overheard(Line):
     """A socket all of whose frames are kept."""
 
     def __init__(self, line: Line, guest: Guest) -> None:
-        super().__init__(line.socket)
+        super().__init__(line.socket, line.wrote)
         self._guest = guest
 
-    async def frame(self, *, seconds: float = 10) -> Frame:
+    async def frame(self, *, seconds: float = FRAME_SECONDS) -> Frame:
         frame = await super().frame(seconds=seconds)
         self._guest.frames.append(frame)
         self._guest.heard.append(json.dumps(frame, ensure_ascii=False))

@@ -12,10 +12,10 @@ import pytest
 
 from domain.topics import TOPICS
 from gateway.protocol import close_codes, parsing, server_frames
-from gateway.protocol.client_frames import Intent
+from gateway.protocol.client_frames import ClientFrame
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec.asyncapi import name_of
-from projections.frames import TELLS_OWN, TELLS_ROOM
+from projections.frames import OWN_FRAMES, ROOM_FRAMES
 from tests.houses import deployment, gateway
 from tests.lines import DOCUMENT, Undocumented, check_answer, check_asked, check_told, validator
 
@@ -76,9 +76,9 @@ def test_every_component_is_used() -> None:
 
 
 def test_every_type_of_a_frame_is_a_message_of_both_sockets_and_of_an_operation() -> None:
-    expected = {kind.__name__ for kind in (*get_args(Intent), *get_args(server_frames.Frame))}
-    expected |= {name_of(event, is_own=False) for event in TELLS_ROOM}
-    expected |= {name_of(event, is_own=True) for event in TELLS_OWN}
+    expected = {kind.__name__ for kind in (*get_args(ClientFrame), *get_args(server_frames.Frame))}
+    expected |= {name_of(event, is_own=False) for event in ROOM_FRAMES}
+    expected |= {name_of(event, is_own=True) for event in OWN_FRAMES}
     assert MESSAGES.keys() == expected
     assert {channel["address"] for channel in DOCUMENT["channels"].values()} == {"/api/v1/ws", "/api/v1/ws/{room_id}"}
     for name, channel in DOCUMENT["channels"].items():
@@ -90,7 +90,7 @@ def test_every_type_of_a_frame_is_a_message_of_both_sockets_and_of_an_operation(
 
 def test_whoever_asks_is_answered() -> None:
     for channel in DOCUMENT["channels"]:
-        for kind in get_args(Intent):
+        for kind in get_args(ClientFrame):
             operation = DOCUMENT["operations"][f"{channel}.{kind.__struct_config__.tag}"]
             assert operation["action"] == "receive"
             answers = {reference.rpartition("/")[2] for reference in references(operation["reply"]["messages"])}
@@ -107,7 +107,7 @@ def test_an_example_is_valid_as_its_own_message_and_as_no_other(name: str, paylo
         except fastjsonschema.JsonSchemaValueException:
             pass
     assert matching == [name]
-    if name in {kind.__name__ for kind in get_args(Intent)}:
+    if name in {kind.__name__ for kind in get_args(ClientFrame)}:
         assert type(parsing.parse(json.dumps(payload))).__name__ == name
 
 

@@ -92,7 +92,7 @@ async def test_text_says_that_it_is_utf_8(hansard: Gateway) -> None:
 async def test_what_is_no_http_is_answered_with_the_same_headers(hansard: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", hansard.port)
     writer.write(b"NONSENSE\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = (await reader.read()).lower()
     assert answer.startswith(b"http/1.1 400 ") and b"x-content-type-options: nosniff" in answer
     writer.close()

@@ -22,46 +22,40 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-@pytest.mark.parametrize(
-    ("said", "status"),
-    [
-        (b"", b""),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nA", b"408"),
-        (b"\r\n\r\n", b"408"),
-        (POST + b"a", b"408"),
-        (b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", b"408"),
-        (GET + b"GET /liv", b"200"),
-        (b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\na", b"200"),
-    ],
-    ids=[
-        "silent",
-        "half a head",
-        "empty lines",
-        "half a body",
-        "half a chunk",
-        "half of the next",
-        "answered",
-    ],
-)
-async def test_what_is_begun_ends_in_time(said: bytes, status: bytes) -> None:
+BEGUN = {
+    "silent": (b"", b""),
+    "half a head": (b"GET /livez HTTP/1.1\r\nHost: x\r\nA", b"408"),
+    "empty lines": (b"\r\n\r\n", b"408"),
+    "half a body": (POST + b"a", b"408"),
+    "half a chunk": (b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", b"408"),
+    "half of the next": (GET + b"GET /liv", b"200"),
+    "answered": (b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\na", b"200"),
+}
+
+
+async def test_what_is_begun_ends_in_time() -> None:
     with front(head_seconds=1, body_grace_seconds=1, keep_alive_seconds=60) as made:
-        told = await made.told(said, seconds=10)
-        assert told[9:12] == status
-        if said.startswith(GET + b"GET"):
-            assert b"HTTP/1.1 408" in told
+        ended = await asyncio.gather(*(made.told(said) for said, _ in BEGUN.values()), return_exceptions=True)
+    told = {
+        name: each if isinstance(each, bytes) else repr(each).encode() for name, each in zip(BEGUN, ended, strict=True)
+    }
+    assert {name: all_of_it for name, all_of_it in told.items() if all_of_it[9:12] != BEGUN[name][1]} == {}
+    assert b"HTTP/1.1 408" in told["half of the next"]
 
 
 async def test_dripping_does_not_help() -> None:
+    async def dripped(made: Front, said: bytes, drip: bytes) -> bytes:
+        reader, writer = await made.connect(said)
+        telling = asyncio.ensure_future(to_the_end(reader))
+        while not telling.done():
+            with suppress(ConnectionError):
+                writer.write(drip)
+            await asyncio.sleep(0.1)
+        return (await telling)[9:12]
+
     with front(head_seconds=1, body_grace_seconds=1) as made:
-        for said, drip in ((b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"A: b\r\n"), (POST, b"a"), (b"", b"\r\n")):
-            reader, writer = await made.connect(said)
-            telling = asyncio.ensure_future(to_the_end(reader))
-            async with asyncio.timeout(15):
-                while not telling.done():
-                    with suppress(ConnectionError):
-                        writer.write(drip)
-                    await asyncio.sleep(0.1)
-            assert (await telling)[9:12] == b"408"
+        cases = ((b"GET /livez HTTP/1.1\r\nHost: x\r\n", b"A: b\r\n"), (POST, b"a"), (b"", b"\r\n"))
+        assert await asyncio.gather(*(dripped(made, *case) for case in cases)) == [b"408"] * len(cases)
 
 
 async def test_a_body_that_keeps_coming_has_its_time() -> None:
@@ -83,29 +77,30 @@ async def test_who_waits_for_100_continue_is_told() -> None:
 
 async def test_a_connection_rests_for_as_long_as_is_set_and_no_longer() -> None:
     with front(keep_alive_seconds=8, head_seconds=1) as made:
-        reader, writer = await made.connect(GET)
-        await answer(reader)
+        rests = time.monotonic()
+        (reader, writer), (other, _) = await made.connect(GET), await made.connect(GET)
+        await asyncio.gather(answer(reader), answer(other))
         await asyncio.sleep(6)  # longer than a head may take, and than the five seconds of uvicorn
         writer.write(GET)
         assert (await answer(reader)).startswith(b"HTTP/1.1 200")
-        rests = time.monotonic()
-        assert await to_the_end(reader) == b""
-        assert 7 < time.monotonic() - rests < 15
+        assert await to_the_end(other, seconds=60) == b""
+        assert time.monotonic() - rests > 7
 
 
 async def test_a_request_that_has_arrived_is_answered_however_late_it_is() -> None:
     """The bytes lie in the kernel while the process does something else, and its time is over before it reads them."""
-    with front(keep_alive_seconds=0.8) as made:
-        for _ in range(5):
-            reader, writer = await made.connect(GET)
-            await answer(reader)
-            made.process.send_signal(signal.SIGSTOP)
-            try:
+    with front(keep_alive_seconds=2) as made:
+        held = [await made.connect(GET) for _ in range(8)]
+        await asyncio.gather(*(answer(reader) for reader, _ in held))
+        made.process.send_signal(signal.SIGSTOP)
+        try:
+            for _, writer in held:
                 writer.write(GET)
-                await asyncio.sleep(1.2)
-            finally:
-                made.process.send_signal(signal.SIGCONT)
-            assert (await answer(reader)).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(2.4)
+        finally:
+            made.process.send_signal(signal.SIGCONT)
+        told = await asyncio.gather(*(answer(reader) for reader, _ in held))
+        assert [each[9:12] for each in told] == [b"200"] * len(held)
 
 
 async def test_who_does_not_take_the_answer_is_let_go() -> None:
@@ -129,7 +124,7 @@ async def test_a_slow_download_arrives() -> None:
         size, began = 0, time.monotonic()
         while piece := await reader.read(1024**2):
             size += len(piece)
-            if time.monotonic() - began < 5:
+            if time.monotonic() - began < 3:
                 await asyncio.sleep(0.05)
         assert size > PIECES * len(PIECE)
 
@@ -154,10 +149,10 @@ async def test_an_address_holds_so_many_connections_and_gets_them_back() -> None
                 writer.close()
             else:
                 writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await made.livez()).startswith(b"HTTP/1.1 200"):
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await connections_of(made):
                 await asyncio.sleep(0.01)
         again = [await made.connect(GET) for _ in range(20)]

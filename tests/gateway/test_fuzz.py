@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from gateway.protocol import parsing
-from gateway.protocol.client_frames import Intent
+from gateway.protocol.client_frames import ClientFrame
 from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.__main__ import reduced
 from tests.fuzz.making import FILLERS, SHAPES, Case, case, large
@@ -37,7 +37,7 @@ def test_a_case_can_be_made_again_by_itself() -> None:
 def test_what_breaks_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
     parse = parsing.parse
 
-    def forgetful(text: str) -> Intent:
+    def forgetful(text: str) -> ClientFrame:
         if "rooms" in text:
             raise KeyError("rooms")
         return parse(text)
@@ -51,7 +51,7 @@ def test_what_breaks_is_found_and_reduced(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_good_frame_that_is_refused_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def strict(text: str) -> Intent:
+    def strict(text: str) -> ClientFrame:
         raise BadFrameError(None, "field.invalid", "No.")
 
     monkeypatch.setattr(parsing, "parse", strict)

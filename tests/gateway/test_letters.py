@@ -35,7 +35,7 @@ class Box:
         self._mails.put_nowait(mail)
 
     async def next(self) -> Mail:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self._mails.get()
 
     async def code(self) -> str:

@@ -142,8 +142,8 @@ async def test_entries_of_lanes_are_read_around_what_is_none(database_url: str, 
     async with gateway(database_url, redis_url) as hansard:
         lanes, room = hansard.services.lanes, RoomId(uuid4())
         lane = lanes.lane_of(room)
-        await lanes.publish([Entry(5, room, 0, b"five", None)], told=None)
+        await lanes.publish([Entry(5, room, 0, b"five", None)], published=None)
         await lanes._redis.xadd(lanes._key(lane), {"x": "none"}, id="6-0")
-        await lanes.publish([Entry(7, room, 5, b"seven", None)], told=None)
+        await lanes.publish([Entry(7, room, 5, b"seven", None)], published=None)
         place, entries = (await lanes.read({lane: "0-0"}))[lane]
         assert ([entry.position for entry in entries], place) == ([5, 7], "7-0")

@@ -9,14 +9,14 @@ import pytest
 from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.redis.cluster_state import (
     GATEWAY_LEASE_SECONDS,
     ClusterState,
     ClusterStateUnavailableError,
     People,
+    PresenceMessage,
     SocketEntry,
-    Whisper,
 )
 from adapters.redis.connections import REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
@@ -62,9 +62,9 @@ async def test_who_comes_back_at_once_was_never_away(hansard: Gateway, database_
             assert (await hers.until("presence"))["state"] == "online"
         async with line(second, ben, room_id) as his:
             await his.until("presence")
-            started = lapsed()
+            started = monotonic()
             frames = []
-            while lapsed() - started < PRESENCE_GRACE_SECONDS + 1:
+            while monotonic() - started < PRESENCE_GRACE_SECONDS + 1:
                 try:
                     frames.append(await hers.frame(seconds=0.5))
                 except TimeoutError:
@@ -83,7 +83,7 @@ async def test_a_gateway_that_dies_leaves_nobody_online(hansard: Gateway, redis_
         await dying.beat()
         people = People(1, frozenset({ghost}))
         room = RoomId(UUID(room_id))
-        await dying.say([(hansard.services.lanes.lane_of(room), Whisper(dying.gateway, room, people))])
+        await dying.publish([(hansard.services.lanes.lane_of(room), PresenceMessage(dying.gateway, room, people))])
         online = await hers.until("presence", seconds=10)
         assert (online["user_id"], online["state"]) == (str(ghost), "online")
         offline = await hers.until("presence", seconds=GATEWAY_LEASE_SECONDS + 5)
@@ -165,7 +165,7 @@ async def test_one_socket_more_than_a_person_may_hold_is_closed_on_any_gateway(
                     assert await fourth.closed() == 4414
                 async with line(first, ben) as his:
                     await his.until("hello")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not await _is_taken_in(first, ada):  # the seat is given back, soon
                     pass
 
@@ -204,7 +204,7 @@ class TestRoster:
         taken = [0, 0, 0]
 
         async def take(i: int) -> bool:
-            refused = await rosters[i].seat(SocketEntry("user:x", taken[i] + 1, 7))
+            refused = await rosters[i].report(SocketEntry("user:x", taken[i] + 1, 7))
             taken[i] += refused is None
             return refused is None
 
@@ -213,13 +213,15 @@ class TestRoster:
 
         outcomes = await asyncio.gather(*(take_often(i) for i in range(3)))
         assert sum(sum(each) for each in outcomes) == 7 == sum(taken)
-        assert await rosters[0].seat(SocketEntry("address:y", 1, 9), SocketEntry("user:x", taken[0] + 1, 7)) == "user:x"
-        assert await rosters[1].seat(SocketEntry("address:y", 1, 1)) is None  # of a refusal nothing was kept
+        assert (
+            await rosters[0].report(SocketEntry("address:y", 1, 9), SocketEntry("user:x", taken[0] + 1, 7)) == "user:x"
+        )
+        assert await rosters[1].report(SocketEntry("address:y", 1, 1)) is None  # of a refusal nothing was kept
 
     async def test_what_a_dead_gateway_held_is_free(self, rosters: list[ClusterState]) -> None:
         await rosters[0].beat()  # g1 has no lease: it is dead, or was never there
-        assert await rosters[1].seat(SocketEntry("user:x", 5, 5)) is None
-        assert await rosters[0].seat(SocketEntry("user:x", 5, 5)) is None
+        assert await rosters[1].report(SocketEntry("user:x", 5, 5)) is None
+        assert await rosters[0].report(SocketEntry("user:x", 5, 5)) is None
 
     async def test_a_ticket_is_spent_once(self, rosters: list[ClusterState]) -> None:
         spent = await asyncio.gather(*(cluster_state.spend(b"nonce") for cluster_state in rosters for _ in range(10)))
@@ -228,22 +230,22 @@ class TestRoster:
     async def test_whispers(self, rosters: list[ClusterState]) -> None:
         room_id, people = RoomId(uuid7(3, bytes(10))), People(1, frozenset({UserId(uuid7(4, bytes(10)))}))
         await rosters[0].listen({3})
-        heard: Any = rosters[0].hear()
-        first: asyncio.Task[Whisper] = asyncio.create_task(anext(heard))
+        heard: Any = rosters[0].published()
+        first: asyncio.Task[PresenceMessage] = asyncio.create_task(anext(heard))
         while not first.done():
-            await rosters[1].say([(3, Whisper("g1", room_id, people))])
+            await rosters[1].publish([(3, PresenceMessage("g1", room_id, people))])
             await asyncio.wait({first}, timeout=0.05)
-        assert first.result() == Whisper("g1", room_id, people)
+        assert first.result() == PresenceMessage("g1", room_id, people)
         await heard.aclose()
         assert await rosters[2].people([room_id]) == {room_id: {"g1": people}}
-        await rosters[1].say([(3, Whisper("g1", room_id, People(2, frozenset())))])
+        await rosters[1].publish([(3, PresenceMessage("g1", room_id, People(2, frozenset())))])
         assert await rosters[2].people([room_id]) == {room_id: {}}
 
     async def test_a_crowd_of_calls_is_answered(self, rosters: list[ClusterState]) -> None:
         """They share a few connections; a pool that refused the others made a crowd look like a Redis that is away."""
         await rosters[0].beat()
         answers = await asyncio.gather(
-            *(rosters[0].seat(SocketEntry(f"user:{i}", 1, 1)) for i in range(20 * REDIS_CONNECTIONS_MAX))
+            *(rosters[0].report(SocketEntry(f"user:{i}", 1, 1)) for i in range(20 * REDIS_CONNECTIONS_MAX))
         )
         assert answers == [None] * (20 * REDIS_CONNECTIONS_MAX)
 

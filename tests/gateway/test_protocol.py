@@ -1,15 +1,16 @@
 """The socket protocol, without a socket: whatever comes in, it is an intent or a `BadFrameError`, and nothing else."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.operations import FRAMES
 from gateway.protocol import parsing, server_frames
-from gateway.protocol.client_frames import Ping, Send, Subscribe
+from gateway.protocol.client_frames import Authenticate, ClientFrame, Ping, Send, Subscribe, Typing, Unsubscribe
 from gateway.protocol.parsing import BadFrameError
 from tests.fuzz.making import Case
 from tests.fuzz.promises import hold
@@ -157,3 +158,7 @@ def test_replies() -> None:
     assert (
         json.loads(server_frames.refusal(3, "server.unavailable", "Later.", 503) or b"")["error"]["retryable"] is True
     )
+
+
+def test_every_frame_is_the_sockets_own_or_becomes_a_command() -> None:
+    assert {*FRAMES, Authenticate, Ping, Subscribe, Typing, Unsubscribe} == set(get_args(ClientFrame))

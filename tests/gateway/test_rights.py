@@ -16,18 +16,19 @@ import pytest_asyncio
 from litestar import Litestar, Router, WebSocket, get, post, websocket
 from websockets.exceptions import InvalidStatus
 
-from domain import addresses, rights
+from domain import addresses, authorization, rights
 from domain.addresses import FILE_VARIANT, of_variant
-from domain.rights import MemberTarget, Relationship, RoomKind, RoomOperation, Verdict, in_room, is_outside
+from domain.authorization import in_room, is_outside
+from domain.rights import MemberTarget, Relationship, RoomKind, RoomOperation, Verdict
 from gateway.app import rights_page, surface
 from gateway.edge.route_matching import SOCKET, Routes, table_of
 from gateway.http.declarations import declare
 from gateway.http.problems import TITLES
-from gateway.protocol.client_frames import Intent, Ping, declared_operations
+from gateway.protocol.client_frames import ClientFrame, Ping, declared_operations
 from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
-from tests.houses import deployment
+from tests.houses import deployment, notary
 from tests.lines import line
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,7 +47,8 @@ async def cast(servers: Servers) -> AsyncIterator[Cast]:
         await made.settled()
         await hansard.services.sessions.reload()
         await made.connect(stack)
-        yield made
+        async with notary(url):
+            yield made
 
 
 # Everything is declared
@@ -57,7 +59,7 @@ async def test_every_route_and_every_frame_is_declared_and_every_route_of_the_do
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     described -= {("HEAD", path) for method, path in described if method == "GET"}  # it is what its GET is
     assert described <= ROUTES.keys() and len(described) > 40
-    assert FRAMES.keys() == set(get_args(Intent))
+    assert FRAMES.keys() == set(get_args(ClientFrame))
 
 
 async def test_a_route_that_declares_nothing_fails_when_the_application_is_made() -> None:
@@ -77,13 +79,13 @@ async def test_an_address_that_clients_are_told_is_answered_or_the_gateway_does_
     @get("/files/{file_id:uuid}/variant/{name:str}", opt=declare("file.download"), sync_to_thread=False)
     def misspelt(file_id: UUID, name: str) -> None: ...
 
-    assert all(told in DECLARED for told in addresses.TOLD)
+    assert all(told in DECLARED for told in addresses.IN_FRAMES)
     assert of_variant(UUID(int=7), "preview") == FILE_VARIANT.format(file_id=UUID(int=7), name="preview")
     app = Litestar([Router(addresses.API, route_handlers=[misspelt])], openapi_config=None)
     with pytest.raises(
         LookupError, match=r"answers at these addresses: GET /api/v1/files/\{file_id\}/variants/\{name\}$"
     ):
-        Routes(app, addresses.TOLD)
+        Routes(app, addresses.IN_FRAMES)
 
 
 async def test_a_socket_that_declares_nothing_fails_then_too() -> None:
@@ -107,7 +109,7 @@ async def test_a_frame_that_declares_nothing_is_found() -> None:
         """A frame that somebody adds."""
 
     with pytest.raises(LookupError, match=r"declare nothing: Whisper$"):
-        declared_operations(Intent | Whisper)
+        declared_operations(ClientFrame | Whisper)
 
 
 async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:
@@ -235,7 +237,7 @@ def of(verdict: Verdict, method: str) -> tuple[str, int, str] | None:
 def expected(operation: RoomOperation, scene: Scene, by: Relationship, request: tuple[str, str, Any]) -> Verdict:
     verdict = in_room(operation, scene.kind, by)
     if verdict is None and operation in ("message.edit", "message.delete"):
-        return rights.of_message(operation, by, is_sender=str(scene.own[by]) in f"{request}")
+        return authorization.of_message(operation, by, is_sender=str(scene.own[by]) in f"{request}")
     return verdict
 
 
@@ -343,7 +345,7 @@ async def test_what_is_asked_of_members_depends_on_both(cast: Cast, kind: RoomKi
                 path = f"/rooms/{scene.room_id}/members/{of_whom.id}"
                 verdict = in_room(operation, kind, by)
                 if verdict is None:
-                    verdict = rights.of_member(operation, by, target)  # type: ignore[arg-type]
+                    verdict = authorization.of_member(operation, by, target)  # type: ignore[arg-type]
                 said = await answered(guest, method, path, options)
                 if said != of(verdict, method):
                     wrong.append(f"{kind}: {operation} of {target} by {by}: {said}, not {verdict}")
@@ -356,9 +358,9 @@ async def test_a_file_is_shown_by_its_uploader_alone(cast: Cast) -> None:
     await cast.settled()
     body = {"content": "", "message_type": "image", "file_id": str(shown.file_id)}
     for by, guest in cast.asking.items():
-        verdict = in_room("message.post", "public", by) or rights.of_file("file.share", "reader")
+        verdict = in_room("message.post", "public", by) or authorization.of_file("file.share", "reader")
         assert await answered(guest, "POST", f"/rooms/{other.room_id}/messages", {"json": body}) == of(verdict, "POST")
-    assert rights.of_file("file.share", "uploader") is None
+    assert authorization.of_file("file.share", "uploader") is None
     path = f"/rooms/{other.room_id}/messages"
     assert await answered(cast.founder, "POST", path, {"json": body}) is None
     for method, path in (("GET", ""), ("GET", "/status"), ("GET", "/content"), ("HEAD", "/variants/original")):
@@ -372,7 +374,7 @@ async def test_in_a_room_of_history_joined_nobody_reads_what_came_before(cast: C
         for by, guest in cast.asking.items():
             before = len(guest.heard)
             old = await answered(guest, "GET", f"/messages/{scene.theirs[by]}", {})
-            assert old == ("message.not_found", 404, refusal_of(rights.unknown("message.read"))[2]), (kind, by)
+            assert old == ("message.not_found", 404, refusal_of(authorization.unknown("message.read"))[2]), (kind, by)
             old = await answered(guest, "GET", f"/files/{scene.file_id}/content", {})
             assert old is not None and old[0] == "file.not_found", (kind, by)
             page = await guest.ask("GET", f"/rooms/{scene.room_id}/messages?limit=200&render=html")
@@ -411,12 +413,13 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
-        url = cast.services.base + path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D")
+        path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")
+        url = cast.services.base + path
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing
             answer = await http.request(method, url, headers=page)
-            verdict = rights.as_whom(operation, whom)
-            if rights.is_public(operation):
+            verdict = authorization.as_whom(operation, whom)
+            if authorization.is_public(operation):
                 assert answer.status_code not in (401, 403, 404), (method, path, whom)
             elif method == "HEAD":
                 assert answer.status_code == 401
@@ -437,7 +440,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
 async def test_the_record_is_read_in_a_role_and_a_role_opens_no_room(cast: Cast) -> None:
     paths = ("/audit/events?limit=1", "/audit/events/1")
     for path in paths:
-        verdict = of(rights.as_whom("audit.read", "person"), "GET")
+        verdict = of(authorization.as_whom("audit.read", "person"), "GET")
         assert verdict is not None
         for guest in (*cast.asking.values(), cast.founder):
             assert await answered(guest, "GET", path, {"headers": WHY}) == verdict
@@ -454,11 +457,11 @@ async def test_the_record_is_read_in_a_role_and_a_role_opens_no_room(cast: Cast)
 
 
 async def test_a_session_is_ended_by_its_owner_alone(cast: Cast) -> None:
-    verdict = of(rights.of_session("session.end", is_own=False), "DELETE")
+    verdict = of(authorization.of_session("session.end", is_own=False), "DELETE")
     path = f"/auth/sessions/{cast.insider.session_id}"
     assert await answered(cast.person, "DELETE", path, {}) == verdict
     assert (await cast.person.ask("GET", "/auth/sessions")).json()["items"][0]["id"] == str(cast.person.session_id)
     assert await answered(cast.insider, "DELETE", path, {}) is None
-    ended = rights.as_whom("profile.read", "ended")
+    ended = authorization.as_whom("profile.read", "ended")
     assert ended is not None
     assert await answered(cast.insider, "GET", "/users/me", {}) == ("auth.session_revoked", 401, refusal_of(ended)[2])

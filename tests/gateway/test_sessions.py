@@ -22,7 +22,7 @@ from gateway.protocol import close_codes
 from tests.commands.test_desk import person as person_of
 from tests.gateway.test_bad_input import assert_problem
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger
-from tests.lines import line
+from tests.lines import a_second, line
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 async def other(hansard: Gateway, database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
     """A second gateway of the same house; it follows Redis from its first moment, where something was told already."""
     await hansard.person()
-    while await hansard.services.lanes.told() is None:
+    while await hansard.services.lanes.published() is None:
         await asyncio.sleep(0.01)
     async with gateway(database_url, redis_url) as made:
         yield made
@@ -45,8 +45,9 @@ async def other(hansard: Gateway, database_url: str, redis_url: str) -> AsyncIte
 async def ended_within_a_second(other: Gateway, *people: Person) -> AsyncIterator[None]:
     """What the block does ends these sessions at the other gateway: sockets are closed, tokens refused."""
     async with asyncio.timeout(30), _sockets(other, *people) as sockets:
+        within = await a_second(other)
         yield
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(within):
             for socket in sockets:
                 assert await socket.closed() == close_codes.SESSION_REVOKED
         for person in people:
@@ -182,7 +183,7 @@ async def test_deactivation_ends_all_sessions_for_good(hansard: Gateway, other: 
         assert ended == ["deactivated", "deactivated"], "on the record, together with it"
     outcome = await hansard.services.command_bus.do(Activate(user_id), Caller())
     await other.services.reads.wait(outcome.position)
-    while other.services.sessions.is_shut(user_id):
+    while other.services.sessions.is_deactivated(user_id):
         await asyncio.sleep(0.01)
     for person in (ada, phone):
         assert_problem(await other.client(person.token).get("/users/me"), 401, "auth.session_revoked")

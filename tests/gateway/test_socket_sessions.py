@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from adapters.clock import lapsed, now
+from adapters.clock import now
 from domain.bounds import WRITE_STALL_SECONDS
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberRemoved
@@ -19,7 +19,7 @@ from domain.quotas import OFF, Quota
 from gateway.realtime.outbox import Outbox
 from gateway.sockets.token_expiry import EXPIRY_NOTICE_SECONDS
 from tests.houses import PASSWORD, Gateway, Person, deployment, gateway
-from tests.lines import Line, line
+from tests.lines import Line, a_second, line
 
 RACES = 200
 
@@ -69,7 +69,7 @@ async def test_a_token_that_ends_closes_its_socket(hansard: Gateway) -> None:
     short = Person(ada.http, {**ada.tokens, "access_token": token_for(hansard, ada, seconds=2)})
     async with line(hansard, short) as hers:
         await hers.until("expiring")
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(20):
             assert await hers.closed() == 4401
 
 
@@ -93,10 +93,10 @@ async def test_an_ended_session_closes_all_of_its_sockets_and_no_others_within_a
         staying = [await stack.enter_async_context(line(to, phone)) for to in (hansard, second)]
         for each in (*ending, *staying):
             await each.until("hello")
+        within = await a_second(hansard)
         await ada.ask("POST", "/auth/logout", 204)
-        started = lapsed()
-        assert [await each.closed() for each in ending] == [4501] * 6
-        assert lapsed() - started < 1
+        async with asyncio.timeout(within):
+            assert [await each.closed() for each in ending] == [4501] * 6
         for each in staying:
             assert (await each.ask("ping"))["ok"]
 
@@ -107,8 +107,9 @@ async def test_a_reused_refresh_token_closes_the_sockets_of_its_session(hansard:
         await hers.until("hello")
         spent = {"refresh_token": ada.tokens["refresh_token"]}
         assert (await http.post("/auth/refresh", json=spent)).status_code == 200
+        within = await a_second(hansard)
         assert (await http.post("/auth/refresh", json=spent)).status_code == 401
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(within):
             assert await hers.closed() == 4501
 
 
@@ -171,7 +172,7 @@ async def _told_until_unsubscribed(his: Line, count: int) -> dict[str, list[int]
 async def test_more_sends_than_a_person_may_are_refused_with_the_time_to_wait(
     database_url: str, redis_url: str
 ) -> None:
-    quotas = replace(OFF, sends=Quota("sends", 1, 10, 3))
+    quotas = replace(OFF, sends=Quota("sends", 1, 60, 3))
     async with (
         deployment(database_url, redis_url) as hansard,
         gateway(database_url, redis_url, quotas=quotas) as first,
@@ -186,7 +187,7 @@ async def test_more_sends_than_a_person_may_are_refused_with_the_time_to_wait(
     assert [reply["ok"] for reply in replies] == [True] * 3 + [False] * 3
     error = replies[-1]["error"]
     assert (error["code"], error["status"], error["retryable"]) == ("limit.reached", 429, True)
-    assert 1 <= error["retry_after_seconds"] <= 10
+    assert 1 <= error["retry_after_seconds"] <= 60
 
 
 async def test_a_flood_of_frames_closes_the_socket(database_url: str, redis_url: str) -> None:

@@ -50,6 +50,7 @@ def test_every_package_names_the_licence_that_lies_beside_it() -> None:
     for folder, licence, opening in (
         (ROOT, "AGPL-3.0-or-later", "GNU AFFERO GENERAL PUBLIC LICENSE"),
         (ROOT / "clients" / "python", "Apache-2.0", "Apache License"),
+        (ROOT / "clients" / "verify", "Apache-2.0", "Apache License"),
     ):
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         assert (project["license"], project["license-files"]) == (licence, ["LICENSE"])

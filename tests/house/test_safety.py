@@ -22,6 +22,7 @@ NEVER_IMPORTED = {
 SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput"}
 CRYPTOGRAPHY = {
     "cryptography.x509",
+    "cryptography.exceptions.InvalidSignature",
     "cryptography.exceptions.InvalidTag",
     "cryptography.hazmat.primitives.asymmetric.ed25519.Ed25519PrivateKey",
     "cryptography.hazmat.primitives.asymmetric.ed25519.Ed25519PublicKey",

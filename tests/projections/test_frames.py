@@ -13,7 +13,7 @@ from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, StreamId, UserId
 from domain.topics import TOPICS
 from projections import frames
-from projections.frames import TELLS_OWN, TELLS_ROOM
+from projections.frames import OWN_FRAMES, ROOM_FRAMES
 
 GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "topics.jsonl"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -65,10 +65,10 @@ FACTS = recorded_of_every_topic()
 @pytest.mark.parametrize("recorded", FACTS, ids=lambda recorded: recorded.event.topic)
 def test_what_a_room_hears_is_told_whole(recorded: Recorded[Event]) -> None:
     if recorded.event.frame_room() is None:
-        assert type(recorded.event) not in TELLS_ROOM
+        assert type(recorded.event) not in ROOM_FRAMES
         return
     told = json.loads(frames.room_frame(recorded, 1042))
-    assert type(TELLS_ROOM[type(recorded.event)].of(recorded)) is TELLS_ROOM[type(recorded.event)].kind
+    assert type(ROOM_FRAMES[type(recorded.event)].of(recorded)) is ROOM_FRAMES[type(recorded.event)].kind
     data = told.pop("data")
     assert data.pop("file", {}).keys() in (set(), FILE), "what a message shows is told as the file itself is"
     more = {"mentions", "mentions_room"} if recorded.event.topic == "message.posted" else set()
@@ -87,7 +87,7 @@ def test_what_a_room_hears_is_told_whole(recorded: Recorded[Event]) -> None:
 @pytest.mark.parametrize("recorded", FACTS, ids=lambda recorded: recorded.event.topic)
 def test_ones_own_feed_has_neither_room_nor_prev(recorded: Recorded[Any]) -> None:
     told = frames.control(recorded)
-    if type(recorded.event) not in TELLS_OWN:
+    if type(recorded.event) not in OWN_FRAMES:
         assert told is None or told.own == []
         return
     assert told is not None

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
-from adapters.postgres.codec import Sealed, _bound, _open, _seal
+from adapters.postgres.codec import Sealed, StoredRow, _bound, _open, _seal
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
@@ -141,11 +141,12 @@ async def test_a_picture_that_is_2_to_the_40_wide_stops_nobody(database_url: str
 
 async def widen(here: Scene, database_url: str, position: int) -> None:
     """Seal a file's event anew, its variant 2^40 wide."""
-    stream, topic, data, meta = await here.db.one(
-        lambda *row: row,
-        "SELECT stream, topic, data, meta FROM record.events WHERE position = $1",
+    rows = await here.db.all(
+        StoredRow,
+        "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE position = $1",
         position,
-    )  # type: ignore[misc]
+    )
+    _, stream, _, topic, data, meta, *_ = rows[0]
     vault, plain, event_id = Vault(here.db, MASTER), json.loads(data), UUID(json.loads(meta)["id"])
     sealed, bound = Sealed(**plain["sealed"]), _bound(stream, topic, event_id)
     await vault.gather([sealed.key])

@@ -10,10 +10,11 @@ from uuid import UUID, uuid4, uuid5
 import asyncpg
 import pytest
 
+from domain.authorization import file_relationships, standings
 from domain.ids import MessageId
 from domain.message import MESSAGE
-from domain.rights import file_relationships, standings
-from projections import files, messages, rooms, users
+from projections import file_queries, message_pages, message_queries, rooms, users
+from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from projections.rooms import UNREAD_COUNTED_MAX
 from tests.houses import PLAN_MODES, pages_met, rows_met
 
@@ -122,9 +123,10 @@ async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyn
     db, ids = talk
     reads = standings("message.list")
     for mode, which in product(PLAN_MODES, ("BEFORE", "AFTER", "AROUND", "BEFORE_HTML", "AFTER_HTML", "AROUND_HTML")):
-        sql = getattr(messages, f"SELECT_{which}")
-        limits = (LIMIT // 2, LIMIT // 2) if which.startswith("AROUND") else (LIMIT,)
-        for start in (0, LOUD_MESSAGES // 2, messages.POSITION_MAX):
+        sql = getattr(message_pages, f"SELECT_{which}")
+        limits: tuple[int, ...] = (LIMIT // 2, LIMIT // 2) if which.startswith("AROUND") else (LIMIT,)
+        limits += (PAGE_TEXT_BYTES_MAX,)
+        for start in (0, LOUD_MESSAGES // 2, message_pages.POSITION_MAX):
             assert await rows_met(db, mode, "messages", sql, READER, ids[0], reads, start, *limits) <= LIMIT
             for quiet in ids[-2:]:
                 assert await rows_met(db, mode, "messages", sql, READER, quiet, reads, start, *limits) == 0
@@ -141,8 +143,8 @@ async def test_who_may_download_a_file_is_found_without_messages_that_show_other
     await db.execute("VACUUM ANALYZE read.messages")
     sees = (standings("file.read"), file_relationships("file.read"))
     for mode in PLAN_MODES:
-        assert await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, shown_nowhere, *sees) == 0
-        assert 0 < await rows_met(db, mode, "messages", files.SELECT_SEEN, READER, reposted, *sees) < LIMIT
+        assert await rows_met(db, mode, "messages", file_queries.SELECT_SEEN, READER, shown_nowhere, *sees) == 0
+        assert 0 < await rows_met(db, mode, "messages", file_queries.SELECT_SEEN, READER, reposted, *sees) < LIMIT
 
 
 async def test_who_is_deactivated_is_found_without_a_look_at_the_others(database_url: str) -> None:
@@ -166,9 +168,11 @@ async def test_a_message_is_found_by_its_id_whoever_made_that(database_url: str)
     await db.execute("ANALYZE read.messages; ANALYZE record.events")
     for mode, message_id, table in product(PLAN_MODES, (posted, system, uuid4()), ("messages", "events")):
         asked: tuple[object, ...] = (READER, message_id, MESSAGE.id(MessageId(message_id)))
-        assert await rows_met(db, mode, table, messages.SELECT_ONE, *asked) <= 2
-        assert await pages_met(db, mode, messages.SELECT_ONE, *asked) < 20
-    found = [await db.fetchrow(messages.SELECT_ONE, READER, i, MESSAGE.id(MessageId(i))) for i in (posted, system)]
+        assert await rows_met(db, mode, table, message_queries.SELECT_ONE, *asked) <= 2
+        assert await pages_met(db, mode, message_queries.SELECT_ONE, *asked) < 20
+    found = [
+        await db.fetchrow(message_queries.SELECT_ONE, READER, i, MESSAGE.id(MessageId(i))) for i in (posted, system)
+    ]
     assert [row["position"] for row in found] == [40_000, 50_000]
     await db.close()
 

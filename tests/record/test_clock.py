@@ -26,7 +26,7 @@ from domain.events import Caller
 from domain.ids import SessionId
 from domain.ports.record import Appended
 from domain.session import SessionEnded
-from gateway.edge.authentication import Sessions
+from gateway.edge.sessions import Sessions
 from projections import LIVE
 from runtime.operators import clock
 from runtime.operators.doctor import doctor

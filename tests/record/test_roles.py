@@ -14,41 +14,47 @@ from tests.houses import as_login
 
 # r SELECT, a INSERT, w UPDATE, d DELETE, D TRUNCATE; `owner` may everything, and is whose ALTER and DROP are taken.
 MATRIX = """
-    table                       gateway     projector   worker      operator
-    files.holds                 raw         -           rawd        raw
-    files.reservations          rad         -           -           rad
-    public.hansard_migrations   r           r           r           r
-    read.audit_entries          r           -           raw         owner
-    read.checkpoints            r           raw         raw         owner
-    read.file_variants          r           raw         r           owner
-    read.files                  r           raw         r           owner
-    read.mentions               r           raw         -           owner
-    read.message_html           r           -           raw         owner
-    read.message_reactions      r           raw         -           owner
-    read.messages               r           raw         -           owner
-    read.parked_events          r           ra          ra          owner
-    read.pins                   r           raw         -           owner
-    read.reaction_counts        r           raw         -           owner
-    read.room_members           r           raw         r           owner
-    read.rooms                  r           raw         -           owner
-    read.sessions               r           raw         -           owner
-    read.users                  r           raw         -           owner
-    record.append_lock          -           -           -           -
-    record.claims               r           -           r           r
-    record.events               r           r           r           r
-    record.head                 r           r           r           r
-    record.identity             -           -           -           -
-    record.made_keys            ra          -           ra          ra
-    record.queued_batches       -           -           -           -
-    record.receipts             r           -           -           r
-    record.snapshots            raw         -           raw         raw
-    vault.data_keys             ra          r           ra          ra
-    vault.master_check          ra          r           ra          ra
-    vault.signing_keys          ra          -           -           raw(retired_at)
+    table                       gateway     projector   worker      notary      operator
+    files.holds                 raw         -           rawd        -           raw
+    files.reservations          rad         -           -           -           rad
+    notary.checkpoints          r           -           -           ra          r
+    notary.keys                 r           -           -           ra          r
+    notary.tiles                r           -           -           raw         r
+    public.hansard_migrations   r           r           r           r           r
+    read.audit_entries          r           -           raw         -           owner
+    read.checkpoints            r           raw         raw         r           owner
+    read.file_variants          r           raw         r           -           owner
+    read.files                  r           raw         r           -           owner
+    read.mentions               r           raw         -           -           owner
+    read.message_html           r           -           raw         -           owner
+    read.message_reactions      r           raw         -           -           owner
+    read.messages               r           raw         -           -           owner
+    read.parked_events          r           ra          ra          r           owner
+    read.pins                   r           raw         -           -           owner
+    read.reaction_counts        r           raw         -           -           owner
+    read.room_members           r           raw         r           -           owner
+    read.rooms                  r           raw         -           -           owner
+    read.sessions               r           raw         -           -           owner
+    read.users                  r           raw         -           -           owner
+    record.append_lock          -           -           -           -           -
+    record.claims               r           -           r           -           r
+    record.events               r           r           r           r           r
+    record.head                 r           r           r           r           r
+    record.identity             -           -           -           -           -
+    record.made_keys            ra          -           ra          -           ra
+    record.queued_batches       -           -           -           -           -
+    record.receipts             r           -           -           -           r
+    record.snapshots            raw         -           raw         -           raw
+    vault.data_keys             ra          r           ra          -           ra
+    vault.master_check          ra          r           ra          -           ra
+    vault.signing_keys          ra          -           -           -           raw(retired_at)
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
+    "read.audit_unknown": {"gateway", "operator"},
     "read.names": {"worker", "operator"},
+    "read.readable_from": {"gateway", "operator"},
+    "read.standing": {"gateway", "operator"},
     "record.answer_queued": {"gateway", "worker", "operator"},
     "record.append": {"gateway", "worker", "operator"},
     "record.append_in_turn": {"gateway", "worker", "operator"},
@@ -68,10 +74,11 @@ BECOMES = {  # by SET ROLE
     "gateway": {"hansard_app", "hansard_gateway"},
     "projector": {"hansard_app", "hansard_projector"},
     "worker": {"hansard_app", "hansard_worker"},
+    "notary": {"hansard_app", "hansard_notary"},
     "operator": {"hansard_app", "hansard_gateway", "hansard_operator"},
     SERVER: {"hansard_app", *GROUP_OF.values()},
 }
-SCHEMAS = ("record", "vault", "read", "files", "public")
+SCHEMAS = ("record", "vault", "read", "files", "notary", "public")
 SELECT_TABLES = """
     SELECT n.nspname || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attnum)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from adapters.postgres.event_store import PostgresRecord
@@ -82,4 +82,5 @@ def _kill(home: Path) -> None:
     assert Path(f"/proc/{pid}/exe").resolve().name == "postgres"
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for each in (pid, *map(int, children)):
-        os.kill(each, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a backend that had ended meanwhile
+            os.kill(each, signal.SIGKILL)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -44,6 +44,11 @@ SELECT_ROWS = """
 """
 SELECT_BYTES = "SELECT data, meta FROM record.events WHERE position = $1"
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "sealed.json").read_text())
+
+
+class Bytes(NamedTuple):
+    data: bytes
+    meta: bytes
 
 
 def test_a_master_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
@@ -360,7 +365,7 @@ async def test_what_is_said_of_a_person_is_sealed_under_their_key_and_goes_with_
         said = {"correlation": "request-17", "address": "203.0.113.9", "agent": "agent/2", "reason": "she is suspected"}
         filter = f"/audit/events?subject={ada.user_id}"
         outcome = await command_bus.do(NoteAuditRead(filter, ada.user_id), replace(auditor, **said))
-        [[data, meta]] = await db.all(lambda *row: row, SELECT_BYTES, outcome.position)
+        [[data, meta]] = await db.all(Bytes, SELECT_BYTES, outcome.position)
         for text in (*said.values(), filter):
             assert text.encode() not in data + meta
         for erased, expected in (

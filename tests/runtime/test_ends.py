@@ -26,7 +26,7 @@ async def test_a_loop_whose_cancellation_was_swallowed_ends_all_the_same(monkeyp
                 if swallowed > 2:
                     raise
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with background(asyncio.create_task(hard_of_hearing())):
             await asyncio.sleep(0)
     assert swallowed == 3

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+from domain.authorization import in_room
 from domain.membership import MemberRemoved
-from domain.rights import in_room
 from tests.gateway.scenes import Cast, Scene
 from tests.houses import SECRET, deployment
 

@@ -197,7 +197,7 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
             with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
                 await asyncpg.connect(url, password="postgres")
         owner = await asyncpg.connect(servers.database_url)
-        expected = {login(kind).name for kind in ("gateway", "projector", "worker")}
+        expected = {login(kind).name for kind in ("gateway", "projector", "worker", "notary")}
         seen: set[str] = set()
 
         async def all_are_there() -> bool:
@@ -234,7 +234,7 @@ async def test_a_home_that_trusted_its_socket_is_mended_at_the_next_start(tmp_pa
         rules = await owner.fetch("SELECT type, database, user_name, auth_method FROM pg_hba_file_rules")
         assert [tuple(rule) for rule in rules] == [("local", ["all"], ["all"], "scram-sha-256")]
         await owner.close()
-    assert LOGINS == ("gateway", "projector", "worker", "operator", "server")
+    assert LOGINS == ("gateway", "projector", "worker", "notary", "operator", "server")
 
 
 async def test_lost_passwords_are_made_anew_even_after_a_kill(tmp_path: Path) -> None:

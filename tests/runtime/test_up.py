@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,8 @@ import asyncpg
 import httpx
 import psutil
 import pytest
-from websockets.asyncio.client import connect
+from hansard_client import Client
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from tests.houses import PASSWORD, as_login, free_port
@@ -371,3 +372,46 @@ async def _send_all(hansard: System, token: str, room_id: str, ids: list[str], a
 async def _breathe() -> None:
     """Let the loop and the machine do something else for a moment."""
     await asyncio.sleep(0.01)
+
+
+def of_port(process: psutil.Process, port: int, status: str) -> int:
+    """Return how many connections of a process on a port of its own have this status."""
+    return sum(each.laddr.port == port and each.status == status for each in process.net_connections("tcp"))
+
+
+async def test_several_gateways_share_the_port_hear_each_other_and_end_together(tmp_path: Path) -> None:
+    async with system(tmp_path, HANSARD_GATEWAYS="2") as hansard, AsyncExitStack() as stack:
+        gateways = [process for process in hansard.family() if process.cmdline()[-1:] == ["gateway"]]
+        assert len(gateways) == 2
+        async with asyncio.timeout(60):
+            while not all(of_port(process, hansard.port, psutil.CONN_LISTEN) for process in gateways):
+                await asyncio.sleep(0.05)
+        ada = await stack.enter_async_context(Client(hansard.base))
+        await ada.register("ada@example.com", "ada", PASSWORD)
+        await ada.login("ada@example.com", PASSWORD)
+        room = (await ada.open_room("Lobby")).id
+        url, token = f"ws://127.0.0.1:{hansard.port}/api/v1/ws/{room}", {"Authorization": f"Bearer {await ada.token()}"}
+        sockets: list[ClientConnection] = []
+        async with asyncio.timeout(
+            30
+        ):  # the kernel spreads them by a hash: two of 2^30 runs would need more than thirty
+            while not sockets or not all(of_port(each, hansard.port, psutil.CONN_ESTABLISHED) for each in gateways):
+                sockets.append(await stack.enter_async_context(connect(url, additional_headers=token)))
+        for each in sockets:
+            await told(each, "live")
+        await ada.send(room, "hello")
+        for each in sockets:
+            assert (await told(each, "event"))["data"]["content"] == "hello"
+            await each.close()
+        family = hansard.family()
+        assert await hansard.stop() == 0
+        assert await gone(family) == []
+
+
+async def told(socket: ClientConnection, kind: str) -> dict[str, Any]:
+    """Return the next frame of a kind."""
+    async with asyncio.timeout(10):
+        while (frame := json.loads(await socket.recv()))["type"] != kind:
+            pass
+    found: dict[str, Any] = frame
+    return found

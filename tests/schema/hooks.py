@@ -58,6 +58,7 @@ for name, strategy in FORMATS.items():
 
 # What valid data may be refused with, because it depends on what no schema can say.
 BEYOND_SCHEMA: dict[str, str] = {
+    "audit.out_of_range": "a proof is of what is on the record, and of a tree that was signed",
     "idempotency.mismatch": "a key belongs to the body that it first came with",
     "password.too_common": "a password may be its owner's name",
     "message.reply_unknown": "what is replied to is in the same room",

@@ -1,6 +1,6 @@
 """The read tables in memory, behind the port `Db`: just the statements of live following.
 
-What projections write is understood from the statements that `projections/tables.py` makes of its declarations; what is
+What projections write is understood from the statements that `projections/table_statements.py` makes of the tables' declarations; what is
 read is answered by the statement's own constant. `test_fakes.py` holds both to Postgres.
 """
 
@@ -11,16 +11,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, checkpoints, messages, parked, rooms, sessions, users
+from projections import LIVE, checkpoints, message_queries, parked, rooms, sessions, users
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
-INSERT = re.compile(r"INSERT INTO (?P<table>[a-z_.]+) \((?P<columns>[a-z_, ]+)\) SELECT")
-CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)$")
-UPDATE = re.compile(r"UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?) FROM unnest.*given \((?P<columns>[a-z_, ]+)\)")
+INSERT = re.compile(r"\s*INSERT INTO (?P<table>[a-z_.]+) \((?P<columns>[a-z_, ]+)\) SELECT")
+CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)\s$")
+UPDATE = re.compile(
+    r"\s*UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?)\s+FROM unnest.*given \((?P<columns>[a-z_, ]+)\)"
+)
 COMMITS_LOST_MAX = 4
 KEYS = {table.name: table.key for table in LIVE.tables}
 
@@ -28,7 +30,7 @@ KEYS = {table.name: table.key for table in LIVE.tables}
 class MemoryTables:
     """The port `domain.ports.Db`. A transaction works on a copy, which takes the place of the tables when it commits."""
 
-    def __init__(self, clock: Callable[[], float] = lapsed) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """`clock` is the database's: leases are judged by it."""
         self.clock = clock
         self.rows: dict[str, dict[tuple[Any, ...], Values]] = {name: {} for name in KEYS}
@@ -116,10 +118,10 @@ class MemoryTables:
                 return [(kept["epoch"], kept["position"], kept["version"])] if kept["epoch"] == args[1] else []
             case rooms.SELECT_ACTIVITY:
                 return [(key[0], row["activity"]) for key, row in self.rows["read.rooms"].items() if key[0] in args[0]]
-            case messages.SELECT_DELETED:
+            case message_queries.SELECT_DELETED:
                 found = self.rows["read.messages"]
                 return [(at,) for at in args[0] if (at,) in found and found[at,]["deleted"]]
-            case messages.SELECT_SHOWINGS:
+            case message_queries.SELECT_LATEST_WITH_FILES:
                 shown = [
                     (row["file_id"], key[0])
                     for key, row in self.rows["read.messages"].items()

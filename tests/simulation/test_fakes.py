@@ -19,7 +19,7 @@ from domain.ids import MessageId, RecordId, RoomId, StreamId, UserId, uuid7
 from domain.membership import MemberLeft
 from domain.message import MessagePosted
 from domain.ports.record import Append, Appended, Claim, Receipt, Record, Write
-from projections import LIVE, checkpoints, messages, rooms, sessions, users
+from projections import LIVE, checkpoints, message_queries, rooms, sessions, users
 from tests.houses import ledger
 from tests.simulation.tables import MemoryTables
 from tests.simulation.world import World, live_through
@@ -132,14 +132,15 @@ async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url:
             assert await checkpoints.held(store, "live", taken.epoch) == taken
         for table in LIVE.tables:
             columns = (*table.key, *table.columns)
-            rows = await db.all(lambda *row: row, f"SELECT {', '.join(columns)} FROM {table.name}")
+            async with db.session() as session:
+                rows = map(tuple, await session.connection.fetch(f"SELECT {', '.join(columns)} FROM {table.name}"))
             kept = [(*key, *(row[name] for name in table.columns)) for key, row in tables.rows[table.name].items()]
             assert sorted(rows, key=repr) == sorted(kept, key=repr)
         room_ids = [key[0] for key in tables.rows["read.rooms"]]
         postings = [key[0] for key in tables.rows["read.messages"]]
         for question in (
             lambda store: rooms.activities(store, room_ids),
-            lambda store: messages.deleted_among(store, postings),
+            lambda store: message_queries.deleted_among(store, postings),
             lambda store: sessions.ended_since(store, events[0].at - timedelta(hours=1)),
             lambda store: sessions.ended_since(store, events[-1].at),
             lambda store: users.inactive(store),
@@ -188,33 +189,33 @@ async def test_lanes_in_memory_carry_what_redis_does(both: list[Any]) -> None:
         return Entry(position, room_id, 0 if room is None else position - 1, b"frame %d" % position, None)
 
     async def live(lanes: Any) -> list[Any]:
-        found: list[Any] = [await lanes.told(), *[lanes.lane_of(room_id) for room_id in ROOMS]]
+        found: list[Any] = [await lanes.published(), *[lanes.lane_of(room_id) for room_id in ROOMS]]
         every = dict.fromkeys((CONTROL, 0, 1, 2), "0-0")
-        await lanes.publish([entry(1, 0), entry(2, 1), entry(2, None), entry(5, 0)], told=6)
-        found += [await lanes.told(), [await lanes.last(lane) for lane in every], await lanes.read(every)]
+        await lanes.publish([entry(1, 0), entry(2, 1), entry(2, None), entry(5, 0)], published=6)
+        found += [await lanes.published(), [await lanes.last(lane) for lane in every], await lanes.read(every)]
         await lanes.publish(
-            [entry(1, 0), entry(5, 0), entry(7, 2), entry(9, 0)], told=9
+            [entry(1, 0), entry(5, 0), entry(7, 2), entry(9, 0)], published=9
         )  # what is there is passed over
-        found += [await lanes.told(), await lanes.read(dict.fromkeys(every, "5-0"))]
+        found += [await lanes.published(), await lanes.read(dict.fromkeys(every, "5-0"))]
         waiting = asyncio.create_task(lanes.read(dict.fromkeys(every, "9-0")))
         while not waiting.done():
             await asyncio.sleep(0)
             await lanes.interrupt()
         found.append(waiting.result())
         waiting = asyncio.create_task(lanes.read(dict.fromkeys(every, "9-0")))
-        await lanes.publish([entry(11, None)], told=11)
+        await lanes.publish([entry(11, None)], published=11)
         found.append(await waiting)
         await lanes.publish(
-            [entry(12, 1)], told=12, forgotten=[(ROOMS[0], 9), (ROOMS[0], 5), (ROOMS[1], 12), (ROOMS[2], 8)]
+            [entry(12, 1)], published=12, forgotten=[(ROOMS[0], 9), (ROOMS[0], 5), (ROOMS[1], 12), (ROOMS[2], 8)]
         )
-        await lanes.publish([entry(9, 0), entry(12, 1)], told=12)  # what is gone does not come back
+        await lanes.publish([entry(9, 0), entry(12, 1)], published=12)  # what is gone does not come back
         found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
         await lanes.trim(age_seconds=3_600)
         found.append(await lanes.read(dict.fromkeys(every, "0-0")))
-        await lanes.publish([entry(13, 2)], told=13)
+        await lanes.publish([entry(13, 2)], published=13)
         await lanes.trim(age_seconds=3_600)
         await lanes.trim(age_seconds=0)
-        await lanes.publish([entry(7, 2), entry(11, None), entry(14, 0)], told=14)
+        await lanes.publish([entry(7, 2), entry(11, None), entry(14, 0)], published=14)
         found += [[await lanes.last(lane) for lane in every], await lanes.read(dict.fromkeys(every, "0-0"))]
         return found
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from adapters.memory.event_store import MemoryRecord
 from adapters.memory.lanes import MemoryLanes, MemoryStreams
 from adapters.postgres.clock_watch import ClockWatch
-from adapters.redis.cluster_state import ClusterStateUnavailableError, People, SocketEntry, Whisper
+from adapters.redis.cluster_state import ClusterStateUnavailableError, People, PresenceMessage, SocketEntry
 from adapters.redis.connections import REDIS_SECONDS
 from adapters.redis.lanes import CONTROL, LANE_AGE_SECONDS, LANE_BLOCK_MS, Entry, LanesUnavailableError
 from domain.errors import DomainError
@@ -31,11 +31,11 @@ from domain.ports.record import (
     Append,
     Appended,
     ClaimKind,
+    EventPage,
     Head,
     KeysMissingError,
     ReceiptFound,
     RecordUnavailableError,
-    RoomPage,
 )
 from tests.simulation.tables import MemoryTables
 
@@ -166,12 +166,16 @@ class RecordLink:
         return await self._process.through("postgres", "head", self._record.head)
 
     async def streams(
-        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None, limit: int | None = None
+        self, ids: Sequence[StreamId], *, after: Mapping[StreamId, int] | None = None
     ) -> Mapping[StreamId, Sequence[Recorded[Event]]]:
-        found = await self._process.through(
-            "postgres", "streams", lambda: self._record.streams(ids, after=after, limit=limit)
-        )
+        found = await self._process.through("postgres", "streams", lambda: self._record.streams(ids, after=after))
         return {stream: self._read(events) for stream, events in found.items()}
+
+    async def stream_pages(self, after: Mapping[StreamId, int], *, limit: int) -> Mapping[StreamId, EventPage]:
+        found = await self._process.through(
+            "postgres", "streams", lambda: self._record.stream_pages(after, limit=limit)
+        )
+        return {stream: EventPage(self._read(page.events), page.is_last) for stream, page in found.items()}
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
@@ -181,17 +185,17 @@ class RecordLink:
             )
         )
 
-    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> RoomPage:
+    async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         events, is_last = await self._process.through(
             "postgres", "room", lambda: self._record.room_after(room_id, position, until=until, limit=limit)
         )
-        return RoomPage(self._read(events), is_last)
+        return EventPage(self._read(events), is_last)
 
-    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> RoomPage:
+    async def room_before(self, room_id: RoomId, position: int, *, limit: int) -> EventPage:
         events, is_last = await self._process.through(
             "postgres", "room before", lambda: self._record.room_before(room_id, position, limit=limit)
         )
-        return RoomPage(self._read(events), is_last)
+        return EventPage(self._read(events), is_last)
 
     def _read(self, events: Sequence[Recorded[Event]]) -> Sequence[Recorded[Event]]:
         """Return facts as this process can read them."""
@@ -273,27 +277,29 @@ class LanesLink(MemoryLanes):
         await self._process.through("redis", "ping", super().ping)
 
     async def publish(
-        self, entries: Sequence[Entry], *, told: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
     ) -> frozenset[int]:
         weather = self._process.weather
         if entries and weather.chance.random() < weather.lost_answers:
             lanes = {CONTROL if entry.room_id is None else self.lane_of(entry.room_id) for entry in entries}
             cut = weather.chance.choice(sorted(lanes))
             some = [e for e in entries if (CONTROL if e.room_id is None else self.lane_of(e.room_id)) != cut]
-            before = self._streams.told
+            before = self._streams.published
             publish = super().publish
-            await self._process.through("redis", "publish some", lambda: publish(some, told=told))
-            self._streams.told = before
+            await self._process.through("redis", "publish some", lambda: publish(some, published=published))
+            self._streams.published = before
             raise LanesUnavailableError("cut off between two lanes")
         publish = super().publish
-        return await self._process.through("redis", "publish", lambda: publish(entries, told=told, forgotten=forgotten))
+        return await self._process.through(
+            "redis", "publish", lambda: publish(entries, published=published, forgotten=forgotten)
+        )
 
     async def trim(self, *, age_seconds: float = LANE_AGE_SECONDS) -> None:
         trim = super().trim
         await self._process.through("redis", "trim", lambda: trim(age_seconds=age_seconds))
 
-    async def told(self) -> int | None:
-        return await self._process.through("redis", "told", super().told)
+    async def published(self) -> int | None:
+        return await self._process.through("redis", "told", super().published)
 
     async def last(self, lane: int) -> str:
         last = super().last
@@ -330,10 +336,10 @@ class NoRoster:
     async def beat(self) -> tuple[bool, frozenset[str]]:
         raise ClusterStateUnavailableError("not simulated")
 
-    async def seat(self, *seats: SocketEntry) -> str | None:
+    async def report(self, *entries: SocketEntry) -> str | None:
         raise ClusterStateUnavailableError("not simulated")
 
-    async def say(self, whispers: Sequence[tuple[int, Whisper]]) -> None:
+    async def publish(self, messages: Sequence[tuple[int, PresenceMessage]]) -> None:
         raise ClusterStateUnavailableError("not simulated")
 
     async def people(self, room_ids: Sequence[RoomId]) -> dict[RoomId, dict[str, People]]:

@@ -46,8 +46,8 @@ from domain.ports.credentials import Access, Refreshing
 from domain.ports.record import RecordUnavailableError
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.room import RoomArchived
-from gateway.edge.authentication import Sessions
 from gateway.edge.refusal_log import Refusals
+from gateway.edge.sessions import Sessions
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
@@ -140,15 +140,15 @@ class Gateway(Process):
         tokens = Tokens()
         sessions, reads = Sessions(db, tokens, world.now), Reads(db)
         cluster_state = cast(Any, NoRoster())
-        seats = SocketLimit(cluster_state, quotas.SocketLimit())
-        self.hub = world.hub(record, db, cast(Any, lanes), cluster_state, seats, sessions, reads)
+        socket_limit = SocketLimit(cluster_state, quotas.SocketLimit())
+        self.hub = world.hub(record, db, cast(Any, lanes), cluster_state, socket_limit, sessions, reads)
         policy = SimpleNamespace(quotas=quotas.OFF, origins=())
         self.services = cast(
             Services,
             SimpleNamespace(
                 policy=policy, record_id=world.record_id, record=record, db=db, command_bus=self.command_bus, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
-                seats=seats, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
+                socket_limit=socket_limit, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
             ),
         )  # fmt: skip
         self.start(self.command_bus.run())
@@ -432,8 +432,8 @@ class World:
         """A failover to a replica that was behind: the newest entries are gone, and perhaps the note of them."""
         for entries in self.streams.entries.values():
             del entries[len(entries) - self.chance.randrange(3) :]
-        if self.chance.random() < 0.5 and self.streams.told is not None:
-            self.streams.told = max(0, self.streams.told - self.chance.randrange(5))
+        if self.chance.random() < 0.5 and self.streams.published is not None:
+            self.streams.published = max(0, self.streams.published - self.chance.randrange(5))
 
     async def _redis_away(self) -> None:
         self.weather.away.add("redis")

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import structlog
 
-from adapters.clock import lapsed
+from adapters.clock import monotonic
 from adapters.media.child_process import ChildDiedError
 from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_entries import Taken
@@ -26,8 +26,8 @@ from domain.ports.scanner import ScannerUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.processing import Reason
 from domain.tasks import Kind, Task, next_task
-from projections import files
-from projections.files import BEGINNING
+from projections import file_queries
+from projections.file_queries import BEGINNING
 from workers.files.saga import ClaimLostError, Saga
 
 TASK_TRIES_MAX = 12
@@ -85,7 +85,7 @@ class TaskWorker:
         taken = await self._tasks.take(self._kind)
         if taken is None:
             return False
-        self._held_at = lapsed()
+        self._held_at = monotonic()
         began = perf_counter()
         outcome: TaskOutcome = "interrupted"
         try:
@@ -140,8 +140,8 @@ class TaskWorker:
         try:
             is_held = await self._tasks.beat(taken)
         except TasksUnavailableError:
-            return lapsed() - self._held_at < self._tasks.claim_seconds
-        self._held_at = lapsed()
+            return monotonic() - self._held_at < self._tasks.claim_seconds
+        self._held_at = monotonic()
         return is_held
 
     async def _done(self, taken: Taken, following: Task | None) -> None:
@@ -187,7 +187,7 @@ class Dispatcher:
     async def step(self) -> int:
         """Look at all files once; return how many tasks were missing."""
         added, after = 0, BEGINNING
-        while page := await files.under_way(self._db, after=after, limit=DISPATCH_FILES_MAX):
+        while page := await file_queries.unfinished(self._db, after=after, limit=DISPATCH_FILES_MAX):
             due = [next_task(file.id, file.uploader_id, file.status, file.mime_type) for file in page]
             added += await self._tasks.add(*(task for task in due if task is not None))
             after = (page[-1].created_at, page[-1].id)

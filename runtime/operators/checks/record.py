@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.postgres.database import Database
@@ -13,7 +14,7 @@ from domain.ids import RecordId
 from projections import PROJECTIONS, checkpoints, parked
 from runtime.locations import database_url, redis_url
 from runtime.login_checks import SELECT_ME, powers_of, too_strong
-from runtime.migrate import SELECT_VERSION, migrations, pending, require_version
+from runtime.migrate import SELECT_APPLIED, SELECT_VERSION, AppliedMigration, migrations, pending, require_version
 from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
 
@@ -22,8 +23,12 @@ PARKED_LISTED_MAX = 20
 LAG_EVENTS_MAX = 10_000
 SELECT_HEAD = "SELECT record FROM record.head"
 SELECT_POSITION = "SELECT position FROM record.head"
-SELECT_CLOCK = "SELECT clock_timestamp(), recorded_at FROM record.head"
-SELECT_APPLIED = "SELECT number, sha256 FROM public.hansard_migrations"
+SELECT_CLOCK = "SELECT clock_timestamp() AS now, recorded_at FROM record.head"
+
+
+class Clocks(NamedTuple):
+    now: datetime
+    recorded_at: datetime
 
 
 async def master_key(settings: Settings) -> str:
@@ -37,7 +42,7 @@ async def postgres(settings: Settings) -> str:
     async with _opened(settings) as db:
         version = int(await db.value(SELECT_VERSION))
         require_version(version)
-        applied = dict(await db.all(lambda number, digest: (number, digest), SELECT_APPLIED))
+        applied = dict(await db.all(AppliedMigration, SELECT_APPLIED))
         if due := pending(migrations(), applied):
             raise RuntimeError(f"{len(due)} migrations are due: run 'hansard migrate'")
         return f"version {version // 10_000}, record at position {await db.value(SELECT_POSITION):,}"
@@ -55,7 +60,7 @@ async def login_rights(settings: Settings) -> str:
 
 async def clock(settings: Settings) -> str:
     async with _opened(settings) as db:
-        [(clock, recorded)] = await db.all(lambda *row: row, SELECT_CLOCK)
+        [(clock, recorded)] = await db.all(Clocks, SELECT_CLOCK)
     watch = ClockWatch(settings.clock_ahead_seconds)
     watch.judge(clock, recorded)
     ahead, stuck = watch.ahead(clock), recorded - clock
@@ -76,7 +81,7 @@ async def redis(settings: Settings) -> str:
     lanes = Lanes.open(redis_url(settings), await _record_id(settings), settings.lanes)
     try:
         await lanes.ping()
-        return f"frames told up to position {await lanes.told() or 0:,}"
+        return f"frames told up to position {await lanes.published() or 0:,}"
     finally:
         await lanes.close()
 

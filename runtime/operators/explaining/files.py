@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import get_args
 
-from domain import rights
+from domain import authorization
 from domain.account import Account
 from domain.bounds import PAGE_ITEMS_MAX
 from domain.file import File
 from domain.ids import FileId
 from domain.rights import FileRelationship, SeeingFile
 from domain.room import ROOM
-from projections import files
-from runtime.composition.ground import ProcessContext
+from projections import file_queries
+from runtime.composition.process_context import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.rooms import in_room
 from runtime.operators.explaining.streams import Read, actor_of, read, since_event
@@ -26,12 +26,12 @@ async def of_file(base: ProcessContext, answer: Answer, who: Account, operation:
     )
     relationship: FileRelationship = "uploader" if state.uploader_id == who.user_id else "nobody"
     if operation not in SEEING_A_FILE:
-        answer.row("what one is to a file", operation, relationship, rights.of_file("file.share", relationship))
+        answer.row("what one is to a file", operation, relationship, authorization.of_file("file.share", relationship))
         return
     seeing = SEEING_A_FILE[operation]
     if relationship == "nobody":
         relationship = await _reader(base, answer, who, seeing, FileId(state.file_id))
-    answer.row("what one is to a file", operation, relationship, rights.of_file(seeing, relationship))
+    answer.row("what one is to a file", operation, relationship, authorization.of_file(seeing, relationship))
     if answer.verdict is None and operation == "file.download" and state.status != "completed":
         answer.say("but", f"it is {state.status}: nobody downloads it before it is completed")
 
@@ -40,9 +40,9 @@ async def _reader(
     base: ProcessContext, answer: Answer, who: Account, operation: SeeingFile, file_id: FileId
 ) -> FileRelationship:
     """Look for a message that lets somebody see a file."""
-    found = await files.showings(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
+    found = await file_queries.attachments(base.db, who.user_id, file_id, limit=PAGE_ITEMS_MAX)
     for showing in found:
-        if showing.standing in rights.standings(operation) and showing.is_within_history:
+        if showing.standing in authorization.standings(operation) and showing.is_within_history:
             answer.say("shown by", f"message {showing.message_id} of a room in which they may read it:")
             await in_room(base, answer, who, operation, await read(base, ROOM, showing.room_id))
             return "reader"

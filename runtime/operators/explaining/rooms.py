@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import get_args
 
-from domain import rights
+from domain import authorization
 from domain.account import Account
 from domain.membership import MEMBERSHIP, Membership, relationship_of
 from domain.message import Message
 from domain.rights import MemberOperation, MemberTarget, MessageOperation, Relationship, RoomOperation
 from domain.room import ROOM, Room
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 from runtime.operators.explaining.answer import Answer
 from runtime.operators.explaining.streams import NotJudgedError, Read, actor_of, name_of, person, read, since_event
 
@@ -35,12 +35,12 @@ async def in_room(
         if said is None
         else f"{relationship}; {since_event(said)}{await actor_of(base, said)}",
     )
-    verdict, column = rights.in_room(operation, state.kind, relationship), str(relationship)
-    if state.is_private and rights.is_outside(relationship):
+    verdict, column = authorization.in_room(operation, state.kind, relationship), str(relationship)
+    if state.is_private and authorization.is_outside(relationship):
         column = "unknown (of a private room who is outside learns nothing)"
     elif (
         verdict is not None
-        and rights.in_room(operation, "private" if state.is_private else "public", relationship) is None
+        and authorization.in_room(operation, "private" if state.is_private else "public", relationship) is None
     ):
         column = "archived"
     answer.row("what one is to the room", operation, column, verdict)
@@ -60,16 +60,16 @@ async def of_message(
         return
     if operation in OF_A_MESSAGE:
         is_sender = state.sender_id == who.user_id
-        verdict = rights.of_message(OF_A_MESSAGE[operation], relationship, is_sender=is_sender)
+        verdict = authorization.of_message(OF_A_MESSAGE[operation], relationship, is_sender=is_sender)
         answer.row("what one is to a message", operation, "sender" if is_sender else relationship, verdict)
         return
     membership: Read[Membership] = await read(base, MEMBERSHIP, state.room_id, who.user_id)
     joined = membership.state.joined_position if membership.state else 0
-    since = rights.reads_since(room.known.history, relationship, joined_position=joined)
+    since = authorization.reads_since(room.known.history, relationship, joined_position=joined)
     if since is None or state.position < since:
         readable = "nobody outside reads a message" if since is None else f"readable from position {since} on"
         answer.say("history", f"joined: {readable}, and this is of position {state.position}")
-        answer.verdict = rights.unknown(operation)
+        answer.verdict = authorization.unknown(operation)
 
 
 async def of_member(
@@ -92,4 +92,4 @@ async def of_member(
         target = "oneself"
     since = since_event(theirs.events[-1]) if theirs.events else "never was in the room"
     answer.say("whom", f"{name_of(other.known)}, {target}; {since}")
-    answer.row("what the other one is", f"{operation} by {by}", target, rights.of_member(operation, by, target))
+    answer.row("what the other one is", f"{operation} by {by}", target, authorization.of_member(operation, by, target))

@@ -13,7 +13,7 @@ from domain.message import MESSAGE
 from domain.ports.record import ClaimKind
 from domain.room import ROOM
 from domain.text import fold, fold_email
-from runtime.composition.ground import ProcessContext
+from runtime.composition.process_context import ProcessContext
 
 State = TypeVar("State")
 CLAIMS: tuple[ClaimKind, ...] = ("email", "username")

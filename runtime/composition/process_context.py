@@ -44,7 +44,7 @@ class ProcessContext:
 
 
 @asynccontextmanager
-async def ground(
+async def process_context(
     settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
 ) -> AsyncIterator[ProcessContext]:
     """Open what every process needs, with the log-in of its kind, and close it in reverse order.

@@ -1,0 +1,41 @@
+"""Files of one secret of 32 bytes, as 64 hexadecimal digits, of mode 0600; made whole or not at all."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkstemp
+
+SECRET_BYTES = 32
+
+
+def make_key_file(path: Path) -> None:
+    """Make a secret: written and synced under another name, then linked to its own. One that is there stays."""
+    handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(os.urandom(SECRET_BYTES).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its key holds
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    sync_folder(path.parent)
+
+
+def read_key_file(path: Path) -> bytes:
+    """Return the secret; what is none is returned as b"". Raise `OSError`."""
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        return b""
+    return secret if len(secret) == SECRET_BYTES else b""
+
+
+def sync_folder(path: Path) -> None:
+    """Have a file's name survive a power cut: a key whose name is gone opens nothing any more."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

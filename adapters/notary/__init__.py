@@ -1,0 +1,1 @@
+"""What the notary keeps beside the database: its key, the tree that it signed last, and copies for a witness."""

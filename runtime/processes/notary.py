@@ -1,0 +1,68 @@
+"""`hansard notary`: signs checkpoints of the record. It reads events as they are stored, and can open none of them."""
+
+import argparse
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from adapters.notary.key import verified
+from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.registry import new_registry
+from domain.tree_head import NoteUnreadableError
+from runtime.command import Command
+from runtime.composition.notary import opened_notary
+from runtime.loops import background, stop_signal, stop_when_one_ends
+from runtime.metrics_listener import metrics_listener
+from runtime.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, asked: argparse.Namespace) -> int:
+    """Run until told to stop. Return 1 if a loop failed."""
+    if asked.accept:
+        return await accept(settings)
+    stop = stop_signal()
+    async with opened_notary(settings) as parts:
+        log.info(
+            "the record's key is this: write it down where the operator of this machine cannot",
+            key=str(parts.key.verifier),
+        )
+        loops = [asyncio.create_task(parts.notary.run(), name="notary")]
+        if parts.witness is not None:
+            loops.append(asyncio.create_task(parts.witness.run(), name="witness"))
+        failed = stop_when_one_ends(stop, *loops)
+        exposition = Exposition(new_registry())
+        async with background(*loops), metrics_listener(settings.metrics_address, exposition):
+            await stop.wait()
+    return 1 if failed else 0
+
+
+async def accept(settings: Settings) -> int:
+    """Put aside what was signed last, so that the record is signed as it is from now on. A notary that runs sees it at its
+    next try."""
+    async with opened_notary(settings, accepting=True) as parts:
+        aside = parts.memory.set_aside(datetime.now(UTC))
+        newest = await parts.store.newest(parts.key.verifier.name)
+        if newest is not None:
+            with suppress(NoteUnreadableError):  # under a key that was lost
+                verified(newest.note, parts.key.verifier)
+                parts.memory.write(newest.note)
+    print("Nothing was signed yet." if aside is None else f"What was signed last is kept as {aside}.")
+    print(
+        "The notary signs the record as it is. Whoever holds a checkpoint of before can tell that it is not an extension."
+    )
+    return 0
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="sign a record that was replaced on purpose, though it does not extend the last",
+    )
+
+
+COMMAND = Command(run, _describe)

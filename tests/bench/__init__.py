@@ -1,0 +1,1 @@
+"""The bench: that it finds what is wrong, and tells what it measured."""

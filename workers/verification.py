@@ -1,0 +1,249 @@
+"""Verification: every event is hashed again, and the tree held against the tiles and against what was signed.
+
+What was signed comes from the database, from the file of the notary and from witnesses; the signatures are judged under a
+key that the caller has. Where the entries in the tiles are those that were signed, each altered event is named
+(`workers/altered_events.py`); where the tiles were altered too, the checkpoints say between which positions it is.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from adapters.notary.key import verified
+from adapters.postgres.event_entries import EventEntries, EventsHead
+from adapters.postgres.tiles import TileStore
+from domain.merkle import HASH_BYTES
+from domain.tiles import WIDTH, GrowingTree, Tile, hashes_of
+from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of
+from workers.altered_events import Finding, Kind, located
+
+TILES_AT_ONCE = 32  # of entries: as many as a batch of events has
+CHECKPOINTS_AT_ONCE = 1000
+MISMATCHES_MAX = 1000
+MISSING = bytes(HASH_BYTES)  # stands where an event should be and is none
+
+Progress = Callable[[int, int], None]
+
+
+class NotJudgedError(Exception):
+    """Nothing was signed, or not under this key: there is nothing to judge by."""
+
+
+class Note(NamedTuple):
+    """A signed note, and where it was found."""
+
+    place: str
+    note: str
+
+
+class Judgement(NamedTuple):
+    """`findings` is empty where the first `size` events are those that were signed; `unsigned` come after them."""
+
+    findings: list[Finding]
+    size: int
+    unsigned: int
+
+
+class _Folded(NamedTuple):
+    """The roots at the sizes that were asked for, and the positions at which event and stored entry differ."""
+
+    roots: dict[int, bytes]
+    mismatches: list[int]
+    differing: int
+    tile: Tile | None
+
+
+class Verification:
+    """Verifies one record against what was signed of it."""
+
+    def __init__(
+        self, events: EventEntries, store: TileStore, key: VerifierKey, notes: Sequence[Note], progress: Progress
+    ) -> None:
+        """`notes` are those from outside of the database."""
+        self._events = events
+        self._store = store
+        self._key = key
+        self._notes = notes
+        self._progress = progress
+
+    async def judge(self) -> Judgement:
+        """Verify everything. Raise `NotJudgedError`."""
+        findings: list[Finding] = []
+        signed = self._signed_outside()
+        stored = await self._stored(findings)
+        if stored is not None:
+            signed.append(("the database", stored))
+        if not signed:
+            if findings:
+                return Judgement(findings, 0, 0)
+            raise NotJudgedError("Nothing that was signed was found.")
+        findings += _contradictions(signed)
+        head = await self._events.head()
+        if origin_of(head.record) != self._key.name:
+            findings.append(
+                Finding(
+                    "replaced", 1, f"the record has another id than {self._key.name}, of which checkpoints were signed"
+                )
+            )
+        goal = max(tree_head.size for _, tree_head in signed)
+        findings += await self._compare(signed, stored, min(goal, head.position))
+        if head.position < goal:
+            findings.append(_cut(head, goal, stored))
+        return Judgement(sorted(findings, key=lambda each: each.position), goal, max(0, head.position - goal))
+
+    def _signed_outside(self) -> list[tuple[str, TreeHead]]:
+        found = []
+        for place, note in self._notes:
+            try:
+                found.append((place, verified(note, self._key)))
+            except NoteUnreadableError as error:
+                raise NotJudgedError(f"{place}: {error}") from None
+        return found
+
+    async def _stored(self, findings: list[Finding]) -> TreeHead | None:
+        """Return the newest checkpoint of the database, if its signature is good; note it where it is none."""
+        newest = await self._store.newest(self._key.name)
+        if newest is None:
+            if self._notes:
+                findings.append(Finding("checkpoints", 1, "the database holds no checkpoint, and some were signed"))
+            return None
+        try:
+            head = verified(newest.note, self._key)
+        except NoteUnreadableError as error:
+            findings.append(
+                Finding("checkpoints", newest.size, f"the newest checkpoint of the database is forged: {error}")
+            )
+            return None
+        return head
+
+    async def _compare(
+        self, signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, until: int
+    ) -> list[Finding]:
+        """Hash all events up to a position, and say what is not as it was signed."""
+        sizes = sorted({head.size for _, head in signed if head.size <= until})
+        folded = await self._fold(sizes, until, min(until, 0 if stored is None else stored.size))
+        bad = [(place, head) for place, head in signed if folded.roots.get(head.size, head.root) != head.root]
+        if not bad:
+            if folded.mismatches:
+                return await self._tiles_altered(folded, signed, until)
+            tile = folded.tile
+            return (
+                []
+                if tile is None
+                else [Finding("tiles", 1, f"the tile {tile.number} of level {tile.level} is altered")]
+            )
+        place, first_bad = min(bad, key=lambda each: each[1].size)
+        entries = await self._signed_entries(first_bad)
+        if entries is not None and folded.mismatches:
+            return await located(self._events, entries, folded.mismatches, folded.differing, until)
+        good = max((head.size for _, head in signed if head.size < first_bad.size), default=0)
+        after, before = await self._narrowed(good, first_bad.size)
+        said = (
+            f"the events {after + 1} to {before} are not those that were signed (says {place}); tiles were altered too"
+        )
+        return [Finding("altered", after + 1, said, before)]
+
+    async def _tiles_altered(
+        self, folded: _Folded, signed: Sequence[tuple[str, TreeHead]], until: int
+    ) -> list[Finding]:
+        """Say what differs though every root is right: tiles, or what was cut off after the last root that could be compared."""
+        whole = max((head.size for _, head in signed if head.size <= until), default=0)
+        later = [position for position in folded.mismatches if position > whole]
+        larger = [head for _, head in signed if head.size > until]
+        if later and larger and (entries := await self._signed_entries(min(larger, key=lambda head: head.size))):
+            return await located(self._events, entries, later, len(later), until)
+        first = folded.mismatches[0]
+        return [Finding("tiles", first, f"the entries that are kept in tiles are altered from position {first} on")]
+
+    async def _fold(self, sizes: Sequence[int], until: int, compared: int) -> _Folded:
+        """Hash the events up to a position; compare them with the tiles up to `compared`."""
+        tree, roots, mismatches, count = GrowingTree(), dict[int, bytes](), list[int](), 0
+        wrong: Tile | None = None
+        for start in range(0, until, TILES_AT_ONCE * WIDTH):
+            end = min(until, start + TILES_AT_ONCE * WIDTH)
+            entries = await self._entries(start, end)
+            kept = await self._store.tiles([Tile(0, n) for n in range(start // WIDTH, -(-end // WIDTH))])
+            for first in range(start, end, WIDTH):
+                mine = entries[first - start : min(first + WIDTH, end, max(first, compared)) - start]
+                if b"".join(mine) != (theirs := kept.get(Tile(0, first // WIDTH), b"")[: len(mine) * HASH_BYTES]):
+                    others = [*hashes_of(theirs), *[MISSING] * len(mine)]
+                    differing = [
+                        first + i + 1 for i, entry in enumerate(mine) if entry != others[i] or entry == MISSING
+                    ]
+                    count += len(differing)
+                    mismatches += differing[: MISMATCHES_MAX - len(mismatches)]
+            for before, after in pairwise([start, *(size for size in sizes if start < size < end), end]):
+                tree.extend(entries[before - start : after - start])
+                if after in sizes:
+                    roots[after] = tree.root()
+            wrong = wrong or await self._wrong_above(tree.take_changed(), compared)
+            self._progress(end, until)
+        return _Folded(roots, mismatches, count, wrong)
+
+    async def _wrong_above(self, made: dict[Tile, bytes], compared: int) -> Tile | None:
+        """Return a stored tile above the entries that is not as it is made; those that are partial grow, and are compared as
+        far as they were made."""
+        full = {
+            tile: made[tile]
+            for tile in made
+            if tile.level and (tile.number + 1) * WIDTH ** (tile.level + 1) <= compared
+        }
+        kept = await self._store.tiles(full)
+        return next((tile for tile, hashes in full.items() if kept.get(tile) != hashes), None)
+
+    async def _entries(self, start: int, end: int) -> list[bytes]:
+        """Return the entries of the positions after `start` up to `end`, with `MISSING` where there is no event."""
+        positions, entries = await self._events.after(start, until=end)
+        if len(entries) == end - start:
+            return entries
+        found = dict(zip(positions, entries, strict=True))
+        return [found.get(position, MISSING) for position in range(start + 1, end + 1)]
+
+    async def _signed_entries(self, head: TreeHead) -> Callable[[int], bytes] | None:
+        """Return what the tiles say of positions, if they are those of this tree head; None where they are not."""
+        tree, kept = GrowingTree(), bytearray()
+        for start in range(0, head.size, TILES_AT_ONCE * WIDTH):
+            end = min(head.size, start + TILES_AT_ONCE * WIDTH)
+            tiles = await self._store.tiles([Tile(0, n) for n in range(start // WIDTH, -(-end // WIDTH))])
+            hashes = b"".join(tiles[tile] for tile in sorted(tiles))[: (end - start) * HASH_BYTES]
+            kept += hashes
+            tree.extend(hashes_of(hashes))
+        if (tree.size, tree.root()) != (head.size, head.root):
+            return None
+        return lambda position: bytes(kept[(position - 1) * HASH_BYTES : position * HASH_BYTES])
+
+    async def _narrowed(self, good: int, bad: int) -> tuple[int, int]:
+        """Return the two checkpoints between which the first alteration is, by all that the database holds of this key."""
+        while page := await self._store.checkpoints(self._key.name, after=good, limit=CHECKPOINTS_AT_ONCE):
+            heads = {each.size: each.note for each in page if each.size < bad}
+            if not heads:
+                break
+            folded = await self._fold(sorted(heads), max(heads), 0)
+            for size, note in sorted(heads.items()):
+                try:
+                    head = verified(note, self._key)
+                except NoteUnreadableError:
+                    continue
+                if folded.roots[size] != head.root:
+                    return good, size
+                good = size
+            good = max(heads)
+        return good, bad
+
+
+def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
+    """Return the trees that were signed twice, with two roots: by somebody who has the key."""
+    found: dict[int, tuple[str, TreeHead]] = {}
+    findings = []
+    for place, head in signed:
+        other, known = found.setdefault(head.size, (place, head))
+        if known.root != head.root:
+            said = f"{other} and {place} hold two different trees of {head.size} events, both signed: the key was used twice"
+            findings.append(Finding("forked", 1, said, head.size))
+    return findings
+
+
+def _cut(head: EventsHead, goal: int, stored: TreeHead | None) -> Finding:
+    is_turned_back = stored is None or stored.size <= head.position
+    kind: Kind = "rolled back" if is_turned_back else "truncated"
+    return Finding(kind, head.position + 1, f"the record ends at {head.position}, and {goal} events were signed", goal)
