@@ -152,7 +152,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert "[ok]   scanner: the basic check" in said and "[ok]   sandbox: " in said
         code, said = await hansard.run("rebuild", "--all")
         assert code == 0, said
-        assert said.count("equals what was served") == 9
+        assert said.count("equals what was served") == 13
         assert await hansard.run("account", "deactivate", "ada@example.com") == (0, "ada@example.com is deactivated.\n")
         family = hansard.family()
         assert await hansard.stop() == 0
