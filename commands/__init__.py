@@ -4,7 +4,23 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from commands import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from commands import (
+    account,
+    audit,
+    block,
+    clock,
+    direct,
+    email_token,
+    file,
+    membership,
+    message,
+    pin,
+    reaction,
+    reading,
+    room,
+    security,
+    session,
+)
 from commands.unit_of_work import Handler
 
 HANDLERS: Mapping[type[Struct], Handler] = {
@@ -13,7 +29,11 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **email_token.HANDLERS,
     **room.HANDLERS,
     **membership.HANDLERS,
+    **direct.HANDLERS,
+    **block.HANDLERS,
     **message.HANDLERS,
+    **pin.HANDLERS,
+    **reaction.HANDLERS,
     **reading.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,

@@ -10,6 +10,7 @@ from commands.unit_of_work import Handler, UnitOfWork
 from domain import membership as decide
 from domain import room as room_decide
 from domain.account import ACCOUNT, require_active
+from domain.errors import DirectRoomError
 from domain.ids import RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberRole
 from domain.room import ROOM
@@ -45,6 +46,8 @@ async def join(command: JoinRoom, unit: UnitOfWork) -> None:
 
 async def leave(command: LeaveRoom, unit: UnitOfWork) -> None:
     entered = await enter(unit, command.room_id, "room.leave")
+    if entered.room.direct:
+        raise DirectRoomError
     unit.write(MEMBERSHIP, command.room_id, entered.user_id, events=decide.leave(entered.member))
     unit.write(ROOM, command.room_id, events=room_decide.remove_owner(entered.room, user_id=entered.user_id))
 

@@ -1,21 +1,24 @@
 """Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
 
 A post that shows a file also writes `file.shared` to the file's stream, in the same append. So the snapshot of the file
-that the post carries is what the file was at that position.
+that the post carries is what the file was at that position. A deleted message is unpinned in the same append.
 """
 
 from msgspec import Struct
 
-from commands.room import enter
+from commands.mention import mentions_of
+from commands.room import Entered, enter
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
 from domain.authorization import unknown
-from domain.errors import ReplyTargetUnknownError
+from domain.block import BLOCKS, has_blocked
+from domain.errors import BlockedError, ReplyTargetUnknownError
 from domain.file import FILE, share, snapshot_of
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
 from domain.message import MESSAGE, Versions
-from domain.rights import MessageOperation, Relationship
+from domain.pin import PINS, unpin
+from domain.rights import Relationship, RoomOperation
 
 
 class PostMessage(Struct, frozen=True):
@@ -47,9 +50,11 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
     assert user_id, "authentication lets no stranger here"
     message = await unit.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await unit.load(FILE, command.file_id)
-    entered = None
+    entered, mentions = None, decide.NOBODY
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         entered = await enter(unit, command.room_id, "message.post")
+        await _require_heard(unit, entered)
+        mentions = await mentions_of(unit, entered, command.content)
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -60,6 +65,7 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         file_id=command.file_id,
         reply_to=command.reply_to,
         file=None if file is None else snapshot_of(file),
+        mentions=mentions,
     )
     if command.reply_to is not None and entered is not None:
         target = await unit.peek(MESSAGE, command.reply_to)
@@ -77,6 +83,13 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         unit.write(FILE, command.file_id, events=shared)
 
 
+async def _require_heard(unit: UnitOfWork, entered: Entered) -> None:
+    """Refuse who writes to somebody alone by whom they are blocked. Where more people are, a block hides nothing."""
+    others = [each for each in entered.room.direct if each != entered.user_id]
+    if len(others) == 1 and has_blocked(await unit.load(BLOCKS, others[0]), entered.user_id):
+        raise BlockedError
+
+
 async def edit(command: EditMessage, unit: UnitOfWork) -> None:
     message, relationship, user_id = await reach(unit, command.message_id, "message.edit")
     decide.require_editable(message, by=user_id, relationship=relationship)
@@ -90,10 +103,19 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
     events = decide.delete(message, by=user_id, relationship=relationship)
     _decide_version(command, unit)
     unit.write(MESSAGE, command.message_id, events=events)
+    pins = await unit.load(PINS, message.room_id)
+    unpinned = unpin(
+        pins,
+        room_id=message.room_id,
+        message_id=command.message_id,
+        posted_position=message.position,
+        by=user_id,
+    )
+    unit.write(PINS, message.room_id, events=unpinned)
 
 
 async def reach(
-    unit: UnitOfWork, message_id: MessageId, operation: MessageOperation
+    unit: UnitOfWork, message_id: MessageId, operation: RoomOperation
 ) -> tuple[decide.Message, Relationship, UserId]:
     """Return a message, the caller's relationship to its room, and the caller. Raise `DomainError` if they may not do this in
     that room at all."""

@@ -107,6 +107,20 @@ class UnitOfWork:
         self.unguarded.add(stream.id(*key))
         return await self.load(stream, *key)
 
+    async def glance(self, stream: Stream[State], *key: UUID) -> State | None:
+        """Return the state of a stream that is neither guarded nor written: what it was a moment ago is good enough."""
+        return await self._seen(stream, stream.id(*key))
+
+    async def claimed(self, stream: Stream[State], kind: ClaimKind, value: str) -> State | None:
+        """Return the state of the stream that holds a claim, as a glance; None if none does."""
+        stream_id = await self._streams.record.claimant(kind, value)
+        return None if stream_id is None else await self._seen(stream, stream_id)
+
+    async def _seen(self, stream: Stream[State], stream_id: StreamId) -> State | None:
+        cached = None if self._fresh else self._streams.cached(stream, stream_id)
+        found: Folded[State] = cached or (await self._streams.read({stream_id: stream}))[stream_id]
+        return found.state
+
     async def load_new(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load a stream that most likely does not exist: the first attempt takes that for granted, without a read."""
         stream_id = stream.id(*key)

@@ -3,6 +3,11 @@
 # What people may write (CONTRACT: code points, not bytes).
 MESSAGE_CHARS_MAX = 10_000
 MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs; a history of at most 10 MB, or ten pages
+REACTIONS_OF_PERSON_MAX = 20  # to one message
+REACTION_EMOJIS_MAX = 100  # different ones, to one message: a page shows them all
+MENTIONS_MAX = 20  # different names in one text
+PINS_MAX = 100  # of a room
+EMOJI_CHARS_MAX = 20  # more than the longest that Unicode recommends
 ROOM_NAME_CHARS_MAX = 100
 ROOM_DESCRIPTION_CHARS_MAX = 1_000
 ROOM_TOPIC_CHARS_MAX = 250
@@ -15,6 +20,8 @@ PASSWORD_BYTES_MAX = 1_024
 REASON_CHARS_MAX = 500
 AGENT_CHARS_MAX = 300
 ROOM_OWNERS_MAX = 100
+DIRECT_PEOPLE_MAX = 10  # of a direct room
+BLOCKS_MAX = 1_000  # of a person
 FILE_NAME_CHARS_MAX = 255
 
 # Sessions.

@@ -189,6 +189,22 @@ class MemberNotFoundError(NotFoundError, code="member.not_found"):
     """This person is not a member of the room."""
 
 
+class DirectRoomError(ConflictError, code="room.direct"):
+    """A direct room is of the people it was opened for: nobody joins, leaves or is added."""
+
+
+class BlockedError(ForbiddenError, code="direct.blocked"):
+    """This person takes no direct messages from you."""
+
+
+class BlockOneselfError(InvalidError, code="block.oneself"):
+    """Nobody blocks themselves."""
+
+
+class TooManyBlocksError(ConflictError, code="block.too_many"):
+    """You have blocked as many people as one may; unblock another one first."""
+
+
 # Messages and files
 
 
@@ -217,7 +233,19 @@ class TooManyEditsError(ConflictError, code="message.too_many_edits"):
 
 
 class SystemMessageError(ConflictError, code="message.system"):
-    """A system message cannot be edited or deleted."""
+    """A system message cannot be edited, deleted, reacted to or pinned."""
+
+
+class EmojiUnknownError(InvalidError, code="emoji.unknown"):
+    """This is not one emoji of Unicode."""
+
+
+class TooManyReactionsError(ConflictError, code="reaction.too_many"):
+    """There are as many reactions to this message as there may be, of one person or of different emoji."""
+
+
+class TooManyPinsError(ConflictError, code="pin.too_many"):
+    """This room has as many pinned messages as a room may have; unpin another one first."""
 
 
 class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):

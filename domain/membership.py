@@ -26,12 +26,13 @@ class _OfMember(Event, frozen=True):
 
 
 class MemberJoined(_OfMember, frozen=True):
-    """`by` is the member, or the person who added them."""
+    """`by` is the member, or the person who added them or who opened a direct room."""
 
     topic: ClassVar = "member.joined"
 
     role: MemberRole
     by: UserId
+    is_direct: bool = False
 
 
 class MemberLeft(_OfMember, frozen=True):

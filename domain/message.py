@@ -21,10 +21,14 @@ from domain.file_snapshot import FileSnapshot
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.integers import Int8
 from domain.kinds import KINDS, MessageType
+from domain.mention import Mentions, MentionsRoom
 from domain.rights import Relationship
 
 # To which versions a change may be made: one, one of several, or None for any.
 Versions = int | frozenset[int] | None
+
+
+NOBODY = Mentions()
 
 
 class _OfMessage(Event, frozen=True):
@@ -40,7 +44,8 @@ class _OfMessage(Event, frozen=True):
 
 
 class MessagePosted(_OfMessage, frozen=True):
-    """`file` is the file that it shows, as it was then."""
+    """`file` is the file that it shows, as it was then. `mentions` are those whom its text named then, whatever is edited
+    later."""
 
     topic: ClassVar = "message.posted"
     sealed: ClassVar = ("content", "file")
@@ -50,6 +55,8 @@ class MessagePosted(_OfMessage, frozen=True):
     file_id: FileId | None = None
     reply_to: MessageId | None = None
     file: FileSnapshot | None = None
+    mentions: tuple[UserId, ...] = ()
+    mentions_room: MentionsRoom | None = None
 
 
 class MessageEdited(_OfMessage, frozen=True):
@@ -113,11 +120,14 @@ def post(
     file_id: FileId | None = None,
     reply_to: MessageId | None = None,
     file: FileSnapshot | None = None,
+    mentions: Mentions = NOBODY,
 ) -> tuple[MessageEvent, ...]:
     """Post once. The very same post again changes nothing; anything else under its id is refused."""
     if message is None:
         KINDS[message_type].check(content, file_id)
-        return (MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file),)
+        return (
+            MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file, *mentions),
+        )
     requested = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
     posted = (
         message.room_id,

@@ -42,13 +42,15 @@ FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
-    "account.register", "account.verify_email", "audit.read", "deployment.read", "file.upload", "password.change",
+    "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
+    "deployment.read", "direct.open", "file.upload", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
 ]  # fmt: skip
 RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
-    "member.remove", "message.delete", "message.edit", "message.list", "message.post", "message.read", "message.versions",
+    "member.remove", "mention.room", "message.delete", "message.edit", "message.list", "message.pin", "message.post",
+    "message.read", "message.unpin", "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove",
     "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
@@ -167,8 +169,15 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("message.read",     MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
     InRoom("message.versions", MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
     InRoom("message.post",     RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("mention.room",     RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
     InRoom("message.edit",     MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("message.delete",   MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("message.pin",      MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("message.unpin",    MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       RoleTooLowError, ok,              ok,   RoomArchivedError),
+    InRoom("pin.list",         RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("reaction.add",     MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("reaction.remove",  MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
+    InRoom("reaction.list",    MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
     InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("file.read",        NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
     InRoom("file.status",      NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),

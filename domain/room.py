@@ -31,6 +31,8 @@ class _OfRoom(Event, frozen=True):
 
 
 class RoomOpened(_OfRoom, frozen=True):
+    """`direct`: whose room it is, where it is of a few people; it has no owner then, and `owner_id` is who opened it."""
+
     topic: ClassVar = "room.opened"
     sealed: ClassVar = ("name", "description")
 
@@ -39,6 +41,7 @@ class RoomOpened(_OfRoom, frozen=True):
     is_private: bool
     owner_id: UserId
     history: History = "shared"
+    direct: tuple[UserId, ...] = ()
 
 
 class RoomChanged(_OfRoom, frozen=True):
@@ -93,6 +96,7 @@ class Room(Struct, frozen=True):
     owner_ids: tuple[UserId, ...]
     is_archived: bool
     room_topic: str | None = None
+    direct: tuple[UserId, ...] = ()
 
     @property
     def kind(self) -> RoomKind:
@@ -168,8 +172,9 @@ def evolve(room: Room | None, recorded: Recorded[RoomEvent]) -> Room:
     event = recorded.event
     if isinstance(event, RoomOpened):
         return Room(
-            event.room_id, event.name, event.description, event.is_private, event.history, (event.owner_id,), False
-        )
+            event.room_id, event.name, event.description, event.is_private, event.history,
+            () if event.direct else (event.owner_id,), False, None, event.direct,
+        )  # fmt: skip
     assert room is not None, "a room is opened before anything else happens to it"
     match event:
         case RoomChanged():
@@ -189,5 +194,5 @@ def evolve(room: Room | None, recorded: Recorded[RoomEvent]) -> Room:
             assert_never(event)
 
 
-ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id), fold=2)
+ROOM: Stream[Room] = Stream("room", evolve, Room, subject=lambda room: (room.room_id, room.room_id), fold=3)
 EVENTS: tuple[type[Event], ...] = (RoomOpened, RoomChanged, RoomArchived, OwnersChanged)

@@ -2,7 +2,22 @@
 
 from typing import Any
 
-from domain import account, audit, clock, email_token, file, membership, message, reading, room, security, session
+from domain import (
+    account,
+    audit,
+    block,
+    clock,
+    email_token,
+    file,
+    membership,
+    message,
+    pin,
+    reaction,
+    reading,
+    room,
+    security,
+    session,
+)
 from domain.events import Event, Stream
 
 FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
@@ -11,8 +26,11 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (session.SESSIONS, session.LISTING),
     (email_token.EMAIL_TOKEN, email_token.EVENTS),
     (room.ROOM, room.EVENTS),
+    (block.BLOCKS, block.EVENTS),
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
+    (pin.PINS, pin.EVENTS),
+    (reaction.REACTIONS, reaction.EVENTS),
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),

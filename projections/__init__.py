@@ -3,7 +3,19 @@
 Requests and frames rely on the live group. Whatever is slower is a group of its own, and nothing waits for it.
 """
 
-from projections import audit_index, files, members, message_html, messages, rooms, sessions, users
+from projections import (
+    audit_index,
+    files,
+    members,
+    mentions,
+    message_html,
+    messages,
+    pins,
+    reactions,
+    rooms,
+    sessions,
+    users,
+)
 from projections.tables import Group
 
 LIVE = Group(
@@ -15,6 +27,9 @@ LIVE = Group(
         rooms.PROJECTION,
         members.PROJECTION,
         messages.PROJECTION,
+        reactions.PROJECTION,
+        pins.PROJECTION,
+        mentions.PROJECTION,
         files.PROJECTION,
     ),
 )

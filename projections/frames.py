@@ -11,7 +11,7 @@ it for a gap that a new request could close. Single people get nothing.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -23,6 +23,8 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
@@ -84,6 +86,7 @@ class RoomAfter(Struct, frozen=True):
     is_archived: bool
     by: UserId
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
 
 
 class FrameData(NamedTuple):
@@ -103,7 +106,10 @@ class FrameSummary(NamedTuple):
 
 
 class _Data(Struct):
+    """`posted_position` stands where the frame is no message, but tells of one."""
+
     position: int = 0
+    posted_position: int | None = None
     history: History = "shared"
 
 
@@ -130,7 +136,10 @@ class Control(Struct, frozen=True, omit_defaults=True):
 
 DELETION, LEAVING = (kind.topic.encode() for kind in (MessageDeleted, MemberLeft))
 _CHANGE = RoomChanged.topic.encode()
-_LATER = (DELETION, MessageEdited.topic.encode())
+_LATER = (
+    DELETION,
+    *(k.topic.encode() for k in (MessageEdited, ReactionAdded, ReactionRemoved, MessagePinned, MessageUnpinned)),
+)
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
 _summarised = msgspec.json.Decoder(_Summarised).decode
@@ -174,11 +183,13 @@ def _frame(recorded: Recorded[Any], prev: int, event: Event, data: Callable[[], 
 
 
 def posting_of(recorded: Recorded[Any]) -> int | None:
-    """Return the position of the posting that an event of a message is about; None for other events."""
+    """Return the position of the posting that an event is about; None if it is about none."""
     match recorded.event:
         case MessagePosted():
             return recorded.position
         case MessageEdited() | MessageDeleted():
+            return int(recorded.event.posted_position)
+        case ReactionAdded() | ReactionRemoved() | MessagePinned() | MessageUnpinned():
             return int(recorded.event.posted_position)
     return None
 
@@ -199,7 +210,8 @@ def summary_of(frame: bytes, *, is_since_joining: bool) -> FrameSummary:
     if topic == _CHANGE:
         return FrameSummary(topic, None, _summarised(frame).data.history)
     if is_since_joining and topic in _LATER:
-        return FrameSummary(topic, _summarised(frame).data.position)
+        data = _summarised(frame).data
+        return FrameSummary(topic, data.position if data.posted_position is None else data.posted_position)
     return FrameSummary(topic)
 
 
@@ -254,7 +266,17 @@ def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
 
 def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
     e = recorded.event
-    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id)
+    return RoomAfter(
+        e.room_id,
+        e.name,
+        e.description or None,
+        e.is_private,
+        e.history,
+        False,
+        e.owner_id,
+        None,
+        "direct" if e.direct else "room",
+    )
 
 
 def _itself(recorded: Recorded[Any]) -> Event:
@@ -276,6 +298,10 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
     MessagePosted: FrameData(MessageView, posted_view),
     MessageEdited: FrameData(MessageView, edited_view),
     MessageDeleted: FrameData(MessageView, deleted_view),
+    MessagePinned: FrameData(MessagePinned, _itself),
+    MessageUnpinned: FrameData(MessageUnpinned, _itself),
+    ReactionAdded: FrameData(ReactionAdded, _itself),
+    ReactionRemoved: FrameData(ReactionRemoved, _itself),
     **_OF_MEMBERS,
     RoomOpened: FrameData(RoomAfter, _opened),
     RoomChanged: FrameData(RoomAfter, _room),

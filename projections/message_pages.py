@@ -8,21 +8,19 @@ without a message; no row means that there is no such room.
 
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from domain.authorization import require_standing, standings
 from domain.ids import RoomId, UserId
 from domain.ports.database import Db
-from projections.messages import MessageView, RenderedMessageView, of_row
+from projections.messages import MessageRow, MessageView, RenderedMessageView, of_message_row
 
 PAGE_TEXT_BYTES_MAX = 1024**2  # of a page of messages: their text, and their HTML if it is asked for
 POSITION_MAX = 2**63 - 1
 
 # How many messages there are, and of those as many, from the first on (`around` one: from it outwards), as fit.
 SELECT_BEFORE = """
-    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
             sum(octet_length(msg.content)) OVER (ORDER BY msg.position DESC) AS bytes
@@ -41,9 +39,9 @@ SELECT_BEFORE = """
     WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position DESC
 """
 SELECT_AFTER = """
-    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
             sum(octet_length(msg.content)) OVER (ORDER BY msg.position) AS bytes
@@ -63,9 +61,9 @@ SELECT_AFTER = """
     WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position
 """
 SELECT_AROUND = """
-    SELECT standing, subject_id, subject_by, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, count(msg.id) OVER () AS found,
             sum(octet_length(msg.content)) OVER (ORDER BY abs(msg.position - $4), msg.position) AS bytes
@@ -90,9 +88,9 @@ SELECT_AROUND = """
     WHERE coalesce(bytes, 0) <= $7::bigint ORDER BY position
 """
 SELECT_BEFORE_HTML = """
-    SELECT standing, subject_id, subject_by, html, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, h.html, count(msg.id) OVER () AS found,
             sum(coalesce(octet_length(msg.content), 0) + coalesce(octet_length(h.html), 0))
@@ -113,9 +111,9 @@ SELECT_BEFORE_HTML = """
     WHERE bytes <= $6::bigint ORDER BY position DESC
 """
 SELECT_AFTER_HTML = """
-    SELECT standing, subject_id, subject_by, html, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, h.html, count(msg.id) OVER () AS found,
             sum(coalesce(octet_length(msg.content), 0) + coalesce(octet_length(h.html), 0))
@@ -137,9 +135,9 @@ SELECT_AFTER_HTML = """
     WHERE bytes <= $6::bigint ORDER BY position
 """
 SELECT_AROUND_HTML = """
-    SELECT standing, subject_id, subject_by, html, found, id, room_id, sender_id, message_type, content,
-        CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited, created_at, updated_at, position, version,
-        deleted
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+        id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
+        created_at, updated_at, position, version, deleted
     FROM (
         SELECT room.standing, msg.*, h.html, count(msg.id) OVER () AS found,
             sum(coalesce(octet_length(msg.content), 0) + coalesce(octet_length(h.html), 0))
@@ -167,25 +165,19 @@ SELECT_AROUND_HTML = """
 """
 
 
-class MessageInPage(Struct, frozen=True):
+class MessageInPage(MessageRow, frozen=True):
     """A message of a page, and what its reader is to the room; only that where the page has no message.
 
     `found`: how many messages the page would have if all fitted.
     """
 
-    standing: str
-    subject_id: UserId | None
-    subject_by: UserId | None
     found: int
     message: MessageView | None
 
 
-class RenderedMessageInPage(Struct, frozen=True):
+class RenderedMessageInPage(MessageRow, frozen=True):
     """The same with HTML."""
 
-    standing: str
-    subject_id: UserId | None
-    subject_by: UserId | None
     html: str | None
     found: int
     message: MessageView | None
@@ -230,7 +222,7 @@ def _extent(before: int | None, after: int | None, around: int | None, limit: in
 async def _plain(db: Db, extent: Extent, arguments: tuple[object, ...], limit: int) -> tuple[list[MessageView], bool]:
     rows = await db.all(MessageInPage, extent.plain, *arguments)
     require_standing("message.list", rows[0].standing if rows else None)
-    found = [of_row(row.message, row.subject_id, row.subject_by) for row in rows if row.message is not None]
+    found = [of_message_row(row, row.message) for row in rows if row.message is not None]
     return found, len(found) == limit or len(found) < rows[0].found
 
 
@@ -240,8 +232,6 @@ async def _rendered(
     rows = await db.all(RenderedMessageInPage, extent.rendered, *arguments)
     require_standing("message.list", rows[0].standing if rows else None)
     found: list[MessageView] = [
-        RenderedMessageView.of(of_row(row.message, row.subject_id, row.subject_by), row.html)
-        for row in rows
-        if row.message is not None
+        RenderedMessageView.of(of_message_row(row, row.message), row.html) for row in rows if row.message is not None
     ]
     return found, len(found) == limit or len(found) < rows[0].found

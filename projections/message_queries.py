@@ -8,7 +8,6 @@ under a system message's id is not found by it.
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.authorization import require_standing
@@ -17,11 +16,11 @@ from domain.message import MESSAGE
 from domain.ports.database import Db
 from domain.rights import RoomOperation
 from projections import file_queries
-from projections.messages import MessageView, RenderedMessageView, of_row
+from projections.messages import MessageRow, MessageView, RenderedMessageView, of_message_row
 
 SELECT_ONE = """
-    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by, h.html,
-        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by,
+        msg.reacted, msg.pinned, msg.mentions, msg.mentions_room, h.html, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
     FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id
@@ -40,12 +39,9 @@ SELECT_LATEST_WITH_FILES = """
 """
 
 
-class MessageFound(Struct, frozen=True):
+class MessageFound(MessageRow, frozen=True):
     """A message, and what its reader is to the room."""
 
-    standing: str
-    subject_id: UserId | None
-    subject_by: UserId | None
     html: str | None
     message: MessageView | None
 
@@ -62,7 +58,7 @@ async def one(
     row = await db.one(MessageFound, SELECT_ONE, user_id, message_id, MESSAGE.id(message_id))
     require_standing(operation, None if row is None else row.standing)
     assert row is not None and row.message is not None, "a message that is not there is refused"
-    view = of_row(row.message, row.subject_id, row.subject_by)
+    view = of_message_row(row, row.message)
     return RenderedMessageView.of(view, row.html) if html else view
 
 

@@ -8,6 +8,7 @@ The queries are in `projections/message_pages.py` and `projections/message_queri
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -16,10 +17,14 @@ from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId, system_message_id
 from domain.kinds import MessageType
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
+from domain.mention import MentionsRoom
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
+from domain.reaction import ReactionAdded
 from domain.room import RoomArchived, RoomChanged
 from projections import files
 from projections.files import FileView
+from projections.reactions import ReactionView
 from projections.tables import Change, Projection, Table
 
 MESSAGES = Table(
@@ -40,6 +45,10 @@ MESSAGES = Table(
         "deleted": "bool",
         "subject_id": "uuid",
         "subject_by": "uuid",
+        "reacted": "bool",
+        "pinned": "bool",
+        "mentions": "text",
+        "mentions_room": "text",
     },
 )
 
@@ -50,7 +59,9 @@ Moment = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 class MessageView(Struct, frozen=True, omit_defaults=True):
     """A message as clients get it. System messages alone have `subjects`. `file` is the attached file: as it is now where
     messages are read; as it was then in the frame `message.posted`, after which the room gets `file.completed` or
-    `file.failed` if it had not ended; other frames leave it out."""
+    `file.failed` if it had not ended; other frames leave it out. `reactions`, in the order of their first, and `pinned`
+    are there where messages are read. `mentions` are there and in `message.posted`: those whom the text named when it was
+    posted; of a deleted message nobody."""
 
     id: MessageId
     room_id: RoomId
@@ -67,6 +78,10 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     deleted: bool
     subjects: list[UserId] | None = None
     file: FileView | None = None
+    reactions: list[ReactionView] | None = None
+    pinned: bool | None = None
+    mentions: list[UserId] | None = None
+    mentions_room: MentionsRoom | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -79,8 +94,22 @@ class RenderedMessageView(MessageView, frozen=True):
         return cls(
             message.id, message.room_id, message.sender_id, message.message_type, message.content, message.file_id,
             message.reply_to, message.is_edited, message.created_at, message.updated_at, message.position, message.version,
-            message.deleted, message.subjects, message.file, html,
+            message.deleted, message.subjects, message.file, message.reactions, message.pinned, message.mentions,
+            message.mentions_room, html,
         )  # fmt: skip
+
+
+class MessageRow(Struct, frozen=True):
+    """What statements that read messages say before the message: what its reader is to the room, and what its view is made
+    of."""
+
+    standing: str
+    subject_id: UserId | None
+    subject_by: UserId | None
+    reacted: bool | None
+    pinned: bool | None
+    mentions: str | None
+    mentions_room: MentionsRoom | None
 
 
 def of_row(message: MessageView, subject_id: UserId | None, subject_by: UserId | None) -> MessageView:
@@ -90,11 +119,31 @@ def of_row(message: MessageView, subject_id: UserId | None, subject_by: UserId |
     return replace(message, subjects=[subject_id] if subject_by is None else [subject_id, subject_by])
 
 
+def of_message_row(row: MessageRow, message: MessageView) -> MessageView:
+    """Return the message of a row with everything that the row says of it. Its reactions are None if they are to be looked
+    up."""
+    subjects = None
+    if row.subject_id is not None:
+        subjects = [row.subject_id] if row.subject_by is None else [row.subject_id, row.subject_by]
+    if message.deleted:
+        return replace(message, subjects=subjects, reactions=[], pinned=bool(row.pinned), mentions=[])
+    return replace(
+        message, subjects=subjects, reactions=None if row.reacted else [], pinned=bool(row.pinned),
+        mentions=mentioned(row.mentions), mentions_room=row.mentions_room,
+    )  # fmt: skip
+
+
+def mentioned(ids: str | None) -> list[UserId]:
+    """Return those whom a row names as mentioned."""
+    return [] if ids is None else [UserId(UUID(each)) for each in ids.split()]
+
+
 def posted_view(recorded: Recorded[MessagePosted]) -> MessageView:
     e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
-        recorded.at, recorded.at, recorded.position, recorded.version, False, None, _file_view(e),
+        recorded.at, recorded.at, recorded.position, recorded.version, False, None, _file_view(e), None, None,
+        list(e.mentions), e.mentions_room,
     )  # fmt: skip
 
 
@@ -127,8 +176,8 @@ def view_of(recorded: Recorded[Any]) -> MessageView:
 
 
 def tombstone(view: MessageView) -> MessageView:
-    """Return what clients may get of a message that was deleted later: everything but its text and its file."""
-    return replace(view, content="", deleted=True, file_id=None, file=None)
+    """Return what clients may get of a message that was deleted later: everything but its text, its file and its mentions."""
+    return replace(view, content="", deleted=True, file_id=None, file=None, mentions=None, mentions_room=None)
 
 
 def _file_view(e: MessagePosted) -> FileView | None:
@@ -140,8 +189,8 @@ def subjects_of(event: Event) -> tuple[UserId, UserId | None] | None:
     """Return whom the system message of an event is about, and who did it if that is somebody else; None if the event makes
     no system message."""
     match event:
-        case MemberJoined() if event.role == "owner" and event.by == event.user_id:
-            return None  # whoever opened the room
+        case MemberJoined() if event.is_direct or (event.role == "owner" and event.by == event.user_id):
+            return None  # whoever opened the room, or for whom it was opened
         case MemberLeft():
             return event.user_id, None
         case MemberJoined() | MemberRemoved() | MemberRoleChanged():
@@ -156,7 +205,8 @@ def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
     yield MESSAGES.new(
         recorded.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
         content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=recorded.at,
-        updated_at=recorded.at, version=recorded.version, deleted=False,
+        updated_at=recorded.at, version=recorded.version, deleted=False, mentions=" ".join(map(str, e.mentions)) or None,
+        mentions_room=e.mentions_room,
     )  # fmt: skip
 
 
@@ -183,6 +233,18 @@ def system_message(recorded: Recorded[Any]) -> Iterable[Change]:
         )  # fmt: skip
 
 
+def reacted(recorded: Recorded[ReactionAdded]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, reacted=True)
+
+
+def pinned(recorded: Recorded[MessagePinned]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, pinned=True)
+
+
+def unpinned(recorded: Recorded[MessageUnpinned]) -> Iterable[Change]:
+    yield MESSAGES.set(recorded.event.posted_position, pinned=False)
+
+
 PROJECTION = Projection(
     tables=(MESSAGES,),
     handlers={
@@ -195,5 +257,8 @@ PROJECTION = Projection(
         MemberRoleChanged: system_message,
         RoomChanged: system_message,
         RoomArchived: system_message,
+        ReactionAdded: reacted,
+        MessagePinned: pinned,
+        MessageUnpinned: unpinned,
     },
 )

@@ -11,7 +11,7 @@ rooms that somebody may see, and would count in each of them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -21,7 +21,9 @@ from domain.events import Recorded
 from domain.ids import RoomId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRole, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
 from domain.ports.database import Db
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.room import History, OwnersChanged, RoomArchived, RoomChanged, RoomOpened
 from domain.text import fold
 from projections.messages import MessageView, of_row, subjects_of
@@ -34,7 +36,7 @@ FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 SELECT_PAGE = """
     SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, r.last_posted,
         r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at, r.version,
-        m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic,
+        m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic, r.is_direct,
         msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
@@ -71,7 +73,7 @@ SELECT_PAGE = """
 SELECT_ONE = """
     SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, r.last_posted,
         r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at, r.version,
-        m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic,
+        m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic, r.is_direct,
         msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
@@ -117,14 +119,17 @@ ROOMS = Table(
         "updated_at": "timestamptz",
         "version": "int",
         "topic": "text",
+        "is_direct": "bool",
     },
 )
 
 
 class RoomView(Struct, frozen=True):
-    """A room as one person sees it. Only members have a role, unread messages and a read mark.
+    """A room as one person sees it. Only members have a role, unread messages and a read mark. A direct room has no name,
+    and `owner_id` is who opened it.
 
-    `unread`: others' messages since `read_position` or the joining, counted up to 1,000.
+    `unread`: others' messages since `read_position` or the joining, counted up to 1,000; `mention_count`: those of
+    them that mention one, by name or with everybody.
     """
 
     id: RoomId
@@ -143,6 +148,8 @@ class RoomView(Struct, frozen=True):
     unread: int | None
     read_position: int | None
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
+    mention_count: int | None = None
 
 
 class RoomFound(Struct, frozen=True):
@@ -165,6 +172,7 @@ class RoomFound(Struct, frozen=True):
     unread: int
     read_position: int | None
     topic: str | None
+    is_direct: bool | None
     subject_id: UserId | None
     subject_by: UserId | None
     last_message: MessageView | None
@@ -220,7 +228,8 @@ def opened_view(recorded: Recorded[RoomOpened]) -> RoomView:
     e = recorded.event
     return RoomView(
         e.room_id, e.name, e.description, e.is_private, e.history, e.owner_id, False, recorded.at, recorded.at, recorded.version,
-        "owner", 1, None, 0, 0,
+        "member" if e.direct else "owner", len(e.direct) or 1, None, 0, 0, None, "direct" if e.direct else "room",
+        0,
     )  # fmt: skip
 
 
@@ -229,7 +238,8 @@ def opened(recorded: Recorded[RoomOpened]) -> Iterable[Change]:
     yield ROOMS.new(
         e.room_id, name=e.name, name_folded=fold(e.name), description=e.description, is_private=e.is_private,
         history=e.history, owner_id=e.owner_id, is_archived=False, member_count=0, activity=recorded.position,
-        last_posted=recorded.position, topic=None, created_at=recorded.at, updated_at=recorded.at, version=recorded.version,
+        last_posted=recorded.position, topic=None, is_direct=True if e.direct else None, created_at=recorded.at,
+        updated_at=recorded.at, version=recorded.version,
     )  # fmt: skip
 
 
@@ -265,7 +275,7 @@ def gone(recorded: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
     yield ROOMS.set(recorded.event.room_id, **_positions(recorded))
 
 
-def active(recorded: Recorded[MessagePosted | MessageEdited | MessageDeleted | MemberRoleChanged]) -> Iterable[Change]:
+def active(recorded: Recorded[Any]) -> Iterable[Change]:
     yield ROOMS.set(recorded.event.room_id, **_positions(recorded))
 
 
@@ -281,7 +291,7 @@ def _view(row: RoomFound) -> RoomView:
     return RoomView(
         row.id, row.name, row.description, row.is_private, row.history, row.owner_id, row.is_archived, row.created_at,
         row.updated_at, row.version, row.role, row.member_count, last, row.unread if is_member else None,
-        row.read_position if is_member else None, row.topic,
+        row.read_position if is_member else None, row.topic, "direct" if row.is_direct else "room",
     )  # fmt: skip
 
 
@@ -299,5 +309,9 @@ PROJECTION = Projection(
         MessagePosted: active,
         MessageEdited: active,
         MessageDeleted: active,
+        MessagePinned: active,
+        MessageUnpinned: active,
+        ReactionAdded: active,
+        ReactionRemoved: active,
     },
 )

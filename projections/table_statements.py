@@ -15,7 +15,7 @@ INSERT = """
 """
 UPSERT = """
     INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
-    ON CONFLICT ({key}) DO UPDATE SET {assignments}
+    ON CONFLICT ({key}) DO {otherwise}
 """
 UPDATE = """
     UPDATE {table} kept SET {assignments}
@@ -32,14 +32,16 @@ def insert(table: Table, suffix: str) -> str:
 
 @lru_cache(maxsize=256)
 def upsert(table: Table, suffix: str) -> str:
-    """Return the statement that adds rows or replaces them, but for the columns that the table keeps."""
+    """Return the statement that adds rows or replaces them, but for the columns that the table keeps. Where a row is its key
+    alone, there is nothing to replace."""
     columns = (*table.key, *table.columns)
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.kept)
     return UPSERT.format(
         table=table.name + suffix,
         columns=", ".join(columns),
         arrays=_arrays(table, columns),
         key=", ".join(table.key),
-        assignments=", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.kept),
+        otherwise=f"UPDATE SET {replaced}" if replaced else "NOTHING",
     )
 
 

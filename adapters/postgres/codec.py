@@ -1,7 +1,7 @@
 """Codec: events and metas to the very bytes that stand in the record, and back.
 
-Both are JSON objects, so that they can be read torn out of the book; a field that is null and has null for its default is not
-in it. What is personal stands in one member, `sealed` (a meta's
+Both are JSON objects, so that they can be read torn out of the book; a field that is null or an empty list, and has that for
+its default, is not in it. What is personal stands in one member, `sealed` (a meta's
 reason in another, `sealed_reason`, since it is another person's):
 `{"key": <data key's id>, "box": <base64 of nonce and AES-256-GCM ciphertext of a JSON object>}`. Bound to the box
 (associated data) are the stream, the topic and the event's id, so that no box can be moved to another event.
@@ -83,8 +83,8 @@ def encode(
     event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
 ) -> tuple[bytes, bytes]:
     """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
-    plain, unsaid = msgspec.to_builtins(event), _null_by_default(type(event))
-    plain = {field: value for field, value in plain.items() if value is not None or field not in unsaid}
+    plain, unsaid = msgspec.to_builtins(event), _nothing_by_default(type(event))
+    plain = {field: value for field, value in plain.items() if field not in unsaid or value != unsaid[field]}
     if event.sealed:
         name = KeyName(*event.encryption_subject(), day)
         private = {field: plain.pop(field) for field in event.sealed if field in plain}
@@ -183,9 +183,10 @@ def _meta(meta: bytes) -> Meta:
 
 
 @lru_cache(maxsize=256)
-def _null_by_default(kind: type[Event]) -> frozenset[str]:
-    """Return the fields that are null where a row does not say them: so it need not say that they are."""
-    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.default is None)
+def _nothing_by_default(kind: type[Event]) -> dict[str, Any]:
+    """Return the fields that are null or empty lists where a row does not say them, with that: it need not say that they are."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
+    return {name: msgspec.to_builtins(default) for name, default in defaults.items() if default in (None, ())}
 
 
 @lru_cache(maxsize=256)

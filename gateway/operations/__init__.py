@@ -5,8 +5,13 @@
 
 from collections.abc import Mapping
 
-from gateway.operations import message, reading
+from gateway.operations import message, pin, reaction, reading
 from gateway.operations.execution import FrameHandler
 from gateway.protocol.client_frames import ClientFrame
 
-FRAMES: Mapping[type[ClientFrame], FrameHandler] = {**message.FRAMES, **reading.FRAMES}
+FRAMES: Mapping[type[ClientFrame], FrameHandler] = {
+    **message.FRAMES,
+    **pin.FRAMES,
+    **reaction.FRAMES,
+    **reading.FRAMES,
+}

@@ -72,7 +72,7 @@ class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
 class Send(_Frame, frozen=True, tag="send", kw_only=True):
     """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
 
-    operations = ("message.post", "file.share")
+    operations = ("message.post", "file.share", "mention.room")
     answered_with = ("position", "message_id", "duplicate")
 
     room_id: UUID
@@ -116,6 +116,44 @@ class Read(_Frame, frozen=True, tag="read", kw_only=True):
     position: Position
 
 
+class React(_Frame, frozen=True, tag="react", kw_only=True):
+    """Give a message an emoji. The same one again changes nothing."""
+
+    operations = ("reaction.add",)
+    answered_with = ("position",)
+
+    message_id: UUID
+    emoji: str
+
+
+class Unreact(_Frame, frozen=True, tag="unreact", kw_only=True):
+    """Take one's emoji back. One that was not given changes nothing."""
+
+    operations = ("reaction.remove",)
+    answered_with = ("position",)
+
+    message_id: UUID
+    emoji: str
+
+
+class Pin(_Frame, frozen=True, tag="pin", kw_only=True):
+    """Pin a message in its room; one that is pinned stays so."""
+
+    operations = ("message.pin",)
+    answered_with = ("position",)
+
+    message_id: UUID
+
+
+class Unpin(_Frame, frozen=True, tag="unpin", kw_only=True):
+    """Take a message from the pinned ones; one that is not among them stays so."""
+
+    operations = ("message.unpin",)
+    answered_with = ("position",)
+
+    message_id: UUID
+
+
 class Typing(_Frame, frozen=True, tag="typing", kw_only=True):
     """Report that the caller is typing; never recorded."""
 
@@ -130,7 +168,9 @@ class Ping(_Frame, frozen=True, tag="ping"):
     operations = ("socket.open",)
 
 
-ClientFrame = Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | Typing | Ping
+ClientFrame = (
+    Authenticate | Subscribe | Unsubscribe | Send | Edit | Delete | Read | React | Unreact | Pin | Unpin | Typing | Ping
+)
 
 
 def declared_operations(frames: Any = ClientFrame) -> dict[type[ClientFrame], tuple[Operation, ...]]:

@@ -12,7 +12,7 @@ from gateway.http.declarations import declare
 from gateway.http.responses import shown
 from gateway.services import Services
 
-FEATURE_LEVEL = 1
+FEATURE_LEVEL = 2
 
 
 class MetaView(Struct, frozen=True):

@@ -15,8 +15,9 @@ from domain.ids import MessageId
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessagePosted, require_editable
 from domain.message import delete as decide_deletion
 from domain.ports.record import Receipt
+from domain.rights import RoomOperation
 from domain.text import PRINTABLE_PATTERN, check_content
-from gateway.http.declarations import Described, declare
+from gateway.http.declarations import Admit, Described, declare
 from gateway.http.responses import written
 from gateway.operations import message as operations
 from gateway.protocol.faults import CHECK
@@ -86,11 +87,24 @@ async def admit_deleters(services: Services, caller: Caller, path: dict[str, Any
     await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
 
 
+def admitting_at(operation: RoomOperation) -> Admit:
+    """Return what refuses whoever may not do this to the message of a request, whoever sent it."""
+
+    async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> None:
+        async def probe(unit: UnitOfWork) -> None:
+            await reach(unit, MessageId(path["message_id"]), operation)
+
+        await operations.unless_system(services, caller, path["message_id"], services.command_bus.admit(probe, caller))
+
+    return admit
+
+
 @post(
     "/rooms/{room_id:uuid}/messages",
     opt=declare(
         "message.post",
         "file.share",
+        "mention.room",
         quotas=("sends",),
         idempotency="receipt",
         admit=admitting("message.post"),

@@ -19,7 +19,7 @@ from gateway.operations.execution import me
 from gateway.protocol.faults import FieldError
 from gateway.routes.room import admitting
 from gateway.services import Services
-from projections import message_pages, message_queries
+from projections import message_additions, message_pages, message_queries
 from projections.messages import MessageView, view_of
 
 
@@ -81,7 +81,7 @@ async def list_messages(
     if has_more and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
-    return shown(Page(await message_queries.with_files(services.db, found), following))
+    return shown(Page(await message_additions.complete(services.db, me(caller), found), following))
 
 
 @get(
@@ -93,7 +93,7 @@ async def read_message(
 ) -> Response[MessageView]:
     """Return a message; with `?render=html` its text as sanitised HTML too."""
     message = await message_queries.one(services.db, me(caller), MessageId(message_id), html=render == "html")
-    [message] = await message_queries.with_files(services.db, [message])
+    [message] = await message_additions.complete(services.db, me(caller), [message])
     return shown(message, version=message.version)
 
 

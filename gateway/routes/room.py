@@ -25,7 +25,7 @@ from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.protocol.faults import CHECK
 from gateway.services import Services
-from projections import rooms
+from projections import mentions, rooms
 from projections.rooms import RoomView
 
 Name = Annotated[
@@ -111,7 +111,7 @@ async def list_rooms(
         services.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
     )
     following = cursor_of(services.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
-    return shown(Page([room for room, _ in found], following))
+    return shown(Page(await mentions.counted(services.db, me(caller), [room for room, _ in found]), following))
 
 
 @post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))
@@ -133,6 +133,7 @@ async def open_room(
 async def read_room(room_id: UUID, services: Services, caller: Caller) -> Response[RoomView]:
     """Return a room as the caller sees it."""
     room = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
+    [room] = await mentions.counted(services.db, me(caller), [room])
     return shown(room, version=room.version)
 
 
@@ -152,6 +153,7 @@ async def change_room(
         seen = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
+    [seen] = await mentions.counted(services.db, me(caller), [seen])
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
         history=now.state.history, topic=now.state.room_topic, version=now.version,

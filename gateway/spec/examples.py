@@ -17,9 +17,25 @@ from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.pin import MessagePinned, MessageUnpinned
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import RoomArchived, RoomChanged, RoomOpened
-from gateway.protocol.client_frames import Authenticate, Delete, Edit, Ping, Read, Send, Subscribe, Typing, Unsubscribe
+from gateway.protocol.client_frames import (
+    Authenticate,
+    Delete,
+    Edit,
+    Pin,
+    Ping,
+    React,
+    Read,
+    Send,
+    Subscribe,
+    Typing,
+    Unpin,
+    Unreact,
+    Unsubscribe,
+)
 from gateway.protocol.server_frames import (
     Error,
     Expiring,
@@ -54,6 +70,10 @@ CLIENT_FRAMES: tuple[Struct, ...] = (
     Edit(id=5, message_id=MESSAGE, content="Hello, Alan!", version=1, reason="spelling"),
     Delete(id=6, message_id=MESSAGE),
     Read(id=7, room_id=ROOM, position=1050),
+    React(id=8, message_id=MESSAGE, emoji="👍"),
+    Unreact(id=9, message_id=MESSAGE, emoji="👍"),
+    Pin(id=10, message_id=MESSAGE),
+    Unpin(id=11, message_id=MESSAGE),
     Typing(room_id=ROOM),
     Ping(),
 )
@@ -92,6 +112,10 @@ EVENTS: tuple[Event, ...] = (
     ),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
     MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
+    MessagePinned(ROOM, MESSAGE, GRACE, 1049),
+    MessageUnpinned(ROOM, MESSAGE, GRACE, 1049),
+    ReactionAdded(ROOM, MESSAGE, ALAN, "👍", 2, 1049),
+    ReactionRemoved(ROOM, MESSAGE, ALAN, "👍", 1, 1049),
     MemberJoined(ROOM, ALAN, "member", GRACE),
     MemberLeft(ROOM, ALAN),
     MemberRemoved(ROOM, ALAN, GRACE),

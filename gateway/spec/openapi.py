@@ -4,6 +4,7 @@ encode it (`gateway/spec/json_schemas.py`); their problems, headers and credenti
 `make schema` tests the server against it.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -68,6 +69,10 @@ IF_NONE_MATCH = (
     "ETags of reads, or `*`; 304 where one is the present one.",
     {**TEXT, "format": "etag"},
 )
+# What a part of a path may be, where no type says it.
+IN_PATH: Mapping[str, Json] = {
+    "emoji": {**TEXT, "format": "emoji", "minLength": 1, "description": "One emoji of Unicode, percent-encoded."}
+}
 ETAG: Json = {"ETag": {"description": "The version, in quotation marks.", "schema": TEXT}}
 UNCHANGED: Json = {"description": "It is what If-None-Match names", "headers": ETAG}
 KEY_SCHEMA: Json = {**TEXT, "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX}
@@ -139,7 +144,11 @@ def _complete(method: str, handler: HTTPRouteHandler, operation: Json, shapes: S
     declared = declared_of(handler)
     if declared.is_public:
         operation["security"] = []
-    in_path = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+    in_path = [
+        {**each, "schema": IN_PATH.get(each["name"], each["schema"])}
+        for each in operation.get("parameters", ())
+        if each["in"] == "path"
+    ]
     headers = [_header(*header, declared) for header in _headers(method, handler, declared)]
     operation["parameters"] = [*in_path, *queries(handler), *headers]
     body = shapes.body(handler)

@@ -15,6 +15,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
+from domain import emojis
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
@@ -37,6 +38,7 @@ from runtime.settings import Settings
 async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Services:
     """Open everything that routes use; the stack closes it."""
     settings = base.settings
+    emojis.qualified()
     lanes = opened_lanes(base, stack)
     tokens = await EdDsaTokens.load(base.db, base.vault.master, issuer=settings.issuer)
     cluster_state = ClusterState.open(redis_url(settings), base.record_id, uuid4().hex)

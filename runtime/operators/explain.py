@@ -29,7 +29,17 @@ from runtime.settings import Settings
 
 # What nobody asks of another's account: no request names one.
 OWN_ONLY = frozenset({"password.change", "profile.change", "profile.read", "session.close", "session.list"})
-READING_A_MESSAGE = frozenset({"message.read", "message.versions"})
+OF_ANY_MESSAGE = frozenset(
+    {
+        "message.pin",
+        "message.read",
+        "message.unpin",
+        "message.versions",
+        "reaction.add",
+        "reaction.list",
+        "reaction.remove",
+    }
+)
 IN_A_ROOM: Mapping[str, RoomOperation] = {each: each for each in get_args(RoomOperation)}
 OF_A_MEMBER: Mapping[str, MemberOperation] = {each: each for each in get_args(MemberOperation)}
 
@@ -116,7 +126,7 @@ def _row_of(operation: str) -> str:
 def _wanted(operation: str) -> Literal["file", "message", "room"]:
     if operation in SEEING_A_FILE or operation == "file.share":
         return "file"
-    return "message" if operation in OF_A_MESSAGE or operation in READING_A_MESSAGE else "room"
+    return "message" if operation in OF_A_MESSAGE or operation in OF_ANY_MESSAGE else "room"
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:

@@ -45,17 +45,45 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         edited = await ben.edit(first.id, "hello!", version=first.version, reason="più gentile")
         assert (edited.content, edited.is_edited) == ("hello!", True)
         assert [version.content for version in await ada.history(first.id, after=ben.position)] == ["hello", "hello!"]
+        await ben.react(answer.id, "👍")
+        await ada.react(answer.id, "👍")
+        await ada.react(answer.id, "#️⃣")
+        await ada.unreact(answer.id, "#️⃣")
+        given = (await ada.message(answer.id, after=ada.position)).reactions
+        assert given is not None and [(each.emoji, each.count, each.me) for each in given] == [("👍", 2, True)]
+        reactors = [(each.emoji, each.user_id) async for each in ada.reactors(answer.id, limit=1, after=ada.position)]
+        assert reactors == [("👍", own_id(ben)), ("👍", own_id(ada))]
+        await ada.pin(answer.id)
+        await ada.pin(first.id)
+        await ada.unpin(first.id)
+        assert [(each.id, each.pinned) for each in await ben.pins(room.id, after=ada.position)] == [(answer.id, True)]
         assert (await ada.delete(answer.id)).deleted
         await ben.mark_read(room.id, answer.position)
+        named = await ada.send(room.id, "@ben: look")
+        assert (
+            named.mentions == (own_id(ben),)
+            and (await ben.message(named.id, after=ada.position)).mentions == named.mentions
+        )
+        assert (await ben.room(room.id)).mention_count == 1
+        await ben.mark_read(room.id, named.position)
         seen = await ben.room(room.id, after=ben.position)
-        assert (seen.unread, seen.read_position, seen.member_count) == (0, answer.position, 2)
+        assert (seen.unread, seen.read_position, seen.member_count) == (0, named.position, 2)
+        alone = await ben.direct([own_id(ada)])
+        assert (alone.kind, alone.member_count, room.kind) == ("direct", 2, "room")
+        assert (await ada.direct([own_id(ben)])).id == alone.id
+        await ada.block(own_id(ben))
+        assert await ada.blocks() == [own_id(ben)]
+        with pytest.raises(Refused, match=r"direct\.blocked"):
+            await ben.send(alone.id, "hello?")
+        await ada.unblock(own_id(ben))
+        assert await ada.blocks() == []
         await ben.leave(room.id)
         await ada.put_member(room.id, own_id(ben))
         await ada.remove_member(room.id, own_id(ben), ban=True)
         with pytest.raises(Refused, match=r"room\.banned"):
             await ben.join(room.id)
         await ada.archive_room(room.id)
-        assert [one.id async for one in ada.rooms(after=ada.position)] == []
+        assert [one.id async for one in ada.rooms(after=ada.position)] == [alone.id]
         assert [one.id async for one in ada.rooms(q="lob", joined=True, archived=True)] == [room.id]
         assert (await ada.meta()).position == ada.position
 

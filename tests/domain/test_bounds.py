@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
-from projections import files, members, messages
+from projections import files, members, messages, pins, reactions
 
 GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
@@ -31,6 +31,12 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("Variant", "size_bytes"): files.VARIANTS.types["size_bytes"],
     ("MessageEdited", "posted_position"): messages.MESSAGES.types["position"],
     ("MessageDeleted", "posted_position"): messages.MESSAGES.types["position"],
+    ("MessagePinned", "posted_position"): pins.PINS.types["posted_position"],
+    ("MessageUnpinned", "posted_position"): pins.PINS.types["posted_position"],
+    ("ReactionAdded", "count"): reactions.COUNTS.types["count"],
+    ("ReactionAdded", "posted_position"): reactions.REACTIONS.types["posted_position"],
+    ("ReactionRemoved", "count"): reactions.COUNTS.types["count"],
+    ("ReactionRemoved", "posted_position"): reactions.REACTIONS.types["posted_position"],
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,

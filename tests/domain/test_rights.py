@@ -19,12 +19,21 @@ WITHOUT_A_TOKEN = {
 }  # fmt: skip
 OF_A_STRANGER = {
     "file.download", "file.read", "file.status", "member.list", "message.list", "message.read", "message.versions",
-    "room.join", "room.list", "room.read",
+    "pin.list", "reaction.list", "room.join", "room.list", "room.read",
 }  # fmt: skip
 OF_A_MEMBER = OF_A_STRANGER | {
-    "file.upload_for", "message.delete", "message.edit", "message.post", "room.hear", "room.leave", "room.mark_read",
+    "file.upload_for", "message.delete", "message.edit", "message.post", "reaction.add",
+    "reaction.remove", "room.hear", "room.leave", "room.mark_read",
 }  # fmt: skip
-OF_AN_ADMIN = OF_A_MEMBER | {"member.promote", "member.put", "member.remove", "room.change"}
+OF_AN_ADMIN = OF_A_MEMBER | {
+    "member.promote",
+    "member.put",
+    "member.remove",
+    "mention.room",
+    "message.pin",
+    "message.unpin",
+    "room.change",
+}
 IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.leave", "room.mark_read"}
 
 

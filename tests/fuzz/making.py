@@ -34,10 +34,24 @@ class Raw(str):
     """What is written as it stands."""
 
 
-KINDS = ("authenticate", "subscribe", "unsubscribe", "send", "edit", "delete", "read", "typing", "ping")
+KINDS = (
+    "authenticate",
+    "subscribe",
+    "unsubscribe",
+    "send",
+    "edit",
+    "delete",
+    "read",
+    "react",
+    "unreact",
+    "pin",
+    "unpin",
+    "typing",
+    "ping",
+)
 FIELDS = (
     "id", "type", "room_id", "after", "record", "rooms", "content", "message_id", "message_type", "file_id", "reply_to",
-    "version", "reason", "position", "token",
+    "version", "reason", "position", "token", "emoji",
 )  # fmt: skip
 NUMBERS = (
     "0", "-0", "1", "-1", "2147483647", "2147483648", "9007199254740991", "9007199254740992", "9223372036854775807",
@@ -122,6 +136,10 @@ def _fields(chance: Chance, kind: str) -> list[tuple[str, Any]]:
             return [("message_id", uuid(chance)), ("content", _text(chance)), *_why(chance)]
         case "delete":
             return [("message_id", uuid(chance)), *_why(chance)]
+        case "react" | "unreact":
+            return [("message_id", uuid(chance)), ("emoji", _text(chance))]
+        case "pin" | "unpin":
+            return [("message_id", uuid(chance))]
         case "read":
             return [("room_id", uuid(chance)), ("position", position(chance))]
         case "unsubscribe" | "typing":

@@ -29,7 +29,7 @@ async def test_two_people_chat(hansard: Gateway) -> None:
     said = await ada.say(room_id, "Hello")
     page = await ben.ask("GET", f"/rooms/{room_id}/messages", 200, headers={"Hansard-After": str(said["position"])})
     assert [message["content"] for message in page["items"]] == ["Hello", "member.joined"]
-    assert page["items"][0] == said
+    assert page["items"][0] == {**said, "reactions": [], "pinned": False}
     assert page["items"][1]["sender_id"] is None
     assert page["items"][1]["subjects"] == [ben.id]
     assert page["next_cursor"] is None

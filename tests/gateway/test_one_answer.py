@@ -5,6 +5,7 @@ The table names the case, the request and the frame; the code and the status mus
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -57,6 +58,23 @@ def read(room_id: str, position: int = 1) -> Asked:
     return Asked("PUT", f"/rooms/{room_id}/read", {"json": body}, "read", {"room_id": room_id, **body})
 
 
+def react(message_id: str, emoji: str = "👍") -> Asked:
+    path = f"/messages/{message_id}/reactions/{quote(emoji)}"
+    return Asked("PUT", path, {}, "react", {"message_id": message_id, "emoji": emoji})
+
+
+def unreact(message_id: str, emoji: str = "👍") -> Asked:
+    return react(message_id, emoji)._replace(method="DELETE", frame="unreact")
+
+
+def pin(message_id: str) -> Asked:
+    return Asked("PUT", f"/messages/{message_id}/pin", {}, "pin", {"message_id": message_id})
+
+
+def unpin(message_id: str) -> Asked:
+    return pin(message_id)._replace(method="DELETE", frame="unpin")
+
+
 def _of_version(options: Fields, fields: Fields, version: int | None) -> tuple[Fields, Fields]:
     if version is None:
         return options, fields
@@ -107,6 +125,21 @@ CASES: dict[str, tuple[Callable[[Scene], Asked], Answer]] = {
     "delete in an archived room": (lambda s: delete(s.of_archived), Answer("room.archived", 409)),
     "delete another version": (lambda s: delete(s.mine, version=7), Answer("version.stale", 412)),
     "delete a system message": (lambda s: delete(s.system), Answer("message.system", 409)),
+    "react to nothing": (lambda s: react(str(uuid4())), Answer("message.not_found", 404)),
+    "react with a word": (lambda s: react(s.of_ada, "yes"), Answer("emoji.unknown", 422)),
+    "react with two": (lambda s: react(s.of_ada, "👍👍"), Answer("emoji.unknown", 422)),
+    "react to what is deleted": (lambda s: react(s.deleted), Answer("message.deleted", 409)),
+    "react in an archived room": (lambda s: react(s.of_archived), Answer("room.archived", 409)),
+    "react to a system message": (lambda s: react(s.system), Answer("message.system", 409)),
+    "take back from nothing": (lambda s: unreact(str(uuid4())), Answer("message.not_found", 404)),
+    "take back a word": (lambda s: unreact(s.of_ada, "yes"), Answer("emoji.unknown", 422)),
+    "take back in an archived room": (lambda s: unreact(s.of_archived), Answer("room.archived", 409)),
+    "take back from a system message": (lambda s: unreact(s.system), Answer("message.system", 409)),
+    "pin nothing": (lambda s: pin(str(uuid4())), Answer("message.not_found", 404)),
+    "pin as a member": (lambda s: pin(s.of_ada), Answer("room.role_too_low", 403)),
+    "pin a system message": (lambda s: pin(s.system), Answer("message.system", 409)),
+    "unpin nothing": (lambda s: unpin(str(uuid4())), Answer("message.not_found", 404)),
+    "unpin as a member": (lambda s: unpin(s.of_ada), Answer("room.role_too_low", 403)),
     "read no room": (lambda s: read(str(uuid4())), Answer("room.not_found", 404)),
     "read a private room": (lambda s: read(s.private), Answer("room.not_found", 404)),
     "read a public room": (lambda s: read(s.public), Answer("room.not_a_member", 403)),

@@ -113,7 +113,9 @@ async def test_a_frame_that_declares_nothing_is_found() -> None:
 
 
 async def test_every_operation_of_a_room_is_asked_by_this_matrix() -> None:
-    assert READING.keys() | WRITING.keys() | OF_MEMBERS.keys() | {"room.list"} == set(get_args(RoomOperation))
+    assert READING.keys() | WRITING.keys() | OF_MEMBERS.keys() | {"room.list", "mention.room"} == set(
+        get_args(RoomOperation)
+    )
 
 
 async def test_the_page_for_people_says_what_the_tables_say() -> None:
@@ -137,6 +139,24 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
         lambda s, by: ("GET", f"/messages/{s.theirs[by]}?render=html", {}),
     ),
     "message.versions": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/history", {}),),
+    "pin.list": (lambda s, by: ("GET", f"/rooms/{s.room_id}/pins", {}),),
+    "message.pin": (
+        lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/pin", {}),
+        lambda s, by: ("frame", "pin", {"message_id": str(s.theirs[by])}),
+    ),
+    "message.unpin": (
+        lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/pin", {}),
+        lambda s, by: ("frame", "unpin", {"message_id": str(s.theirs[by])}),
+    ),
+    "reaction.list": (lambda s, by: ("GET", f"/messages/{s.theirs[by]}/reactions", {}),),
+    "reaction.add": (
+        lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
+        lambda s, by: ("frame", "react", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
+    ),
+    "reaction.remove": (
+        lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
+        lambda s, by: ("frame", "unreact", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
+    ),
     "file.read": (lambda s, by: ("GET", f"/files/{s.file_id}", {}),),
     "file.status": (lambda s, by: ("GET", f"/files/{s.file_id}/status", {}),),
     "file.download": (
@@ -393,7 +413,8 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
-        url = cast.services.base + path.format(**values, name="preview", position=1, tile="0/000.p/1")
+        path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")
+        url = cast.services.base + path
         for whom, http in strangers.items():
             page = {"Accept": "text/html"} if path == "/" else {}  # to whom else there is nothing
             answer = await http.request(method, url, headers=page)

@@ -35,7 +35,7 @@ async def test_hello_then_a_send_is_acknowledged_and_told(hansard: Gateway) -> N
         assert event["data"]["content"] == "hello"
         assert event["actor_id"] == ada.id
         stored = await ben.ask("GET", f"/messages/{reply['message_id']}", 200)
-        assert stored == event["data"]
+        assert stored == {**event["data"], "reactions": [], "pinned": False}
 
 
 async def test_the_same_send_again_is_a_duplicate(hansard: Gateway) -> None:

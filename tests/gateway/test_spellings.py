@@ -28,8 +28,8 @@ async def test_a_path_that_is_spelt_otherwise_is_not_there_for_who_has_a_token_e
     tried = 0
     async with wire(hansard) as connection:
         for plain in asked:
-            if "/variants/" in plain.target:
-                continue  # its last segment is a text of any spelling: see below
+            if "/variants/" in plain.target or "/reactions/" in plain.target:
+                continue  # the last segment is a text of any spelling: see below
             for name, mutate in MUTATIONS.items():
                 mutated = mutate(plain)._replace(headers=(f"Authorization: Bearer {ada.token}",))
                 if path_of(mutated.target) == path_of(plain.target):
@@ -45,9 +45,18 @@ async def test_a_path_that_is_spelt_otherwise_is_not_there_for_who_has_a_token_e
     await ada.ask("GET", "/users/me", 200)
 
 
-async def test_a_segment_of_any_characters_has_one_spelling_as_well(hansard: Gateway) -> None:
+@pytest.mark.parametrize(
+    ("method", "name", "unknown"),
+    [
+        ("GET", f"/api/v1/files/{uuid4()}/variants/", b"file.not_found"),
+        ("DELETE", f"/api/v1/messages/{uuid4()}/reactions/", b"message.not_found"),
+    ],
+    ids=["variant", "emoji"],
+)
+async def test_a_segment_of_any_characters_has_one_spelling_as_well(
+    hansard: Gateway, method: str, name: str, unknown: bytes
+) -> None:
     ada = await hansard.person()
-    name = f"/api/v1/files/{uuid4()}/variants/"
     signed = (f"Authorization: Bearer {ada.token}",)
     async with wire(hansard) as connection:
         for good in (
@@ -57,14 +66,14 @@ async def test_a_segment_of_any_characters_has_one_spelling_as_well(hansard: Gat
             "%2A",
             "a.b~c_d-e",
         ):
-            status, _, body = await connection.ask(Asked("GET", name + good, signed))
-            assert status == 404 and b"file.not_found" in body, (good, status, body)
+            status, _, body = await connection.ask(Asked(method, name + good, signed))
+            assert status == 404 and unknown in body, (good, status, body)
         for bad in (
             "%f0%9f%91%a9", "%61", "%2D", "%7E", "a%2Fb", "%00", "%0A", "%7F", "%FF", "%C0%AF", "%", "%4", "%G0", "%u0041",
             "a b", "a%20b/", "a\\b", '"', "<", "^", "{a}", ".", "..", "%2E%2E",
         ):  # fmt: skip
-            status, _, body = await connection.ask(Asked("GET", name + bad, signed))
-            asked = Asked("GET", name + bad, signed)
+            status, _, body = await connection.ask(Asked(method, name + bad, signed))
+            asked = Asked(method, name + bad, signed)
             assert (status == 404 and NOWHERE in body) or is_unreadable(asked, status, body), (bad, status, body)
 
 

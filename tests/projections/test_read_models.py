@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -14,9 +15,12 @@ from adapters.postgres.event_store import PostgresRecord
 from adapters.redis.lanes import CONTROL, Entry, Lanes, LanesUnavailableError
 from commands.account import ChangeProfile, RegisterAccount
 from commands.command_bus import CommandBus
+from commands.direct import OpenDirect
 from commands.file import FailFile, NoteProcessing, NoteScan, ReceiveFile, RetryFile
 from commands.membership import JoinRoom, LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.pin import PinMessage, UnpinMessage
+from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.bounds import MESSAGE_CHARS_MAX
@@ -35,6 +39,7 @@ from workers.projector import Follower
 from workers.publisher import UNTOLD_BYTES_MAX, Publisher, bytes_of
 from workers.rebuild import Rebuild
 
+EMOJIS = ("👍", "👎", "❤", "❤️")
 SELECT_HTML = "SELECT position, version, html FROM read.message_html"
 
 
@@ -57,6 +62,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
         await command_bus.do(OpenRoom(rooms[-1], "Room", None, chance.random() < 0.3), chance.choice(people))
+    moods = random.Random(f"{seed} moods")  # its own: what else is done is the same with and without
     for step in range(steps):
         who, other, room_id = chance.choice(people), chance.choice(people), chance.choice(rooms)
         assert other.user_id
@@ -65,7 +71,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
         command = chance.choice(
             [
                 PostMessage(room_id, new_id, f"**text** {step}"),
-                PostMessage(room_id, new_id, f"plain {step}"),
+                PostMessage(room_id, new_id, f"plain {step} @room @q{seed}-{step - 1} @p{seed}-1"),
                 PostMessage(room_id, new_id, f"more {step}"),
                 EditMessage(message_id, f"edited {step}"),
                 DeleteMessage(message_id),
@@ -85,6 +91,7 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
                 *([ArchiveRoom(room_id)] if chance.random() < 0.05 else []),
             ]
         )
+        await hang_on(command_bus, moods, who, other.user_id, message_id)
         try:
             await command_bus.do(command, who)
         except DomainError:
@@ -93,6 +100,19 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
             messages.append(new_id)
         if isinstance(command, ReceiveFile):
             files.append(file_id)
+
+
+async def hang_on(
+    command_bus: CommandBus, moods: random.Random, who: Caller, other: UserId, message_id: MessageId
+) -> None:
+    """Let somebody react to a message, pin it, or turn to another one alone, if they may."""
+    emoji = moods.choice(EMOJIS)
+    deeds = (
+        AddReaction(message_id, emoji), AddReaction(message_id, emoji), RemoveReaction(message_id, emoji),
+        PinMessage(message_id), PinMessage(message_id), UnpinMessage(message_id), OpenDirect((other,)),
+    )  # fmt: skip
+    with suppress(DomainError):
+        await command_bus.do(moods.choice(deeds), who)
 
 
 async def project(record: PostgresRecord, db: Database) -> None:

@@ -7,8 +7,11 @@ from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.data_keys import Vault
 from commands.account import Activate, ChangeProfile, Deactivate, GrantRole, RegisterAccount, RevokeRole
+from commands.block import BlockUser, UnblockUser
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.pin import PinMessage, UnpinMessage
+from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.events import Caller
@@ -37,12 +40,21 @@ EXPECTED: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("message.posted", {"content": "one"}, None),
     ("message.edited", {"content": "two"}, {"content": "one"}),
     ("message.edited", {"content": "three"}, {"content": "two"}),
+    ("reaction.added", {"emoji": "👍", "count": 1}, None),
+    ("reaction.added", {"emoji": "🎉", "count": 1}, {}),
+    ("reaction.removed", {"emoji": "👍", "count": 0}, {}),
+    ("message.pinned", {}, None),
+    ("message.unpinned", {}, {}),
+    ("message.pinned", {}, {}),
     ("message.deleted", {"is_edited": True}, {"content": "three"}),
+    ("message.unpinned", {}, {}),
     ("reading.marked", {"position": 11}, None),
     ("member.removed", {"banned": False}, {"role": "member"}),
     ("member.joined", {"role": "admin"}, {"role": None}),
     ("member.left", {}, {"role": "admin"}),
     ("room.archived", {}, {"is_archived": False}),
+    ("user.blocked", {}, None),
+    ("user.unblocked", {}, {}),
 ]
 
 
@@ -69,12 +81,20 @@ async def test_what_changed_is_shown_with_what_was_before(database_url: str) -> 
             (PostMessage(room_id, message_id, "one"), as_ben),
             (EditMessage(message_id, "two"), as_ben),
             (EditMessage(message_id, "three"), as_ben),
+            (AddReaction(message_id, "👍"), as_ada),
+            (AddReaction(message_id, "🎉"), as_ben),
+            (RemoveReaction(message_id, "👍"), as_ada),
+            (PinMessage(message_id), as_ada),
+            (UnpinMessage(message_id), as_ada),
+            (PinMessage(message_id), as_ada),
             (DeleteMessage(message_id), as_ada),
             (MarkRead(room_id, 11), as_ben),
             (RemoveMember(room_id, ben), as_ada),
             (PutMember(room_id, ben, "admin"), as_ada),
             (LeaveRoom(room_id), as_ben),
             (ArchiveRoom(room_id), as_ada),
+            (BlockUser(ben), as_ada),
+            (UnblockUser(ben), as_ada),
         ):
             assert (await command_bus.do(command, caller)).events
         page = await AuditReader(db, Vault(db, MASTER)).page(Filter(), after=0, limit=100)

@@ -27,9 +27,13 @@ MATRIX = """
     read.files                  r           raw         r           -           owner
     read.kept_parked_events     -           -           -           -           owner
     read.kept_tables            -           -           -           -           owner
+    read.mentions               r           raw         -           -           owner
     read.message_html           r           -           raw         -           owner
+    read.message_reactions      r           raw         -           -           owner
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
+    read.pins                   r           raw         -           -           owner
+    read.reaction_counts        r           raw         -           -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner

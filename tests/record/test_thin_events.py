@@ -1,4 +1,5 @@
-"""What an event does not say takes no place in the record: null where the field's default is null. Rows that say it are read alike."""
+"""What an event does not say takes no place in the record: null or an empty list where that is the field's default. Rows that say
+it are read alike."""
 
 import json
 from uuid import uuid4
@@ -22,7 +23,7 @@ SELECT_POSTED = """
 """
 
 
-async def test_null_is_left_out_where_it_is_the_default(database_url: str) -> None:
+async def test_nothing_is_left_out_where_it_is_the_default(database_url: str) -> None:
     async with ledger(database_url) as (db, record, command_bus):
         ada, room_id, message_id = UserId(uuid4()), RoomId(uuid4()), MessageId(uuid4())
         await command_bus.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
@@ -39,6 +40,6 @@ async def test_null_is_left_out_where_it_is_the_default(database_url: str) -> No
         assert isinstance(edited.event, MessageEdited) and edited.event.reply_to is None
         assert not posted.erased
         [row] = await db.all(StoredRow, SELECT_POSTED)
-        before = {"file_id": None, "reply_to": None, **json.loads(row.data)}
+        before = {"file_id": None, "reply_to": None, "mentions": [], **json.loads(row.data)}
         [as_before] = await decode_all([row._replace(data=json.dumps(before).encode())], Vault(db, MASTER))
         assert as_before == posted, "a row of releases before says it"

@@ -19,6 +19,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 from adapters.credentials.passwords import common_passwords
 from domain import text
 from domain.bounds import PASSWORD_BYTES_MAX, REASON_CHARS_MAX
+from domain.emojis import qualified
 
 ENDING = ["/api/v1/auth/logout"]
 UNKNOWN_HEADER = "x-schemathesis-unknown-property"
@@ -47,6 +48,7 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "line": st.text(WORDS, min_size=1, max_size=100).filter(lambda name: text.INVISIBLE.sub("", name) != ""),
     "reason": st.text(WORDS, min_size=1, max_size=50).map(quote).filter(lambda reason: len(reason) <= REASON_CHARS_MAX),
     "etag": st.integers(0, 10**9 - 1).map('"{}"'.format) | st.just("*"),
+    "emoji": st.sampled_from(sorted(qualified().values())),
     # A cursor is known by whoever was given it alone; the first page has none.
     "cursor": st.nothing(),
 }

@@ -31,6 +31,7 @@ from commands.account import RegisterAccount
 from commands.command_bus import CommandBus
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.reaction import AddReaction, RemoveReaction
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from commands.session import EndSession, OpenSession
 from domain import quotas
@@ -43,6 +44,7 @@ from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.credentials import Access, Refreshing
 from domain.ports.record import RecordUnavailableError
+from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.room import RoomArchived
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
@@ -68,6 +70,7 @@ HEALING_SECONDS = 120.0
 LEAP = timedelta(days=2)
 OLD_SHARE = 0.3  # of the gateways
 NEW_TOPICS = frozenset({RoomArchived.topic})
+EMOJIS = ("👍", "❤️")
 SESSION_REVOKED = "auth.session_revoked"
 
 
@@ -313,6 +316,10 @@ class World:
                 if posted and self.chance.random() < 0.2:
                     edit = EditMessage(MessageId(UUID(self.chance.choice(posted))), f"edited {self.chance.random()}")
                     await self._do(edit, person.caller)
+                if posted and self.chance.random() < 0.3:
+                    deed = self.chance.choice((AddReaction, AddReaction, RemoveReaction))
+                    liked = MessageId(UUID(self.chance.choice(list(self.acknowledged))))
+                    await self._do(deed(liked, self.chance.choice(EMOJIS)), person.caller)
                 if posted and self.chance.random() < 0.1:
                     await self._do(DeleteMessage(MessageId(UUID(self.chance.choice(posted)))), person.caller)
 
@@ -630,6 +637,19 @@ class World:
             self.faults.append(f"parked, though nothing was wrong with it: {self.tables.parked}")
         if rows.keys() != posted:
             self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
+        self._judge_counts()
+
+    def _judge_counts(self) -> None:
+        """Reactions are counted as the record has them: one by one, whatever an event says of how many there are."""
+        given: dict[tuple[int, str], set[UserId]] = {}
+        for event in (recorded.event for recorded in self.record.events):
+            if isinstance(event, ReactionAdded):
+                given.setdefault((event.posted_position, event.emoji), set()).add(event.user_id)
+            elif isinstance(event, ReactionRemoved):
+                given[event.posted_position, event.emoji].remove(event.user_id)
+        rows = {key: row["count"] for key, row in self.tables.rows["read.reaction_counts"].items()}
+        if rows != {key: len(people) for key, people in given.items()}:
+            self.faults.append(f"reactions are counted as {rows}, and are {given}")
 
 
 def _held(heard: Heard) -> int:

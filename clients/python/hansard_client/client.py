@@ -12,15 +12,17 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, BinaryIO, Self, TypedDict, TypeVar, Unpack
+from typing import Any, BinaryIO, Self, Unpack
 from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 
+from hansard_client.asking import PAGE_ITEMS, Asked, Said, path_of
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
+from hansard_client.everyday import Everyday
 from hansard_client.models import (
     File,
     Member,
@@ -40,7 +42,6 @@ from hansard_client.wire import Dial, dialer
 REQUEST_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
 RENEW_SECONDS = 30.0  # how long before its end an access token is renewed
-PAGE_ITEMS = 100
 # A file is sent and fetched as long as its bytes stop for no longer; whether it has been processed is asked so often.
 FILE_SECONDS = 60.0
 STATUS_SECONDS = 0.25
@@ -49,27 +50,6 @@ STATUS_SECONDS = 0.25
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 NO_ANSWER = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
-Said = TypeVar("Said", User, Room, Member, Message, Version)
-
-
-class Asked(TypedDict, total=False):
-    """What a call may say beside its route.
-
-    `body` is its JSON, `file` the name and content of a form's file, `after` a position that the answer must be at or
-    beyond. `version` becomes If-Match, `reason` Hansard-Reason, `key` the Idempotency-Key of a POST, which else is made
-    up. An answer may be silent for `seconds`. What `is_public` needs no session.
-    """
-
-    body: Mapping[str, Any] | None
-    file: tuple[str, bytes | Path] | None
-    query: Mapping[str, str | int | bool | None] | None
-    after: int | None
-    version: int | None
-    reason: str | None
-    key: str | None
-    is_public: bool
-    seconds: float
-
 
 @cache
 def _trust() -> ssl.SSLContext:
@@ -77,7 +57,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client:
+class Client(Everyday):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.
@@ -208,7 +188,7 @@ class Client:
         return Profile.of(await self.call("PUT", "/users/me", body=changes, version=version))
 
     async def user(self, user_id: Id, *, after: int | None = None) -> User:
-        return User.of(await self.call("GET", f"/users/{_path(user_id)}", after=after))
+        return User.of(await self.call("GET", f"/users/{path_of(user_id)}", after=after))
 
     async def user_named(self, username: str, *, after: int | None = None) -> User | None:
         """Return who has this name, compared as names are; None: nobody."""
@@ -217,7 +197,7 @@ class Client:
 
     async def users(self, user_ids: Sequence[Id], *, after: int | None = None) -> list[User]:
         """Return those of these people (at most 100) whom there are, in no promised order."""
-        page = await self.call("GET", "/users", query={"ids": ",".join(map(_path, user_ids))}, after=after)
+        page = await self.call("GET", "/users", query={"ids": ",".join(map(path_of, user_ids))}, after=after)
         return [User.of(item) for item in page["items"]]
 
     # Rooms
@@ -233,43 +213,43 @@ class Client:
     ) -> AsyncIterator[Room]:
         """Iterate over the rooms that one may see, that of the last message first; `limit` is how many are fetched at once."""
         query = {"q": q, "joined": joined or None, "archived": archived or None, "limit": limit}
-        return self._pages(Room, "/rooms", query, after)
+        return self.pages(Room, "/rooms", query, after)
 
     async def open_room(self, name: str, *, description: str | None = None, is_private: bool = False) -> Room:
         body = {"name": name, "description": description, "is_private": is_private}
         return Room.of(await self.call("POST", "/rooms", body=body))
 
     async def room(self, room_id: Id, *, after: int | None = None) -> Room:
-        return Room.of(await self.call("GET", f"/rooms/{_path(room_id)}", after=after))
+        return Room.of(await self.call("GET", f"/rooms/{path_of(room_id)}", after=after))
 
     async def change_room(self, room_id: Id, *, version: int | None = None, **changes: Unpack[RoomChanges]) -> Room:
-        return Room.of(await self.call("PATCH", f"/rooms/{_path(room_id)}", body=changes, version=version))
+        return Room.of(await self.call("PATCH", f"/rooms/{path_of(room_id)}", body=changes, version=version))
 
     async def archive_room(self, room_id: Id, *, version: int | None = None) -> None:
-        await self.call("DELETE", f"/rooms/{_path(room_id)}", version=version)
+        await self.call("DELETE", f"/rooms/{path_of(room_id)}", version=version)
 
     async def join(self, room_id: Id) -> Role:
         """Enter a public room; answers one's role in it."""
-        role: Role = (await self.call("POST", f"/rooms/{_path(room_id)}/join"))["role"]
+        role: Role = (await self.call("POST", f"/rooms/{path_of(room_id)}/join"))["role"]
         return role
 
     async def leave(self, room_id: Id) -> None:
-        await self.call("POST", f"/rooms/{_path(room_id)}/leave")
+        await self.call("POST", f"/rooms/{path_of(room_id)}/leave")
 
     async def mark_read(self, room_id: Id, position: int) -> None:
         """Move one's read mark forward."""
-        await self.call("PUT", f"/rooms/{_path(room_id)}/read", body={"position": position})
+        await self.call("PUT", f"/rooms/{path_of(room_id)}/read", body={"position": position})
 
     def members(self, room_id: Id, *, limit: int = PAGE_ITEMS, after: int | None = None) -> AsyncIterator[Member]:
         """Iterate over the members in the order they joined."""
-        return self._pages(Member, f"/rooms/{_path(room_id)}/members", {"limit": limit}, after)
+        return self.pages(Member, f"/rooms/{path_of(room_id)}/members", {"limit": limit}, after)
 
     async def put_member(self, room_id: Id, user_id: Id, role: Role = "member") -> None:
         """Add somebody, or change their role."""
-        await self.call("PUT", f"/rooms/{_path(room_id)}/members/{_path(user_id)}", body={"role": role})
+        await self.call("PUT", f"/rooms/{path_of(room_id)}/members/{path_of(user_id)}", body={"role": role})
 
     async def remove_member(self, room_id: Id, user_id: Id, *, ban: bool = False, reason: str | None = None) -> None:
-        path = f"/rooms/{_path(room_id)}/members/{_path(user_id)}"
+        path = f"/rooms/{path_of(room_id)}/members/{path_of(user_id)}"
         await self.call("DELETE", path, query={"ban": ban or None}, reason=reason)
 
     # Messages
@@ -286,7 +266,7 @@ class Client:
     ) -> AsyncIterator[Message]:
         """Iterate over a room's messages, newest first; `newer_than` a position: oldest first; `around` one: one page."""
         query = {"before": older_than, "after": newer_than, "around": around, "limit": limit}
-        return self._pages(Message, f"/rooms/{_path(room_id)}/messages", query, after)
+        return self.pages(Message, f"/rooms/{path_of(room_id)}/messages", query, after)
 
     async def send(
         self,
@@ -303,26 +283,26 @@ class Client:
         for name, value in (("reply_to", reply_to), ("file_id", file_id)):
             if value is not None:
                 body[name] = str(value)
-        return Message.of(await self.call("POST", f"/rooms/{_path(room_id)}/messages", body=body))
+        return Message.of(await self.call("POST", f"/rooms/{path_of(room_id)}/messages", body=body))
 
     async def message(self, message_id: Id, *, after: int | None = None) -> Message:
-        return Message.of(await self.call("GET", f"/messages/{_path(message_id)}", after=after))
+        return Message.of(await self.call("GET", f"/messages/{path_of(message_id)}", after=after))
 
     async def edit(
         self, message_id: Id, content: str, *, version: int | None = None, reason: str | None = None
     ) -> Message:
         """Replace the text; with `version` only if the message is still that one (else `DomainError`, 412)."""
-        path = f"/messages/{_path(message_id)}"
+        path = f"/messages/{path_of(message_id)}"
         return Message.of(await self.call("PATCH", path, body={"content": content}, version=version, reason=reason))
 
     async def delete(self, message_id: Id, *, version: int | None = None, reason: str | None = None) -> Message:
         """Leave a tombstone, and return it."""
-        path = f"/messages/{_path(message_id)}"
+        path = f"/messages/{path_of(message_id)}"
         return Message.of(await self.call("DELETE", path, version=version, reason=reason))
 
     async def history(self, message_id: Id, *, after: int | None = None) -> list[Version]:
         """Return every version of a message, the first first."""
-        page = await self.call("GET", f"/messages/{_path(message_id)}/history", after=after)
+        page = await self.call("GET", f"/messages/{path_of(message_id)}/history", after=after)
         return [Version.of(item) for item in page["items"]]
 
     # Files
@@ -333,13 +313,13 @@ class Client:
         `room_id`: the room that hears of its end. Its type is told by what it holds; `name` is what people see.
         """
         name = name or (content.name if isinstance(content, Path) else "file")
-        query = {"room_id": None if room_id is None else _path(room_id)}
+        query = {"room_id": None if room_id is None else path_of(room_id)}
         file = (name, content)
         said = await self.call("POST", "/files/upload", query=query, file=file, seconds=FILE_SECONDS)
         return str(said["id"])
 
     async def file(self, file_id: Id, *, after: int | None = None) -> File:
-        return File.of(await self.call("GET", f"/files/{_path(file_id)}", after=after))
+        return File.of(await self.call("GET", f"/files/{path_of(file_id)}", after=after))
 
     async def processed(self, file_id: Id) -> File:
         """Wait until a file is `completed` or `failed`, and return it. For how long is up to `asyncio.timeout`."""
@@ -349,7 +329,7 @@ class Client:
 
     async def download(self, file_id: Id, variant: str | None = None, *, after: int | None = None) -> bytes:
         """Return the bytes of a file, or of one of its variants, once it is `completed`."""
-        path = f"/files/{_path(file_id)}/" + ("content" if variant is None else f"variants/{quote(variant, safe='')}")
+        path = f"/files/{path_of(file_id)}/" + ("content" if variant is None else f"variants/{quote(variant, safe='')}")
         return (await self._ask("GET", path, after=after, seconds=FILE_SECONDS)).content
 
     async def meta(self) -> Meta:
@@ -422,7 +402,7 @@ class Client:
                     raise refused
             await asyncio.sleep(pause)
 
-    async def _pages(
+    async def pages(
         self, kind: type[Said], path: str, query: Mapping[str, str | int | bool | None], after: int | None
     ) -> AsyncIterator[Said]:
         while True:
@@ -435,11 +415,6 @@ class Client:
 
     def _new_id(self) -> str:
         return str(UUID(int=self._chance.getrandbits(128), version=4))
-
-
-def _path(name: Id) -> str:
-    """Return an id as it stands in an address. Raises ValueError for what is none, which could be another address."""
-    return str(UUID(str(name)))
 
 
 def _part(name: str, content: bytes | Path, opened: ExitStack) -> tuple[str, bytes | BinaryIO]:

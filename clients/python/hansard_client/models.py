@@ -1,10 +1,11 @@
 """What the server says, as values. Ids are strings, times are aware datetimes; fields not known here are passed over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self, TypedDict
 
+MESSAGE_KINDS = ("message.posted", "message.edited", "message.deleted")
 Role = Literal["owner", "admin", "member"]
 Json = Mapping[str, Any]
 
@@ -112,8 +113,34 @@ class File(_Said):
 
 
 @dataclass(frozen=True)
+class Reaction(_Said):
+    """How many gave a message an emoji, and whether one did oneself."""
+
+    emoji: str
+    count: int
+    me: bool
+
+
+@dataclass(frozen=True)
+class Reactor(_Said):
+    """Who gave an emoji."""
+
+    emoji: str
+    user_id: str
+    position: int
+    at: datetime = _time()
+
+
+def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
+    return tuple(map(Reaction.of, said))
+
+
+@dataclass(frozen=True)
 class Message(_Said):
-    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None."""
+    """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None.
+
+    `reactions` and `pinned` are None where the server does not say them: in events, and in what a write answers.
+    """
 
     id: str
     room_id: str
@@ -129,6 +156,10 @@ class Message(_Said):
     file: File | None = _read_by(File.of)
     created_at: datetime = _time()
     updated_at: datetime = _time()
+    reactions: tuple[Reaction, ...] | None = field(default=None, metadata={"read": _reactions})
+    pinned: bool | None = None
+    mentions: tuple[str, ...] | None = field(default=None, metadata={"read": tuple})
+    mentions_room: Literal["here", "room"] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +194,8 @@ class Room(_Said):
     created_at: datetime = _time()
     updated_at: datetime = _time()
     topic: str | None = None
+    kind: Literal["room", "direct"] = "room"
+    mention_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +251,7 @@ class Event:
     @property
     def message(self) -> Message | None:
         """The message that this event is about, if it is about one."""
-        return Message.of(self.data) if self.kind.startswith("message.") else None
+        return Message.of(self.data) if self.kind in MESSAGE_KINDS else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Everyday chat: reactions, pins, direct rooms and blocks. A part of `Client`, which asks for it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Unpack
+from urllib.parse import quote
+
+from hansard_client.asking import PAGE_ITEMS, Asked, Said, path_of
+from hansard_client.chat import Id
+from hansard_client.models import Message, Reactor, Room
+
+
+class Everyday(ABC):
+    @abstractmethod
+    async def call(self, method: str, path: str, **asked: Unpack[Asked]) -> Any:
+        """Call a route and return its body."""
+
+    @abstractmethod
+    def pages(
+        self, kind: type[Said], path: str, query: Mapping[str, str | int | bool | None], after: int | None
+    ) -> AsyncIterator[Said]:
+        """Iterate over all items of a list."""
+
+    # Reactions
+
+    async def react(self, message_id: Id, emoji: str) -> None:
+        """Give a message an emoji; the same one again changes nothing."""
+        await self.call("PUT", _reaction(message_id, emoji))
+
+    async def unreact(self, message_id: Id, emoji: str) -> None:
+        """Take one's emoji back."""
+        await self.call("DELETE", _reaction(message_id, emoji))
+
+    def reactors(self, message_id: Id, *, limit: int = PAGE_ITEMS, after: int | None = None) -> AsyncIterator[Reactor]:
+        """Iterate over who gave a message which emoji, the first first."""
+        return self.pages(Reactor, f"/messages/{path_of(message_id)}/reactions", {"limit": limit}, after)
+
+    # Pins
+
+    async def pin(self, message_id: Id) -> None:
+        """Pin a message in its room; owners and admins may."""
+        await self.call("PUT", f"/messages/{path_of(message_id)}/pin")
+
+    async def unpin(self, message_id: Id) -> None:
+        await self.call("DELETE", f"/messages/{path_of(message_id)}/pin")
+
+    async def pins(self, room_id: Id, *, after: int | None = None) -> list[Message]:
+        """Return the pinned messages of a room, what was pinned last first."""
+        page = await self.call("GET", f"/rooms/{path_of(room_id)}/pins", after=after)
+        return [Message.of(item) for item in page["items"]]
+
+    # People
+
+    async def direct(self, user_ids: Sequence[Id]) -> Room:
+        """Open the room of these people (at most nine) and oneself, or return it: the same people have one."""
+        return Room.of(await self.call("POST", "/direct", body={"user_ids": list(map(path_of, user_ids))}))
+
+    async def block(self, user_id: Id) -> None:
+        """Block a person: they can open no direct room with one, nor write in that of both."""
+        await self.call("PUT", f"/users/me/blocks/{path_of(user_id)}")
+
+    async def unblock(self, user_id: Id) -> None:
+        await self.call("DELETE", f"/users/me/blocks/{path_of(user_id)}")
+
+    async def blocks(self) -> list[str]:
+        """Return the ids of those whom one has blocked."""
+        return [item["user_id"] for item in (await self.call("GET", "/users/me/blocks"))["items"]]
+
+
+def _reaction(message_id: Id, emoji: str) -> str:
+    return f"/messages/{path_of(message_id)}/reactions/{quote(emoji, safe='')}"
