@@ -3,7 +3,7 @@
 A thousand rooms of three people each, of which the reader is a member of two hundred and has read nothing; the talk goes
 around among them. In the midst of it stands, once each, what an auditor would look for: a person who did one thing, one
 to whom one thing happened, a room with two events, a type that happened once. Events are sealed and stand in the record
-as the desk would have written them, by COPY under the lock of who appends; the followers take them from there.
+as the command bus would have written them, by COPY under the lock of who appends; the followers take them from there.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The record alone: commands a second through the desk into Postgres (S6), and events a second of a rebuild (S7)."""
+"""The record alone: commands a second through the command bus into Postgres (S6), and events a second of a rebuild (S7)."""
 
 import asyncio
 import os

@@ -28,8 +28,8 @@ from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
+from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND
-from tests.houses import LOGIN_PASSWORD, PASSWORD
 
 # These servers do not wait for the disk: nobody cuts the power here. Tests that kill a server start one of their own, as an
 # operator would.
@@ -74,7 +74,7 @@ SECRETS = re.compile(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test that passed and whose output, logs of the house among it, shows a secret."""
+    """Fail a test that passed and whose output, logs of the deployment among it, shows a secret."""
     report = yield
     if report.passed and (found := SECRETS.search(report.capstdout + report.capstderr + report.caplog)):
         report.outcome = "failed"
@@ -131,7 +131,7 @@ async def database_url(servers: Servers) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def fresh_database(servers: Servers) -> AsyncIterator[str]:
-    """A fresh migrated database with a record id of its own; a module whose tests share one house asks for it here."""
+    """A fresh migrated database with a record id of its own; a module whose tests share one deployment asks for it here."""
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(servers.database("postgres"))
     await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY')

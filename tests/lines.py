@@ -17,7 +17,7 @@ from websockets.http11 import Response
 from adapters.clock import monotonic
 from gateway.protocol.client_frames import Authenticate, ClientFrame
 from gateway.spec.asyncapi import documented
-from tests.houses import Gateway
+from tests.deployments import Gateway
 
 Frame = dict[str, Any]
 DOCUMENT = documented("test")

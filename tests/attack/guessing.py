@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from tests.attack.scene import Attack, Found, Scene, Tally
 from tests.attack.wires import API, Answer, Wire, ask
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 AT_ONCE = 48
 GUESSES = 12

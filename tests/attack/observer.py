@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from tests.attack.scene import Person, Scene, UnexpectedAnswer
 from tests.attack.wires import API, HOST, WebSocket, ask
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 LIVEZ_A_SECOND, SENDS_A_SECOND, LOGINS_A_SECOND = 40.0, 15.0, 3.0
 LOGIN_PEOPLE, LOGIN_ADDRESSES = 12, 60

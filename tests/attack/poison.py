@@ -22,7 +22,7 @@ from runtime.embedded.children import tied_to_parent
 from runtime.embedded.location import locate
 from tests.attack.scene import POSTS_A_PERSON, Attack, Found, Person, Scene
 from tests.attack.wires import API, ask
-from tests.houses import running
+from tests.deployments import running
 
 BOMBS = 40
 RENDERED_SECONDS = 6.0

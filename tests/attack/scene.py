@@ -13,7 +13,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from tests.attack.wires import API, CLOSED, REFUSED, SILENT, Answer, WebSocket, Wire, ask
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 STEP_SECONDS = 0.05
 RSS_GROWTH_MIB_MAX = 32.0

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from runtime.embedded.location import locate
 from tests.attack.scene import Attack, Found, Scene, Tally
 from tests.attack.wires import API, ask
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 LOG_INS = """
     SELECT DISTINCT r.rolname, r.rolsuper OR r.rolcreaterole

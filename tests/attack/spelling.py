@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from tests.attack.scene import Attack, Found, Person, Scene, Tally
 from tests.attack.wires import API, REFUSED, Answer, Wire
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 AT_ONCE = 6
 SERVED = frozenset({200, 201, 202, 403, 409, 422})  # looked at; a wrong password is, too

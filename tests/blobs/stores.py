@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from adapters.blobs.stores import open_blobs
 from domain.ports.blobs import Blobs
-from tests.houses import free_port, until
+from tests.deployments import free_port, until
 
 KEY, SECRET, BUCKET = "hansard-tests", "a secret for tests only", "files"
 STORES = ("folder", "moto", "nanio")

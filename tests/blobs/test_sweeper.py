@@ -20,7 +20,7 @@ from domain.ports.blobs import Blobs, BlobsUnavailableError
 from projections import LIVE
 from tests.blobs.stores import names, opened, put, staged
 from tests.commands.test_desk import person
-from tests.houses import ledger, running, until
+from tests.deployments import ledger, running, until
 from workers.files.sweeper import Sweeper
 from workers.projector import Follower
 

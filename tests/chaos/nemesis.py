@@ -136,7 +136,7 @@ class Nemesis:
         await asyncio.gather(*self._lasting)
 
     async def _breathe(self, stopped: asyncio.Event, seconds: float) -> None:
-        """Mostly strike a house that works, sometimes one that is still down."""
+        """Mostly strike a deployment that works, sometimes one that is still down."""
         loop = asyncio.get_running_loop()
         began, enough = loop.time(), self._log.figures["acknowledged"] + ACKNOWLEDGED_BETWEEN
         patience = BETWEEN_SECONDS_MAX if self._chance.random() < 0.8 else 0.0

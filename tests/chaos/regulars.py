@@ -13,7 +13,7 @@ from hansard_client import Backoff, Chat, Client, Event, Feed, HansardError, Ref
 from tests.chaos.deployment import GATEWAYS, Deployment
 from tests.chaos.log import Log
 from tests.chaos.people import AGAIN_SECONDS, PACE_SECONDS, RESUBSCRIBE_SECONDS, Account, shown
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 SEND_SECONDS = 10.0
 BACKOFF = Backoff(first_seconds=0.1, most_seconds=1.0)

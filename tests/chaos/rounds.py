@@ -28,7 +28,7 @@ from tests.chaos.nemesis import Members, Nemesis
 from tests.chaos.people import Account, Observer, Sender
 from tests.chaos.regulars import Regular
 from tests.chaos.trials import Trials
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 SENDERS = 8
 OBSERVERS = 20

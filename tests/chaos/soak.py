@@ -27,7 +27,7 @@ from tests.chaos.log import Log
 from tests.chaos.people import Account, Observer, Sender, some_text
 from tests.chaos.regulars import Regular
 from tests.chaos.rounds import ROOMS, People
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 
 SAMPLE_SECONDS = 10.0
 LOGIN_SECONDS = 600.0

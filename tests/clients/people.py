@@ -14,7 +14,7 @@ import httpx
 from hansard_client import Backoff, Client, Closed, Event, Feed, Session, Wire
 from hansard_client.wire import dialer
 
-from tests.houses import PASSWORD, Gateway
+from tests.deployments import PASSWORD, Gateway
 
 SOON = Backoff(first_seconds=0.01, most_seconds=0.1)
 

@@ -8,7 +8,7 @@ import pytest
 from hansard_client import Backoff, Client, NotLoggedIn, Refused, Unreachable
 
 from tests.clients.people import SOON, Faults, aged, own_id, person
-from tests.houses import PASSWORD, Gateway, deployment, free_port, gateway
+from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway
 
 
 @pytest.fixture

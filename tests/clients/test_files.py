@@ -14,9 +14,9 @@ from domain.events import Caller
 from domain.ids import FileId
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, names
 from tests.clients.people import Faults, person
+from tests.deployments import deployment
 from tests.files import pictures
-from tests.files.houses import pipeline
-from tests.houses import deployment
+from tests.files.deployments import pipeline
 
 SECONDS = 30
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hansard_client import Client
 
-from tests.houses import PASSWORD, deployment
+from tests.deployments import PASSWORD, deployment
 
 ROOT = Path(__file__).parents[2]
 

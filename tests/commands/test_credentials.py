@@ -20,7 +20,7 @@ from adapters.postgres.master_key import Master, MasterKeyWrongError
 from domain.errors import BadRefreshTokenError, BadTokenError, BusyError
 from domain.ids import SessionId, UserId
 from domain.ports.credentials import Access
-from tests.houses import MASTER
+from tests.deployments import MASTER
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ADA, SESSION = UserId(UUID(int=1)), SessionId(UUID(int=2))

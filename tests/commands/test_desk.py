@@ -40,7 +40,7 @@ from domain.ports.record import EventPage, Receipt
 from domain.reading import READING
 from domain.room import ROOM
 from domain.session import SessionEnded, SessionRefreshed
-from tests.houses import ledger
+from tests.deployments import ledger
 
 
 async def person(command_bus: CommandBus, name: str | None = None) -> Caller:

@@ -16,7 +16,7 @@ from domain.file import FILE, FileCompleted, FileFailed, FileReceived, FileShare
 from domain.ids import FileId, MessageId, RoomId
 from domain.message import MESSAGE, MessagePosted
 from tests.commands.test_desk import person
-from tests.houses import ledger
+from tests.deployments import ledger
 
 BLOB, SAGA = "ab" * 32, Caller(agent="test")
 ORIGINAL = Variant("original", 4, 3, "image/webp", 90, "cd" * 32)

@@ -31,7 +31,7 @@ from domain.room import ROOM
 from domain.session import SESSIONS, Listed, SessionListed, SessionsUnlisted
 from domain.topics import FEATURES
 from tests.commands.test_desk import person, room_of
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 
 MARKS = """
     INSERT INTO record.events (position, stream, version, topic, data, meta, recorded_at)

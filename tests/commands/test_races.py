@@ -1,4 +1,4 @@
-"""The desk where things go wrong or happen at once: receipts in flight, contention, shutdown, ids and orders of checks."""
+"""The command bus where things go wrong or happen at once: receipts in flight, contention, shutdown, ids and orders of checks."""
 
 import asyncio
 from datetime import timedelta
@@ -43,7 +43,7 @@ from domain.reading import READING, ReadMarked
 from domain.room import ROOM
 from domain.session import SESSION
 from tests.commands.test_desk import person, post, room_of
-from tests.houses import ledger, running
+from tests.deployments import ledger, running
 
 
 class Elsewhere:

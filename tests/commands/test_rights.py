@@ -16,7 +16,7 @@ from domain.errors import DomainError
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from tests.commands.test_desk import person
-from tests.houses import ledger
+from tests.deployments import ledger
 
 
 class Scene:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.media.scanner import EICAR, ClamdScanner
 from domain.ports.scanner import ScannerUnavailableError
-from tests.houses import until
+from tests.deployments import until
 
 CLAMD = shutil.which("clamd") or shutil.which("clamd", path="/usr/sbin")
 STREAM_BYTES_MAX = 1024 * 1024

@@ -18,7 +18,7 @@ from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import BasicScanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.redis.task_queue import RedisTasks
-from tests.houses import ledger
+from tests.deployments import ledger
 from workers.files.saga import Saga
 from workers.files.task_workers import TaskWorker
 
@@ -27,15 +27,15 @@ AT_ONCE = 3
 POINTS: dict[str, tuple[str, str, str, str]] = {
     "a scan is taken": ("saga", "do", "before", "ScanFile"),
     "the scanner has answered": ("scanner", "scan", "after", ""),
-    "a scan is recorded": ("desk", "do", "after", "NoteScan"),
+    "a scan is recorded": ("command_bus", "do", "after", "NoteScan"),
     "a scan left the queue": ("tasks", "done", "after", ""),
     "a picture is taken": ("saga", "do", "before", "ProcessImage"),
     "a picture is at its child": ("sandbox", "run", "amid", ""),
     "a picture is processed": ("sandbox", "run", "after", ""),
     "variants are held": ("holds", "hold", "after", ""),
     "one variant is stored": ("blobs", "put", "after", ""),
-    "variants are stored": ("desk", "do", "before", "NoteProcessing"),
-    "a file is completed": ("desk", "do", "after", "NoteProcessing"),
+    "variants are stored": ("command_bus", "do", "before", "NoteProcessing"),
+    "a file is completed": ("command_bus", "do", "after", "NoteProcessing"),
     "a file is completed and left the queue": ("tasks", "done", "after", "ProcessImage"),
 }
 
@@ -70,13 +70,15 @@ async def main(database_url: str, redis_url: str, folder: str, point: str) -> No
         with Sandbox(module="workers.files.child", size=1, strict=False) as sandbox:
             record_id = (await record.head()).record
             parts: dict[str, Any] = {
-                "desk": command_bus, "blobs": FolderBlobs(Path(folder)), "holds": BlobLeases(db), "scanner": BasicScanner(),
+                "command_bus": command_bus, "blobs": FolderBlobs(Path(folder)), "holds": BlobLeases(db), "scanner": BasicScanner(),
                 "sandbox": sandbox, "tasks": RedisTasks.open(redis_url, record_id, uuid4().hex, claim_seconds=1.0),
             }  # fmt: skip
             whose, method, when, argument = POINTS[point]
             if whose in parts:
                 parts[whose] = Fatal(parts[whose], method, when, argument)
-            saga: Any = Saga(parts["desk"], parts["blobs"], parts["holds"], parts["scanner"], parts["sandbox"], db)
+            saga: Any = Saga(
+                parts["command_bus"], parts["blobs"], parts["holds"], parts["scanner"], parts["sandbox"], db
+            )
             if whose == "saga":
                 saga = Fatal(saga, method, when, argument)
             workers = [

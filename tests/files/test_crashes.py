@@ -35,13 +35,13 @@ from tests.blobs.faulty import Fault, FaultyS3, faulty_s3
 from tests.blobs.stores import BUCKET, credentials, make_bucket, names
 from tests.blobs.test_sweeper import sweeper_of
 from tests.conftest import Servers, fresh_database
+from tests.deployments import LOGIN_PASSWORD, Gateway, Person, deployment, free_port, ledger, until
 from tests.files import pictures
 from tests.files.clamd import KIND, clamd
 from tests.files.crashing_worker import AT_ONCE, POINTS
-from tests.files.houses import Works, ended, worker, working
+from tests.files.deployments import Works, ended, worker, working
 from tests.files.test_saga import ends
 from tests.files.test_scanner import liar
-from tests.houses import LOGIN_PASSWORD, Gateway, Person, deployment, free_port, ledger, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ async def all_end_once(works: Works, who: Person, ids: Sequence[str], database_u
 
 
 class Disk:
-    """Where the blobs of this house stand: a disk of its own, where this process may mount one."""
+    """Where the blobs of this deployment are: a disk of its own, where this process may mount one."""
 
     def __init__(self, folder: Path, *, is_small: bool) -> None:
         self.folder = folder
@@ -114,7 +114,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
 
 
 class Shared(NamedTuple):
-    """A house that every test here leaves as it found it: nothing queued, every blob referred to."""
+    """A deployment that every test here leaves as it found it: nothing queued, every blob referred to."""
 
     hansard: Gateway
     database_url: str

@@ -16,8 +16,8 @@ from domain.ids import FileId
 from gateway.routes.file import _name
 from tests.blobs.stores import BUCKET, credentials, make_bucket, moto, put
 from tests.conftest import Servers, fresh_database
+from tests.deployments import Gateway, Person, deployment
 from tests.files.test_uploads import PNG
-from tests.houses import Gateway, Person, deployment
 from tests.lines import line
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 from PIL import Image
 
 from tests.blobs.stores import names
+from tests.deployments import Person
 from tests.files import pictures
-from tests.files.houses import Works, ended, pipeline
+from tests.files.deployments import Works, ended, pipeline
 from tests.files.test_saga import ends
-from tests.houses import Person
 
 JPEG, PNG, GIF, PDF = pictures.jpeg(200, 150), pictures.png(), pictures.animation(), pictures.pdf(1)
 WEBP = pictures.saved(pictures.gradient(40, 30), "WEBP")

@@ -16,11 +16,11 @@ from adapters.media.scanner import MADE_AT
 from runtime.operators.doctor import doctor
 from runtime.settings import Settings
 from runtime.settings_reader import read
+from tests.deployments import as_login, deployment, until
 from tests.files.clamd import KIND, clamd
-from tests.files.houses import ended, worker, working
+from tests.files.deployments import ended, worker, working
 from tests.files.pictures import harmful
 from tests.files.test_saga import Moody
-from tests.houses import as_login, deployment, until
 
 MASTER_KEY = b"a master key for tests, 32 bytes".hex()
 

@@ -25,10 +25,10 @@ from domain.ports.scanner import ScannerUnavailableError, Verdict
 from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
+from tests.deployments import Person, deployment, logged, running, until
 from tests.files import pictures
-from tests.files.houses import Works, ended, pipeline, worker, working
+from tests.files.deployments import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
-from tests.houses import Person, deployment, logged, running, until
 from tests.lines import line
 from workers.files.task_workers import worker_pool
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from adapters.media.child_process import ChildDiedError
 from adapters.media.sandbox import Sandbox, SandboxMissingError
+from tests.deployments import until
 from tests.files import pictures
 from tests.files.test_pictures_of_others import P3, cmyk_profile, form
-from tests.houses import until
 
 ALL = ("thumbnail", "resize", "compress")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")

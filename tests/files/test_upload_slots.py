@@ -21,7 +21,7 @@ from gateway.http.upload_slots import (
     UPLOADS_OF_USER_MAX,
     UploadSlots,
 )
-from tests.houses import Gateway, Person, gateway, running, until
+from tests.deployments import Gateway, Person, gateway, running, until
 
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))
 

@@ -17,7 +17,7 @@ from gateway.http.upload_slots import UPLOADS_OF_USER_MAX
 from gateway.server.http1 import LINGER_BYTES
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
-from tests.houses import Gateway, Person, deployment, running, until
+from tests.deployments import Gateway, Person, deployment, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f030005fe02fea135b2d60000000049454e44ae426082")  # fmt: skip

@@ -28,7 +28,7 @@ from domain.events import Caller
 from domain.file import Variant
 from domain.ids import FileId, MessageId, RoomId, SessionId, UserId
 from domain.rights import Relationship, RoomKind
-from tests.houses import Gateway
+from tests.deployments import Gateway
 from tests.lines import FRAME_SECONDS, Frame, Line, line
 
 RELATIONS: tuple[Relationship, ...] = get_args(Relationship)

@@ -16,7 +16,7 @@ from gateway.protocol.client_frames import ClientFrame
 from gateway.protocol.close_codes import CLOSE_CODES
 from gateway.spec.asyncapi import name_of
 from projections.frames import OWN_FRAMES, ROOM_FRAMES
-from tests.houses import deployment, gateway
+from tests.deployments import deployment, gateway
 from tests.lines import DOCUMENT, Undocumented, check_answer, check_asked, check_told, validator
 
 # schemas/3.0.0-without-$id.json of @asyncapi/specs 6.11.1, Apache-2.0 (NOTICE beside it).

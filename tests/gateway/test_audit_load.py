@@ -8,7 +8,7 @@ from adapters.postgres.audit import AUDIT_CONNECTIONS_MAX
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
-from tests.houses import deployment
+from tests.deployments import deployment
 
 SEARCHES = 20
 PAGES = 50

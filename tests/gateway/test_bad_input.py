@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.houses import PASSWORD, Gateway, deployment
+from tests.deployments import PASSWORD, Gateway, deployment
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ async def test_ids_paths_and_methods(hansard: Gateway) -> None:
 
 
 async def test_origins(database_url: str, redis_url: str) -> None:
-    from tests.houses import gateway
+    from tests.deployments import gateway
 
     async with gateway(database_url, redis_url, origins=("https://chat.example",)) as hansard, hansard.client() as http:
         asked = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
@@ -195,7 +195,7 @@ async def test_the_schema_describes_every_route(hansard: Gateway) -> None:
 
 
 async def test_registration_can_be_closed(database_url: str, redis_url: str) -> None:
-    from tests.houses import gateway
+    from tests.deployments import gateway
 
     async with gateway(database_url, redis_url, registration_open=False) as hansard, hansard.client() as http:
         answer = await http.post(

@@ -10,9 +10,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway.app import API, surface
+from tests.deployments import Gateway, deployment
 from tests.files.test_downloads import completed
 from tests.gateway.test_bad_input import assert_problem
-from tests.houses import Gateway, deployment
 
 PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 

@@ -10,9 +10,9 @@ import structlog
 from redis.asyncio import Redis
 
 from adapters.postgres.audit_index import Filter
+from tests.deployments import Gateway, logged, projector
 from tests.gateway.test_letters import Box, posting
 from tests.gateway.test_sessions import refreshed
-from tests.houses import Gateway, logged, projector
 from tests.lines import line
 
 PASSWORDS = [f"canary password {i}" for i in range(4)]

@@ -9,7 +9,7 @@ from commands.message import PostMessage
 from domain.derived_ids import AHEAD_POSITIONS, DerivedIds
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId, system_message_id
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
 

@@ -14,7 +14,7 @@ import pytest
 from litestar.routes import BaseRoute, HTTPRoute
 
 from gateway.app import application, surface
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 
 PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 

@@ -12,9 +12,9 @@ import pytest
 
 from adapters.postgres.audit_index import Filter
 from gateway.app import create_app
+from tests.deployments import PASSWORD, Gateway, deployment
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_security import counted
-from tests.houses import PASSWORD, Gateway, deployment
 
 PUBLIC_PART = {"id", "username", "avatar_url", "created_at"}
 PROFILE = PUBLIC_PART | {"email", "is_active", "is_verified", "updated_at"}

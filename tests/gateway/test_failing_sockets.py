@@ -10,7 +10,7 @@ from adapters.redis.lanes import LanesUnavailableError
 from domain.ports.record import RecordUnavailableError
 from gateway.sockets.operations import Operations
 from gateway.sockets.subscriptions import Subscriptions
-from tests.houses import Gateway, deployment, logged
+from tests.deployments import Gateway, deployment, logged
 from tests.lines import line
 
 FAILURES = (RecordUnavailableError("no"), LanesUnavailableError("no"), RuntimeError("no"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.houses import Gateway, deployment
+from tests.deployments import Gateway, deployment
 from tests.lines import line
 
 RFC_7578 = "A part of it is not written as RFC 7578 has it."

@@ -23,7 +23,7 @@ from adapters.credentials.signing_keys import Keys
 from adapters.postgres.database import Database
 from domain.ids import SessionId, UserId
 from gateway.protocol import close_codes
-from tests.houses import MASTER, Gateway, Person, deployment
+from tests.deployments import MASTER, Gateway, Person, deployment
 from tests.lines import line, turned_away
 
 Signer = Callable[[bytes], bytes]

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, STRICT, Quota
 from gateway.server.frame_meter import CONTROL_FRAMES, FRAGMENTS_MAX, FRAME_UNIT_BYTES, FRAMES, FrameMeter, cost_of
+from tests.deployments import Gateway, Person, deployment, gateway
 from tests.gateway.small_front import to_the_end
-from tests.houses import Gateway, Person, deployment, gateway
 from tests.lines import line
 
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA

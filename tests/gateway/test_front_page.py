@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from runtime.migrate import migrations
-from tests.houses import deployment
+from tests.deployments import deployment
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

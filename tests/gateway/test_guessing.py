@@ -14,9 +14,9 @@ from adapters.credentials.passwords import WAITING_MAX, Argon2Passwords
 from domain.errors import BusyError
 from domain.quotas import STRICT
 from gateway.edge.client_address import Proxies
+from tests.deployments import PASSWORD, Gateway, Person, deployment, gateway, until
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_letters import Box
-from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, until
 
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))
 HOME, ELSEWHERE = "203.0.113.1", "198.51.100.7"

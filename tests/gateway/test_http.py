@@ -12,7 +12,7 @@ from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from gateway.app import _litestar
 from projections.message_pages import PAGE_TEXT_BYTES_MAX
-from tests.houses import PASSWORD, Gateway, deployment
+from tests.deployments import PASSWORD, Gateway, deployment
 from tests.lines import line
 
 

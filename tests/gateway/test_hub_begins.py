@@ -17,7 +17,7 @@ from gateway.http.read_your_writes import Reads
 from gateway.realtime import background_tasks
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 
 
 class AwayAtFirst:

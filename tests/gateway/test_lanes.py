@@ -13,8 +13,8 @@ from adapters.redis.lanes import LANE_AGE_SECONDS, Entry
 from domain.message import MessagePosted
 from projections import LIVE, frames
 from runtime.embedded.servers import Embedded
+from tests.deployments import Gateway, deployment, gateway, ledger, projector, until
 from tests.gateway.test_history import edit, finish, heard, pending
-from tests.houses import Gateway, deployment, gateway, ledger, projector, until
 from tests.lines import line
 from workers.projector import Follower
 

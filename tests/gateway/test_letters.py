@@ -18,9 +18,9 @@ from domain.email_token import EMAIL_TOKEN
 from domain.ids import UserId
 from domain.ports.mail import Mail, MailUnavailableError
 from domain.quotas import OFF, Quota
+from tests.deployments import PASSWORD, Gateway, gateway
 from tests.gateway.test_bad_input import assert_problem
 from tests.gateway.test_sessions import refreshed
-from tests.houses import PASSWORD, Gateway, gateway
 
 NEW = "another horse battery"
 

@@ -11,8 +11,8 @@ from websockets.exceptions import InvalidStatus
 
 from domain.quotas import OFF, STRICT, Quota
 from gateway.edge.client_address import Proxies
+from tests.deployments import PASSWORD, gateway
 from tests.gateway.test_bad_input import assert_problem
-from tests.houses import PASSWORD, gateway
 
 FEW = Quota("requests", 1, 60, 3)
 LOOPBACK = (ip_network("127.0.0.0/8"),)

@@ -13,7 +13,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import Append, Appended, Claim, Write
 from domain.text import fold
-from tests.houses import PASSWORD, Gateway, Person, deployment, ledger
+from tests.deployments import PASSWORD, Gateway, Person, deployment, ledger
 from workers.janitor import Janitor
 
 ALIKE = "\u0430d\u0430"  # `ada` with the Cyrillic a

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.message import MessageDeleted, MessagePosted
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
 

@@ -15,7 +15,7 @@ from adapters.postgres.clock_watch import ClockLeaptError
 from adapters.redis.lanes import LanesUnavailableError
 from domain.ids import system_message_id
 from domain.ports.record import KeysMissingError, NothingWrittenError, RecordUnavailableError
-from tests.houses import Gateway, Person, deployment, gateway, logged, projector, until
+from tests.deployments import Gateway, Person, deployment, gateway, logged, projector, until
 from tests.lines import Line, line
 
 Fields = dict[str, Any]

@@ -11,7 +11,7 @@ from domain.bounds import PINS_MAX
 from domain.errors import TooManyPinsError
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
 

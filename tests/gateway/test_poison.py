@@ -13,7 +13,7 @@ from commands.message import PostMessage
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import checkpoints, parked
-from tests.houses import Gateway, Person, gateway, projector, until
+from tests.deployments import Gateway, Person, gateway, projector, until
 from tests.lines import Frame, line
 from tests.poison import SPOILT, spoil
 

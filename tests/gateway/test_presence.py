@@ -21,7 +21,7 @@ from adapters.redis.cluster_state import (
 from adapters.redis.connections import REDIS_CONNECTIONS_MAX
 from domain.ids import RecordId, RoomId, UserId, uuid7
 from gateway.realtime.room_presence import PRESENCE_GRACE_SECONDS, PRESENCE_PEOPLE_MAX, at_most
-from tests.houses import Gateway, Person, deployment, gateway
+from tests.deployments import Gateway, Person, deployment, gateway
 from tests.lines import Frame, line
 
 

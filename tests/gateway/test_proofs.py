@@ -28,7 +28,7 @@ from domain import merkle
 from domain.events import Caller
 from domain.ids import UserId
 from domain.tree_head import origin_of
-from tests.houses import Gateway, as_login, deployment
+from tests.deployments import Gateway, as_login, deployment
 from workers.notary import Notary
 
 VERIFIER = Path(__file__).parents[2] / "clients/verify/hansard_verify.py"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from domain.reaction import ReactionAdded, ReactionRemoved
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
 THUMB, HEART, PARTY = "👍", "❤️", "🎉"

@@ -12,7 +12,7 @@ from adapters.clock import monotonic
 from adapters.redis.cluster_state import ClusterState
 from domain.bounds import READ_MARK_SECONDS
 from domain.reading import READING
-from tests.houses import Gateway, Person, deployment, gateway, until
+from tests.deployments import Gateway, Person, deployment, gateway, until
 from tests.lines import line
 
 

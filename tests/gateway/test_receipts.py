@@ -12,7 +12,7 @@ import pytest
 from gateway.app import API
 from gateway.http.declarations import declaration_of
 from tests.commands.test_folds import as_owner
-from tests.houses import MASTER, PASSWORD, Gateway, deployment
+from tests.deployments import MASTER, PASSWORD, Gateway, deployment
 
 SELECT_REQUEST = "SELECT request FROM record.receipts"
 KEY = {"Idempotency-Key": "once", "Content-Type": "application/json"}

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from adapters.clock import monotonic
 from runtime.embedded.servers import Embedded
-from tests.houses import Gateway, deployment
+from tests.deployments import Gateway, deployment
 from tests.lines import Line, line
 
 HANG_SECONDS = float(os.environ.get("HANG_SECONDS", "0"))  # at least; at most 110, for a test's time is limited

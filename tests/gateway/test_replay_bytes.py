@@ -10,7 +10,7 @@ from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from gateway.realtime.history import REPLAY_PAGE_EVENTS
 from gateway.realtime.room_frames import ROOM_RING_BYTES_MAX, FramesBudget, RecentFrames, RoomFrame
-from tests.houses import ledger
+from tests.deployments import ledger
 
 LONG = "é" * 10_000
 MESSAGES = 60

@@ -17,7 +17,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
 from gateway.app import create_app, surface
-from tests.houses import PASSWORD, Gateway, deployment, gateway
+from tests.deployments import PASSWORD, Gateway, deployment, gateway
 
 PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 

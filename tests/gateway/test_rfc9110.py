@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, Quota
 from runtime.settings_reader import read
+from tests.deployments import deployment
 from tests.gateway.test_every_route import Asked, asked_of, wire
-from tests.houses import deployment
 
 
 async def test_head_is_answered_as_get_is_without_a_body_and_what_is_known_is_not_sent_again(

@@ -27,8 +27,8 @@ from gateway.http.problems import TITLES
 from gateway.protocol.client_frames import ClientFrame, Ping, declared_operations
 from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
+from tests.deployments import deployment, notary
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
-from tests.houses import deployment, notary
 from tests.lines import line
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

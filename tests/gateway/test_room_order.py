@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.bounds import PAGE_ITEMS_MAX
-from tests.houses import Gateway, Person, deployment
+from tests.deployments import Gateway, Person, deployment
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from domain.security import RefusalsCounted
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import REFUSAL_LINES_MAX, Refusals
 from gateway.protocol import close_codes
-from tests.houses import PASSWORD, Gateway, gateway, ledger, until
+from tests.deployments import PASSWORD, Gateway, gateway, ledger, until
 from tests.lines import line, turned_away
 
 FEW = Quota("connects", 1, 600, 7)

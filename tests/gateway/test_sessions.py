@@ -20,8 +20,8 @@ from domain.ids import SessionId, UserId
 from domain.session import SessionEnded
 from gateway.protocol import close_codes
 from tests.commands.test_desk import person as person_of
+from tests.deployments import PASSWORD, Gateway, Person, deployment, gateway, ledger
 from tests.gateway.test_bad_input import assert_problem
-from tests.houses import PASSWORD, Gateway, Person, deployment, gateway, ledger
 from tests.lines import a_second, line
 
 

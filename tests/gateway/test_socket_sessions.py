@@ -18,7 +18,7 @@ from domain.message import MessagePosted
 from domain.quotas import OFF, Quota
 from gateway.realtime.outbox import Outbox
 from gateway.sockets.token_expiry import EXPIRY_NOTICE_SECONDS
-from tests.houses import PASSWORD, Gateway, Person, deployment, gateway
+from tests.deployments import PASSWORD, Gateway, Person, deployment, gateway
 from tests.lines import Line, a_second, line
 
 RACES = 200

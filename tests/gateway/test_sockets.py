@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.houses import Gateway, Person, deployment, gateway
+from tests.deployments import Gateway, Person, deployment, gateway
 from tests.lines import a_second, line
 
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from domain.quotas import OFF, Quota, Quotas
 from gateway.app import surface
+from tests.deployments import Gateway, deployment, gateway
 from tests.gateway.test_every_route import MUTATIONS, Asked, asked_of, is_unreadable, path_of, wire
-from tests.houses import Gateway, deployment, gateway
 
 NOWHERE = b'"code":"route.not_found"'
 FEW = 3

@@ -17,7 +17,7 @@ from adapters.redis.cluster_state import ClusterState
 from domain.errors import BadTokenError
 from domain.ids import RecordId, SessionId, UserId
 from domain.ports.credentials import Access
-from tests.houses import MASTER, Gateway, Person, deployment, gateway
+from tests.deployments import MASTER, Gateway, Person, deployment, gateway
 from tests.lines import line
 
 ORIGIN = "https://chat.example.com"

@@ -12,8 +12,8 @@ import structlog
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.postgres.database import Database
 from gateway.operations.passwords import LOOK_UP_SECONDS
+from tests.deployments import PASSWORD, Gateway, gateway
 from tests.gateway.test_letters import posting
-from tests.houses import PASSWORD, Gateway, gateway
 
 UnitOfWork = Counter[str]
 

@@ -21,9 +21,9 @@ from gateway.edge.client_address import Proxies
 from gateway.server.connections import ConnectionBounds
 from gateway.server.tls import TlsRefusedError, server_context
 from tests.certificates import FileSnapshot, made
+from tests.deployments import PASSWORD, gateway
 from tests.gateway.small_front import to_the_end
 from tests.gateway.test_bad_input import assert_problem
-from tests.houses import PASSWORD, gateway
 
 LOOPBACK = Proxies((ip_network("127.0.0.0/8"),))
 OLD = ssl.TLSVersion.TLSv1_1

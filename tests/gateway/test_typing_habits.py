@@ -16,8 +16,8 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.mail import Mail
 from domain.text import check_email, fold_email
+from tests.deployments import PASSWORD, Gateway, deployment
 from tests.gateway.test_letters import Box
-from tests.houses import PASSWORD, Gateway, deployment
 
 TYPED = {form: unicodedata.normalize(form, "mañana caffè ﬁn") for form in ("NFC", "NFD", "NFKC")}
 

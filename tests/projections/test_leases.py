@@ -19,7 +19,7 @@ from domain.message import MessagePosted
 from projections import checkpoints, message_html
 from projections.tables import Change, Group, Projection
 from tests.commands.test_folds import as_owner
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.projections.test_parking import SELECT_HTML, Scene, scene
 from workers.projector import Follower
 

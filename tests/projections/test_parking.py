@@ -33,7 +33,7 @@ from projections.parked import ParkedIn
 from projections.tables import Change, Group, Projection
 from runtime.operators.doctor import doctor
 from runtime.settings import Settings
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 from tests.poison import SPOILT, spoil
 from tests.poison import Change as Spoil
 from workers.projector import Follower

@@ -16,7 +16,7 @@ from domain.message import MESSAGE
 from projections import file_queries, message_pages, message_queries, rooms, users
 from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from projections.rooms import UNREAD_COUNTED_MAX
-from tests.houses import PLAN_MODES, pages_met, rows_met
+from tests.deployments import PLAN_MODES, pages_met, rows_met
 
 LOUD_MESSAGES = 60_000
 QUIET_ROOMS = 30

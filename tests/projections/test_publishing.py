@@ -18,7 +18,7 @@ from domain.ids import RecordId, RoomId
 from domain.ports.record import RecordReplacedError
 from projections import LIVE, checkpoints
 from runtime.record_watch import watch_record
-from tests.houses import running
+from tests.deployments import running
 from tests.projections.test_parking import Scene, scene
 from tests.projections.test_read_models import entries_of
 from workers.projector import Follower

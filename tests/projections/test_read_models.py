@@ -34,7 +34,7 @@ from projections.message_html import render
 from runtime.operators.doctor import doctor
 from runtime.settings_reader import read
 from tests.commands.test_desk import person, room_of
-from tests.houses import ledger, running
+from tests.deployments import ledger, running
 from workers.projector import Follower
 from workers.publisher import UNTOLD_BYTES_MAX, Publisher, bytes_of
 from workers.rebuild import Rebuild

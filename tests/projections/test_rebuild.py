@@ -9,7 +9,7 @@ import pytest
 from adapters.postgres.database import Database, Session
 from adapters.postgres.event_store import PostgresRecord
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
-from tests.houses import as_login, ledger, running
+from tests.deployments import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import table_filling
 from workers.projector import Follower

@@ -9,7 +9,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from projections import LIVE, MESSAGE_HTML, PROJECTIONS
 from projections.tables import Group
-from tests.houses import ledger, running
+from tests.deployments import ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import differences
 from workers.projector import Follower

@@ -15,7 +15,7 @@ from projections import LIVE, parked
 from projections.parked import Parked
 from projections.tables import Group
 from runtime.operators.progress import ProgressShown
-from tests.houses import ledger, running
+from tests.deployments import ledger, running
 from tests.projections.test_read_models import make_history, project
 from tests.projections.test_rebuild import SELECT_RIGHTS
 from tests.projections.test_rebuild_differences import SOME_POSITION, shadow, told

@@ -17,7 +17,7 @@ from domain.events import Event, Recorded
 from domain.ids import RoomId, UserId
 from projections import LIVE, frames, rooms
 from projections.rooms import RoomView
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.projections.test_read_models import make_history, small_step
 from workers.projector import Follower
 

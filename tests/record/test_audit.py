@@ -16,7 +16,7 @@ from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 
 EMPTY_ROOM = {"description": None, "history": "shared", "is_private": False}
 # Type, what of its data matters, and what was before.

@@ -22,7 +22,7 @@ from commands.room import OpenRoom
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import AUDIT_INDEX
-from tests.houses import MASTER, PLAN_MODES, ledger, pages_met, rows_met
+from tests.deployments import MASTER, PLAN_MODES, ledger, pages_met, rows_met
 from tests.projections.test_read_models import make_history, small_step
 from workers.projector import Follower
 

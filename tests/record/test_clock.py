@@ -34,7 +34,7 @@ from runtime.settings import Settings
 from tests.chaos.owners import Owner
 from tests.commands.test_desk import person
 from tests.commands.test_folds import as_owner
-from tests.houses import MASTER, SECRET, deployment, ledger, logged, running
+from tests.deployments import MASTER, SECRET, deployment, ledger, logged, running
 from tests.record.test_record import post
 from workers.projector import Follower
 

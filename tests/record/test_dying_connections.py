@@ -13,7 +13,7 @@ import pytest
 
 from adapters.postgres.database import Database, DatabaseRefusedError, connect
 from domain.ports.record import Appended, RecordUnavailableError
-from tests.houses import ledger, until
+from tests.deployments import ledger, until
 from tests.record.test_record import post
 
 FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"

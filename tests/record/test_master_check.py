@@ -11,7 +11,7 @@ from adapters.postgres.master_key_check import SELECT_CHECK, require_right
 from runtime.operators import clock
 from runtime.operators.doctor import doctor
 from runtime.settings import Settings
-from tests.houses import MASTER, SECRET, ledger
+from tests.deployments import MASTER, SECRET, ledger
 from tests.record.test_record import post
 
 OTHER_SECRET = b"another master key, 32 bytes, ok"

@@ -32,7 +32,7 @@ from domain.ports.record import RecordReplacedError
 from domain.tiles import Tile, width_of
 from domain.tree_head import origin_of, read_note
 from tests.clients.test_verify import ROWS
-from tests.houses import as_login, running
+from tests.deployments import as_login, running
 from workers.notary import Notary, RecordContradictsError
 from workers.witness import Witness
 

@@ -19,7 +19,7 @@ from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from domain.message import MESSAGE, MessageEdited, MessagePosted
 from tests.conftest import Servers, fresh_database
-from tests.houses import ledger
+from tests.deployments import ledger
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

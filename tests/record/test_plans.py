@@ -7,7 +7,7 @@ import asyncpg
 
 from adapters.postgres import event_store
 from adapters.postgres.event_store import REPLAY_PAGE_BYTES_MAX
-from tests.houses import PLAN_MODES, rows_met
+from tests.deployments import PLAN_MODES, rows_met
 
 LOUD_EVENTS = 30_000
 LIMIT = 100

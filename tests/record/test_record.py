@@ -30,7 +30,7 @@ from domain.ports.record import (
     RecordUnavailableError,
     Write,
 )
-from tests.houses import MASTER, ledger, running
+from tests.deployments import MASTER, ledger, running
 
 ROOM, SENDER = RoomId(uuid4()), UserId(uuid4())
 HOLD_LOCK = "LOCK TABLE record.append_lock IN EXCLUSIVE MODE"

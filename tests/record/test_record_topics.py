@@ -10,7 +10,7 @@ from adapters.postgres import record_topics
 from adapters.postgres.record_topics import Counted, TopicCount, count_topics
 from domain.ports.record import Record
 from runtime.operators.record import TopicLine, Topics, table, topics_of
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.projections.test_read_models import make_history
 
 INSERT_UNKNOWN = """

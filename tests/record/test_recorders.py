@@ -25,7 +25,7 @@ from domain.events import Caller
 from domain.ids import RoomId, UserId
 from domain.room import RoomOpened
 from tests.conftest import Servers
-from tests.houses import ledger
+from tests.deployments import ledger
 
 pytestmark = pytest.mark.usefixtures("own_record")
 

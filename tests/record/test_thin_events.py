@@ -14,7 +14,7 @@ from commands.room import OpenRoom
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from domain.message import MessageEdited, MessagePosted
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 
 SELECT_DATA = "SELECT topic, convert_from(data, 'UTF8') FROM record.events ORDER BY position"
 SELECT_POSTED = """

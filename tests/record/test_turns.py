@@ -24,7 +24,7 @@ from domain.ports.record import (
     ReceiptFound,
     RecordUnavailableError,
 )
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.record.test_record import HOLD_LOCK, leave, post
 
 QUEUED = "SELECT count(*) FROM record.queued_batches"

@@ -13,7 +13,7 @@ from domain.ports.record import Appended, NothingWrittenError, RecordUnavailable
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS
-from tests.houses import LOGIN_PASSWORD, ledger
+from tests.deployments import LOGIN_PASSWORD, ledger
 from tests.record.test_record import post
 
 KILLS = 4

@@ -17,7 +17,7 @@ from domain.errors import EventUnreadableError
 from domain.events import Caller, UnreadableEvent
 from domain.ids import MessageId, RoomId, UserId
 from domain.message import MESSAGE, MessageEdited, MessagePosted
-from tests.houses import MASTER, ledger
+from tests.deployments import MASTER, ledger
 from tests.poison import SPOILT, SPOILT_METAS, Change, spoil
 
 CASES = [("data", name, how) for name, how in SPOILT.items()] + [

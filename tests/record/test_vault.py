@@ -34,7 +34,7 @@ from domain.ports.record import KeysMissingError
 from projections import LIVE
 from tests.commands.test_desk import person, room_of
 from tests.commands.test_folds import as_owner
-from tests.houses import MASTER, ledger, running
+from tests.deployments import MASTER, ledger, running
 from tests.record.test_record import post
 from workers.projector import Follower
 from workers.rebuild import Rebuild

@@ -36,7 +36,7 @@ from domain.ports.record import (
     RecordUnavailableError,
     Write,
 )
-from tests.houses import MASTER, ledger, running
+from tests.deployments import MASTER, ledger, running
 from tests.record.test_record import HOLD_LOCK, ROOM, SENDER, post
 
 REPOSITORY = Path(__file__).parents[2]

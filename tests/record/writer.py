@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from domain.ports.record import Appended
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.record.test_record import post
 
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from domain.authorization import in_room
 from domain.membership import MemberRemoved
+from tests.deployments import SECRET, deployment
 from tests.gateway.scenes import Cast, Scene
-from tests.houses import SECRET, deployment
 
 Words = tuple[str, ...]
 CLI = (sys.executable, "-m", "runtime.cli")

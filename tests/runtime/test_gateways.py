@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.clock import monotonic
 from adapters.redis.cluster_state import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS
-from tests.houses import PASSWORD, free_port
+from tests.deployments import PASSWORD, free_port
 from tests.lines import check_told
 from tests.runtime.test_up import System, system
 

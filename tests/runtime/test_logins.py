@@ -20,7 +20,7 @@ from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefusedError, login
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from tests.conftest import Servers
-from tests.houses import LOGIN_PASSWORD, as_login, free_port, until
+from tests.deployments import LOGIN_PASSWORD, as_login, free_port, until
 from tests.runtime.test_guards import environment
 from tests.runtime.test_up import System, system
 

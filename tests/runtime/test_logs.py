@@ -11,7 +11,7 @@ import pytest
 
 from gateway.app import create_app
 from runtime.logs import ADDED, UNSAFE, OneLine, harmless
-from tests.houses import gateway, logged
+from tests.deployments import gateway, logged
 
 # A line of one's own, a coloured one, one that wipes the screen, one that goes back to the line's beginning, and others.
 HOSTILE = [

@@ -19,8 +19,8 @@ from adapters.prometheus.exposition import Exposition
 from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTakenError, metrics_listener
 from runtime.settings import SettingRefusedError
 from runtime.settings_reader import read
+from tests.deployments import free_port
 from tests.files.pictures import png
-from tests.houses import free_port
 from tests.runtime.test_gateways import log_in, opened, until
 from tests.runtime.test_up import System, system
 

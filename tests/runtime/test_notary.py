@@ -10,7 +10,7 @@ import httpx
 
 from adapters.notary.memory import WitnessFolder
 from runtime.embedded.location import locate
-from tests.houses import PASSWORD, until
+from tests.deployments import PASSWORD, until
 from tests.runtime.test_up import System, system
 
 TAMPER = "SET session_replication_role = replica"

@@ -15,7 +15,7 @@ from hansard_client import Client, RecordChanged, Refused, Room, Unreachable
 
 from runtime.cli import run
 from runtime.operators.talk import CannotTalkError, listen, say, visible
-from tests.houses import PASSWORD, Gateway, deployment, free_port
+from tests.deployments import PASSWORD, Gateway, deployment, free_port
 
 
 @pytest.fixture

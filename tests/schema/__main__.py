@@ -12,7 +12,7 @@ from time import monotonic
 import httpx
 
 from bench.deployment import Deployment
-from tests.houses import PASSWORD
+from tests.deployments import PASSWORD
 from tests.schema.run import Ran, schemathesis
 
 EMAIL = "ada@example.com"

@@ -5,7 +5,7 @@ from uuid import UUID
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
-from tests.houses import PASSWORD, Gateway, deployment, notary
+from tests.deployments import PASSWORD, Gateway, deployment, notary
 from tests.schema.run import Ran, schemathesis
 
 EXAMPLES = 5

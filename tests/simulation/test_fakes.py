@@ -20,7 +20,7 @@ from domain.membership import MemberLeft
 from domain.message import MessagePosted
 from domain.ports.record import Append, Appended, Claim, Receipt, Record, Write
 from projections import LIVE, checkpoints, message_queries, rooms, sessions, users
-from tests.houses import ledger
+from tests.deployments import ledger
 from tests.simulation.tables import MemoryTables
 from tests.simulation.world import World, live_through
 from workers.projector import Follower

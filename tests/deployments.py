@@ -1,4 +1,4 @@
-"""A whole house in one test: record, desk, projector and gateway on real servers, steppable or running."""
+"""A whole deployment in one test: record, command bus, projector and gateway on real servers, stepped by hand or running."""
 
 import asyncio
 import io
@@ -101,7 +101,7 @@ async def running(*loops: Any) -> AsyncIterator[None]:
 
 @contextmanager
 def logged(*processors: Processor) -> Iterator[io.StringIO]:
-    """Catch what the house logs, at the level that says most, as these processors write it."""
+    """Catch what the deployment logs, at the level that says most, as these processors write it."""
     kept, written = structlog.get_config(), io.StringIO()
     structlog.configure(
         processors=processors,
@@ -123,7 +123,7 @@ def _say_what_ended_it(task: "asyncio.Task[Any]") -> None:
 async def ledger(
     database_url: str, *, size: int = 8, master: Master = MASTER, kind: str = SERVER
 ) -> AsyncIterator[tuple[Database, PostgresRecord, CommandBus]]:
-    """A database, its record with a running writer, and a desk on it, with the log-in of a kind of process."""
+    """A database, its record with a running writer, and a command bus on it, with the log-in of a kind of process."""
     db = await Database.open(as_login(database_url, kind), size=size)
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)

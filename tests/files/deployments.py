@@ -1,4 +1,4 @@
-"""A house with the whole pipeline: gateway, projector, and a worker's loops in this process."""
+"""A deployment with the whole pipeline: gateway, projector, and a worker's loops in this process."""
 
 import random
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ from adapters.media.scanner import BasicScanner
 from adapters.redis.task_queue import RedisTasks
 from domain.ports.scanner import Scanner
 from domain.tasks import KINDS
-from tests.houses import Gateway, Person, deployment, ledger, running, until
+from tests.deployments import Gateway, Person, deployment, ledger, running, until
 from workers.files.saga import Saga
 from workers.files.task_workers import Dispatcher, TaskWorker
 
 
 class Works:
-    """A worker on a gateway's house; its loops run inside `working`."""
+    """A worker beside a gateway; its loops run inside `working`."""
 
     def __init__(self, hansard: Gateway, tasks: RedisTasks, saga: Saga, sandbox: Sandbox, db: Any) -> None:
         self.services = hansard
