@@ -120,7 +120,11 @@ def _signature(line: str) -> Signature:
 
 
 def _base64(text: str) -> bytes:
+    """Return the bytes of Base64 as it is written: the same bytes in other characters (RFC 4648, 3.5) are refused."""
     try:
-        return b64decode(text, validate=True)
+        found = b64decode(text, validate=True)
     except (NotBase64Error, ValueError):
-        raise NoteUnreadableError("This is not Base64.") from None
+        found = b""
+    if b64encode(found).decode() != text:
+        raise NoteUnreadableError("This is not Base64.")
+    return found

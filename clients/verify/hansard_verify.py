@@ -10,7 +10,7 @@ import re
 import sys
 import urllib.error
 import urllib.request
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256, sha512
@@ -154,10 +154,14 @@ def read_checkpoint(note: str, key: Key) -> Checkpoint:
 
 
 def unarmoured(text: str) -> bytes:
+    """Return the bytes of Base64 as it is written: the same bytes in other characters (RFC 4648, 3.5) are refused."""
     try:
-        return b64decode(text, validate=True)
+        found = b64decode(text, validate=True)
     except ValueError:
-        raise NotJudgedError("Something that should be Base64 is none.") from None
+        found = b""
+    if b64encode(found).decode() != text:
+        raise NotJudgedError("Something that should be Base64 is none.")
+    return found
 
 
 # Ed25519 (RFC 8032, 5.1). Slow, and nothing secret goes through it: it verifies.

@@ -2,9 +2,10 @@
 
 import json
 import re
+import string
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -30,6 +31,7 @@ from domain.tree_head import (
     tlog_proof,
 )
 
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "record-format.md").read_text()
 ROWS = st.builds(
@@ -203,6 +205,31 @@ def test_every_altered_character_of_a_proof_is_found() -> None:
         other = "A" if letter != "A" else "B"
         with pytest.raises((hansard_verify.AlteredError, hansard_verify.NotJudgedError)):
             hansard_verify.verify_proof(text[:at] + other + text[at + 1 :], known)
+
+
+def with_spare_bit(text: str) -> Iterator[str]:
+    """Change bits of Base64 that no byte is made of: those of the last character before the padding."""
+    for found in re.finditer(r"[A-Za-z0-9+/](?==+$)", text, re.MULTILINE):
+        changed = BASE64[BASE64.index(found[0]) ^ 1]
+        yield text[: found.start()] + changed + text[found.end() :]
+
+
+def test_what_says_the_same_bytes_in_other_characters_is_refused() -> None:
+    key, text, _ = receipt(5, 2)
+    known = hansard_verify.read_key(str(key))
+    changed = list(with_spare_bit(text))
+    assert len(changed) > 3
+    for each in changed:
+        with pytest.raises(hansard_verify.NotJudgedError):
+            hansard_verify.verify_proof(each, known)
+    note = text.partition("\n\n")[2]
+    said, _ = read_note(note)
+    for unreadable, read in ((note, lambda each: read_tree_head(read_note(each)[0])), (said, read_tree_head)):
+        changed = list(with_spare_bit(unreadable))
+        assert changed
+        for each in changed:
+            with pytest.raises(NoteUnreadableError):
+                read(each)
 
 
 def test_notes_and_keys_are_read_as_they_are_written() -> None:
