@@ -8,7 +8,7 @@ STAMP := .venv/.synced
 # What covers domain, commands and projections: their own tests, and the routes that ask for each read model. Not those that
 # compare times, which measuring stretches.
 COVERED := tests/domain tests/commands tests/projections $(addprefix tests/gateway/test_, http.py letters.py sessions.py \
-	read_marks.py history.py lookalikes.py rights.py) \
+	read_marks.py history.py lookalikes.py rights.py reactions.py pins.py direct.py mentions.py) \
 	--deselect tests/gateway/test_letters.py::test_who_asks_for_a_stranger_gets_the_same_answer
 COVERED_PERCENT := 95
 
