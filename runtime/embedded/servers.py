@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -73,6 +74,8 @@ class Embedded:
                 process.kill()
                 process.wait()
         self._running.clear()
+        with suppress(OSError):  # what a killed server left in it is met at the next start
+            self.servers.sockets.rmdir()
         self._home.release()
 
     def dead(self) -> dict[str, int]:

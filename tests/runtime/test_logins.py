@@ -237,6 +237,16 @@ async def test_a_home_that_trusted_its_socket_is_mended_at_the_next_start(tmp_pa
     assert LOGINS == ("gateway", "projector", "worker", "notary", "operator", "server")
 
 
+async def test_a_stopped_home_leaves_no_folder_of_sockets_elsewhere(tmp_path: Path) -> None:
+    embedded = Embedded(tmp_path / ("a path too long for sockets" * 5) / "home", postgres=False)
+    sockets = embedded.servers.sockets
+    assert not sockets.is_relative_to(tmp_path)
+    await asyncio.to_thread(embedded.start)
+    assert embedded.servers.redis_socket.is_socket()
+    await asyncio.to_thread(embedded.stop)
+    assert not sockets.exists()
+
+
 async def test_lost_passwords_are_made_anew_even_after_a_kill(tmp_path: Path) -> None:
     home = tmp_path / "home"
     embedded = Embedded(home, redis=False)
