@@ -25,7 +25,7 @@ class Mentions(NamedTuple):
 
 def names_in(content: str) -> list[str]:
     """Return the names after `@` outside of code, as they are written, each once, at most `MENTIONS_MAX`."""
-    found = dict.fromkeys(name for part in _outside_code(content) for name in NAMED.findall(part))
+    found = dict.fromkeys(name for part in outside_code(content) for name in NAMED.findall(part))
     return list(found)[:MENTIONS_MAX]
 
 
@@ -34,7 +34,7 @@ def spellings_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((name, name.rstrip(".-"))))
 
 
-def _outside_code(content: str) -> Iterator[str]:
+def outside_code(content: str) -> Iterator[str]:
     """Return the parts of a text between code spans and fences: backticks up to as many again, or a fence to the end."""
     runs = [found.span() for found in BACKTICKS.finditer(content)]
     closing: dict[int, int] = {}

@@ -43,7 +43,8 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "password.change",
+    "deployment.read", "direct.open", "file.upload", "notification.change", "notification.list", "notification.mark_read",
+    "notification.settings", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
 ]  # fmt: skip

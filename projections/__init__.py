@@ -10,6 +10,8 @@ from projections import (
     mentions,
     message_html,
     messages,
+    notification_audience,
+    notifications,
     pins,
     reactions,
     rooms,
@@ -35,4 +37,7 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}
+NOTIFICATIONS = Group(
+    "notifications", version=1, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
+)
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, NOTIFICATIONS)}

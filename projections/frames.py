@@ -23,6 +23,7 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.notification import NotificationsRead
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
@@ -253,7 +254,9 @@ def _recipients(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id,)
         case FileFailed():
             return (event.uploader_id, *event.moderator_ids)
-        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
+        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged():
+            return (event.user_id,)
+        case ReadMarked() | NotificationsRead() | ProfileChanged():
             return (event.user_id,)
     raise AssertionError(f"{event.topic} has no frame of anybody's own")
 
@@ -312,6 +315,7 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
 OWN_FRAMES: dict[type[Event], FrameData] = {
     **_OF_MEMBERS,
     ReadMarked: FrameData(ReadMarked, _itself),
+    NotificationsRead: FrameData(NotificationsRead, _itself),
     ProfileChanged: FrameData(ProfileChanged, _itself),
     **_OF_FILES,
 }

@@ -56,8 +56,8 @@ class Settings:
     )
     logins: tuple[str, ...] = setting(
         (),
-        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "
-        "or server (all of them in one).",
+        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notifier, notary, "
+        "operator, or server (all of them in one).",
         secret=True,
     )
     redis_url: str = setting(

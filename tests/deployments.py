@@ -60,7 +60,7 @@ from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
 from gateway.server.uvicorn_server import listen, serve
 from gateway.services import Policy, Services
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
 from workers.notary import Notary
@@ -147,7 +147,8 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     index = Follower(AUDIT_INDEX, slowly, slower, owner=uuid4().hex)
-    async with running(live.run(), publisher.run(), html.run(), index.run()):
+    notifications = Follower(NOTIFICATIONS, slowly, slower, owner=uuid4().hex)
+    async with running(live.run(), publisher.run(), html.run(), index.run(), notifications.run()):
         yield live
     await lanes.close()
     await slower.close()

@@ -79,7 +79,9 @@ class Filling:
         return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
 
     async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
-        folded = await fold(events, self._handlers, between=_goes_on)
+        prepare = self._group.prepare
+        handlers = self._handlers if prepare is None else await prepare(db, self.suffix, events)
+        folded = await fold(events, handlers, between=_goes_on)
         await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
 
     async def _commit(self, folded: Sequence[Folded]) -> None:

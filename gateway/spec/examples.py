@@ -17,6 +17,7 @@ from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.notification import NotificationsRead
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
@@ -125,6 +126,7 @@ EVENTS: tuple[Event, ...] = (
     RoomArchived(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
     frames.EventSkipped(ROOM),
     ReadMarked(ROOM, ALAN, 1050),
+    NotificationsRead(ALAN, 1050),
     ProfileChanged(ALAN, "alan", None),
     FileCompleted(
         FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "ab" * 32,

@@ -1,0 +1,126 @@
+"""Notifications: who finds what in their inbox, what reading elsewhere does to it, and settings over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.deployments import Gateway, Person, deployment
+
+
+@pytest.fixture
+async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
+    async with deployment(database_url, redis_url) as made:
+        yield made
+
+
+async def inbox(person: Person, after: int, query: str = "") -> dict[str, Any]:
+    """Return somebody's inbox when its tables have passed a position."""
+    body: dict[str, Any] = await person.ask("GET", f"/notifications{query}", 200, headers={"Hansard-After": str(after)})
+    return body
+
+
+def kinds(page: dict[str, Any]) -> list[tuple[str, int, bool]]:
+    return [(each["kind"], each["position"], each["read"]) for each in page["items"]]
+
+
+async def want(person: Person, **settings: Any) -> Any:
+    return await person.ask("PUT", "/users/me/notifications", 200, json=settings)
+
+
+async def test_each_finds_what_concerns_them_and_reading_the_room_reads_it(hansard: Gateway) -> None:
+    ada, ben, cyd = await hansard.person(), await hansard.person(), await hansard.person()
+    await want(cyd, keywords=["Deploy"])
+    room_id = await ada.room(ben, cyd)
+    direct = (await ada.ask("POST", "/direct", 201, json={"user_ids": [ben.id]}))["id"]
+    plain = await ada.say(room_id, "good morning")
+    named = await ada.say(room_id, f"@{ben.username} we deploy")
+    everybody = await ada.say(room_id, "@room `deploy`")
+    private = await ada.say(direct, "psst")
+    last = private["position"]
+    his = await inbox(ben, last)
+    assert [(kind, position) for kind, position, _ in kinds(his)][:3] == [
+        ("direct", private["position"]), ("mention", everybody["position"]), ("mention", named["position"]),
+    ]  # fmt: skip
+    assert [each["kind"] for each in his["items"]][3:] == ["invitation"], "Ada brought him in"
+    assert his["unread"] == 4
+    found = his["items"][2]
+    assert (found["room_id"], found["message_id"], found["actor_id"]) == (room_id, named["id"], ada.id)
+    hers = await inbox(cyd, last)
+    assert [each["kind"] for each in hers["items"]] == ["mention", "keyword", "invitation"]
+    assert hers["items"][1]["position"] == named["position"]
+    assert (await inbox(ada, last))["items"] == [], "one's own messages are none"
+    assert plain["position"] not in {each["position"] for page in (his, hers) for each in page["items"]}
+
+    answer = await ben.http.put(f"/rooms/{room_id}/read", json={"position": named["position"]})
+    his = await inbox(ben, last)
+    assert [each["read"] for each in his["items"]] == [False, False, True, True]
+    assert his["unread"] == 2
+    answer = await ben.http.put("/notifications/read", json={"position": everybody["position"]})
+    assert answer.status_code == 204
+    his = await inbox(ben, int(answer.headers["Hansard-Position"]))
+    assert [each["read"] for each in his["items"]] == [False, True, True, True]
+    answer = await ben.http.put("/notifications/read", json={"position": 2**62})
+    assert (await inbox(ben, int(answer.headers["Hansard-Position"])))["unread"] == 0
+
+
+async def test_what_is_deleted_or_not_ones_own_any_more_is_not_shown(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room(ben, is_private=True)
+    gone, stays = await ada.say(room_id, f"@{ben.username} one"), await ada.say(room_id, f"@{ben.username} two")
+    await ada.ask("DELETE", f"/messages/{gone['id']}", 200)
+    his = await inbox(ben, stays["position"] + 1)
+    assert his["items"][0]["position"] == stays["position"]
+    assert (len(his["items"]), his["unread"]) == (2, 2)
+    answer = await ada.http.delete(f"/rooms/{room_id}/members/{ben.id}")
+    his = await inbox(ben, int(answer.headers["Hansard-Position"]))
+    assert (his["items"], his["unread"]) == ([], 0)
+
+
+async def test_settings_say_what_comes_and_blocks_keep_it_away(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room(ben)
+    before = await ada.say(room_id, f"@{ben.username} one")
+    said = await want(ben, rooms={room_id: "none"}, keywords=["Ops", " ops "])
+    assert (said["rooms"], said["keywords"], said["default"]) == ({room_id: "none"}, ["Ops"], "mentions")
+    await ada.say(room_id, f"@{ben.username} two")
+    await want(ben, rooms={})
+    after = await ada.say(room_id, f"@{ben.username} three")
+    await ben.ask("PUT", f"/users/me/blocks/{ada.id}", 204)
+    last = await ada.say(room_id, "@room four")
+    his = await inbox(ben, last["position"])
+    assert [each["position"] for each in his["items"]][:2] == [after["position"], before["position"]]
+    assert (await ben.ask("GET", "/users/me/notifications", 200))["keywords"] == ["Ops"]
+
+
+async def test_the_inbox_is_paged_and_followed_rooms_are_not_in_it(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    await want(ben, default="all")
+    room_id = await ada.room(ben)
+    said = [await ada.say(room_id, f"@{ben.username} {n}" if n % 2 else "hello") for n in range(6)]
+    first = await inbox(ben, said[-1]["position"], "?limit=2")
+    second = await ben.ask("GET", f"/notifications?limit=2&cursor={first['next_cursor']}", 200)
+    assert [each["position"] for each in (*first["items"], *second["items"])][:3] == [
+        said[n]["position"] for n in (5, 3, 1)
+    ]
+
+
+SENSELESS: list[tuple[Any, str]] = [
+    ({"default": "some"}, "/default"),
+    ({"more": 1}, "/more"),
+    ({"rooms": {"x": "all"}}, "/rooms"),
+    ({"keywords": [""]}, "/keywords/0"),
+    ({"keywords": ["a\nb"]}, "/keywords/0"),
+    ({"quiet": {"from": "22:00", "to": "25:00", "time_zone": "UTC"}}, "/quiet/to"),
+    ({"quiet": {"from": "22:00", "to": "22:00", "time_zone": "UTC"}}, "/quiet/to"),
+    ({"quiet": {"from": "22:00", "to": "07:00", "time_zone": "Mars/Olympus"}}, "/quiet/time_zone"),
+    ({"quiet": {"from": "22:00", "to": "07:00", "time_zone": "UTC", "days": []}}, "/quiet/days"),
+    ({"dnd_until": "2026-01-01T00:00:00"}, "/dnd_until"),
+]
+
+
+async def test_settings_that_make_no_sense_are_refused(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    for body, pointer in SENSELESS:
+        refused = await ada.ask("PUT", "/users/me/notifications", 422, json=body)
+        assert refused["errors"][0]["pointer"].startswith(pointer), (body, refused)
