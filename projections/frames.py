@@ -31,6 +31,7 @@ from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
+from projections.notifications import NotificationView, Notified, notified_view
 
 log = structlog.get_logger()
 
@@ -254,9 +255,9 @@ def _recipients(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id,)
         case FileFailed():
             return (event.uploader_id, *event.moderator_ids)
-        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged():
+        case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             return (event.user_id,)
-        case ReadMarked() | NotificationsRead() | ProfileChanged():
+        case NotificationsRead() | Notified():
             return (event.user_id,)
     raise AssertionError(f"{event.topic} has no frame of anybody's own")
 
@@ -269,17 +270,10 @@ def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
 
 def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
     e = recorded.event
+    kind: Literal["room", "direct"] = "direct" if e.direct else "room"
     return RoomAfter(
-        e.room_id,
-        e.name,
-        e.description or None,
-        e.is_private,
-        e.history,
-        False,
-        e.owner_id,
-        None,
-        "direct" if e.direct else "room",
-    )
+        e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id, None, kind
+    )  # fmt: skip
 
 
 def _itself(recorded: Recorded[Any]) -> Event:
@@ -316,6 +310,7 @@ OWN_FRAMES: dict[type[Event], FrameData] = {
     **_OF_MEMBERS,
     ReadMarked: FrameData(ReadMarked, _itself),
     NotificationsRead: FrameData(NotificationsRead, _itself),
+    Notified: FrameData(NotificationView, notified_view),
     ProfileChanged: FrameData(ProfileChanged, _itself),
     **_OF_FILES,
 }

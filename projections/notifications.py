@@ -9,12 +9,13 @@ not say so yet.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from domain.block import UserBlocked, UserUnblocked
-from domain.events import Recorded
+from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.membership import MemberLeft, MemberRemoved
 from domain.notification import NotificationSettings, NotificationSettingsChanged, NotificationsRead, settings_of
@@ -38,6 +39,16 @@ SELECT_PAGE = """
     WHERE n.account_id = $1 AND n.position < $2 AND n.kind <> 'room'
         AND (n.room_id IS NULL OR m.role IS NOT NULL) AND msg.deleted IS NOT TRUE
     ORDER BY n.position DESC LIMIT $5
+"""
+# All of a position or nothing of it: what is told together is published together.
+SELECT_TOLD = """
+    SELECT n.position, n.account_id AS user_id, n.kind, n.room_id, n.message_id, n.file_id, n.actor_id, n.at
+    FROM read.notifications n
+    WHERE n.position > $1 AND n.kind <> 'room' AND n.position <= coalesce((
+        SELECT last.position FROM read.notifications last WHERE last.position > $1 AND last.position <= $2
+        ORDER BY last.position OFFSET $3 LIMIT 1
+    ), $2)
+    ORDER BY n.position, n.account_id
 """
 SELECT_UNREAD = """
     SELECT count(*) FROM (
@@ -93,6 +104,44 @@ class NotificationView(Struct, frozen=True):
     actor_id: UserId | None
     at: datetime
     read: bool
+
+
+class Told(Struct, frozen=True):
+    """A row of somebody's inbox."""
+
+    position: int
+    user_id: UserId
+    kind: Kind
+    room_id: RoomId | None
+    message_id: MessageId | None
+    file_id: FileId | None
+    actor_id: UserId | None
+    at: datetime
+
+
+class Notified(Event, frozen=True):
+    """Somebody was told of something: what a frame of the inbox is made of. It is never recorded."""
+
+    topic: ClassVar = "notification"
+
+    user_id: UserId
+    kind: Kind
+    room_id: RoomId | None
+    message_id: MessageId | None
+    file_id: FileId | None = None
+
+
+async def told_since(db: Db, position: int, until: int, *, limit: int) -> list[Told]:
+    """Return what inboxes show of the events after a position and up to another: about `limit` rows, and all of each event's."""
+    return await db.all(Told, SELECT_TOLD, position, until, limit)
+
+
+def notified_view(recorded: Recorded[Notified]) -> NotificationView:
+    """Return a notification as its frame shows it: nobody has read it yet."""
+    e = recorded.event
+    return NotificationView(
+        recorded.position, e.kind, e.room_id, e.message_id, e.file_id, recorded.meta.actor, recorded.at, False
+    )
 
 
 async def page(

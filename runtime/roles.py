@@ -70,8 +70,8 @@ CREATE ROLE hansard_gateway NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_pro
 CREATE ROLE hansard_notifier NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_notary NOLOGIN IN ROLE hansard_app;
 CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app, hansard_notifier;
 CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
-GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_notifier, hansard_notary, hansard_operator
-    TO {owner};"""
+GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker TO {owner};
+GRANT hansard_notifier, hansard_notary, hansard_operator TO {owner};"""
 
 
 class RolesRefusedError(SetupError):

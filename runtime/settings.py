@@ -142,6 +142,12 @@ class Settings:
         "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    mail_after_minutes: int = setting(
+        10,
+        "For how long somebody is away until a mail tells them what they missed, if they want that.",
+        low=1,
+        high=10_080,
+    )
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")

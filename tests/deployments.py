@@ -64,6 +64,7 @@ from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
 from workers.notary import Notary
+from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
 from workers.publisher import Publisher
 
@@ -147,8 +148,11 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     index = Follower(AUDIT_INDEX, slowly, slower, owner=uuid4().hex)
-    notifications = Follower(NOTIFICATIONS, slowly, slower, owner=uuid4().hex)
-    async with running(live.run(), publisher.run(), html.run(), index.run(), notifications.run()):
+    told = NotificationFrames(slower, lanes)
+    inbox = Follower(
+        NOTIFICATIONS, slowly, slower, owner=uuid4().hex, committed=lambda _: told.wake(), taken=told.begin
+    )
+    async with running(live.run(), publisher.run(), html.run(), index.run(), inbox.run(), told.run()):
         yield live
     await lanes.close()
     await slower.close()

@@ -52,6 +52,7 @@ from gateway.protocol.server_frames import (
     Unsubscribed,
 )
 from projections import frames
+from projections.notifications import Notified
 
 RECORD = UUID("6f1c2a52-7c0b-4a51-9f0e-3d1f6f6f8a10")
 ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a1"))
@@ -127,6 +128,7 @@ EVENTS: tuple[Event, ...] = (
     frames.EventSkipped(ROOM),
     ReadMarked(ROOM, ALAN, 1050),
     NotificationsRead(ALAN, 1050),
+    Notified(ALAN, "mention", ROOM, MESSAGE),
     ProfileChanged(ALAN, "alan", None),
     FileCompleted(
         FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "ab" * 32,

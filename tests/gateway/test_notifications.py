@@ -1,11 +1,14 @@
 """Notifications: who finds what in their inbox, what reading elsewhere does to it, and settings over HTTP."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.deployments import Gateway, Person, deployment
+from adapters.redis.lanes import LanesUnavailableError
+from tests.deployments import Gateway, Person, deployment, until
+from tests.lines import line
 
 
 @pytest.fixture
@@ -124,3 +127,55 @@ async def test_settings_that_make_no_sense_are_refused(hansard: Gateway) -> None
     for body, pointer in SENSELESS:
         refused = await ada.ask("PUT", "/users/me/notifications", 422, json=body)
         assert refused["errors"][0]["pointer"].startswith(pointer), (body, refused)
+
+
+async def test_sockets_hear_of_each_notification_once_and_of_what_is_read(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id, elsewhere = await ada.room(ben), await ada.room(ben)
+    await inbox(ben, 1)
+    async with line(hansard, ben, elsewhere) as his, line(hansard, ada, elsewhere) as hers:
+        await his.until("live")
+        await hers.until("live")
+        said = [await ada.say(room_id, f"@{ben.username} {n}") for n in range(3)]
+        told = [await his.until("event", event="notification") for _ in range(3)]
+        assert [frame["position"] for frame in told] == [each["position"] for each in said]
+        assert {(frame["room_id"], frame["prev"], frame["actor_id"]) for frame in told} == {(None, None, ada.id)}
+        assert told[0]["data"] == {
+            "position": said[0]["position"], "kind": "mention", "room_id": room_id, "message_id": said[0]["id"],
+            "file_id": None, "actor_id": ada.id, "at": said[0]["created_at"], "read": False,
+        }  # fmt: skip
+        await ben.ask("PUT", "/notifications/read", 204, json={"position": said[1]["position"]})
+        frame = await his.until("event", event="notification.read")
+        assert frame["data"]["position"] == said[1]["position"]
+
+
+async def test_without_redis_sockets_hear_from_the_inbox_itself(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id, elsewhere = await ada.room(ben), await ada.room(ben)
+    await inbox(ben, 1)
+    follower, lanes = hansard.services.hub._follower, hansard.services.lanes
+    async with line(hansard, ben, elsewhere) as his:
+        await his.until("live")
+
+        async def away(places: object) -> object:
+            raise LanesUnavailableError("Redis does not answer")
+
+        lanes.read = away  # type: ignore[method-assign, assignment]
+        await until(is_set(follower.left_lanes))
+        said = await ada.say(room_id, f"@{ben.username}")
+        frame = await his.until("event", event="notification")
+        assert frame["position"] == said["position"]
+        del lanes.read
+        await until(is_set(follower.left_lanes, wanted=False))
+        said = await ada.say(room_id, f"@{ben.username}")
+        frame = await his.until("event", event="notification")
+        assert frame["position"] == said["position"], "what was heard from the inbox is not heard again"
+
+
+def is_set(event: asyncio.Event, *, wanted: bool = True) -> Callable[[], Awaitable[bool]]:
+    """Return a condition that asks whether an event is set."""
+
+    async def holds() -> bool:
+        return event.is_set() is wanted
+
+    return holds

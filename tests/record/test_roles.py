@@ -20,6 +20,8 @@ MATRIX = """
     notary.checkpoints            r           -           -           -           ra          r
     notary.keys                   r           -           -           -           ra          r
     notary.tiles                  r           -           -           -           raw         r
+    notify.deliveries             -           -           rawd        rawd        -           r
+    notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
     read.audit_entries            r           -           raw         -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
@@ -86,7 +88,7 @@ BECOMES = {  # by SET ROLE
     "operator": {"hansard_app", "hansard_gateway", "hansard_operator"},
     SERVER: {"hansard_app", *GROUP_OF.values()},
 }
-SCHEMAS = ("record", "vault", "read", "files", "notary", "public")
+SCHEMAS = ("record", "vault", "read", "files", "notary", "notify", "public")
 SELECT_TABLES = """
     SELECT n.nspname || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attnum)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
