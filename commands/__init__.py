@@ -20,6 +20,7 @@ from commands import (
     room,
     security,
     session,
+    thread,
 )
 from commands.unit_of_work import Handler
 
@@ -35,6 +36,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **pin.HANDLERS,
     **reaction.HANDLERS,
     **reading.HANDLERS,
+    **thread.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,
     **security.HANDLERS,

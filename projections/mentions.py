@@ -25,7 +25,7 @@ SELECT_COUNTS = """
             SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages msg ON msg.position = n.position
             WHERE n.room_id = asked.room_id AND n.user_id = ANY ($4::uuid[])
                 AND n.position > greatest(asked.read_position, m.joined_position)
-                AND msg.sender_id <> $1 AND NOT msg.deleted
+                AND msg.sender_id <> $1 AND NOT msg.deleted AND msg.in_room IS NOT FALSE
             LIMIT $5
         ) found
     ) counted

@@ -16,8 +16,8 @@ from projections.tables import Change, Projection, Table
 
 SELECT_PINNED = """
     SELECT room.standing, msg.subject_id, msg.subject_by, msg.reacted, msg.pinned, msg.mentions, msg.mentions_room,
-        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content, msg.file_id, msg.reply_to, msg.is_edited,
-        msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted
+        msg.thread_id, msg.in_room, msg.threaded, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        msg.file_id, msg.reply_to, msg.is_edited, msg.created_at, msg.updated_at, msg.position, msg.version, msg.deleted
     FROM (
         SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
             read.readable_from(r.history, m.role, m.joined_position) AS readable_from
