@@ -11,11 +11,9 @@ from domain.block import BLOCKS, has_blocked
 from domain.bounds import MENTION_ROOM_MEMBERS_MAX
 from domain.ids import UserId
 from domain.membership import MEMBERSHIP
-from domain.mention import Mentions, MentionsRoom, names_in, spellings_of
+from domain.mention import Mentions, MentionsRoom, names_in, spellings_of, whole_of
 from domain.rights import Relationship
 from domain.text import fold
-
-WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
 
 
 async def mentions_of(unit: UnitOfWork, entered: Entered, content: str, *, members: int | None) -> Mentions:
@@ -28,9 +26,9 @@ async def mentions_of(unit: UnitOfWork, entered: Entered, content: str, *, membe
     found: dict[UserId, None] = {}
     whole: MentionsRoom | None = None
     for name in names_in(content):
-        said = next((WHOLE[each] for each in map(fold, spellings_of(name)) if each in WHOLE), None)
-        if said is not None:
-            whole = "room" if "room" in (said, whole) else said
+        found_whole = whole_of(name)
+        if found_whole is not None:
+            whole = "room" if "room" in (found_whole, whole) else found_whole
         elif (user_id := await _named(unit, entered, name)) is not None:
             found[user_id] = None
     return Mentions(tuple(found), whole if _may_mention_all(entered, members) else None)

@@ -46,6 +46,7 @@ from gateway.routes import (
     reading,
     room,
     session,
+    thread,
     ticket,
     upload,
 )
@@ -65,6 +66,7 @@ API: list[BaseRouteHandler] = [
     *pin.ROUTES,
     *reaction.ROUTES,
     *reading.ROUTES,
+    *thread.ROUTES,
     *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
