@@ -23,6 +23,7 @@ from commands.pin import PinMessage, UnpinMessage
 from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
 from commands.room import ArchiveRoom, ChangeRoom, OpenRoom
+from commands.thread import FollowThread, MarkThreadRead, UnfollowThread
 from domain.bounds import MESSAGE_CHARS_MAX
 from domain.errors import DomainError
 from domain.events import Caller
@@ -58,6 +59,8 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
         await command_bus.do(RegisterAccount(who.user_id, f"{seed}-{i}@example.com", f"p{seed}-{i}", "x"), Caller())
     rooms: list[RoomId] = []
     messages: list[MessageId] = []
+    places: dict[MessageId, RoomId] = {}
+    replies: list[MessageId] = []
     files = [FileId(uuid4())]
     for _ in range(4):
         rooms.append(RoomId(uuid4()))
@@ -92,12 +95,15 @@ async def make_history(command_bus: CommandBus, seed: int, steps: int = 150) -> 
             ]
         )
         await hang_on(command_bus, moods, who, other.user_id, message_id)
+        if message_id in places:
+            await talk_aside(command_bus, moods, who, places[message_id], message_id, replies)
         try:
             await command_bus.do(command, who)
         except DomainError:
             continue
         if isinstance(command, PostMessage):
             messages.append(new_id)
+            places[new_id] = room_id
         if isinstance(command, ReceiveFile):
             files.append(file_id)
 
@@ -113,6 +119,28 @@ async def hang_on(
     )  # fmt: skip
     with suppress(DomainError):
         await command_bus.do(moods.choice(deeds), who)
+
+
+async def talk_aside(
+    command_bus: CommandBus,
+    moods: random.Random,
+    who: Caller,
+    room_id: RoomId,
+    root: MessageId,
+    replies: list[MessageId],
+) -> None:
+    """Let somebody reply in a thread, take a reply back, or follow and read the thread, if they may."""
+    new_id = MessageId(UUID(int=moods.getrandbits(128)))
+    reply = PostMessage(room_id, new_id, "aside @room", thread_id=root, in_room=moods.random() < 0.4)
+    old = moods.choice(replies or [root])
+    deeds = (
+        reply, reply, reply, DeleteMessage(old), EditMessage(old, "other"), AddReaction(old, "👍"), FollowThread(root),
+        UnfollowThread(root), MarkThreadRead(root, 2**40), MarkThreadRead(root, 2**40),
+    )  # fmt: skip
+    deed = moods.choice(deeds)
+    with suppress(DomainError):
+        await command_bus.do(deed, who)
+        replies += [new_id] if deed is reply else []
 
 
 async def project(record: PostgresRecord, db: Database) -> None:
@@ -176,7 +204,13 @@ async def test_a_rebuild_mends_and_reports_what_differs(database_url: str) -> No
                 "SELECT indexname::text FROM pg_catalog.pg_indexes WHERE schemaname = 'read' AND tablename !~ '__old'",
             )
         )
-        assert {"messages_pkey", "messages_of_room", "rooms_by_last_posted", "users_by_name"} <= served
+        assert {
+            "messages_pkey",
+            "timeline_of_room",
+            "replies_of_thread",
+            "rooms_by_last_posted",
+            "users_by_name",
+        } <= served
 
 
 async def test_a_rebuild_goes_on_while_everybody_writes_and_reads(database_url: str) -> None:
