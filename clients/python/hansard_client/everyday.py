@@ -72,8 +72,7 @@ class Everyday(ABC):
 
     async def pins(self, room_id: Id, *, after: int | None = None) -> list[Message]:
         """Return the pinned messages of a room, what was pinned last first."""
-        page = await self.call("GET", f"/rooms/{path_of(room_id)}/pins", after=after)
-        return [Message.of(item) for item in page["items"]]
+        return [each async for each in self.pages(Message, f"/rooms/{path_of(room_id)}/pins", {}, after)]
 
     # People
 
