@@ -21,6 +21,7 @@ from commands import (
     room,
     security,
     session,
+    thread,
 )
 from commands.unit_of_work import Handler
 
@@ -37,6 +38,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **reaction.HANDLERS,
     **reading.HANDLERS,
     **notification.HANDLERS,
+    **thread.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,
     **security.HANDLERS,

@@ -47,6 +47,7 @@ from gateway.routes import (
     reading,
     room,
     session,
+    thread,
     ticket,
     upload,
 )
@@ -67,6 +68,7 @@ API: list[BaseRouteHandler] = [
     *reaction.ROUTES,
     *reading.ROUTES,
     *notification.ROUTES,
+    *thread.ROUTES,
     *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,

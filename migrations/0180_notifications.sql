@@ -13,10 +13,14 @@ CREATE TABLE read.notifications (
     actor_id   uuid,
     at         timestamptz NOT NULL,
     is_here    bool        NOT NULL,
+    thread_id     uuid,
+    root_position bigint,
+    in_room       bool     NOT NULL,
     PRIMARY KEY (account_id, position)
 );
 CREATE INDEX notifications_in_order ON read.notifications (position, account_id);
 COMMENT ON COLUMN read.notifications.kind IS 'What of; `room` is for those who follow a room: they are told, and their inbox does not show it.';
+COMMENT ON COLUMN read.notifications.in_room IS 'Who reads the room has read it; of a reply that only its thread shows it is false.';
 COMMENT ON COLUMN read.notifications.is_here IS 'Only @here names the person: they are told if they are here.';
 
 CREATE TABLE read.notification_settings (
@@ -36,6 +40,13 @@ CREATE TABLE read.notification_members (
     PRIMARY KEY (room_id, user_id)
 );
 
+CREATE TABLE read.notification_threads (
+    thread_id uuid NOT NULL,
+    user_id   uuid NOT NULL,
+    follows   bool NOT NULL,
+    PRIMARY KEY (thread_id, user_id)
+);
+
 CREATE TABLE read.notification_blocks (
     blocked_id uuid NOT NULL,
     user_id    uuid NOT NULL,
@@ -49,14 +60,14 @@ CREATE TABLE read.notification_inboxes (
 );
 
 GRANT SELECT ON
-    read.notifications, read.notification_settings, read.notification_members, read.notification_blocks,
-    read.notification_inboxes TO hansard_gateway, hansard_notifier;
+    read.notifications, read.notification_settings, read.notification_members, read.notification_threads,
+    read.notification_blocks, read.notification_inboxes TO hansard_gateway, hansard_notifier;
 GRANT INSERT, UPDATE ON
-    read.notifications, read.notification_settings, read.notification_members, read.notification_blocks,
-    read.notification_inboxes TO hansard_notifier;
+    read.notifications, read.notification_settings, read.notification_members, read.notification_threads,
+    read.notification_blocks, read.notification_inboxes TO hansard_notifier;
 
 -- What the notifier looks at when it tells: whether it was read or deleted meanwhile, and what is shown to those who want it.
-GRANT SELECT ON read.users, read.rooms, read.room_members, read.messages TO hansard_notifier;
+GRANT SELECT ON read.users, read.rooms, read.room_members, read.messages, read.thread_followers TO hansard_notifier;
 GRANT INSERT ON read.parked_events TO hansard_notifier;
 GRANT INSERT, UPDATE ON read.checkpoints TO hansard_notifier;
 ALTER POLICY moved_by_projector ON read.checkpoints

@@ -16,6 +16,7 @@ from projections import (
     reactions,
     rooms,
     sessions,
+    threads,
     users,
 )
 from projections.tables import Group
@@ -32,6 +33,7 @@ LIVE = Group(
         reactions.PROJECTION,
         pins.PROJECTION,
         mentions.PROJECTION,
+        threads.PROJECTION,
         files.PROJECTION,
     ),
 )

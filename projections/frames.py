@@ -11,7 +11,7 @@ it for a gap that a new request could close. Single people get nothing.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import structlog
@@ -29,9 +29,12 @@ from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
+from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
 from projections.notifications import NotificationView, Notified, notified_view
+from projections.room_after import RoomAfter, room_after, room_opened
+from projections.threads import ThreadAfter, thread_after
 
 log = structlog.get_logger()
 
@@ -75,20 +78,6 @@ class OwnEvent(Struct, frozen=True, tag_field="type", tag="event"):
     at: Moment
     actor_id: UserId | None
     data: Any
-
-
-class RoomAfter(Struct, frozen=True):
-    """A room after the event; `by` is who did it."""
-
-    id: RoomId
-    name: str
-    description: str | None
-    is_private: bool
-    history: History
-    is_archived: bool
-    by: UserId
-    topic: str | None = None
-    kind: Literal["room", "direct"] = "room"
 
 
 class FrameData(NamedTuple):
@@ -141,6 +130,7 @@ _CHANGE = RoomChanged.topic.encode()
 _LATER = (
     DELETION,
     *(k.topic.encode() for k in (MessageEdited, ReactionAdded, ReactionRemoved, MessagePinned, MessageUnpinned)),
+    *(k.topic.encode() for k in (ThreadReplied, ThreadReplyDeleted)),
 )
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
@@ -193,6 +183,8 @@ def posting_of(recorded: Recorded[Any]) -> int | None:
             return int(recorded.event.posted_position)
         case ReactionAdded() | ReactionRemoved() | MessagePinned() | MessageUnpinned():
             return int(recorded.event.posted_position)
+        case ThreadReplied() | ThreadReplyDeleted():
+            return int(recorded.event.posted_position)  # the root's
     return None
 
 
@@ -257,23 +249,9 @@ def _recipients(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id, *event.moderator_ids)
         case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             return (event.user_id,)
-        case NotificationsRead() | Notified():
+        case ThreadFollowed() | ThreadUnfollowed() | ThreadRead() | NotificationsRead() | Notified():
             return (event.user_id,)
     raise AssertionError(f"{event.topic} has no frame of anybody's own")
-
-
-def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
-    e = recorded.event
-    is_archived = isinstance(e, RoomArchived)
-    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by, e.room_topic)
-
-
-def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
-    e = recorded.event
-    kind: Literal["room", "direct"] = "direct" if e.direct else "room"
-    return RoomAfter(
-        e.room_id, e.name, e.description or None, e.is_private, e.history, False, e.owner_id, None, kind
-    )  # fmt: skip
 
 
 def _itself(recorded: Recorded[Any]) -> Event:
@@ -299,10 +277,12 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
     MessageUnpinned: FrameData(MessageUnpinned, _itself),
     ReactionAdded: FrameData(ReactionAdded, _itself),
     ReactionRemoved: FrameData(ReactionRemoved, _itself),
+    ThreadReplied: FrameData(ThreadAfter, thread_after),
+    ThreadReplyDeleted: FrameData(ThreadAfter, thread_after),
     **_OF_MEMBERS,
-    RoomOpened: FrameData(RoomAfter, _opened),
-    RoomChanged: FrameData(RoomAfter, _room),
-    RoomArchived: FrameData(RoomAfter, _room),
+    RoomOpened: FrameData(RoomAfter, room_opened),
+    RoomChanged: FrameData(RoomAfter, room_after),
+    RoomArchived: FrameData(RoomAfter, room_after),
     **_OF_FILES,
     EventSkipped: FrameData(Nothing, lambda recorded: Nothing()),
 }
@@ -311,6 +291,9 @@ OWN_FRAMES: dict[type[Event], FrameData] = {
     ReadMarked: FrameData(ReadMarked, _itself),
     NotificationsRead: FrameData(NotificationsRead, _itself),
     Notified: FrameData(NotificationView, notified_view),
+    ThreadFollowed: FrameData(ThreadFollowed, _itself),
+    ThreadUnfollowed: FrameData(ThreadUnfollowed, _itself),
+    ThreadRead: FrameData(ThreadRead, _itself),
     ProfileChanged: FrameData(ProfileChanged, _itself),
     **_OF_FILES,
 }

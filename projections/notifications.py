@@ -21,6 +21,7 @@ from domain.membership import MemberLeft, MemberRemoved
 from domain.notification import NotificationSettings, NotificationSettingsChanged, NotificationsRead, settings_of
 from domain.ports.database import Db
 from domain.telling import Kind
+from domain.thread import ThreadFollowed, ThreadUnfollowed
 from projections.tables import Change, Projection, Table
 
 UNREAD_COUNTED_MAX = 1_000
@@ -28,12 +29,15 @@ HIDDEN: Kind = "room"  # told to those who follow a room, and not in their inbox
 
 SELECT_PAGE = """
     SELECT n.position, n.kind, n.room_id, n.message_id, n.file_id, n.actor_id, n.at,
-        n.position <= greatest(
-            coalesce(i.read_position, 0), coalesce(m.read_position, 0),
-            coalesce(($4::bigint[])[array_position($3::uuid[], n.room_id)], 0)
+        n.thread_id, n.position <= greatest(
+            coalesce(i.read_position, 0), coalesce(f.read_position, 0),
+            CASE WHEN n.in_room THEN
+                greatest(m.read_position, ($4::bigint[])[array_position($3::uuid[], n.room_id)], 0)
+            ELSE 0 END
         ) AS read
     FROM read.notifications n
     LEFT JOIN read.notification_inboxes i ON i.user_id = n.account_id
+    LEFT JOIN read.thread_followers f ON f.root_position = n.root_position AND f.user_id = n.account_id
     LEFT JOIN read.room_members m ON m.room_id = n.room_id AND m.user_id = n.account_id
     LEFT JOIN read.messages msg ON msg.position = n.position
     WHERE n.account_id = $1 AND n.position < $2 AND n.kind <> 'room'
@@ -42,7 +46,8 @@ SELECT_PAGE = """
 """
 # All of a position or nothing of it: what is told together is published together.
 SELECT_TOLD = """
-    SELECT n.position, n.account_id AS user_id, n.kind, n.room_id, n.message_id, n.file_id, n.actor_id, n.at
+    SELECT n.position, n.account_id AS user_id, n.kind, n.room_id, n.message_id, n.file_id, n.actor_id, n.at,
+        n.thread_id
     FROM read.notifications n
     WHERE n.position > $1 AND n.kind <> 'room' AND n.position <= coalesce((
         SELECT last.position FROM read.notifications last WHERE last.position > $1 AND last.position <= $2
@@ -53,13 +58,16 @@ SELECT_TOLD = """
 SELECT_UNREAD = """
     SELECT count(*) FROM (
         SELECT FROM read.notifications n
-        LEFT JOIN read.notification_inboxes i ON i.user_id = n.account_id
+        LEFT JOIN read.thread_followers f ON f.root_position = n.root_position AND f.user_id = n.account_id
         LEFT JOIN read.room_members m ON m.room_id = n.room_id AND m.user_id = n.account_id
         LEFT JOIN read.messages msg ON msg.position = n.position
         WHERE n.account_id = $1 AND n.kind <> 'room'
             AND n.position > coalesce((SELECT own.read_position FROM read.notification_inboxes own WHERE own.user_id = $1), 0)
             AND n.position > greatest(
-                coalesce(m.read_position, 0), coalesce(($3::bigint[])[array_position($2::uuid[], n.room_id)], 0)
+                coalesce(f.read_position, 0),
+                CASE WHEN n.in_room THEN
+                    greatest(m.read_position, ($3::bigint[])[array_position($2::uuid[], n.room_id)], 0)
+                ELSE 0 END
             )
             AND (n.room_id IS NULL OR m.role IS NOT NULL) AND msg.deleted IS NOT TRUE
         LIMIT $4
@@ -77,6 +85,9 @@ NOTIFICATIONS = Table(
         "actor_id": "uuid",
         "at": "timestamptz",
         "is_here": "bool",
+        "thread_id": "uuid",
+        "root_position": "bigint",
+        "in_room": "bool",
     },
 )
 SETTINGS = Table("read.notification_settings", key={"user_id": "uuid"}, columns={"settings": "text", "watches": "bool"})
@@ -85,6 +96,7 @@ MEMBERS = Table(
     key={"room_id": "uuid", "user_id": "uuid"},
     columns={"is_member": "bool", "is_direct": "bool"},
 )
+THREADS = Table("read.notification_threads", key={"thread_id": "uuid", "user_id": "uuid"}, columns={"follows": "bool"})
 BLOCKS = Table("read.notification_blocks", key={"blocked_id": "uuid", "user_id": "uuid"}, columns={"blocked": "bool"})
 INBOXES = Table("read.notification_inboxes", key={"user_id": "uuid"}, columns={"read_position": "bigint"})
 
@@ -94,7 +106,7 @@ decode_settings = msgspec.json.Decoder(NotificationSettings).decode
 
 class NotificationView(Struct, frozen=True):
     """`position` is that of what happened: of the message, of the joining. `file_id` is that of a file that could not be taken
-    in; `read`: the inbox was read up to there, or the room was."""
+    in; `thread_id` the root, if it is a reply. `read`: the inbox was read up to there, or the room or the thread was."""
 
     position: int
     kind: Kind
@@ -103,6 +115,7 @@ class NotificationView(Struct, frozen=True):
     file_id: FileId | None
     actor_id: UserId | None
     at: datetime
+    thread_id: MessageId | None
     read: bool
 
 
@@ -117,6 +130,7 @@ class Told(Struct, frozen=True):
     file_id: FileId | None
     actor_id: UserId | None
     at: datetime
+    thread_id: MessageId | None
 
 
 class Notified(Event, frozen=True):
@@ -129,6 +143,7 @@ class Notified(Event, frozen=True):
     room_id: RoomId | None
     message_id: MessageId | None
     file_id: FileId | None = None
+    thread_id: MessageId | None = None
 
 
 async def told_since(db: Db, position: int, until: int, *, limit: int) -> list[Told]:
@@ -140,7 +155,15 @@ def notified_view(recorded: Recorded[Notified]) -> NotificationView:
     """Return a notification as its frame shows it: nobody has read it yet."""
     e = recorded.event
     return NotificationView(
-        recorded.position, e.kind, e.room_id, e.message_id, e.file_id, recorded.meta.actor, recorded.at, False
+        recorded.position,
+        e.kind,
+        e.room_id,
+        e.message_id,
+        e.file_id,
+        recorded.meta.actor,
+        recorded.at,
+        e.thread_id,
+        False,
     )
 
 
@@ -176,6 +199,14 @@ def gone(recorded: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
     yield MEMBERS.set(recorded.event.room_id, recorded.event.user_id, is_member=False)
 
 
+def followed(recorded: Recorded[ThreadFollowed]) -> Iterable[Change]:
+    yield THREADS.put(recorded.event.thread_id, recorded.event.user_id, follows=True)
+
+
+def unfollowed(recorded: Recorded[ThreadUnfollowed]) -> Iterable[Change]:
+    yield THREADS.put(recorded.event.thread_id, recorded.event.user_id, follows=False)
+
+
 def blocked(recorded: Recorded[UserBlocked]) -> Iterable[Change]:
     yield BLOCKS.put(recorded.event.blocked_id, recorded.event.user_id, blocked=True)
 
@@ -186,12 +217,14 @@ def unblocked(recorded: Recorded[UserUnblocked]) -> Iterable[Change]:
 
 # What needs no other facts than the event; `projections/notification_audience.py` has the others.
 PROJECTION = Projection(
-    tables=(NOTIFICATIONS, SETTINGS, MEMBERS, BLOCKS, INBOXES),
+    tables=(NOTIFICATIONS, SETTINGS, MEMBERS, THREADS, BLOCKS, INBOXES),
     handlers={
         NotificationSettingsChanged: settings_changed,
         NotificationsRead: read,
         MemberLeft: gone,
         MemberRemoved: gone,
+        ThreadFollowed: followed,
+        ThreadUnfollowed: unfollowed,
         UserBlocked: blocked,
         UserUnblocked: unblocked,
     },

@@ -44,10 +44,15 @@ INSERT = """
 SELECT_DUE = """
     SELECT d.account_id, d.position, d.channel, d.target_id, d.kind, d.room_id, d.message_id, d.actor_id, d.at, d.is_held, d.tries,
         s.settings,
-        d.position <= greatest(coalesce(i.read_position, 0), coalesce(m.read_position, 0)) AS is_read,
+        d.position <= greatest(
+            coalesce(i.read_position, 0), coalesce(f.read_position, 0),
+            CASE WHEN n.in_room IS NOT FALSE THEN coalesce(m.read_position, 0) ELSE 0 END
+        ) AS is_read,
         msg.deleted IS TRUE OR (d.room_id IS NOT NULL AND m.role IS NULL) OR u.is_active IS NOT TRUE
             OR b.blocked IS TRUE AS is_void
     FROM notify.deliveries d
+    LEFT JOIN read.notifications n ON n.account_id = d.account_id AND n.position = d.position
+    LEFT JOIN read.thread_followers f ON f.root_position = n.root_position AND f.user_id = d.account_id
     LEFT JOIN read.notification_settings s ON s.user_id = d.account_id
     LEFT JOIN read.notification_inboxes i ON i.user_id = d.account_id
     LEFT JOIN read.notification_blocks b ON b.user_id = d.account_id AND b.blocked_id = d.actor_id

@@ -129,6 +129,28 @@ async def test_settings_that_make_no_sense_are_refused(hansard: Gateway) -> None
         assert refused["errors"][0]["pointer"].startswith(pointer), (body, refused)
 
 
+async def test_who_follows_a_thread_is_told_of_replies_until_they_have_read_it(hansard: Gateway) -> None:
+    ada, ben, cyd = await hansard.person(), await hansard.person(), await hansard.person()
+    room_id = await ada.room(ben, cyd)
+    root = await ben.say(room_id, "a question")
+    reply = await ada.say(room_id, "an answer", thread_id=root["id"])
+    beside = await cyd.say(room_id, "another", thread_id=root["id"], in_room=True)
+    his, hers = await inbox(ben, beside["position"]), await inbox(ada, beside["position"])
+    assert [(each["kind"], each["position"], each["thread_id"]) for each in his["items"]][:2] == [
+        ("thread", beside["position"], root["id"]), ("thread", reply["position"], root["id"]),
+    ]  # fmt: skip
+    assert [each["kind"] for each in hers["items"]] == ["thread"], "she replied, and follows it since"
+    await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": beside["position"]})
+    his = await inbox(ben, beside["position"])
+    assert [each["read"] for each in his["items"]][:2] == [True, False], "the room does not show the first reply"
+    answer = await ben.http.put(f"/messages/{root['id']}/thread/read", json={"position": beside["position"]})
+    his = await inbox(ben, int(answer.headers["Hansard-Position"]))
+    assert [each["read"] for each in his["items"]][:2] == [True, True]
+    await ben.http.delete(f"/messages/{root['id']}/thread/follow")
+    last = await ada.say(room_id, "one more", thread_id=root["id"])
+    assert (await inbox(ben, last["position"]))["items"][0]["position"] == beside["position"]
+
+
 async def test_sockets_hear_of_each_notification_once_and_of_what_is_read(hansard: Gateway) -> None:
     ada, ben = await hansard.person(), await hansard.person()
     room_id, elsewhere = await ada.room(ben), await ada.room(ben)
@@ -142,7 +164,8 @@ async def test_sockets_hear_of_each_notification_once_and_of_what_is_read(hansar
         assert {(frame["room_id"], frame["prev"], frame["actor_id"]) for frame in told} == {(None, None, ada.id)}
         assert told[0]["data"] == {
             "position": said[0]["position"], "kind": "mention", "room_id": room_id, "message_id": said[0]["id"],
-            "file_id": None, "actor_id": ada.id, "at": said[0]["created_at"], "read": False,
+            "file_id": None, "actor_id": ada.id, "at": said[0]["created_at"], "thread_id": None,
+            "read": False,
         }  # fmt: skip
         await ben.ask("PUT", "/notifications/read", 204, json={"position": said[1]["position"]})
         frame = await his.until("event", event="notification.read")

@@ -37,6 +37,7 @@ MATRIX = """
     read.notification_inboxes     r           -           raw         raw         -           owner
     read.notification_members     r           -           raw         raw         -           owner
     read.notification_settings    r           -           raw         raw         -           owner
+    read.notification_threads     r           -           raw         raw         -           owner
     read.notifications            r           -           raw         raw         -           owner
     read.parked_events            r           ra          ra          ra          r           owner
     read.pins                     r           raw         -           -           -           owner
@@ -44,6 +45,8 @@ MATRIX = """
     read.room_members             r           raw         r           r           -           owner
     read.rooms                    r           raw         r           r           -           owner
     read.sessions                 r           raw         -           -           -           owner
+    read.thread_followers         r           raw         r           r           -           owner
+    read.threads                  r           raw         -           -           -           owner
     read.users                    r           raw         r           r           -           owner
     record.append_lock            -           -           -           -           -           -
     record.claims                 r           -           r           r           -           r
