@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, logins, mentions, million, notary, record, sockets, writers
+from bench import files, logins, mentions, million, notary, notices, record, sockets, writers
 from bench.comparison.chart import chart
 from bench.comparison.report import table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
@@ -75,6 +75,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "N1": notaries,
     "C1": lambda: with_deployment(mentions.price),
+    "E1": notices.rate,
     "M": lambda: million.million(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,

@@ -6,11 +6,11 @@ from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from hansard_client.chat import Id
-from hansard_client.models import Member, Message, Reactor, Room, User, Version
+from hansard_client.models import Member, Message, Notification, Reactor, Room, User, Version
 
 PAGE_ITEMS = 100
 
-Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor)
+Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor, Notification)
 
 
 class Asked(TypedDict, total=False):
