@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from adapters.redis.cluster_state import ANSWER_SECONDS, People
 from adapters.redis.connections import open_redis
 from domain.ids import RecordId, RoomId, UserId
+from domain.quotas import of_user
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class RedisPresence:
         return found
 
     async def online(self, user_ids: Collection[UserId]) -> frozenset[UserId]:
-        seats = await self._hashes("seats", [f"user:{user_id}" for user_id in user_ids])
+        seats = await self._hashes("seats", list(map(of_user, user_ids)))
         return frozenset(
             user_id for user_id, counts in zip(user_ids, seats, strict=False) if any(int(count) > 0 for count in counts)
         )
