@@ -90,12 +90,13 @@ class NoticeTeller:
         """Note what is told now as being told. Return the notices, and how many deliveries were withdrawn or put off."""
         now = self._now()
         async with self._db.transaction() as transaction:
-            found = await outbox.due(transaction, now, now - timedelta(seconds=FRESH_SECONDS))
+            fresh_since = now - timedelta(seconds=FRESH_SECONDS)
+            found = await outbox.due(transaction, self._channels, now, fresh_since)
             online = await self._here.online({each.account_id for each in found if each.channel == MAIL})
-            withdrawn = [each for each in found if _is_to_be_withdrawn(each) or each.channel not in self._channels]
+            withdrawn = [each for each in found if _is_to_be_withdrawn(each)]
             await outbox.set_state(transaction, withdrawn, "withdrawn", now)
             waiting, claimed = len(withdrawn), list[Claimed]()
-            kept = [each for each in found if each not in withdrawn]
+            kept = (each for each in found if not _is_to_be_withdrawn(each))
             for _, group in groupby(kept, key=lambda each: (each.channel, each.target_id)):
                 to_one = list(group)
                 settings = settings_from(to_one[0].settings, to_one[0].account_id)

@@ -59,11 +59,11 @@ SELECT_DUE = """
     LEFT JOIN read.room_members m ON m.room_id = d.room_id AND m.user_id = d.account_id
     LEFT JOIN read.messages msg ON msg.position = d.position
     LEFT JOIN read.users u ON u.id = d.account_id
-    WHERE d.state = 'pending' AND d.due_at <= $1 AND (d.at > $2 OR d.tries > 0 OR NOT (SELECT p.is_behind FROM notify.place p))
+    WHERE d.state = 'pending' AND d.channel = ANY ($5::text[]) AND d.due_at <= $1 AND (d.at > $2 OR d.tries > 0 OR NOT (SELECT p.is_behind FROM notify.place p))
         AND (d.channel, d.target_id) IN (
             SELECT f.channel, f.target_id FROM (
                 SELECT e.channel, e.target_id, e.due_at FROM notify.deliveries e
-                WHERE e.state = 'pending' AND e.due_at <= $1
+                WHERE e.state = 'pending' AND e.channel = ANY ($5::text[]) AND e.due_at <= $1
                     AND (e.at > $2 OR e.tries > 0 OR NOT (SELECT p.is_behind FROM notify.place p))
                 ORDER BY e.due_at LIMIT $3
             ) f
@@ -253,9 +253,9 @@ class Outbox:
         return float(await self._db.value(SELECT_OLDEST, now))
 
 
-async def due(db: Db, now: datetime, fresh_since: datetime) -> list[Due]:
-    """Return what is due, by target, and hold it against other claims until the transaction ends."""
-    return await db.all(Due, SELECT_DUE, now, fresh_since, TARGETS_MAX, CLAIM_ROWS_MAX)
+async def due(db: Db, channels: Collection[str], now: datetime, fresh_since: datetime) -> list[Due]:
+    """Return what is due by these channels, by target, and hold it against other claims until the transaction ends."""
+    return await db.all(Due, SELECT_DUE, now, fresh_since, TARGETS_MAX, CLAIM_ROWS_MAX, list(channels))
 
 
 async def set_state(

@@ -18,6 +18,8 @@ from workers.notice_teller import NoticeTeller
 from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
 
+INBOX_LINGER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
+
 
 def opened_channels(base: ProcessContext, stack: AsyncExitStack) -> Sequence[Channel]:
     """Open the channels by which this deployment tells people things outside the chat; the stack closes them."""
@@ -48,6 +50,7 @@ def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMe
         owner=process_name(),
         committed=lambda events: wake(),
         taken=frames.begin,
+        linger_seconds=INBOX_LINGER_SECONDS,
         metrics=metrics,
     )
 
