@@ -22,8 +22,10 @@ from domain.notification import NotificationSettings, NotificationSettingsChange
 from domain.ports.database import Db
 from domain.telling import Kind
 from domain.thread import ThreadFollowed, ThreadUnfollowed
+from projections import checkpoints
 from projections.tables import Change, Projection, Table
 
+GROUP = "notifications"
 UNREAD_COUNTED_MAX = 1_000
 HIDDEN: Kind = "room"  # told to those who follow a room, and not in their inbox
 
@@ -144,6 +146,11 @@ class Notified(Event, frozen=True):
     message_id: MessageId | None
     file_id: FileId | None = None
     thread_id: MessageId | None = None
+
+
+async def filled_to(db: Db) -> int:
+    """Return up to where inboxes are filled and what they speak of can be read: nobody is told of anything before."""
+    return min(await checkpoints.position(db, GROUP), await checkpoints.position(db, "live"))
 
 
 async def told_since(db: Db, position: int, until: int, *, limit: int) -> list[Told]:

@@ -22,10 +22,9 @@ from domain.ports.clock import Clock
 from domain.ports.database import Db
 from domain.ports.presence import WhoIsHere
 from domain.ports.record import Record, RecordUnavailableError
-from projections import checkpoints
+from projections import notifications
 from projections.notifications import decode_settings
 
-GROUP = "notifications"
 PLAN_ROWS_MAX = 500
 EMPTY_EVENTS = 10_000  # in which nothing was for anybody, until that is noted
 BEHIND_EVENTS = 500  # the inbox behind the record: what is old is then not told piece by piece
@@ -64,7 +63,7 @@ class NoticePlanner:
             self._first_head = head.position
         if place.record != head.record:
             place = await self._begin(place, replace(place, record=head.record), head.position)
-        until = await checkpoints.position(self._db, GROUP)
+        until = await notifications.filled_to(self._db)
         found = await self._outbox.new(place, until, limit=PLAN_ROWS_MAX)
         has_more = len(found) == PLAN_ROWS_MAX
         is_behind = has_more or head.position - until > BEHIND_EVENTS

@@ -1,7 +1,7 @@
 """Frames of the inbox: each notification is told to its owner's sockets, after its row is committed.
 
 They go on a lane of their own. Whoever is told follows from the inbox and not from one event, so these frames come later than
-those of the control lane, and must not hold those up. Like all of one's own feed they are a hint that nobody replays: who was
+those of the event itself, which must not wait for them: nobody is told of a message before it can be read. Like all of one's own feed they are a hint that nobody replays: who was
 away reads the inbox. Redis refuses what the lane has already, so a repeat tells nobody twice, and a rebuild tells nothing.
 """
 
@@ -15,12 +15,12 @@ from adapters.redis.lanes import NOTIFICATIONS, Lanes, LanesUnavailableError, No
 from domain.bounds import POLL_SECONDS
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import checkpoints, frames, notifications
+from projections import frames, notifications
 from projections.frames import Control
 from projections.notification_frames import notified
 from projections.notifications import Told
 
-GROUP = "notifications"
+PAUSE_SECONDS = 0.05  # until it is looked again whether the events themselves were published
 ROWS_MAX = 2_000
 PEOPLE_OF_ENTRY_MAX = 200
 
@@ -34,6 +34,7 @@ class NotificationFrames:
         self._db = db
         self._lanes = lanes
         self._place: int | None = None
+        self._is_ahead = False  # of what was published of the events themselves
         self._wake = asyncio.Event()
 
     def begin(self) -> None:
@@ -47,7 +48,7 @@ class NotificationFrames:
 
     async def step(self) -> int:
         """Publish what was committed; return how many entries. Raise `LanesUnavailableError`."""
-        until = await checkpoints.position(self._db, GROUP)
+        until = await self._until()
         if self._place is None:
             last = await self._lanes.last(NOTIFICATIONS)
             self._place = int(last.partition("-")[0]) or until
@@ -62,6 +63,13 @@ class NotificationFrames:
         self._place = max(self._place, until)
         return published
 
+    async def _until(self) -> int:
+        """Return up to where inboxes are filled, and the events themselves were published."""
+        inbox = await notifications.filled_to(self._db)
+        told = await self._lanes.published()
+        self._is_ahead = told is not None and told < inbox
+        return inbox if told is None else min(inbox, told)
+
     async def run(self) -> None:
         """Publish whenever rows were committed, for ever. While Redis or Postgres is away, try again every second."""
         while True:
@@ -69,6 +77,9 @@ class NotificationFrames:
             self._wake.clear()
             try:
                 await self.step()
+                if self._is_ahead:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    self._wake.set()
             except (LanesUnavailableError, RecordUnavailableError) as error:
                 log.warning("frames of the inbox wait", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)

@@ -102,11 +102,11 @@ class LaneFollower:
             self._cursors[lane] = cursor
             if lane == CONTROL:
                 self._take_control(entries)
-            elif lane == NOTIFICATIONS:
-                self._notifications.take(entries)
-            else:
+            elif lane != NOTIFICATIONS:
                 for entry in entries:
                     self._receive(entry)
+        if NOTIFICATIONS in answer:  # after the frames of what they speak of
+            self._notifications.take(answer[NOTIFICATIONS][1])
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
         if published is not None and is_all and not self.left_lanes.is_set():
             self._applied = max(self._applied, published)

@@ -11,10 +11,9 @@ import structlog
 
 from adapters.redis.lanes import Entry
 from domain.ports.database import Db
-from projections import checkpoints, frames, notifications
+from projections import frames, notifications
 from projections.notification_frames import notified
 
-GROUP = "notifications"
 ROWS_MAX = 1_000
 
 log = structlog.get_logger()
@@ -31,7 +30,7 @@ class NotificationLane:
 
     async def begin(self) -> None:
         """What was told before is in the inbox."""
-        self._sent = self._healed = await checkpoints.position(self._db, GROUP)
+        self._sent = self._healed = await notifications.filled_to(self._db)
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Send entries of the lane, but for what was sent from the inbox already."""
@@ -48,7 +47,7 @@ class NotificationLane:
 
     async def heal(self) -> None:
         """Send what inboxes got since the last entry. Raise `RecordUnavailableError`."""
-        until = await checkpoints.position(self._db, GROUP)
+        until = await notifications.filled_to(self._db)
         for row in await notifications.told_since(self._db, self._sent, until, limit=ROWS_MAX):
             self._sent = self._healed = row.position
             self._apply(notified(row))

@@ -18,6 +18,7 @@ from commands.notification import ChangeNotificationSettings
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
 from projections import LIVE, NOTIFICATIONS, checkpoints
+from projections.tables import Group
 from tests.commands.test_desk import person, room_of
 from tests.deployments import as_login, ledger
 from workers.notice_planner import NoticePlanner
@@ -61,9 +62,9 @@ class Notifier:
     def clock(self) -> datetime:
         return now() + self.later
 
-    async def follow(self) -> None:
-        """Bring the read tables up to the record."""
-        for group in (LIVE, NOTIFICATIONS):
+    async def follow(self, *groups: Group) -> None:
+        """Bring the read tables up to the record, or only these."""
+        for group in groups or (LIVE, NOTIFICATIONS):
             follower = Follower(group, self.record, self.db, owner=uuid4().hex)
             while await follower.step() > 0:
                 pass

@@ -138,6 +138,15 @@ async def test_a_flood_is_one_notice(desk: Notifier) -> None:
     assert await desk.run() == [(position, 1) for position in positions]
 
 
+async def test_nobody_is_told_of_what_cannot_be_read_yet(desk: Notifier) -> None:
+    ada, ben = await desk.somebody(), await desk.somebody()
+    room_id = await desk.room(ada, ben)
+    position = await desk.say(ada, room_id, f"@{ben.name}")
+    await desk.follow(NOTIFICATIONS)  # and the live tables are behind
+    assert await desk.planner.step() == 0
+    assert await desk.run() == [(position, 1)]
+
+
 async def test_a_rebuild_tells_nobody_anything(desk: Notifier) -> None:
     ada, ben = await desk.somebody(), await desk.somebody()
     room_id = await desk.room(ada, ben)
