@@ -24,11 +24,24 @@ from projections.notifications import NotificationView
 
 BEYOND = 2**63 - 1
 
-Rooms = Annotated[dict[UUID, Level], Meta(max_length=NOTIFICATION_ROOMS_MAX)]
-Keyword = Annotated[str, Meta(min_length=1, max_length=KEYWORD_CHARS_MAX)]
+Rooms = Annotated[
+    dict[UUID, Level],
+    Meta(max_length=NOTIFICATION_ROOMS_MAX, extra_json_schema={"propertyNames": {"type": "string", "format": "uuid"}}),
+]
+# One line with something to see in it.
+KEYWORD = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+Keyword = Annotated[str, Meta(min_length=1, max_length=KEYWORD_CHARS_MAX, pattern=KEYWORD)]
 Keywords = Annotated[list[Keyword], Meta(max_length=KEYWORDS_MAX)]
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="As the clock shows it.")]
-Zone = Annotated[str, Meta(min_length=1, max_length=TIME_ZONE_CHARS_MAX, description="IANA, like Europe/Berlin.")]
+Zone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=TIME_ZONE_CHARS_MAX,
+        description="IANA, like Europe/Berlin.",
+        extra_json_schema={"format": "time-zone"},
+    ),
+]
 
 
 class QuietBody(Struct, frozen=True, forbid_unknown_fields=True, rename={"begin": "from", "end": "to"}):
@@ -37,7 +50,9 @@ class QuietBody(Struct, frozen=True, forbid_unknown_fields=True, rename={"begin"
     begin: TimeOfDay
     end: TimeOfDay
     time_zone: Zone
-    days: Annotated[tuple[Day, ...], Meta(min_length=1, max_length=len(DAYS))] = DAYS
+    days: Annotated[
+        tuple[Day, ...], Meta(min_length=1, max_length=len(DAYS), extra_json_schema={"uniqueItems": True})
+    ] = DAYS
 
 
 class SettingsBody(Struct, frozen=True, forbid_unknown_fields=True):
