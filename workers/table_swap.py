@@ -62,6 +62,10 @@ class RebuildRefusedError(ReadableError):
     """A group's tables are not rebuilt, or not exchanged; the sentence says why."""
 
 
+class RowsLostError(RebuildRefusedError):
+    """The rebuilt tables are not what was compared: they are of no use, and to be made anew."""
+
+
 @asynccontextmanager
 async def alone(db: Database, group: Group) -> AsyncIterator[Session]:
     """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
@@ -124,7 +128,7 @@ async def hold_still(transaction: Db, group: Group, besides: str = "") -> int:
 
 
 async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mapping[str, int]) -> None:
-    """Raise `RebuildRefusedError` if the exchange would remove rows that the comparison did not find missing.
+    """Raise `RowsLostError` if the exchange would remove rows that the comparison did not find missing.
 
     Rows of read tables are never deleted, so what was missing then is what is missing now.
     """
@@ -132,7 +136,7 @@ async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mappi
         served = await count_rows(transaction, table.name)
         rebuilt = await count_rows(transaction, table.name + suffix)
         if served - rebuilt > max(0, missing[table.name]):
-            raise RebuildRefusedError(
+            raise RowsLostError(
                 f"{table.name} would lose {served - rebuilt:,} of {served:,} rows where the comparison found "
                 f"{max(0, missing[table.name]):,} missing: nothing was exchanged. Rebuild it again."
             )

@@ -5,6 +5,7 @@ import argparse
 import sys
 
 from projections import PROJECTIONS, parked
+from projections.tables import Group
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import ProcessContext, process_context
 from runtime.operators.progress import ProgressShown
@@ -12,6 +13,7 @@ from runtime.settings import Settings
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Verdict, report
 from workers.rollback import Rollback
+from workers.unserved_tables import drop_unserved
 
 STATEMENT_SECONDS = 600.0
 
@@ -23,16 +25,20 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         raise MisusedError("--show-content goes with --shadow, which lists the rows that differ.")
     if asked.rollback and asked.all:
         raise MisusedError("--rollback is for one group: hansard rebuild NAME --rollback")
+    if asked.afresh and (asked.rollback or asked.drop):
+        raise MisusedError("--afresh is for a rebuild: it leaves aside what an interrupted one began.")
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
+        if asked.drop:
+            return await drop(base, asked)
         return await (roll_back(base, asked) if asked.rollback else rebuild(base, asked))
 
 
 async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
-    groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+    groups = _groups(asked)
     verdicts: list[Verdict] = []
     for group in groups:
-        unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr))
-        verdicts += await unit.run(swap=not asked.shadow)
+        unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr), say=_say)
+        verdicts += await unit.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
     for line in report(verdicts, show_content=asked.show_content):
         print(line)
@@ -49,6 +55,21 @@ async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
     return 0
 
 
+async def drop(base: ProcessContext, asked: argparse.Namespace) -> int:
+    """Drop what is not served of these groups: what rebuilds replaced, and what one began."""
+    for group in _groups(asked):
+        print(await drop_unserved(base.db, group))
+    return 0
+
+
+def _groups(asked: argparse.Namespace) -> list[Group]:
+    return list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def _describe(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
@@ -56,6 +77,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--shadow", action="store_true", help="only compare, list the rows that differ, swap nothing")
     how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
+    how.add_argument("--drop", action="store_true", help="drop what rebuilds replaced and kept, and what one began")
+    parser.add_argument("--afresh", action="store_true", help="do not go on with what an interrupted rebuild began")
     parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")
 
 

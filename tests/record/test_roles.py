@@ -22,6 +22,7 @@ MATRIX = """
     notary.tiles                r           -           -           raw         r
     public.hansard_migrations   r           r           r           r           r
     read.audit_entries          r           -           raw         -           owner
+    read.building_tables        r           -           r           -           owner
     read.checkpoints            r           raw         raw         r           owner
     read.file_variants          r           raw         r           -           owner
     read.files                  r           raw         r           -           owner
