@@ -121,6 +121,7 @@ class Rebuild:
         self._say = say
         self._next = ""
         self._epoch = 0
+        self.doing = ""  # the step that it is at; "" before it is alone
         self._filling = self._new_filling(0)
 
     async def run(self, *, swap: bool, afresh: bool = False) -> list[Verdict]:
@@ -141,6 +142,7 @@ class Rebuild:
                 ) from None
 
     async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
+        self.doing = "filling"
         building = None if afresh else await self._begun()
         if building is None:
             await drop_begun(self._db, self._group)
@@ -150,10 +152,13 @@ class Rebuild:
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
         self._filling = self._new_filling(0 if building is None else building.position)
         await self._filling.catch_up()
+        self.doing = "indexing"
         for table in self._group.tables:
             await self._index(table)
+        self.doing = "comparing"
         verdicts, missing = await self._compare(session, swapped=swap)
         if swap:
+            self.doing = "exchanging"
             await self._filling.catch_up()
             await self._swap(session, missing)
         else:

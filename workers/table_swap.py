@@ -62,6 +62,10 @@ class RebuildRefusedError(ReadableError):
     """A group's tables are not rebuilt, or not exchanged; the sentence says why."""
 
 
+class RebuildUnderWayError(RebuildRefusedError):
+    """Somebody else rebuilds this group, or rolls it back."""
+
+
 class RowsLostError(RebuildRefusedError):
     """The rebuilt tables are not what was compared: they are of no use, and to be made anew."""
 
@@ -71,7 +75,7 @@ async def alone(db: Database, group: Group) -> AsyncIterator[Session]:
     """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
     async with db.session() as session:
         if not await session.value(TAKE_GROUP, group.name):
-            raise RebuildRefusedError(
+            raise RebuildUnderWayError(
                 f"{group.name} is being rebuilt already, by somebody else: wait until that has ended."
             )
         try:

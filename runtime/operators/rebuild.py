@@ -7,11 +7,11 @@ import sys
 from projections import PROJECTIONS, parked
 from projections.tables import Group
 from runtime.command import Command, MisusedError
-from runtime.composition.process_context import ProcessContext, process_context
+from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
-from workers.rebuild import Rebuild
 from workers.rebuild_reports import Verdict, report
+from workers.rebuild_runs import Run
 from workers.rollback import Rollback
 from workers.unserved_tables import drop_unserved
 
@@ -37,8 +37,8 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     groups = _groups(asked)
     verdicts: list[Verdict] = []
     for group in groups:
-        unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr), say=_say)
-        verdicts += await unit.run(swap=not asked.shadow, afresh=asked.afresh)
+        run = Run(group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say)
+        verdicts += await run.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
     for line in report(verdicts, show_content=asked.show_content):
         print(line)

@@ -36,6 +36,7 @@ MATRIX = """
     read.pins                   r           raw         -           -           owner
     read.reaction_counts        r           raw         -           -           owner
     read.room_members           r           raw         r           -           owner
+    read.rebuilds               ra          -           rawd        -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner
     read.users                  r           raw         -           -           owner

@@ -1,0 +1,116 @@
+"""One run of a rebuild as an operation: how far it is and what came of it is written where administrators look.
+
+Nothing of it decides anything: a run that is killed leaves a row that says `running` and is silent, and whoever rebuilds the
+group next goes on under the same id.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID, uuid4
+
+from adapters.postgres.database import Database
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordUnavailableError
+from projections import rebuilds
+from projections.rebuilds import Compared
+from projections.tables import Group
+from workers.rebuild import Rebuild
+from workers.rebuild_reports import Progress, Verdict
+from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
+
+TELL_SECONDS = 1.0
+DIFFERENCES_KEPT_MAX = 100
+
+
+class Run:
+    """One run, under the id of whoever asked for it, or else of one that was begun, or a new one."""
+
+    def __init__(
+        self,
+        group: Group,
+        record: Record,
+        db: Database,
+        *,
+        run_by: str,
+        progress: Callable[[Progress], None] = lambda progress: None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._group = group
+        self._db = db
+        self._run_by = run_by
+        self._progress = progress
+        self._last = Progress(group.name, 0, 0, 0.0)
+        more = {} if say is None else {"say": say}
+        self._rebuild = Rebuild(group, record, db, progress=self._hear, **more)
+
+    async def run(self, *, swap: bool, afresh: bool = False, rebuild_id: UUID | None = None) -> list[Verdict]:
+        """Rebuild. Raise what `Rebuild.run` raises; what is no fault of the moment is written down as such."""
+        rebuild_id = rebuild_id or await self._begun(swap)
+        telling = asyncio.create_task(self._tell(rebuild_id))
+        try:
+            verdicts = await self._rebuild.run(swap=swap, afresh=afresh)
+        except RebuildUnderWayError:
+            raise
+        except RebuildRefusedError as error:
+            await rebuilds.end(self._db, rebuild_id, "failed", [], str(error))
+            raise
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        await self._note(rebuild_id)
+        await rebuilds.end(self._db, rebuild_id, "done", [compared(verdict) for verdict in verdicts])
+        return verdicts
+
+    async def _begun(self, swap: bool) -> UUID:
+        """Return the id of a rebuild of this group that was asked for or interrupted, or that of a new one."""
+        for row in await rebuilds.under_way(self._db):
+            if (row.group_name, row.version) == (self._group.name, self._group.version):
+                await rebuilds.change(self._db, row.id, is_shadow=not swap)
+                return row.id
+        made = uuid4()
+        await rebuilds.ask(self._db, made, self._group.name, version=self._group.version, is_shadow=not swap, by=None)
+        return made
+
+    def _hear(self, progress: Progress) -> None:
+        self._last = progress
+        self._progress(progress)
+
+    async def _tell(self, rebuild_id: UUID) -> None:
+        """Write down how far it is, once a second, from when it is the only one."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            if self._rebuild.doing:
+                with suppress(RecordUnavailableError):
+                    await self._note(rebuild_id)
+
+    async def _note(self, rebuild_id: UUID) -> None:
+        last = self._last
+        await rebuilds.tell(
+            self._db,
+            rebuild_id,
+            run_by=self._run_by,
+            began=last.began,
+            position=last.done,
+            total=last.total,
+            seconds=last.seconds,
+            doing=self._rebuild.doing,
+        )
+
+
+def compared(verdict: Verdict) -> Compared:
+    """Return what is kept of a verdict: no text of a row."""
+    found = verdict.differences.of_rows if verdict.differences else []
+    differences = [each.sentence(show_content=False) for each in found[:DIFFERENCES_KEPT_MAX]]
+    return Compared(verdict.table, verdict.rows, verdict.position, verdict.is_equal, verdict.swapped, differences)
+
+
+async def ask_for_raised(db: Db, groups: list[Group], served: dict[str, int]) -> list[UUID]:
+    """Queue a rebuild of each group that is served in an earlier version than this code's; return their ids."""
+    made = []
+    for group in groups:
+        if served.get(group.name, group.version) < group.version:
+            rebuild_id = uuid4()
+            if await rebuilds.ask(db, rebuild_id, group.name, version=group.version, is_shadow=False, by=None):
+                made.append(rebuild_id)
+    return made

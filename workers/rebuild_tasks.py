@@ -1,0 +1,139 @@
+"""The worker of rebuilds: takes those that were asked for over HTTP, or that a release with a raised version needs.
+
+A task in the queue is a hint; `read.rebuilds` says whether it is still to be done. Whoever takes it holds it by heartbeats, so
+that another worker goes on with the rebuild soon after this one was killed. A task of a version that this code does not make
+is left to the workers of the release that does.
+"""
+
+import asyncio
+
+import structlog
+
+from adapters.postgres.database import Database
+from adapters.redis.task_entries import Taken
+from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
+from domain.bounds import POLL_SECONDS
+from domain.ports.database import Db
+from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.tasks import TasksUnavailableError
+from domain.tasks import RebuildProjection
+from projections import PROJECTIONS, checkpoints, rebuilds
+from projections.tables import Group
+from workers.rebuild_runs import Run, ask_for_raised
+from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
+
+DISPATCH_SECONDS = 5.0
+LATER_SECONDS = 15.0
+TRIES_MAX = 5
+SELECT_MAY_REBUILD = "SELECT pg_has_role(session_user, 'hansard_operator', 'USAGE')"
+NOT_ALLOWED = (
+    "This worker's log-in may not make read tables: name one of the group hansard_operator in HANSARD_REBUILD_URL, "
+    "or have the operator type 'hansard rebuild'."
+)
+
+log = structlog.get_logger()
+
+
+class RebuildWorker:
+    """Does one rebuild at a time. `db` is of a log-in that may write `read.rebuilds`, `operator` of one that makes tables."""
+
+    def __init__(
+        self,
+        tasks: RedisTasks,
+        record: Record,
+        db: Db,
+        operator: Database,
+        *,
+        name: str,
+        groups: dict[str, Group] = PROJECTIONS,
+        beat_seconds: float = TASK_CLAIM_SECONDS / 3,
+        dispatch_seconds: float = DISPATCH_SECONDS,
+    ) -> None:
+        self._tasks = tasks
+        self._record = record
+        self._db = db
+        self._operator = operator
+        self._name = name
+        self._groups = groups
+        self._beat_seconds = beat_seconds
+        self._dispatch_seconds = dispatch_seconds
+
+    async def dispatch(self) -> int:
+        """Queue what is to be done and not queued, be it that Redis lost it; return how many."""
+        served = {each.name: each.version for each in await checkpoints.every(self._db)}
+        await ask_for_raised(self._db, list(self._groups.values()), served)
+        due = [
+            RebuildProjection(row.id, row.group_name, row.version)
+            for row in await rebuilds.under_way(self._db)
+            if row.state == "queued" or row.is_silent
+        ]
+        return await self._tasks.add(*due)
+
+    async def step(self) -> bool:
+        """Take a rebuild and do it. Return False if there is none. Raise `TasksUnavailableError`."""
+        taken = await self._tasks.take("rebuild")
+        if taken is None:
+            return False
+        task = taken.envelope.task
+        assert isinstance(task, RebuildProjection)
+        group = self._groups.get(task.projection)
+        if group is None or group.version != task.version:
+            await self._tasks.later(taken, seconds=LATER_SECONDS)
+            return True
+        doing = asyncio.ensure_future(self._do(taken, task, group))
+        try:
+            while not (await asyncio.wait([doing], timeout=self._beat_seconds))[0]:
+                if not await self._tasks.beat(taken):
+                    log.warning("a rebuild was taken over by somebody else", task=taken.envelope.name)
+                    return True
+            await doing
+        finally:
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+        return True
+
+    async def run(self) -> None:
+        """Do what is asked for, for ever."""
+        loop = asyncio.get_running_loop()
+        looked_at = -self._dispatch_seconds
+        while True:
+            try:
+                if loop.time() - looked_at >= self._dispatch_seconds:
+                    looked_at = loop.time()
+                    await self.dispatch()
+                await self.step()
+            except (TasksUnavailableError, RecordUnavailableError) as error:
+                log.warning("rebuilds wait", reason=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _do(self, taken: Taken, task: RebuildProjection, group: Group) -> None:
+        row = await rebuilds.of(self._db, task.rebuild_id)
+        if row is None or row.state not in ("queued", "running"):
+            await self._tasks.done(taken)
+            return
+        if not await self._operator.value(SELECT_MAY_REBUILD):
+            await rebuilds.end(self._db, row.id, "failed", [], NOT_ALLOWED)
+            await self._tasks.done(taken)
+            return
+        run = Run(group, self._record, self._operator, run_by=self._name)
+        try:
+            await run.run(swap=not row.is_shadow, rebuild_id=row.id)
+        except RebuildUnderWayError:
+            await self._tasks.later(taken, seconds=LATER_SECONDS)
+        except RebuildRefusedError as error:
+            log.warning("a rebuild was refused", group=group.name, reason=str(error))
+            await self._tasks.done(taken)
+        except Exception as error:
+            await self._failed(taken, task, error)
+        else:
+            log.info("rebuilt", group=group.name, version=group.version, shadow=row.is_shadow)
+            await self._tasks.done(taken)
+
+    async def _failed(self, taken: Taken, task: RebuildProjection, error: Exception) -> None:
+        """Leave it to another try, or give it up; what was built stays for the next one."""
+        log.warning("a rebuild failed", task=taken.envelope.name, tries=taken.tries, exc_info=error)
+        if taken.tries < TRIES_MAX or isinstance(error, RecordUnavailableError):
+            await self._tasks.later(taken, seconds=LATER_SECONDS)
+            return
+        await rebuilds.end(self._db, task.rebuild_id, "failed", [], f"{type(error).__name__}: see the worker's log.")
+        await self._tasks.done(taken)
