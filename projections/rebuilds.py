@@ -16,6 +16,7 @@ from domain.ports.database import Db
 State = Literal["queued", "running", "done", "failed"]
 REBUILDS_KEPT_DAYS = 90
 SILENT_SECONDS = 60.0
+AGAIN_SECONDS = 600.0
 
 INSERT = """
     INSERT INTO read.rebuilds (id, group_name, version, is_shadow, asked_by) VALUES ($1, $2, $3, $4, $5)
@@ -40,6 +41,12 @@ TELL = """
 CHANGE = "UPDATE read.rebuilds SET is_shadow = $2 WHERE id = $1"
 END = """
     UPDATE read.rebuilds SET state = $2, outcome = $3, fault = $4, ended_at = clock_timestamp(), doing = '' WHERE id = $1
+"""
+SELECT_FAILED = """
+    SELECT EXISTS (
+        SELECT FROM read.rebuilds WHERE group_name = $1 AND version = $2 AND state = 'failed'
+            AND ended_at > clock_timestamp() - make_interval(secs => $3)
+    )
 """
 FORGET = "DELETE FROM read.rebuilds WHERE state NOT IN ('queued', 'running') AND asked_at < now() - make_interval(days => $1)"
 
@@ -101,6 +108,11 @@ class RebuildRow(Struct, frozen=True):
 async def ask(db: Db, rebuild_id: UUID, group: str, *, version: int, is_shadow: bool, by: UserId | None) -> bool:
     """Queue a rebuild. Return False if one of this group and version is queued or runs."""
     return await db.run(INSERT, rebuild_id, group, version, is_shadow, by) == "INSERT 0 1"
+
+
+async def failed_lately(db: Db, group: str, version: int) -> bool:
+    """Return whether a rebuild to this version failed a short while ago."""
+    return bool(await db.value(SELECT_FAILED, group, version, AGAIN_SECONDS))
 
 
 async def of(db: Db, rebuild_id: UUID) -> RebuildRow | None:

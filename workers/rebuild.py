@@ -10,8 +10,12 @@ taken now is parked no longer.
 How far the new tables are is committed with their rows (`projections/building_tables.py`). A rebuild that is killed leaves
 them, and the next one goes on from there, if the same code makes them from the same record; each step after the filling
 finds what is done of it already.
+
+Tables of a higher version than is served are made in the same way, beside followers and gateways of the release before, and
+take over when a follower of the new one stands by.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_hex
@@ -22,7 +26,7 @@ from msgspec import Struct
 from adapters.postgres.database import Database, Session
 from domain.ports.database import Db
 from domain.ports.record import Record
-from projections import building_tables, parked
+from projections import building_tables, checkpoints, followers, parked
 from projections.building_tables import Building
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
@@ -47,6 +51,7 @@ from workers.table_swap import (
 from workers.unserved_tables import drop_begun
 
 SUFFIX_BYTES = 4
+FOLLOWER_PAUSE_SECONDS = 0.5
 # Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
 SELECT_RIGHTS = """
     SELECT said FROM (
@@ -143,6 +148,7 @@ class Rebuild:
 
     async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
         self.doing = "filling"
+        await self._require_no_later()
         building = None if afresh else await self._begun()
         if building is None:
             await drop_begun(self._db, self._group)
@@ -160,10 +166,32 @@ class Rebuild:
         if swap:
             self.doing = "exchanging"
             await self._filling.catch_up()
+            await self._wait_for_a_follower()
             await self._swap(session, missing)
         else:
             await drop_begun(self._db, self._group)
         return verdicts
+
+    async def _require_no_later(self) -> None:
+        """Raise `RebuildRefusedError` if what is served is of a later version than this code makes."""
+        served = await checkpoints.version(self._db, self._group.name)
+        if served is not None and served > self._group.version:
+            raise RebuildRefusedError(
+                f"{self._group.name} is served in version {served}, and this release makes version {self._group.version}: "
+                "rebuild it with the release that serves it."
+            )
+
+    async def _wait_for_a_follower(self) -> None:
+        """Stay with the record until somebody stands by who follows tables of this version. Those of an earlier one stop when
+        they are served, and frames come from whoever follows."""
+        version, began = self._group.version, self.doing
+        while not await followers.may_serve(self._db, self._group.name, version):
+            if self.doing == began:
+                self.doing = f"waiting for a follower of version {version}"
+                self._say(f"{self._group.name}: version {version} is made, and waits for a follower of this release.")
+            await asyncio.sleep(FOLLOWER_PAUSE_SECONDS)
+            await self._filling.catch_up()
+        self.doing = began
 
     def _new_filling(self, position: int) -> Filling:
         return Filling(

@@ -106,10 +106,12 @@ def compared(verdict: Verdict) -> Compared:
 
 
 async def ask_for_raised(db: Db, groups: list[Group], served: dict[str, int]) -> list[UUID]:
-    """Queue a rebuild of each group that is served in an earlier version than this code's; return their ids."""
+    """Queue a rebuild of each group that is served in an earlier version than this code's; return their ids. One that failed
+    just now is left alone for a while."""
     made = []
     for group in groups:
-        if served.get(group.name, group.version) < group.version:
+        is_raised = served.get(group.name, group.version) < group.version
+        if is_raised and not await rebuilds.failed_lately(db, group.name, group.version):
             rebuild_id = uuid4()
             if await rebuilds.ask(db, rebuild_id, group.name, version=group.version, is_shadow=False, by=None):
                 made.append(rebuild_id)

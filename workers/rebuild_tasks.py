@@ -24,6 +24,7 @@ from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
 
 DISPATCH_SECONDS = 5.0
 LATER_SECONDS = 15.0
+OTHERS_SECONDS = 1.0  # until a task of another release is shown again
 TRIES_MAX = 5
 SELECT_MAY_REBUILD = "SELECT pg_has_role(session_user, 'hansard_operator', 'USAGE')"
 NOT_ALLOWED = (
@@ -65,7 +66,7 @@ class RebuildWorker:
         due = [
             RebuildProjection(row.id, row.group_name, row.version)
             for row in await rebuilds.under_way(self._db)
-            if row.state == "queued" or row.is_silent
+            if (row.state == "queued" or row.is_silent) and self._makes(row.group_name, row.version)
         ]
         return await self._tasks.add(*due)
 
@@ -76,11 +77,10 @@ class RebuildWorker:
             return False
         task = taken.envelope.task
         assert isinstance(task, RebuildProjection)
-        group = self._groups.get(task.projection)
-        if group is None or group.version != task.version:
-            await self._tasks.later(taken, seconds=LATER_SECONDS)
+        if not self._makes(task.projection, task.version):
+            await self._tasks.later(taken, seconds=OTHERS_SECONDS)
             return True
-        doing = asyncio.ensure_future(self._do(taken, task, group))
+        doing = asyncio.ensure_future(self._do(taken, task, self._groups[task.projection]))
         try:
             while not (await asyncio.wait([doing], timeout=self._beat_seconds))[0]:
                 if not await self._tasks.beat(taken):
@@ -105,6 +105,10 @@ class RebuildWorker:
             except (TasksUnavailableError, RecordUnavailableError) as error:
                 log.warning("rebuilds wait", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)
+
+    def _makes(self, projection: str, version: int) -> bool:
+        """Return whether this release makes this version of a group's tables."""
+        return projection in self._groups and self._groups[projection].version == version
 
     async def _do(self, taken: Taken, task: RebuildProjection, group: Group) -> None:
         row = await rebuilds.of(self._db, task.rebuild_id)

@@ -26,7 +26,13 @@ OLD = "__old"
 TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext($1))"
 LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
 LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC FOR UPDATE"
-SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
+# With another version comes another owner: the epoch of whoever wrote the tables that go is over.
+SET_VERSION = """
+    UPDATE read.checkpoints SET version = $2,
+        epoch = CASE WHEN version = $2 THEN epoch ELSE epoch + 1 END,
+        leased_to = CASE WHEN version = $2 THEN leased_to ELSE '-infinity' END
+    WHERE name = $1
+"""
 # 100 ms, or half of what Postgres waits before it looks for deadlocks; vacuum is sent away after the whole of that.
 LOCK_SHORTLY = """
     SELECT set_config('lock_timeout', least(100, setting::int / 2)::text, true)
