@@ -50,7 +50,7 @@ from workers.table_swap import (
 )
 from workers.unserved_tables import drop_begun
 
-SUFFIX_BYTES = 4
+SUFFIX_BYTES = 3  # an index name with it stays below the 63 bytes of Postgres
 FOLLOWER_PAUSE_SECONDS = 0.5
 # Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
 SELECT_RIGHTS = """

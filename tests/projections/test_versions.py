@@ -73,6 +73,22 @@ async def test_a_raised_version_takes_over_when_somebody_stands_by_who_follows_i
         assert (await shadow(RAISED, record, db))[0] == []
 
 
+async def test_from_the_exchange_on_the_owner_of_the_old_tables_writes_nothing(migrated_url: str) -> None:
+    """Its lease has not ended, and nobody has taken it over yet."""
+    async with ledger(migrated_url) as (db, record, command_bus):
+        await make_history(command_bus, 98, 30)
+        old = Follower(LIVE, record, db, owner="old")
+        await drain(old)
+        await followers.say(db, "live", RAISED.version)
+        await Rebuild(RAISED, record, db, progress=lambda progress: None).run(swap=True)
+        position = await checkpoints.position(db, "live")
+        await make_history(command_bus, 99, 30)
+        assert old.lease is not None and await old.step() == -1
+        assert old.lease is None and await checkpoints.position(db, "live") == position
+        await drain(Follower(RAISED, record, db, owner="new"))
+        assert await db.value(SELECT_WRONG) == 0 and (await shadow(RAISED, record, db))[0] == []
+
+
 async def test_where_only_the_new_release_runs_it_follows_the_old_tables_until_its_own_are_made(
     migrated_url: str,
 ) -> None:
