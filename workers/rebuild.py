@@ -116,14 +116,14 @@ class Rebuild:
         db: Database,
         *,
         progress: Callable[[Progress], None],
-        say: Callable[[str], None] = log.info,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        """`say` is given a sentence if something of before is gone on with, or is of no use any more."""
+        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is."""
         self._group = group
         self._record = record
         self._db = db
         self._progress = progress
-        self._say = say
+        self._say = say or (lambda sentence: log.info(sentence))  # the logger as it is then
         self._next = ""
         self._epoch = 0
         self.doing = ""  # the step that it is at; "" before it is alone

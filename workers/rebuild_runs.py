@@ -41,8 +41,7 @@ class Run:
         self._run_by = run_by
         self._progress = progress
         self._last = Progress(group.name, 0, 0, 0.0)
-        more = {} if say is None else {"say": say}
-        self._rebuild = Rebuild(group, record, db, progress=self._hear, **more)
+        self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say)
 
     async def run(self, *, swap: bool, afresh: bool = False, rebuild_id: UUID | None = None) -> list[Verdict]:
         """Rebuild. Raise what `Rebuild.run` raises; what is no fault of the moment is written down as such."""

@@ -5,15 +5,25 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import pytest
+from structlog.processors import KeyValueRenderer
+
 from adapters.postgres.database import Database
 from adapters.redis.task_queue import RedisTasks
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
+from domain.ports.record import RecordUnavailableError
 from projections import LIVE, PROJECTIONS, VERSIONS, projection_states, rebuilds
 from runtime.operators.projections import rebuild_sentence, sentence
-from tests.deployments import Gateway, Person, as_login, deployment, ledger, running, until
+from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
+from tests.projections.test_rebuild_crashes import Interrupted
+from workers import table_filling
 from workers.rebuild_tasks import RebuildWorker
+
+DIED = """
+    UPDATE read.rebuilds SET state = 'running', run_by = 'worker/0', heard_at = clock_timestamp() - interval '2 min' WHERE id = $1
+"""
 
 
 @asynccontextmanager
@@ -110,6 +120,27 @@ async def test_what_redis_lost_is_found_in_the_table_and_what_may_not_be_done_is
         asked = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={})
         async with rebuilding(database_url, redis_url) as worker, running(worker.run()):
             assert (await ended(ada, asked["id"]))["state"] == "done"
+
+
+async def test_what_a_dead_worker_left_is_gone_on_with_by_the_next_under_the_same_id(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
+    monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", 2)
+    async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
+        ada = await administrator(hansard)
+        await ada.say(await ada.room(), "hello")
+        asked = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={})
+        with pytest.raises(RecordUnavailableError):
+            await Interrupted(LIVE, worker._record, worker._operator, progress=lambda progress: None).run(swap=True)
+        await worker._db.run(DIED, UUID(asked["id"]))
+        await worker._tasks._redis.delete(worker._tasks._stream("rebuild"), worker._tasks._known)
+        assert (await ada.ask("GET", f"/admin/rebuilds/{asked['id']}", 200))["state"] == "interrupted"
+        with logged(KeyValueRenderer()) as said:
+            async with running(worker.run()):
+                assert (await ended(ada, asked["id"]))["state"] == "done"
+        assert "live: going on with the rebuild of " in said.getvalue()
+        assert "which came to position 4." in said.getvalue()
 
 
 async def test_the_command_line_says_the_same(database_url: str) -> None:
