@@ -233,6 +233,8 @@ class Rebuild:
         async with snapshot(session) as moment:
             served = await self._checksums(moment, "")
             position = served[0].position or 0
+            version = await checkpoints.version(moment, self._group.name) or self._group.version
+            raised_from = version if version < self._group.version else None
             await self._filling.until(position, self._db)
             rebuilt = await self._checksums(self._db, self._next)
             pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
@@ -240,6 +242,7 @@ class Rebuild:
                 Verdict(
                     table.name, new.rows, old.equals(new), swapped, position, old.digits, new.digits,
                     None if swapped or old.equals(new) else await self._differences(table, moment, max(old.rows, new.rows)),
+                    raised_from,
                 )
                 for table, old, new in pairs
             ]  # fmt: skip

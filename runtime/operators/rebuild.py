@@ -45,7 +45,7 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     for group in groups:
         if count := missing.get(group.name):
             print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
-    return 0 if all(verdict.is_equal for verdict in verdicts) else 3
+    return 0 if all(verdict.is_expected for verdict in verdicts) else 3
 
 
 async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:

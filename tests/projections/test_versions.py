@@ -16,6 +16,7 @@ from tests.projections.test_rebuild_differences import shadow
 from workers.projector import Follower
 from workers.rebuild import Rebuild
 from workers.rebuild_runs import ask_for_raised
+from workers.rollback import Rollback
 from workers.table_swap import RebuildRefusedError
 
 RAISED = raised(LIVE)
@@ -61,6 +62,8 @@ async def test_a_raised_version_takes_over_when_somebody_stands_by_who_follows_i
             async with running(new.run()):
                 verdicts = {verdict.table: verdict for verdict in await taking_over}
                 assert verdicts["read.users"].is_equal and not verdicts["read.messages"].is_equal
+                assert "differs from version 3, which was served (" in verdicts["read.messages"].sentence()
+                assert verdicts["read.messages"].is_expected
                 await make_history(command_bus, 92, 30)
                 await until(lambda: is_at(db, record))
                 assert await checkpoints.version(db, "live") == RAISED.version
@@ -106,6 +109,24 @@ async def test_where_only_the_new_release_runs_it_follows_the_old_tables_until_i
             await until(lambda: is_at(db, record))
             assert new.lease.version == RAISED.version and await db.value(SELECT_WRONG) == 0
         assert (await shadow(RAISED, record, db))[0] == []
+
+
+async def test_the_release_before_rolls_back_and_the_next_one_comes_again(migrated_url: str) -> None:
+    async with ledger(migrated_url) as (db, record, command_bus):
+        await make_history(command_bus, 110, 40)
+        await project(record, db)
+        await Rebuild(RAISED, record, db, progress=lambda progress: None).run(swap=True)
+        await make_history(command_bus, 111, 20)
+        await drain(Follower(RAISED, record, db, owner="new"))
+        with pytest.raises(RebuildRefusedError, match=r"kept are of version 3, and this release writes version 4"):
+            await Rollback(RAISED, record, db, progress=lambda progress: None).run()
+        await Rollback(LIVE, record, db, progress=lambda progress: None).run()
+        assert await checkpoints.version(db, "live") == LIVE.version
+        await make_history(command_bus, 112, 20)
+        await drain(Follower(LIVE, record, db, owner="old"))
+        assert (await shadow(LIVE, record, db))[0] == []
+        await Rebuild(RAISED, record, db, progress=lambda progress: None).run(swap=True)
+        assert await db.value(SELECT_WRONG) == 0
 
 
 async def test_a_release_does_not_rebuild_what_a_later_one_serves(migrated_url: str) -> None:
