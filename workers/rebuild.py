@@ -27,10 +27,10 @@ from adapters.postgres.database import Database, Session
 from domain.ports.database import Db
 from domain.ports.record import Record
 from projections import building_tables, checkpoints, followers, parked
-from projections.building_tables import Building
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
 from projections.tables import Group, Table
+from workers.begun_tables import begun
 from workers.code_version import code_version
 from workers.differences import Side, differences, snapshot
 from workers.rebuild_reports import Differences, Progress, Verdict
@@ -63,16 +63,6 @@ SELECT_RIGHTS = """
         UNION ALL SELECT 3, format('ALTER TABLE %s SET (%s)', $2::text, array_to_string(c.reloptions, ', '))
         FROM pg_catalog.pg_class c WHERE c.oid = $1::text::regclass AND c.reloptions IS NOT NULL
     ) rights (i, said) ORDER BY i, said
-"""
-# Whether a table that was begun ($2) is there, with the columns of the served one ($1).
-SELECT_IS_ALIKE = """
-    SELECT to_regclass($2::text) IS NOT NULL AND array(
-        SELECT format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1
-    ) = array(
-        SELECT format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = to_regclass($2::text) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1
-    )
 """
 # The names in braces are those that tables declare, with a suffix, and those of their indexes.
 CREATE_TABLE = "CREATE TABLE {made} (LIKE {table} INCLUDING DEFAULTS INCLUDING COMMENTS)"
@@ -149,7 +139,7 @@ class Rebuild:
     async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
         self.doing = "filling"
         await self._require_no_later()
-        building = None if afresh else await self._begun()
+        building = None if afresh else await begun(self._db, self._record, self._group, self._say)
         if building is None:
             await drop_begun(self._db, self._group)
             await self._create()
@@ -201,31 +191,6 @@ class Rebuild:
     async def _note(self, db: Db, events: Sequence[Parked], position: int) -> None:
         await building_tables.move(db, self._group.name, self._next, self._epoch, position)
         await parked.park(db, self._group.name, events, is_building=True)
-
-    async def _begun(self) -> Building | None:
-        """Return what a rebuild before began and can be gone on with; None if there is nothing."""
-        found = await building_tables.of(self._db, self._group.name)
-        if found is None:
-            return None
-        what = f"the rebuild of {found.began_at:%Y-%m-%d %H:%M:%S} UTC, which came to position {found.position:,}"
-        if reason := await self._unfit(found):
-            self._say(f"{self._group.name}: beginning afresh. {what[0].upper()}{what[1:]}, {reason}.")
-            return None
-        self._say(f"{self._group.name}: going on with {what}.")
-        return found
-
-    async def _unfit(self, found: Building) -> str:
-        """Return why tables that were begun cannot be gone on with; "" if they can."""
-        if found.record != (await self._record.head()).record:
-            return "was of another record"
-        if found.version != self._group.version:
-            return f"was of version {found.version}, and this release writes version {self._group.version}"
-        if found.code != code_version():
-            return f"was made by another code ({found.code}, this is {code_version()})"
-        for table in self._group.tables:
-            if not await self._db.value(SELECT_IS_ALIKE, table.name, table.name + found.suffix):
-                return f"has no {table.name} of the columns that are served now"
-        return ""
 
     async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
