@@ -8,6 +8,7 @@ CREATE TABLE read.rebuilds (
     version        int         NOT NULL,
     is_shadow      bool        NOT NULL,
     asked_by       uuid,
+    is_by_hand     bool        NOT NULL DEFAULT false,
     asked_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     state          text        NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed')),
     run_by         text,
@@ -23,6 +24,7 @@ CREATE TABLE read.rebuilds (
     fault          text
 );
 COMMENT ON COLUMN read.rebuilds.asked_by IS 'The administrator; null: the command line, or a release that raised the version.';
+COMMENT ON COLUMN read.rebuilds.is_by_hand IS 'At the command line: no worker goes on with it.';
 COMMENT ON COLUMN read.rebuilds.outcome IS 'JSON: how each table compares; texts of rows are not in it.';
 CREATE UNIQUE INDEX rebuilds_under_way ON read.rebuilds (group_name, version) WHERE state IN ('queued', 'running');
 CREATE INDEX rebuilds_by_time ON read.rebuilds (asked_at);

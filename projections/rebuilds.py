@@ -19,17 +19,17 @@ SILENT_SECONDS = 60.0
 AGAIN_SECONDS = 600.0
 
 INSERT = """
-    INSERT INTO read.rebuilds (id, group_name, version, is_shadow, asked_by) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO read.rebuilds (id, group_name, version, is_shadow, asked_by, is_by_hand) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (group_name, version) WHERE state IN ('queued', 'running') DO NOTHING
 """
 SELECT = """
-    SELECT id, group_name, version, is_shadow, asked_by, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
+    SELECT id, group_name, version, is_shadow, asked_by, is_by_hand, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
         position, total, seconds, doing, outcome, fault,
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
     FROM read.rebuilds WHERE id = $1
 """
 SELECT_UNDER_WAY = """
-    SELECT id, group_name, version, is_shadow, asked_by, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
+    SELECT id, group_name, version, is_shadow, asked_by, is_by_hand, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
         position, total, seconds, doing, outcome, fault,
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
     FROM read.rebuilds WHERE state IN ('queued', 'running') ORDER BY asked_at, id
@@ -68,6 +68,7 @@ class RebuildRow(Struct, frozen=True):
     version: int
     is_shadow: bool
     asked_by: UserId | None
+    is_by_hand: bool
     asked_at: datetime
     state: State
     run_by: str | None
@@ -105,9 +106,18 @@ class RebuildRow(Struct, frozen=True):
         return max(0, self.total - self.position) / self.events_per_second
 
 
-async def ask(db: Db, rebuild_id: UUID, group: str, *, version: int, is_shadow: bool, by: UserId | None) -> bool:
-    """Queue a rebuild. Return False if one of this group and version is queued or runs."""
-    return await db.run(INSERT, rebuild_id, group, version, is_shadow, by) == "INSERT 0 1"
+async def ask(
+    db: Db,
+    rebuild_id: UUID,
+    group: str,
+    *,
+    version: int,
+    is_shadow: bool,
+    by: UserId | None = None,
+    by_hand: bool = False,
+) -> bool:
+    """Queue a rebuild. Return False if one of this group and version is queued or runs. `by_hand`: no worker is to run it."""
+    return await db.run(INSERT, rebuild_id, group, version, is_shadow, by, by_hand) == "INSERT 0 1"
 
 
 async def failed_lately(db: Db, group: str, version: int) -> bool:

@@ -126,15 +126,19 @@ class Rebuild:
         Raise `RebuildRefusedError` if another rebuild of the group runs, or if the exchange is not possible.
         """
         async with alone(self._db, self._group) as session:
-            try:
-                return await self._run(session, swap=swap, afresh=afresh)
-            except RowsLostError:
-                await drop_begun(self._db, self._group)
-                raise
-            except LeaseLostError:
-                raise RebuildRefusedError(
-                    f"What was built of {self._group.name} is somebody else's by now: this rebuild had lost its connection."
-                ) from None
+            return await self.run_alone(session, swap=swap, afresh=afresh)
+
+    async def run_alone(self, session: Session, *, swap: bool, afresh: bool = False) -> list[Verdict]:
+        """The same, for who holds the group's lock on this connection."""
+        try:
+            return await self._run(session, swap=swap, afresh=afresh)
+        except RowsLostError:
+            await drop_begun(self._db, self._group)
+            raise
+        except LeaseLostError:
+            raise RebuildRefusedError(
+                f"What was built of {self._group.name} is somebody else's by now: this rebuild had lost its connection."
+            ) from None
 
     async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
         self.doing = "filling"

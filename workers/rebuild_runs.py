@@ -17,7 +17,7 @@ from projections.rebuilds import Compared
 from projections.tables import Group
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress, Verdict
-from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
+from workers.table_swap import RebuildRefusedError, RebuildUnderWayError, alone
 
 TELL_SECONDS = 1.0
 DIFFERENCES_KEPT_MAX = 100
@@ -40,54 +40,56 @@ class Run:
         self._db = db
         self._run_by = run_by
         self._progress = progress
+        self._id = UUID(int=0)
         self._last = Progress(group.name, 0, 0, 0.0)
         self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say)
 
     async def run(self, *, swap: bool, afresh: bool = False, rebuild_id: UUID | None = None) -> list[Verdict]:
         """Rebuild. Raise what `Rebuild.run` raises; what is no fault of the moment is written down as such."""
-        rebuild_id = rebuild_id or await self._begun(swap)
-        telling = asyncio.create_task(self._tell(rebuild_id))
         try:
-            verdicts = await self._rebuild.run(swap=swap, afresh=afresh)
+            async with alone(self._db, self._group) as session:
+                self._id = rebuild_id or await self._begun(swap)
+                telling = asyncio.create_task(self._tell())
+                try:
+                    verdicts = await self._rebuild.run_alone(session, swap=swap, afresh=afresh)
+                finally:
+                    telling.cancel()
+                    await asyncio.gather(telling, return_exceptions=True)
         except RebuildUnderWayError:
             raise
         except RebuildRefusedError as error:
-            await rebuilds.end(self._db, rebuild_id, "failed", [], str(error))
+            await rebuilds.end(self._db, self._id, "failed", [], str(error))
             raise
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
-        await self._note(rebuild_id)
-        await rebuilds.end(self._db, rebuild_id, "done", [compared(verdict) for verdict in verdicts])
+        await self._note()
+        await rebuilds.end(self._db, self._id, "done", [compared(verdict) for verdict in verdicts])
         return verdicts
 
     async def _begun(self, swap: bool) -> UUID:
-        """Return the id of a rebuild of this group that was asked for or interrupted, or that of a new one."""
+        """Return the id of a rebuild that was asked for or interrupted (nobody runs it: this one is alone), or of a new one."""
         for row in await rebuilds.under_way(self._db):
             if (row.group_name, row.version) == (self._group.name, self._group.version):
                 await rebuilds.change(self._db, row.id, is_shadow=not swap)
                 return row.id
-        made = uuid4()
-        await rebuilds.ask(self._db, made, self._group.name, version=self._group.version, is_shadow=not swap, by=None)
+        made, name, version = uuid4(), self._group.name, self._group.version
+        await rebuilds.ask(self._db, made, name, version=version, is_shadow=not swap, by_hand=True)
         return made
 
     def _hear(self, progress: Progress) -> None:
         self._last = progress
         self._progress(progress)
 
-    async def _tell(self, rebuild_id: UUID) -> None:
-        """Write down how far it is, once a second, from when it is the only one."""
+    async def _tell(self) -> None:
+        """Write down how far it is, once a second."""
         while True:
+            with suppress(RecordUnavailableError):
+                await self._note()
             await asyncio.sleep(TELL_SECONDS)
-            if self._rebuild.doing:
-                with suppress(RecordUnavailableError):
-                    await self._note(rebuild_id)
 
-    async def _note(self, rebuild_id: UUID) -> None:
+    async def _note(self) -> None:
         last = self._last
         await rebuilds.tell(
             self._db,
-            rebuild_id,
+            self._id,
             run_by=self._run_by,
             began=last.began,
             position=last.done,
@@ -112,6 +114,6 @@ async def ask_for_raised(db: Db, groups: list[Group], served: dict[str, int]) ->
         is_raised = served.get(group.name, group.version) < group.version
         if is_raised and not await rebuilds.failed_lately(db, group.name, group.version):
             rebuild_id = uuid4()
-            if await rebuilds.ask(db, rebuild_id, group.name, version=group.version, is_shadow=False, by=None):
+            if await rebuilds.ask(db, rebuild_id, group.name, version=group.version, is_shadow=False):
                 made.append(rebuild_id)
     return made

@@ -31,6 +31,7 @@ NOT_ALLOWED = (
     "This worker's log-in may not make read tables: name one of the group hansard_operator in HANSARD_REBUILD_URL, "
     "or have the operator type 'hansard rebuild'."
 )
+INTERRUPTED = "It was interrupted; the next rebuild goes on with what it made."
 
 log = structlog.get_logger()
 
@@ -63,11 +64,14 @@ class RebuildWorker:
         """Queue what is to be done and not queued, be it that Redis lost it; return how many."""
         served = {each.name: each.version for each in await checkpoints.every(self._db)}
         await ask_for_raised(self._db, list(self._groups.values()), served)
-        due = [
-            RebuildProjection(row.id, row.group_name, row.version)
-            for row in await rebuilds.under_way(self._db)
-            if (row.state == "queued" or row.is_silent) and self._makes(row.group_name, row.version)
-        ]
+        due = []
+        for row in await rebuilds.under_way(self._db):
+            if row.version < served.get(row.group_name, 0):
+                await rebuilds.end(self._db, row.id, "failed", [], "A later version is served.")
+            elif row.is_silent and row.is_by_hand:
+                await rebuilds.end(self._db, row.id, "failed", [], INTERRUPTED)
+            elif (row.state == "queued" or row.is_silent) and self._makes(row.group_name, row.version):
+                due.append(RebuildProjection(row.id, row.group_name, row.version))
         return await self._tasks.add(*due)
 
     async def step(self) -> bool:

@@ -99,8 +99,8 @@ async def list_projections(
     """List all projections: their version, how far they are, who follows them, and how a rebuild of them goes."""
     await _note(request, services, caller)
     found = await projection_states.of(services.db, VERSIONS)
-    building = {row.group_name: row for row in await rebuilds.under_way(services.db)}
-    return shown(Page([_projection(each, building.get(each.name)) for each in found], None))
+    building = {(row.group_name, row.version): row for row in await rebuilds.under_way(services.db)}
+    return shown(Page([_projection(each, building.get((each.name, each.version))) for each in found], None))
 
 
 @post(
@@ -118,7 +118,7 @@ async def rebuild_projection(name: str, data: RebuildBody, services: Services, c
     group = PROJECTIONS.get(name)
     if group is None:
         raise NoSuchProjectionError
-    if any(row.group_name == name for row in await rebuilds.under_way(services.db)):
+    if any((row.group_name, row.version) == (name, group.version) for row in await rebuilds.under_way(services.db)):
         raise RebuildUnderWayError
     rebuild_id = uuid4()
     outcome = await services.command_bus.do(AskRebuild(rebuild_id, name, data.shadow), caller)

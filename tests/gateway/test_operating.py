@@ -14,12 +14,15 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, PROJECTIONS, VERSIONS, projection_states, rebuilds
+from projections import LIVE, PROJECTIONS, VERSIONS, checkpoints, projection_states, rebuilds
 from runtime.operators.projections import rebuild_sentence, sentence
 from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
+from tests.projections.test_read_models import project
 from tests.projections.test_rebuild_crashes import Interrupted
 from workers import table_filling
+from workers.rebuild_runs import Run
 from workers.rebuild_tasks import RebuildWorker
+from workers.table_swap import RebuildUnderWayError, alone
 
 DIED = """
     UPDATE read.rebuilds SET state = 'running', run_by = 'worker/0', heard_at = clock_timestamp() - interval '2 min' WHERE id = $1
@@ -143,12 +146,42 @@ async def test_what_a_dead_worker_left_is_gone_on_with_by_the_next_under_the_sam
         assert "which came to position 4." in said.getvalue()
 
 
+async def test_rebuilds_of_the_command_line_are_listed_and_one_that_gives_way_leaves_nothing(database_url: str) -> None:
+    async with ledger(database_url) as (db, record, _):
+        await project(record, db)
+        run = Run(LIVE, record, db, run_by="one/1")
+        async with alone(db, LIVE):
+            with pytest.raises(RebuildUnderWayError):
+                await run.run(swap=True)
+            assert await rebuilds.under_way(db) == []
+        assert all(verdict.swapped for verdict in await run.run(swap=True))
+        row_id = await db.value("SELECT id FROM read.rebuilds")
+        row = await rebuilds.of(db, row_id)
+        assert row and (row.state, row.asked_by, row.is_by_hand, row.run_by) == ("done", None, True, "one/1")
+        assert {table.table for table in row.tables} == {table.name for table in LIVE.tables}
+
+
+async def test_one_of_the_command_line_is_not_gone_on_with_by_a_worker(database_url: str, redis_url: str) -> None:
+    async with rebuilding(database_url, redis_url) as worker:
+        mine, older = UUID(int=7), UUID(int=8)
+        assert await rebuilds.ask(worker._operator, mine, "live", version=LIVE.version, is_shadow=False, by_hand=True)
+        await worker._db.run(DIED, mine)
+        assert await rebuilds.ask(worker._operator, older, "message_html", version=1, is_shadow=False)
+        assert await checkpoints.take(worker._db, "message_html", 2, "one", 3) is not None
+        assert await worker.dispatch() == 0
+        ends = {each: await rebuilds.of(worker._db, each) for each in (mine, older)}
+        assert [row and (row.state, row.fault) for row in ends.values()] == [
+            ("failed", "It was interrupted; the next rebuild goes on with what it made."),
+            ("failed", "A later version is served."),
+        ]
+
+
 async def test_the_command_line_says_the_same(database_url: str) -> None:
     async with ledger(database_url, size=2) as (db, _, __):
         found = await projection_states.of(db, VERSIONS)
         assert sentence(found[0]) == f"live: not followed, version {LIVE.version}, at position 0, followed by nobody."
         rebuild_id = UUID(int=7)
-        assert await rebuilds.ask(db, rebuild_id, "live", version=3, is_shadow=False, by=None)
+        assert await rebuilds.ask(db, rebuild_id, "live", version=3, is_shadow=False)
         await rebuilds.tell(
             db, rebuild_id, run_by="one/1", began=0, position=500, total=2_000, seconds=5.0, doing="filling"
         )
