@@ -1,11 +1,13 @@
 """The worker of rebuilds: takes those that were asked for over HTTP, or that a release with a raised version needs.
 
 A task in the queue is a hint; `read.rebuilds` says whether it is still to be done. Whoever takes it holds it by heartbeats, so
-that another worker goes on with the rebuild soon after this one was killed. A task of a version that this code does not make
-is left to the workers of the release that does.
+that another worker goes on with the rebuild soon after this one was killed. That no two run at once is the business of the
+group's lock, not of the queue: while Redis is away, a rebuild goes on. A task of a version that this code does not make is
+left to the workers of the release that does.
 """
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -25,7 +27,6 @@ from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
 DISPATCH_SECONDS = 5.0
 LATER_SECONDS = 15.0
 OTHERS_SECONDS = 1.0  # until a task of another release is shown again
-TRIES_MAX = 5
 SELECT_MAY_REBUILD = "SELECT pg_has_role(session_user, 'hansard_operator', 'USAGE')"
 NOT_ALLOWED = (
     "This worker's log-in may not make read tables: name one of the group hansard_operator in HANSARD_REBUILD_URL, "
@@ -87,9 +88,8 @@ class RebuildWorker:
         doing = asyncio.ensure_future(self._do(taken, task, self._groups[task.projection]))
         try:
             while not (await asyncio.wait([doing], timeout=self._beat_seconds))[0]:
-                if not await self._tasks.beat(taken):
-                    log.warning("a rebuild was taken over by somebody else", task=taken.envelope.name)
-                    return True
+                with suppress(TasksUnavailableError):
+                    await self._tasks.beat(taken)
             await doing
         finally:
             doing.cancel()
@@ -131,17 +131,13 @@ class RebuildWorker:
         except RebuildRefusedError as error:
             log.warning("a rebuild was refused", group=group.name, reason=str(error))
             await self._tasks.done(taken)
+        except RecordUnavailableError as error:
+            log.warning("a rebuild waits for Postgres", group=group.name, reason=str(error))
+            await self._tasks.later(taken, seconds=LATER_SECONDS)
         except Exception as error:
-            await self._failed(taken, task, error)
+            log.exception("a rebuild failed", group=group.name)
+            await rebuilds.end(self._db, row.id, "failed", [], f"{type(error).__name__}: the worker's log says more.")
+            await self._tasks.done(taken)
         else:
             log.info("rebuilt", group=group.name, version=group.version, shadow=row.is_shadow)
             await self._tasks.done(taken)
-
-    async def _failed(self, taken: Taken, task: RebuildProjection, error: Exception) -> None:
-        """Leave it to another try, or give it up; what was built stays for the next one."""
-        log.warning("a rebuild failed", task=taken.envelope.name, tries=taken.tries, exc_info=error)
-        if taken.tries < TRIES_MAX or isinstance(error, RecordUnavailableError):
-            await self._tasks.later(taken, seconds=LATER_SECONDS)
-            return
-        await rebuilds.end(self._db, task.rebuild_id, "failed", [], f"{type(error).__name__}: see the worker's log.")
-        await self._tasks.done(taken)

@@ -32,7 +32,8 @@ from workers.rebuild_tasks import RebuildWorker
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
 AUDIT_LINGER_SECONDS = 1.0
-REBUILD_CONNECTIONS = 4
+REBUILDS_AT_ONCE = 2
+REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
 REBUILD_STATEMENT_SECONDS = 600.0
 
 
@@ -45,7 +46,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             *_following(base),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
             *files,
-            await _rebuilding(base, stack),
+            *await _rebuilding(base, stack),
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
             following_key_news(base),
@@ -70,15 +71,15 @@ def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     ]
 
 
-async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> "asyncio.Task[None]":
-    """Start what rebuilds read tables, with a log-in that may make them."""
+async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
+    """Start what rebuilds read tables, with a log-in that may make them. One may have to wait for a follower; others go on."""
     operator = await Database.open(
         rebuild_url(base.settings), size=REBUILD_CONNECTIONS, statement_seconds=REBUILD_STATEMENT_SECONDS
     )
     stack.push_async_callback(operator.close)
     tasks = opened_tasks(base, stack)
     worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name())
-    return asyncio.create_task(worker.run(), name="rebuilds")
+    return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 
 async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
