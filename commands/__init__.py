@@ -14,6 +14,7 @@ from commands import (
     file,
     membership,
     message,
+    operating,
     pin,
     reaction,
     reading,
@@ -37,6 +38,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **reading.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,
+    **operating.HANDLERS,
     **security.HANDLERS,
     **clock.HANDLERS,
 }

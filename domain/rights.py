@@ -43,8 +43,8 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "password.change",
-    "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
+    "deployment.read", "direct.open", "file.upload", "operations.read", "password.change",
+    "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
 ]  # fmt: skip
 RoomOperation = Literal[
@@ -149,6 +149,8 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
+    AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (

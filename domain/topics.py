@@ -11,6 +11,7 @@ from domain import (
     file,
     membership,
     message,
+    operating,
     pin,
     reaction,
     reading,
@@ -34,6 +35,8 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
+    (operating.OPERATIONS_READS, operating.READS),
+    (operating.REBUILDS, operating.ASKS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
 )

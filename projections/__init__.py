@@ -36,3 +36,4 @@ LIVE = Group(
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
 PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}
+VERSIONS: tuple[tuple[str, int], ...] = tuple((group.name, group.version) for group in PROJECTIONS.values())

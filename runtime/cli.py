@@ -61,6 +61,9 @@ COMMANDS = {
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),
+    "projections": _operator(
+        "projections:COMMAND", "Say how the read tables do: version, position, lag, owner, and what is rebuilt."
+    ),
     "record": _operator(
         "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
     ),

@@ -54,6 +54,12 @@ class Settings:
         "The same with the owner's log-in, for 'hansard migrate' (and 'up') alone. Empty: as HANSARD_DATABASE_URL.",
         secret=True,
     )
+    rebuild_url: str = setting(
+        "",
+        "The same with a log-in of the group hansard_operator, for workers: they run rebuilds that are asked for over HTTP. Empty: as "
+        "HANSARD_DATABASE_URL.",
+        secret=True,
+    )
     logins: tuple[str, ...] = setting(
         (),
         "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "

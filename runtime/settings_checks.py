@@ -101,7 +101,11 @@ def _check_transport_and_limits(settings: Settings) -> None:
 
 
 def _postgres_urls(settings: Settings) -> tuple[tuple[str, str], ...]:
-    return ("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_MIGRATION_URL", settings.migration_url)
+    return (
+        ("HANSARD_DATABASE_URL", settings.database_url),
+        ("HANSARD_MIGRATION_URL", settings.migration_url),
+        ("HANSARD_REBUILD_URL", settings.rebuild_url),
+    )
 
 
 def _is_local(host: str | None) -> bool:

@@ -1,6 +1,6 @@
 """The projector: follows the record, and keeps a group of read tables up to it.
 
-A follower owns its group by a lease; a standby waits. Rows and checkpoint commit together, and need not wait for the
+A follower owns its group by a lease; a standby waits. So does one whose code is older than the tables (`projections/followers.py`). Rows and checkpoint commit together, and need not wait for the
 disk: everything here can be made again from the record. An event that the group cannot take is parked, and those behind
 it go on (`workers/folding.py`). Frames are published after their rows are committed (`workers/publisher.py`).
 """
@@ -18,12 +18,13 @@ from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
-from projections import checkpoints, parked
+from projections import checkpoints, followers, parked
 from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
 from projections.tables import Group
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
 LEASE_SECONDS = 3.0
+SAY_VERSION_SECONDS = 1.0
 FOLD_SECONDS_MAX = 0.5  # of handlers in one batch: the rest waits for the next one
 LIVE_BATCH_EVENTS_MIN = 16
 
@@ -68,6 +69,7 @@ class Follower:
         self._taken = taken
         self._linger_seconds = linger_seconds
         self._renewed = 0.0
+        self._version_said = -SAY_VERSION_SECONDS
         self._lease_seconds = LEASE_SECONDS
         self._slowest_seconds = 0.0  # of one step, of late
         self._events_max = LIVE_BATCH_EVENTS_MAX
@@ -87,7 +89,8 @@ class Follower:
                 await self._renew()
             return 0
         except LeaseLostError:
-            return await self.step() if await self._is_still_ours(self.lease) else -1
+            # Tables of another version may be served since: if they are ours to follow, nobody waits for the next event.
+            return await self.step() if await self._is_still_ours(self.lease) or await self._take() else -1
         finally:
             self._slowest_seconds = max(monotonic() - began, self._slowest_seconds * FORGETTING)
             self._lease_seconds = min(max(LEASE_SECONDS, 3 * self._slowest_seconds), LEASE_SECONDS_MAX)
@@ -112,9 +115,17 @@ class Follower:
     async def _follow_up_to(self, head: int) -> None:
         """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
         that reaches it is followed by no read that finds nothing."""
+        await self._say_version()
         while self._is_due(head) and await self.step() > 0:
             self._measure(head)
         self._measure(head)
+
+    async def _say_version(self) -> None:
+        """Say that a follower of this version is here, until tables of this version are ours: a rebuild waits for it."""
+        is_served = self.lease is not None and self.lease.version >= self.group.version
+        if not is_served and monotonic() - self._version_said >= SAY_VERSION_SECONDS:
+            self._version_said = monotonic()
+            await followers.say(self._db, self.group.name, self.group.version)
 
     def _is_due(self, head: int) -> bool:
         """Whether there is something to do: events, the lease to be taken, or to be renewed."""
@@ -132,6 +143,11 @@ class Follower:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, seconds)
         if self.lease is not None:
             log.info("lease taken", group=self.group.name, epoch=self.lease.epoch, position=self.lease.position)
+            if self.lease.version < self.group.version:
+                log.warning(
+                    "tables of an earlier version are followed until a rebuild has made those of this one",
+                    group=self.group.name, served=self.lease.version, version=self.group.version,
+                )  # fmt: skip
             self._renewed = monotonic()
             if self._taken is not None:
                 self._taken()

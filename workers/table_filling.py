@@ -99,8 +99,9 @@ class Filling:
         say_parked(f"{self._group.name}, rebuilt", folded)
 
     async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
-        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
+        # The note first: whoever lost these tables to another run writes no row.
         await self._note(db, parked_of(folded), folded[-1].recorded.position)
+        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
 
     def _tell(self, total: int) -> None:
         seconds = time.perf_counter() - self._started

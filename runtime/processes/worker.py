@@ -9,12 +9,14 @@ from adapters.clock import now
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML
 from runtime.command import Command
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
+from runtime.locations import rebuild_url
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.record_watch import watching
@@ -24,11 +26,15 @@ from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.projector import Follower
+from workers.rebuild_tasks import RebuildWorker
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
 AUDIT_LINGER_SECONDS = 1.0
+REBUILDS_AT_ONCE = 2
+REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
+REBUILD_STATEMENT_SECONDS = 600.0
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
@@ -40,6 +46,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             *_following(base),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
             *files,
+            *await _rebuilding(base, stack),
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
             following_key_news(base),
@@ -62,6 +69,17 @@ def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
             (AUDIT_INDEX, AUDIT_LINGER_SECONDS, "audit index"),
         )
     ]
+
+
+async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
+    """Start what rebuilds read tables, with a log-in that may make them. One may have to wait for a follower; others go on."""
+    operator = await Database.open(
+        rebuild_url(base.settings), size=REBUILD_CONNECTIONS, statement_seconds=REBUILD_STATEMENT_SECONDS
+    )
+    stack.push_async_callback(operator.close)
+    tasks = opened_tasks(base, stack)
+    worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name())
+    return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 
 async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:

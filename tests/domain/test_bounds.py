@@ -18,6 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
+    ("OperationsRead", "minute"): None,
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],

@@ -22,9 +22,11 @@ MATRIX = """
     notary.tiles                r           -           -           raw         r
     public.hansard_migrations   r           r           r           r           r
     read.audit_entries          r           -           raw         -           owner
+    read.building_tables        r           -           r           -           owner
     read.checkpoints            r           raw         raw         r           owner
     read.file_variants          r           raw         r           -           owner
     read.files                  r           raw         r           -           owner
+    read.followers              r           raw         raw         -           owner
     read.kept_parked_events     -           -           -           -           owner
     read.kept_tables            -           -           -           -           owner
     read.mentions               r           raw         -           -           owner
@@ -34,6 +36,7 @@ MATRIX = """
     read.parked_events          r           ra          ra          r           owner
     read.pins                   r           raw         -           -           owner
     read.reaction_counts        r           raw         -           -           owner
+    read.rebuilds               ra          -           rawd        -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner

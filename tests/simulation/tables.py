@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, checkpoints, message_queries, parked, rooms, sessions, users
+from projections import LIVE, checkpoints, followers, message_queries, parked, rooms, sessions, users
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
@@ -57,6 +57,8 @@ class MemoryTables:
             return f"INSERT 0 {int(self.checkpoints.setdefault(name, new) is new)}"
         if sql in (checkpoints.RENEW, checkpoints.MOVE, checkpoints.LET_GO):
             return self._lease(sql, args)
+        if sql == followers.SAY:
+            return "INSERT 0 1"  # nobody rebuilds to another version here
         if sql == parked.INSERT:
             self.parked += zip(*args[2:], strict=True)
             return "INSERT"
@@ -107,9 +109,11 @@ class MemoryTables:
                 kept = self.checkpoints.get(args[0])
                 return [] if kept is None else [(kept["position"],)]
             case checkpoints.TAKE:
-                name, _, seconds, seconds_max = args
+                name, _, seconds, seconds_max, version = args
                 kept = self.checkpoints[name]
-                if 0 <= kept["leased_to"] - self.clock() <= self.lease_seconds_max(seconds_max):
+                if kept["version"] > version or 0 <= kept["leased_to"] - self.clock() <= self.lease_seconds_max(
+                    seconds_max
+                ):
                     return []
                 kept |= {"epoch": kept["epoch"] + 1, "leased_to": self.clock() + seconds}
                 return [(kept["epoch"], kept["position"], kept["version"])]
