@@ -6,8 +6,8 @@ it go on (`workers/folding.py`). Frames are published after their rows are commi
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 import structlog
@@ -97,9 +97,8 @@ class Follower:
     async def run(self) -> None:
         """Follow for ever. When cancelled, give the lease back."""
         try:
-            async with self._record.wakes() as wakes:
+            async with self._record.wakes() if not self._linger_seconds else self._looks() as wakes:
                 async for position in wakes:
-                    await asyncio.sleep(self._linger_seconds)
                     try:
                         await self._follow_up_to(position)
                     except RecordUnavailableError as error:
@@ -110,6 +109,20 @@ class Follower:
                 with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+
+    @asynccontextmanager
+    async def _looks(self) -> AsyncIterator[AsyncIterator[int]]:
+        """Look how far the record is after each pause. A follower that lingers anyway is not woken by each commit: that would
+        cost Postgres and this process more than its work."""
+        yield self._heads()
+
+    async def _heads(self) -> AsyncIterator[int]:
+        while True:
+            await asyncio.sleep(self._linger_seconds)
+            try:
+                yield (await self._record.head()).position
+            except RecordUnavailableError:
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_up_to(self, head: int) -> None:
         """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
