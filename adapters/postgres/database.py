@@ -29,6 +29,9 @@ BEGIN_LAZY = "BEGIN; SET LOCAL synchronous_commit = off"
 SETTINGS = {
     "application_name": "hansard",
     "jit": "off",  # one plan of the append function fell from 17,000/s to 100/s with it
+    # Statements are written so that no value needs a plan of its own (`tests/*/test_plans.py`); to plan a page of messages
+    # anew each time costs more than to read it.
+    "plan_cache_mode": "force_generic_plan",
     "search_path": "pg_catalog",
     "timezone": "UTC",
     "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
