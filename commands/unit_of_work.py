@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -82,25 +82,25 @@ class UnitOfWork:
 
     async def load(self, stream: Stream[State], *key: UUID) -> State | None:
         """Return the state of a stream, or None if it has no event. Its version becomes a guard."""
-        await self.load_all((stream, key))
-        return self.folds[stream.id(*key)].state
+        [state] = await self.load_all((stream, key))
+        return cast(State | None, state)
 
     async def load_all(self, *wanted: tuple[Stream[Any], Sequence[UUID]]) -> tuple[Any, ...]:
         """Return several states with at most one read."""
-        streams = {stream.id(*key): stream for stream, key in wanted}
+        folds, ids = self.folds, [stream.id(*key) for stream, key in wanted]
         missing: dict[StreamId, Stream[Any]] = {}
-        for stream_id, stream in streams.items():
-            if stream_id in self.folds:
+        for stream_id, (stream, _) in zip(ids, wanted, strict=True):
+            if stream_id in folds:
                 continue
             cached = None if self._fresh else self._streams.cached(stream, stream_id)
             if cached is None:
                 missing[stream_id] = stream
             else:
-                self.folds[stream_id] = cached
+                folds[stream_id] = cached
                 self.assumed = True
         if missing:
-            self.folds |= await self._streams.read(missing)
-        return tuple(self.folds[stream.id(*key)].state for stream, key in wanted)
+            folds.update(await self._streams.read(missing))
+        return tuple([folds[stream_id].state for stream_id in ids])
 
     async def peek(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load without a guard, for a stream that can never change in a way that matters."""

@@ -58,7 +58,8 @@ from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
-from gateway.server.uvicorn_server import listen, serve
+from gateway.server.listening import listen
+from gateway.server.uvicorn_server import serve
 from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML
 from runtime.migrate import migrations

@@ -6,8 +6,8 @@ it go on (`workers/folding.py`). Frames are published after their rows are commi
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 import structlog
@@ -19,7 +19,9 @@ from domain.events import Event, Recorded
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints, followers, parked
+from projections.batches import Batch
 from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
+from projections.parked import Parked
 from projections.tables import Group
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
@@ -98,9 +100,8 @@ class Follower:
     async def run(self) -> None:
         """Follow for ever. When cancelled, give the lease back."""
         try:
-            async with self._record.wakes() as wakes:
+            async with self._record.wakes() if not self._linger_seconds else self._looks() as wakes:
                 async for position in wakes:
-                    await asyncio.sleep(self._linger_seconds)
                     try:
                         await self._follow_up_to(position)
                     except RecordUnavailableError as error:
@@ -111,6 +112,20 @@ class Follower:
                 with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
+
+    @asynccontextmanager
+    async def _looks(self) -> AsyncIterator[AsyncIterator[int]]:
+        """Look how far the record is after each pause. A follower that lingers anyway is not woken by each commit: that would
+        cost Postgres and this process more than its work."""
+        yield self._heads()
+
+    async def _heads(self) -> AsyncIterator[int]:
+        while True:
+            await asyncio.sleep(self._linger_seconds)
+            try:
+                yield (await self._record.head()).position
+            except RecordUnavailableError:
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_up_to(self, head: int) -> None:
         """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
@@ -195,17 +210,28 @@ class Follower:
     async def _commit(self, folded: Sequence[Folded]) -> None:
         assert self.lease is not None
         name, position, began = self.group.name, folded[-1].recorded.position, perf_counter()
-        # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
-        async with self._db.transaction(durable=False) as transaction:
-            await checkpoints.move(transaction, name, self.lease, position, self._lease_seconds)
-            await batch_of(folded).write(transaction)
-            await parked.park(transaction, name, parked_of(folded))
+        batch, parks = batch_of(folded), parked_of(folded)
+        if parks or not await batch.commit(
+            self._db, name, self.lease.epoch, self.lease.position, position, self._lease_seconds
+        ):
+            await self._commit_step_by_step(batch, parks, position)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = monotonic()
         self._count(folded, perf_counter() - began)
         say_parked(name, folded)
         if self._committed is not None:
             self._committed([each.recorded for each in folded])
+
+    async def _commit_step_by_step(self, batch: Batch, parks: Sequence[Parked], position: int) -> None:
+        """Write what is more than one statement; or what found the checkpoint locked, or not there, and hears now which.
+
+        The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
+        """
+        assert self.lease is not None
+        async with self._db.transaction(durable=False) as transaction:
+            await checkpoints.move(transaction, self.group.name, self.lease, position, self._lease_seconds)
+            await batch.write(transaction)
+            await parked.park(transaction, self.group.name, parks)
 
     def _count(self, folded: Sequence[Folded], seconds: float) -> None:
         self._metrics.commit_seconds.observe(seconds)

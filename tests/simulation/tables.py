@@ -15,6 +15,7 @@ from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
 from projections import LIVE, checkpoints, followers, message_queries, parked, rooms, sessions, users
+from projections.table_statements import COMMIT_ARGUMENTS
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
@@ -23,6 +24,7 @@ CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)
 UPDATE = re.compile(
     r"\s*UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?)\s+FROM unnest.*given \((?P<columns>[a-z_, ]+)\)"
 )
+WRITE = re.compile(r"write_\d+ AS \((.*?)\)(?=, write_\d+ AS|\s+SELECT EXISTS)", re.DOTALL)
 COMMITS_LOST_MAX = 4
 KEYS = {table.name: table.key for table in LIVE.tables}
 
@@ -47,6 +49,8 @@ class MemoryTables:
         return row(*found[0]) if found else None
 
     async def value(self, sql: str, *args: object) -> Any:
+        if writes := WRITE.findall(sql):
+            return await self._commit(writes, args)
         found = self._select(sql, args)
         return found[0][0] if found else None
 
@@ -91,6 +95,20 @@ class MemoryTables:
         self._earlier.append((self.rows, self.checkpoints))
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
         self.parked += draft.parked
+
+    async def _commit(self, writes: Sequence[str], args: Sequence[Any]) -> bool:
+        """Move a checkpoint and write, as the one statement of `Batch.commit`."""
+        name, epoch, position = args[:3]
+        kept, arrays = self.checkpoints[name], list(args[COMMIT_ARGUMENTS:])
+        if (kept["epoch"], kept["position"]) != (epoch, position):
+            return False
+        async with self._transaction() as draft:
+            await draft.run(checkpoints.MOVE, *args[:COMMIT_ARGUMENTS])
+            for write in writes:
+                given = write.count("[]")
+                await draft.run(f"{write}\n", *arrays[:given])
+                del arrays[:given]
+        return True
 
     def lease_seconds_max(self, seconds: float) -> float:
         """Return for how long anybody's lease may hold up others."""
