@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, growth, logins, million, notary, record, sockets, writers
+from bench import files, growth, logins, mentions, million, notary, record, sockets, writers
 from bench.comparison.chart import chart
 from bench.comparison.report import machine, table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
@@ -90,6 +90,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "N1": notaries,
+    "C1": lambda: with_deployment(mentions.price),
     "M": lambda: million.million(Deployment()),
     "G": curves,
     "F1": files.pictures,

@@ -89,10 +89,11 @@ async def slow_readers(
 
 
 class Sender:
-    """Keeps `window` sends outstanding on one socket."""
+    """Keeps `window` sends outstanding on one socket. `texts` are what is said, in turns; they need no escapes."""
 
     def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
         self.acknowledged = 0
+        self.texts: tuple[str, ...] = (TEXT,)
         self._deployment = deployment
         self._person = person
         self._room = room
@@ -126,7 +127,8 @@ class Sender:
 
     def _send(self) -> None:
         self._next += 1
-        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{TEXT}"}}'
+        text = self.texts[self._next % len(self.texts)]
+        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{text}"}}'
         self.socket.send(frame.encode())
 
 

@@ -21,6 +21,7 @@ from commands import (
     room,
     security,
     session,
+    thread,
 )
 from commands.unit_of_work import Handler
 
@@ -36,6 +37,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **pin.HANDLERS,
     **reaction.HANDLERS,
     **reading.HANDLERS,
+    **thread.HANDLERS,
     **file.HANDLERS,
     **audit.HANDLERS,
     **operating.HANDLERS,

@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 
 from commands.folds import Folded, Folds, evolved
+from commands.glances import Glances
 from commands.postponed import PostponedCommands
 from commands.turns import Turns
 from commands.unit_of_work import Handler, Outcome, UnitOfWork
@@ -72,6 +73,7 @@ class CommandBus:
         self.now = now
         self._handlers = handlers
         self._chance = chance
+        self.glances = Glances()
         self._folds = Folds(record, snapshots)
         self._turns = Turns(chance)
         self._postponed = PostponedCommands(now)

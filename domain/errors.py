@@ -252,6 +252,10 @@ class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):
     """The message to reply to is not in this room."""
 
 
+class NotARootError(InvalidError, code="thread.not_a_root"):
+    """A thread is of a message of the same room that is no reply in a thread itself."""
+
+
 class NoSuchFileError(NotFoundError, code="file.not_found"):
     """There is no such file, or it is not yours to see."""
 

@@ -9,11 +9,13 @@ from typing import Literal, NamedTuple
 
 from domain.bounds import MENTIONS_MAX, USERNAME_CHARS_MAX
 from domain.ids import UserId
+from domain.text import fold
 
 MentionsRoom = Literal["here", "room"]
 NAMED = re.compile(rf"(?<![\w@./-])@([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
 BACKTICKS = re.compile(r"`+")
 FENCE_CHARS_MIN = 3
+WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
 
 
 class Mentions(NamedTuple):
@@ -32,6 +34,16 @@ def names_in(content: str) -> list[str]:
 def spellings_of(name: str) -> tuple[str, ...]:
     """Return what a name may be meant as: a dot or hyphen at its end may belong to the sentence."""
     return tuple(dict.fromkeys((name, name.rstrip(".-"))))
+
+
+def whole_of(name: str) -> MentionsRoom | None:
+    """Return what a name means if it is none of a person but of everybody."""
+    return next((WHOLE[each] for each in map(fold, spellings_of(name)) if each in WHOLE), None)
+
+
+def names_all(content: str) -> bool:
+    """Return whether a text names everybody in a room, or everybody who is here."""
+    return "@" in content and any(whole_of(name) for name in names_in(content))
 
 
 def _outside_code(content: str) -> Iterator[str]:

@@ -52,6 +52,7 @@ RoomOperation = Literal[
     "member.remove", "mention.room", "message.delete", "message.edit", "message.list", "message.pin", "message.post",
     "message.read", "message.unpin", "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove",
     "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
+    "thread.follow", "thread.list", "thread.mark_read", "thread.unfollow",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
 MemberOperation = Literal["member.put", "member.promote", "member.remove"]
@@ -180,6 +181,10 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("reaction.add",     MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("reaction.remove",  MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("reaction.list",    MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.list",      MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.follow",    MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.unfollow",  MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.mark_read", MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
     InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("file.read",        NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
     InRoom("file.status",      NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),

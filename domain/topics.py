@@ -18,6 +18,7 @@ from domain import (
     room,
     security,
     session,
+    thread,
 )
 from domain.events import Event, Stream
 
@@ -32,6 +33,8 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (message.MESSAGE, message.EVENTS),
     (pin.PINS, pin.EVENTS),
     (reaction.REACTIONS, reaction.EVENTS),
+    (thread.THREAD, thread.EVENTS),
+    (thread.FOLLOWING, thread.FOLLOWING_EVENTS),
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),

@@ -47,6 +47,7 @@ from gateway.routes import (
     reading,
     room,
     session,
+    thread,
     ticket,
     upload,
 )
@@ -66,6 +67,7 @@ API: list[BaseRouteHandler] = [
     *pin.ROUTES,
     *reaction.ROUTES,
     *reading.ROUTES,
+    *thread.ROUTES,
     *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,

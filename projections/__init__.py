@@ -14,6 +14,7 @@ from projections import (
     reactions,
     rooms,
     sessions,
+    threads,
     users,
 )
 from projections.tables import Group
@@ -30,6 +31,7 @@ LIVE = Group(
         reactions.PROJECTION,
         pins.PROJECTION,
         mentions.PROJECTION,
+        threads.PROJECTION,
         files.PROJECTION,
     ),
 )

@@ -53,6 +53,20 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         assert given is not None and [(each.emoji, each.count, each.me) for each in given] == [("👍", 2, True)]
         reactors = [(each.emoji, each.user_id) async for each in ada.reactors(answer.id, limit=1, after=ada.position)]
         assert reactors == [("👍", own_id(ben)), ("👍", own_id(ada))]
+        one = await ben.send(room.id, "one", thread_id=first.id)
+        two = await ada.send(room.id, "two", thread_id=first.id, in_room=True)
+        assert (one.thread_id, one.in_room, two.in_room) == (first.id, False, True)
+        assert [each.content async for each in ben.replies(first.id, limit=1, after=ada.position)] == ["one", "two"]
+        thread = (await ben.message(first.id)).thread
+        assert thread is not None and (thread.reply_count, thread.unread) == (2, 1)
+        assert (thread.participants, thread.last_reply_at) == ((own_id(ben), own_id(ada)), two.created_at)
+        await ben.mark_thread_read(first.id, two.position)
+        thread = (await ben.message(first.id, after=ben.position)).thread
+        assert thread is not None and (thread.following, thread.unread) == (True, 0)
+        await ben.unfollow_thread(first.id)
+        thread = (await ben.message(first.id, after=ben.position)).thread
+        assert thread is not None and (thread.following, thread.unread) == (False, None)
+        await ben.follow_thread(first.id)
         await ada.pin(answer.id)
         await ada.pin(first.id)
         await ada.unpin(first.id)

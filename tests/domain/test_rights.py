@@ -19,11 +19,12 @@ WITHOUT_A_TOKEN = {
 }  # fmt: skip
 OF_A_STRANGER = {
     "file.download", "file.read", "file.status", "member.list", "message.list", "message.read", "message.versions",
-    "pin.list", "reaction.list", "room.join", "room.list", "room.read",
+    "pin.list", "reaction.list", "room.join", "room.list", "room.read", "thread.list",
 }  # fmt: skip
 OF_A_MEMBER = OF_A_STRANGER | {
     "file.upload_for", "message.delete", "message.edit", "message.post", "reaction.add",
     "reaction.remove", "room.hear", "room.leave", "room.mark_read",
+    "thread.follow", "thread.mark_read", "thread.unfollow",
 }  # fmt: skip
 OF_AN_ADMIN = OF_A_MEMBER | {
     "member.promote",
@@ -34,7 +35,9 @@ OF_AN_ADMIN = OF_A_MEMBER | {
     "message.unpin",
     "room.change",
 }
-IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.leave", "room.mark_read"}
+IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {
+    "room.hear", "room.leave", "room.mark_read", "thread.follow", "thread.mark_read", "thread.unfollow",
+}  # fmt: skip
 
 
 def allowed(kind: RoomKind, relationship: Relationship) -> set[str]:

@@ -125,6 +125,11 @@ async def test_the_page_for_people_says_what_the_tables_say() -> None:
 
 # Asking
 
+
+def in_thread(scene: Scene, by: Relationship) -> dict[str, Any]:
+    return {"json": {"content": f"{scene.canary} replied", "thread_id": str(scene.theirs[by])}}
+
+
 Ask = Callable[[Scene, Relationship], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
 READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
     "room.read": (lambda s, by: ("GET", f"/rooms/{s.room_id}", {}),),
@@ -157,6 +162,13 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
         lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
         lambda s, by: ("frame", "unreact", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
     ),
+    "thread.list": (
+        lambda s, by: ("GET", f"/messages/{s.theirs[by]}/thread", {}),
+        lambda s, by: ("GET", f"/messages/{s.theirs[by]}/thread?render=html", {}),
+    ),
+    "thread.follow": (lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/thread/follow", {}),),
+    "thread.unfollow": (lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/thread/follow", {}),),
+    "thread.mark_read": (lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/thread/read", {"json": {"position": 1}}),),
     "file.read": (lambda s, by: ("GET", f"/files/{s.file_id}", {}),),
     "file.status": (lambda s, by: ("GET", f"/files/{s.file_id}/status", {}),),
     "file.download": (
@@ -176,6 +188,8 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
     "message.post": (
         lambda s, by: ("POST", f"/rooms/{s.room_id}/messages", {"json": {"content": f"{s.canary} posted"}}),
         lambda s, by: ("frame", "send", {"room_id": str(s.room_id), "content": f"{s.canary} sent"}),
+        lambda s, by: ("POST", f"/rooms/{s.room_id}/messages", in_thread(s, by)),
+        lambda s, by: ("frame", "send", {"room_id": str(s.room_id), **in_thread(s, by)["json"], "in_room": True}),
     ),
     "file.upload_for": (
         lambda s, by: ("POST", f"/files/upload?room_id={s.room_id}", {"files": {"file": ("x.bin", b"\0 bytes")}}),

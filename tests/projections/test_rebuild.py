@@ -155,7 +155,7 @@ async def test_what_would_lose_rows_is_not_exchanged(database_url: str) -> None:
         assert await db.value("SELECT count(*) FROM read.messages") == rows
         # A row too many among the served is found by the comparison, and does go.
         await db.run("INSERT INTO read.messages SELECT room_id, -1, id, sender_id, message_type, content, file_id, reply_to, "
-                     "is_edited, created_at, updated_at, version, deleted, subject_id, subject_by, reacted, pinned, mentions, mentions_room FROM read.messages LIMIT 1")  # fmt: skip
+                     "is_edited, created_at, updated_at, version, deleted, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, root_position, in_room, threaded FROM read.messages LIMIT 1")  # fmt: skip
         verdicts = {verdict.table: verdict for verdict in await rebuilt(record, db)}
         assert not verdicts["read.messages"].is_equal
         assert await db.value("SELECT count(*) FROM read.messages") == rows

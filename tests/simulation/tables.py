@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, checkpoints, followers, message_queries, parked, rooms, sessions, users
+from projections import LIVE, checkpoints, followers, mentions, message_queries, parked, rooms, sessions, users
 from projections.table_statements import COMMIT_ARGUMENTS
 
 Row = TypeVar("Row")
@@ -140,6 +140,9 @@ class MemoryTables:
                 return [(kept["epoch"], kept["position"], kept["version"])] if kept["epoch"] == args[1] else []
             case rooms.SELECT_ACTIVITY:
                 return [(key[0], row["activity"]) for key, row in self.rows["read.rooms"].items() if key[0] in args[0]]
+            case mentions.SELECT_MEMBER_COUNT:
+                room = self.rows["read.rooms"].get((args[0],))
+                return [] if room is None else [(room["member_count"],)]
             case message_queries.SELECT_DELETED:
                 found = self.rows["read.messages"]
                 return [(at,) for at in args[0] if (at,) in found and found[at,]["deleted"]]

@@ -277,12 +277,20 @@ class Client(Everyday):
         reply_to: Id | None = None,
         file_id: Id | None = None,
         message_type: str = "text",
+        thread_id: Id | None = None,
+        in_room: bool = False,
     ) -> Message:
-        """Post a message; when this returns it is on the server's disk. The same `message_id` again posts nothing."""
-        body = {"id": str(message_id or self._new_id()), "content": content, "message_type": message_type}
-        for name, value in (("reply_to", reply_to), ("file_id", file_id)):
+        """Post a message; when this returns it is on the server's disk. The same `message_id` again posts nothing.
+
+        With `thread_id` it is a reply in the thread of that message, which the room shows, too, if it is `in_room`.
+        """
+        body: dict[str, str | bool] = {
+            "id": str(message_id or self._new_id()), "content": content, "message_type": message_type,
+        }  # fmt: skip
+        for name, value in (("reply_to", reply_to), ("file_id", file_id), ("thread_id", thread_id)):
             if value is not None:
                 body[name] = str(value)
+        body |= {"in_room": True} if in_room else {}
         return Message.of(await self.call("POST", f"/rooms/{path_of(room_id)}/messages", body=body))
 
     async def message(self, message_id: Id, *, after: int | None = None) -> Message:
