@@ -17,6 +17,7 @@ from commands import (
     pin,
     reaction,
     reading,
+    restoration,
     room,
     security,
     session,
@@ -39,4 +40,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **audit.HANDLERS,
     **security.HANDLERS,
     **clock.HANDLERS,
+    **restoration.HANDLERS,
 }

@@ -38,6 +38,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ReactionRemoved", "count"): reactions.COUNTS.types["count"],
     ("ReactionRemoved", "posted_position"): reactions.REACTIONS.types["posted_position"],
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
+    ("RecordRestored", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],
