@@ -273,6 +273,14 @@ async def test_what_was_restored_is_hashed_again_and_what_differs_does_not_serve
                 pass
 
 
+async def test_an_embedded_database_is_removed_again_if_what_was_restored_differs(copied: Made, tmp_path: Path) -> None:
+    altered(copied.folder / "manifest.json", root="00" * 32)
+    settings = Settings(home=tmp_path / "home", master_key_file=master_key(tmp_path))
+    with pytest.raises(BackupRefusedError, match="the root of its tree is another"):
+        await restore.run(settings, asked(copied.folder, keys=copied.keys))
+    assert {path.name for path in settings.home.iterdir()} == {"lock", "logs"}
+
+
 async def test_a_restore_needs_the_database_for_itself(made: Made, servers: Servers, tmp_path: Path) -> None:
     async with empty_database(servers) as url:
         somebody = await asyncpg.connect(url)
