@@ -18,6 +18,7 @@ from commands import (
     pin,
     reaction,
     reading,
+    restoration,
     room,
     security,
     session,
@@ -43,4 +44,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **operating.HANDLERS,
     **security.HANDLERS,
     **clock.HANDLERS,
+    **restoration.HANDLERS,
 }

@@ -15,6 +15,7 @@ from domain import (
     pin,
     reaction,
     reading,
+    restoration,
     room,
     security,
     session,
@@ -42,6 +43,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (operating.REBUILDS, operating.ASKS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
+    (restoration.RESTORATIONS, restoration.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

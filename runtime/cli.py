@@ -66,6 +66,12 @@ COMMANDS = {
     "record": _operator(
         "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
     ),
+    "backup": _operator(
+        "backup:COMMAND", "Back up the record, its keys apart, and the files, while everything serves."
+    ),
+    "restore": _operator(
+        "restore:COMMAND", "Restore a backup into an empty database or home, checked before it serves."
+    ),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
     "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),

@@ -45,3 +45,26 @@ def bar(share: float) -> str:
     """Return a bar of which this share is done: `[######--------------]`."""
     done = min(BAR_CHARS, int(share * BAR_CHARS))
     return f"[{'#' * done}{'-' * (BAR_CHARS - done)}]"
+
+
+class CountShown:
+    """Shows how many of something are done. On a terminal one line, once a second; elsewhere a line every ten seconds."""
+
+    def __init__(
+        self, stream: TextIO, what: str, unit: str = "", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._what = what
+        self._unit = f" {unit}" if unit else ""
+        self._clock = clock
+        self._is_terminal = stream.isatty()
+        self._said_at = clock()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is; `total` 0: nobody knows how many there are."""
+        now = self._clock()
+        if now - self._said_at >= (1.0 if self._is_terminal else LINE_SECONDS):
+            self._said_at = now
+            of = f" of {total:,}" if total else ""
+            begin, end = ("\r", CLEAR_LINE) if self._is_terminal else ("", "\n")
+            print(f"{begin}{self._what}: {done:,}{of}{self._unit}{end}", end="", file=self._stream, flush=True)

@@ -32,7 +32,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     try:
         store, events = TileStore(db), EventEntries(db)
         key = await _key(settings, asked, store, events)
-        verification = Verification(events, store, key, list(_notes(settings, asked, key)), _Progress())
+        origin = origin_of((await events.head()).record)
+        verification = Verification(events, store, key, list(_notes(settings, asked, key, origin)), _Progress())
         judgement = await verification.judge()
     except asyncpg.UndefinedTableError:
         return _say(asked, NOT_JUDGED, "the database is older than this release, and nothing of it was signed", None)
@@ -64,10 +65,15 @@ async def _key(settings: Settings, asked: argparse.Namespace, store: TileStore, 
     return read_key(keys[-1].vkey)
 
 
-def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey) -> list[Note]:
-    """Return what was signed and lies outside of the database: at the notary's, at witnesses', and in files that are named."""
-    found = []
-    if (note := LastSigned(settings.notary).read()) is not None:
+def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey, origin: str) -> list[Note]:
+    """Return what was signed and lies outside of the database: at the notary's, at witnesses', and in files that are named.
+
+    Whoever holds a restored record (`origin`) against the key of the former one is told that it was replaced; what its notary has
+    signed since is then nothing to judge by.
+    """
+    found, memory = [], LastSigned(settings.notary)
+    is_since = key.name != origin == memory.origin()
+    if not is_since and (note := memory.read()) is not None:
         found.append(Note(f"the notary's folder ({settings.notary})", note))
     for folder in (*asked.witness, *([settings.witness_folder] if settings.witness_folder.parts else [])):
         found += [Note(str(path), note) for path, note in WitnessFolder(folder).notes(key.name)]

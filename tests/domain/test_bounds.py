@@ -51,6 +51,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ThreadRead", "posted_position"): threads.FOLLOWERS.types["root_position"],
     ("ThreadRead", "position"): threads.FOLLOWERS.types["read_position"],
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
+    ("RecordRestored", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],
