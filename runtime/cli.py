@@ -64,6 +64,7 @@ COMMANDS = {
     "record": _operator(
         "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
     ),
+    "bench": _operator("bench:COMMAND", "Write a believable history on an empty record, of any size, by a seed."),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
     "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),
