@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from adapters.clock import now
@@ -32,11 +32,17 @@ async def generated(
     record = InOrder(db, Vault(db, MASTER), now=now, chance=os.urandom)
     said: list[Progress] = []
     async with running(record.run()):
-        generator = Generator(record, events=events, seed=seed, now=now, chance=os.urandom, progress=said.append)
-        written = await generator.run()
+        written = await generate(record, events=events, seed=seed, progress=said.append)
         assert written == (await record.head()).position >= events
         yield db, record, said
     await db.close()
+
+
+async def generate(
+    record: InOrder, *, events: int, seed: int, progress: Callable[[Progress], None] = lambda progress: None
+) -> int:
+    """Write a history, or another one behind it; return how many events it has."""
+    return await Generator(record, events=events, seed=seed, now=now, chance=os.urandom, progress=progress).run()
 
 
 async def everything(record: InOrder) -> list[Recorded[Event]]:

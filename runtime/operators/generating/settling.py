@@ -22,7 +22,7 @@ NO_HASH = "no password: nobody logs in as who was generated"
 
 def registering(town: Town, people: int) -> Iterator[Act]:
     for number in range(people):
-        user_id, name = UserId(town.uuid()), name_of(number)
+        user_id, name = UserId(town.uuid()), name_of(number, town.seed)
         command = RegisterAccount(user_id, f"{name}@generated.example", name, NO_HASH)
         yield act(command, Caller(address="10.0.0.1"), writes=[("account", user_id)])
 

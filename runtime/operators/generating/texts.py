@@ -24,10 +24,10 @@ SPECIAL = 0.06
 NAMED = 0.05
 
 
-def name_of(number: int) -> str:
-    """Return the username of the person with this number; each has another."""
+def name_of(number: int, seed: int) -> str:
+    """Return the username of the person with this number; each has another, and so have those of another seed."""
     first, rest = NAMES[number % len(NAMES)], number // len(NAMES)
-    return f"{first}.{rest}" if rest else f"{first}.first"
+    return f"{first}{rest or ''}.{seed}"
 
 
 def room_name(number: int) -> str:

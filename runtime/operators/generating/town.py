@@ -79,6 +79,7 @@ class Town:
     """Everybody and every room. Chances are its own, so that a seed makes the same town."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.chance = random.Random(seed)
         self.people: dict[UserId, Person] = {}
         self.rooms: dict[RoomId, Room] = {}
