@@ -14,6 +14,7 @@ from commands import (
     file,
     membership,
     message,
+    parking,
     pin,
     reaction,
     reading,
@@ -39,4 +40,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **audit.HANDLERS,
     **security.HANDLERS,
     **clock.HANDLERS,
+    **parking.HANDLERS,
 }

@@ -11,6 +11,7 @@ from domain import (
     file,
     membership,
     message,
+    parking,
     pin,
     reaction,
     reading,
@@ -36,6 +37,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (audit.AUDIT_READS, audit.EVENTS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
+    (parking.PARKING, parking.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

@@ -61,6 +61,7 @@ COMMANDS = {
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),
+    "parked": _operator("parked:COMMAND", "List events that read tables go without, or have them taken after all."),
     "record": _operator(
         "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
     ),

@@ -4,7 +4,7 @@ those that were served before, once more."""
 import argparse
 import sys
 
-from projections import PROJECTIONS, parked
+from projections import PROJECTIONS, parked, with_policies
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import ProcessContext, process_context
 from runtime.operators.progress import ProgressShown
@@ -28,7 +28,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
-    groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+    chosen = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+    groups = [with_policies(group, base.settings.stopping) for group in chosen]
     verdicts: list[Verdict] = []
     for group in groups:
         unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr))

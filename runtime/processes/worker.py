@@ -11,7 +11,7 @@ from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
-from projections import AUDIT_INDEX, MESSAGE_HTML
+from projections import AUDIT_INDEX, MESSAGE_HTML, with_policies
 from runtime.command import Command
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
@@ -23,6 +23,7 @@ from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
+from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
@@ -39,6 +40,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         loops = (
             *_following(base),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
+            asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
@@ -55,7 +57,15 @@ def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     metrics, owner = ProjectionMetrics(base.registry), process_name()
     return [
         asyncio.create_task(
-            Follower(group, base.record, base.db, owner=owner, linger_seconds=seconds, metrics=metrics).run(), name=name
+            Follower(
+                with_policies(group, base.settings.stopping),
+                base.record,
+                base.db,
+                owner=owner,
+                linger_seconds=seconds,
+                metrics=metrics,
+            ).run(),
+            name=name,
         )
         for group, seconds, name in (
             (MESSAGE_HTML, HTML_LINGER_SECONDS, "message html"),
