@@ -15,6 +15,7 @@ from commands import (
     membership,
     message,
     operating,
+    parking,
     pin,
     reaction,
     reading,
@@ -45,4 +46,5 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **security.HANDLERS,
     **clock.HANDLERS,
     **restoration.HANDLERS,
+    **parking.HANDLERS,
 }

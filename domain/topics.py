@@ -12,6 +12,7 @@ from domain import (
     membership,
     message,
     operating,
+    parking,
     pin,
     reaction,
     reading,
@@ -44,6 +45,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
     (restoration.RESTORATIONS, restoration.EVENTS),
+    (parking.PARKING, parking.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

@@ -3,6 +3,8 @@
 Requests and frames rely on the live group. Whatever is slower is a group of its own, and nothing waits for it.
 """
 
+from collections.abc import Collection
+
 from projections import (
     audit_index,
     files,
@@ -37,5 +39,12 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
+
+
+def with_policies(group: Group, stopping: Collection[str]) -> Group:
+    """Return a group with the policy that an operator decided on."""
+    return group._replace(policy="stop") if group.name in stopping else group
+
+
 PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}
 VERSIONS: tuple[tuple[str, int], ...] = tuple((group.name, group.version) for group in PROJECTIONS.values())

@@ -72,6 +72,8 @@ COMMANDS = {
     "restore": _operator(
         "restore:COMMAND", "Restore a backup into an empty database or home, checked before it serves."
     ),
+    "parked": _operator("parked:COMMAND", "List events that read tables go without, or have them taken after all."),
+    "bench": _operator("bench:COMMAND", "Write a believable history on an empty record, of any size, by a seed."),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
     "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),

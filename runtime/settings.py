@@ -102,6 +102,10 @@ class Settings:
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = setting(
         "x-forwarded-for", "The header in which those proxies give it."
     )
+    stopping: tuple[str, ...] = setting(
+        (),
+        "Groups of read tables that stop before an event which they cannot take (live, …); others park it and go on.",
+    )
     limits: QuotaSet = setting(
         "relaxed", "Limits of requests: strict (the default in production), relaxed (ten times that), off (benches)."
     )

@@ -11,6 +11,7 @@ DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "chang
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Of Postgres' modes those that check a certificate, and the one that says that there is none.
 SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
+GROUPS = frozenset({"live", "message_html", "audit_index"})  # of read tables; their modules take a while to load
 ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 
 
@@ -35,6 +36,10 @@ def _check_urls(settings: Settings) -> None:
     for origin in settings.origins:
         if not ORIGIN.fullmatch(origin):
             raise SettingRefusedError(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
+    if unknown := set(settings.stopping) - GROUPS:
+        raise SettingRefusedError(
+            f"HANSARD_STOPPING has {', '.join(sorted(unknown))}; groups of read tables are {', '.join(sorted(GROUPS))}."
+        )
 
 
 def _check_limits(settings: Settings) -> None:

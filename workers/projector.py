@@ -189,7 +189,7 @@ class Follower:
         could have been."""
         folded = await fold(events, self._handlers, between=self._goes_on)
         try:
-            await write(folded, self._commit)
+            await write(folded, self._commit, policy=self.group.policy)
         except RecordUnavailableError:
             self._events_max = max(1, len(folded) // 2)  # it may have been too much for one statement
             raise

@@ -80,7 +80,8 @@ class Filling:
 
     async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
         folded = await fold(events, self._handlers, between=_goes_on)
-        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+        commit = self._commit if db is self._db else partial(self._commit_within, db)
+        await write(folded, commit, policy=self._group.policy)
 
     async def _commit(self, folded: Sequence[Folded]) -> None:
         async with self._db.transaction(durable=False) as transaction:

@@ -4,7 +4,7 @@ those that were served before, once more."""
 import argparse
 import sys
 
-from projections import PROJECTIONS, parked
+from projections import PROJECTIONS, parked, with_policies
 from projections.tables import Group
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import ProcessContext, process_context, process_name
@@ -34,7 +34,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
-    groups = _groups(asked)
+    groups = [with_policies(group, base.settings.stopping) for group in _groups(asked)]
     verdicts: list[Verdict] = []
     for group in groups:
         run = Run(group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say)

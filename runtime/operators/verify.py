@@ -1,4 +1,5 @@
 """`hansard verify`: hashes every event again and holds it against what was signed. 0 whole, 1 altered, 2 it cannot be judged.
+`hansard verify counts` holds what read tables count against the record instead (`verify_counts.py`), with the same codes.
 
 It needs no master key: what is hashed is what is stored. It reads beside whatever is going on, and verifies up to the last
 checkpoint that there was when it began.
@@ -19,6 +20,7 @@ from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
+from runtime.operators import verify_counts
 from runtime.settings import Settings
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
@@ -27,7 +29,9 @@ SAY_SECONDS = 1.0
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
-    """Verify the record; print what was found. Return the exit code."""
+    """Verify the record, or what is counted of it; print what was found. Return the exit code."""
+    if asked.what == "counts":
+        return await verify_counts.run(settings, asked)
     db = await Database.open(database_url(settings), size=2)
     try:
         store, events = TileStore(db), EventEntries(db)
@@ -111,6 +115,13 @@ def _say(asked: argparse.Namespace, code: int, said: str, judgement: Judgement |
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("record", "counts"),
+        default="record",
+        help="record: every event against what was signed; counts: what read tables count against the record",
+    )
     parser.add_argument("--key", help="the record's public key; else that of the notary's folder, else the database's")
     parser.add_argument(
         "--witness",

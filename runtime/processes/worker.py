@@ -12,7 +12,7 @@ from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
-from projections import AUDIT_INDEX, MESSAGE_HTML
+from projections import AUDIT_INDEX, MESSAGE_HTML, PROJECTIONS, with_policies
 from runtime.command import Command
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
@@ -25,6 +25,7 @@ from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
+from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 from workers.rebuild_tasks import RebuildWorker
 
@@ -45,6 +46,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         loops = (
             *_following(base),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
+            asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             *await _rebuilding(base, stack),
             asyncio.create_task(base.record.run(), name="writer"),
@@ -62,7 +64,15 @@ def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     metrics, owner = ProjectionMetrics(base.registry), process_name()
     return [
         asyncio.create_task(
-            Follower(group, base.record, base.db, owner=owner, linger_seconds=seconds, metrics=metrics).run(), name=name
+            Follower(
+                with_policies(group, base.settings.stopping),
+                base.record,
+                base.db,
+                owner=owner,
+                linger_seconds=seconds,
+                metrics=metrics,
+            ).run(),
+            name=name,
         )
         for group, seconds, name in (
             (MESSAGE_HTML, HTML_LINGER_SECONDS, "message html"),
@@ -78,7 +88,8 @@ async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyn
     )
     stack.push_async_callback(operator.close)
     tasks = opened_tasks(base, stack)
-    worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name())
+    groups = {name: with_policies(group, base.settings.stopping) for name, group in PROJECTIONS.items()}
+    worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name(), groups=groups)
     return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 

@@ -34,6 +34,7 @@ MATRIX = """
     read.message_reactions      r           raw         -           -           owner
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
+    read.parking_notes          -           a           rad         -           owner
     read.pins                   r           raw         -           -           owner
     read.reaction_counts        r           raw         -           -           owner
     read.rebuilds               ra          -           rawd        -           owner
