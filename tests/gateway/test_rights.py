@@ -410,7 +410,9 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     strangers: dict[rights.Whom, Any] = {
         "nobody": cast.services.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
-    values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
+    values = {
+        name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "subscription_id")
+    }
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")

@@ -33,6 +33,7 @@ MATRIX = """
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
     read.pins                   r           raw         -           -           owner
+    read.push_subscriptions     r           raw         r           -           owner
     read.reaction_counts        r           raw         -           -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner

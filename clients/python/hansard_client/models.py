@@ -131,6 +131,17 @@ class Reactor(_Said):
     at: datetime = _time()
 
 
+@dataclass(frozen=True)
+class PushSubscription(_Said):
+    """A device that is told of things; `service` is the origin of its push service, `is_current`: it is this session's."""
+
+    id: str
+    device: str | None
+    service: str
+    is_current: bool
+    subscribed_at: datetime = _time()
+
+
 def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
     return tuple(map(Reaction.of, said))
 
