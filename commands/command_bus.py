@@ -24,6 +24,7 @@ from commands.unit_of_work import Handler, Outcome, UnitOfWork
 from domain.errors import (
     DomainError,
     EmailTakenError,
+    EndpointTakenError,
     IdempotencyMismatchError,
     RecordNewerError,
     UsernameTakenError,
@@ -54,6 +55,7 @@ TAKEN: dict[ClaimKind, tuple[type[DomainError], str]] = {
     "email": (EmailTakenError, "/email"),
     "username": (UsernameTakenError, "/username"),
     "username_skeleton": (UsernameTakenError, "/username"),
+    "push_endpoint": (EndpointTakenError, "/endpoint"),
 }
 
 

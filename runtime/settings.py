@@ -6,6 +6,7 @@ read, its default and its sentence go into `.env.example`, which `runtime/settin
 
 import re
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -117,6 +118,7 @@ class Settings:
     limit_logins: str = setting("", LIMIT.format("log-ins of an address"))
     limit_connects: str = setting("", LIMIT.format("sockets that an address opens"))
     limit_frames: str = setting("", LIMIT.format("frames of a socket"))
+    limit_pushes: str = setting("", LIMIT.format("devices that a person subscribes to push, and tests"))
     limit_mails: str = setting(
         "", LIMIT.format("mails to one e-mail address, apart for strangers and for addresses its account knows")
     )
@@ -152,6 +154,18 @@ class Settings:
         "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    public_url: str = setting(
+        "",
+        "Where browsers and mail programs reach the gateway (https://chat.example.com). Empty: mails have no link that stops them.",
+    )
+    push_contact: str = setting(
+        "",
+        "Where operators of push services write to if something is wrong (mailto:…, https://…). Empty: HANSARD_MAIL_FROM's address.",
+    )
+    push_networks: tuple[str, ...] = setting(
+        (),
+        "Networks beside the public ones in which push services and webhooks may be (10.1.2.0/24, comma between). Empty: none.",
+    )
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
@@ -240,6 +254,15 @@ class Settings:
         """The host and port that `metrics_listen` names."""
         found = LISTEN.fullmatch(self.metrics_listen)
         return None if found is None else (found[1] or found[2], int(found[3]))
+
+    @property
+    def contact(self) -> str:
+        """Where operators of push services write to."""
+        return self.push_contact or f"mailto:{parseaddr(self.mail_from)[1]}"
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(text) for text in self.push_networks)
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:

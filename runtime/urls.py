@@ -14,6 +14,7 @@ SCHEMES = {
     "HANSARD_BLOBS_URL": ("file", "s3"),
     "HANSARD_MAIL_URL": ("smtp", "smtps", "smtp+plain", "file"),
     "HANSARD_LINKS_URL": ("https", "http"),
+    "HANSARD_PUBLIC_URL": ("https", "http"),
     "HANSARD_S3_ENDPOINT": ("http", "https"),
     "HANSARD_SCANNER_URL": ("tcp", "unix"),
 }

@@ -24,11 +24,20 @@ CRYPTOGRAPHY = {
     "cryptography.x509",
     "cryptography.exceptions.InvalidSignature",
     "cryptography.exceptions.InvalidTag",
+    "cryptography.hazmat.primitives.asymmetric.ec.ECDH",
+    "cryptography.hazmat.primitives.asymmetric.ec.EllipticCurvePrivateKey",
+    "cryptography.hazmat.primitives.asymmetric.ec.EllipticCurvePublicKey",
+    "cryptography.hazmat.primitives.asymmetric.ec.SECP256R1",
+    "cryptography.hazmat.primitives.asymmetric.ec.derive_private_key",
+    "cryptography.hazmat.primitives.asymmetric.ec.generate_private_key",
     "cryptography.hazmat.primitives.asymmetric.ed25519.Ed25519PrivateKey",
     "cryptography.hazmat.primitives.asymmetric.ed25519.Ed25519PublicKey",
     "cryptography.hazmat.primitives.ciphers.aead.AESGCM",
     "cryptography.hazmat.primitives.hashes.SHA256",
+    "cryptography.hazmat.primitives.kdf.hkdf.HKDF",
     "cryptography.hazmat.primitives.kdf.hkdf.HKDFExpand",
+    "cryptography.hazmat.primitives.serialization.Encoding",
+    "cryptography.hazmat.primitives.serialization.PublicFormat",
 }
 HASHES = {"sha256", "blake2b"}
 # They spread pauses and drains over time, or have a test give them its seed: `random` can be guessed.

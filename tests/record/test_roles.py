@@ -36,6 +36,7 @@ MATRIX = """
     read.parked_events          r           ra          ra          r           owner
     read.parking_notes          -           a           rad         -           owner
     read.pins                   r           raw         -           -           owner
+    read.push_subscriptions     r           raw         r           -           owner
     read.reaction_counts        r           raw         -           -           owner
     read.rebuilds               ra          -           rawd        -           owner
     read.room_members           r           raw         r           -           owner
