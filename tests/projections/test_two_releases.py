@@ -23,7 +23,7 @@ from tests.projections.raised import MIGRATION, SELECT_WRONG
 
 ROOT = Path(__file__).parents[2]
 THIS, NEXT = "runtime.cli", "tests.projections.raised"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 class Release:
