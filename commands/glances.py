@@ -1,5 +1,5 @@
 """Glances: what was looked at without a guard, for some seconds. So a text that names somebody costs no look at the record each
-time, and what another process wrote is seen a moment later.
+time, and what another process wrote is seen half a minute later at most.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from commands.folds import Folded
 from domain.ids import StreamId
 from domain.ports.record import ClaimKind
 
-GLANCE_SECONDS = 5.0
+GLANCE_SECONDS = 30.0
 GLANCES_MAX = 10_000
 
 Key = StreamId | tuple[ClaimKind, str]
