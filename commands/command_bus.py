@@ -108,17 +108,22 @@ class CommandBus:
         """Run a command until it is decided. Raise `DomainError` if it is refused, `RecordUnavailableError` if that is unknown."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
-        fresh, met = False, 0
+        unit = UnitOfWork(self, caller, fresh=False)
+        outcome = await self._try(command, unit, caller, receipt)
+        return outcome if outcome is not None else await self._insist(command, unit, caller, receipt)
+
+    async def _insist(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome:
+        """Decide on streams that are read anew, until there is an outcome; in turn with others where there was a conflict."""
+        met = 0
         async with AsyncExitStack() as turn:
-            for _ in range(DECIDE_TRIES_MAX):
-                unit = UnitOfWork(self, caller, fresh=fresh)
-                outcome = await self._try(command, unit, caller, receipt)
-                if outcome is not None:
-                    return outcome
+            for _ in range(DECIDE_TRIES_MAX - 1):
                 if unit.conflicted:
                     met += 1
                     await self._turns.wait(turn, unit.contended(), met=met)
-                fresh = True
+                unit = UnitOfWork(self, caller, fresh=True)
+                outcome = await self._try(command, unit, caller, receipt)
+                if outcome is not None:
+                    return outcome
         raise WriteContendedError
 
     async def _try(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome | None:

@@ -34,7 +34,7 @@ COMMIT = """
     ), moved AS (
         UPDATE read.checkpoints c
         SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5), moved_at = clock_timestamp()
-        FROM held WHERE c.name = $1 AND c.epoch = $2 AND c.position = held.position RETURNING c.position
+        WHERE c.name = $1 AND c.epoch = $2 AND c.position = $3 AND EXISTS (SELECT FROM held) RETURNING c.position
     ), {writes}
     SELECT EXISTS (SELECT FROM moved) AND set_config('synchronous_commit', 'off', true) = 'off' AS is_moved
 """

@@ -136,7 +136,7 @@ async def ledger(
     database_url: str, *, size: int = 8, master: Master = MASTER, kind: str = SERVER
 ) -> AsyncIterator[tuple[Database, PostgresRecord, CommandBus]]:
     """A database, its record with a running writer, and a command bus on it, with the log-in of a kind of process."""
-    db = await Database.open(as_login(database_url, kind), size=size)
+    db = await Database.open(as_login(database_url, kind), size=size, plans_once=kind == "gateway")
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)
     snapshots = PostgresSnapshots(db, vault, now=now)

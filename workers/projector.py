@@ -7,8 +7,9 @@ it go on (`workers/folding.py`). Frames are published after their rows are commi
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
+from typing import Protocol
 
 import structlog
 
@@ -17,7 +18,7 @@ from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.record import Head, RecordUnavailableError
 from projections import checkpoints, followers, parked
 from projections.batches import Batch
 from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
@@ -31,6 +32,15 @@ FOLD_SECONDS_MAX = 0.5  # of handlers in one batch: the rest waits for the next 
 LIVE_BATCH_EVENTS_MIN = 16
 
 log = structlog.get_logger()
+
+
+class Followed(Protocol):
+    """As much of the record as a follower needs."""
+
+    async def head(self) -> Head: ...
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]: ...
+    def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]: ...
+
 
 FORGETTING = 0.9  # of what is remembered of the slowest step, a step
 Told = Callable[[Sequence[Recorded[Event]]], None]
@@ -46,7 +56,7 @@ class Follower:
     def __init__(
         self,
         group: Group,
-        record: Record,
+        record: Followed,
         db: Db,
         *,
         owner: str,

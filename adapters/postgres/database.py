@@ -5,7 +5,7 @@ Whatever says that Postgres is away or does not answer is raised as `RecordUnava
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -29,15 +29,14 @@ BEGIN_LAZY = "BEGIN; SET LOCAL synchronous_commit = off"
 SETTINGS = {
     "application_name": "hansard",
     "jit": "off",  # one plan of the append function fell from 17,000/s to 100/s with it
-    # Statements are written so that no value needs a plan of its own (`tests/*/test_plans.py`); to plan a page of messages
-    # anew each time costs more than to read it.
-    "plan_cache_mode": "force_generic_plan",
     "search_path": "pg_catalog",
     "timezone": "UTC",
     "statement_timeout": str(int(STATEMENT_SECONDS * 1000)),
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
 }
+# To plan a page of messages anew each time costs more than to read it, and no value needs a plan of its own (`test_plans.py`).
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
 AWAY = (
     OSError,
     TimeoutError,
@@ -134,16 +133,16 @@ def _cause(error: Exception) -> str:
 async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
     """Open one connection outside the pool, for long use (the writer, LISTEN, rebuilds)."""
     with connecting(url):
-        return await _connected(url, statement_seconds)
+        return await _connected(url, statement_seconds, SETTINGS)
 
 
-async def _connected(url: str, statement_seconds: float) -> Any:
+async def _connected(url: str, statement_seconds: float, settings: Mapping[str, str]) -> Any:
     return await asyncpg.connect(
         url,
         timeout=POOL_WAIT_SECONDS,
         command_timeout=statement_seconds,
         max_cached_statement_lifetime=0,
-        server_settings={**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))},
+        server_settings={**settings, "statement_timeout": str(int(statement_seconds * 1000))},
     )
 
 
@@ -203,11 +202,15 @@ class Database:
         self.url = url
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS) -> Self:
-        """Connect, and raise `RecordUnavailableError` when nobody answers."""
+    async def open(
+        cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS, plans_once: bool = False
+    ) -> Self:
+        """Connect, and raise `RecordUnavailableError` when nobody answers. `plans_once`: each connection plans a statement once
+        for all values, and again when its tables were analysed."""
+        settings = SETTINGS | PLANNED_ONCE if plans_once else SETTINGS
         with connecting(url):
             pool = ConnectionPool(
-                partial(_connected, url, statement_seconds), size_max=size, wait_seconds=POOL_WAIT_SECONDS
+                partial(_connected, url, statement_seconds, settings), size_max=size, wait_seconds=POOL_WAIT_SECONDS
             )
             pool.give_back(await pool.acquire(), is_usable=True)
         return cls(pool, url)

@@ -5,7 +5,6 @@ redis-py connects: it knows URLs, TLS and log-ins. Then its streams give the soc
 """
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -92,11 +91,11 @@ class Wire(asyncio.Protocol):
 
 
 class Script:
-    """A script in Lua, which Redis knows by its digest once it was given it."""
+    """A script in Lua; `digest` is how Redis names it, once it was given it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.digest = b""
 
 
 class Wires:
@@ -134,12 +133,14 @@ class Wires:
     async def run(self, script: Script, keys: Sequence[Argument], arguments: Iterable[Argument]) -> Any:
         """Run a script; a Redis that does not know it (any more) is given it."""
         given = (len(keys), *keys, *arguments)
-        try:
-            return await self.call(b"EVALSHA", script.digest, *given)
-        except ResponseError as error:
-            if not str(error).startswith("NOSCRIPT"):
-                raise
-            return await self.call(b"EVAL", script.text, *given)
+        if script.digest:
+            try:
+                return await self.call(b"EVALSHA", script.digest, *given)
+            except ResponseError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+        script.digest = await self.call(b"SCRIPT", b"LOAD", script.text)
+        return await self.call(b"EVALSHA", script.digest, *given)
 
     def cut(self) -> None:
         """End the connection that there is."""

@@ -61,7 +61,8 @@ async def process_context(
     """
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
-        db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)
+        url, plans_once = database_url(settings, kind), kind == "gateway"
+        db = await Database.open(url, size=settings.pool_size, plans_once=plans_once, **longer)
         stack.push_async_callback(db.close)
         guard(settings)
         await guard_login(settings, db, kind)

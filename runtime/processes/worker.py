@@ -24,6 +24,7 @@ from runtime.settings import Settings
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
+from workers.handed_over import HandedOver
 from workers.janitor import Janitor
 from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
@@ -62,22 +63,19 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
 def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     """Start the read models that are not live."""
     metrics, owner = ProjectionMetrics(base.registry), process_name()
+    handed_over = HandedOver(base.record)  # the audit index comes later, and takes what was read for HTML
+    stopping = base.settings.stopping
+    html = Follower(
+        with_policies(MESSAGE_HTML, stopping), base.record, base.db, owner=owner, linger_seconds=HTML_LINGER_SECONDS, metrics=metrics,
+        committed=handed_over.hand_over,
+    )  # fmt: skip
+    audit_index = Follower(
+        with_policies(AUDIT_INDEX, stopping), handed_over, base.db, owner=owner, linger_seconds=AUDIT_LINGER_SECONDS,
+        metrics=metrics,
+    )  # fmt: skip
     return [
-        asyncio.create_task(
-            Follower(
-                with_policies(group, base.settings.stopping),
-                base.record,
-                base.db,
-                owner=owner,
-                linger_seconds=seconds,
-                metrics=metrics,
-            ).run(),
-            name=name,
-        )
-        for group, seconds, name in (
-            (MESSAGE_HTML, HTML_LINGER_SECONDS, "message html"),
-            (AUDIT_INDEX, AUDIT_LINGER_SECONDS, "audit index"),
-        )
+        asyncio.create_task(html.run(), name="message html"),
+        asyncio.create_task(audit_index.run(), name="audit index"),
     ]
 
 
