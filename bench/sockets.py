@@ -114,11 +114,14 @@ class Sender:
     def stop(self) -> None:
         self._sending = False
 
+    def say_once(self) -> None:
+        self._send()
+
     def _heard(self, payload: bytes) -> None:
         if payload.startswith(b'{"type":"reply"'):
             if b'"ok":true' not in payload:
                 raise RuntimeError(payload.decode())
-            self.acknowledged += self._sending
+            self.acknowledged += 1
             if self._sending:
                 self._send()
 

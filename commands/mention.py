@@ -1,11 +1,13 @@
 """Mentions: the names in a text as the ids of those whom they name now.
 
-Nothing that is looked up guards the post: who is renamed or leaves in the same moment was there a moment before.
+Nothing that is looked up guards the post: who is renamed or leaves in the same moment was there some seconds before.
 """
+
+from functools import partial
 
 from commands.room import Entered
 from commands.unit_of_work import UnitOfWork
-from domain.account import ACCOUNT
+from domain.account import ACCOUNT, Account
 from domain.authorization import in_room
 from domain.block import BLOCKS, has_blocked
 from domain.bounds import MENTION_ROOM_MEMBERS_MAX
@@ -44,10 +46,15 @@ def _may_mention_all(entered: Entered, members: int | None) -> bool:
 
 async def _named(unit: UnitOfWork, entered: Entered, name: str) -> UserId | None:
     for spelling in map(fold, spellings_of(name)):
-        account = await unit.claimed(ACCOUNT, "username", spelling)
+        account = await unit.claimed(ACCOUNT, "username", spelling, holds=partial(_is_called, spelling))
         if account is not None and account.is_active and account.user_id != entered.user_id:
-            membership = await unit.glance(MEMBERSHIP, entered.room.room_id, account.user_id)
-            blocks = await unit.glance(BLOCKS, account.user_id)
+            membership, blocks = await unit.glance_all(
+                (MEMBERSHIP, (entered.room.room_id, account.user_id)), (BLOCKS, (account.user_id,))
+            )
             is_member = membership is not None and membership.role is not None
             return account.user_id if is_member and not has_blocked(blocks, entered.user_id) else None
     return None
+
+
+def _is_called(name: str, account: Account) -> bool:
+    return fold(account.username) == name

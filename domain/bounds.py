@@ -29,6 +29,9 @@ ROOM_OWNERS_MAX = 100
 DIRECT_PEOPLE_MAX = 10  # of a direct room
 BLOCKS_MAX = 1_000  # of a person
 FILE_NAME_CHARS_MAX = 255
+ENDPOINT_CHARS_MAX = 2_000  # of an address that is sent to
+DEVICE_CHARS_MAX = 100  # what a person calls a device
+PUSH_SUBSCRIPTIONS_MAX = 30  # of a person
 
 # Sessions.
 ACCESS_SECONDS = 900

@@ -12,7 +12,8 @@ from domain.ids import UserId
 from domain.text import fold
 
 MentionsRoom = Literal["here", "room"]
-NAMED = re.compile(rf"(?<![\w@./-])@([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
+# It begins with the letter that is looked for, and looks back from there: so whole texts are passed over at once.
+NAMED = re.compile(rf"@(?<![\w@./-]@)([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
 BACKTICKS = re.compile(r"`+")
 FENCE_CHARS_MIN = 3
 WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
@@ -48,6 +49,9 @@ def names_all(content: str) -> bool:
 
 def outside_code(content: str) -> Iterator[str]:
     """Return the parts of a text between code spans and fences: backticks up to as many again, or a fence to the end."""
+    if "`" not in content:
+        yield content
+        return
     runs = [found.span() for found in BACKTICKS.finditer(content)]
     closing: dict[int, int] = {}
     closed_by: list[int | None] = [None] * len(runs)

@@ -43,10 +43,12 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "notification.change", "notification.list", "notification.mark_read",
-    "notification.settings", "password.change",
-    "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
+    "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
+    "notification.mark_read", "notification.settings", "operations.read", "password.change",
+    "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
+    "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
+    "webhook.put", "webhook.read", "webhook.remove",
 ]  # fmt: skip
 RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
@@ -148,9 +150,12 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("account.verify_email", ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
     AsWhom("password.forget",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
     AsWhom("password.reset",       ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
+    AsWhom("mail.stop",            ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
+    AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (

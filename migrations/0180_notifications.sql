@@ -71,8 +71,8 @@ GRANT SELECT ON read.users, read.rooms, read.room_members, read.messages, read.t
 GRANT INSERT ON read.parked_events TO hansard_notifier;
 GRANT INSERT, UPDATE ON read.checkpoints TO hansard_notifier;
 ALTER POLICY moved_by_projector ON read.checkpoints
-    USING (name NOT IN ('message_html', 'audit_index', 'notifications'))
-    WITH CHECK (name NOT IN ('message_html', 'audit_index', 'notifications'));
+    USING (name NOT IN ('message_html', 'audit_index', 'past', 'notifications'))
+    WITH CHECK (name NOT IN ('message_html', 'audit_index', 'past', 'notifications'));
 CREATE POLICY moved_by_notifier ON read.checkpoints TO hansard_notifier
     USING (name = 'notifications') WITH CHECK (name = 'notifications');
 RESET ROLE;

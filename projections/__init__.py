@@ -3,6 +3,8 @@
 Requests and frames rely on the live group. Whatever is slower is a group of its own, and nothing waits for it.
 """
 
+from collections.abc import Collection
+
 from projections import (
     audit_index,
     files,
@@ -13,6 +15,7 @@ from projections import (
     notification_audience,
     notifications,
     pins,
+    push,
     reactions,
     rooms,
     sessions,
@@ -32,6 +35,7 @@ LIVE = Group(
         messages.PROJECTION,
         reactions.PROJECTION,
         pins.PROJECTION,
+        push.PROJECTION,
         mentions.PROJECTION,
         threads.PROJECTION,
         files.PROJECTION,
@@ -42,4 +46,12 @@ AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTIO
 NOTIFICATIONS = Group(
     "notifications", version=1, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
 )
+
+
+def with_policies(group: Group, stopping: Collection[str]) -> Group:
+    """Return a group with the policy that an operator decided on."""
+    return group._replace(policy="stop") if group.name in stopping else group
+
+
 PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, NOTIFICATIONS)}
+VERSIONS: tuple[tuple[str, int], ...] = tuple((group.name, group.version) for group in PROJECTIONS.values())

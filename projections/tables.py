@@ -10,6 +10,7 @@ from domain.events import Event, Recorded
 from domain.ports.database import Db
 
 Operation = Literal["new", "put", "set", "add"]
+Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
 
 
 class Change(NamedTuple):
@@ -62,11 +63,13 @@ class Projection(NamedTuple):
 
     tables: tuple[Table, ...]
     handlers: Mapping[type[Event], Handler]
+    reads_meta: bool = False  # whether a handler looks at who did it; a rebuild does not read what nobody asks for
 
 
 class Group(NamedTuple):
     """Projections that are followed together: one owner, one transaction, one checkpoint of this name.
 
+    `policy` is what an operator decided: to park what the group cannot take, or to stand still before it.
     `version` rises when the tables' content would differ for the same record; a rebuild then makes the new ones. With `prepare`
     each batch has handlers of its own; those of the projections are the ones that need nothing but the event.
     """
@@ -75,10 +78,15 @@ class Group(NamedTuple):
     version: int
     projections: tuple[Projection, ...]
     prepare: Prepare | None = None
+    policy: Policy = "park"
 
     @property
     def tables(self) -> tuple[Table, ...]:
         return tuple(table for projection in self.projections for table in projection.tables)
+
+    @property
+    def reads_meta(self) -> bool:
+        return any(projection.reads_meta for projection in self.projections)
 
     def handlers(self) -> dict[type[Event], tuple[Handler, ...]]:
         """Return all handlers of the group by the type of event, in the order of its projections."""

@@ -1,6 +1,7 @@
 """Pages of a thread's replies: an access check and the page that it guards are one statement, as in `projections/message_pages.py`.
 
-Replies that are shown in the room, too, are among them. They are found in the index `replies_of_thread`.
+Replies that are shown in the room, too, are among them. They are found in the index `replies_of_thread`: bounds and order name
+the root, too, so that no plan walks all messages for those of one thread.
 """
 
 from domain.authorization import require_standing, standings
@@ -31,8 +32,10 @@ SELECT_REPLIES = """
         ) root
         LEFT JOIN LATERAL (
             SELECT * FROM read.messages reply
-            WHERE root.standing = ANY ($4::text[]) AND reply.root_position = root.position AND reply.position > $5
-            ORDER BY reply.position LIMIT $6
+            WHERE root.standing = ANY ($4::text[]) AND reply.root_position IS NOT NULL
+                AND (reply.root_position, reply.position) > (root.position, $5)
+                AND (reply.root_position, reply.position) <= (root.position, 9223372036854775807)
+            ORDER BY reply.root_position, reply.position LIMIT $6
         ) msg ON true
         LEFT JOIN read.message_html h ON $7 AND h.position = msg.position AND h.version = msg.version
     ) page

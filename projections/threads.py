@@ -28,9 +28,10 @@ SELECT_THREADS = """
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE new.root_position = asked.position AND new.position > f.read_position
-                AND new.sender_id <> $1 AND NOT new.deleted
-            ORDER BY new.position LIMIT $3
+            WHERE new.root_position IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
+                AND (new.root_position, new.position) > (asked.position, f.read_position)
+                AND (new.root_position, new.position) <= (asked.position, 9223372036854775807)
+            ORDER BY new.root_position, new.position LIMIT $3
         ) counted
     ) unread
     WHERE t.root_position IS NOT NULL OR f.root_position IS NOT NULL

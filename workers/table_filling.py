@@ -14,11 +14,12 @@ from domain.ports.database import Db
 from domain.ports.record import Record
 from projections import checkpoints
 from projections.parked import Parked
-from projections.tables import Group
+from projections.tables import Group, Handlers
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress
 
 REBUILD_BATCH_EVENTS_MAX = 5_000
+REBUILD_COMMIT_EVENTS_MIN = 15_000
 LAST_STRETCH_EVENTS = 2_000
 SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
 
@@ -44,6 +45,8 @@ class Filling:
         self.position = position
         self._group = group
         self._handlers = group.handlers()
+        # What a batch is prepared with stands in the tables: all that came before it must be there.
+        self._commit_events = REBUILD_COMMIT_EVENTS_MIN if group.prepare is None else 1
         self._record = record
         self._db = db
         self._note = note
@@ -61,28 +64,39 @@ class Filling:
             await self.until(checkpoint, self._db)
 
     async def until(self, position: int, db: Db) -> None:
-        """Fold the record up to a position; the next page is read while one is written.
+        """Fold the record up to a position; the next page is read while one is folded or written. Several pages are written
+        together: a room that is busy in all of them changes once.
 
         `db` is the pool, or a transaction that everything is written in.
         """
         reading = asyncio.create_task(self._page(self.position, position))
+        folded: list[Folded] = []
         try:
             while events := await reading:
                 self.position = events[-1].position
                 reading = asyncio.create_task(self._page(self.position, position))
-                await self._write(events, db)
+                folded += await fold(events, await self._handlers_for(events, db), between=_goes_on)
+                if len(folded) >= self._commit_events:
+                    await self._write(folded, db)
+                    folded = []
+                    self._tell(position)
+            if folded:
+                await self._write(folded, db)
                 self._tell(position)
         finally:
             reading.cancel()
 
-    async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
-        return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
-
-    async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
+    async def _handlers_for(self, events: Sequence[Recorded[Event]], db: Db) -> Handlers:
         prepare = self._group.prepare
-        handlers = self._handlers if prepare is None else await prepare(db, self.suffix, events)
-        folded = await fold(events, handlers, between=_goes_on)
-        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+        return self._handlers if prepare is None else await prepare(db, self.suffix, events)
+
+    async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
+        limit, metas = REBUILD_BATCH_EVENTS_MAX, self._group.reads_meta
+        return await self._record.after(position, until=until, limit=limit, metas=metas)
+
+    async def _write(self, folded: Sequence[Folded], db: Db) -> None:
+        commit = self._commit if db is self._db else partial(self._commit_within, db)
+        await write(folded, commit, policy=self._group.policy)
 
     async def _commit(self, folded: Sequence[Folded]) -> None:
         async with self._db.transaction(durable=False) as transaction:
@@ -101,8 +115,9 @@ class Filling:
         say_parked(f"{self._group.name}, rebuilt", folded)
 
     async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
-        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
+        # The note first: whoever lost these tables to another run writes no row.
         await self._note(db, parked_of(folded), folded[-1].recorded.position)
+        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
 
     def _tell(self, total: int) -> None:
         seconds = time.perf_counter() - self._started

@@ -14,7 +14,7 @@ from domain.ports.record import RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import Services
-from projections import PROJECTIONS, checkpoints, parked
+from projections import PROJECTIONS, VERSIONS, checkpoints, parked, projection_states, rebuilds
 
 
 @get(
@@ -42,6 +42,8 @@ async def _samples(services: Services) -> Samples:
     head = await services.record.head()
     groups = await checkpoints.every(services.db)
     lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
+    states = await projection_states.of(services.db, VERSIONS)
+    building = [row for row in await rebuilds.under_way(services.db) if row.state == "running"]
     return {
         "hansard_record_position": [("", head.position)],
         "hansard_record_time_ahead_seconds": [("", max(0, round((head.at - head.clock).total_seconds())))],
@@ -51,6 +53,10 @@ async def _samples(services: Services) -> Samples:
         "hansard_projection_idle_seconds": [
             (each.name, int(each.idle_seconds) if each.events > 0 else 0) for each in lags
         ],
+        "hansard_projection_waiting_seconds": [(each.name, round(each.lag_seconds, 3)) for each in states],
+        "hansard_projection_version": [(each.name, each.served_version) for each in states if each.served_version],
+        "hansard_rebuild_position": [(row.group_name, row.position) for row in building],
+        "hansard_rebuild_total_events": [(row.group_name, row.total) for row in building],
         "hansard_parked_events": [(name, missing.get(name, 0)) for name in PROJECTIONS],
     }
 

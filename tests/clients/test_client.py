@@ -7,6 +7,7 @@ import httpx
 import pytest
 from hansard_client import Backoff, Client, NotLoggedIn, Refused, Unreachable
 
+from tests.channels.push_service import FakeDevice
 from tests.clients.people import SOON, Faults, aged, own_id, person
 from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway
 
@@ -67,6 +68,18 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         thread = (await ben.message(first.id, after=ben.position)).thread
         assert thread is not None and (thread.following, thread.unread) == (False, None)
         await ben.follow_thread(first.id)
+        device = FakeDevice("https://10.0.0.1/x")
+        with pytest.raises(Refused, match=r"endpoint\.refused"):
+            await ada.subscribe_push(device.as_json())
+        device.endpoint = "https://push.example.invalid.example/x"
+        pushed = await ada.subscribe_push(device.as_json(), device="telephone")
+        assert await ada.push_subscriptions(after=ada.position) == [pushed] and pushed.device == "telephone"
+        assert await ada.test_push(pushed.id) == "later" and len(await ada.push_key()) == 87
+        await ada.unsubscribe_push(pushed.id)
+        assert await ada.push_subscriptions(after=ada.position) == []
+        assert (await ada.put_webhook("https://hooks.example/x")).startswith("whsec_")
+        assert await ada.webhook() == "https://hooks.example/x"
+        await ada.remove_webhook()
         await ada.pin(answer.id)
         await ada.pin(first.id)
         await ada.unpin(first.id)

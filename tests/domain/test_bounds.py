@@ -18,6 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
+    ("OperationsRead", "minute"): None,
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],
@@ -50,6 +51,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ThreadRead", "posted_position"): threads.FOLLOWERS.types["root_position"],
     ("ThreadRead", "position"): threads.FOLLOWERS.types["read_position"],
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
+    ("RecordRestored", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],

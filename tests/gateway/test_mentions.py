@@ -93,6 +93,17 @@ async def test_who_is_blocked_mentions_nobody_who_blocked_them(hansard: Gateway)
     assert (await ada.say(room_id, f"@{ben.username}"))["mentions"] == [ben.id]
 
 
+async def test_what_came_before_ones_joining_is_not_new(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room()
+    await ada.say(room_id, "@room")
+    await ben.ask("POST", f"/rooms/{room_id}/join", 200)
+    said = await ada.say(room_id, "plain")
+    assert await counts(ben, room_id, said["position"]) == (1, 0)
+    said = await ada.say(room_id, "@here")
+    assert await counts(ben, room_id, said["position"]) == (2, 1)
+
+
 async def test_counts_are_those_of_the_record(hansard: Gateway) -> None:
     people = [await hansard.person() for _ in range(3)]
     ada, *_ = people

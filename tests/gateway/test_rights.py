@@ -424,7 +424,10 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     strangers: dict[rights.Whom, Any] = {
         "nobody": cast.services.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
-    values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
+    values = {
+        name: str(uuid4())
+        for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id")
+    }
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")
@@ -468,6 +471,27 @@ async def test_the_record_is_read_in_a_role_and_a_role_opens_no_room(cast: Cast)
             verdict = of(in_room(operation, "private", "stranger"), method)
             assert await answered(cast.auditor, method, path, options) == verdict, (operation, method, path)
     assert canary("private") not in "\n".join(cast.auditor.heard[before:])
+
+
+async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
+    lists, asks = "/admin/projections", "/admin/projections/nothing/rebuild"
+    one = f"/admin/rebuilds/{uuid4()}"
+    requests: tuple[tuple[rights.PersonalOperation, str, str, dict[str, Any]], ...] = (
+        ("operations.read", "GET", lists, {}),
+        ("operations.read", "GET", one, {}),
+        ("projection.rebuild", "POST", asks, {"json": {}}),
+    )
+    refused: tuple[tuple[rights.Whom, Guest], ...] = (
+        ("person", cast.person), ("person", cast.founder), ("auditor", cast.auditor),
+    )  # fmt: skip
+    for operation, method, path, options in requests:
+        for whom, guest in refused:
+            verdict = of(authorization.as_whom(operation, whom), method)
+            assert verdict is not None and await answered(guest, method, path, options) == verdict, (path, whom)
+        assert authorization.as_whom(operation, "admin") is None
+    assert await answered(cast.admin, "GET", lists, {}) is None
+    assert (await cast.admin.ask("GET", one)).status_code == 404
+    assert (await cast.admin.ask("POST", asks, json={})).json()["code"] == "projection.not_found"
 
 
 async def test_a_session_is_ended_by_its_owner_alone(cast: Cast) -> None:

@@ -224,9 +224,11 @@ class ReadingsCounted(PostgresRecord):
 
     readings = 0
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
         self.readings += 1
-        return await super().after(position, until=until, limit=limit)
+        return await super().after(position, until=until, limit=limit, metas=metas)
 
 
 async def test_a_batch_that_reaches_the_head_is_followed_by_no_empty_read(database_url: str) -> None:

@@ -24,9 +24,11 @@ MATRIX = """
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
     read.audit_entries            r           -           raw         -           -           owner
+    read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
     read.file_variants            r           raw         r           -           -           owner
     read.files                    r           raw         r           -           -           owner
+    read.followers                r           raw         raw         raw         -           owner
     read.kept_parked_events       -           -           -           -           -           owner
     read.kept_tables              -           -           -           -           -           owner
     read.mentions                 r           raw         -           -           -           owner
@@ -40,8 +42,11 @@ MATRIX = """
     read.notification_threads     r           -           raw         raw         -           owner
     read.notifications            r           -           raw         raw         -           owner
     read.parked_events            r           ra          ra          ra          r           owner
+    read.parking_notes            -           a           rad         a           -           owner
     read.pins                     r           raw         -           -           -           owner
+    read.push_subscriptions       r           raw         r           r           -           owner
     read.reaction_counts          r           raw         -           -           -           owner
+    read.rebuilds                 ra          -           rawd        -           -           owner
     read.room_members             r           raw         r           r           -           owner
     read.rooms                    r           raw         r           r           -           owner
     read.sessions                 r           raw         -           -           -           owner

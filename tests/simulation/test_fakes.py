@@ -121,10 +121,10 @@ async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url:
             while await follower.step() > 0:
                 pass
             assert await checkpoints.position(store, "live") == len(events)
-            assert await checkpoints.take(store, "live", 1, "two", 3) is None
+            assert await checkpoints.take(store, "live", LIVE.version, "two", 3) is None
             assert follower.lease is not None
             await checkpoints.let_go(store, "live", follower.lease.epoch)
-            taken = await checkpoints.take(store, "live", 1, "two", 3)
+            taken = await checkpoints.take(store, "live", LIVE.version, "two", 3)
             assert taken is not None and (taken.epoch, taken.position) == (follower.lease.epoch + 1, len(events))
             with pytest.raises(checkpoints.LeaseLostError):
                 await checkpoints.renew(store, "live", follower.lease, 3)
@@ -169,8 +169,8 @@ class _Paged:
         self._record = record
         self._chance = chance
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Any:
-        return await self._record.after(position, until=until, limit=self._chance.randint(1, 30))
+    async def after(self, position: int, *, until: int | None = None, limit: int, metas: bool = True) -> Any:
+        return await self._record.after(position, until=until, limit=self._chance.randint(1, 30), metas=metas)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._record, name)

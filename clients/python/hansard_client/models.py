@@ -146,6 +146,17 @@ class Thread(_Said):
     last_reply_at: datetime | None = field(default=None, metadata={"read": datetime.fromisoformat})
 
 
+@dataclass(frozen=True)
+class PushSubscription(_Said):
+    """A device that is told of things; `service` is the origin of its push service, `is_current`: it is this session's."""
+
+    id: str
+    device: str | None
+    service: str
+    is_current: bool
+    subscribed_at: datetime = _time()
+
+
 def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
     return tuple(map(Reaction.of, said))
 
