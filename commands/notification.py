@@ -9,6 +9,7 @@ from commands.unit_of_work import Handler, UnitOfWork
 from domain import notification as decide
 from domain.account import ACCOUNT, require_active
 from domain.ids import UserId
+from domain.mail_notices import MAIL_NOTICES, allow
 from domain.notification import INBOX, SETTINGS, Level, MailPace, NotificationSettings, RoomLevel, Shown
 from domain.quiet_hours import Quiet
 
@@ -40,6 +41,11 @@ async def change(command: ChangeNotificationSettings, unit: UnitOfWork) -> None:
     }
     wanted = replace(settings or NotificationSettings(user_id), **given)
     unit.write(SETTINGS, user_id, events=decide.change(settings, wanted))
+    if command.email is not UNSET and command.email != "off":
+        notices = await unit.load(
+            MAIL_NOTICES, user_id
+        )  # whoever asks for mails wants them, whatever a link in one said
+        unit.write(MAIL_NOTICES, user_id, events=allow(notices, user_id))
 
 
 async def mark(command: MarkNotificationsRead, unit: UnitOfWork) -> None:

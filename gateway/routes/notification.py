@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from commands.notification import ChangeNotificationSettings, MarkNotificationsRead
 from domain.bounds import KEYWORD_CHARS_MAX, KEYWORDS_MAX, NOTIFICATION_ROOMS_MAX, TIME_ZONE_CHARS_MAX
 from domain.events import Caller
-from domain.ids import RecordId, RoomId
+from domain.ids import RecordId, RoomId, UserId
+from domain.mail_notices import MAIL_NOTICES, is_stopped
 from domain.notification import SETTINGS, Level, MailPace, NotificationSettings, RoomLevel, Shown
 from domain.quiet_hours import DAYS, Day, Quiet
 from gateway.http.declarations import declare
@@ -96,8 +97,9 @@ class InboxPage(Struct, frozen=True):
 @get("/users/me/notifications", opt=declare("notification.settings"))
 async def read_settings(services: Services, caller: Caller) -> Response[SettingsView]:
     """Return what one wants to be told of."""
-    settings = (await services.command_bus.see(SETTINGS, me(caller))).state
-    return shown(view_of(settings or NotificationSettings(me(caller))))
+    user_id = me(caller)
+    settings = (await services.command_bus.see(SETTINGS, user_id)).state or NotificationSettings(user_id)
+    return shown(view_of(settings, mails_stopped=await _mails_stopped(services, user_id)))
 
 
 @put("/users/me/notifications", opt=declare("notification.change"))
@@ -116,19 +118,24 @@ async def change_settings(data: SettingsBody, services: Services, caller: Caller
         content=data.content,
     )
     outcome = await execute(services, command, caller)
-    settings = outcome.folded(SETTINGS, me(caller)).state
-    return written(outcome, view_of(settings or NotificationSettings(me(caller))))
+    user_id = me(caller)
+    settings = outcome.folded(SETTINGS, user_id).state or NotificationSettings(user_id)
+    return written(outcome, view_of(settings, mails_stopped=await _mails_stopped(services, user_id)))
 
 
-def view_of(settings: NotificationSettings) -> SettingsView:
-    """Return settings as their owner sees them."""
+async def _mails_stopped(services: Services, user_id: UserId) -> bool:
+    return is_stopped((await services.command_bus.see(MAIL_NOTICES, user_id)).state)
+
+
+def view_of(settings: NotificationSettings, *, mails_stopped: bool) -> SettingsView:
+    """Return settings as their owner sees them: mails that were stopped by the link in one are off."""
     return SettingsView(
         settings.default,
         {each.room_id: each.level for each in settings.rooms},
         settings.keywords,
         settings.quiet,
         settings.dnd_until,
-        settings.email,
+        "off" if mails_stopped else settings.email,
         settings.content,
     )
 

@@ -1,15 +1,14 @@
 """The parts of a notifier: the inbox, what is planned of it, and what tells it. The worker runs one, too."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from adapters.clock import now
 from adapters.prometheus.notices import NoticeMetrics
 from adapters.prometheus.workers import ProjectionMetrics
 from adapters.redis.who_is_here import RedisPresence
-from domain.ports.channels import Channel
-from projections import NOTIFICATIONS
+from projections import NOTIFICATIONS, with_policies
+from runtime.composition.channels import opened_channels
 from runtime.composition.process_context import ProcessContext, process_name
 from runtime.composition.resources import opened_lanes
 from runtime.locations import redis_url
@@ -21,17 +20,13 @@ from workers.projector import Follower
 INBOX_LINGER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
 
 
-def opened_channels(base: ProcessContext, stack: AsyncExitStack) -> Sequence[Channel]:
-    """Open the channels by which this deployment tells people things outside the chat; the stack closes them."""
-    return ()
-
-
 def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
     """Start the loops of a notifier; `metrics` are those of following, one for the process."""
     mail_seconds = base.settings.mail_after_minutes * 60.0
     here = RedisPresence.open(redis_url(base.settings), base.record_id)
     stack.push_async_callback(here.close)
     channels = opened_channels(base, stack)
+    inbox = with_policies(NOTIFICATIONS, base.settings.stopping)
     planner = NoticePlanner(base.record, base.db, channels, here, now=now, mail_seconds=mail_seconds)
     teller = NoticeTeller(
         base.db, channels, here, now=now, mail_seconds=mail_seconds, metrics=NoticeMetrics(base.registry)
@@ -44,7 +39,7 @@ def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMe
         frames.wake()
 
     follower = Follower(
-        NOTIFICATIONS,
+        inbox,
         base.record,
         base.db,
         owner=process_name(),

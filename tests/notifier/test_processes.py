@@ -52,15 +52,15 @@ async def nobody(here: RedisPresence, people: list[UserId]) -> bool:
     return await here.online(people) == frozenset()
 
 
-async def run(database_url: str, redis_url: str, folder: Path, command: str) -> asyncio.subprocess.Process:
-    """Start a command of `hansard` with the log-in of its kind."""
+async def run(database_url: str, redis_url: str, folder: Path, command: str, **more: str) -> asyncio.subprocess.Process:
+    """Start a command of `hansard` with the log-in of its kind; `more` is of the environment."""
     (folder / "master.key").write_text(MASTER_KEY)
     (folder / "master.key").chmod(0o600)
     kind = "notifier" if command == "notifier" else "operator"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")},
         "HANSARD_HOME": str(folder / "home"), "HANSARD_DATABASE_URL": as_login(database_url, kind),
-        "HANSARD_REDIS_URL": redis_url, "HANSARD_MASTER_KEY_FILE": str(folder / "master.key"),
+        "HANSARD_REDIS_URL": redis_url, "HANSARD_MASTER_KEY_FILE": str(folder / "master.key"), **more,
     }  # fmt: skip
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "runtime.cli", command),
