@@ -42,6 +42,8 @@ MATRIX = """
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner
+    read.thread_followers       r           raw         -           -           owner
+    read.threads                r           raw         -           -           owner
     read.users                  r           raw         -           -           owner
     record.append_lock          -           -           -           -           -
     record.claims               r           -           r           -           r
