@@ -10,9 +10,11 @@ from adapters.clock import now
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from domain.events import Event, Recorded, UnknownEvent
+from domain.notification import NotificationsRead
 from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from projections import LIVE
 from projections.frames import OWN_FRAMES, ROOM_FRAMES, EventSkipped
+from projections.notifications import Notified
 from runtime.operators.generating.generator import Generator
 from runtime.operators.generating.in_order import InOrder
 from tests.conftest import Servers, fresh_database
@@ -23,7 +25,9 @@ from workers.rebuild_reports import Progress
 
 EVENTS = 4_000
 # Nobody who is generated talks in threads yet; whatever else has a frame must be there.
-NOT_GENERATED = {ThreadReplied, ThreadReplyDeleted, ThreadFollowed, ThreadUnfollowed, ThreadRead}
+NOT_GENERATED = {
+    ThreadReplied, ThreadReplyDeleted, ThreadFollowed, ThreadUnfollowed, ThreadRead, NotificationsRead, Notified,
+}  # fmt: skip
 EMPTY = {"read.push_subscriptions", "read.threads", "read.thread_followers"}
 
 
