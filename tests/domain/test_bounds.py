@@ -52,6 +52,8 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ThreadRead", "position"): threads.FOLLOWERS.types["read_position"],
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RecordRestored", "position"): None,
+    ("EventParked", "position"): None,
+    ("EventReplayed", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],

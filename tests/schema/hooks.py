@@ -6,11 +6,14 @@ where. Whoever's session an operation ends has one of their own for each request
 
 import os
 import re
+from base64 import urlsafe_b64encode
 from typing import Any
 from urllib.parse import quote
 
 import requests
 import schemathesis
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import strategies as st
 from schemathesis.auths import AuthContext
 from schemathesis.core.failures import AcceptedNegativeData
@@ -40,6 +43,15 @@ def is_good_password(password: str) -> bool:
     return len(password.encode()) <= PASSWORD_BYTES_MAX and not is_common
 
 
+def point_of(scalar: int) -> bytes:
+    public = ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
 FORMATS: dict[str, st.SearchStrategy[str]] = {
     "email": st.from_regex(re.compile(text.EMAIL.pattern, re.ASCII), fullmatch=True).filter(lambda e: len(e) <= 255),
     "username": st.text(LETTERS | st.sampled_from("_.-"), min_size=2, max_size=50).filter(is_name),
@@ -49,6 +61,8 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "reason": st.text(WORDS, min_size=1, max_size=50).map(quote).filter(lambda reason: len(reason) <= REASON_CHARS_MAX),
     "etag": st.integers(0, 10**9 - 1).map('"{}"'.format) | st.just("*"),
     "emoji": st.sampled_from(sorted(qualified().values())),
+    "p256-point": st.integers(1, 2**200).map(lambda scalar: base64url(point_of(scalar))),
+    "push-secret": st.binary(min_size=16, max_size=16).map(base64url),
     # A cursor is known by whoever was given it alone; the first page has none.
     "cursor": st.nothing(),
 }
