@@ -10,6 +10,8 @@ from projections import (
     mentions,
     message_html,
     messages,
+    past_messages,
+    past_rooms,
     pins,
     reactions,
     rooms,
@@ -35,4 +37,10 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}
+PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST)}
+
+
+def followed(*, time_travel: bool) -> list[str]:
+    """Return the names of the groups that somebody follows."""
+    return [name for name in PROJECTIONS if time_travel or name != PAST.name]

@@ -19,9 +19,9 @@ class RowExistsError(Exception):
 
 
 class _Pending:
-    """What a batch will do to one table: rows new or put (whole), columns set, amounts added.
+    """What a batch will do to one table: rows new or put (whole), columns set, amounts added or summed up, keys moved.
 
-    `late`: columns that a put keeps, set after it; they are written last.
+    `late`: columns that a put keeps, set after it; they are written last. Keys move first: what is new may take their place.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,22 @@ class _Pending:
         self.put: dict[tuple[object, ...], dict[str, Any]] = {}
         self.set: dict[tuple[object, ...], dict[str, Any]] = {}
         self.add: dict[tuple[object, ...], dict[str, int]] = {}
+        self.sum: dict[tuple[object, ...], dict[str, int]] = {}
+        self.move: dict[tuple[object, ...], dict[str, Any]] = {}
         self.late: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def replace(self, key: tuple[object, ...], values: Mapping[str, Any]) -> None:
         """Change some columns of a whole row."""
         rows = self.new if key in self.new else self.put
         rows[key] = {**rows[key], **values}
+
+    def rekey(self, key: tuple[object, ...], values: dict[str, Any]) -> None:
+        """Give a row another key: one of this batch at once, one that is there already when the batch is written."""
+        for rows in (self.new, self.put):
+            if key in rows:
+                rows[(*key[:-1], *values.values())] = rows.pop(key)
+                return
+        self.move[key] = values
 
 
 class Batch:
@@ -71,10 +81,14 @@ class Batch:
                     pending.set.setdefault(key, {}).update(values)
             case "add" if whole is not None:
                 pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
-            case "add":
-                amounts = pending.add.setdefault(key, {})
+            case "sum" if whole is not None:
+                raise RowExistsError(f"{change.table.name} sums up a row that is written whole")
+            case "add" | "sum":
+                amounts = (pending.add if change.operation == "add" else pending.sum).setdefault(key, {})
                 for name, amount in values.items():
                     amounts[name] = amounts.get(name, 0) + amount
+            case "move":
+                pending.rekey(key, values)
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""
@@ -83,6 +97,9 @@ class Batch:
 
 
 async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bulk: bool) -> None:
+    if pending.move:
+        moved = [(*key, *values.values()) for key, values in pending.move.items()]
+        await db.run(table_statements.move(table, suffix), *_columns(moved))
     if pending.new:
         rows = [(*key, *map(values.get, table.columns)) for key, values in pending.new.items()]
         if bulk and len(rows) >= COPY_ROWS_MIN:
@@ -96,6 +113,9 @@ async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bul
         rows = [(*key, *map(values.get, table.columns)) for key, values in pending.put.items()]
         await db.run(table_statements.upsert(table, suffix), *_columns(rows))
     await _write_sets(db, table, pending.late, suffix)
+    if pending.sum:
+        rows = [(*key, *(amounts.get(name, 0) for name in table.columns)) for key, amounts in pending.sum.items()]
+        await db.run(table_statements.sum_up(table, suffix), *_columns(rows))
 
 
 async def _write_sets(db: Db, table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], suffix: str) -> None:

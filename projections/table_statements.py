@@ -17,6 +17,14 @@ UPSERT = """
     INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})
     ON CONFLICT ({key}) DO {otherwise}
 """
+SUM = """
+    INSERT INTO {table} AS kept ({columns}) SELECT * FROM unnest({arrays})
+    ON CONFLICT ({key}) DO UPDATE SET {assignments}
+"""
+MOVE = """
+    UPDATE {table} kept SET {last} = given.moved
+    FROM unnest({arrays}, ${number}::{kind}[]) given ({key}, moved) WHERE {same_key}
+"""
 UPDATE = """
     UPDATE {table} kept SET {assignments}
     FROM unnest({arrays}) given ({columns}) WHERE {same_key}
@@ -57,6 +65,35 @@ def increase(table: Table, columns: tuple[str, ...], suffix: str) -> str:
     return _update(table, columns, ", ".join(f"{name} = kept.{name} + given.{name}" for name in columns), suffix)
 
 
+@lru_cache(maxsize=256)
+def sum_up(table: Table, suffix: str) -> str:
+    """Return the statement that adds to all columns of rows, and makes those that are missing; its arrays are those of
+    `insert`."""
+    columns = (*table.key, *table.columns)
+    return SUM.format(
+        table=table.name + suffix,
+        columns=", ".join(columns),
+        arrays=_arrays(table, columns),
+        key=", ".join(table.key),
+        assignments=", ".join(f"{name} = kept.{name} + excluded.{name}" for name in table.columns),
+    )
+
+
+@lru_cache(maxsize=256)
+def move(table: Table, suffix: str) -> str:
+    """Return the statement that gives the last column of keys another value: an array for each column of the key, then one
+    for that."""
+    return MOVE.format(
+        table=table.name + suffix,
+        last=table.key[-1],
+        arrays=_arrays(table, table.key),
+        number=len(table.key) + 1,
+        kind=table.types[table.key[-1]],
+        key=", ".join(table.key),
+        same_key=_same_key(table),
+    )
+
+
 def _update(table: Table, columns: tuple[str, ...], assignments: str, suffix: str) -> str:
     given = (*table.key, *columns)
     return UPDATE.format(
@@ -64,8 +101,12 @@ def _update(table: Table, columns: tuple[str, ...], assignments: str, suffix: st
         assignments=assignments,
         arrays=_arrays(table, given),
         columns=", ".join(given),
-        same_key=" AND ".join(f"kept.{name} = given.{name}" for name in table.key),
+        same_key=_same_key(table),
     )
+
+
+def _same_key(table: Table) -> str:
+    return " AND ".join(f"kept.{name} = given.{name}" for name in table.key)
 
 
 def _arrays(table: Table, columns: Sequence[str]) -> str:

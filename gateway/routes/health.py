@@ -11,7 +11,7 @@ from adapters.redis.lanes import LanesUnavailableError
 from domain.ports.record import Head, RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.services import Services
-from projections import LIVE, PROJECTIONS, checkpoints, parked
+from projections import LIVE, checkpoints, followed, parked
 
 LAG_EVENTS_MAX = 10_000
 
@@ -39,7 +39,10 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
         state["clock"] = clock_of(services, head)
         lag = head.position - await checkpoints.position(services.db, "live")
         state["projection_lag_events"] = lag
-        lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
+        lags, missing = (
+            await checkpoints.lags(services.db, followed(time_travel=services.policy.time_travel_on)),
+            await parked.counts(services.db),
+        )
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
         due = len(services.policy.migrations - await applied(services.db))

@@ -14,7 +14,7 @@ from domain.ports.record import RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import Services
-from projections import PROJECTIONS, checkpoints, parked
+from projections import checkpoints, followed, parked
 
 
 @get(
@@ -41,7 +41,8 @@ async def _read(services: Services) -> None:
 async def _samples(services: Services) -> Samples:
     head = await services.record.head()
     groups = await checkpoints.every(services.db)
-    lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
+    names = followed(time_travel=services.policy.time_travel_on)
+    lags, missing = await checkpoints.lags(services.db, names), await parked.counts(services.db)
     return {
         "hansard_record_position": [("", head.position)],
         "hansard_record_time_ahead_seconds": [("", max(0, round((head.at - head.clock).total_seconds())))],
@@ -51,7 +52,7 @@ async def _samples(services: Services) -> Samples:
         "hansard_projection_idle_seconds": [
             (each.name, int(each.idle_seconds) if each.events > 0 else 0) for each in lags
         ],
-        "hansard_parked_events": [(name, missing.get(name, 0)) for name in PROJECTIONS],
+        "hansard_parked_events": [(name, missing.get(name, 0)) for name in names],
     }
 
 

@@ -11,7 +11,7 @@ from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
-from projections import AUDIT_INDEX, MESSAGE_HTML
+from projections import AUDIT_INDEX, MESSAGE_HTML, PAST
 from runtime.command import Command
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
@@ -28,6 +28,7 @@ from workers.projector import Follower
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
+PAST_LINGER_SECONDS = 0.25  # whoever asks for the past of a moment ago waits for it
 AUDIT_LINGER_SECONDS = 1.0
 
 
@@ -60,6 +61,7 @@ def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
         for group, seconds, name in (
             (MESSAGE_HTML, HTML_LINGER_SECONDS, "message html"),
             (AUDIT_INDEX, AUDIT_LINGER_SECONDS, "audit index"),
+            *([(PAST, PAST_LINGER_SECONDS, "past")] if base.settings.time_travel == "on" else []),
         )
     ]
 

@@ -127,6 +127,7 @@ async def test_the_page_for_people_says_what_the_tables_say() -> None:
 
 Ask = Callable[[Scene, Relationship], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
 READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
+    "room.history": (lambda s, by: ("GET", f"/rooms/{s.room_id}/history", {}),),
     "room.read": (lambda s, by: ("GET", f"/rooms/{s.room_id}", {}),),
     "member.list": (lambda s, by: ("GET", f"/rooms/{s.room_id}/members", {}),),
     "message.list": (

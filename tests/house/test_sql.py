@@ -51,6 +51,7 @@ CHOSEN = {
     "adapters.postgres.event_store": (
         ("StoredRow", "SELECT_STREAMS SELECT_AFTER SELECT_ROOM_AFTER SELECT_ROOM_BEFORE"),
     ),
+    "adapters.postgres.past": (("StoredRow", "SELECT_LAST_UNTIL SELECT_ALL_UNTIL SELECT_AT SELECT_BEFORE"),),
     "adapters.eventsourcing_bridge": (("StoredFact", "SELECT_STREAM SELECT_STREAM_BACKWARDS"),),
 }
 STATEMENTS_MIN = 100
@@ -197,6 +198,9 @@ async def test_every_statement_that_writes_a_read_table_is_one_that_postgres_tak
         for name in table.columns:
             if table.types[name] in ("int", "bigint"):
                 await connection.prepare(table_statements.increase(table, (name,), ""))
+        await connection.prepare(table_statements.move(table, ""))
+        if table.columns and all(table.types[name] == "int" for name in table.columns):
+            await connection.prepare(table_statements.sum_up(table, ""))
     await connection.close()
 
 

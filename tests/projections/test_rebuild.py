@@ -102,7 +102,7 @@ async def test_what_an_interrupted_rebuild_left_holds_up_none_while_somebody_rea
 async def test_rebuilt_tables_carry_the_grants_and_the_owner_of_those_they_replace(database_url: str) -> None:
     owner = await asyncpg.connect(database_url)
     before = await owner.fetch(SELECT_RIGHTS)
-    assert len(before) == 17 and {row[1] for row in before} == {"hansard_operator"}
+    assert len(before) == 25 and {row[1] for row in before} == {"hansard_operator"}
     for seed, url in enumerate((as_login(database_url, "operator"), database_url), 30):
         async with ledger(database_url) as (_, record, command_bus):
             await make_history(command_bus, seed, 30)

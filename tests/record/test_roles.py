@@ -32,8 +32,16 @@ MATRIX = """
     read.message_reactions      r           raw         -           -           owner
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
+    read.past_deletions         r           -           raw         -           owner
+    read.past_member_counts     r           -           raw         -           owner
+    read.past_pins              r           -           raw         -           owner
+    read.past_reactions         r           -           raw         -           owner
+    read.past_roles             r           -           raw         -           owner
+    read.past_rooms             r           -           raw         -           owner
+    read.past_stays             r           -           raw         -           owner
     read.pins                   r           raw         -           -           owner
     read.reaction_counts        r           raw         -           -           owner
+    read.room_changes           r           -           raw         -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner
@@ -54,6 +62,7 @@ MATRIX = """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
     "read.audit_unknown": {"gateway", "operator"},
+    "read.bits": {"gateway", "worker", "operator"},
     "read.names": {"worker", "operator"},
     "read.readable_from": {"gateway", "operator"},
     "read.standing": {"gateway", "operator"},
