@@ -39,7 +39,7 @@ SELECT_PAGE = """
             convert_from(data, 'UTF8')::jsonb ->> 'sender_id',
             convert_from(data, 'UTF8')::jsonb ->> 'owner_id'
         ))
-        AND ($6::text IS NULL OR topic = $6)
+        AND ($6::text IS NULL OR split_part(topic, '@', 1) = $6)
         AND ($7::timestamptz IS NULL OR recorded_at >= $7)
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9
@@ -54,7 +54,7 @@ SELECT_OF_INDEX = """
             convert_from(data, 'UTF8')::jsonb ->> 'sender_id',
             convert_from(data, 'UTF8')::jsonb ->> 'owner_id'
         ))
-        AND ($6::text IS NULL OR topic = $6)
+        AND ($6::text IS NULL OR split_part(topic, '@', 1) = $6)
         AND ($7::timestamptz IS NULL OR recorded_at >= $7)
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9

@@ -24,7 +24,7 @@ from msgspec import Struct
 from adapters.postgres.data_keys import KeyName, Vault
 from domain.events import Event, Fault, Meta, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import EventId, KeyId, RoomId, StreamId
-from domain.topics import TOPICS
+from domain.topics import kind_of, upcast, written_as
 
 NOBODY = UUID(int=0)
 META_SEALED = ("address", "agent", "correlation")
@@ -83,27 +83,26 @@ def encode(
     event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
 ) -> tuple[bytes, bytes]:
     """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
+    topic = written_as(type(event))
     plain, unsaid = msgspec.to_builtins(event), _nothing_by_default(type(event))
     plain = {field: value for field, value in plain.items() if field not in unsaid or value != unsaid[field]}
     if event.sealed:
         name = KeyName(*event.encryption_subject(), day)
         private = {field: plain.pop(field) for field in event.sealed if field in plain}
-        plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
+        plain["sealed"] = _seal(private, keys[name], _bound(stream, topic, meta.id), vault)
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
     if private:
-        public["sealed"] = _seal(
-            private, keys[_of_actor(meta, day)], _bound(stream, event.topic, meta.id) + b"meta", vault
-        )
+        public["sealed"] = _seal(private, keys[_of_actor(meta, day)], _bound(stream, topic, meta.id) + b"meta", vault)
     if (reason := public.pop("reason", None)) is not None:
-        bound = _bound(stream, event.topic, meta.id) + b"reason"
+        bound = _bound(stream, topic, meta.id) + b"reason"
         public["sealed_reason"] = _seal({"reason": reason}, keys[_of_reason(event, meta, day)], bound, vault)
     return _encode(plain), _encode(public)
 
 
 async def decode_all(rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False) -> list[Recorded[Event]]:
     """Decode rows in order, with one query for all keys. `whole_meta` opens the sealed part of metas, too."""
-    plains = [_plain(row) if row.topic in TOPICS else {} for row in rows]
+    plains = [_plain(row) if kind_of(row.topic) else {} for row in rows]
     wanted = {sealed.key for plain in plains if isinstance(plain, dict) and (sealed := plain.get("sealed"))}
     if whole_meta:
         wanted |= {key for row in rows for key in _keys_of_meta(row)}
@@ -155,17 +154,21 @@ def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vau
     """Return the event, and whether what is sealed of it is erased. Raise `_Unreadable`."""
     if not isinstance(plain, dict):
         raise _UnreadableError(plain)
-    kind = TOPICS.get(row.topic)
+    kind = kind_of(row.topic)
     if kind is None:
         return UnknownEvent(row.topic, _room(row)), False
     erased = False
     if sealed := plain.pop("sealed", None):
         private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
         erased = private is None
-        plain |= _blanks(kind) if private is None else private
+        plain |= private or {}
     try:
+        if kind.topic_version > 1:
+            plain = upcast(kind, row.topic, plain)
+        if erased:
+            plain |= _blanks(kind)
         return msgspec.convert(plain, kind), erased
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, RecursionError, LookupError, TypeError, ValueError):
         raise _UnreadableError("of another shape") from None
 
 
