@@ -24,7 +24,7 @@ from projections.messages import MessageView, of_row
 from projections.past_message_queries import Then
 from projections.rooms import FIRST, UNREAD_COUNTED_MAX, RoomView
 
-# A room in which nothing was posted since stands where it stood: only the others are looked up.
+# A room in which nothing was posted since stands where it stood: only the others are looked up, each once (`OFFSET 0`).
 SELECT_PLACES = """
     SELECT r.id AS room_id, place.last_posted
     FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
@@ -39,7 +39,7 @@ SELECT_PLACES = """
             ORDER BY last.room_id DESC, last.position DESC LIMIT 1
         ), (
             SELECT p.position FROM read.past_rooms p WHERE p.room_id = r.id ORDER BY p.position LIMIT 1
-        )) END AS last_posted
+        )) END AS last_posted OFFSET 0
     ) place
     WHERE read.standing(r.is_private, r.is_archived, m.role, m.is_banned) = ANY ($3::text[])
         AND ($4 OR NOT EXISTS (
