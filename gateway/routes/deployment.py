@@ -12,7 +12,7 @@ from gateway.http.declarations import declare
 from gateway.http.responses import shown
 from gateway.services import Services
 
-FEATURE_LEVEL = 2
+FEATURE_LEVEL = 3
 
 
 class MetaView(Struct, frozen=True):
