@@ -15,7 +15,7 @@ from domain.ids import RoomId, UserId
 from domain.membership import MemberRole
 from domain.ports.database import Db
 from domain.ports.past import Past
-from domain.reading import READING
+from domain.reading import READING, ReadMarked
 from domain.room import History
 from domain.text import fold
 from projections import past_message_queries
@@ -233,7 +233,10 @@ async def _marks(past: Past, then: Then, ids: Sequence[RoomId]) -> dict[RoomId, 
     """Return how far this person had read these rooms."""
     streams = {room_id: READING.id(room_id, then.viewer_id) for room_id in ids}
     last = await past.last_until(list(streams.values()), then.position)
-    return {room_id: last[stream].event.position if stream in last else 0 for room_id, stream in streams.items()}
+    marks = {
+        stream: recorded.event.position for stream, recorded in last.items() if isinstance(recorded.event, ReadMarked)
+    }
+    return {room_id: marks.get(stream, 0) for room_id, stream in streams.items()}
 
 
 def _view(row: PastRoom, last: MessageView | None, unread: Unread | None, mark: int | None) -> RoomView:

@@ -24,7 +24,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master
 from domain.events import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.topics import FEATURES, STREAM_OF
+from domain.topics import FEATURES, STREAM_OF, read_written
 
 AUDIT_CONNECTIONS_MAX = 2  # of a gateway, beside its pool
 AUDIT_STATEMENT_SECONDS = 10.0
@@ -258,7 +258,7 @@ def _entry(row: StoredRow, recorded: Recorded[Event], before: dict[str, Any] | N
     data = {} if fault else _data(row, recorded.event)
     data = {field: value for field, value in data.items() if field not in SECRETS}
     return AuditEntry(
-        recorded.position, row.topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
+        recorded.position, read_written(row.topic).topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
         None if before is None else _changed(recorded.event, data, before), recorded.erased, fault,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
@@ -58,7 +59,7 @@ from projections.messages import MessageView
 from projections.past_message_queries import Then, Wanted
 from projections.rooms import RoomView
 from tests.deployments import MASTER, ledger
-from tests.projections.test_read_models import make_history, small_step
+from tests.projections.test_read_models import make_history, project, small_step
 from workers.projector import Follower
 
 ALL = 200
@@ -69,6 +70,7 @@ CHANGES = (
     MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged, MessageDeleted, MessageEdited, MessagePinned,
     MessagePosted, MessageUnpinned, ReactionAdded, ReactionRemoved, ReadMarked, RoomChanged, FileReceived,
 )  # fmt: skip
+DESTROY = "UPDATE vault.data_keys SET wrapped = NULL"
 SELECT_IDS = "SELECT id FROM read.rooms ORDER BY id"
 SELECT_PEOPLE = "SELECT id FROM read.users ORDER BY id"
 SELECT_FILES = "SELECT id FROM read.files ORDER BY id"
@@ -260,6 +262,34 @@ async def test_as_of_every_position_is_what_was_answered_there(database_url: str
             compare_what_both_show(then, should, today[viewer])
             if viewer == guest and position >= settled:  # they are in every room, from that time until today
                 assert then == should, position
+
+
+async def test_what_is_erased_or_deleted_is_told_to_nobody_though_the_tables_have_not_heard_of_it(
+    database_url: str,
+) -> None:
+    ada, room_id = UserId(uuid4()), RoomId(uuid4())
+    caller, wanted = Caller(user_id=ada), Wanted(None, None, None, ALL, False)
+    first, second = MessageId(uuid4()), MessageId(uuid4())
+    async with ledger(database_url) as (db, record, command_bus):
+        await command_bus.do(RegisterAccount(ada, "ada@example.com", "ada", "hash"), Caller())
+        await command_bus.do(OpenRoom(room_id, "Lobby"), caller)
+        for message_id in (first, second):
+            await command_bus.do(PostMessage(room_id, message_id, "words"), caller)
+        position = (await record.head()).position
+        for message_id in (first, second):
+            await command_bus.do(EditMessage(message_id, "other words"), caller)
+        await project(record, db)
+        await command_bus.do(DeleteMessage(second), caller)
+        then = Then(ada, position)
+        found, _ = await past_message_queries.page(db, PostgresPast(db, Vault(db, MASTER)), then, room_id, wanted)
+        assert {message.id: (message.content, message.deleted) for message in found} == {
+            first: ("words", False), second: ("", True),
+        }  # fmt: skip
+        owner = await asyncpg.connect(database_url)
+        await owner.execute(DESTROY)
+        await owner.close()
+        found, _ = await past_message_queries.page(db, PostgresPast(db, Vault(db, MASTER)), then, room_id, wanted)
+        assert {(message.content, message.deleted, message.file_id) for message in found} == {("", True, None)}
 
 
 def compare_what_both_show(then: Seen, should: Seen, today: Seen) -> None:

@@ -351,8 +351,10 @@ async def test_only_the_command_line_makes_tables_and_only_among_the_read_tables
     [
         ("projector", "live", "message_html"),
         ("projector", "live", "audit_index"),
+        ("projector", "live", "past"),
         ("worker", "message_html", "live"),
         ("worker", "audit_index", "live"),
+        ("worker", "past", "live"),
     ],
 )
 async def test_whoever_follows_a_group_moves_its_checkpoint_and_no_other(

@@ -112,7 +112,9 @@ async def test_a_chain_of_upcasts_reads_every_version(database_url: str, monkeyp
         ]  # fmt: skip
         audit = await AuditReader.open(db.url, MASTER)
         entries = (await audit.page(Filter(type=TOPIC), after=0, limit=10)).entries
-        assert [entry.data.get("milligrams") for entry in entries] == [2_000_000, None, 300_000, 7]
+        assert [(entry.type, entry.data.get("milligrams")) for entry in entries] == [
+            (TOPIC, 2_000_000), (TOPIC, None), (TOPIC, 300_000), (TOPIC, 7),
+        ]  # fmt: skip
         await audit.close()
 
         # A release that does not know the version passes it over, and nothing is guessed.
