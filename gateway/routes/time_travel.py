@@ -37,7 +37,7 @@ AsOf = Annotated[
         max_length=AS_OF_CHARS_MAX,
         description="A position, or a time with its offset (RFC 3339): the answer is what was to be seen then, by whoever may see "
         "it today. What was deleted since is a tombstone. Cursors keep it.",
-        extra_json_schema={"examples": ["1042", "2026-11-27T12:00:00Z"]},
+        extra_json_schema={"format": "moment", "examples": ["1042", "2026-11-27T12:00:00Z"]},
     ),
 ]
 As = Annotated[
@@ -70,7 +70,7 @@ async def look(
     viewer_id = await _viewer(request, services, caller, as_)
     if as_of is None and cursor is None:
         if as_ is not None:
-            raise query_problem("as", "query.invalid", "Looking as somebody else needs as_of.")
+            raise query_problem("as", "as.without_as_of", "Looking as somebody else needs as_of.")
         return Look(viewer_id, None)
     try:
         return Look(viewer_id, Then(viewer_id, await _position(services, as_of, cursor, has_cursor)))

@@ -159,7 +159,7 @@ async def test_the_past_is_seen_by_todays_rights_and_by_auditors_as_others(datab
         ] == "room.not_found"
         assert (await audra.ask("GET", path, 422, params={**of, "as": ben.id}))["code"] == "reason.missing"
         assert (await ben.ask("GET", path, 403, params={**of, "as": ada.id}, headers=WHY))["code"] == "auth.role_needed"
-        assert (await audra.ask("GET", path, 422, params={"as": ben.id}, headers=WHY))["code"] == "query.invalid"
+        assert (await audra.ask("GET", path, 422, params={"as": ben.id}, headers=WHY))["code"] == "as.without_as_of"
         unknown = {**of, "as": public}
         assert (await audra.ask("GET", path, 404, params=unknown, headers=WHY))["code"] == "account.not_found"
         for other in ("/rooms", f"/rooms/{private}", f"/rooms/{private}/members"):

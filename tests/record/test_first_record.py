@@ -64,7 +64,9 @@ def lacking(now: Any, then: Any, at: str = "") -> list[str]:
     """Say where an answer of today does not hold what was answered then."""
     match now, then:
         case dict(), dict():
-            told = [name for name in then if not (then.get("deleted") and name == "file_id")]  # that version told it still
+            told = [
+                name for name in then if not (then.get("deleted") and name == "file_id")
+            ]  # that version told it still
             return [found for name in told for found in lacking(now.get(name, "nothing"), then[name], f"{at}/{name}")]
         case list(), list() if len(now) == len(then):
             return [found for i, each in enumerate(then) for found in lacking(now[i], each, f"{at}/{i}")]

@@ -6,6 +6,7 @@ where. Whoever's session an operation ends has one of their own for each request
 
 import os
 import re
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +50,9 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "reason": st.text(WORDS, min_size=1, max_size=50).map(quote).filter(lambda reason: len(reason) <= REASON_CHARS_MAX),
     "etag": st.integers(0, 10**9 - 1).map('"{}"'.format) | st.just("*"),
     "emoji": st.sampled_from(sorted(qualified().values())),
+    # The record of a test is short, and its time is after this.
+    "moment": st.integers(0, 2).map(str)
+    | st.datetimes(datetime(1970, 1, 1), datetime(2026, 1, 1)).map("{:%Y-%m-%dT%H:%M:%SZ}".format),
     # A cursor is known by whoever was given it alone; the first page has none.
     "cursor": st.nothing(),
 }
@@ -58,6 +62,9 @@ for name, strategy in FORMATS.items():
 
 # What valid data may be refused with, because it depends on what no schema can say.
 BEYOND_SCHEMA: dict[str, str] = {
+    "as.without_as_of": "which parameters need each other, OpenAPI cannot say",
+    "as_of.beyond_head": "a position is on the record, or not yet",
+    "reason.missing": "whoever looks as somebody else says why, and nobody else need",
     "audit.out_of_range": "a proof is of what is on the record, and of a tree that was signed",
     "idempotency.mismatch": "a key belongs to the body that it first came with",
     "password.too_common": "a password may be its owner's name",
