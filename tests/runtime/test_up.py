@@ -152,7 +152,7 @@ async def test_it_greets_with_lines_that_work_and_finds_its_data_again(tmp_path:
         assert "[ok]   scanner: the basic check" in said and "[ok]   sandbox: " in said
         code, said = await hansard.run("rebuild", "--all")
         assert code == 0, said
-        assert said.count("equals what was served") == 13
+        assert said.count("equals what was served") == 21
         code, said = await hansard.run("rebuild", "message_html", "--rollback")
         assert code == 0 and "read.message_html: what was served before is served again, " in said, said
         code, said = await hansard.run("rebuild", "live", "--shadow", "--show-content")
