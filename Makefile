@@ -15,6 +15,7 @@ COVERED_PERCENT := 95
 export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
+export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean
 help: ## Show this list

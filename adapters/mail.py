@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -11,6 +12,9 @@ from domain.ports.mail import Mail, MailUnavailableError
 from domain.text import mail_address
 
 MAIL_SECONDS = 20.0
+
+# A header is not broken into lines: some mail programs do not put the address of List-Unsubscribe together again.
+LONG_LINES = policy.default.clone(max_line_length=998)
 
 PORTS = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
 
@@ -28,7 +32,10 @@ class FolderMail:
     def _write(self, written: EmailMessage) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = (written["Message-ID"] or "").strip("<>").replace("/", "_")
-        handle = os.open(self._folder / f"{name}.eml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            handle = os.open(self._folder / f"{name}.eml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return  # the same mail once more, as its Message-ID says
         with os.fdopen(handle, "wb") as file:
             file.write(bytes(written))
 
@@ -76,9 +83,14 @@ def open_mail(url: str, *, folder: Path, sender: str) -> FolderMail | SmtpMail:
 
 def message(mail: Mail, sender: str) -> EmailMessage:
     """Return the mail as it is sent; a header that would hold a line break is refused by the library."""
-    made = EmailMessage()
+    made = EmailMessage(policy=LONG_LINES)
     made["From"], made["To"], made["Subject"] = sender, mail_address(mail.to), mail.subject
     made["Date"], made["Message-ID"] = formatdate(), make_msgid(domain="hansard.invalid")
     made["Auto-Submitted"] = "auto-generated"
+    for name, value in mail.headers:
+        del made[name]
+        made[name] = value
     made.set_content(mail.text)
+    if mail.html is not None:
+        made.add_alternative(mail.html, subtype="html")
     return made

@@ -7,17 +7,19 @@ Absolute figures say what this machine did just now; compare ratios of one run. 
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, logins, million, notary, record, sockets, writers
+from bench import files, growth, logins, mentions, million, notary, record, sockets, writers
 from bench.comparison.chart import chart
-from bench.comparison.report import table
+from bench.comparison.report import machine, table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
 from bench.comparison.scenarios import SCENARIOS, Length, Run
+from bench.curves import draw
 from bench.deployment import Deployment
 from bench.sockets import Measured
 from runtime.embedded.servers import Embedded
@@ -67,6 +69,20 @@ async def notaries() -> list[Measured]:
     return [*await with_deployment(notary.price), *await notary.rates()]
 
 
+async def curves() -> list[Measured]:
+    """G, and its picture where one is asked for."""
+    measured, rows = [], []
+    async for curve in growth.growth(asked.events, asked.sockets):
+        measured.append(curve)
+        for point in curve.points:
+            rows.append(Measured(f"G {curve.title}, {point.size:,} {curve.sizes}", f"{point.figure:,.3g} {curve.unit}"))
+            print(rows[-1].name, rows[-1].figure, file=sys.stderr, flush=True)
+    if asked.curves:
+        foot = f"Processor time of all processes of the server; {time.strftime('%Y-%m-%d')}, {machine()}"
+        asked.curves.write_text(draw(measured, foot))
+    return rows
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S6": commands,
     "S9": gateways,
@@ -74,7 +90,9 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "N1": notaries,
+    "C1": lambda: with_deployment(mentions.price),
     "M": lambda: million.million(Deployment()),
+    "G": curves,
     "F1": files.pictures,
     "F2": files.large_upload,
     "F3": files.large_upload_to_s3,
@@ -101,7 +119,16 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="write the comparison here")
     parser.add_argument("--chart", type=Path, help="draw the comparison here, as SVG")
+    parser.add_argument("--events", type=numbers, default=growth.EVENTS, help="G: sizes of the record, by comma")
+    parser.add_argument(
+        "--sockets", type=numbers, default=growth.SOCKETS, help="G: how many sockets are open, by comma"
+    )
+    parser.add_argument("--curves", type=Path, help="G: draw the curves here, as SVG")
     return parser.parse_args()
+
+
+def numbers(given: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in given.split(","))
 
 
 def side_by_side(names: Sequence[str], asked: argparse.Namespace) -> bool:

@@ -7,7 +7,7 @@ as the command bus would have written them, by COPY under the lock of who append
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from uuid import UUID
@@ -53,14 +53,14 @@ def talk(chance: random.Random, reader: UserId, messages: int) -> tuple[Made, It
     """Return what is rare, and everything that happens, in order."""
     rooms = [RoomId(_uuid(chance)) for _ in range(ROOMS)]
     people = [UserId(_uuid(chance)) for _ in range(ROOMS)]
+    tag = f"{chance.getrandbits(32):x}"  # several talks in one record have people of their own
     made = Made(
         UserId(_uuid(chance)), UserId(_uuid(chance)), RoomId(_uuid(chance)), RoleGranted.topic, rooms[0], people[0]
     )
 
     def happens() -> Iterator[Happened]:
         for number, user_id in enumerate((*people, made.actor, made.subject)):
-            registered = AccountRegistered(user_id, f"g{number}@example.com", f"generated-{number}", "no hash")
-            yield ACCOUNT.id(user_id), 1, registered, user_id
+            yield _registered(user_id, f"{tag}-{number}")
         for i, room_id in enumerate(rooms):
             members = [people[(i + k) % ROOMS] for k in range(MEMBERS)] + [reader] * (i < JOINED)
             yield from _opened(room_id, *members)
@@ -75,6 +75,24 @@ def talk(chance: random.Random, reader: UserId, messages: int) -> tuple[Made, It
     return made, happens()
 
 
+def crowd(chance: random.Random, room_id: RoomId, talkers: Sequence[UserId], members: int) -> Iterator[Happened]:
+    """Return a public room with so many members, of whom the first are there already and the others come with it."""
+    others = [UserId(_uuid(chance)) for _ in range(members - len(talkers))]
+    tag = f"{chance.getrandbits(32):x}"
+    for number, user_id in enumerate(others):
+        yield _registered(user_id, f"{tag}-{number}")
+    yield from _opened(room_id, *talkers, *others)
+
+
+def _registered(user_id: UserId, name: str) -> Happened:
+    return (
+        ACCOUNT.id(user_id),
+        1,
+        AccountRegistered(user_id, f"g{name}@example.com", f"generated-{name}", "no hash"),
+        user_id,
+    )
+
+
 def _opened(room_id: RoomId, *members: UserId) -> Iterator[Happened]:
     owner = members[0]
     yield ROOM.id(room_id), 1, RoomOpened(room_id, "A room", None, False, owner), owner
@@ -87,6 +105,12 @@ async def generate(url: str, master: Master, reader: UserId, *, messages: int, s
     """Append the talk to a record; answers what is rare in it, and the position of its end."""
     chance = random.Random(seed)
     made, happens = talk(chance, reader, messages)
+    return made, await append(url, master, chance, happens)
+
+
+async def append(url: str, master: Master, chance: random.Random, happens: Iterable[Happened]) -> int:
+    """Append what happens to a record; answers the position of its end."""
+    happens = iter(happens)
     db = await Database.open(url, size=2)
     owner = await asyncpg.connect(url)  # the user that migrates, who may write the record's table
     try:
@@ -95,7 +119,7 @@ async def generate(url: str, master: Master, reader: UserId, *, messages: int, s
         while chunk := list(islice(happens, CHUNK_EVENTS)):
             head = await _append(owner, vault, chance, chunk)
         await owner.execute("VACUUM ANALYZE record.events")
-        return made, head
+        return head
     finally:
         await owner.close()
         await db.close()

@@ -9,6 +9,8 @@ after a checkpoint, and once most pages were touched.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec import Struct
+
 from adapters.postgres.database import Database
 from bench.deployment import Deployment
 from bench.sockets import Measured, Sender, people, room_of
@@ -23,12 +25,19 @@ SELECT_LOG = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint
 SELECT_HEAD = "SELECT position FROM record.head"
 CHECKPOINT = "CHECKPOINT"
 SELECT_SIZES = """
-    SELECT n.nspname || '.' || c.relname, pg_relation_size(c.oid) + CASE WHEN c.reltoastrelid = 0 THEN 0
+    SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) + CASE WHEN c.reltoastrelid = 0 THEN 0
         ELSE pg_total_relation_size(c.reltoastrelid) END AS bytes
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname IN ('record', 'read', 'vault', 'files') AND c.relkind IN ('r', 'i')
     ORDER BY bytes DESC, 1
 """
+
+
+class Size(Struct, frozen=True):
+    """A table or index, with what of it stands aside."""
+
+    name: str
+    bytes: int
 
 
 class Posting:
@@ -89,15 +98,25 @@ class Posting:
 
 async def disk(url: str) -> list[Measured]:
     """Return what tables and indexes take on the disk, a recorded event."""
-    db = await Database.open(url, size=1, statement_seconds=300)
-    try:
-        events = await db.value(SELECT_HEAD)
-        sizes = await db.all(lambda name, size: (str(name), size / events), SELECT_SIZES)
-    finally:
-        await db.close()
+    sizes = await _sizes(url)
     shown = [(name, size) for name, size in sizes if size >= SHOWN_BYTES]
     rest = sum(size for _, size in sizes) - sum(size for _, size in shown)
     total = ("all tables and indexes", sum(size for _, size in sizes))
     return [
         Measured(f"M disk an event, {name}", f"{size:,.0f} bytes") for name, size in (total, *shown, ("others", rest))
     ]
+
+
+async def bytes_an_event(url: str) -> float:
+    """Return what all of it takes, a recorded event."""
+    return sum(size for _, size in await _sizes(url))
+
+
+async def _sizes(url: str) -> list[tuple[str, float]]:
+    """Return each table and index with its bytes a recorded event, largest first."""
+    db = await Database.open(url, size=1, statement_seconds=300)
+    try:
+        events = await db.value(SELECT_HEAD)
+        return [(one.name, one.bytes / events) for one in await db.all(Size, SELECT_SIZES)]
+    finally:
+        await db.close()

@@ -89,10 +89,11 @@ async def slow_readers(
 
 
 class Sender:
-    """Keeps `window` sends outstanding on one socket."""
+    """Keeps `window` sends outstanding on one socket. `texts` are what is said, in turns; they need no escapes."""
 
     def __init__(self, deployment: Deployment, person: Client, room: str, *, window: int) -> None:
         self.acknowledged = 0
+        self.texts: tuple[str, ...] = (TEXT,)
         self._deployment = deployment
         self._person = person
         self._room = room
@@ -113,17 +114,21 @@ class Sender:
     def stop(self) -> None:
         self._sending = False
 
+    def say_once(self) -> None:
+        self._send()
+
     def _heard(self, payload: bytes) -> None:
         if payload.startswith(b'{"type":"reply"'):
             if b'"ok":true' not in payload:
                 raise RuntimeError(payload.decode())
-            self.acknowledged += self._sending
+            self.acknowledged += 1
             if self._sending:
                 self._send()
 
     def _send(self) -> None:
         self._next += 1
-        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{TEXT}"}}'
+        text = self.texts[self._next % len(self.texts)]
+        frame = f'{{"id":{self._next},"type":"send","room_id":"{self._room}","content":"{text}"}}'
         self.socket.send(frame.encode())
 
 

@@ -17,12 +17,14 @@ import structlog
 from msgspec import Struct
 
 from commands.folds import Folded, Folds, evolved
+from commands.glances import Glances
 from commands.postponed import PostponedCommands
 from commands.turns import Turns
 from commands.unit_of_work import Handler, Outcome, UnitOfWork
 from domain.errors import (
     DomainError,
     EmailTakenError,
+    EndpointTakenError,
     IdempotencyMismatchError,
     RecordNewerError,
     UsernameTakenError,
@@ -53,6 +55,7 @@ TAKEN: dict[ClaimKind, tuple[type[DomainError], str]] = {
     "email": (EmailTakenError, "/email"),
     "username": (UsernameTakenError, "/username"),
     "username_skeleton": (UsernameTakenError, "/username"),
+    "push_endpoint": (EndpointTakenError, "/endpoint"),
 }
 
 
@@ -72,6 +75,7 @@ class CommandBus:
         self.now = now
         self._handlers = handlers
         self._chance = chance
+        self.glances = Glances()
         self._folds = Folds(record, snapshots)
         self._turns = Turns(chance)
         self._postponed = PostponedCommands(now)
@@ -104,17 +108,22 @@ class CommandBus:
         """Run a command until it is decided. Raise `DomainError` if it is refused, `RecordUnavailableError` if that is unknown."""
         if receipt and (kept := await self.record.receipt(receipt.digest)):
             return await self._replay(kept, receipt)
-        fresh, met = False, 0
+        unit = UnitOfWork(self, caller, fresh=False)
+        outcome = await self._try(command, unit, caller, receipt)
+        return outcome if outcome is not None else await self._insist(command, unit, caller, receipt)
+
+    async def _insist(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome:
+        """Decide on streams that are read anew, until there is an outcome; in turn with others where there was a conflict."""
+        met = 0
         async with AsyncExitStack() as turn:
-            for _ in range(DECIDE_TRIES_MAX):
-                unit = UnitOfWork(self, caller, fresh=fresh)
-                outcome = await self._try(command, unit, caller, receipt)
-                if outcome is not None:
-                    return outcome
+            for _ in range(DECIDE_TRIES_MAX - 1):
                 if unit.conflicted:
                     met += 1
                     await self._turns.wait(turn, unit.contended(), met=met)
-                fresh = True
+                unit = UnitOfWork(self, caller, fresh=True)
+                outcome = await self._try(command, unit, caller, receipt)
+                if outcome is not None:
+                    return outcome
         raise WriteContendedError
 
     async def _try(self, command: Struct, unit: UnitOfWork, caller: Caller, receipt: Receipt | None) -> Outcome | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from commands.own_webhook import remove_webhook
 from commands.session import end_all
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import account as accounts
@@ -76,6 +77,7 @@ async def reset(command: ResetPassword, unit: UnitOfWork) -> None:
     events = accounts.reset_password(account, password_hash=command.password_hash, address=unit.caller.address)
     unit.write(ACCOUNT, email_token.user_id, events=events)
     await end_all(unit, email_token.user_id, reason="password_reset")
+    await remove_webhook(unit, email_token.user_id)  # whoever knew the password may have set it
 
 
 HANDLERS: dict[type[Struct], Handler] = {IssueEmailToken: issue, VerifyEmail: verify, ResetPassword: reset}

@@ -127,30 +127,32 @@ class _Kept:
     the many messages do not displace memberships."""
 
     def __init__(self) -> None:
-        self._folds: OrderedDict[StreamId, tuple[Folded[Any], int]] = OrderedDict()
+        self._folds: OrderedDict[int, tuple[Folded[Any], int]] = OrderedDict()  # by the ids' numbers, as `stream_id`
         self._bytes = 0
 
     def get(self, stream_id: StreamId) -> Folded[Any] | None:
-        kept = self._folds.get(stream_id)
+        number = stream_id.int
+        kept = self._folds.get(number)
         if kept is None:
             return None
-        self._folds.move_to_end(stream_id)
+        self._folds.move_to_end(number)
         return kept[0]
 
     def put(self, stream_id: StreamId, folded: Folded[Any]) -> None:
         """Keep the newer of two folds. Keep none of a stream that does not exist or has unknown events."""
-        kept = self._folds.get(stream_id)
+        kept = self._folds.get(stream_id.int)
         if folded.version == 0 or folded.unknown or (kept is not None and kept[0].version > folded.version):
             return
         self.forget(stream_id)
         size = _bytes_of(folded.state)
-        self._folds[stream_id] = (folded, size)
+        self._folds[stream_id.int] = (folded, size)
         self._bytes += size
         while self._bytes > FOLDS_BYTES_MAX:
-            self.forget(next(iter(self._folds)))
+            _, (_, freed) = self._folds.popitem(last=False)
+            self._bytes -= freed
 
     def forget(self, stream_id: StreamId) -> None:
-        kept = self._folds.pop(stream_id, None)
+        kept = self._folds.pop(stream_id.int, None)
         self._bytes -= kept[1] if kept else 0
 
 

@@ -1,13 +1,15 @@
 """Messages: posting, editing, deleting. A post is guarded by the room, the sender's membership and account.
 
 A post that shows a file also writes `file.shared` to the file's stream, in the same append. So the snapshot of the file
-that the post carries is what the file was at that position. A deleted message is unpinned in the same append.
+that the post carries is what the file was at that position. A deleted message is unpinned in the same append, and a reply in
+a thread is counted there.
 """
 
 from msgspec import Struct
 
 from commands.mention import mentions_of
 from commands.room import Entered, enter
+from commands.thread_reply import root_of, write_deletion, write_reply
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import message as decide
 from domain.authorization import unknown
@@ -22,12 +24,17 @@ from domain.rights import Relationship, RoomOperation
 
 
 class PostMessage(Struct, frozen=True):
+    """`thread_id`: the root, of a reply in a thread. `room_members`: how many are in the room, if anybody counted them."""
+
     room_id: RoomId
     message_id: MessageId
     content: str
     message_type: MessageType = "text"
     file_id: FileId | None = None
     reply_to: MessageId | None = None
+    thread_id: MessageId | None = None
+    in_room: bool = False
+    room_members: int | None = None
 
 
 class EditMessage(Struct, frozen=True):
@@ -50,11 +57,12 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
     assert user_id, "authentication lets no stranger here"
     message = await unit.load_new(MESSAGE, command.message_id)
     file = None if command.file_id is None else await unit.load(FILE, command.file_id)
-    entered, mentions = None, decide.NOBODY
+    entered, root, mentions = None, None, decide.NOBODY
     if message is None or (message.room_id, message.sender_id) != (command.room_id, user_id):
         entered = await enter(unit, command.room_id, "message.post")
         await _require_heard(unit, entered)
-        mentions = await mentions_of(unit, entered, command.content)
+        root = None if command.thread_id is None else await root_of(unit, entered, command.thread_id)
+        mentions = await mentions_of(unit, entered, command.content, members=command.room_members)
     events = decide.post(
         message,
         message_id=command.message_id,
@@ -66,11 +74,12 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
         reply_to=command.reply_to,
         file=None if file is None else snapshot_of(file),
         mentions=mentions,
+        thread_id=command.thread_id,
+        root_position=None if root is None else root.position,
+        in_room=command.in_room,
     )
     if command.reply_to is not None and entered is not None:
-        target = await unit.peek(MESSAGE, command.reply_to)
-        if target is None or target.room_id != command.room_id or not entered.may_know_of(target.position):
-            raise ReplyTargetUnknownError(pointer="/reply_to")
+        await _require_reply_target(unit, entered, command.reply_to)
     unit.write(MESSAGE, command.message_id, events=events)
     if command.file_id is not None and events:
         shared = share(
@@ -81,6 +90,14 @@ async def post(command: PostMessage, unit: UnitOfWork) -> None:
             message_type=command.message_type,
         )
         unit.write(FILE, command.file_id, events=shared)
+    if entered is not None and root is not None and events:
+        await write_reply(unit, entered, root, command.message_id, mentions)
+
+
+async def _require_reply_target(unit: UnitOfWork, entered: Entered, reply_to: MessageId) -> None:
+    target = await unit.peek(MESSAGE, reply_to)
+    if target is None or target.room_id != entered.room.room_id or not entered.may_know_of(target.position):
+        raise ReplyTargetUnknownError(pointer="/reply_to")
 
 
 async def _require_heard(unit: UnitOfWork, entered: Entered) -> None:
@@ -103,6 +120,8 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
     events = decide.delete(message, by=user_id, relationship=relationship)
     _decide_version(command, unit)
     unit.write(MESSAGE, command.message_id, events=events)
+    if message.thread_id is not None and events:
+        await write_deletion(unit, message)
     pins = await unit.load(PINS, message.room_id)
     unpinned = unpin(
         pins,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from commands.push import end_with_sessions
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import session as decide
 from domain.account import ACCOUNT, require_active
@@ -67,6 +68,8 @@ async def open_session(command: OpenSession, unit: UnitOfWork) -> None:
     live = listed.ids
     too_many = live[: max(0, len(live) + 1 - SESSIONS_LIVE_MAX)][:SESSIONS_ENDED_AT_ONCE_MAX]
     await _end(unit, user_id, too_many, reason="too_many")
+    if too_many:
+        await end_with_sessions(unit, user_id, lambda each: each.session_id in too_many)
 
 
 async def refresh(command: RefreshSession, unit: UnitOfWork) -> None:
@@ -88,20 +91,24 @@ async def refresh(command: RefreshSession, unit: UnitOfWork) -> None:
     )
     unit.write(SESSION, command.session_id, events=events)
     if any(isinstance(event, SessionEnded) for event in events):
-        await _unlist(unit, session.user_id, command.session_id)
+        await _ended(unit, session.user_id, command.session_id)
 
 
 async def end(command: EndSession, unit: UnitOfWork) -> None:
     assert unit.caller.user_id, "authentication lets no stranger here"
     session = decide.require_own(await unit.load(SESSION, command.session_id), unit.caller.user_id)
     unit.write(SESSION, command.session_id, events=decide.end(session, reason=command.reason))
-    await _unlist(unit, session.user_id, command.session_id)
+    await _ended(unit, session.user_id, command.session_id)
 
 
 async def end_all(unit: UnitOfWork, user_id: UserId, *, reason: EndReason, keep: SessionId | None = None) -> None:
-    """End every live session of a person except `keep`, in the append of the command that calls this."""
+    """End every live session of a person except `keep`, in the append of the command that calls this.
+
+    So end all push subscriptions of other sessions, those of long expired ones included.
+    """
     listed = await unit.load(SESSIONS, user_id) or Listed()
     await _end(unit, user_id, [one for one in listed.ids if one != keep], reason=reason)
+    await end_with_sessions(unit, user_id, lambda each: each.session_id != keep)
 
 
 async def _end(unit: UnitOfWork, user_id: UserId, ids: Sequence[SessionId], *, reason: EndReason) -> None:
@@ -109,6 +116,12 @@ async def _end(unit: UnitOfWork, user_id: UserId, ids: Sequence[SessionId], *, r
     for session_id, session in zip(ids, sessions, strict=True):
         unit.write(SESSION, session_id, events=decide.end(session, reason=reason))
     await _unlist(unit, user_id, *ids)
+
+
+async def _ended(unit: UnitOfWork, user_id: UserId, *ended: SessionId) -> None:
+    """Take these sessions from the list, and end what belongs to them: a device that is logged out is told nothing more."""
+    await _unlist(unit, user_id, *ended)
+    await end_with_sessions(unit, user_id, lambda each: each.session_id in ended)
 
 
 async def _unlist(unit: UnitOfWork, user_id: UserId, *ended: SessionId) -> None:

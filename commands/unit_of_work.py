@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.folds import Folded
+from commands.glances import Glances
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import StreamId, UserId
 from domain.ports.clock import Clock
@@ -56,6 +57,8 @@ class Streams(Protocol):
 
     now: Clock
 
+    glances: Glances
+
     @property
     def record(self) -> Record: ...
 
@@ -82,25 +85,25 @@ class UnitOfWork:
 
     async def load(self, stream: Stream[State], *key: UUID) -> State | None:
         """Return the state of a stream, or None if it has no event. Its version becomes a guard."""
-        await self.load_all((stream, key))
-        return self.folds[stream.id(*key)].state
+        [state] = await self.load_all((stream, key))
+        return cast(State | None, state)
 
     async def load_all(self, *wanted: tuple[Stream[Any], Sequence[UUID]]) -> tuple[Any, ...]:
         """Return several states with at most one read."""
-        streams = {stream.id(*key): stream for stream, key in wanted}
+        folds, ids = self.folds, [stream.id(*key) for stream, key in wanted]
         missing: dict[StreamId, Stream[Any]] = {}
-        for stream_id, stream in streams.items():
-            if stream_id in self.folds:
+        for stream_id, (stream, _) in zip(ids, wanted, strict=True):
+            if stream_id in folds:
                 continue
             cached = None if self._fresh else self._streams.cached(stream, stream_id)
             if cached is None:
                 missing[stream_id] = stream
             else:
-                self.folds[stream_id] = cached
+                folds[stream_id] = cached
                 self.assumed = True
         if missing:
-            self.folds |= await self._streams.read(missing)
-        return tuple(self.folds[stream.id(*key)].state for stream, key in wanted)
+            folds.update(await self._streams.read(missing))
+        return tuple([folds[stream_id].state for stream_id in ids])
 
     async def peek(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load without a guard, for a stream that can never change in a way that matters."""
@@ -108,18 +111,43 @@ class UnitOfWork:
         return await self.load(stream, *key)
 
     async def glance(self, stream: Stream[State], *key: UUID) -> State | None:
-        """Return the state of a stream that is neither guarded nor written: what it was a moment ago is good enough."""
-        return await self._seen(stream, stream.id(*key))
+        """Return the state of a stream that is neither guarded nor written: what it was some seconds ago is good enough."""
+        [found] = await self.glance_all((stream, key))
+        return found  # type: ignore[no-any-return]
 
-    async def claimed(self, stream: Stream[State], kind: ClaimKind, value: str) -> State | None:
-        """Return the state of the stream that holds a claim, as a glance; None if none does."""
+    async def glance_all(self, *wanted: tuple[Stream[Any], Sequence[UUID]]) -> tuple[Any, ...]:
+        """Return several states as `glance` does, with at most one read."""
+        return await self._seen({stream.id(*key): stream for stream, key in wanted})
+
+    async def claimed(
+        self, stream: Stream[State], kind: ClaimKind, value: str, *, holds: Callable[[State], bool]
+    ) -> State | None:
+        """Return the state of the stream that holds a claim, as a glance; None if none does. `holds` says of a state whether
+        the claim is still its own."""
+        stream_id = None if self._fresh else self._streams.glances.claimant(kind, value, self.now)
+        if stream_id is not None:
+            [found] = await self._seen({stream_id: stream})
+            if found is not None and holds(found):
+                return found  # type: ignore[no-any-return]
         stream_id = await self._streams.record.claimant(kind, value)
-        return None if stream_id is None else await self._seen(stream, stream_id)
+        if stream_id is None:
+            return None
+        self._streams.glances.keep((kind, value), stream_id, self.now)
+        [found] = await self._seen({stream_id: stream})
+        return found  # type: ignore[no-any-return]
 
-    async def _seen(self, stream: Stream[State], stream_id: StreamId) -> State | None:
-        cached = None if self._fresh else self._streams.cached(stream, stream_id)
-        found: Folded[State] = cached or (await self._streams.read({stream_id: stream}))[stream_id]
-        return found.state
+    async def _seen(self, streams: Mapping[StreamId, Stream[Any]]) -> tuple[Any, ...]:
+        glances = self._streams.glances
+        found = {stream_id: None if self._fresh else glances.fold(stream_id, self.now) for stream_id in streams}
+        missing = {stream_id: stream for stream_id, stream in streams.items() if found[stream_id] is None}
+        for stream_id, folded in (await self._streams.read(missing) if missing else {}).items():
+            glances.keep(stream_id, folded, self.now)
+            found[stream_id] = folded
+        states = []
+        for stream_id, stream in streams.items():
+            own, seen = self._streams.cached(stream, stream_id), found[stream_id] or Folded()
+            states.append(own.state if own is not None and own.version > seen.version else seen.state)
+        return tuple(states)
 
     async def load_new(self, stream: Stream[State], *key: UUID) -> State | None:
         """Load a stream that most likely does not exist: the first attempt takes that for granted, without a read."""

@@ -6,6 +6,8 @@ MESSAGE_EDITS_MAX = 1_000  # far more than anybody needs; a history of at most 1
 REACTIONS_OF_PERSON_MAX = 20  # to one message
 REACTION_EMOJIS_MAX = 100  # different ones, to one message: a page shows them all
 MENTIONS_MAX = 20  # different names in one text
+MENTION_ROOM_MEMBERS_MAX = 15  # in larger rooms only owners and admins mention everybody; Zulip's bound
+THREAD_PARTICIPANTS_SHOWN_MAX = 10  # more faces than a client draws under a message; how many there are is said beside
 PINS_MAX = 100  # of a room
 EMOJI_CHARS_MAX = 20  # more than the longest that Unicode recommends
 ROOM_NAME_CHARS_MAX = 100
@@ -23,6 +25,9 @@ ROOM_OWNERS_MAX = 100
 DIRECT_PEOPLE_MAX = 10  # of a direct room
 BLOCKS_MAX = 1_000  # of a person
 FILE_NAME_CHARS_MAX = 255
+ENDPOINT_CHARS_MAX = 2_000  # of an address that is sent to
+DEVICE_CHARS_MAX = 100  # what a person calls a device
+PUSH_SUBSCRIPTIONS_MAX = 30  # of a person
 
 # Sessions.
 ACCESS_SECONDS = 900

@@ -205,6 +205,33 @@ class TooManyBlocksError(ConflictError, code="block.too_many"):
     """You have blocked as many people as one may; unblock another one first."""
 
 
+# Channels
+
+
+class SubscriptionNotFoundError(NotFoundError, code="push.not_found"):
+    """There is no such push subscription, or it is not yours."""
+
+
+class EndpointTakenError(ConflictError, code="push.endpoint_taken"):
+    """Others subscribe this device at this very moment; try again."""
+
+
+class EndpointRefusedError(InvalidError, code="endpoint.refused"):
+    """This is no https address of a public server."""
+
+
+class WebhookNotFoundError(NotFoundError, code="webhook.not_found"):
+    """You have no webhook."""
+
+
+class PushKeysInvalidError(InvalidError, code="push.keys_invalid"):
+    """These are not the keys of a push subscription: a point of P-256 and 16 bytes, in Base64url."""
+
+
+class UnsubscribeTokenError(InvalidError, code="mail.unsubscribe_invalid"):
+    """This link is not one of ours, or was cut; change what you are told of in your settings."""
+
+
 # Messages and files
 
 
@@ -250,6 +277,10 @@ class TooManyPinsError(ConflictError, code="pin.too_many"):
 
 class ReplyTargetUnknownError(InvalidError, code="message.reply_unknown"):
     """The message to reply to is not in this room."""
+
+
+class NotARootError(InvalidError, code="thread.not_a_root"):
+    """A thread is of a message of the same room that is no reply in a thread itself."""
 
 
 class NoSuchFileError(NotFoundError, code="file.not_found"):

@@ -14,6 +14,7 @@ RoomId = NewType("RoomId", UUID)
 MessageId = NewType("MessageId", UUID)
 FileId = NewType("FileId", UUID)
 EmailTokenId = NewType("EmailTokenId", UUID)
+SubscriptionId = NewType("SubscriptionId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
 KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that hashing a UUID would cost too much
@@ -32,10 +33,15 @@ def uuid7(unix_ms: int, chance: bytes) -> UUID:
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
-@lru_cache(maxsize=65_536)
 def stream_id(kind: str, *key: UUID) -> StreamId:
     """Return the id of the stream of this kind and key; a membership's key is (room, user)."""
-    return StreamId(uuid5(STREAMS, "/".join((kind, *map(str, key)))))
+    return _stream_id(kind, *[each.int for each in key])
+
+
+@lru_cache(maxsize=65_536)
+def _stream_id(kind: str, *key: int) -> StreamId:
+    """Ids are remembered by numbers: a UUID is hashed by the interpreter, which costs more than all the rest of a look-up."""
+    return StreamId(uuid5(STREAMS, "/".join((kind, *(str(UUID(int=each)) for each in key)))))
 
 
 def system_message_id(position: int) -> MessageId:

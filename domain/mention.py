@@ -9,11 +9,14 @@ from typing import Literal, NamedTuple
 
 from domain.bounds import MENTIONS_MAX, USERNAME_CHARS_MAX
 from domain.ids import UserId
+from domain.text import fold
 
 MentionsRoom = Literal["here", "room"]
-NAMED = re.compile(rf"(?<![\w@./-])@([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
+# It begins with the letter that is looked for, and looks back from there: so whole texts are passed over at once.
+NAMED = re.compile(rf"@(?<![\w@./-]@)([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
 BACKTICKS = re.compile(r"`+")
 FENCE_CHARS_MIN = 3
+WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
 
 
 class Mentions(NamedTuple):
@@ -34,8 +37,21 @@ def spellings_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((name, name.rstrip(".-"))))
 
 
+def whole_of(name: str) -> MentionsRoom | None:
+    """Return what a name means if it is none of a person but of everybody."""
+    return next((WHOLE[each] for each in map(fold, spellings_of(name)) if each in WHOLE), None)
+
+
+def names_all(content: str) -> bool:
+    """Return whether a text names everybody in a room, or everybody who is here."""
+    return "@" in content and any(whole_of(name) for name in names_in(content))
+
+
 def _outside_code(content: str) -> Iterator[str]:
     """Return the parts of a text between code spans and fences: backticks up to as many again, or a fence to the end."""
+    if "`" not in content:
+        yield content
+        return
     runs = [found.span() for found in BACKTICKS.finditer(content)]
     closing: dict[int, int] = {}
     closed_by: list[int | None] = [None] * len(runs)

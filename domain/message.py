@@ -45,7 +45,8 @@ class _OfMessage(Event, frozen=True):
 
 class MessagePosted(_OfMessage, frozen=True):
     """`file` is the file that it shows, as it was then. `mentions` are those whom its text named then, whatever is edited
-    later."""
+    later. Of a reply in a thread, `thread_id` is the root, `root_position` where it stands, and `in_room` says whether it is
+    shown in the room, too; null of other messages."""
 
     topic: ClassVar = "message.posted"
     sealed: ClassVar = ("content", "file")
@@ -57,6 +58,9 @@ class MessagePosted(_OfMessage, frozen=True):
     file: FileSnapshot | None = None
     mentions: tuple[UserId, ...] = ()
     mentions_room: MentionsRoom | None = None
+    thread_id: MessageId | None = None
+    root_position: Int8 | None = None
+    in_room: bool | None = None
 
 
 class MessageEdited(_OfMessage, frozen=True):
@@ -70,6 +74,8 @@ class MessageEdited(_OfMessage, frozen=True):
     reply_to: MessageId | None
     posted_position: Int8
     posted_at: datetime
+    thread_id: MessageId | None = None
+    in_room: bool | None = None
 
 
 class MessageDeleted(_OfMessage, frozen=True):
@@ -83,6 +89,8 @@ class MessageDeleted(_OfMessage, frozen=True):
     posted_at: datetime
     is_edited: bool
     by: UserId
+    thread_id: MessageId | None = None
+    in_room: bool | None = None
 
 
 MessageEvent = MessagePosted | MessageEdited | MessageDeleted
@@ -91,7 +99,7 @@ MessageEvent = MessagePosted | MessageEdited | MessageDeleted
 class Message(Struct, frozen=True):
     """As much of a message as decisions need. Whether a text is the same can be seen by a digest of 32 bytes.
 
-    `posted_digest` is that of the text as it was posted, whatever was edited since.
+    `posted_digest` is that of the text as it was posted, whatever was edited since; `mentions` are those whom it named.
     """
 
     message_id: MessageId
@@ -107,6 +115,9 @@ class Message(Struct, frozen=True):
     is_edited: bool
     is_deleted: bool
     edits: int = 0
+    thread_id: MessageId | None = None
+    in_room: bool | None = None
+    mentions: tuple[UserId, ...] = ()
 
 
 def post(
@@ -121,14 +132,24 @@ def post(
     reply_to: MessageId | None = None,
     file: FileSnapshot | None = None,
     mentions: Mentions = NOBODY,
+    thread_id: MessageId | None = None,
+    root_position: int | None = None,
+    in_room: bool = False,
 ) -> tuple[MessageEvent, ...]:
-    """Post once. The very same post again changes nothing; anything else under its id is refused."""
+    """Post once. The very same post again changes nothing; anything else under its id is refused.
+
+    A message that is not in a thread is in the room, whatever `in_room` says.
+    """
+    shown = None if thread_id is None else in_room
     if message is None:
         KINDS[message_type].check(content, file_id)
         return (
-            MessagePosted(message_id, room_id, sender_id, content, message_type, file_id, reply_to, file, *mentions),
-        )
-    requested = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to)
+            MessagePosted(
+                message_id, room_id, sender_id, content, message_type, file_id, reply_to, file, *mentions,
+                thread_id, root_position, shown,
+            ),
+        )  # fmt: skip
+    requested = (room_id, sender_id, digest_of(content), message_type, file_id, reply_to, thread_id, shown)
     posted = (
         message.room_id,
         message.sender_id,
@@ -136,6 +157,8 @@ def post(
         message.message_type,
         message.file_id,
         message.reply_to,
+        message.thread_id,
+        message.in_room,
     )
     if requested != posted:
         raise MessageIdTakenError
@@ -156,7 +179,7 @@ def edit(message: Message, *, by: UserId, relationship: Relationship, content: s
     return (
         MessageEdited(
             message.message_id, message.room_id, message.sender_id, content, message.message_type,
-            message.file_id, message.reply_to, message.position, message.posted_at,
+            message.file_id, message.reply_to, message.position, message.posted_at, message.thread_id, message.in_room,
         ),
     )  # fmt: skip
 
@@ -171,6 +194,7 @@ def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple
         MessageDeleted(
             message.message_id, message.room_id, message.sender_id, message.message_type, message.file_id,
             message.reply_to, message.position, message.posted_at, message.is_edited, by,
+            message.thread_id, message.in_room,
         ),
     )  # fmt: skip
 
@@ -200,7 +224,8 @@ def evolve(message: Message | None, recorded: Recorded[MessageEvent]) -> Message
         digest = digest_of(event.content)
         return Message(
             event.message_id, event.room_id, event.sender_id, event.message_type, digest, digest,
-            event.file_id, event.reply_to, recorded.position, recorded.at, False, False,
+            event.file_id, event.reply_to, recorded.position, recorded.at, False, False, 0,
+            event.thread_id, event.in_room, event.mentions,
         )  # fmt: skip
     assert message is not None, "a message is posted before it is edited"
     match event:
@@ -213,6 +238,6 @@ def evolve(message: Message | None, recorded: Recorded[MessageEvent]) -> Message
 
 
 MESSAGE: Stream[Message] = Stream(
-    "message", evolve, Message, subject=lambda message: (message.sender_id, message.room_id), fold=2
+    "message", evolve, Message, subject=lambda message: (message.sender_id, message.room_id), fold=3
 )
 EVENTS: tuple[type[Event], ...] = (MessagePosted, MessageEdited, MessageDeleted)

@@ -48,6 +48,7 @@ class Quotas(Struct, frozen=True):
     logins: Quota | None  # an address's
     connects: Quota | None  # sockets an address opens
     frames: Quota | None  # a socket's, of any kind; more closes it
+    pushes: Quota | None  # a person's: devices that are subscribed, and tests of them
     mails: Quota | None  # to one e-mail address, of one kind; as many again from addresses that the account knows
     # An account's: five in half an hour, then one every six minutes; as many again at each address that it knows.
     wrong_passwords: Quota | None
@@ -62,6 +63,7 @@ STRICT = Quotas(
     logins=Quota("logins", 30, 60, 30),
     connects=Quota("connects", 10, 1, 100),
     frames=Quota("frames", 100, 1, 500),
+    pushes=Quota("pushes", 10, 60, 20),
     mails=Quota("mails", 5, 3600, 5),
     wrong_passwords=Quota("wrong_passwords", 5, 1800, 5),
 )

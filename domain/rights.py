@@ -43,15 +43,18 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "password.change",
-    "password.forget", "password.reset", "profile.change", "profile.read", "room.open", "session.close", "session.end",
+    "deployment.read", "direct.open", "file.upload", "mail.stop", "operations.read", "password.change",
+    "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
+    "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
+    "webhook.put", "webhook.read", "webhook.remove",
 ]  # fmt: skip
 RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
     "member.remove", "mention.room", "message.delete", "message.edit", "message.list", "message.pin", "message.post",
     "message.read", "message.unpin", "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove",
-    "room.archive", "room.change", "room.hear", "room.history", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
+    "room.archive", "room.change", "room.hear", "room.history", "room.join", "room.leave", "room.list", "room.mark_read",
+    "room.read", "thread.follow", "thread.list", "thread.mark_read", "thread.unfollow",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
 MemberOperation = Literal["member.put", "member.promote", "member.remove"]
@@ -146,9 +149,12 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("account.verify_email", ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
     AsWhom("password.forget",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
     AsWhom("password.reset",       ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
+    AsWhom("mail.stop",            ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
+    AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (
@@ -179,6 +185,10 @@ IN_ROOM: tuple[InRoom, ...] = (
     InRoom("reaction.add",     MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("reaction.remove",  MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("reaction.list",    MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.list",      MessageNotFoundError, ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.follow",    MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.unfollow",  MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
+    InRoom("thread.mark_read", MessageNotFoundError, NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
     InRoom("file.upload_for",  RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("file.read",        NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),
     InRoom("file.status",      NoSuchFileError,      ok,              ok,              ok,              NoSuchFileError,   ok,              ok,              ok,   ok),

@@ -1,9 +1,11 @@
-"""Tasks: what is to be done with a file next, as small structs that a person can read in the queue.
+"""Tasks: what is to be done with a file next, or with a read model, as small structs that a person can read in the queue.
 
-A task is only a hint: the file itself says whether it is still to be done, and doing it twice changes nothing.
+A task is only a hint: the file itself (or the row of the rebuild) says whether it is still to be done, and doing it twice
+changes nothing.
 """
 
 from typing import Literal
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -11,8 +13,9 @@ from domain.file_snapshot import FileStatus
 from domain.ids import FileId, UserId
 from domain.processing import PROCESSED
 
-Kind = Literal["scan", "image", "document"]
-KINDS: tuple[Kind, ...] = ("scan", "image", "document")
+Kind = Literal["scan", "image", "document", "rebuild"]
+FILE_KINDS: tuple[Kind, ...] = ("scan", "image", "document")
+KINDS: tuple[Kind, ...] = (*FILE_KINDS, "rebuild")
 ImageOperation = Literal["thumbnail", "resize", "compress"]
 DocumentOperation = Literal["count_pages", "preview"]
 
@@ -36,11 +39,27 @@ class ProcessDocument(Struct, frozen=True, tag=True):
     operations: tuple[DocumentOperation, ...] = ("count_pages", "preview")
 
 
-Task = ScanFile | ProcessImage | ProcessDocument
-KIND_OF: dict[type[Struct], Kind] = {ScanFile: "scan", ProcessImage: "image", ProcessDocument: "document"}
+class RebuildProjection(Struct, frozen=True, tag=True):
+    """`version` is that of the code which is to build it; workers of another release leave it to those."""
+
+    rebuild_id: UUID
+    projection: str
+    version: int
 
 
-def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> Task | None:
+FileTask = ScanFile | ProcessImage | ProcessDocument
+Task = FileTask | RebuildProjection
+KIND_OF: dict[type[Struct], Kind] = {
+    ScanFile: "scan", ProcessImage: "image", ProcessDocument: "document", RebuildProjection: "rebuild",
+}  # fmt: skip
+
+
+def subject_of(task: Task) -> UUID:
+    """Return what a task is about: a file, or a rebuild."""
+    return task.rebuild_id if isinstance(task, RebuildProjection) else task.file_id
+
+
+def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> FileTask | None:
     """Return what is to be done with a file of this status, or None if nothing is."""
     if status == "pending":
         return ScanFile(file_id, user_id)

@@ -14,14 +14,21 @@ from domain import (
     clock,
     email_token,
     file,
+    mail_notices,
     membership,
     message,
+    operating,
+    own_webhook,
+    parking,
     pin,
+    push,
     reaction,
     reading,
+    restoration,
     room,
     security,
     session,
+    thread,
 )
 from domain.events import Event, Stream
 
@@ -35,12 +42,21 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (membership.MEMBERSHIP, membership.EVENTS),
     (message.MESSAGE, message.EVENTS),
     (pin.PINS, pin.EVENTS),
+    (push.SUBSCRIPTIONS, push.EVENTS),
+    (own_webhook.OWN_WEBHOOK, own_webhook.EVENTS),
+    (mail_notices.MAIL_NOTICES, mail_notices.EVENTS),
     (reaction.REACTIONS, reaction.EVENTS),
+    (thread.THREAD, thread.EVENTS),
+    (thread.FOLLOWING, thread.FOLLOWING_EVENTS),
     (reading.READING, reading.EVENTS),
     (file.FILE, file.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
+    (operating.OPERATIONS_READS, operating.READS),
+    (operating.REBUILDS, operating.ASKS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
+    (restoration.RESTORATIONS, restoration.EVENTS),
+    (parking.PARKING, parking.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}

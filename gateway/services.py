@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 
+from adapters.mail_links import MailLinks
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.clock_watch import ClockWatch
 from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
+from adapters.push.sender import PushSender
 from adapters.redis.lanes import Lanes
+from adapters.webhooks.sender import WebhookSender
 from commands.command_bus import CommandBus
 from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
@@ -81,6 +84,9 @@ class Services:
     jobs: BackgroundJobs
     refusals: Refusals
     receipts_secret: bytes
+    push: PushSender
+    webhooks: WebhookSender
+    mail_links: MailLinks
     metrics: GatewayMetrics
     exposition: Exposition
     uploads: UploadSlots = field(default_factory=UploadSlots)

@@ -3,6 +3,8 @@
 Requests and frames rely on the live group. Whatever is slower is a group of its own, and nothing waits for it.
 """
 
+from collections.abc import Collection
+
 from projections import (
     audit_index,
     files,
@@ -13,9 +15,11 @@ from projections import (
     past_messages,
     past_rooms,
     pins,
+    push,
     reactions,
     rooms,
     sessions,
+    threads,
     users,
 )
 from projections.tables import Group
@@ -31,7 +35,9 @@ LIVE = Group(
         messages.PROJECTION,
         reactions.PROJECTION,
         pins.PROJECTION,
+        push.PROJECTION,
         mentions.PROJECTION,
+        threads.PROJECTION,
         files.PROJECTION,
     ),
 )
@@ -44,3 +50,13 @@ PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_H
 def followed(*, time_travel: bool) -> list[str]:
     """Return the names of the groups that somebody follows."""
     return [name for name in PROJECTIONS if time_travel or name != PAST.name]
+
+
+def versions(*, time_travel: bool) -> list[tuple[str, int]]:
+    """Return the groups that somebody follows, each with the version of the code."""
+    return [(name, PROJECTIONS[name].version) for name in followed(time_travel=time_travel)]
+
+
+def with_policies(group: Group, stopping: Collection[str]) -> Group:
+    """Return a group with the policy that an operator decided on."""
+    return group._replace(policy="stop") if group.name in stopping else group

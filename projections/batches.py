@@ -4,14 +4,18 @@ The same batch serves the live follower and a rebuild. `suffix` names the tables
 ones; its many new rows go in by COPY.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.ports.database import Db
 from projections import table_statements
+from projections.table_statements import Write
 from projections.tables import Change, Table
 
 COPY_ROWS_MIN = 200
+WRITES_AT_ONCE_MAX = 4  # each set of them is a statement of its own that Postgres has to plan
+
+Rows = list[tuple[object, ...]]
 
 
 class RowExistsError(Exception):
@@ -92,45 +96,66 @@ class Batch:
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""
+        for write, rows in self._writes():
+            if bulk and write.kind == "insert" and len(rows) >= COPY_ROWS_MIN:
+                await db.copy(write.table.name + suffix, (*write.table.key, *write.table.columns), rows)
+            else:
+                await db.run(table_statements.statement(write, suffix), *_columns(rows))
+
+    async def commit(self, db: Db, name: str, epoch: int, position: int, until: int, seconds: float) -> bool | None:
+        """Write everything and move a group's checkpoint, as one statement, which is a transaction of its own.
+
+        Return None if that is more than a statement should do; then nothing was done. Return False if the checkpoint is not
+        there, is not of this epoch, or is locked by somebody just now; then nothing was written.
+        """
+        writes = self._writes_at_once()
+        if writes is None:
+            return None
+        arrays = [column for _, rows in writes for column in _columns(rows)]
+        sql = table_statements.commit(tuple(write for write, _ in writes))
+        return bool(await db.value(sql, name, epoch, position, until, seconds, *arrays))
+
+    def _writes_at_once(self) -> list[tuple[Write, Rows]] | None:
+        """Return all writes if they are few, and no row is met by two of them; keys that move, and sums, take statements of
+        their own."""
+        for pending in self._pending.values():
+            if pending.move or pending.sum:
+                return None
+            kinds = (pending.new, pending.put, pending.set, pending.add, pending.late)
+            if len(set().union(*kinds)) != sum(map(len, kinds)):
+                return None
+        writes = list(self._writes())
+        return writes if 0 < len(writes) <= WRITES_AT_ONCE_MAX else None
+
+    def _writes(self) -> Iterator[tuple[Write, Rows]]:
+        """Yield the writes in their order, each with its rows."""
         for table, pending in self._pending.items():
-            await _write_table(db, table, pending, suffix, bulk)
+            if pending.move:
+                yield Write("move", table), [(*key, *values.values()) for key, values in pending.move.items()]
+            if pending.new:
+                yield Write("insert", table), _whole(table, pending.new)
+            for columns, rows in _by_columns(pending.set).items():
+                yield Write("update", table, columns), rows
+            for columns, rows in _by_columns(pending.add).items():
+                yield Write("increase", table, columns), rows
+            if pending.put:
+                yield Write("upsert", table), _whole(table, pending.put)
+            for columns, rows in _by_columns(pending.late).items():
+                yield Write("update", table, columns), rows
+            if pending.sum:
+                yield Write("sum", table), _whole(table, pending.sum, 0)
 
 
-async def _write_table(db: Db, table: Table, pending: _Pending, suffix: str, bulk: bool) -> None:
-    if pending.move:
-        moved = [(*key, *values.values()) for key, values in pending.move.items()]
-        await db.run(table_statements.move(table, suffix), *_columns(moved))
-    if pending.new:
-        rows = [(*key, *map(values.get, table.columns)) for key, values in pending.new.items()]
-        if bulk and len(rows) >= COPY_ROWS_MIN:
-            await db.copy(table.name + suffix, (*table.key, *table.columns), rows)
-        else:
-            await db.run(table_statements.insert(table, suffix), *_columns(rows))
-    await _write_sets(db, table, pending.set, suffix)
-    for columns, group in _by_columns(pending.add).items():
-        await db.run(table_statements.increase(table, columns, suffix), *_columns(group))
-    if pending.put:
-        rows = [(*key, *map(values.get, table.columns)) for key, values in pending.put.items()]
-        await db.run(table_statements.upsert(table, suffix), *_columns(rows))
-    await _write_sets(db, table, pending.late, suffix)
-    if pending.sum:
-        rows = [(*key, *(amounts.get(name, 0) for name in table.columns)) for key, amounts in pending.sum.items()]
-        await db.run(table_statements.sum_up(table, suffix), *_columns(rows))
+def _whole(table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], missing: int | None = None) -> Rows:
+    return [(*key, *(values.get(name, missing) for name in table.columns)) for key, values in rows.items()]
 
 
-async def _write_sets(db: Db, table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], suffix: str) -> None:
-    for columns, group in _by_columns(rows).items():
-        await db.run(table_statements.update(table, columns, suffix), *_columns(group))
-
-
-def _by_columns(
-    rows: Mapping[tuple[object, ...], Mapping[str, Any]],
-) -> dict[tuple[str, ...], list[tuple[object, ...]]]:
-    groups: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+def _by_columns(rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> dict[tuple[str, ...], Rows]:
+    groups: dict[tuple[str, ...], Rows] = {}
     for key, values in rows.items():
         groups.setdefault(tuple(values), []).append((*key, *values.values()))
     return groups
 
 
-def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+def _columns(rows: Rows) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]

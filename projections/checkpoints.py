@@ -19,6 +19,7 @@ STANDS_STILL_SECONDS = 15.0
 # Frequent statements name the version of the row that they want: the last, or the one at a position. Others may be kept
 # by a long snapshot, and a statement with the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).
 SELECT_POSITION = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
+SELECT_VERSION = "SELECT version FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1"
 SELECT_ALL = "SELECT DISTINCT ON (name) name, version, position FROM read.checkpoints ORDER BY name, position DESC"
 # How far groups are behind the head, and for how long the next event has waited while nothing moved. A group that moves, or
 # that has everything, is idle for no time.
@@ -38,10 +39,11 @@ ENSURE = """
     SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1)
     ON CONFLICT (name, position) DO NOTHING
 """
-# Nobody takes a lease for longer than $4: one that ends later was taken while the clock had leapt ahead, and ends nothing.
+# Nobody takes a lease for longer than $4: one that ends later was taken while the clock had leapt ahead, and ends nothing. Nor
+# does code take tables of a later version than its own ($5).
 TAKE = """
     UPDATE read.checkpoints SET epoch = epoch + 1, owner = $2, leased_to = clock_timestamp() + make_interval(secs => $3)
-    WHERE name = $1 AND leased_to NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND version <= $5 AND leased_to NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => $4)
         AND position = (SELECT c.position FROM read.checkpoints c WHERE c.name = $1 ORDER BY c.position DESC LIMIT 1)
     RETURNING epoch, position, version
 """
@@ -93,6 +95,12 @@ async def position(db: Db, name: str) -> int:
     return await db.value(SELECT_POSITION, name) or 0
 
 
+async def version(db: Db, name: str) -> int | None:
+    """Return which version of a group is served; None for one that nobody follows yet."""
+    found: int | None = await db.value(SELECT_VERSION, name)
+    return found
+
+
 async def every(db: Db) -> list[Checkpoint]:
     return await db.all(Checkpoint, SELECT_ALL)
 
@@ -103,9 +111,9 @@ async def lags(db: Db, names: Sequence[str]) -> list[Lag]:
 
 
 async def take(db: Db, name: str, version: int, owner: str, seconds: float) -> Lease | None:
-    """Become the owner of a group; None while somebody else holds its lease."""
+    """Become the owner of a group; None while somebody else holds its lease, or if its tables are of a later version."""
     await db.run(ENSURE, name, version)
-    return await db.one(Lease, TAKE, name, owner, seconds, LEASE_SECONDS_MAX)
+    return await db.one(Lease, TAKE, name, owner, seconds, LEASE_SECONDS_MAX, version)
 
 
 async def held(db: Db, name: str, epoch: int) -> Lease | None:

@@ -28,8 +28,10 @@ from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import History, RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded
+from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
+from projections.threads import ThreadAfter, thread_after
 
 log = structlog.get_logger()
 
@@ -139,6 +141,7 @@ _CHANGE = RoomChanged.topic.encode()
 _LATER = (
     DELETION,
     *(k.topic.encode() for k in (MessageEdited, ReactionAdded, ReactionRemoved, MessagePinned, MessageUnpinned)),
+    *(k.topic.encode() for k in (ThreadReplied, ThreadReplyDeleted)),
 )
 _HEAD = b'{"type":"event","event":"'
 _FILE_HEADS = tuple(_HEAD + kind.topic.encode() + b'"' for kind in (FileCompleted, FileFailed))
@@ -191,6 +194,8 @@ def posting_of(recorded: Recorded[Any]) -> int | None:
             return int(recorded.event.posted_position)
         case ReactionAdded() | ReactionRemoved() | MessagePinned() | MessageUnpinned():
             return int(recorded.event.posted_position)
+        case ThreadReplied() | ThreadReplyDeleted():
+            return int(recorded.event.posted_position)  # the root's
     return None
 
 
@@ -255,6 +260,8 @@ def _recipients(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id, *event.moderator_ids)
         case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             return (event.user_id,)
+        case ThreadFollowed() | ThreadUnfollowed() | ThreadRead():
+            return (event.user_id,)
     raise AssertionError(f"{event.topic} has no frame of anybody's own")
 
 
@@ -302,6 +309,8 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
     MessageUnpinned: FrameData(MessageUnpinned, _itself),
     ReactionAdded: FrameData(ReactionAdded, _itself),
     ReactionRemoved: FrameData(ReactionRemoved, _itself),
+    ThreadReplied: FrameData(ThreadAfter, thread_after),
+    ThreadReplyDeleted: FrameData(ThreadAfter, thread_after),
     **_OF_MEMBERS,
     RoomOpened: FrameData(RoomAfter, _opened),
     RoomChanged: FrameData(RoomAfter, _room),
@@ -312,6 +321,9 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
 OWN_FRAMES: dict[type[Event], FrameData] = {
     **_OF_MEMBERS,
     ReadMarked: FrameData(ReadMarked, _itself),
+    ThreadFollowed: FrameData(ThreadFollowed, _itself),
+    ThreadUnfollowed: FrameData(ThreadUnfollowed, _itself),
+    ThreadRead: FrameData(ThreadRead, _itself),
     ProfileChanged: FrameData(ProfileChanged, _itself),
     **_OF_FILES,
 }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from domain.ports.database import Db
+from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
 
 SELECT = "SELECT version, position FROM read.kept_tables WHERE group_name = $1"
@@ -21,7 +22,8 @@ KEEP_PARKED = """
     INSERT INTO read.kept_parked_events (group_name, position, topic, error, parked_at)
     SELECT group_name, position, topic, error, parked_at FROM read.parked_events WHERE group_name = $1 AND NOT is_building
 """
-MOVE = "UPDATE read.kept_tables SET position = $2 WHERE group_name = $1"
+TAKE = "UPDATE read.kept_tables SET epoch = epoch + 1 WHERE group_name = $1 RETURNING epoch"
+MOVE = "UPDATE read.kept_tables SET position = $3 WHERE group_name = $1 AND epoch = $2 AND position < $3"
 PARK = """
     INSERT INTO read.kept_parked_events (group_name, position, topic, error)
     SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[])
@@ -51,9 +53,19 @@ async def keep(db: Db, group: str) -> None:
     await db.run(KEEP_PARKED, group)
 
 
-async def move(db: Db, group: str, parked: Sequence[Parked], position: int) -> None:
-    """Note how far kept tables are brought, and what they go without, in the transaction that writes their rows."""
-    await db.run(MOVE, group, position)
+async def take(db: Db, group: str) -> int:
+    """Become the one who brings kept tables up to the record; return the epoch. Raise `LeaseLostError` if none are kept."""
+    epoch = await db.value(TAKE, group)
+    if epoch is None:
+        raise LeaseLostError
+    return int(epoch)
+
+
+async def move(db: Db, group: str, epoch: int, parked: Sequence[Parked], position: int) -> None:
+    """Note how far kept tables are brought, and what they go without, in the transaction that writes their rows, before these.
+    Raise `LeaseLostError` if another rollback brings them there."""
+    if await db.run(MOVE, group, epoch, position) != "UPDATE 1":
+        raise LeaseLostError
     if parked:
         columns = ([e.position for e in parked], [e.topic for e in parked], [e.error for e in parked])
         await db.run(PARK, group, *columns)

@@ -25,11 +25,12 @@ SELECT_COUNTS = """
             SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages msg ON msg.position = n.position
             WHERE n.room_id = asked.room_id AND n.user_id = ANY ($4::uuid[])
                 AND n.position > greatest(asked.read_position, m.joined_position)
-                AND msg.sender_id <> $1 AND NOT msg.deleted
+                AND msg.sender_id <> $1 AND NOT msg.deleted AND msg.in_room IS NOT FALSE
             LIMIT $5
         ) found
     ) counted
 """
+SELECT_MEMBER_COUNT = "SELECT member_count FROM read.rooms WHERE id = $1"
 
 MENTIONS = Table("read.mentions", key={"room_id": "uuid", "user_id": "uuid", "position": "bigint"}, columns={})
 
@@ -59,6 +60,12 @@ async def counted(db: Db, user_id: UserId, found: Sequence[RoomView]) -> list[Ro
     )
     counts = {row.room_id: row.count for row in rows}
     return [room if room.unread is None else replace(room, mention_count=counts.get(room.id, 0)) for room in found]
+
+
+async def member_count(db: Db, room_id: RoomId) -> int | None:
+    """Return how many are in a room; None if there is no such room."""
+    found: int | None = await db.value(SELECT_MEMBER_COUNT, room_id)
+    return found
 
 
 def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:

@@ -1,4 +1,4 @@
-"""What stands beside the rows of messages: files and reactions. Each is asked for only where there is some."""
+"""What stands beside the rows of messages: files, reactions and threads. Each is asked for only where there is some."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,22 @@ from msgspec.structs import replace
 
 from domain.ids import UserId
 from domain.ports.database import Db
-from projections import message_queries, reactions
-from projections.messages import MessageView
+from projections import message_queries, reactions, threads
+from projections.messages import THREAD_ASKED, MessageView
+from projections.rooms import RoomView
 
 
 async def complete(db: Db, user_id: UserId, found: Sequence[MessageView]) -> list[MessageView]:
     """Return these messages with everything that this person sees of them."""
-    return await _with_reactions(db, user_id, await message_queries.with_files(db, found))
+    with_files = await message_queries.with_files(db, found)
+    return await _with_threads(db, user_id, await _with_reactions(db, user_id, with_files))
+
+
+async def complete_last(db: Db, user_id: UserId, found: Sequence[RoomView]) -> list[RoomView]:
+    """Return these rooms, each with everything that this person sees of its last message."""
+    last = {room.id: room.last_message for room in found if room.last_message is not None}
+    seen = dict(zip(last, await complete(db, user_id, list(last.values())), strict=True))
+    return [replace(room, last_message=seen.get(room.id)) for room in found]
 
 
 async def _with_reactions(db: Db, user_id: UserId, found: list[MessageView]) -> list[MessageView]:
@@ -22,5 +31,16 @@ async def _with_reactions(db: Db, user_id: UserId, found: list[MessageView]) -> 
     counted = await reactions.counted(db, user_id, wanted)
     return [
         replace(message, reactions=counted[message.position]) if message.reactions is None else message
+        for message in found
+    ]
+
+
+async def _with_threads(db: Db, user_id: UserId, found: list[MessageView]) -> list[MessageView]:
+    wanted = [message.position for message in found if message.thread is THREAD_ASKED]
+    if not wanted:
+        return found
+    views = await threads.of_roots(db, user_id, wanted)
+    return [
+        replace(message, thread=views.get(message.position)) if message.thread is THREAD_ASKED else message
         for message in found
     ]

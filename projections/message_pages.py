@@ -18,7 +18,7 @@ POSITION_MAX = 2**63 - 1
 
 # How many messages there are, and of those as many, from the first on (`around` one: from it outwards), as fit.
 SELECT_BEFORE = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -31,7 +31,7 @@ SELECT_BEFORE = """
         ) room
         LEFT JOIN LATERAL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
             ORDER BY m.room_id DESC, m.position DESC LIMIT $5
         ) msg ON true
@@ -39,7 +39,7 @@ SELECT_BEFORE = """
     WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position DESC
 """
 SELECT_AFTER = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -52,7 +52,7 @@ SELECT_AFTER = """
         ) room
         LEFT JOIN LATERAL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
                 AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
             ORDER BY m.room_id, m.position LIMIT $5
@@ -61,7 +61,7 @@ SELECT_AFTER = """
     WHERE coalesce(bytes, 0) <= $6::bigint ORDER BY position
 """
 SELECT_AROUND = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -74,12 +74,12 @@ SELECT_AROUND = """
         ) room
         LEFT JOIN LATERAL ((
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
             ORDER BY m.room_id DESC, m.position DESC LIMIT $5
         ) UNION ALL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
                 AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
             ORDER BY m.room_id, m.position LIMIT $6
@@ -88,7 +88,7 @@ SELECT_AROUND = """
     WHERE coalesce(bytes, 0) <= $7::bigint ORDER BY position
 """
 SELECT_BEFORE_HTML = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, html, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -102,7 +102,7 @@ SELECT_BEFORE_HTML = """
         ) room
         LEFT JOIN LATERAL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
             ORDER BY m.room_id DESC, m.position DESC LIMIT $5
         ) msg ON true
@@ -111,7 +111,7 @@ SELECT_BEFORE_HTML = """
     WHERE bytes <= $6::bigint ORDER BY position DESC
 """
 SELECT_AFTER_HTML = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, html, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -125,7 +125,7 @@ SELECT_AFTER_HTML = """
         ) room
         LEFT JOIN LATERAL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
                 AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
             ORDER BY m.room_id, m.position LIMIT $5
@@ -135,7 +135,7 @@ SELECT_AFTER_HTML = """
     WHERE bytes <= $6::bigint ORDER BY position
 """
 SELECT_AROUND_HTML = """
-    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, html, found,
+    SELECT standing, subject_id, subject_by, reacted, pinned, mentions, mentions_room, thread_id, in_room, threaded, html, found,
         id, room_id, sender_id, message_type, content, CASE WHEN NOT deleted THEN file_id END AS file_id, reply_to, is_edited,
         created_at, updated_at, position, version, deleted
     FROM (
@@ -149,12 +149,12 @@ SELECT_AROUND_HTML = """
         ) room
         LEFT JOIN LATERAL ((
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) >= (room.id, room.readable_from) AND (m.room_id, m.position) <= (room.id, $4)
             ORDER BY m.room_id DESC, m.position DESC LIMIT $5
         ) UNION ALL (
             SELECT * FROM read.messages m
-            WHERE room.standing = ANY ($3::text[])
+            WHERE room.standing = ANY ($3::text[]) AND m.in_room IS NOT FALSE
                 AND (m.room_id, m.position) > (room.id, greatest($4, room.readable_from - 1))
                 AND (m.room_id, m.position) <= (room.id, 9223372036854775807)
             ORDER BY m.room_id, m.position LIMIT $6

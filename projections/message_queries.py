@@ -20,7 +20,8 @@ from projections.messages import MessageRow, MessageView, RenderedMessageView, o
 
 SELECT_ONE = """
     SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by,
-        msg.reacted, msg.pinned, msg.mentions, msg.mentions_room, h.html, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        msg.reacted, msg.pinned, msg.mentions, msg.mentions_room, msg.thread_id, msg.in_room, msg.threaded, h.html,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
     FROM read.messages msg JOIN read.rooms r ON r.id = msg.room_id

@@ -22,10 +22,15 @@ from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded
 from domain.room import RoomArchived, RoomChanged
+from domain.thread import ThreadFollowed
 from projections import files
 from projections.files import FileView
 from projections.reactions import ReactionView
 from projections.tables import Change, Projection, Table
+from projections.threads import ThreadView
+
+# Stands for a thread that is to be looked up (`projections/message_additions.py`).
+THREAD_ASKED = ThreadView(0, None, [], 0)
 
 MESSAGES = Table(
     "read.messages",
@@ -49,6 +54,10 @@ MESSAGES = Table(
         "pinned": "bool",
         "mentions": "text",
         "mentions_room": "text",
+        "thread_id": "uuid",
+        "root_position": "bigint",
+        "in_room": "bool",
+        "threaded": "bool",
     },
 )
 
@@ -61,7 +70,8 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     messages are read; as it was then in the frame `message.posted`, after which the room gets `file.completed` or
     `file.failed` if it had not ended; other frames leave it out. `reactions`, in the order of their first, and `pinned`
     are there where messages are read. `mentions` are there and in `message.posted`: those whom the text named when it was
-    posted; of a deleted message nobody."""
+    posted; of a deleted message nobody. A reply in a thread has its root in `thread_id`, and `in_room`: whether it is shown in
+    the room, too. `thread` is there where roots are read: of a message to which nobody ever replied there is none."""
 
     id: MessageId
     room_id: RoomId
@@ -82,6 +92,9 @@ class MessageView(Struct, frozen=True, omit_defaults=True):
     pinned: bool | None = None
     mentions: list[UserId] | None = None
     mentions_room: MentionsRoom | None = None
+    thread_id: MessageId | None = None
+    in_room: bool | None = None
+    thread: ThreadView | None = None
 
 
 class RenderedMessageView(MessageView, frozen=True):
@@ -95,7 +108,7 @@ class RenderedMessageView(MessageView, frozen=True):
             message.id, message.room_id, message.sender_id, message.message_type, message.content, message.file_id,
             message.reply_to, message.is_edited, message.created_at, message.updated_at, message.position, message.version,
             message.deleted, message.subjects, message.file, message.reactions, message.pinned, message.mentions,
-            message.mentions_room, html,
+            message.mentions_room, message.thread_id, message.in_room, message.thread, html,
         )  # fmt: skip
 
 
@@ -110,26 +123,27 @@ class MessageRow(Struct, frozen=True):
     pinned: bool | None
     mentions: str | None
     mentions_room: MentionsRoom | None
-
-
-def of_row(message: MessageView, subject_id: UserId | None, subject_by: UserId | None) -> MessageView:
-    """Return a message as its row has it, with the subjects of a system message."""
-    if subject_id is None:
-        return message
-    return replace(message, subjects=[subject_id] if subject_by is None else [subject_id, subject_by])
+    thread_id: MessageId | None
+    in_room: bool | None
+    threaded: bool | None
 
 
 def of_message_row(row: MessageRow, message: MessageView) -> MessageView:
-    """Return the message of a row with everything that the row says of it. Its reactions are None if they are to be looked
-    up."""
+    """Return the message of a row with everything that the row says of it. Its reactions are None, and its thread is
+    `THREAD_ASKED`, if they are to be looked up."""
+    thread = THREAD_ASKED if row.threaded else None
     subjects = None
     if row.subject_id is not None:
         subjects = [row.subject_id] if row.subject_by is None else [row.subject_id, row.subject_by]
     if message.deleted:
-        return replace(message, subjects=subjects, reactions=[], pinned=bool(row.pinned), mentions=[])
+        return replace(
+            message, subjects=subjects, reactions=[], pinned=bool(row.pinned), mentions=[], thread_id=row.thread_id,
+            in_room=row.in_room, thread=thread,
+        )  # fmt: skip
     return replace(
         message, subjects=subjects, reactions=None if row.reacted else [], pinned=bool(row.pinned),
-        mentions=mentioned(row.mentions), mentions_room=row.mentions_room,
+        mentions=mentioned(row.mentions), mentions_room=row.mentions_room, thread_id=row.thread_id, in_room=row.in_room,
+        thread=thread,
     )  # fmt: skip
 
 
@@ -143,7 +157,7 @@ def posted_view(recorded: Recorded[MessagePosted]) -> MessageView:
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, False,
         recorded.at, recorded.at, recorded.position, recorded.version, False, None, _file_view(e), None, None,
-        list(e.mentions), e.mentions_room,
+        list(e.mentions), e.mentions_room, e.thread_id, e.in_room,
     )  # fmt: skip
 
 
@@ -151,7 +165,7 @@ def edited_view(recorded: Recorded[MessageEdited]) -> MessageView:
     e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, e.content, e.file_id, e.reply_to, True,
-        e.posted_at, recorded.at, e.posted_position, recorded.version, False,
+        e.posted_at, recorded.at, e.posted_position, recorded.version, False, thread_id=e.thread_id, in_room=e.in_room,
     )  # fmt: skip
 
 
@@ -159,7 +173,7 @@ def deleted_view(recorded: Recorded[MessageDeleted]) -> MessageView:
     e = recorded.event
     return MessageView(
         e.message_id, e.room_id, e.sender_id, e.message_type, "", None, e.reply_to, e.is_edited,
-        e.posted_at, recorded.at, e.posted_position, recorded.version, True,
+        e.posted_at, recorded.at, e.posted_position, recorded.version, True, thread_id=e.thread_id, in_room=e.in_room,
     )  # fmt: skip
 
 
@@ -206,7 +220,7 @@ def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
         recorded.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
         content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=recorded.at,
         updated_at=recorded.at, version=recorded.version, deleted=False, mentions=" ".join(map(str, e.mentions)) or None,
-        mentions_room=e.mentions_room,
+        mentions_room=e.mentions_room, thread_id=e.thread_id, root_position=e.root_position, in_room=e.in_room,
     )  # fmt: skip
 
 
@@ -245,6 +259,11 @@ def unpinned(recorded: Recorded[MessageUnpinned]) -> Iterable[Change]:
     yield MESSAGES.set(recorded.event.posted_position, pinned=False)
 
 
+def threaded(recorded: Recorded[ThreadFollowed]) -> Iterable[Change]:
+    """Whoever replies first follows the thread, in the same append, if they did not follow it before."""
+    yield MESSAGES.set(recorded.event.posted_position, threaded=True)
+
+
 PROJECTION = Projection(
     tables=(MESSAGES,),
     handlers={
@@ -260,5 +279,6 @@ PROJECTION = Projection(
         ReactionAdded: reacted,
         MessagePinned: pinned,
         MessageUnpinned: unpinned,
+        ThreadFollowed: threaded,
     },
 )

@@ -13,11 +13,40 @@ from msgspec import Struct
 
 from domain.ports.database import Db
 
+# What is parked of notes themselves is noted by nobody (`domain/parking.py`).
 INSERT = """
-    INSERT INTO read.parked_events (group_name, is_building, position, topic, error)
-    SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[])
-    ON CONFLICT (group_name, is_building, position) DO NOTHING
+    WITH parked AS (
+        INSERT INTO read.parked_events (group_name, is_building, position, topic, error)
+        SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[])
+        ON CONFLICT (group_name, is_building, position) DO NOTHING RETURNING group_name, is_building, position, topic, error
+    )
+    INSERT INTO read.parking_notes (group_name, position, topic, error)
+    SELECT group_name, position, topic, error FROM parked
+    WHERE NOT is_building AND topic <> ALL (ARRAY['projection.parked', 'projection.replayed']) ORDER BY position
 """
+SELECT_OF_GROUP = """
+    SELECT position, topic, error FROM read.parked_events WHERE group_name = $1 AND NOT is_building ORDER BY position LIMIT $2
+"""
+DELETE_REPLAYED = """
+    WITH replayed AS (
+        DELETE FROM read.parked_events WHERE group_name = $1 AND NOT is_building AND position = ANY ($2::bigint[])
+        RETURNING group_name, position, topic
+    )
+    INSERT INTO read.parking_notes (group_name, position, topic)
+    SELECT group_name, position, topic FROM replayed
+    WHERE topic <> ALL (ARRAY['projection.parked', 'projection.replayed']) ORDER BY position
+"""
+# Of two lists, those that stand in one of them alone.
+INSERT_DIFFERENCE = """
+    INSERT INTO read.parking_notes (group_name, position, topic, error)
+    SELECT p.group_name, p.position, p.topic, CASE WHEN p.is_building THEN p.error END FROM read.parked_events p
+    WHERE p.group_name = $1 AND p.topic <> ALL (ARRAY['projection.parked', 'projection.replayed']) AND NOT EXISTS (
+        SELECT FROM read.parked_events other
+        WHERE other.group_name = $1 AND other.position = p.position AND other.is_building <> p.is_building
+    ) ORDER BY p.position
+"""
+SELECT_NOTES = "SELECT number, group_name, position, topic, error FROM read.parking_notes ORDER BY number LIMIT $1"
+DELETE_NOTE = "DELETE FROM read.parking_notes WHERE number = $1"
 SELECT_COUNTS = (
     "SELECT group_name, count(*) AS events FROM read.parked_events WHERE NOT is_building GROUP BY 1 ORDER BY 1"
 )
@@ -51,6 +80,16 @@ class ParkedIn(Struct, frozen=True):
     error: str
 
 
+class Note(Struct, frozen=True):
+    """What is to be noted on the record: that an event is parked, or (`error` None) that it was replayed."""
+
+    number: int
+    group_name: str
+    position: int
+    topic: str
+    error: str | None
+
+
 async def park(db: Db, group: str, events: Sequence[Parked], *, is_building: bool = False) -> None:
     """Insert what a group goes without, in the transaction that moves its checkpoint past it."""
     if events:
@@ -68,11 +107,31 @@ async def listed(db: Db, *, limit: int) -> list[ParkedIn]:
     return await db.all(ParkedIn, SELECT_LISTED, limit)
 
 
+async def of_group(db: Db, group: str, *, limit: int) -> list[Parked]:
+    """Return what a group goes without, in the order of the record."""
+    return await db.all(Parked, SELECT_OF_GROUP, group, limit)
+
+
+async def replayed(db: Db, group: str, positions: Sequence[int]) -> None:
+    """Delete what a group has taken after all, in the transaction that writes its rows."""
+    await db.run(DELETE_REPLAYED, group, list(positions))
+
+
+async def notes(db: Db, *, limit: int) -> list[Note]:
+    """Return what is to be noted on the record, in order."""
+    return await db.all(Note, SELECT_NOTES, limit)
+
+
+async def noted(db: Db, number: int) -> None:
+    await db.run(DELETE_NOTE, number)
+
+
 async def forget(db: Db, group: str, *, is_building: bool) -> None:
     await db.run(DELETE, group, is_building)
 
 
 async def serve_rebuilt(db: Db, group: str) -> None:
     """Have what a rebuild parked take the place of what was parked before, in the transaction of its swap."""
+    await db.run(INSERT_DIFFERENCE, group)
     await db.run(DELETE, group, False)
     await db.run(SERVE, group)

@@ -16,10 +16,10 @@ from domain.ids import RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted
 from domain.ports.database import Db
 from domain.ports.past import Past
-from projections import message_pages, past_files
+from projections import message_pages, past_files, past_threads
 from projections.message_html import render
 from projections.message_pages import PAGE_TEXT_BYTES_MAX, POSITION_MAX
-from projections.messages import MessageView, RenderedMessageView, tombstone
+from projections.messages import THREAD_ASKED, MessageView, RenderedMessageView, tombstone
 from projections.reactions import MessageReaction, ReactionView
 
 SELECT_REACTIONS = """
@@ -118,12 +118,12 @@ async def texts(past: Past, then: Then, found: Sequence[MessageView]) -> list[Me
 
 
 async def complete(db: Db, past: Past, then: Then, found: Sequence[MessageView]) -> list[MessageView]:
-    """Return these messages with what hung on them: files, reactions and pins."""
+    """Return these messages with what hung on them: files, reactions, pins and threads."""
     alive = [message for message in found if not message.deleted]
     files = await past_files.views(past, {m.file_id for m in alive if m.file_id is not None}, then.position)
     reactions = await _reactions(db, then, [m.position for m in alive if m.reactions is None])
     pinned = await _pinned(db, then, [m.position for m in alive])
-    return [
+    seen = [
         message
         if message.deleted
         else replace(
@@ -132,6 +132,17 @@ async def complete(db: Db, past: Past, then: Then, found: Sequence[MessageView])
             reactions=reactions.get(message.position, []),
             pinned=message.position in pinned,
         )
+        for message in found
+    ]
+    return await _with_threads(db, past, then, seen)
+
+
+async def _with_threads(db: Db, past: Past, then: Then, found: list[MessageView]) -> list[MessageView]:
+    """Return these messages with the threads that there were; a root that is a tombstone today keeps its thread, as it does there."""
+    roots = [message for message in found if message.thread is THREAD_ASKED]
+    views = await past_threads.of_roots(db, past, then.viewer_id, then.position, roots)
+    return [
+        replace(message, thread=views.get(message.position)) if message.thread is THREAD_ASKED else message
         for message in found
     ]
 

@@ -20,7 +20,7 @@ from domain.room import History
 from domain.text import fold
 from projections import past_message_queries
 from projections.mentions import EVERYBODY
-from projections.messages import MessageView, of_row
+from projections.messages import MessageRow, MessageView, of_message_row
 from projections.past_message_queries import Then
 from projections.rooms import FIRST, UNREAD_COUNTED_MAX, RoomView
 
@@ -36,6 +36,7 @@ SELECT_PLACES = """
         SELECT CASE WHEN r.last_posted <= $2 THEN r.last_posted ELSE coalesce((
             SELECT last.position FROM read.messages last
             WHERE (last.room_id, last.position) > (r.id, 0) AND (last.room_id, last.position) <= (r.id, $2)
+                AND last.in_room IS NOT FALSE
             ORDER BY last.room_id DESC, last.position DESC LIMIT 1
         ), (
             SELECT p.position FROM read.past_rooms p WHERE p.room_id = r.id ORDER BY p.position LIMIT 1
@@ -52,7 +53,8 @@ SELECT_PLACES = """
     ORDER BY place.last_posted DESC, r.id DESC LIMIT $9
 """
 SELECT_ROOMS = """
-    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, r.id, named.name, named.description,
+    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by, msg.reacted, msg.pinned,
+        msg.mentions, msg.mentions_room, msg.thread_id, msg.in_room, msg.threaded, r.id, named.name, named.description,
         named.is_private, named.history, owned.owner_id, archived.at IS NOT NULL AS is_archived, r.created_at,
         coalesce(archived.at, named.at) AS updated_at, latest.version, became.role, stay.joined_position, (
             SELECT coalesce(sum(c.net), 0)::int FROM (
@@ -69,7 +71,7 @@ SELECT_ROOMS = """
                     AND c.stretch >= $2::bigint >> 10 << 10 AND c.stretch <= $2
             ) c
         ) AS member_count, named.topic, r.is_direct,
-        msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
     FROM unnest($3::uuid[]) WITH ORDINALITY asked (id, i) JOIN read.rooms r ON r.id = asked.id
@@ -101,7 +103,7 @@ SELECT_ROOMS = """
     LEFT JOIN LATERAL (
         SELECT * FROM read.messages last
         WHERE (last.room_id, last.position) >= (r.id, read.readable_from(r.history, m.role, m.joined_position))
-            AND (last.room_id, last.position) <= (r.id, $2)
+            AND (last.room_id, last.position) <= (r.id, $2) AND last.in_room IS NOT FALSE
         ORDER BY last.room_id DESC, last.position DESC LIMIT 1
     ) msg ON true
     ORDER BY asked.i
@@ -114,7 +116,7 @@ SELECT_UNREAD = """
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE new.sender_id <> $1 AND (NOT new.deleted OR EXISTS (
+            WHERE new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
                     SELECT FROM read.past_deletions d WHERE d.posted_position = new.position AND d.position > $2))
                 AND (new.room_id, new.position) > (asked.room_id, asked.after)
                 AND (new.room_id, new.position) <= (asked.room_id, $2)
@@ -125,7 +127,7 @@ SELECT_UNREAD = """
         SELECT count(*) FROM (
             SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages new ON new.position = n.position
             WHERE n.room_id = asked.room_id AND n.user_id = ANY ($6::uuid[]) AND n.position > asked.after AND n.position <= $2
-                AND new.sender_id <> $1 AND (NOT new.deleted OR EXISTS (
+                AND new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
                     SELECT FROM read.past_deletions d WHERE d.posted_position = new.position AND d.position > $2))
             LIMIT $5
         ) counted
@@ -140,11 +142,10 @@ class Place(Struct, frozen=True):
     last_posted: int
 
 
-class PastRoom(Struct, frozen=True):
+class PastRoom(MessageRow, frozen=True):
     """A room as it was, what the person is to it today, and the last message of then that they may read. `name` None: it was
     not there yet."""
 
-    standing: str
     id: RoomId
     name: str | None
     description: str | None
@@ -160,8 +161,6 @@ class PastRoom(Struct, frozen=True):
     member_count: int
     topic: str | None
     is_direct: bool | None
-    subject_id: UserId | None
-    subject_by: UserId | None
     last_message: MessageView | None
 
 
@@ -224,8 +223,9 @@ async def _views(db: Db, past: Past, then: Then, rows: Sequence[PastRoom]) -> di
         else []
     )
     unread = {count.room_id: count for count in counted}
-    last = [of_row(row.last_message, row.subject_id, row.subject_by) for row in rows if row.last_message is not None]
-    shown = {message.room_id: message for message in await past_message_queries.texts(past, then, last)}
+    last = [of_message_row(row, row.last_message) for row in rows if row.last_message is not None]
+    texts = await past_message_queries.texts(past, then, last)
+    shown = {message.room_id: message for message in await past_message_queries.complete(db, past, then, texts)}
     return {row.id: _view(row, shown.get(row.id), unread.get(row.id), marks.get(row.id)) for row in rows}
 
 

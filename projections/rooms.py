@@ -5,7 +5,8 @@ Owns the table `read.rooms`. `activity` moves with every event of the room, and 
 
 In the statements, `$3` and `$4` are rooms, and how far the person has read them if the table does not say so yet. Bounds and
 order of what is read of `read.messages` name the room, as in `projections/message_pages.py`. Unread messages are counted in the
-index `messages_of_room` alone (`migrations/0070_unread.sql`). A page chooses its rooms first: a plan that sorts looks at all
+index `timeline_of_room` alone (`migrations/0175_threads.sql`), which is without replies that a thread alone shows: they are neither
+unread in their room nor its last message. A page chooses its rooms first: a plan that sorts looks at all
 rooms that somebody may see, and would count in each of them.
 """
 
@@ -26,7 +27,8 @@ from domain.ports.database import Db
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.room import History, OwnersChanged, RoomArchived, RoomChanged, RoomOpened
 from domain.text import fold
-from projections.messages import MessageView, of_row, subjects_of
+from domain.thread import ThreadReplied, ThreadReplyDeleted
+from projections.messages import MessageRow, MessageView, of_message_row, subjects_of
 from projections.tables import Change, Projection, Table
 
 UNREAD_COUNTED_MAX = 1_000
@@ -34,10 +36,11 @@ NO_MARKS: Mapping[RoomId, int] = {}
 FIRST = (2**63 - 1, UUID(int=2**128 - 1))
 
 SELECT_PAGE = """
-    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, r.last_posted,
+    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by, msg.reacted, msg.pinned,
+        msg.mentions, msg.mentions_room, msg.thread_id, msg.in_room, msg.threaded, r.last_posted,
         r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at, r.version,
         m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic, r.is_direct,
-        msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
     FROM read.rooms r
@@ -48,13 +51,13 @@ SELECT_PAGE = """
     LEFT JOIN LATERAL (
         SELECT * FROM read.messages last
         WHERE (last.room_id, last.position) >= (r.id, read.readable_from(r.history, m.role, m.joined_position))
-            AND (last.room_id, last.position) <= (r.id, 9223372036854775807)
+            AND (last.room_id, last.position) <= (r.id, 9223372036854775807) AND last.in_room IS NOT FALSE
         ORDER BY last.room_id DESC, last.position DESC LIMIT 1
     ) msg ON true
     LEFT JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
+            WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted AND new.in_room IS NOT FALSE
                 AND (new.room_id, new.position) > (r.id, greatest(mark.position, m.joined_position))
                 AND (new.room_id, new.position) <= (r.id, 9223372036854775807)
             ORDER BY new.room_id, new.position LIMIT $2
@@ -71,10 +74,11 @@ SELECT_PAGE = """
     ORDER BY r.last_posted DESC, r.id DESC
 """
 SELECT_ONE = """
-    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, r.last_posted,
+    SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by, msg.reacted, msg.pinned,
+        msg.mentions, msg.mentions_room, msg.thread_id, msg.in_room, msg.threaded, r.last_posted,
         r.id, r.name, r.description, r.is_private, r.history, r.owner_id, r.is_archived, r.created_at, r.updated_at, r.version,
         m.role, r.member_count, unread.count AS unread, mark.position AS read_position, r.topic, r.is_direct,
-        msg.subject_id, msg.subject_by, msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
+        msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
     FROM read.rooms r
@@ -85,13 +89,13 @@ SELECT_ONE = """
     LEFT JOIN LATERAL (
         SELECT * FROM read.messages last
         WHERE (last.room_id, last.position) >= (r.id, read.readable_from(r.history, m.role, m.joined_position))
-            AND (last.room_id, last.position) <= (r.id, 9223372036854775807)
+            AND (last.room_id, last.position) <= (r.id, 9223372036854775807) AND last.in_room IS NOT FALSE
         ORDER BY last.room_id DESC, last.position DESC LIMIT 1
     ) msg ON true
     LEFT JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted
+            WHERE m.role IS NOT NULL AND new.sender_id <> $1 AND NOT new.deleted AND new.in_room IS NOT FALSE
                 AND (new.room_id, new.position) > (r.id, greatest(mark.position, m.joined_position))
                 AND (new.room_id, new.position) <= (r.id, 9223372036854775807)
             ORDER BY new.room_id, new.position LIMIT $2
@@ -129,7 +133,7 @@ class RoomView(Struct, frozen=True):
     and `owner_id` is who opened it.
 
     `unread`: others' messages since `read_position` or the joining, counted up to 1,000; `mention_count`: those of
-    them that mention one, by name or with everybody.
+    them that mention one, by name or with everybody. Replies that are shown in their thread alone are not among them.
     """
 
     id: RoomId
@@ -152,10 +156,9 @@ class RoomView(Struct, frozen=True):
     mention_count: int | None = None
 
 
-class RoomFound(Struct, frozen=True):
+class RoomFound(MessageRow, frozen=True):
     """A room, what the person is to it, and the last message that they may read."""
 
-    standing: str
     last_posted: int
     id: RoomId
     name: str
@@ -173,8 +176,6 @@ class RoomFound(Struct, frozen=True):
     read_position: int | None
     topic: str | None
     is_direct: bool | None
-    subject_id: UserId | None
-    subject_by: UserId | None
     last_message: MessageView | None
 
 
@@ -252,12 +253,9 @@ def changed(recorded: Recorded[RoomChanged]) -> Iterable[Change]:
 
 
 def archived(recorded: Recorded[RoomArchived]) -> Iterable[Change]:
+    e = recorded.event
     yield ROOMS.set(
-        recorded.event.room_id,
-        is_archived=True,
-        updated_at=recorded.at,
-        version=recorded.version,
-        **_positions(recorded),
+        e.room_id, is_archived=True, updated_at=recorded.at, version=recorded.version, **_positions(recorded)
     )
 
 
@@ -281,13 +279,14 @@ def active(recorded: Recorded[Any]) -> Iterable[Change]:
 
 def _positions(recorded: Recorded[Any]) -> dict[str, int]:
     """Return the columns of a room that an event moves to its position."""
-    is_message = isinstance(recorded.event, MessagePosted) or subjects_of(recorded.event) is not None
+    event = recorded.event
+    is_message = event.in_room is not False if isinstance(event, MessagePosted) else subjects_of(event) is not None
     return {"activity": recorded.position} | ({"last_posted": recorded.position} if is_message else {})
 
 
 def _view(row: RoomFound) -> RoomView:
     is_member = row.role is not None
-    last = None if row.last_message is None else of_row(row.last_message, row.subject_id, row.subject_by)
+    last = None if row.last_message is None else of_message_row(row, row.last_message)
     return RoomView(
         row.id, row.name, row.description, row.is_private, row.history, row.owner_id, row.is_archived, row.created_at,
         row.updated_at, row.version, row.role, row.member_count, last, row.unread if is_member else None,
@@ -313,5 +312,7 @@ PROJECTION = Projection(
         MessageUnpinned: active,
         ReactionAdded: active,
         ReactionRemoved: active,
+        ThreadReplied: active,
+        ThreadReplyDeleted: active,
     },
 )

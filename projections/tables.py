@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from domain.events import Event, Recorded
 
 Operation = Literal["new", "put", "set", "add", "sum", "move"]
+Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
 
 
 class Change(NamedTuple):
@@ -71,12 +72,14 @@ class Projection(NamedTuple):
 class Group(NamedTuple):
     """Projections that are followed together: one owner, one transaction, one checkpoint of this name.
 
+    `policy` is what an operator decided: to park what the group cannot take, or to stand still before it.
     `version` rises when the tables' content would differ for the same record; a rebuild then makes the new ones.
     """
 
     name: str
     version: int
     projections: tuple[Projection, ...]
+    policy: Policy = "park"
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from runtime.command import EX_CONFIG, MISUSED, Command, MisusedError
 from runtime.env_file import env_file
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
-from runtime.start import UNLIKELY, UNUSED, leaving_out, load_late, spare_the_collector
+from runtime.start import UNLIKELY, UNUSED, give_back_memory, leaving_out, load_late, spare_the_collector
 
 
 class Entry(NamedTuple):
@@ -61,9 +60,20 @@ COMMANDS = {
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),
+    "projections": _operator(
+        "projections:COMMAND", "Say how the read tables do: version, position, lag, owner, and what is rebuilt."
+    ),
     "record": _operator(
         "record:COMMAND", "Say what the record holds: its topics, with count, first and last position."
     ),
+    "backup": _operator(
+        "backup:COMMAND", "Back up the record, its keys apart, and the files, while everything serves."
+    ),
+    "restore": _operator(
+        "restore:COMMAND", "Restore a backup into an empty database or home, checked before it serves."
+    ),
+    "parked": _operator("parked:COMMAND", "List events that read tables go without, or have them taken after all."),
+    "bench": _operator("bench:COMMAND", "Write a believable history on an empty record, of any size, by a seed."),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
     "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),
@@ -111,9 +121,11 @@ def _run(typed: Sequence[str]) -> int:
 
     configure_logs(settings)
     raise_limit()
+    asked_for = command(asked.command)
     spare_the_collector()
+    give_back_memory()
     try:
-        return int(uvloop.run(command(asked.command).run(settings, asked)))
+        return int(uvloop.run(asked_for.run(settings, asked)))
     except MisusedError as error:
         return _fail(str(error), MISUSED)
     except Exception as error:
@@ -136,13 +148,19 @@ def parser(typed: Sequence[str]) -> argparse.ArgumentParser:
         description="Team chat in which every change is an event on a provable record.",
         epilog="Settings are HANSARD_… variables of the environment, or of a file .env here; .env.example lists them.",
     )
-    top.add_argument("--version", action="version", version=f"hansard {version('hansard')}")
+    top.add_argument("--version", action="version", version=_version() if "--version" in typed else "")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, entry in COMMANDS.items():
         made = commands.add_parser(name, help=entry.sentence, description=entry.sentence)
         if name in typed[:1]:
             command(name).describe(made)
     return top
+
+
+def _version() -> str:
+    from importlib.metadata import version  # 5 MB, which the processes can do without
+
+    return f"hansard {version('hansard')}"
 
 
 def _failed(error: Exception, settings: Settings, name: str) -> int:

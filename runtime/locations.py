@@ -32,5 +32,10 @@ def embedded(settings: Settings) -> Servers:
     return servers
 
 
+def rebuild_url(settings: Settings) -> str:
+    """Return the URL of Postgres for the rebuilds that a worker runs. Raise `NotRunningError` as `database_url` does."""
+    return settings.rebuild_url or settings.database_url or embedded(settings).login_url("operator")
+
+
 def redis_url(settings: Settings) -> str:
     return settings.redis_url or locate(settings.home).redis_url

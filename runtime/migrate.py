@@ -4,7 +4,7 @@ What was applied stands in `public.hansard_migrations` with the hash of its text
 applied, and a database that is newer than the code, are refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -65,11 +65,17 @@ def migrations() -> list[Migration]:
     return sorted(found)
 
 
-async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, str] = NO_LOGINS) -> int:
+async def migrate(
+    url: str,
+    *,
+    say: Callable[[str], None],
+    logins: Mapping[str, str] = NO_LOGINS,
+    only: Collection[int] | None = None,
+) -> int:
     """Bring a database to this version; return how many migrations were applied. Several processes may try at once.
 
     `logins` are passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, a log-in that
-    may not migrate is refused only if something is to be migrated.
+    may not migrate is refused only if something is to be migrated. `only`: no migrations but those of these numbers.
     """
     connection = await connect(url, statement_seconds=STATEMENT_SECONDS)
     try:
@@ -78,7 +84,7 @@ async def migrate(url: str, *, say: Callable[[str], None], logins: Mapping[str, 
         await connection.fetchval(LOCK)
         has_table = await connection.fetchval(SELECT_HAS_TABLE)
         applied = dict(decode(AppliedMigration, await connection.fetch(SELECT_APPLIED))) if has_table else {}
-        due = pending(migrations(), applied)
+        due = [each for each in pending(migrations(), applied) if only is None or each.number in only]
         if due or logins:
             await _prepare(connection, len(due))
         for migration in due:

@@ -6,6 +6,7 @@ read, its default and its sentence go into `.env.example`, which `runtime/settin
 
 import re
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,12 @@ class Settings:
         "The same with the owner's log-in, for 'hansard migrate' (and 'up') alone. Empty: as HANSARD_DATABASE_URL.",
         secret=True,
     )
+    rebuild_url: str = setting(
+        "",
+        "The same with a log-in of the group hansard_operator, for workers: they run rebuilds that are asked for over HTTP. Empty: as "
+        "HANSARD_DATABASE_URL.",
+        secret=True,
+    )
     logins: tuple[str, ...] = setting(
         (),
         "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "
@@ -96,6 +103,10 @@ class Settings:
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = setting(
         "x-forwarded-for", "The header in which those proxies give it."
     )
+    stopping: tuple[str, ...] = setting(
+        (),
+        "Groups of read tables that stop before an event which they cannot take (live, …); others park it and go on.",
+    )
     limits: QuotaSet = setting(
         "relaxed", "Limits of requests: strict (the default in production), relaxed (ten times that), off (benches)."
     )
@@ -107,6 +118,7 @@ class Settings:
     limit_logins: str = setting("", LIMIT.format("log-ins of an address"))
     limit_connects: str = setting("", LIMIT.format("sockets that an address opens"))
     limit_frames: str = setting("", LIMIT.format("frames of a socket"))
+    limit_pushes: str = setting("", LIMIT.format("devices that a person subscribes to push, and tests"))
     limit_mails: str = setting(
         "", LIMIT.format("mails to one e-mail address, apart for strangers and for addresses its account knows")
     )
@@ -142,6 +154,18 @@ class Settings:
         "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    public_url: str = setting(
+        "",
+        "Where browsers and mail programs reach the gateway (https://chat.example.com). Empty: mails have no link that stops them.",
+    )
+    push_contact: str = setting(
+        "",
+        "Where operators of push services write to if something is wrong (mailto:…, https://…). Empty: HANSARD_MAIL_FROM's address.",
+    )
+    push_networks: tuple[str, ...] = setting(
+        (),
+        "Networks beside the public ones in which push services and webhooks may be (10.1.2.0/24, comma between). Empty: none.",
+    )
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
@@ -234,6 +258,15 @@ class Settings:
         """The host and port that `metrics_listen` names."""
         found = LISTEN.fullmatch(self.metrics_listen)
         return None if found is None else (found[1] or found[2], int(found[3]))
+
+    @property
+    def contact(self) -> str:
+        """Where operators of push services write to."""
+        return self.push_contact or f"mailto:{parseaddr(self.mail_from)[1]}"
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(text) for text in self.push_networks)
 
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:

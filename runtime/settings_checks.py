@@ -11,6 +11,10 @@ DEFAULT_SECRETS = frozenset({"hansard", "postgres", "password", "secret", "chang
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Of Postgres' modes those that check a certificate, and the one that says that there is none.
 SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
+GROUPS = frozenset(
+    {"live", "message_html", "audit_index", "past"}
+)  # of read tables; their modules take a while to load
+CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*)")
 ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 
 
@@ -21,6 +25,7 @@ def check(settings: Settings) -> None:
         raise SettingRefusedError("HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.")
     _check_limits(settings)
     _check_metrics(settings)
+    _check_push(settings)
     if settings.env == "production":
         _check_given(settings)
         _check_passwords(settings)
@@ -35,6 +40,10 @@ def _check_urls(settings: Settings) -> None:
     for origin in settings.origins:
         if not ORIGIN.fullmatch(origin):
             raise SettingRefusedError(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
+    if unknown := set(settings.stopping) - GROUPS:
+        raise SettingRefusedError(
+            f"HANSARD_STOPPING has {', '.join(sorted(unknown))}; groups of read tables are {', '.join(sorted(GROUPS))}."
+        )
 
 
 def _check_limits(settings: Settings) -> None:
@@ -46,6 +55,19 @@ def _check_limits(settings: Settings) -> None:
         raise SettingRefusedError(
             f"HANSARD_TRUSTED_PROXIES: {error}; it is a list like 10.0.0.0/8, 192.0.2.7."
         ) from None
+
+
+def _check_push(settings: Settings) -> None:
+    try:
+        assert settings.networks is not None
+    except ValueError as error:
+        raise SettingRefusedError(
+            f"HANSARD_PUSH_NETWORKS: {error}; it is a list like 10.1.2.0/24, 192.0.2.7."
+        ) from None
+    if not CONTACT.fullmatch(settings.contact):
+        raise SettingRefusedError(
+            f"HANSARD_PUSH_CONTACT is {settings.contact!r}; it is like mailto:you@example.com or https://example.com."
+        )
 
 
 def _check_metrics(settings: Settings) -> None:
@@ -98,10 +120,16 @@ def _check_transport_and_limits(settings: Settings) -> None:
         raise SettingRefusedError("HANSARD_S3_ENDPOINT is not https; HANSARD_ENV is production.")
     if settings.links_url and not settings.links_url.startswith("https://"):
         raise SettingRefusedError("HANSARD_LINKS_URL is not https; HANSARD_ENV is production.")
+    if settings.public_url and not settings.public_url.startswith("https://"):
+        raise SettingRefusedError("HANSARD_PUBLIC_URL is not https; HANSARD_ENV is production.")
 
 
 def _postgres_urls(settings: Settings) -> tuple[tuple[str, str], ...]:
-    return ("HANSARD_DATABASE_URL", settings.database_url), ("HANSARD_MIGRATION_URL", settings.migration_url)
+    return (
+        ("HANSARD_DATABASE_URL", settings.database_url),
+        ("HANSARD_MIGRATION_URL", settings.migration_url),
+        ("HANSARD_REBUILD_URL", settings.rebuild_url),
+    )
 
 
 def _is_local(host: str | None) -> bool:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import structlog
 
-from adapters.credentials.certificates import fault
 from adapters.notary.memory import NOTARY_KEY
 from domain.errors import SetupError
 from runtime.settings import SettingRefusedError, Settings
@@ -57,7 +56,7 @@ def guard_gateway(settings: Settings) -> None:
             "HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY must be set when HANSARD_ENV is production, or "
             "HANSARD_TRUSTED_PROXIES where a proxy ends TLS in front of the gateway."
         )
-    if settings.has_tls and (wrong := fault(settings.tls_certificate, datetime.now(UTC))):
+    if settings.has_tls and (wrong := _fault_of(settings.tls_certificate)):
         raise SettingRefusedError(f"HANSARD_TLS_CERTIFICATE {wrong}; HANSARD_ENV is production.")
 
 
@@ -84,3 +83,10 @@ def _is_lax(key: Path) -> bool:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def _fault_of(certificate: Path) -> str | None:
+    """Judge a certificate. X.509 is loaded only where there is one: it would be 2 MB of each process."""
+    from adapters.credentials.certificates import fault
+
+    return fault(certificate, datetime.now(UTC))

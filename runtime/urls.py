@@ -9,10 +9,12 @@ SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SCHEMES = {
     "HANSARD_DATABASE_URL": ("postgresql", "postgres"),
     "HANSARD_MIGRATION_URL": ("postgresql", "postgres"),
+    "HANSARD_REBUILD_URL": ("postgresql", "postgres"),
     "HANSARD_REDIS_URL": ("redis", "rediss", "unix"),
     "HANSARD_BLOBS_URL": ("file", "s3"),
     "HANSARD_MAIL_URL": ("smtp", "smtps", "smtp+plain", "file"),
     "HANSARD_LINKS_URL": ("https", "http"),
+    "HANSARD_PUBLIC_URL": ("https", "http"),
     "HANSARD_S3_ENDPOINT": ("http", "https"),
     "HANSARD_SCANNER_URL": ("tcp", "unix"),
 }

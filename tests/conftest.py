@@ -40,6 +40,7 @@ LONGEST = (
     "chaos/test_chaos.py",
     "files/test_crashes.py",
     "runtime/test_up.py",
+    "runtime/test_restored_home.py",
     "attack/test_attacks.py",
     "simulation/test_simulation.py",
     "gateway/test_connections.py",

@@ -24,8 +24,11 @@ from adapters.clock import now
 from adapters.credentials.passwords import Argon2Passwords
 from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
+from adapters.mail_links import MailLinks
 from adapters.notary.key import NotaryKey
 from adapters.notary.memory import LastSigned
+from adapters.outbound.public_addresses import Reachable
+from adapters.outbound.requests import OutboundRequests
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.data_keys import Vault
@@ -39,10 +42,13 @@ from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.prometheus.registry import new_registry
+from adapters.push.sender import PushSender
+from adapters.push.vapid import PURPOSES, Vapid
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
 from adapters.redis.task_queue import RedisTasks
+from adapters.webhooks.sender import WebhookSender
 from commands import HANDLERS
 from commands.command_bus import CommandBus
 from domain.ports.mail import Mail, Mails
@@ -59,7 +65,8 @@ from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
 from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
-from gateway.server.uvicorn_server import listen, serve
+from gateway.server.listening import listen
+from gateway.server.uvicorn_server import serve
 from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PAST
 from runtime.migrate import migrations
@@ -70,6 +77,10 @@ from workers.publisher import Publisher
 
 SECRET = b"a master key for tests, 32 bytes"
 MASTER = Master(SECRET)
+VAPID = Vapid(b"".join(map(MASTER.secret_of, PURPOSES)), "mailto:operator@example.com")
+LINKS = MailLinks(
+    "https://chat.example.com", secret=MASTER.secret_of(b"hansard mail links"), sender="Hansard <chat@example.com>"
+)
 PASSWORD = "correct horse battery"
 BUSY_TRIES_MAX = 5
 LOGIN_PASSWORD = "log-in-of-tests"
@@ -126,7 +137,7 @@ async def ledger(
     database_url: str, *, size: int = 8, master: Master = MASTER, kind: str = SERVER
 ) -> AsyncIterator[tuple[Database, PostgresRecord, CommandBus]]:
     """A database, its record with a running writer, and a command bus on it, with the log-in of a kind of process."""
-    db = await Database.open(as_login(database_url, kind), size=size)
+    db = await Database.open(as_login(database_url, kind), size=size, plans_once=kind == "gateway")
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)
     snapshots = PostgresSnapshots(db, vault, now=now)
@@ -289,6 +300,7 @@ async def gateway(
     proxies: Proxies = Proxies(),  # noqa: B008
     verify_email: bool = False,
     mails: Mails | None = None,
+    requests: OutboundRequests | None = None,
     schema_on: bool = True,
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
@@ -322,6 +334,8 @@ async def gateway(
         home = Path(stack.enter_context(TemporaryDirectory(prefix="hansard-files-")))
         blobs = await open_blobs(blobs_url, home=home, **store)
         stack.push_async_callback(blobs.close)
+        requests = requests or OutboundRequests.open(Reachable())
+        stack.push_async_callback(requests.close)
         tasks = RedisTasks.open(redis_url, head.record, "gateway")
         stack.push_async_callback(tasks.close)
         hansard = Services(
@@ -366,6 +380,9 @@ async def gateway(
             jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),
             receipts_secret=MASTER.secret_of(b"hansard receipts"),
+            mail_links=LINKS,
+            webhooks=WebhookSender(requests, now=now),
+            push=PushSender(requests, VAPID, topics_secret=b"a secret for tests", now=now),
             metrics=metrics,
             exposition=Exposition(registry, fresh_seconds=0),
         )

@@ -22,7 +22,7 @@ from domain.topics import kind_of
 from projections.batches import Batch
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
-from projections.tables import Change, Handler
+from projections.tables import Change, Handler, Policy
 
 FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 
@@ -48,7 +48,7 @@ async def fold(
     began = slice_began = monotonic()
     clock = asyncio.get_running_loop().time  # what `monotonic` asks, looked up once
     for recorded in events:
-        folded.append(_folded(recorded, handlers))
+        folded.append(folded_one(recorded, handlers))
         now = clock()
         if now - slice_began >= FOLD_SLICE_SECONDS and recorded is not events[-1]:
             if not await between(now - began):
@@ -59,11 +59,23 @@ async def fold(
     return folded
 
 
-async def write(folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], Awaitable[None]]) -> None:
+class PoisonedError(RecordUnavailableError):
+    """A group stands still before an event that it cannot take, as its policy says; what came before is committed."""
+
+
+async def write(
+    folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], Awaitable[None]], *, policy: Policy = "park"
+) -> None:
     """Commit everything, in order and at once. If the database refuses a value, commit by halves, and park the culprit.
+    With the policy `stop` commit what comes before it, and raise `PoisonedError`.
 
     Halving `n` events for `k` culprits takes at most `2 k log n` transactions; each that commits moves the checkpoint.
     """
+    faulty = next((i for i, each in enumerate(folded) if each.fault is not None), None) if policy == "stop" else None
+    if faulty is not None:
+        if faulty:
+            await write(folded[:faulty], commit, policy=policy)
+        raise _poisoned(folded[faulty], str(folded[faulty].fault))
     try:
         await commit(folded)
     except PASSING:
@@ -73,11 +85,13 @@ async def write(folded: Sequence[Folded], commit: Callable[[Sequence[Folded]], A
             raise RecordUnavailableError(f"Rows cannot be written: {error}") from error
         if len(folded) == 1:
             [only] = folded
+            if policy == "stop":
+                raise _poisoned(only, _name(error)) from error
             await commit([Folded(only.recorded, (), _name(error))])
             return
         middle = len(folded) // 2
-        await write(folded[:middle], commit)
-        await write(folded[middle:], commit)
+        await write(folded[:middle], commit, policy=policy)
+        await write(folded[middle:], commit, policy=policy)
 
 
 def batch_of(folded: Sequence[Folded]) -> Batch:
@@ -104,7 +118,8 @@ def say_parked(group: str, folded: Sequence[Folded]) -> None:
         log.error("event parked", group=group, position=parked.position, topic=parked.topic, error=parked.error)
 
 
-def _folded(recorded: Recorded[Event], handlers: Handlers) -> Folded:
+def folded_one(recorded: Recorded[Event], handlers: Handlers) -> Folded:
+    """Return what an event changes, or why the handlers cannot take it."""
     if isinstance(recorded.event, UnreadableEvent):
         kind = kind_of(recorded.event.recorded_topic)
         return Folded(recorded, (), f"unreadable: {recorded.event.fault}" if kind in handlers else None)
@@ -116,6 +131,14 @@ def _folded(recorded: Recorded[Event], handlers: Handlers) -> Folded:
         raise
     except Exception as error:
         return Folded(recorded, (), _name(error))
+
+
+def _poisoned(folded: Folded, fault: str) -> PoisonedError:
+    position, topic = folded.recorded.position, _topic(folded.recorded.event)
+    return PoisonedError(
+        f"The event at position {position:,} ({topic}) cannot be taken: {fault}. The policy is to stop before it: have a "
+        "version follow that takes it, or take the projection out of HANSARD_STOPPING to park it."
+    )
 
 
 def _topic(event: Event) -> str:

@@ -18,7 +18,7 @@ from domain.ids import UserId
 from domain.lookalikes import skeletons
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import users
+from projections import rebuilds, users
 
 RECEIPT_HOURS = 24
 
@@ -60,6 +60,7 @@ class Janitor:
         while batch := await self._record.forget_receipts(older_than_hours=RECEIPT_HOURS):
             forgotten += batch
             await asyncio.sleep(PAUSE_SECONDS)  # a backlog of a long time is swept without haste
+        await rebuilds.forget_old(self._db)
         return forgotten
 
     async def run(self) -> None:

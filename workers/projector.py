@@ -1,14 +1,15 @@
 """The projector: follows the record, and keeps a group of read tables up to it.
 
-A follower owns its group by a lease; a standby waits. Rows and checkpoint commit together, and need not wait for the
+A follower owns its group by a lease; a standby waits. So does one whose code is older than the tables (`projections/followers.py`). Rows and checkpoint commit together, and need not wait for the
 disk: everything here can be made again from the record. An event that the group cannot take is parked, and those behind
 it go on (`workers/folding.py`). Frames are published after their rows are committed (`workers/publisher.py`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import perf_counter
+from typing import Protocol
 
 import structlog
 
@@ -17,17 +18,29 @@ from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailableError
-from projections import checkpoints, parked
+from domain.ports.record import Head, RecordUnavailableError
+from projections import checkpoints, followers, parked
+from projections.batches import Batch
 from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
+from projections.parked import Parked
 from projections.tables import Group
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 
 LEASE_SECONDS = 3.0
+SAY_VERSION_SECONDS = 1.0
 FOLD_SECONDS_MAX = 0.5  # of handlers in one batch: the rest waits for the next one
 LIVE_BATCH_EVENTS_MIN = 16
 
 log = structlog.get_logger()
+
+
+class Followed(Protocol):
+    """As much of the record as a follower needs."""
+
+    async def head(self) -> Head: ...
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]: ...
+    def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]: ...
+
 
 FORGETTING = 0.9  # of what is remembered of the slowest step, a step
 Told = Callable[[Sequence[Recorded[Event]]], None]
@@ -43,7 +56,7 @@ class Follower:
     def __init__(
         self,
         group: Group,
-        record: Record,
+        record: Followed,
         db: Db,
         *,
         owner: str,
@@ -68,6 +81,7 @@ class Follower:
         self._taken = taken
         self._linger_seconds = linger_seconds
         self._renewed = 0.0
+        self._version_said = -SAY_VERSION_SECONDS
         self._lease_seconds = LEASE_SECONDS
         self._slowest_seconds = 0.0  # of one step, of late
         self._events_max = LIVE_BATCH_EVENTS_MAX
@@ -87,7 +101,8 @@ class Follower:
                 await self._renew()
             return 0
         except LeaseLostError:
-            return await self.step() if await self._is_still_ours(self.lease) else -1
+            # Tables of another version may be served since: if they are ours to follow, nobody waits for the next event.
+            return await self.step() if await self._is_still_ours(self.lease) or await self._take() else -1
         finally:
             self._slowest_seconds = max(monotonic() - began, self._slowest_seconds * FORGETTING)
             self._lease_seconds = min(max(LEASE_SECONDS, 3 * self._slowest_seconds), LEASE_SECONDS_MAX)
@@ -95,9 +110,8 @@ class Follower:
     async def run(self) -> None:
         """Follow for ever. When cancelled, give the lease back."""
         try:
-            async with self._record.wakes() as wakes:
+            async with self._record.wakes() if not self._linger_seconds else self._looks() as wakes:
                 async for position in wakes:
-                    await asyncio.sleep(self._linger_seconds)
                     try:
                         await self._follow_up_to(position)
                     except RecordUnavailableError as error:
@@ -109,12 +123,34 @@ class Follower:
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
 
+    @asynccontextmanager
+    async def _looks(self) -> AsyncIterator[AsyncIterator[int]]:
+        """Look how far the record is after each pause. A follower that lingers anyway is not woken by each commit: that would
+        cost Postgres and this process more than its work."""
+        yield self._heads()
+
+    async def _heads(self) -> AsyncIterator[int]:
+        while True:
+            await asyncio.sleep(self._linger_seconds)
+            try:
+                yield (await self._record.head()).position
+            except RecordUnavailableError:
+                await asyncio.sleep(POLL_SECONDS)
+
     async def _follow_up_to(self, head: int) -> None:
         """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
         that reaches it is followed by no read that finds nothing."""
+        await self._say_version()
         while self._is_due(head) and await self.step() > 0:
             self._measure(head)
         self._measure(head)
+
+    async def _say_version(self) -> None:
+        """Say that a follower of this version is here, until tables of this version are ours: a rebuild waits for it."""
+        is_served = self.lease is not None and self.lease.version >= self.group.version
+        if not is_served and monotonic() - self._version_said >= SAY_VERSION_SECONDS:
+            self._version_said = monotonic()
+            await followers.say(self._db, self.group.name, self.group.version)
 
     def _is_due(self, head: int) -> bool:
         """Whether there is something to do: events, the lease to be taken, or to be renewed."""
@@ -132,6 +168,11 @@ class Follower:
         self.lease = await checkpoints.take(self._db, self.group.name, self.group.version, self._owner, seconds)
         if self.lease is not None:
             log.info("lease taken", group=self.group.name, epoch=self.lease.epoch, position=self.lease.position)
+            if self.lease.version < self.group.version:
+                log.warning(
+                    "tables of an earlier version are followed until a rebuild has made those of this one",
+                    group=self.group.name, served=self.lease.version, version=self.group.version,
+                )  # fmt: skip
             self._renewed = monotonic()
             if self._taken is not None:
                 self._taken()
@@ -158,7 +199,7 @@ class Follower:
         could have been."""
         folded = await fold(events, self._handlers, between=self._goes_on)
         try:
-            await write(folded, self._commit)
+            await write(folded, self._commit, policy=self.group.policy)
         except RecordUnavailableError:
             self._events_max = max(1, len(folded) // 2)  # it may have been too much for one statement
             raise
@@ -179,17 +220,28 @@ class Follower:
     async def _commit(self, folded: Sequence[Folded]) -> None:
         assert self.lease is not None
         name, position, began = self.group.name, folded[-1].recorded.position, perf_counter()
-        # The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
-        async with self._db.transaction(durable=False) as transaction:
-            await checkpoints.move(transaction, name, self.lease, position, self._lease_seconds)
-            await batch_of(folded).write(transaction)
-            await parked.park(transaction, name, parked_of(folded))
+        batch, parks = batch_of(folded), parked_of(folded)
+        if parks or not await batch.commit(
+            self._db, name, self.lease.epoch, self.lease.position, position, self._lease_seconds
+        ):
+            await self._commit_step_by_step(batch, parks, position)
         self.lease = Lease(self.lease.epoch, position, self.lease.version)
         self._renewed = monotonic()
         self._count(folded, perf_counter() - began)
         say_parked(name, folded)
         if self._committed is not None:
             self._committed([each.recorded for each in folded])
+
+    async def _commit_step_by_step(self, batch: Batch, parks: Sequence[Parked], position: int) -> None:
+        """Write what is more than one statement; or what found the checkpoint locked, or not there, and hears now which.
+
+        The checkpoint first: whoever lost the lease touches no row, and a rebuild takes its locks in the same order.
+        """
+        assert self.lease is not None
+        async with self._db.transaction(durable=False) as transaction:
+            await checkpoints.move(transaction, self.group.name, self.lease, position, self._lease_seconds)
+            await batch.write(transaction)
+            await parked.park(transaction, self.group.name, parks)
 
     def _count(self, folded: Sequence[Folded], seconds: float) -> None:
         self._metrics.commit_seconds.observe(seconds)

@@ -1,33 +1,46 @@
 """Rebuild: a group's read tables made anew from position 1 while the old ones serve, compared, and swapped by rename.
 
 One rebuild of a group runs at a time: it holds an advisory lock from beginning to end. Its tables stand beside the
-served ones as `<table>__next_<its connection>`, with the same owner and the same grants. When they have caught up, both
+served ones as `<table>__next_<digits>`, with the same owner and the same grants. When they have caught up, both
 are compared by checksum at the same position, and exchanged (`table_swap.py`). The old tables stay as `<table>__old`
 until the next rebuild. A rebuild publishes no frames: the publisher did, from the record, once. Events that the new
 tables cannot take are parked like those of the served ones, and replace them in the exchange: an event that can be
 taken now is parked no longer.
+
+How far the new tables are is committed with their rows (`projections/building_tables.py`). A rebuild that is killed leaves
+them, and the next one goes on from there, if the same code makes them from the same record; each step after the filling
+finds what is done of it already.
+
+Tables of a higher version than is served are made in the same way, beside followers and gateways of the release before, and
+take over when a follower of the new one stands by.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 
+import structlog
 from msgspec import Struct
 
 from adapters.postgres.database import Database, Session
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordLockedError
-from projections import parked
+from domain.ports.record import Record
+from projections import building_tables, checkpoints, followers, parked
+from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
 from projections.tables import Group, Table
+from workers.begun_tables import begun
+from workers.code_version import code_version
 from workers.differences import Side, differences, snapshot
 from workers.rebuild_reports import Differences, Progress, Verdict
 from workers.table_filling import Filling
 from workers.table_swap import (
-    DROP_TABLE,
     SELECT_INDEXES,
     VACUUM,
     Index,
+    RebuildRefusedError,
+    RowsLostError,
     alone,
     bare,
     drop_old,
@@ -35,13 +48,10 @@ from workers.table_swap import (
     swap,
     tell_losses,
 )
+from workers.unserved_tables import drop_begun
 
-SELECT_ME = "SELECT to_hex(pg_backend_pid())"
-SELECT_LEFTOVERS = """
-    SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
-    WHERE c.relnamespace = to_regnamespace('read') AND c.relkind = 'r'
-        AND EXISTS (SELECT FROM unnest($1::text[]) t WHERE starts_with(c.relname, t || '__next'))
-"""
+SUFFIX_BYTES = 3  # an index name with it stays below the 63 bytes of Postgres
+FOLLOWER_PAUSE_SECONDS = 0.5
 # Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
 SELECT_RIGHTS = """
     SELECT said FROM (
@@ -65,6 +75,9 @@ SELECT_CHECKSUM = """
 """
 
 
+log = structlog.get_logger()
+
+
 class Checksum(Struct, frozen=True):
     """What a table holds at a position, and which of its group's tables it is."""
 
@@ -84,54 +97,104 @@ class Checksum(Struct, frozen=True):
 
 
 class Rebuild:
-    """One rebuild of one group. Interrupted, it leaves the served tables alone; the next one begins afresh."""
+    """One rebuild of one group. Interrupted, it leaves the served tables alone, and what it made to the next one."""
 
-    def __init__(self, group: Group, record: Record, db: Database, *, progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        record: Record,
+        db: Database,
+        *,
+        progress: Callable[[Progress], None],
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is."""
         self._group = group
         self._record = record
         self._db = db
         self._progress = progress
+        self._say = say or (lambda sentence: log.info(sentence))  # the logger as it is then
         self._next = ""
-        self._filling = self._new_filling()
+        self._epoch = 0
+        self.doing = ""  # the step that it is at; "" before it is alone
+        self._filling = self._new_filling(0)
 
-    async def run(self, *, swap: bool) -> list[Verdict]:
-        """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to.
+    async def run(self, *, swap: bool, afresh: bool = False) -> list[Verdict]:
+        """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to. `afresh`: do not
+        go on with what was begun before.
 
         Raise `RebuildRefusedError` if another rebuild of the group runs, or if the exchange is not possible.
         """
         async with alone(self._db, self._group) as session:
-            self._next = f"__next_{await session.value(SELECT_ME)}"
-            self._filling = self._new_filling()
-            await self._clear()
+            return await self.run_alone(session, swap=swap, afresh=afresh)
+
+    async def run_alone(self, session: Session, *, swap: bool, afresh: bool = False) -> list[Verdict]:
+        """The same, for who holds the group's lock on this connection."""
+        try:
+            return await self._run(session, swap=swap, afresh=afresh)
+        except RowsLostError:
+            await drop_begun(self._db, self._group)
+            raise
+        except LeaseLostError:
+            raise RebuildRefusedError(
+                f"What was built of {self._group.name} is somebody else's by now: this rebuild had lost its connection."
+            ) from None
+
+    async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
+        self.doing = "filling"
+        await self._require_no_later()
+        building = None if afresh else await begun(self._db, self._record, self._group, self._say)
+        if building is None:
+            await drop_begun(self._db, self._group)
             await self._create()
+        else:
+            self._next = building.suffix
+        self._epoch = await building_tables.take(self._db, self._group.name, self._next)
+        self._filling = self._new_filling(0 if building is None else building.position)
+        await self._filling.catch_up()
+        self.doing = "indexing"
+        for table in self._group.tables:
+            await self._index(table)
+        self.doing = "comparing"
+        verdicts, missing = await self._compare(session, swapped=swap)
+        if swap:
+            self.doing = "exchanging"
             await self._filling.catch_up()
-            for table in self._group.tables:
-                await self._index(table)
-            verdicts, missing = await self._compare(session, swapped=swap)
-            if swap:
-                await self._filling.catch_up()
-                await self._swap(session, missing)
-            else:
-                await self._clear()
+            await self._wait_for_a_follower()
+            await self._swap(session, missing)
+        else:
+            await drop_begun(self._db, self._group)
         return verdicts
 
-    def _new_filling(self) -> Filling:
-        return Filling(self._group, self._record, self._db, self._next, note=self._note, progress=self._progress)
+    async def _require_no_later(self) -> None:
+        """Raise `RebuildRefusedError` if what is served is of a later version than this code makes."""
+        served = await checkpoints.version(self._db, self._group.name)
+        if served is not None and served > self._group.version:
+            raise RebuildRefusedError(
+                f"{self._group.name} is served in version {served}, and this release makes version {self._group.version}: "
+                "rebuild it with the release that serves it."
+            )
+
+    async def _wait_for_a_follower(self) -> None:
+        """Stay with the record until somebody stands by who follows tables of this version. Those of an earlier one stop when
+        they are served, and frames come from whoever follows."""
+        version, began = self._group.version, self.doing
+        while not await followers.may_serve(self._db, self._group.name, version):
+            if self.doing == began:
+                self.doing = f"waiting for a follower of version {version}"
+                self._say(f"{self._group.name}: version {version} is made, and waits for a follower of this release.")
+            await asyncio.sleep(FOLLOWER_PAUSE_SECONDS)
+            await self._filling.catch_up()
+        self.doing = began
+
+    def _new_filling(self, position: int) -> Filling:
+        return Filling(
+            self._group, self._record, self._db, self._next, note=self._note, progress=self._progress, position=position
+        )
 
     async def _note(self, db: Db, events: Sequence[Parked], position: int) -> None:
+        await building_tables.move(db, self._group.name, self._next, self._epoch, position)
         await parked.park(db, self._group.name, events, is_building=True)
-
-    async def _clear(self) -> None:
-        """Drop what this rebuild made, and one that was interrupted; what of the latter somebody reads just now (`pg_dump`
-        locks all tables) is left to the next one."""
-        found = await self._db.all(str, SELECT_LEFTOVERS, [bare(table) for table in self._group.tables])
-        ours = [table for table in found if table.endswith(self._next)]
-        for table in ours:
-            await self._db.run(DROP_TABLE.format(table=table))
-        with suppress(RecordLockedError):
-            for table in found:
-                await self._db.run(DROP_TABLE.format(table=table))
-        await parked.forget(self._db, self._group.name, is_building=True)
 
     async def _compare(self, session: Session, *, swapped: bool) -> tuple[list[Verdict], dict[str, int]]:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
@@ -139,6 +202,8 @@ class Rebuild:
         async with snapshot(session) as moment:
             served = await self._checksums(moment, "")
             position = served[0].position or 0
+            version = await checkpoints.version(moment, self._group.name) or self._group.version
+            raised_from = version if version < self._group.version else None
             await self._filling.until(position, self._db)
             rebuilt = await self._checksums(self._db, self._next)
             pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
@@ -146,6 +211,7 @@ class Rebuild:
                 Verdict(
                     table.name, new.rows, old.equals(new), swapped, position, old.digits, new.digits,
                     None if swapped or old.equals(new) else await self._differences(table, moment, max(old.rows, new.rows)),
+                    raised_from,
                 )
                 for table, old, new in pairs
             ]  # fmt: skip
@@ -158,6 +224,7 @@ class Rebuild:
         async def exchange_once(transaction: Db) -> None:
             await tell_losses(transaction, self._group, self._next, missing)
             await exchange(transaction, self._group, self._next)
+            await building_tables.forget(transaction, self._group.name)
 
         await swap(session, self._group, self._filling, exchange_once, prepare=partial(drop_old, self._db, self._group))
 
@@ -173,21 +240,34 @@ class Rebuild:
         return sorted(found, key=lambda checksum: checksum.number)
 
     async def _create(self) -> None:
-        """Make the new tables with their keys, owner and grants; the other indexes come when the rows are in."""
-        for table in self._group.tables:
-            made = f"{table.name}{self._next}"
-            name = f"{bare(table)}_pkey{self._next}"
-            await self._db.run(CREATE_TABLE.format(made=made, table=table.name))
-            await self._db.run(ADD_KEY.format(made=made, name=name, key=", ".join(table.key)))
-            for right in await self._db.all(str, SELECT_RIGHTS, table.name, made):
-                await self._db.run(right)
+        """Make the new tables with their keys, owner and grants, all of them or none; the other indexes come when the rows are
+        in."""
+        self._next = f"__next_{token_hex(SUFFIX_BYTES)}"
+        record = (await self._record.head()).record
+        async with self._db.transaction() as transaction:
+            await building_tables.begin(
+                transaction,
+                self._group.name,
+                self._next,
+                version=self._group.version,
+                code=code_version(),
+                record=record,
+            )
+            for table in self._group.tables:
+                made = f"{table.name}{self._next}"
+                name = f"{bare(table)}_pkey{self._next}"
+                await transaction.run(CREATE_TABLE.format(made=made, table=table.name))
+                await transaction.run(ADD_KEY.format(made=made, name=name, key=", ".join(table.key)))
+                for right in await transaction.all(str, SELECT_RIGHTS, table.name, made):
+                    await transaction.run(right)
 
     async def _index(self, table: Table) -> None:
-        """Make the served table's other indexes on the new one, then VACUUM it, so that index-only scans work at once."""
+        """Make the served table's other indexes on the new one, unless a run before did, then VACUUM it, so that index-only
+        scans work at once."""
+        made = table.name + self._next
+        there = {index.name for index in await self._db.all(Index, SELECT_INDEXES, made)}
         for index in await self._db.all(Index, SELECT_INDEXES, table.name):
-            if not index.is_primary:
+            if not index.is_primary and index.name + self._next not in there:
                 served = f"INDEX {index.name} ON {table.name} "
-                await self._db.run(
-                    index.definition.replace(served, f"INDEX {index.name}{self._next} ON {table.name}{self._next} ")
-                )
-        await self._db.run(VACUUM.format(table=table.name + self._next))
+                await self._db.run(index.definition.replace(served, f"INDEX {index.name}{self._next} ON {made} "))
+        await self._db.run(VACUUM.format(table=made))

@@ -73,7 +73,8 @@ class Differences(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """How a rebuilt table compares with the one that was served, both at `position`."""
+    """How a rebuilt table compares with the one that was served, both at `position`. `raised_from`: the version of the latter, if
+    the new one is of a later version: then they may differ."""
 
     table: str
     rows: int
@@ -83,9 +84,18 @@ class Verdict(Struct, frozen=True):
     served: str
     rebuilt: str
     differences: Differences | None = None
+    raised_from: int | None = None
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether an operator need not look at it."""
+        return self.is_equal or self.raised_from is not None
 
     def sentence(self) -> str:
-        found = "equals what was served" if self.is_equal else "DIFFERS from what was served"
+        differs = "DIFFERS from what was served"
+        if self.raised_from is not None:
+            differs = f"differs from version {self.raised_from}, which was served"
+        found = "equals what was served" if self.is_equal else differs
         done = "swapped in" if self.swapped else "not swapped"
         sums = self.rebuilt if self.is_equal else f"{self.served} -> {self.rebuilt}"
         return f"{self.table}: {self.rows:,} rows at position {self.position:,}, {found} ({sums}), {done}."

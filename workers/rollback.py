@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from adapters.postgres.database import Database
 from domain.ports.database import Db
 from domain.ports.record import Record
-from projections import kept_tables, parked
+from projections import building_tables, kept_tables, parked
 from projections.kept_tables import Kept
 from projections.parked import Parked
 from projections.tables import Group
@@ -45,12 +45,16 @@ class Rollback:
         self._record = record
         self._db = db
         self._progress = progress
+        self._epoch = 0
 
     async def run(self) -> list[ServedAgain]:
         """Bring the kept tables up to the record, then serve them. Raise `RebuildRefusedError` if there are none, or none
         that this release can bring there, or if the exchange is not possible."""
         async with alone(self._db, self._group) as session:
             kept = await self._require_kept()
+            self._epoch = await kept_tables.take(self._db, self._group.name)
+            # What a rebuild began and did not end is of no use: what it parked would be taken for what the kept tables go without.
+            await building_tables.forget(self._db, self._group.name)
             await parked.forget(self._db, self._group.name, is_building=True)
             filling = Filling(
                 self._group, self._record, self._db, OLD, note=self._note, progress=self._progress, position=kept.position
@@ -92,7 +96,7 @@ class Rollback:
         return kept
 
     async def _note(self, db: Db, events: Sequence[Parked], position: int) -> None:
-        await kept_tables.move(db, self._group.name, events, position)
+        await kept_tables.move(db, self._group.name, self._epoch, events, position)
 
     async def _rows(self, db: Db, position: int) -> list[ServedAgain]:
         return [

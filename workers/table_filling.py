@@ -80,7 +80,8 @@ class Filling:
 
     async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
         folded = await fold(events, self._handlers, between=_goes_on)
-        await write(folded, self._commit if db is self._db else partial(self._commit_within, db))
+        commit = self._commit if db is self._db else partial(self._commit_within, db)
+        await write(folded, commit, policy=self._group.policy)
 
     async def _commit(self, folded: Sequence[Folded]) -> None:
         async with self._db.transaction(durable=False) as transaction:
@@ -99,8 +100,9 @@ class Filling:
         say_parked(f"{self._group.name}, rebuilt", folded)
 
     async def _put(self, db: Db, folded: Sequence[Folded], *, bulk: bool) -> None:
-        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
+        # The note first: whoever lost these tables to another run writes no row.
         await self._note(db, parked_of(folded), folded[-1].recorded.position)
+        await batch_of(folded).write(db, suffix=self.suffix, bulk=bulk)
 
     def _tell(self, total: int) -> None:
         seconds = time.perf_counter() - self._started

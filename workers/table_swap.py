@@ -26,7 +26,13 @@ OLD = "__old"
 TAKE_GROUP = "SELECT pg_try_advisory_lock(hashtext('hansard rebuild'), hashtext($1))"
 LET_GROUP_GO = "SELECT pg_advisory_unlock(hashtext('hansard rebuild'), hashtext($1))"
 LOCK_CHECKPOINT = "SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC FOR UPDATE"
-SET_VERSION = "UPDATE read.checkpoints SET version = $2 WHERE name = $1"
+# With another version comes another owner: the epoch of whoever wrote the tables that go is over.
+SET_VERSION = """
+    UPDATE read.checkpoints SET version = $2,
+        epoch = CASE WHEN version = $2 THEN epoch ELSE epoch + 1 END,
+        leased_to = CASE WHEN version = $2 THEN leased_to ELSE '-infinity' END
+    WHERE name = $1
+"""
 # 100 ms, or half of what Postgres waits before it looks for deadlocks; vacuum is sent away after the whole of that.
 LOCK_SHORTLY = """
     SELECT set_config('lock_timeout', least(100, setting::int / 2)::text, true)
@@ -62,12 +68,20 @@ class RebuildRefusedError(ReadableError):
     """A group's tables are not rebuilt, or not exchanged; the sentence says why."""
 
 
+class RebuildUnderWayError(RebuildRefusedError):
+    """Somebody else rebuilds this group, or rolls it back."""
+
+
+class RowsLostError(RebuildRefusedError):
+    """The rebuilt tables are not what was compared: they are of no use, and to be made anew."""
+
+
 @asynccontextmanager
 async def alone(db: Database, group: Group) -> AsyncIterator[Session]:
     """Hold the group's lock on a connection of its own: without that connection there is no exchange."""
     async with db.session() as session:
         if not await session.value(TAKE_GROUP, group.name):
-            raise RebuildRefusedError(
+            raise RebuildUnderWayError(
                 f"{group.name} is being rebuilt already, by somebody else: wait until that has ended."
             )
         try:
@@ -124,7 +138,7 @@ async def hold_still(transaction: Db, group: Group, besides: str = "") -> int:
 
 
 async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mapping[str, int]) -> None:
-    """Raise `RebuildRefusedError` if the exchange would remove rows that the comparison did not find missing.
+    """Raise `RowsLostError` if the exchange would remove rows that the comparison did not find missing.
 
     Rows of read tables are never deleted, so what was missing then is what is missing now.
     """
@@ -132,7 +146,7 @@ async def tell_losses(transaction: Db, group: Group, suffix: str, missing: Mappi
         served = await count_rows(transaction, table.name)
         rebuilt = await count_rows(transaction, table.name + suffix)
         if served - rebuilt > max(0, missing[table.name]):
-            raise RebuildRefusedError(
+            raise RowsLostError(
                 f"{table.name} would lose {served - rebuilt:,} of {served:,} rows where the comparison found "
                 f"{max(0, missing[table.name]):,} missing: nothing was exchanged. Rebuild it again."
             )

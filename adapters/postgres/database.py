@@ -5,13 +5,15 @@ Whatever says that Postgres is away or does not answer is raised as `RecordUnava
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
+from adapters.postgres.connection_pool import ConnectionPool
 from adapters.postgres.rows import decode
 from domain.errors import SetupError
 from domain.ports.database import Db
@@ -33,6 +35,8 @@ SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
 }
+# To plan a page of messages anew each time costs more than to read it, and no value needs a plan of its own (`test_plans.py`).
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
 AWAY = (
     OSError,
     TimeoutError,
@@ -128,11 +132,18 @@ def _cause(error: Exception) -> str:
 
 async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:
     """Open one connection outside the pool, for long use (the writer, LISTEN, rebuilds)."""
-    settings = {**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))}
     with connecting(url):
-        return await asyncpg.connect(
-            url, timeout=POOL_WAIT_SECONDS, command_timeout=statement_seconds, server_settings=settings
-        )
+        return await _connected(url, statement_seconds, SETTINGS)
+
+
+async def _connected(url: str, statement_seconds: float, settings: Mapping[str, str]) -> Any:
+    return await asyncpg.connect(
+        url,
+        timeout=POOL_WAIT_SECONDS,
+        command_timeout=statement_seconds,
+        max_cached_statement_lifetime=0,
+        server_settings={**settings, "statement_timeout": str(int(statement_seconds * 1000))},
+    )
 
 
 class Session:
@@ -186,25 +197,22 @@ class Session:
 class Database:
     """A pool; each query borrows a connection, at most `POOL_WAIT_SECONDS` after it asked."""
 
-    def __init__(self, pool: Any, url: str) -> None:
+    def __init__(self, pool: ConnectionPool, url: str) -> None:
         self.pool = pool
         self.url = url
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS) -> Self:
-        """Connect, and raise `RecordUnavailableError` when nobody answers."""
+    async def open(
+        cls, url: str, *, size: int = 10, statement_seconds: float = STATEMENT_SECONDS, plans_once: bool = False
+    ) -> Self:
+        """Connect, and raise `RecordUnavailableError` when nobody answers. `plans_once`: each connection plans a statement once
+        for all values, and again when its tables were analysed."""
+        settings = SETTINGS | PLANNED_ONCE if plans_once else SETTINGS
         with connecting(url):
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=size,
-                timeout=POOL_WAIT_SECONDS,
-                command_timeout=statement_seconds,
-                reset=_leave_as_is,
-                max_cached_statement_lifetime=0,
-                max_inactive_connection_lifetime=0,
-                server_settings={**SETTINGS, "statement_timeout": str(int(statement_seconds * 1000))},
+            pool = ConnectionPool(
+                partial(_connected, url, statement_seconds, settings), size_max=size, wait_seconds=POOL_WAIT_SECONDS
             )
+            pool.give_back(await pool.acquire(), is_usable=True)
         return cls(pool, url)
 
     async def close(self) -> None:
@@ -217,14 +225,19 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Borrow one connection for several queries."""
+        """Borrow one connection for several queries. It is ended if one of them was not heard to the end."""
         with translated():
-            connection = await self.pool.acquire(timeout=POOL_WAIT_SECONDS)
+            connection = await self.pool.acquire()
+        is_usable = True
         try:
             yield Session(connection)
+        except NothingWrittenError:
+            raise
+        except (asyncio.CancelledError, RecordUnavailableError):
+            is_usable = False
+            raise
         finally:
-            with translated():
-                await self.pool.release(connection)
+            self.pool.give_back(connection, is_usable=is_usable)
 
     async def all(self, row: Callable[..., Row], sql: str, *args: object) -> list[Row]:
         async with self.session() as session:
@@ -253,7 +266,3 @@ class Database:
     async def _transaction(self, durable: bool) -> AsyncIterator[Db]:
         async with self.session() as session, session.transaction(durable=durable) as transaction:
             yield transaction
-
-
-async def _leave_as_is(connection: Any) -> None:
-    """Connections are alike and hold nothing between queries: asyncpg's RESET ALL would cost a round trip each."""

@@ -9,6 +9,7 @@ from struct import error as TooShortError
 from typing import Any, NamedTuple
 
 from adapters.postgres.database import Database, translated
+from adapters.postgres.record_moment import Moment
 from domain.ids import RecordId
 from domain.leaf import PREFIX, EventRow
 
@@ -54,7 +55,8 @@ class Entries(NamedTuple):
 class EventEntries:
     """The events of a record, as entries."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database | Moment) -> None:
+        """`db` is the pool, or a moment of the record."""
         self._db = db
 
     async def head(self) -> EventsHead:

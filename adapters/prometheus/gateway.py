@@ -20,6 +20,14 @@ RECORD_GAUGES: tuple[tuple[str, str, str | None], ...] = (
         "For how long a group has not moved although there is something to do.",
         "group",
     ),
+    (
+        "hansard_projection_waiting_seconds",
+        "For how long the first event that a group of read tables lacks has been on the record.",
+        "group",
+    ),
+    ("hansard_projection_version", "Which version of a group of read tables is served.", "group"),
+    ("hansard_rebuild_position", "How far the tables are that a rebuild makes of a group.", "group"),
+    ("hansard_rebuild_total_events", "How far they are to come.", "group"),
     ("hansard_parked_events", "How many events a group of read tables goes without.", "group"),
 )
 Samples = Mapping[str, Sequence[tuple[str, float]]]

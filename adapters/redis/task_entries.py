@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from domain.tasks import Kind, Task
+from domain.tasks import Kind, Task, subject_of
 
 TASK_SHOWN_BYTES = 100
 
@@ -19,7 +19,7 @@ class Envelope(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"{type(self.task).__name__} {self.task.file_id}"
+        return f"{type(self.task).__name__} {subject_of(self.task)}"
 
 
 class Taken(Struct, frozen=True):

@@ -31,6 +31,7 @@ class Hansard:
     """A deployment with all its processes. Passwords are hashed cheaply: hashing is not what is compared."""
 
     name = "hansard"
+    has_pages = True
     label = "Hansard"
 
     def __init__(
@@ -51,6 +52,7 @@ class Hansard:
         self._deployment = Deployment(checkout=self._checkout)
         self._url = await self._servers.another_database(self.name)
         self._deployment.environment |= {
+            "HANSARD_HOME": str(self._servers.folder(self.name)),  # the notary's memory is there, and outlives a run
             "HANSARD_DATABASE_URL": self._url,
             "HANSARD_REDIS_URL": self._servers.redis_url,
             "HANSARD_MASTER_KEY_FILE": str(self._servers.master_key),

@@ -6,6 +6,10 @@ from typing import NamedTuple, Protocol, Self
 from bench.comparison.talk import Line, Talk
 
 
+class NotComparableError(Exception):
+    """The peer has nothing of the kind."""
+
+
 class PageRequest(NamedTuple):
     """An HTTP request for the newest messages of a room, and the port that takes it."""
 
@@ -18,6 +22,7 @@ class Peer(Protocol):
 
     name: str
     label: str
+    has_pages: bool
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *_: object) -> None: ...

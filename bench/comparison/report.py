@@ -58,8 +58,12 @@ class Report(Struct, frozen=True):
 
 
 def report(runs: Sequence[Run], length: Length, *, cores: int, are_apart: bool) -> Report:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return Report(time.strftime("%Y-%m-%d"), machine, cores, are_apart, length, rows(runs), list(runs))
+    return Report(time.strftime("%Y-%m-%d"), machine(), cores, are_apart, length, rows(runs), list(runs))
+
+
+def machine() -> str:
+    """Return what is measured on, in a few words."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from bench.comparison.ejabberd import Ejabberd
 from bench.comparison.hansard import Hansard
 from bench.comparison.machine import cores
 from bench.comparison.peer import Peer
@@ -40,6 +41,8 @@ def peers() -> dict[str, Callable[[Servers, Plan], Peer]]:
     if usual is not None:
         found["usual"] = lambda servers, plan: usual(servers)
     found["hansard"] = lambda servers, plan: Hansard(servers, plan.environment)
+    if Ejabberd.is_there():
+        found["ejabberd"] = lambda servers, plan: Ejabberd(servers)
     if SocketIo.is_there():
         found["socketio"] = lambda servers, plan: SocketIo(servers)
     # Not compared unless asked for: several gateways that share the port.
@@ -71,13 +74,15 @@ async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
         sys.exit(f"Not installed or not known: {', '.join(sorted(unknown))}. There are {', '.join(there)}.")
     given, runs = cores(plan.cores), []
     async with Servers(given) as servers:
+        if not servers.is_on_loopback:
+            there.pop("ejabberd", None)
         contenders = [there[name](servers, plan) for name in plan.peers or (name for name in there if "×" not in name)]
         os.sched_setaffinity(0, given.generator)
         for name in plan.scenarios:
             for _ in range(plan.rounds):
                 for peer in contenders:
-                    if name == "S5" and isinstance(peer, SocketIo):
-                        continue  # it keeps nothing
+                    if name == "S5" and not peer.has_pages:
+                        continue
                     async with peer:
                         runs.append(await SCENARIOS[name](peer, plan.length))
                     say(runs[-1])

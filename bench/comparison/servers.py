@@ -1,5 +1,9 @@
-"""One Postgres and one Redis for everybody who is compared, from wheels, with fsync on, pinned to the servers' cores."""
+"""One Postgres and one Redis for everybody who is compared, from wheels, with fsync on, pinned to the servers' cores.
 
+Postgres listens on loopback too, for peers whose drivers know no Unix sockets.
+"""
+
+import socket
 import tempfile
 from pathlib import Path
 from typing import Self
@@ -9,8 +13,14 @@ import asyncpg
 
 from adapters.postgres.master_key import load_master
 from bench.comparison.machine import Cores, pinned
+from runtime.embedded.location import PORT
+from runtime.embedded.logins import HBA
+from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database
+
+LOOPBACK = "127.0.0.1"
+LOOPBACK_HBA = f"{HBA}host all all {LOOPBACK}/32 scram-sha-256\n"
 
 
 class Servers:
@@ -22,7 +32,13 @@ class Servers:
         self.home = Path(self._folder.name) / "home"
         self.home.mkdir(mode=0o700)
         self.master_key = self.home / "master.key"
-        self._embedded = Embedded(self.home)
+        settings = dict(POSTGRES_SETTINGS)
+        self.is_on_loopback = _is_free(PORT)
+        if self.is_on_loopback:
+            rules = self.home.parent / "pg_hba.conf"
+            rules.write_text(LOOPBACK_HBA)
+            settings |= {"listen_addresses": LOOPBACK, "hba_file": str(rules)}
+        self._embedded = Embedded(self.home, postgres_settings=settings)
 
     async def __aenter__(self) -> Self:
         with pinned(self.cores.servers):
@@ -47,6 +63,12 @@ class Servers:
     def processes(self) -> list[int]:
         return list(self._embedded.pids().values())
 
+    def folder(self, name: str) -> Path:
+        """Return a private folder of this name, which lives as long as the servers."""
+        folder = self.home.parent / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
     async def another_database(self, name: str) -> str:
         """Make a database in the same Postgres, unless it is there; return its URL."""
         owner = await asyncpg.connect(self.database_url)
@@ -56,3 +78,8 @@ class Servers:
         finally:
             await owner.close()
         return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) != 0

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from bench.comparison.machine import pinned
-from bench.comparison.peer import PageRequest
+from bench.comparison.peer import NotComparableError, PageRequest
 from bench.comparison.servers import Servers
 from bench.comparison.talk import MARK, Line, Talk
 from bench.deployment import free_port
@@ -35,6 +35,7 @@ class SocketIo:
     """One process of Node."""
 
     name = "socketio"
+    has_pages = False
     label = "Socket.IO with its Redis adapter (keeps nothing)"
 
     def __init__(self, servers: Servers) -> None:
@@ -102,10 +103,6 @@ class SocketIo:
 
     async def check_access(self, room: str) -> list[str]:
         return []
-
-
-class NotComparableError(Exception):
-    """The peer has nothing of the kind."""
 
 
 class SocketIoLine:

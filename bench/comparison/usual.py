@@ -43,6 +43,7 @@ class UsualChat:
     """The usual chat, on one process of uvicorn."""
 
     name = "usual"
+    has_pages = True
     label = "the usual chat (FastAPI, SQLAlchemy, pub/sub)"
 
     def __init__(self, servers: Servers) -> None:

@@ -6,11 +6,13 @@ from msgspec import Struct
 
 
 class Mail(Struct, frozen=True):
-    """A mail in plain text."""
+    """A mail in plain text, and the same in HTML if there is one. `headers` are further ones, or take the place of our own."""
 
     to: str
     subject: str
     text: str
+    html: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class MailUnavailableError(Exception):

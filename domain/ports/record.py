@@ -11,7 +11,7 @@ from domain.errors import ReadableError
 from domain.events import Caller, Event, Recorded, Stream
 from domain.ids import RecordId, RoomId, StreamId
 
-ClaimKind = Literal["email", "username", "username_skeleton"]
+ClaimKind = Literal["email", "username", "username_skeleton", "push_endpoint"]
 
 
 class Head(Struct, frozen=True):

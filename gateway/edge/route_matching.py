@@ -104,7 +104,7 @@ def _ours(app: Litestar) -> Iterator[tuple[str, str, BaseRouteHandler]]:
     """Yield method, template and handler of every route, except those that Litestar makes by itself."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            for handler in route.route_handlers:
+            for handler in sorted(route.route_handlers, key=lambda each: sorted(each.http_methods)):
                 if not handler.fn.__module__.startswith("litestar."):
                     yield from ((method, route.path_format, handler) for method in sorted(handler.http_methods))
         elif isinstance(route, WebSocketRoute):

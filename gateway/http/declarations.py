@@ -17,7 +17,7 @@ from domain.ids import RecordId
 from domain.rights import Operation
 
 DECLARED = "declared"
-QuotaName = Literal["registrations", "logins", "sends", "uploads"]
+QuotaName = Literal["registrations", "logins", "sends", "uploads", "pushes"]
 # Raises `DomainError` if the caller may not do this; called before a fault in a request is reported. Takes the services, the
 # caller and the path's parameters.
 Admit = Callable[[Any, Caller, dict[str, Any]], Awaitable[None]]

@@ -17,6 +17,7 @@ from domain.errors import MessageIdReservedError, MessageNotFoundError, SystemMe
 from domain.events import Caller
 from domain.ids import FileId, MessageId, RoomId
 from domain.kinds import MessageType
+from domain.mention import names_all
 from domain.message import MESSAGE, Versions
 from domain.ports.record import Receipt
 from gateway.operations import system_message_ids
@@ -24,7 +25,7 @@ from gateway.operations.execution import FrameHandler, execute, me
 from gateway.protocol import server_frames
 from gateway.protocol.client_frames import ClientFrame, Delete, Edit, Send
 from gateway.services import Services
-from projections import message_queries
+from projections import mentions, message_queries
 
 Done = TypeVar("Done")
 
@@ -40,6 +41,10 @@ class Draft(Protocol):
     def file_id(self) -> UUID | None: ...
     @property
     def reply_to(self) -> UUID | None: ...
+    @property
+    def thread_id(self) -> UUID | None: ...
+    @property
+    def in_room(self) -> bool: ...
 
 
 class Sent(Struct, frozen=True):
@@ -71,6 +76,9 @@ async def send(
         draft.message_type,
         None if draft.file_id is None else FileId(draft.file_id),
         None if draft.reply_to is None else MessageId(draft.reply_to),
+        None if draft.thread_id is None else MessageId(draft.thread_id),
+        draft.in_room,
+        await mentions.member_count(services.db, room) if names_all(draft.content) else None,
     )
     outcome = await execute(services, command, caller, receipt)
     message = outcome.folded(MESSAGE, chosen).state

@@ -70,7 +70,8 @@ class Unsubscribe(_Frame, frozen=True, tag="unsubscribe", kw_only=True):
 
 
 class Send(_Frame, frozen=True, tag="send", kw_only=True):
-    """Post a message. With a `message_id` that the client made, sending it again changes nothing."""
+    """Post a message. With a `message_id` that the client made, sending it again changes nothing. With `thread_id` it is a
+    reply in the thread of that message; `in_room` shows it in the room, too."""
 
     operations = ("message.post", "file.share", "mention.room")
     answered_with = ("position", "message_id", "duplicate")
@@ -81,6 +82,8 @@ class Send(_Frame, frozen=True, tag="send", kw_only=True):
     message_type: Literal["text", "image", "file"] = "text"
     file_id: UUID | None = None
     reply_to: UUID | None = None
+    thread_id: UUID | None = None
+    in_room: bool = False
 
 
 class Edit(_Frame, frozen=True, tag="edit", kw_only=True):

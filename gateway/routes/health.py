@@ -11,7 +11,7 @@ from adapters.redis.lanes import LanesUnavailableError
 from domain.ports.record import Head, RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.services import Services
-from projections import LIVE, checkpoints, followed, parked
+from projections import LIVE, checkpoints, followed, parked, versions
 
 LAG_EVENTS_MAX = 10_000
 
@@ -27,7 +27,8 @@ async def live() -> Response[dict[str, str]]:
     opt=declare("deployment.read", is_unlimited=True, described=Described(answers={503: "Not ready"})),
 )
 async def ready(services: Services) -> Response[dict[str, Any]]:
-    """Answer 200 when requests can be served: Postgres with all migrations, Redis, and a projection that keeps up.
+    """Answer 200 when requests can be served: Postgres with all migrations, read tables of the version that this release reads,
+    Redis, and a projection that keeps up.
 
     Parked events, and projections that stand still beside the live one, are reported, but leave it ready: they are for the
     operator to look at, and another gateway would be no better.
@@ -45,6 +46,7 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
         )
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
+        state["read_tables"] = await _read_tables(services)
         due = len(services.policy.migrations - await applied(services.db))
         state["migrations"] = f"due: {due}" if due else "ok"
     except RecordUnavailableError:
@@ -56,11 +58,22 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
         state["redis"] = "ok"
     except LanesUnavailableError:
         state["redis"] = "away"
-    answers = state["postgres"] == state["redis"] == state.get("migrations") == "ok"
+    answers = state["postgres"] == state["redis"] == state.get("migrations") == state.get("read_tables") == "ok"
     keeps_up = lag < LAG_EVENTS_MAX and LIVE.name not in still
     is_ready = answers and keeps_up and state["clock"] != "leapt"
     state["status"] = "ready" if is_ready and not services.hub.draining else "not ready"
     return Response(state, status_code=200 if state["status"] == "ready" else 503)
+
+
+async def _read_tables(services: Services) -> str | dict[str, str]:
+    """Return what is to be said of the versions of read tables: those of a later release serve, too."""
+    needed = dict(versions(time_travel=services.policy.time_travel_on))
+    behind = {
+        each.name: f"version {each.version} is served, this release reads {needed[each.name]}"
+        for each in await checkpoints.every(services.db)
+        if each.version < needed.get(each.name, 0)
+    }
+    return behind or "ok"
 
 
 def clock_of(services: Services, head: Head) -> str:

@@ -54,13 +54,16 @@ BY_KIND = {
 
 
 class SendBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """`id` may be made by the client; sending the same again under it is answered with the message."""
+    """`id` may be made by the client; sending the same again under it is answered with the message. With `thread_id` it is a
+    reply in the thread of that message; `in_room` shows it in the room, too, as every message without a thread."""
 
     content: Content
     id: UUID | None = None
     message_type: Literal["text", "image", "file", "system"] = "text"
     file_id: UUID | None = None
     reply_to: UUID | None = None
+    thread_id: UUID | None = None
+    in_room: bool = False
 
 
 class EditBody(Struct, frozen=True, forbid_unknown_fields=True):

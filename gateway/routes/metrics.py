@@ -14,7 +14,7 @@ from domain.ports.record import RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import Services
-from projections import checkpoints, followed, parked
+from projections import checkpoints, followed, parked, projection_states, rebuilds, versions
 
 
 @get(
@@ -41,8 +41,11 @@ async def _read(services: Services) -> None:
 async def _samples(services: Services) -> Samples:
     head = await services.record.head()
     groups = await checkpoints.every(services.db)
-    names = followed(time_travel=services.policy.time_travel_on)
+    time_travel = services.policy.time_travel_on
+    names = followed(time_travel=time_travel)
     lags, missing = await checkpoints.lags(services.db, names), await parked.counts(services.db)
+    states = await projection_states.of(services.db, versions(time_travel=time_travel))
+    building = [row for row in await rebuilds.under_way(services.db) if row.state == "running"]
     return {
         "hansard_record_position": [("", head.position)],
         "hansard_record_time_ahead_seconds": [("", max(0, round((head.at - head.clock).total_seconds())))],
@@ -52,6 +55,10 @@ async def _samples(services: Services) -> Samples:
         "hansard_projection_idle_seconds": [
             (each.name, int(each.idle_seconds) if each.events > 0 else 0) for each in lags
         ],
+        "hansard_projection_waiting_seconds": [(each.name, round(each.lag_seconds, 3)) for each in states],
+        "hansard_projection_version": [(each.name, each.served_version) for each in states if each.served_version],
+        "hansard_rebuild_position": [(row.group_name, row.position) for row in building],
+        "hansard_rebuild_total_events": [(row.group_name, row.total) for row in building],
         "hansard_parked_events": [(name, missing.get(name, 0)) for name in names],
     }
 

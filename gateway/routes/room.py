@@ -26,7 +26,7 @@ from gateway.operations.execution import execute, me
 from gateway.protocol.faults import CHECK
 from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import mentions, past_room_queries, rooms
+from projections import mentions, message_additions, past_room_queries, rooms
 from projections.rooms import RoomView
 
 Name = Annotated[
@@ -125,7 +125,7 @@ async def list_rooms(
         services.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
     )
     following = cursor_of(services.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
-    return shown(Page(await mentions.counted(services.db, me(caller), [room for room, _ in found]), following))
+    return shown(Page(await _complete(services, caller, [room for room, _ in found]), following))
 
 
 @post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))
@@ -158,7 +158,7 @@ async def read_room(
         room = await past_room_queries.one(services.db, services.past, seen.then, RoomId(room_id))
         return shown(room, version=room.version)
     room = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
-    [room] = await mentions.counted(services.db, me(caller), [room])
+    [room] = await _complete(services, caller, [room])
     return shown(room, version=room.version)
 
 
@@ -178,7 +178,7 @@ async def change_room(
         seen = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     except RoomNotFoundError:  # accepted, but the tables do not have the room yet
         raise behind(outcome.position) from None
-    [seen] = await mentions.counted(services.db, me(caller), [seen])
+    [seen] = await _complete(services, caller, [seen])
     body = replace(
         seen, name=now.state.name, description=now.state.description, is_private=now.state.is_private,
         history=now.state.history, topic=now.state.room_topic, version=now.version,
@@ -193,6 +193,12 @@ async def archive_room(
     """Archive a room; its owners may. Its history stays, nothing can be written any more."""
     outcome = await execute(services, ArchiveRoom(RoomId(room_id), if_match), caller)
     return written(outcome, None, status=204)
+
+
+async def _complete(services: Services, caller: Caller, found: list[RoomView]) -> list[RoomView]:
+    """Return these rooms with what stands beside their rows."""
+    counted = await mentions.counted(services.db, me(caller), found)
+    return await message_additions.complete_last(services.db, me(caller), counted)
 
 
 ROUTES: list[BaseRouteHandler] = [list_rooms, open_room, read_room, change_room, archive_room]

@@ -1,11 +1,9 @@
 """The server: uvicorn, with its defaults put right for sockets that matter.
 
-Deflate is off, frames are bounded, proxy headers are not trusted, and the send buffer is small so that slow readers are
-noticed. SIGTERM is ours: sockets are drained first, then uvicorn stops.
+Deflate is off, frames are bounded, proxy headers are not trusted. SIGTERM is ours: sockets are drained first, then uvicorn stops.
 """
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +16,6 @@ from litestar.types import ASGIApp
 
 from adapters.clock import monotonic
 from domain.bounds import FRAME_BYTES_MAX
-from domain.errors import ReadableError
 from gateway.http.response_headers import ALWAYS
 from gateway.server.acceptor import Acceptor
 from gateway.server.connections import ConnectionBounds, ConnectionLimit, Slot
@@ -29,48 +26,10 @@ HEARTBEAT_SECONDS = 25.0
 
 log = structlog.get_logger()
 
-SEND_BUFFER_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
-BACKLOG = 2048
 TICKS_OF_SWEEP = 5
 SWEEP_SECONDS_MAX = 1.0  # the time in which this process was held up is not counted against its clients
 TICK_SECONDS = 0.1  # uvicorn's own; it counts ten of them for a second of its Date header
-
-
-class PortTakenError(ReadableError):
-    """The port is taken, or may not be used."""
-
-
-def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """Return a bound, listening socket. Raise `PortTakenError`, with one sentence, if that is impossible.
-
-    `is_shared`: other processes of this user may listen there too, if they say the same; the kernel gives each of them about
-    as many of the connections (SO_REUSEPORT).
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; or small answers wait 40 ms
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    if is_shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if host == "::":
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # IPv4 too, whatever the machine's default
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise PortTakenError(f"Cannot listen on {place}: {error.strerror}. {_remedy(error)}") from None
-    listener.setblocking(False)
-    return listener
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in (errno.EADDRINUSE, errno.EACCES):
-        return "Set HANSARD_PORT to another one."
-    return "Set HANSARD_HOST to an address of this machine: 127.0.0.1 for itself alone, 0.0.0.0 or :: for all."
 
 
 async def serve(

@@ -30,8 +30,10 @@ class Channel:
         self.address: str | None = client[0] if client else None
         agent = dict(self.scope["headers"]).get(b"user-agent", b"").decode("latin-1")
         self._agent = LINE_BREAKING.sub(" ", agent)[:AGENT_CHARS_MAX] or None
+        self._correlation = str(self.id)
         self._refusals = refusals
         self._connection: Connection | None = None
+        self._last_caller: tuple[Access, Caller] | None = None
 
     def attach(self, connection: Connection) -> None:
         """From now on the socket is closed after what its connection has queued, and refusals are its user's."""
@@ -66,14 +68,19 @@ class Channel:
 
     def caller(self, access: Access, reason: str | None = None) -> Caller:
         """Return who asks, as it is recorded with what they change."""
-        return Caller(
+        if not reason and self._last_caller is not None and self._last_caller[0] is access:
+            return self._last_caller[1]
+        caller = Caller(
             user_id=access.user_id,
             session_id=access.session_id,
-            correlation=str(self.id),
+            correlation=self._correlation,
             address=self.address,
             agent=self._agent,
             reason=LINE_BREAKING.sub(" ", reason)[:REASON_CHARS_MAX] if reason else None,
         )
+        if not reason:
+            self._last_caller = access, caller
+        return caller
 
 
 def _transport_of(scope: Any) -> WebSocketTransport:

@@ -130,6 +130,6 @@ class Operations:
         """
         quotas = self._services.policy.quotas
         quota = quotas.sends if isinstance(frame, Send) else quotas.requests
-        taken = None if quota is None else quota.at(cost)
-        user = of_user(self._connection.access.user_id)
-        rate_limits.require(await self._services.limits.take(user, taken))
+        if quota is not None:
+            user = of_user(self._connection.access.user_id)
+            rate_limits.require(await self._services.limits.take(user, quota.at(cost)))

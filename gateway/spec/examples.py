@@ -21,6 +21,7 @@ from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import RoomArchived, RoomChanged, RoomOpened
+from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from gateway.protocol.client_frames import (
     Authenticate,
     Delete,
@@ -56,6 +57,7 @@ RECORD = UUID("6f1c2a52-7c0b-4a51-9f0e-3d1f6f6f8a10")
 ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a1"))
 OTHER_ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a2"))
 MESSAGE = MessageId(UUID("01931f40-1d2e-7b33-9000-0000000000b1"))
+REPLY = MessageId(UUID("01931f40-1d2e-7b33-9000-0000000000b2"))
 FILE = FileId(UUID("01931f40-1d2e-7b33-9000-0000000000d1"))
 GRACE = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c1"))
 ALAN = UserId(UUID("01931f3d-0a00-7c44-8000-0000000000c2"))
@@ -67,6 +69,7 @@ CLIENT_FRAMES: tuple[Struct, ...] = (
     Subscribe(id=2, rooms={ROOM: 1042, OTHER_ROOM: None}),
     Unsubscribe(id=3, room_id=ROOM),
     Send(id=4, room_id=ROOM, message_id=MESSAGE, content="Hello, Alan"),
+    Send(id=4, room_id=ROOM, message_id=REPLY, content="Hello, Grace", thread_id=MESSAGE, in_room=True),
     Edit(id=5, message_id=MESSAGE, content="Hello, Alan!", version=1, reason="spelling"),
     Delete(id=6, message_id=MESSAGE),
     Read(id=7, room_id=ROOM, position=1050),
@@ -110,12 +113,18 @@ EVENTS: tuple[Event, ...] = (
             (FileVariant("thumbnail", 256, 192, "image/webp", 7_204), FileVariant("original", 4_000, 3_000, "image/jpeg", 482_113)),
         ),
     ),
+    MessagePosted(REPLY, ROOM, ALAN, "Hello, Grace", thread_id=MESSAGE, root_position=1042, in_room=False),
     MessageEdited(MESSAGE, ROOM, GRACE, "Hello, Alan!", "text", None, None, 1050, NOON),
     MessageDeleted(MESSAGE, ROOM, GRACE, "text", None, None, 1050, NOON, True, GRACE),
     MessagePinned(ROOM, MESSAGE, GRACE, 1049),
     MessageUnpinned(ROOM, MESSAGE, GRACE, 1049),
     ReactionAdded(ROOM, MESSAGE, ALAN, "👍", 2, 1049),
     ReactionRemoved(ROOM, MESSAGE, ALAN, "👍", 1, 1049),
+    ThreadReplied(ROOM, MESSAGE, REPLY, ALAN, 1, (ALAN,), 1, 1042),
+    ThreadReplyDeleted(ROOM, MESSAGE, REPLY, ALAN, 0, (), 0, 1042),
+    ThreadFollowed(ROOM, MESSAGE, GRACE, 1042, 0, "author"),
+    ThreadUnfollowed(ROOM, MESSAGE, GRACE, 1042),
+    ThreadRead(ROOM, MESSAGE, GRACE, 1042, 1050),
     MemberJoined(ROOM, ALAN, "member", GRACE),
     MemberLeft(ROOM, ALAN),
     MemberRemoved(ROOM, ALAN, GRACE),

@@ -16,6 +16,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
+from adapters.webhooks.sender import WebhookSender
 from domain import emojis
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
@@ -28,6 +29,7 @@ from gateway.realtime.read_marks import ReadMarks
 from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
 from gateway.services import Policy, Services
+from runtime.composition.channels import mail_links, opened_requests, push_sender
 from runtime.composition.process_context import ProcessContext
 from runtime.composition.resources import opened_audit, opened_blobs, opened_lanes, opened_tasks
 from runtime.descriptors import connections_max
@@ -50,6 +52,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         SocketLimit(cluster_state, settings.seats),
     )
     metrics = GatewayMetrics(base.registry)
+    requests = opened_requests(base, stack)
     return Services(
         policy=terms_of(settings),
         record_id=base.record_id,
@@ -77,6 +80,9 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         jobs=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
         refusals=Refusals(base.command_bus),
         receipts_secret=base.vault.master.secret_of(b"hansard receipts"),
+        push=push_sender(base, requests),
+        webhooks=WebhookSender(requests, now=now),
+        mail_links=mail_links(base),
         metrics=metrics,
         exposition=Exposition(base.registry),
     )

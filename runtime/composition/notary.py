@@ -15,6 +15,7 @@ from adapters.postgres.tiles import TileStore
 from domain.tree_head import origin_of
 from runtime.locations import NotRunningError, database_url
 from runtime.login_checks import guard_login
+from runtime.restoring import refuse_while_restoring
 from runtime.settings import Settings
 from runtime.startup_checks import guard
 from workers.notary import Notary
@@ -27,6 +28,7 @@ class NotaryParts(NamedTuple):
     """A notary, and what the process beside it needs."""
 
     notary: Notary
+    events: EventEntries
     store: TileStore
     key: NotaryKey
     memory: LastSigned
@@ -45,6 +47,7 @@ async def opened_notary(settings: Settings, *, accepting: bool = False) -> Async
         stack.push_async_callback(db.close)
         guard(settings)
         await guard_login(settings, db, "notary")
+        await refuse_while_restoring(db)
         if not accepting:
             stack.enter_context(held(settings.notary))
         events, store, memory = EventEntries(db), TileStore(db), LastSigned(settings.notary)
@@ -63,7 +66,7 @@ async def opened_notary(settings: Settings, *, accepting: bool = False) -> Async
             write_whole(settings.notary / VERIFIER, f"{key.verifier}\n")
         elsewhere = settings.witness_folder
         witness = Witness(memory, WitnessFolder(elsewhere)) if elsewhere.parts else None
-        yield NotaryParts(Notary(events, store, key, memory), store, key, memory, witness)
+        yield NotaryParts(Notary(events, store, key, memory), events, store, key, memory, witness)
 
 
 def _secret(path: Path, *, make: bool) -> bytes:

@@ -23,6 +23,7 @@ from domain.ids import RecordId
 from domain.ports.record import RecordUnavailableError
 from runtime.locations import NotRunningError, database_url
 from runtime.login_checks import guard_login
+from runtime.restoring import refuse_while_restoring
 from runtime.settings import Settings
 from runtime.startup_checks import guard
 
@@ -45,19 +46,28 @@ class ProcessContext:
 
 @asynccontextmanager
 async def process_context(
-    settings: Settings, *, kind: str = "operator", statement_seconds: float | None = None, any_clock: bool = False
+    settings: Settings,
+    *,
+    kind: str = "operator",
+    statement_seconds: float | None = None,
+    any_clock: bool = False,
+    restoring: bool = False,
 ) -> AsyncIterator[ProcessContext]:
     """Open what every process needs, with the log-in of its kind, and close it in reverse order.
 
-    `any_clock` accepts whatever Postgres' clock says: an operator looked at it. Raise `NotRunningError` if the database is
+    `any_clock` accepts whatever Postgres' clock says: an operator looked at it. `restoring` is for the one command that opens a
+    record which is not restored yet; for all others it does not serve. Raise `NotRunningError` if the database is
     not there or has no record yet, `MasterKeyWrongError` if the key is another record's.
     """
     async with AsyncExitStack() as stack:
         longer = {} if statement_seconds is None else {"statement_seconds": statement_seconds}
-        db = await Database.open(database_url(settings, kind), size=settings.pool_size, **longer)
+        url, plans_once = database_url(settings, kind), kind == "gateway"
+        db = await Database.open(url, size=settings.pool_size, plans_once=plans_once, **longer)
         stack.push_async_callback(db.close)
         guard(settings)
         await guard_login(settings, db, kind)
+        if not restoring:
+            await refuse_while_restoring(db)
         vault = Vault(db, load_master(settings.master_key, create=False))
         clock = ClockWatch(ANY_SECONDS if any_clock else settings.clock_ahead_seconds)
         registry = new_registry()

@@ -38,6 +38,10 @@ OF_ANY_MESSAGE = frozenset(
         "reaction.add",
         "reaction.list",
         "reaction.remove",
+        "thread.follow",
+        "thread.list",
+        "thread.mark_read",
+        "thread.unfollow",
     }
 )
 IN_A_ROOM: Mapping[str, RoomOperation] = {each: each for each in get_args(RoomOperation)}

@@ -1,4 +1,4 @@
-"""`hansard keys`: the keys that sign access tokens, and the master key.
+"""`hansard keys`: the keys that sign access tokens, the master key, and which data keys were destroyed.
 
 A new signing key signs only after every process had time to read it; see docs/operating.md.
 """
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from adapters.credentials.signing_keys import Keys
 from adapters.postgres.master_key import load_master
+from adapters.postgres.record_moment import SELECT_DESTROYED
 from domain.bounds import ACCESS_SECONDS
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import process_context
@@ -31,6 +32,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             return await rotate(settings, at_once=asked.now)
         case "retire":
             return await retire(settings, asked.kid)
+        case "destroyed":
+            return await destroyed(settings)
     return await every(settings)
 
 
@@ -74,8 +77,16 @@ async def every(settings: Settings) -> int:
     return 0
 
 
+async def destroyed(settings: Settings) -> int:
+    """Print the ids of the data keys that were destroyed, a line each: for 'hansard restore --destroyed'."""
+    async with process_context(settings) as base:
+        for key_id in await base.db.all(str, SELECT_DESTROYED):
+            print(key_id)
+    return 0
+
+
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "rotate", "retire", "master"))
+    parser.add_argument("action", choices=("list", "rotate", "retire", "master", "destroyed"))
     parser.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
     parser.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
 

@@ -4,14 +4,16 @@ those that were served before, once more."""
 import argparse
 import sys
 
-from projections import PROJECTIONS, parked
+from projections import PROJECTIONS, parked, with_policies
+from projections.tables import Group
 from runtime.command import Command, MisusedError
-from runtime.composition.process_context import ProcessContext, process_context
+from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
-from workers.rebuild import Rebuild
 from workers.rebuild_reports import Verdict, report
+from workers.rebuild_runs import Run
 from workers.rollback import Rollback
+from workers.unserved_tables import drop_unserved
 
 STATEMENT_SECONDS = 600.0
 
@@ -23,23 +25,27 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         raise MisusedError("--show-content goes with --shadow, which lists the rows that differ.")
     if asked.rollback and asked.all:
         raise MisusedError("--rollback is for one group: hansard rebuild NAME --rollback")
+    if asked.afresh and (asked.rollback or asked.drop):
+        raise MisusedError("--afresh is for a rebuild: it leaves aside what an interrupted one began.")
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
+        if asked.drop:
+            return await drop(base, asked)
         return await (roll_back(base, asked) if asked.rollback else rebuild(base, asked))
 
 
 async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
-    groups = list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+    groups = [with_policies(group, base.settings.stopping) for group in _groups(asked)]
     verdicts: list[Verdict] = []
     for group in groups:
-        unit = Rebuild(group, base.record, base.db, progress=ProgressShown(sys.stderr))
-        verdicts += await unit.run(swap=not asked.shadow)
+        run = Run(group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say)
+        verdicts += await run.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
     for line in report(verdicts, show_content=asked.show_content):
         print(line)
     for group in groups:
         if count := missing.get(group.name):
             print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
-    return 0 if all(verdict.is_equal for verdict in verdicts) else 3
+    return 0 if all(verdict.is_expected for verdict in verdicts) else 3
 
 
 async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
@@ -49,6 +55,21 @@ async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
     return 0
 
 
+async def drop(base: ProcessContext, asked: argparse.Namespace) -> int:
+    """Drop what is not served of these groups: what rebuilds replaced, and what one began."""
+    for group in _groups(asked):
+        print(await drop_unserved(base.db, group))
+    return 0
+
+
+def _groups(asked: argparse.Namespace) -> list[Group]:
+    return list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def _describe(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
@@ -56,6 +77,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--shadow", action="store_true", help="only compare, list the rows that differ, swap nothing")
     how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
+    how.add_argument("--drop", action="store_true", help="drop what rebuilds replaced and kept, and what one began")
+    parser.add_argument("--afresh", action="store_true", help="do not go on with what an interrupted rebuild began")
     parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")
 
 

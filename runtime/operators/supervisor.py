@@ -68,7 +68,16 @@ class Supervisor:
     def _settings_of(self, name: str) -> dict[str, str]:
         """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
         url = self._settings.database_url or self._embedded.servers.login_url(_command(name))
-        told = {"HANSARD_DATABASE_URL": url, "HANSARD_MIGRATION_URL": "", "HANSARD_LOGINS": ""}
+        told = {
+            "HANSARD_DATABASE_URL": url,
+            "HANSARD_MIGRATION_URL": "",
+            "HANSARD_REBUILD_URL": "",
+            "HANSARD_LOGINS": "",
+        }
+        if _command(name) == "worker":
+            told["HANSARD_REBUILD_URL"] = self._settings.rebuild_url or (
+                "" if self._settings.database_url else self._embedded.servers.login_url("operator")
+            )
         if name in METRICS_PORTS_ON and (address := self._settings.metrics_address) is not None:
             host, port = address
             told["HANSARD_METRICS_LISTEN"] = f"{f'[{host}]' if ':' in host else host}:{port + METRICS_PORTS_ON[name]}"

@@ -10,8 +10,8 @@ import asyncio
 from adapters.postgres.database import Database
 from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
+from gateway.server.listening import listen
 from gateway.server.tls import server_context
-from gateway.server.uvicorn_server import listen
 from runtime.command import Command
 from runtime.embedded.location import Servers
 from runtime.embedded.servers import Embedded

@@ -1,4 +1,5 @@
 """`hansard verify`: hashes every event again and holds it against what was signed. 0 whole, 1 altered, 2 it cannot be judged.
+`hansard verify counts` holds what read tables count against the record instead (`verify_counts.py`), with the same codes.
 
 It needs no master key: what is hashed is what is stored. It reads beside whatever is going on, and verifies up to the last
 checkpoint that there was when it began.
@@ -19,6 +20,7 @@ from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
+from runtime.operators import verify_counts
 from runtime.settings import Settings
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
@@ -27,12 +29,15 @@ SAY_SECONDS = 1.0
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
-    """Verify the record; print what was found. Return the exit code."""
+    """Verify the record, or what is counted of it; print what was found. Return the exit code."""
+    if asked.what == "counts":
+        return await verify_counts.run(settings, asked)
     db = await Database.open(database_url(settings), size=2)
     try:
         store, events = TileStore(db), EventEntries(db)
         key = await _key(settings, asked, store, events)
-        verification = Verification(events, store, key, list(_notes(settings, asked, key)), _Progress())
+        origin = origin_of((await events.head()).record)
+        verification = Verification(events, store, key, list(_notes(settings, asked, key, origin)), _Progress())
         judgement = await verification.judge()
     except asyncpg.UndefinedTableError:
         return _say(asked, NOT_JUDGED, "the database is older than this release, and nothing of it was signed", None)
@@ -64,10 +69,15 @@ async def _key(settings: Settings, asked: argparse.Namespace, store: TileStore, 
     return read_key(keys[-1].vkey)
 
 
-def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey) -> list[Note]:
-    """Return what was signed and lies outside of the database: at the notary's, at witnesses', and in files that are named."""
-    found = []
-    if (note := LastSigned(settings.notary).read()) is not None:
+def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey, origin: str) -> list[Note]:
+    """Return what was signed and lies outside of the database: at the notary's, at witnesses', and in files that are named.
+
+    Whoever holds a restored record (`origin`) against the key of the former one is told that it was replaced; what its notary has
+    signed since is then nothing to judge by.
+    """
+    found, memory = [], LastSigned(settings.notary)
+    is_since = key.name != origin == memory.origin()
+    if not is_since and (note := memory.read()) is not None:
         found.append(Note(f"the notary's folder ({settings.notary})", note))
     for folder in (*asked.witness, *([settings.witness_folder] if settings.witness_folder.parts else [])):
         found += [Note(str(path), note) for path, note in WitnessFolder(folder).notes(key.name)]
@@ -105,6 +115,13 @@ def _say(asked: argparse.Namespace, code: int, said: str, judgement: Judgement |
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("record", "counts"),
+        default="record",
+        help="record: every event against what was signed; counts: what read tables count against the record",
+    )
     parser.add_argument("--key", help="the record's public key; else that of the notary's folder, else the database's")
     parser.add_argument(
         "--witness",

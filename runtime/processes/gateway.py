@@ -8,8 +8,9 @@ import structlog
 
 from gateway.app import create_app
 from gateway.edge.authentication import Authentication
+from gateway.server.listening import listen
 from gateway.server.tls import server_context
-from gateway.server.uvicorn_server import listen, serve
+from gateway.server.uvicorn_server import serve
 from gateway.services import Services
 from runtime.command import Command
 from runtime.composition.gateway import connection_bounds, opened_services

@@ -10,12 +10,14 @@ import structlog
 from adapters.notary.key import verified
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.registry import new_registry
-from domain.tree_head import NoteUnreadableError
+from domain.tree_head import NoteUnreadableError, read_note, read_tree_head
 from runtime.command import Command
-from runtime.composition.notary import opened_notary
+from runtime.composition.notary import NotaryParts, opened_notary
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.settings import Settings
+from workers.rebuild_reports import Progress
+from workers.record_tree import EventMissingError, roots
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ async def accept(settings: Settings) -> int:
     """Put aside what was signed last, so that the record is signed as it is from now on. A notary that runs sees it at its
     next try."""
     async with opened_notary(settings, accepting=True) as parts:
+        found = await _compared(parts)
         aside = parts.memory.set_aside(datetime.now(UTC))
         newest = await parts.store.newest(parts.key.verifier.name)
         if newest is not None:
@@ -51,10 +54,30 @@ async def accept(settings: Settings) -> int:
                 verified(newest.note, parts.key.verifier)
                 parts.memory.write(newest.note)
     print("Nothing was signed yet." if aside is None else f"What was signed last is kept as {aside}.")
-    print(
-        "The notary signs the record as it is. Whoever holds a checkpoint of before can tell that it is not an extension."
-    )
+    print(f"{found} The notary signs the record as it is: for whoever holds a checkpoint of before it is another log.")
     return 0
+
+
+async def _compared(parts: NotaryParts) -> str:
+    """Say what the record is to that which was signed last, whatever its id was then."""
+    try:
+        signed = read_tree_head(read_note(parts.memory.read() or "")[0])
+    except NoteUnreadableError:
+        return "There is nothing to compare the record with."
+    position = (await parts.events.head()).position
+    if position < signed.size:
+        return f"It ends at {position:,}, and {signed.size:,} events were signed: those after it are lost."
+    try:
+        found = await roots(parts.events, {signed.size}, progress=_silent, name="record")
+    except EventMissingError as error:
+        return f"It has no event at position {error.position}, where one was signed."
+    if found[signed.size] == signed.root:
+        return f"Its first {signed.size:,} events are those that were signed last."
+    return f"Its first {signed.size:,} events are NOT those that were signed last: 'hansard verify' with the former key says where."
+
+
+def _silent(progress: Progress) -> None:
+    """Show nothing: it is done in a few seconds, or somebody looks at it by 'hansard verify'."""
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:

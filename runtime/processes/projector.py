@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics
-from projections import LIVE
+from projections import LIVE, with_policies
 from runtime.command import Command
 from runtime.composition.process_context import following_key_news, process_context, process_name
 from runtime.composition.resources import opened_lanes
@@ -25,7 +25,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         lanes = opened_lanes(base, stack)
         publisher = Publisher(base.record, base.db, lanes, LIVE, PublisherMetrics(base.registry))
         follower = Follower(
-            LIVE,
+            with_policies(LIVE, settings.stopping),
             base.record,
             base.db,
             owner=process_name(),

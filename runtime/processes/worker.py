@@ -9,12 +9,14 @@ from adapters.clock import now
 from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
-from projections import AUDIT_INDEX, MESSAGE_HTML, PAST
+from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
+from runtime.locations import rebuild_url
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.record_watch import watching
@@ -22,14 +24,20 @@ from runtime.settings import Settings
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
+from workers.handed_over import HandedOver
 from workers.janitor import Janitor
+from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
+from workers.rebuild_tasks import RebuildWorker
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
 PAST_LINGER_SECONDS = 0.25  # whoever asks for the past of a moment ago waits for it
 AUDIT_LINGER_SECONDS = 1.0
+REBUILDS_AT_ONCE = 2
+REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
+REBUILD_STATEMENT_SECONDS = 600.0
 
 
 async def run(settings: Settings, _: argparse.Namespace) -> int:
@@ -40,7 +48,9 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         loops = (
             *_following(base),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
+            asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
+            *await _rebuilding(base, stack),
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
             following_key_news(base),
@@ -54,16 +64,37 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
 def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
     """Start the read models that are not live."""
     metrics, owner = ProjectionMetrics(base.registry), process_name()
+    handed_over = HandedOver(base.record)  # the audit index comes later, and takes what was read for HTML
+    stopping = base.settings.stopping
+    html = Follower(
+        with_policies(MESSAGE_HTML, stopping), base.record, base.db, owner=owner, linger_seconds=HTML_LINGER_SECONDS, metrics=metrics,
+        committed=handed_over.hand_over,
+    )  # fmt: skip
+    audit_index = Follower(
+        with_policies(AUDIT_INDEX, stopping), handed_over, base.db, owner=owner, linger_seconds=AUDIT_LINGER_SECONDS,
+        metrics=metrics,
+    )  # fmt: skip
+    past = Follower(
+        with_policies(PAST, stopping), base.record, base.db, owner=owner, linger_seconds=PAST_LINGER_SECONDS, metrics=metrics
+    )  # fmt: skip
     return [
-        asyncio.create_task(
-            Follower(group, base.record, base.db, owner=owner, linger_seconds=seconds, metrics=metrics).run(), name=name
-        )
-        for group, seconds, name in (
-            (MESSAGE_HTML, HTML_LINGER_SECONDS, "message html"),
-            (AUDIT_INDEX, AUDIT_LINGER_SECONDS, "audit index"),
-            *([(PAST, PAST_LINGER_SECONDS, "past")] if base.settings.time_travel == "on" else []),
-        )
+        asyncio.create_task(html.run(), name="message html"),
+        asyncio.create_task(audit_index.run(), name="audit index"),
+        *([asyncio.create_task(past.run(), name="past")] if base.settings.time_travel == "on" else []),
     ]
+
+
+async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
+    """Start what rebuilds read tables, with a log-in that may make them. One may have to wait for a follower; others go on."""
+    operator = await Database.open(
+        rebuild_url(base.settings), size=REBUILD_CONNECTIONS, statement_seconds=REBUILD_STATEMENT_SECONDS
+    )
+    stack.push_async_callback(operator.close)
+    tasks = opened_tasks(base, stack)
+    names = followed(time_travel=base.settings.time_travel == "on")
+    groups = {name: with_policies(PROJECTIONS[name], base.settings.stopping) for name in names}
+    worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name(), groups=groups)
+    return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 
 async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:

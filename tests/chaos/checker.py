@@ -108,7 +108,8 @@ Entry = Sent | Answered | Admitted | Subscribed | Told | Live | Ended
 
 
 class Fact(Struct, frozen=True):
-    """An event of a room as the record has it. `actor` is whose doing it was."""
+    """An event of a room as the record has it. `actor` is whose doing it was, `posted` where the older message stands that
+    it tells of, if it does and does not say so by its subject."""
 
     position: int
     room: str
@@ -116,6 +117,7 @@ class Fact(Struct, frozen=True):
     subject: str
     content: str = ""
     actor: str = ""
+    posted: int = 0
 
 
 class Listed(Struct, frozen=True):
@@ -198,7 +200,11 @@ class _Truth:
     def is_withheld(self, room: str, observer: str, position: int) -> bool:
         """Whether an event is what became of a message that is older than a member's joining, and not theirs to hear."""
         event = self.events[room].get(position)
-        if room not in self.joined or event is None or event.event not in ("message.edited", "message.deleted"):
+        if room not in self.joined or event is None:
+            return False
+        if event.posted:
+            return event.posted < self.since(room, observer, position)
+        if event.event not in ("message.edited", "message.deleted"):
             return False
         posted = self.posted.get(event.subject, [])
         return bool(posted) and posted[0].position < self.since(room, observer, position)

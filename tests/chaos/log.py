@@ -4,12 +4,13 @@ Observers' entries are made of raw frames, as received: nothing is de-duplicated
 sees it.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from hashlib import blake2b
 
 from tests.chaos.checker import Admitted, Answered, Ended, Entry, Live, Sent, Subscribed, Told
 
 TEXT_CHARS_KEPT = 40
+ROOTS_KEPT = 40
 
 
 class Log:
@@ -19,6 +20,7 @@ class Log:
         self.entries: list[Entry] = []
         self.figures: Counter[str] = Counter()
         self.complaints: Counter[str] = Counter()  # answers that say a server is at fault, and frames nobody asked for
+        self.roots: deque[tuple[str, str]] = deque(maxlen=ROOTS_KEPT)  # rooms and messages that may have threads
         self._keeps = keeps
         self._at = 0
         self._subscriptions = 0

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -34,6 +34,13 @@ SLOW_RECEIVE_BYTES = 4_096
 LONG_TEXT_CHARS = 6_000
 LONG_SHARE = 0.05
 SAID_KEPT = 1_000
+THREAD_SHARE = 0.3
+MENTIONS = ("", "", "", "", " @p1", " @p2 @p9", " @room", " @here", " `@p1`")
+ASIDE: tuple[tuple[str, str, Mapping[str, int]], ...] = (
+    ("PUT", "reactions/%F0%9F%91%8D", {}), ("PUT", "reactions/%E2%9D%A4", {}), ("DELETE", "reactions/%F0%9F%91%8D", {}),
+    ("PUT", "thread/follow", {}), ("DELETE", "thread/follow", {}), ("PUT", "thread/read", {"position": 2**40}),
+    ("PUT", "pin", {}), ("DELETE", "pin", {}),
+)  # fmt: skip
 COME_BACK = (401, 503)  # a token that expired, a deployment that is not well
 REMOVED = 4502
 NOT_YOURS = 4505
@@ -80,6 +87,15 @@ async def line(
         raw.close()
 
 
+class Draft(NamedTuple):
+    """What somebody sends, the same however often; `place` is a thread, if it is a reply in one."""
+
+    room: str
+    message_id: str
+    content: str
+    place: Mapping[str, str | bool] = {}
+
+
 class Sender:
     """Somebody who talks, by REST or over a socket."""
 
@@ -93,14 +109,12 @@ class Sender:
         self._account = account
         self._rooms = rooms
         self._chance = chance
-        self._said: deque[tuple[str, str, str]] = deque(
-            maxlen=SAID_KEPT
-        )  # room, message id, content: what was acknowledged
+        self._said: deque[Draft] = deque(maxlen=SAID_KEPT)  # what was acknowledged
         self._count = 0
 
     async def run(self, *, by_rest: bool) -> None:
         """Talk until told to stop; a message under way is then still repeated until its outcome is known."""
-        pending: list[tuple[str, str, str]] = []
+        pending: list[Draft] = []
         while not self.stopping or pending:
             with suppress(*Broken):
                 gateway = self._chance.choice(GATEWAYS)
@@ -111,23 +125,34 @@ class Sender:
             await asyncio.sleep(AGAIN_SECONDS)
         self.is_done = True
 
-    def _next(self, pending: list[tuple[str, str, str]]) -> tuple[str, str, str]:
+    def _next(self, pending: list[Draft]) -> Draft:
         """Return what to send: what is not answered yet, now and then what was acknowledged before, or something new."""
         if not pending:
             if self._said and self._chance.random() < 0.02:
                 pending.append(self._chance.choice(self._said))
             else:
                 self._count += 1
-                content = some_text(f"{self._account.user_id[-6:]} {self._count}", self._chance)
+                said = f"{self._account.user_id[-6:]} {self._count}{self._chance.choice(MENTIONS)} "
                 message_id = str(UUID(int=self._chance.getrandbits(128), version=4))
-                pending.append((self._chance.choice(self._rooms), message_id, content))
+                room, place = self._place()
+                pending.append(Draft(room, message_id, some_text(said, self._chance), place))
         return pending[0]
 
-    def _settle(self, pending: list[tuple[str, str, str]], sent: int, status: int, code: str, position: int) -> None:
+    def _place(self) -> tuple[str, dict[str, str | bool]]:
+        """Return where to say something: in a room, or in the thread of what somebody said."""
+        if not self._log.roots or self._chance.random() > THREAD_SHARE:
+            return self._chance.choice(self._rooms), {}
+        room, root = self._chance.choice(self._log.roots)
+        return room, {"thread_id": root, "in_room": self._chance.random() < THREAD_SHARE}
+
+    def _settle(self, pending: list[Draft], sent: int, status: int, code: str, position: int) -> None:
         """Note how a try ended; what may have been written stays pending, unless this sender gives up on it."""
         if status < 300:
             self._log.acknowledged(sent, position)
-            self._said.append(pending.pop())
+            said = pending.pop()
+            self._said.append(said)
+            if not said.place:
+                self._log.roots.append((said.room, said.message_id))
         elif status in (401, 429, 500, 502, 503):
             self._unsettle(pending, sent, code)
         else:
@@ -136,20 +161,21 @@ class Sender:
         if status == 500:
             self._log.complaints[f"500 {code}"] += 1
 
-    def _unsettle(self, pending: list[tuple[str, str, str]], sent: int, code: str) -> None:
+    def _unsettle(self, pending: list[Draft], sent: int, code: str) -> None:
         self._log.unknown(sent, code)
         if self._chance.random() < 0.05:
             pending.clear()
 
-    async def _talk_by_rest(self, gateway: str, pending: list[tuple[str, str, str]]) -> None:
+    async def _talk_by_rest(self, gateway: str, pending: list[Draft]) -> None:
         headers = {"Authorization": f"Bearer {self._account.token}"}
         base = f"{self._deployment.base(gateway)}/api/v1"
         async with httpx.AsyncClient(base_url=base, headers=headers, timeout=ANSWER_SECONDS) as http:
             while not self.stopping or pending:
-                room, message_id, content = self._next(pending)
+                room, message_id, content, place = self._next(pending)
                 sent = self._log.sent(self._account.user_id, room, message_id, content)
+                body = {"id": message_id, "content": content, **place}
                 try:
-                    answer = await http.post(f"/rooms/{room}/messages", json={"id": message_id, "content": content})
+                    answer = await http.post(f"/rooms/{room}/messages", json=body)
                 except httpx.HTTPError as error:
                     self._unsettle(pending, sent, type(error).__name__)
                     raise
@@ -161,22 +187,35 @@ class Sender:
                 await asyncio.sleep(self._chance.expovariate(1 / PACE_SECONDS))
 
     async def _change_something(self, http: httpx.AsyncClient) -> None:
-        """Now and then edit or delete what was said; the record says what came of it."""
+        """Now and then edit or delete what was said, or react to it, follow and read its thread; the record says what came of
+        it."""
         what = self._chance.random()
-        if not self._said or what > 0.06:
+        if not self._said or what > 0.2:
             return
-        _, message_id, content = self._chance.choice(self._said)
+        if what > 0.06 and self._log.roots:
+            _, root = self._chance.choice(self._log.roots)
+            method, path, body = self._chance.choice(ASIDE)
+            await http.request(method, f"/messages/{root}/{path}", json=body)
+            return
+        _, message_id, content, _ = self._chance.choice(self._said)
         if what < 0.02:
             await http.delete(f"/messages/{message_id}")
         else:
             await http.patch(f"/messages/{message_id}", json={"content": f"{content[:20]} edited {self._count}"})
 
-    async def _talk_by_socket(self, gateway: str, pending: list[tuple[str, str, str]]) -> None:
+    async def _talk_by_socket(self, gateway: str, pending: list[Draft]) -> None:
         async with line(self._deployment, gateway, self._account, "/api/v1/ws") as opened:
             while not self.stopping or pending:
-                room, message_id, content = self._next(pending)
+                room, message_id, content, place = self._next(pending)
                 sent = self._log.sent(self._account.user_id, room, message_id, content)
-                frame = {"id": sent, "type": "send", "room_id": room, "message_id": message_id, "content": content}
+                frame = {
+                    "id": sent,
+                    "type": "send",
+                    "room_id": room,
+                    "message_id": message_id,
+                    "content": content,
+                    **place,
+                }
                 try:
                     await opened.send(encode(frame).decode())
                     async with asyncio.timeout(ANSWER_SECONDS):
@@ -357,7 +396,7 @@ def some_text(beginning: str, chance: random.Random) -> str:
 
 def shown(event: str, data: Mapping[str, Any]) -> tuple[str, str, bool]:
     """Return what an event is about, the text that it tells, and whether that is a tombstone's."""
-    subject = data["user_id"] if event.startswith("member.") else data["id"]
+    subject = data["user_id"] if event.startswith("member.") else data.get("id") or data["message_id"]
     if event not in ("message.posted", "message.edited"):
         return subject, "", False
     return subject, data["content"], data["deleted"]

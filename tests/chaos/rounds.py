@@ -8,12 +8,12 @@ everything within 30 s.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from hansard_client import Client
+from hansard_client import Client, Message
 
 from adapters.clock import now
 from adapters.postgres.data_keys import Vault
@@ -21,6 +21,8 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import load_master
 from domain.events import Recorded
+from domain.message import MessageDeleted, MessageEdited
+from tests.chaos import counts
 from tests.chaos.checker import Fact, Finding, History, Listed, check
 from tests.chaos.deployment import GATEWAYS, Deployment, End
 from tests.chaos.log import Log, mark
@@ -249,7 +251,8 @@ class Round:
         """Return up to where everybody hears a room: what becomes of old messages is not everybody's in all of them."""
         ends = dict.fromkeys(self._rooms, 0)
         for recorded in await self._truth():
-            if recorded.room not in self._joined or recorded.event not in ("message.edited", "message.deleted"):
+            is_older = bool(recorded.posted) or recorded.event in ("message.edited", "message.deleted")
+            if recorded.room not in self._joined or not is_older:
                 ends[recorded.room] = recorded.position
         return ends
 
@@ -261,20 +264,31 @@ class Round:
         everybody: tuple[Observer | Regular, ...] = (*self._observers, *self._regulars)
         awaited = frozenset((observer.user_id, room) for observer in everybody for room in observer.rooms)
         history = History(self.log.entries, record, awaited, self._joined, listed)
-        return history, [] if code == 0 else [f"exit code {code}: {said}"]
+        unequal = [] if code == 0 else [f"exit code {code}: {said}"]
+        return history, unequal + await self._miscounted()
+
+    async def _miscounted(self) -> list[str]:
+        """Return what the read tables count otherwise than the record."""
+        until, rows = await counts.read(self._deployment.database_url)
+        return counts.miscounted([recorded async for recorded in self._record(0)], until, rows)
 
     async def _truth(self) -> list[Fact]:
         """Read the events of this round's rooms straight from the record."""
+        rooms = {*self._rooms, *self._trials.opened}
+        return [
+            _fact(each) async for each in self._record(self._start) if str(each.event.frame_room()) in rooms
+        ]  # fmt: skip
+
+    async def _record(self, after: int) -> AsyncIterator[Recorded[Any]]:
+        """Iterate over the events of the record."""
         db = await Database.open(self._deployment.database_url, size=2)
         try:
             master = load_master(self._deployment.home / "master.key", create=False)
             record = PostgresRecord(db, Vault(db, master), now=now, chance=random.randbytes)
-            events: list[Fact] = []
-            position, rooms = self._start, {*self._rooms, *self._trials.opened}
-            while page := await record.after(position, limit=PAGE_EVENTS):
-                events += [_fact(each) for each in page if str(each.event.frame_room()) in rooms]
-                position = page[-1].position
-            return events
+            while page := await record.after(after, limit=PAGE_EVENTS):
+                for recorded in page:
+                    yield recorded
+                after = page[-1].position
         finally:
             await db.close()
 
@@ -285,17 +299,29 @@ class Round:
             return [
                 Listed(each.position, room, each.id, mark(each.content), each.deleted)
                 for room in (*self._rooms, *self._trials.opened)
-                async for each in client.messages(room, newer_than=0, limit=200)
+                async for each in _all_of(client, room)
                 if each.message_type == "text"
             ]
+
+
+async def _all_of(client: Client, room: str) -> AsyncIterator[Message]:
+    """Iterate over the messages of a room, and over the replies that its threads alone show."""
+    async for each in client.messages(room, newer_than=0, limit=200):
+        yield each
+        if each.thread is not None:
+            async for reply in client.replies(each.id, limit=200):
+                if not reply.in_room:
+                    yield reply
 
 
 def _fact(recorded: Recorded[Any]) -> Fact:
     event = recorded.event
     subject = getattr(event, "message_id", None) or getattr(event, "user_id", None) or event.room_id
     content = mark(getattr(event, "content", ""))
+    is_of_message = isinstance(event, (MessageEdited, MessageDeleted))
+    posted = 0 if is_of_message else int(getattr(event, "posted_position", 0))
     return Fact(
-        recorded.position, str(event.frame_room()), event.topic, str(subject), content, str(recorded.meta.actor)
+        recorded.position, str(event.frame_room()), event.topic, str(subject), content, str(recorded.meta.actor), posted
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from hansard_client import Backoff, Client, NotLoggedIn, Refused, Unreachable
 
+from tests.channels.push_service import FakeDevice
 from tests.clients.people import SOON, Faults, aged, own_id, person
 from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway
 
@@ -53,6 +54,32 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         assert given is not None and [(each.emoji, each.count, each.me) for each in given] == [("👍", 2, True)]
         reactors = [(each.emoji, each.user_id) async for each in ada.reactors(answer.id, limit=1, after=ada.position)]
         assert reactors == [("👍", own_id(ben)), ("👍", own_id(ada))]
+        one = await ben.send(room.id, "one", thread_id=first.id)
+        two = await ada.send(room.id, "two", thread_id=first.id, in_room=True)
+        assert (one.thread_id, one.in_room, two.in_room) == (first.id, False, True)
+        assert [each.content async for each in ben.replies(first.id, limit=1, after=ada.position)] == ["one", "two"]
+        thread = (await ben.message(first.id)).thread
+        assert thread is not None and (thread.reply_count, thread.unread) == (2, 1)
+        assert (thread.participants, thread.last_reply_at) == ((own_id(ben), own_id(ada)), two.created_at)
+        await ben.mark_thread_read(first.id, two.position)
+        thread = (await ben.message(first.id, after=ben.position)).thread
+        assert thread is not None and (thread.following, thread.unread) == (True, 0)
+        await ben.unfollow_thread(first.id)
+        thread = (await ben.message(first.id, after=ben.position)).thread
+        assert thread is not None and (thread.following, thread.unread) == (False, None)
+        await ben.follow_thread(first.id)
+        device = FakeDevice("https://10.0.0.1/x")
+        with pytest.raises(Refused, match=r"endpoint\.refused"):
+            await ada.subscribe_push(device.as_json())
+        device.endpoint = "https://push.example.invalid.example/x"
+        pushed = await ada.subscribe_push(device.as_json(), device="telephone")
+        assert await ada.push_subscriptions(after=ada.position) == [pushed] and pushed.device == "telephone"
+        assert await ada.test_push(pushed.id) == "later" and len(await ada.push_key()) == 87
+        await ada.unsubscribe_push(pushed.id)
+        assert await ada.push_subscriptions(after=ada.position) == []
+        assert (await ada.put_webhook("https://hooks.example/x")).startswith("whsec_")
+        assert await ada.webhook() == "https://hooks.example/x"
+        await ada.remove_webhook()
         await ada.pin(answer.id)
         await ada.pin(first.id)
         await ada.unpin(first.id)

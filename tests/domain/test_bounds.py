@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
-from projections import files, members, messages, pins, reactions
+from projections import files, members, messages, pins, reactions, threads
 
 GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
+    ("OperationsRead", "minute"): None,
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],
@@ -37,7 +38,22 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ReactionAdded", "posted_position"): reactions.REACTIONS.types["posted_position"],
     ("ReactionRemoved", "count"): reactions.COUNTS.types["count"],
     ("ReactionRemoved", "posted_position"): reactions.REACTIONS.types["posted_position"],
+    ("MessagePosted", "root_position"): messages.MESSAGES.types["root_position"],
+    ("ThreadReplied", "reply_count"): threads.THREADS.types["reply_count"],
+    ("ThreadReplied", "participant_count"): threads.THREADS.types["participant_count"],
+    ("ThreadReplied", "posted_position"): threads.THREADS.types["root_position"],
+    ("ThreadReplyDeleted", "reply_count"): threads.THREADS.types["reply_count"],
+    ("ThreadReplyDeleted", "participant_count"): threads.THREADS.types["participant_count"],
+    ("ThreadReplyDeleted", "posted_position"): threads.THREADS.types["root_position"],
+    ("ThreadFollowed", "posted_position"): threads.FOLLOWERS.types["root_position"],
+    ("ThreadFollowed", "since"): threads.FOLLOWERS.types["read_position"],
+    ("ThreadUnfollowed", "posted_position"): threads.FOLLOWERS.types["root_position"],
+    ("ThreadRead", "posted_position"): threads.FOLLOWERS.types["root_position"],
+    ("ThreadRead", "position"): threads.FOLLOWERS.types["read_position"],
+    ("EventParked", "position"): None,
+    ("EventReplayed", "position"): None,
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
+    ("RecordRestored", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],

@@ -14,16 +14,17 @@ OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
 # Written down once more on purpose: whoever widens a right has to say it twice.
 WITHOUT_A_TOKEN = {
-    "account.register", "account.verify_email", "deployment.read", "password.forget", "password.reset", "session.open",
+    "account.register", "account.verify_email", "deployment.read", "mail.stop", "password.forget", "password.reset", "session.open",
     "session.refresh",
 }  # fmt: skip
 OF_A_STRANGER = {
     "file.download", "file.read", "file.status", "member.list", "message.list", "message.read", "message.versions",
-    "pin.list", "reaction.list", "room.history", "room.join", "room.list", "room.read",
+    "pin.list", "reaction.list", "room.history", "room.join", "room.list", "room.read", "thread.list",
 }  # fmt: skip
 OF_A_MEMBER = OF_A_STRANGER | {
     "file.upload_for", "message.delete", "message.edit", "message.post", "reaction.add",
     "reaction.remove", "room.hear", "room.leave", "room.mark_read",
+    "thread.follow", "thread.mark_read", "thread.unfollow",
 }  # fmt: skip
 OF_AN_ADMIN = OF_A_MEMBER | {
     "member.promote",
@@ -34,7 +35,9 @@ OF_AN_ADMIN = OF_A_MEMBER | {
     "message.unpin",
     "room.change",
 }
-IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {"room.hear", "room.leave", "room.mark_read"}
+IN_AN_ARCHIVED_ROOM = OF_A_STRANGER - {"room.join"} | {
+    "room.hear", "room.leave", "room.mark_read", "thread.follow", "thread.mark_read", "thread.unfollow",
+}  # fmt: skip
 
 
 def allowed(kind: RoomKind, relationship: Relationship) -> set[str]:

@@ -10,7 +10,7 @@ from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import BasicScanner
 from adapters.redis.task_queue import RedisTasks
 from domain.ports.scanner import Scanner
-from domain.tasks import KINDS
+from domain.tasks import FILE_KINDS
 from tests.deployments import Gateway, Person, deployment, ledger, running, until
 from workers.files.saga import Saga
 from workers.files.task_workers import Dispatcher, TaskWorker
@@ -59,7 +59,7 @@ async def worker(
 @asynccontextmanager
 async def working(works: Works, *, each: int = 1, **options: Any) -> AsyncIterator[None]:
     """Run hands of every kind, and the dispatcher, beside a block."""
-    hands = [works.hand(kind, **options).run() for kind in KINDS for _ in range(each)]
+    hands = [works.hand(kind, **options).run() for kind in FILE_KINDS for _ in range(each)]
     async with running(*hands, works.dispatcher.run()):
         yield
 

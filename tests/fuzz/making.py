@@ -51,7 +51,7 @@ KINDS = (
 )
 FIELDS = (
     "id", "type", "room_id", "after", "record", "rooms", "content", "message_id", "message_type", "file_id", "reply_to",
-    "version", "reason", "position", "token", "emoji",
+    "version", "reason", "position", "token", "emoji", "thread_id", "in_room",
 )  # fmt: skip
 NUMBERS = (
     "0", "-0", "1", "-1", "2147483647", "2147483648", "9007199254740991", "9007199254740992", "9223372036854775807",
@@ -62,6 +62,7 @@ NUMBERS = (
 TEXTS = (
     "", "x", "hello", "\x00", "\x01\x1f", "\t\n\r", "\x7f\x85", "\u2028\u2029", "\ufeff", "\ufffe\uffff", "😀", "e\u0301",
     "\u202e", '"', "\\", '":', '" : ', "a` - at `$.id", "'", "$.", "null", "../..", "constructor", "__proto__",
+    "@room", "`@here`", "@ben, @ben.", "@@", "👍",
 )  # fmt: skip
 # Written inside a string as they stand: escapes that are good, bad, or half.
 ESCAPES = (
@@ -129,7 +130,7 @@ def _fields(chance: Chance, kind: str) -> list[tuple[str, Any]]:
         case "send":
             more = _some(
                 chance, message_id=uuid(chance), message_type=chance.choice(("text", "image", "file")),
-                file_id=uuid(chance), reply_to=uuid(chance),
+                file_id=uuid(chance), reply_to=uuid(chance), thread_id=uuid(chance), in_room=chance.random() < 0.5,
             )  # fmt: skip
             return [("room_id", uuid(chance)), ("content", _text(chance)), *more]
         case "edit":

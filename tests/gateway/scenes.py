@@ -114,13 +114,15 @@ class Cast:
         # Of a private room not even who is in it is told; everybody's names are public, but where they are is not.
         self.insider = Guest(hansard, "canary-insider")
         self.person, self.auditor = Guest(hansard, "some-person"), Guest(hansard, "some-auditor")
+        self.admin = Guest(hansard, "some-admin")
         self.ended, self.shut = Guest(hansard, "logged-out"), Guest(hansard, "deactivated")
 
     async def arrive(self) -> None:
-        others = (self.insider, self.person, self.auditor, self.ended, self.shut)
+        others = (self.insider, self.person, self.auditor, self.admin, self.ended, self.shut)
         everybody = (self.founder, *self.asking.values(), *self.targets.values(), *others)
         await asyncio.gather(*(guest.arrive() for guest in everybody))
         await self.command_bus.do(GrantRole(self.auditor.id, "auditor"), Caller())
+        await self.command_bus.do(GrantRole(self.admin.id, "admin"), Caller())
         await self.command_bus.do(EndSession(self.ended.session_id, "logout"), self.ended.caller)
         await self.command_bus.do(Deactivate(self.shut.id), Caller())
 

@@ -17,7 +17,8 @@ import uvloop
 
 from gateway.edge.client_address import Proxies
 from gateway.server.connections import ConnectionBounds
-from gateway.server.uvicorn_server import listen, serve
+from gateway.server.listening import listen
+from gateway.server.uvicorn_server import serve
 
 PIECE = b"x" * 65_536
 PIECES = 2_000

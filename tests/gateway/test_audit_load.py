@@ -24,14 +24,14 @@ async def test_searches_that_hold_every_connection_of_theirs_keep_nobody_from_re
         await ben.say(room_id, "Hello")
         path, why = "/audit/events?type=message.posted", {"Hansard-Reason": "a complaint"}
         async with AsyncExitStack() as held:
-            pool = hansard.services.audit.db.pool
-            for _ in range(pool.get_max_size()):
-                await held.enter_async_context(pool.acquire())
+            db = hansard.services.audit.db
+            for _ in range(db.pool.size_max):
+                await held.enter_async_context(db.session())
             searching = [asyncio.create_task(ada.http.get(path, headers=why)) for _ in range(SEARCHES)]
             pages = await asyncio.gather(*(ben.http.get(f"/rooms/{room_id}/messages") for _ in range(PAGES)))
             assert {page.status_code for page in pages} == {200}
             answers = {answer.status_code for answer in await asyncio.gather(*searching)}
         assert answers == {503}
-        assert pool.get_max_size() == AUDIT_CONNECTIONS_MAX
+        assert db.pool.size_max == AUDIT_CONNECTIONS_MAX
         found = (await ada.ask("GET", path, 200, headers=why))["items"]
         assert [entry["data"]["content"] for entry in found] == ["Hello"]

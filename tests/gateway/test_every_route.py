@@ -14,6 +14,7 @@ import pytest
 from litestar.routes import BaseRoute, HTTPRoute
 
 from gateway.app import application, surface
+from tests.channels.push_service import FakeDevice
 from tests.deployments import Gateway, Person, deployment
 
 PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
@@ -25,6 +26,7 @@ CONTRACTS = {
     ("POST", "/api/v1/auth/password/reset"), ("GET", "/api/v1/meta"), ("GET", "/.well-known/jwks.json"), ("GET", "/livez"),
     ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/schema"), ("GET", "/schema/openapi.json"), ("GET", "/asyncapi.json"), ("GET", "/"),
     ("GET", "/api/v1/audit/checkpoint"), ("GET", "/.well-known/hansard-keys"), ("GET", "/tlog/checkpoint"), ("GET", "/tlog/tile/{tile}"),
+    ("GET", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/subscribe"),
 }  # fmt: skip
 PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
 
@@ -154,9 +156,12 @@ async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
     said = await ada.say(room_id, "CANARY")
     (session,) = (await ada.ask("GET", "/auth/sessions", 200))["items"]
     file_id = (await ada.upload(b"CANARY", name="CANARY"))["id"]
+    device = FakeDevice("https://push.example.org/CANARY").as_json()
+    subscription_id = (await ada.ask("POST", "/push/subscriptions", 201, json=device))["id"]
     there = {
         "room_id": room_id, "message_id": said["id"], "session_id": session["id"], "file_id": file_id, "user_id": ada.id,
-        "position": "1", "name": "original", "path": "x", "emoji": "%F0%9F%91%8D", "tile": "0/000",
+        "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "emoji": "%F0%9F%91%8D", "tile": "0/000",
+        "subscription_id": subscription_id,
     }  # fmt: skip
     return [
         Asked(name, PARAMETER.sub(lambda found: there[found[1]], route.path))

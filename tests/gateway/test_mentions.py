@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 
+from domain.bounds import MENTION_ROOM_MEMBERS_MAX
 from domain.message import MessageDeleted, MessagePosted
 from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
@@ -49,20 +52,36 @@ async def test_a_name_is_an_id_from_the_posting_on(hansard: Gateway) -> None:
     assert (await cyd.ask("GET", f"/rooms/{room_id}", 200))["mention_count"] is None
 
 
-async def test_everybody_is_mentioned_by_owners_and_admins_and_in_small_rooms(hansard: Gateway) -> None:
+async def test_everybody_is_mentioned_by_owners_and_admins_and_in_small_rooms_by_anybody(
+    hansard: Gateway, database_url: str
+) -> None:
     ada, ben, cyd = [await hansard.person() for _ in range(3)]
     room_id = await ada.room(ben)
     assert (await ada.say(room_id, "@room"))["mentions_room"] == "room"
     assert (await ada.say(room_id, "@here, lunch"))["mentions_room"] == "here"
+    assert (await ben.say(room_id, "@room"))["mentions_room"] == "room"
+    await have_members(database_url, room_id, MENTION_ROOM_MEMBERS_MAX)
+    assert (await ben.say(room_id, "@here"))["mentions_room"] == "here"
+    await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": 2**63 - 1})
+    await have_members(database_url, room_id, MENTION_ROOM_MEMBERS_MAX + 1)
     by_member = await ben.say(room_id, "@room")
-    assert by_member.get("mentions_room") is None
+    assert by_member.get("mentions_room") is None, "posted, and told by its absence"
+    await ada.say(room_id, "@ROOM!")
+    await ada.say(room_id, "@here")
     last = await ada.say(room_id, f"@room @{ben.username}")
     assert await counts(ben, room_id, last["position"]) == (3, 3), "once, however often"
-    assert await counts(ada, room_id, last["position"]) == (1, 0)
+    assert await counts(ada, room_id, last["position"]) == (3, 2)
     await ben.ask("PUT", f"/rooms/{room_id}/read", 204, json={"position": last["position"]})
     assert await counts(ben, room_id, last["position"]) == (0, 0)
     direct = await ben.ask("POST", "/direct", 201, json={"user_ids": [cyd.id]})
     assert (await ben.say(direct["id"], "@room"))["mentions_room"] == "room"
+
+
+async def have_members(database_url: str, room_id: str, count: int) -> None:
+    """Have the read table say that so many are in a room: the size that decides is the one it says."""
+    db = await asyncpg.connect(database_url)
+    await db.execute("UPDATE read.rooms SET member_count = $2 WHERE id = $1", UUID(room_id), count)
+    await db.close()
 
 
 async def test_who_is_blocked_mentions_nobody_who_blocked_them(hansard: Gateway) -> None:
@@ -72,6 +91,17 @@ async def test_who_is_blocked_mentions_nobody_who_blocked_them(hansard: Gateway)
     assert (await ada.say(room_id, f"@{ben.username}"))["mentions"] == []
     await ben.ask("DELETE", f"/users/me/blocks/{ada.id}", 204)
     assert (await ada.say(room_id, f"@{ben.username}"))["mentions"] == [ben.id]
+
+
+async def test_what_came_before_ones_joining_is_not_new(hansard: Gateway) -> None:
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room()
+    await ada.say(room_id, "@room")
+    await ben.ask("POST", f"/rooms/{room_id}/join", 200)
+    said = await ada.say(room_id, "plain")
+    assert await counts(ben, room_id, said["position"]) == (1, 0)
+    said = await ada.say(room_id, "@here")
+    assert await counts(ben, room_id, said["position"]) == (2, 1)
 
 
 async def test_counts_are_those_of_the_record(hansard: Gateway) -> None:

@@ -110,6 +110,14 @@ CASES: dict[str, tuple[Callable[[Scene], Asked], Answer]] = {
     "send under that id to a private room": (lambda s: send(s.private, "x", s.next_system), Answer("room.not_found", 404)),
     "send an answer to nothing": (
         lambda s: send(s.room, reply_to=str(uuid4())), Answer("message.reply_unknown", 422)),
+    "send into the thread of nothing": (
+        lambda s: send(s.room, thread_id=str(uuid4())), Answer("thread.not_a_root", 422)),
+    "send into the thread of a system message": (
+        lambda s: send(s.room, thread_id=s.system, in_room=True), Answer("thread.not_a_root", 422)),
+    "send into the thread of what is deleted": (
+        lambda s: send(s.room, thread_id=s.deleted), Answer("message.deleted", 409)),
+    "send into a thread of another room": (
+        lambda s: send(s.room, thread_id=s.of_archived), Answer("thread.not_a_root", 422)),
     "send no file": (lambda s: send(s.room, message_type="file"), Answer("field.invalid", 422)),
     "send an unknown file": (
         lambda s: send(s.room, message_type="file", file_id=str(uuid4())), Answer("file.not_found", 404)),

@@ -11,6 +11,7 @@ from domain.bounds import PINS_MAX
 from domain.errors import TooManyPinsError
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
+from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from tests.deployments import Gateway, Person, deployment
 from tests.lines import line
 
@@ -58,6 +59,26 @@ async def test_what_was_pinned_last_comes_first_and_everybody_hears_of_it(hansar
     ]  # fmt: skip
     assert await pinned(ben, room_id, str(told[-1]["position"])) == ["three", "two"]
     assert (await ada.ask("PUT", f"/messages/{one}/pin", 409))["code"] == "message.deleted"
+
+
+async def test_long_pins_come_on_several_pages_which_go_on_where_the_last_one_ended(hansard: Gateway) -> None:
+    ada = await hansard.person()
+    room_id, do = RoomId(UUID(await ada.room())), hansard.services.command_bus.do
+    caller, count = Caller(user_id=UserId(UUID(ada.id))), 60
+    for n in range(count):
+        message_id = MessageId(UUID(int=1_000 + n))
+        await do(PostMessage(room_id, message_id, f"{n} " + "ü" * 9_990), caller)
+        position = (await do(PinMessage(message_id), caller)).position
+    found: list[str] = []
+    cursor, pages = "", 0
+    while cursor is not None:
+        page = await ada.ask("GET", f"/rooms/{room_id}/pins{cursor}", 200, headers={"Hansard-After": str(position)})
+        assert sum(len(each["content"].encode()) for each in page["items"]) <= PAGE_TEXT_BYTES_MAX
+        found += [each["content"].split()[0] for each in page["items"]]
+        cursor, pages = page["next_cursor"] and f"?cursor={page['next_cursor']}", pages + 1
+    assert found == [str(n) for n in reversed(range(count))] and pages == 2
+    refusal = await ada.ask("GET", f"/rooms/{room_id}/pins?cursor=nonsense", 422)
+    assert refusal["code"] == "cursor.invalid"
 
 
 async def test_who_joined_later_sees_only_the_pins_of_what_they_may_read(hansard: Gateway) -> None:

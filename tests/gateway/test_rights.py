@@ -125,6 +125,11 @@ async def test_the_page_for_people_says_what_the_tables_say() -> None:
 
 # Asking
 
+
+def in_thread(scene: Scene, by: Relationship) -> dict[str, Any]:
+    return {"json": {"content": f"{scene.canary} replied", "thread_id": str(scene.theirs[by])}}
+
+
 Ask = Callable[[Scene, Relationship], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
 READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
     "room.history": (lambda s, by: ("GET", f"/rooms/{s.room_id}/history", {}),),
@@ -158,6 +163,13 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
         lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/reactions/%F0%9F%91%8D", {}),
         lambda s, by: ("frame", "unreact", {"message_id": str(s.theirs[by]), "emoji": "🎉"}),
     ),
+    "thread.list": (
+        lambda s, by: ("GET", f"/messages/{s.theirs[by]}/thread", {}),
+        lambda s, by: ("GET", f"/messages/{s.theirs[by]}/thread?render=html", {}),
+    ),
+    "thread.follow": (lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/thread/follow", {}),),
+    "thread.unfollow": (lambda s, by: ("DELETE", f"/messages/{s.theirs[by]}/thread/follow", {}),),
+    "thread.mark_read": (lambda s, by: ("PUT", f"/messages/{s.theirs[by]}/thread/read", {"json": {"position": 1}}),),
     "file.read": (lambda s, by: ("GET", f"/files/{s.file_id}", {}),),
     "file.status": (lambda s, by: ("GET", f"/files/{s.file_id}/status", {}),),
     "file.download": (
@@ -177,6 +189,8 @@ READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
     "message.post": (
         lambda s, by: ("POST", f"/rooms/{s.room_id}/messages", {"json": {"content": f"{s.canary} posted"}}),
         lambda s, by: ("frame", "send", {"room_id": str(s.room_id), "content": f"{s.canary} sent"}),
+        lambda s, by: ("POST", f"/rooms/{s.room_id}/messages", in_thread(s, by)),
+        lambda s, by: ("frame", "send", {"room_id": str(s.room_id), **in_thread(s, by)["json"], "in_room": True}),
     ),
     "file.upload_for": (
         lambda s, by: ("POST", f"/files/upload?room_id={s.room_id}", {"files": {"file": ("x.bin", b"\0 bytes")}}),
@@ -411,7 +425,10 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     strangers: dict[rights.Whom, Any] = {
         "nobody": cast.services.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
-    values = {name: str(uuid4()) for name in ("room_id", "user_id", "message_id", "file_id", "session_id")}
+    values = {
+        name: str(uuid4())
+        for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id")
+    }
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")
@@ -455,6 +472,27 @@ async def test_the_record_is_read_in_a_role_and_a_role_opens_no_room(cast: Cast)
             verdict = of(in_room(operation, "private", "stranger"), method)
             assert await answered(cast.auditor, method, path, options) == verdict, (operation, method, path)
     assert canary("private") not in "\n".join(cast.auditor.heard[before:])
+
+
+async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
+    lists, asks = "/admin/projections", "/admin/projections/nothing/rebuild"
+    one = f"/admin/rebuilds/{uuid4()}"
+    requests: tuple[tuple[rights.PersonalOperation, str, str, dict[str, Any]], ...] = (
+        ("operations.read", "GET", lists, {}),
+        ("operations.read", "GET", one, {}),
+        ("projection.rebuild", "POST", asks, {"json": {}}),
+    )
+    refused: tuple[tuple[rights.Whom, Guest], ...] = (
+        ("person", cast.person), ("person", cast.founder), ("auditor", cast.auditor),
+    )  # fmt: skip
+    for operation, method, path, options in requests:
+        for whom, guest in refused:
+            verdict = of(authorization.as_whom(operation, whom), method)
+            assert verdict is not None and await answered(guest, method, path, options) == verdict, (path, whom)
+        assert authorization.as_whom(operation, "admin") is None
+    assert await answered(cast.admin, "GET", lists, {}) is None
+    assert (await cast.admin.ask("GET", one)).status_code == 404
+    assert (await cast.admin.ask("POST", asks, json={})).json()["code"] == "projection.not_found"
 
 
 async def test_a_session_is_ended_by_its_owner_alone(cast: Cast) -> None:

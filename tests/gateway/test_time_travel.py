@@ -1,11 +1,12 @@
 """`?as_of=`: what was to be seen then, by today's rights; and through somebody else's eyes, on the record."""
 
 from typing import Any
+from uuid import UUID
 
 from commands.account import GrantRole
 from commands.file import NoteScan
 from domain.events import Caller
-from domain.ids import UserId
+from domain.ids import FileId, UserId
 from tests.deployments import Gateway, Person, deployment
 
 WHY = {"Hansard-Reason": "case 17"}
@@ -125,7 +126,7 @@ async def test_a_room_is_seen_as_it_was_on_either_side_of_each_change(database_u
 async def test_the_past_is_seen_by_todays_rights_and_by_auditors_as_others(database_url: str, redis_url: str) -> None:
     async with deployment(database_url, redis_url) as here:
         ada, ben, cleo, audra = [await here.person(name) for name in ("ada", "ben", "cleo", "audra")]
-        await here.services.command_bus.do(GrantRole(UserId(audra.id), "auditor"), Caller())  # type: ignore[arg-type]
+        await here.services.command_bus.do(GrantRole(UserId(UUID(audra.id)), "auditor"), Caller())
         public, private = await ada.room(ben, name="Open"), await ada.room(ben, cleo, name="Shut", is_private=True)
         await ada.say(private, "to three")
         inside = await head_of(here)
@@ -176,7 +177,7 @@ async def test_a_file_is_seen_as_it_was(database_url: str, redis_url: str) -> No
     async with deployment(database_url, redis_url) as here:
         ada = await here.person("ada")
         before = await head_of(here)
-        file_id = (await ada.upload(b"words", "a.txt"))["id"]
+        file_id = FileId(UUID((await ada.upload(b"words", "a.txt"))["id"]))
         received = await head_of(here)
         await here.services.command_bus.do(NoteScan(file_id, "basic"), Caller())
         here.wrote(None, await head_of(here))

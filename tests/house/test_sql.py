@@ -19,6 +19,8 @@ import pytest
 
 from adapters.postgres.rows import shape_of
 from projections import PROJECTIONS, table_statements
+from projections.batches import WRITES_AT_ONCE_MAX
+from projections.table_statements import Write
 from tests.house.test_style import MODULES, ROOT, TREES
 
 SERVER = [path for path in MODULES if path.relative_to(ROOT).parts[0] != "clients"]
@@ -191,16 +193,19 @@ async def test_every_statement_has_the_columns_of_the_struct_that_its_rows_becom
 async def test_every_statement_that_writes_a_read_table_is_one_that_postgres_takes(database_url: str) -> None:
     connection = await asyncpg.connect(database_url, server_settings={"search_path": "pg_catalog"})
     for table in (table for group in PROJECTIONS.values() for table in group.tables):
-        await connection.prepare(table_statements.insert(table, ""))
-        await connection.prepare(table_statements.upsert(table, ""))
+        writes = [Write("insert", table), Write("upsert", table)]
         if table.columns:
-            await connection.prepare(table_statements.update(table, table.columns, ""))
-        for name in table.columns:
-            if table.types[name] in ("int", "bigint"):
-                await connection.prepare(table_statements.increase(table, (name,), ""))
-        await connection.prepare(table_statements.move(table, ""))
+            writes.append(Write("update", table, table.columns))
+        writes += (
+            Write("increase", table, (name,)) for name in table.columns if table.types[name] in ("int", "bigint")
+        )
+        at_once = tuple(writes[:WRITES_AT_ONCE_MAX])
+        writes.append(Write("move", table))
         if table.columns and all(table.types[name] == "int" for name in table.columns):
-            await connection.prepare(table_statements.sum_up(table, ""))
+            writes.append(Write("sum", table))
+        for write in writes:
+            await connection.prepare(table_statements.statement(write, ""))
+        await connection.prepare(table_statements.commit(at_once))
     await connection.close()
 
 

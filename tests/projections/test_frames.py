@@ -35,6 +35,11 @@ DATA = {
     "message.unpinned": {"room_id", "message_id", "by", "posted_position"},
     "reaction.added": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
     "reaction.removed": {"room_id", "message_id", "user_id", "emoji", "count", "posted_position"},
+    "thread.replied": {"room_id", "thread_id", "message_id", "user_id", "posted_position", "thread"},
+    "thread.reply_deleted": {"room_id", "thread_id", "message_id", "user_id", "posted_position", "thread"},
+    "thread.followed": {"room_id", "thread_id", "user_id", "posted_position", "since", "cause"},
+    "thread.unfollowed": {"room_id", "thread_id", "user_id", "posted_position"},
+    "thread.read": {"room_id", "thread_id", "user_id", "posted_position", "position"},
     "member.joined": {"room_id", "user_id", "role", "by", "is_direct"},
     "member.left": {"room_id", "user_id"},
     "member.removed": {"room_id", "user_id", "by", "banned"},
@@ -71,7 +76,8 @@ def test_what_a_room_hears_is_told_whole(recorded: Recorded[Event]) -> None:
     assert type(ROOM_FRAMES[type(recorded.event)].of(recorded)) is ROOM_FRAMES[type(recorded.event)].kind
     data = told.pop("data")
     assert data.pop("file", {}).keys() in (set(), FILE), "what a message shows is told as the file itself is"
-    more = {"mentions", "mentions_room"} if recorded.event.topic == "message.posted" else set()
+    more = {"thread_id", "in_room"} if recorded.event.topic.startswith("message.") else set()
+    more |= {"mentions", "mentions_room"} if recorded.event.topic == "message.posted" else set()
     assert DATA[recorded.event.topic] <= data.keys() <= DATA[recorded.event.topic] | more
     assert told == {
         "type": "event",

@@ -219,7 +219,7 @@ async def test_the_culprit_of_a_batch_is_found_and_parked(
         said = capsys.readouterr()
         assert "event parked" in said.out + said.err and "secret words" not in said.out + said.err
         # A version that takes it heals by a rebuild: the row comes, and what is parked goes, with the swap.
-        other = Group("message_html", 1, (message_html.PROJECTION,))
+        other = Group("message_html", choosy.group.version, (message_html.PROJECTION,))
         if content in ("fails", "wide", "wrong", "twice"):
             [verdict] = await Rebuild(other, here.record, here.db, progress=lambda progress: None).run(swap=True)
             assert not verdict.is_equal and await parked.counts(here.db) == {}

@@ -7,8 +7,9 @@ import asyncpg
 
 from adapters.postgres import past
 from domain.authorization import standings
-from projections import past_member_queries, past_message_queries, past_room_queries, room_history
+from projections import past_member_queries, past_message_queries, past_room_queries, past_threads, room_history
 from projections.rooms import UNREAD_COUNTED_MAX
+from projections.threads import THREAD_UNREAD_COUNTED_MAX
 from tests.deployments import PLAN_MODES, pages_met, rows_met
 
 POSITIONS = 60_000
@@ -23,7 +24,9 @@ ROOMS = """
 MEMBERS = "INSERT INTO read.room_members VALUES ($2, $1, 'member', now(), 1, false, 0)"
 MESSAGES = """
     INSERT INTO read.messages (room_id, position, id, sender_id, message_type, content, is_edited, created_at, updated_at, version,
-        deleted) SELECT $1::uuid, n, gen_random_uuid(), gen_random_uuid(), 'text', 'words', false, now(), now(), 1, n % 7 = 0
+        deleted, root_position, in_room)
+    SELECT $1::uuid, n, gen_random_uuid(), gen_random_uuid(), 'text', 'words', false, now(), now(), 1, n % 7 = 0,
+        CASE WHEN n > 500 AND n % 2 = 0 THEN 500 END, CASE WHEN n > 500 AND n % 2 = 0 THEN n % 4 = 0 END
     FROM generate_series(1, 60000) n
 """
 # Who left long before the middle, who came after it, and who was there: each hundredth.
@@ -33,6 +36,7 @@ STAYS = """
     UNION ALL SELECT $1::uuid, gen_random_uuid(), n + 5, n, now() FROM generate_series(40001, 60000) n
 """
 ROLES = "INSERT INTO read.past_roles SELECT room_id, user_id, joined_position, 'member' FROM read.past_stays"
+ROLE = "INSERT INTO read.past_roles SELECT $2::uuid, $1::uuid, n, 'member' FROM generate_series(1, 60000) n"
 COUNTS = """
     INSERT INTO read.past_member_counts SELECT room_id, level, joined_position >> 10 * level, count(*)
     FROM read.past_stays, generate_series(0, 3) level GROUP BY 1, 2, 3
@@ -56,7 +60,7 @@ ANALYZE = """
     ANALYZE read.past_member_counts; ANALYZE read.past_rooms; ANALYZE read.room_changes; ANALYZE read.past_reactions;
     ANALYZE read.past_pins; ANALYZE record.events
 """
-STATEMENTS_OF = ((ROOMS, 2), (MEMBERS, 2), (NAMES, 2), (MESSAGES, 1), (STAYS, 1), (CHANGES, 1))
+STATEMENTS_OF = ((ROOMS, 2), (MEMBERS, 2), (NAMES, 2), (MESSAGES, 1), (STAYS, 1), (CHANGES, 1), (ROLE, 2))
 
 
 async def filled(database_url: str) -> asyncpg.Connection:
@@ -92,6 +96,11 @@ async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(d
         assert await rows_met(db, mode, "past_rooms", past_room_queries.SELECT_PLACES, *listed) <= 3
         unread = (*then, [ROOM], [0], UNREAD_COUNTED_MAX, [READER])
         assert await rows_met(db, mode, "messages", past_room_queries.SELECT_UNREAD, *unread) <= 2 * UNREAD_COUNTED_MAX
+
+        replies = (READER, [500], [ROOM], [500], position, THREAD_UNREAD_COUNTED_MAX)
+        met = await rows_met(db, mode, "messages", past_threads.SELECT_UNREAD, *replies)
+        assert 100 < met <= 2 * THREAD_UNREAD_COUNTED_MAX, (mode, position)
+        assert await rows_met(db, mode, "past_roles", past_threads.SELECT_UNREAD, *replies) <= 1
 
         seen = (READER, [500], position)
         assert await rows_met(db, mode, "past_reactions", past_message_queries.SELECT_REACTIONS, *seen) <= 3

@@ -13,7 +13,7 @@ import pytest
 from domain.authorization import file_relationships, standings
 from domain.ids import MessageId
 from domain.message import MESSAGE
-from projections import file_queries, message_pages, message_queries, rooms, users
+from projections import file_queries, message_pages, message_queries, rooms, thread_pages, threads, users
 from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from projections.rooms import UNREAD_COUNTED_MAX
 from tests.deployments import PLAN_MODES, pages_met, rows_met
@@ -34,6 +34,16 @@ MESSAGES = """
     INSERT INTO read.messages SELECT ($1::uuid[])[1 + n % $2], n, gen_random_uuid(), $3, 'text', 'words', NULL, NULL, false,
         now(), now(), 1, false, NULL, NULL FROM generate_series(2, $4::int) n
 """
+# All but the first and last hundred are replies that threads alone show: some of the second message, the others of the third.
+ASIDE = """
+    WITH followed AS (
+        INSERT INTO read.thread_followers SELECT 2, $2, room_id, id, true, 0 FROM read.messages WHERE position = 2
+    )
+    UPDATE read.messages SET thread_id = id, root_position = CASE WHEN position % 200 = 0 THEN 2 ELSE 3 END, in_room = false
+    WHERE position BETWEEN 100 AND $1::int - 100
+"""
+REPLIES = LOUD_MESSAGES // 200
+FIRST_EVENT = "INSERT INTO record.events VALUES (2, $1, 1, 'message.posted', '{}', '{}', $2, now())"
 # The event of each of those; that of 40,000 is of this stream.
 EVENTS = """
     INSERT INTO record.events SELECT n, CASE n WHEN 40000 THEN $3 ELSE gen_random_uuid() END, 1, 'message.posted', '{}', '{}',
@@ -130,6 +140,23 @@ async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyn
             assert await rows_met(db, mode, "messages", sql, READER, ids[0], reads, start, *limits) <= LIMIT
             for quiet in ids[-2:]:
                 assert await rows_met(db, mode, "messages", sql, READER, quiet, reads, start, *limits) == 0
+
+
+async def test_rooms_and_threads_pass_over_nothing_of_each_other(
+    talk: tuple[asyncpg.Connection, list[UUID]],
+) -> None:
+    db, ids = talk
+    root = MESSAGE.id(MessageId(uuid4()))
+    await db.execute(FIRST_EVENT, root, ids[0])
+    await db.execute(ASIDE, LOUD_MESSAGES, READER)
+    await db.execute("VACUUM ANALYZE read.messages")
+    room = (READER, ids[0], standings("message.list"), message_pages.POSITION_MAX, LIMIT, PAGE_TEXT_BYTES_MAX)
+    thread = (READER, uuid4(), root, standings("thread.list"), 0, LIMIT, False, PAGE_TEXT_BYTES_MAX)
+    for mode in PLAN_MODES:
+        assert 0 < await rows_met(db, mode, "messages", message_pages.SELECT_BEFORE, *room) <= LIMIT
+        assert 0 < await rows_met(db, mode, "messages", thread_pages.SELECT_REPLIES, *thread) <= LIMIT + 1
+        unread = (READER, [2, 3], threads.THREAD_UNREAD_COUNTED_MAX)
+        assert 0 < await rows_met(db, mode, "messages", threads.SELECT_THREADS, *unread) <= REPLIES
 
 
 async def test_who_may_download_a_file_is_found_without_messages_that_show_others(

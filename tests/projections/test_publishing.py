@@ -251,14 +251,14 @@ async def test_a_batch_for_several_lanes_is_one_call_to_redis(database_url: str,
         rooms = await posted_to_every_lane(here, lanes)
         await lanes.publish((), published=0)  # the script is known from now on
         calls: list[object] = []
-        execute: Any = lanes._redis.execute_command
+        call: Any = lanes._publisher.call
 
-        async def counted(*args: Any, **options: Any) -> Any:
-            calls.append(args[0])
-            return await execute(*args, **options)
+        async def counted(*arguments: Any) -> Any:
+            calls.append(arguments[0])
+            return await call(*arguments)
 
-        lanes._redis.execute_command = counted  # type: ignore[method-assign]
+        lanes._publisher.call = counted  # type: ignore[method-assign]
         entries = [Entry(i, room, 0, b"{}", None) for i, room in enumerate(rooms.values(), 1)]
         assert await lanes.publish(entries, published=len(entries)) == frozenset()
-        assert calls == ["EVALSHA"]
+        assert calls == [b"EVALSHA"]
         assert await lanes.published() == len(entries)

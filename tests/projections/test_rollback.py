@@ -176,7 +176,9 @@ def test_progress_is_a_line_that_changes_on_a_terminal_and_a_line_each_tenth_els
         shown(step)
         logged(step)
     assert terminal.getvalue().count("\n") == 1 and terminal.getvalue().count("\r") == len(steps)
-    assert "\rlive: 400 of 1,000 events (40%), 100/s, 0:00:06 left\x1b[K\r" in terminal.getvalue()
+    assert (
+        "\r[########------------] live: 400 of 1,000 events (40%), 100/s, 0:00:06 left\x1b[K\r" in terminal.getvalue()
+    )
     lines = log.getvalue().splitlines()
     assert len(lines) == 10 and lines[-1] == "live: 1,000 of 1,000 events (100%), 100/s"
     assert "\r" not in log.getvalue() and "\x1b" not in log.getvalue()

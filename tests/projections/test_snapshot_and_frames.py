@@ -2,8 +2,8 @@
 
 For generated histories, each member of each room holds what `GET /rooms/{id}` answered in the middle, folds the frames of the
 room and their own, and must end with the room's name, the count of its members, their role, read mark and unread messages, and
-the last message, as they are answered at the end. A room shows less of its last message than a frame: neither its file, nor
-whom it mentions.
+each message since, as they are answered at the end: its reactions, its pin and its thread, too. Its `file` alone goes on by
+other frames.
 """
 
 from collections import Counter
@@ -16,15 +16,21 @@ import pytest
 from adapters.postgres.database import Database
 from domain.events import Event, Recorded
 from domain.ids import RoomId, UserId
-from projections import LIVE, frames, rooms
+from projections import LIVE, frames, message_additions, message_pages, rooms
+from projections.messages import MessageView
 from projections.rooms import RoomView
 from tests.deployments import ledger
 from tests.projections.test_read_models import make_history, small_step
 from workers.projector import Follower
 
 SELECT_MEMBERS = "SELECT room_id, user_id, joined_position FROM read.room_members WHERE role IS NOT NULL ORDER BY 1, 2"
-SELECT_MESSAGES = "SELECT position, sender_id::text AS sender, deleted FROM read.messages WHERE room_id = $1"
+SELECT_MESSAGES = """
+    SELECT position, sender_id::text AS sender, deleted FROM read.messages WHERE room_id = $1 AND in_room IS NOT FALSE
+"""
 OF_THE_ROOM = ("name", "description", "is_private", "history", "is_archived", "topic")
+UNTOUCHED = {"reactions": [], "pinned": False, "mentions": []}
+NO_THREAD: dict[str, Any] = {"reply_count": 0, "last_reply_at": None, "participants": [], "participant_count": 0}
+EVERYTHING = {"member_count", "unread", "last_message", "reactions", "thread"}
 LAW = (*OF_THE_ROOM, "my_role", "member_count", "read_position", "unread")
 
 
@@ -67,16 +73,35 @@ class Client:
                 self.is_member = self.is_member and data["user_id"] != self.me
             case "member.role_changed" if data["user_id"] == self.me:
                 self.room["my_role"] = data["role"]
-            case "message.posted":
-                self.last[data["position"]] = data
+            case "message.posted" if data.get("in_room") is not False:
+                self.last[data["position"]] = UNTOUCHED | data
                 self.unread |= {data["position"]} if data["sender_id"] != self.me else set()
-            case "message.edited":
-                self.last[data["position"]] = data
-            case "message.deleted":
-                self.last[data["position"]] = data
+            case "message.edited" if data["position"] in self.last:
+                self.last[data["position"]] |= data
+            case "message.deleted" if data["position"] in self.last:
+                gone: dict[str, Any] = {"reactions": [], "mentions": [], "mentions_room": None}
+                self.last[data["position"]] |= data | gone
                 self.unread.discard(data["position"])
+            case _ if data.get("posted_position") in self.last:
+                self.last[data["posted_position"]] |= self._touched(frame["event"], data)
             case "room.changed" | "room.archived":
                 self.room |= {name: data[name] for name in OF_THE_ROOM}
+
+    def _touched(self, event: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Return what a frame that tells of an older message makes of it."""
+        message = self.last[data["posted_position"]]
+        match event:
+            case "message.pinned" | "message.unpinned":
+                return {"pinned": event == "message.pinned"}
+            case "thread.replied" | "thread.reply_deleted":
+                return {"thread": data["thread"]}
+            case "reaction.added" | "reaction.removed" if not message["deleted"]:
+                of = {each["emoji"]: each for each in message["reactions"]}
+                mine = of.get(data["emoji"], {"me": False})["me"]
+                me = event == "reaction.added" if data["user_id"] == self.me else mine
+                of[data["emoji"]] = {"emoji": data["emoji"], "count": data["count"], "me": me}
+                return {"reactions": [each for each in of.values() if each["count"]]}
+        return {}
 
     def take_own(self, frame: dict[str, Any]) -> None:
         """Fold a frame of the person's own feed."""
@@ -89,11 +114,35 @@ class Client:
         return {name: self.room[name] for name in LAW}
 
 
+async def seen(db: Database, member: Member) -> RoomView:
+    """Return a room as a member reads it."""
+    room = await rooms.one(db, UserId(member.user_id), RoomId(member.room_id))
+    [room] = await message_additions.complete_last(db, UserId(member.user_id), [room])
+    return room
+
+
+async def page(db: Database, member: Member) -> list[MessageView]:
+    """Return the newest messages of a room as a member reads them."""
+    found, _ = await message_pages.page(db, UserId(member.user_id), RoomId(member.room_id), limit=200)
+    return await message_additions.complete(db, UserId(member.user_id), found)
+
+
+def alike(told: dict[str, Any], read: dict[str, Any]) -> list[str]:
+    """Hold what frames made of a message to what is read of it; answers which of what may change is there."""
+    for name in (told.keys() | read.keys()) - {"file", "thread"}:
+        assert (name, told.get(name)) == (name, read.get(name))
+    # Where nobody replied, only whoever follows is shown a thread.
+    told_thread, thread = told.get("thread") or NO_THREAD, read.get("thread") or NO_THREAD
+    assert {name: told_thread[name] for name in NO_THREAD} == {name: thread[name] for name in NO_THREAD}
+    found = {**read, "thread": None if thread == NO_THREAD else thread}
+    return [name for name in ("reactions", "pinned", "thread", "mentions_room", "thread_id") if found.get(name)]
+
+
 async def clients_of(db: Database) -> list[Client]:
     return [
         Client(
             member,
-            await rooms.one(db, UserId(member.user_id), RoomId(member.room_id)),
+            await seen(db, member),
             await db.all(Posted, SELECT_MESSAGES, member.room_id),
         )
         for member in await db.all(Member, SELECT_MEMBERS)
@@ -134,12 +183,14 @@ async def test_what_was_read_and_the_frames_since_are_what_is_read_now(database_
         for client, held in zip(clients, before, strict=True):
             if not client.is_member:
                 continue
-            now = await rooms.one(db, UserId(client.member.user_id), RoomId(client.member.room_id))
+            now = await seen(db, client.member)
             read, holds = plain(now), client.holds()
             assert holds == {name: read[name] for name in LAW}
             if now.last_message is not None and now.last_message.position in client.last:
-                told = client.last[now.last_message.position]
-                assert {name: told[name] for name in read["last_message"]} == read["last_message"]
+                assert now.last_message == (await page(db, client.member))[0]
                 changed["last_message"] += 1
+            for message in map(plain, await page(db, client.member)):
+                if message["position"] in client.last:
+                    changed.update(alike(client.last[message["position"]], message))
             changed.update(name for name in LAW if holds[name] != held[name])
-        assert {"member_count", "unread", "last_message"} <= changed.keys(), changed
+        assert changed.keys() >= EVERYTHING, changed

@@ -5,12 +5,14 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from adapters.postgres.connection_pool import ConnectionPool
 from adapters.postgres.database import Database, DatabaseRefusedError, connect
 from domain.ports.record import Appended, RecordUnavailableError
 from tests.deployments import ledger, until
@@ -168,6 +170,10 @@ class LeftPool:
         self.is_terminated = True
 
 
+def database_of(pool: LeftPool) -> Database:
+    return Database(cast(ConnectionPool, pool), "postgresql:///nowhere")
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -184,10 +190,10 @@ class LeftPool:
 async def test_closing_what_postgres_has_left_is_no_error(error: Exception) -> None:
     """Whoever ends can do nothing about a server that is away: its connections are ended, and nobody hears more."""
     pool = LeftPool(error)
-    await Database(pool, "postgresql:///nowhere").close()
+    await database_of(pool).close()
     assert pool.is_terminated
 
 
 async def test_closing_tells_what_is_our_own_fault() -> None:
     with pytest.raises(ZeroDivisionError):
-        await Database(LeftPool(ZeroDivisionError()), "postgresql:///nowhere").close()
+        await database_of(LeftPool(ZeroDivisionError())).close()

@@ -22,9 +22,11 @@ MATRIX = """
     notary.tiles                r           -           -           raw         r
     public.hansard_migrations   r           r           r           r           r
     read.audit_entries          r           -           raw         -           owner
+    read.building_tables        r           -           r           -           owner
     read.checkpoints            r           raw         raw         r           owner
     read.file_variants          r           raw         r           -           owner
     read.files                  r           raw         r           -           owner
+    read.followers              r           raw         raw         -           owner
     read.kept_parked_events     -           -           -           -           owner
     read.kept_tables            -           -           -           -           owner
     read.mentions               r           raw         -           -           owner
@@ -32,6 +34,7 @@ MATRIX = """
     read.message_reactions      r           raw         -           -           owner
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
+    read.parking_notes          -           a           rad         -           owner
     read.past_deletions         r           -           raw         -           owner
     read.past_member_counts     r           -           raw         -           owner
     read.past_pins              r           -           raw         -           owner
@@ -40,11 +43,15 @@ MATRIX = """
     read.past_rooms             r           -           raw         -           owner
     read.past_stays             r           -           raw         -           owner
     read.pins                   r           raw         -           -           owner
+    read.push_subscriptions     r           raw         r           -           owner
     read.reaction_counts        r           raw         -           -           owner
+    read.rebuilds               ra          -           rawd        -           owner
     read.room_changes           r           -           raw         -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner
+    read.thread_followers       r           raw         -           -           owner
+    read.threads                r           raw         -           -           owner
     read.users                  r           raw         -           -           owner
     record.append_lock          -           -           -           -           -
     record.claims               r           -           r           -           r

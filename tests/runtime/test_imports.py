@@ -62,3 +62,18 @@ def test_what_is_loaded_late_is_loaded_when_it_is_used(monkeypatch: pytest.Monke
     assert "rgb_to_hsv" not in vars(sys.modules["colorsys"])
     assert colorsys.rgb_to_hsv(1, 1, 1) == (0.0, 0.0, 1)
     assert "rgb_to_hsv" in vars(sys.modules["colorsys"])
+
+
+def test_who_starts_the_others_loads_no_server_of_its_own() -> None:
+    """It is there as long as they are, and only looks after them."""
+    script = """
+import json, sys
+from runtime import cli
+cli.command("up")
+print(json.dumps(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module})))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    packages = set(json.loads(done.stdout))
+    assert {"asyncpg", "structlog"} <= packages
+    assert packages & {"litestar", "uvicorn", "redis", "nh3", "click"} == set()

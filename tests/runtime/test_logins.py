@@ -197,7 +197,8 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
             with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
                 await asyncpg.connect(url, password="postgres")
         owner = await asyncpg.connect(servers.database_url)
-        expected = {login(kind).name for kind in ("gateway", "projector", "worker", "notary")}
+        # The worker makes read tables with the operator's.
+        expected = {login(kind).name for kind in ("gateway", "projector", "worker", "notary", "operator")}
         seen: set[str] = set()
 
         async def all_are_there() -> bool:
@@ -212,6 +213,7 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
         for kind in ("gateway", "projector", "worker"):
             told = hansard.child(kind).environ()
             assert told["HANSARD_DATABASE_URL"] == servers.login_url(kind)
+            assert told["HANSARD_REBUILD_URL"] == (servers.login_url("operator") if kind == "worker" else "")
             assert not [value for value in told.values() if value in secrets]
         _, said = await hansard.run("doctor")
         assert "[ok]   log-in: hansard_gateway_login, hansard_projector_login" in said, said

@@ -1,6 +1,7 @@
 """The notary as its operator meets it: part of `hansard up`, killed, turned back, accepted, and `hansard verify` beside it."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -105,6 +106,7 @@ async def test_a_record_that_was_turned_back_is_not_signed_until_an_operator_acc
         assert (code, "replaced" in said) == (1, True), said
         code, said = await hansard.run("notary", "--accept")
         assert (code, "What was signed last is kept as" in said) == (0, True), said
+        assert re.search(r"Its first \d+ events are those that were signed last\.", said), said
         hansard.child("notary").kill()  # it would try again within half a minute
         await until(is_signed, seconds=60)
         assert list((hansard.home / "notary").glob("last-signed.until-*"))

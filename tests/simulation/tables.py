@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, checkpoints, message_queries, parked, rooms, sessions, users
+from projections import LIVE, checkpoints, followers, mentions, message_queries, parked, rooms, sessions, users
+from projections.table_statements import COMMIT_ARGUMENTS
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
@@ -23,6 +24,7 @@ CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)
 UPDATE = re.compile(
     r"\s*UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?)\s+FROM unnest.*given \((?P<columns>[a-z_, ]+)\)"
 )
+WRITE = re.compile(r"write_\d+ AS \((.*?)\)(?=, write_\d+ AS|\s+SELECT EXISTS)", re.DOTALL)
 COMMITS_LOST_MAX = 4
 KEYS = {table.name: table.key for table in LIVE.tables}
 
@@ -47,6 +49,8 @@ class MemoryTables:
         return row(*found[0]) if found else None
 
     async def value(self, sql: str, *args: object) -> Any:
+        if writes := WRITE.findall(sql):
+            return await self._commit(writes, args)
         found = self._select(sql, args)
         return found[0][0] if found else None
 
@@ -57,6 +61,8 @@ class MemoryTables:
             return f"INSERT 0 {int(self.checkpoints.setdefault(name, new) is new)}"
         if sql in (checkpoints.RENEW, checkpoints.MOVE, checkpoints.LET_GO):
             return self._lease(sql, args)
+        if sql == followers.SAY:
+            return "INSERT 0 1"  # nobody rebuilds to another version here
         if sql == parked.INSERT:
             self.parked += zip(*args[2:], strict=True)
             return "INSERT"
@@ -90,6 +96,20 @@ class MemoryTables:
         self.rows, self.checkpoints = draft.rows, draft.checkpoints
         self.parked += draft.parked
 
+    async def _commit(self, writes: Sequence[str], args: Sequence[Any]) -> bool:
+        """Move a checkpoint and write, as the one statement of `Batch.commit`."""
+        name, epoch, position = args[:3]
+        kept, arrays = self.checkpoints[name], list(args[COMMIT_ARGUMENTS:])
+        if (kept["epoch"], kept["position"]) != (epoch, position):
+            return False
+        async with self._transaction() as draft:
+            await draft.run(checkpoints.MOVE, *args[:COMMIT_ARGUMENTS])
+            for write in writes:
+                given = write.count("[]")
+                await draft.run(f"{write}\n", *arrays[:given])
+                del arrays[:given]
+        return True
+
     def lease_seconds_max(self, seconds: float) -> float:
         """Return for how long anybody's lease may hold up others."""
         return seconds
@@ -107,9 +127,11 @@ class MemoryTables:
                 kept = self.checkpoints.get(args[0])
                 return [] if kept is None else [(kept["position"],)]
             case checkpoints.TAKE:
-                name, _, seconds, seconds_max = args
+                name, _, seconds, seconds_max, version = args
                 kept = self.checkpoints[name]
-                if 0 <= kept["leased_to"] - self.clock() <= self.lease_seconds_max(seconds_max):
+                if kept["version"] > version or 0 <= kept["leased_to"] - self.clock() <= self.lease_seconds_max(
+                    seconds_max
+                ):
                     return []
                 kept |= {"epoch": kept["epoch"] + 1, "leased_to": self.clock() + seconds}
                 return [(kept["epoch"], kept["position"], kept["version"])]
@@ -118,6 +140,9 @@ class MemoryTables:
                 return [(kept["epoch"], kept["position"], kept["version"])] if kept["epoch"] == args[1] else []
             case rooms.SELECT_ACTIVITY:
                 return [(key[0], row["activity"]) for key, row in self.rows["read.rooms"].items() if key[0] in args[0]]
+            case mentions.SELECT_MEMBER_COUNT:
+                room = self.rows["read.rooms"].get((args[0],))
+                return [] if room is None else [(room["member_count"],)]
             case message_queries.SELECT_DELETED:
                 found = self.rows["read.messages"]
                 return [(at,) for at in args[0] if (at,) in found and found[at,]["deleted"]]

@@ -121,10 +121,10 @@ async def test_tables_in_memory_hold_and_answer_what_postgres_does(database_url:
             while await follower.step() > 0:
                 pass
             assert await checkpoints.position(store, "live") == len(events)
-            assert await checkpoints.take(store, "live", 1, "two", 3) is None
+            assert await checkpoints.take(store, "live", LIVE.version, "two", 3) is None
             assert follower.lease is not None
             await checkpoints.let_go(store, "live", follower.lease.epoch)
-            taken = await checkpoints.take(store, "live", 1, "two", 3)
+            taken = await checkpoints.take(store, "live", LIVE.version, "two", 3)
             assert taken is not None and (taken.epoch, taken.position) == (follower.lease.epoch + 1, len(events))
             with pytest.raises(checkpoints.LeaseLostError):
                 await checkpoints.renew(store, "live", follower.lease, 3)

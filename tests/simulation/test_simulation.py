@@ -1,6 +1,7 @@
 """Whatever breaks between any two steps: after healing, everybody has heard exactly what they may."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -149,6 +150,18 @@ class PatientTables(MemoryTables):
         return float("inf")
 
 
+class StubbornTables(MemoryTables):
+    """Forgets of a thread that a reply was taken back."""
+
+    def _insert(self, found: re.Match[str], conflict: re.Match[str] | None, args: tuple[Any, ...]) -> str:
+        before = {key: row["reply_count"] for key, row in self.rows["read.threads"].items()}
+        done = super()._insert(found, conflict, args)
+        for key, count in before.items():
+            row = self.rows["read.threads"][key]
+            row["reply_count"] = max(row["reply_count"], count)
+        return done
+
+
 class ErasingLink(RecordLink):
     """Reads as erased whatever has no key."""
 
@@ -194,6 +207,7 @@ def _name(value: Any) -> str:
         ("store", TrustingRecord),
         ("watch", BelievingWatch),
         ("read_tables", PatientTables),
+        ("read_tables", StubbornTables),
         ("record_link", ErasingLink),
         ("command_bus", TrustingDesk),
         ("rebuild", staticmethod(forgetful_rebuild)),

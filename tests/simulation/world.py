@@ -29,6 +29,7 @@ from adapters.redis.rate_limits import LocalLimits
 from commands import HANDLERS
 from commands.account import RegisterAccount
 from commands.command_bus import CommandBus
+from commands.direct import OpenDirect
 from commands.membership import LeaveRoom, PutMember, RemoveMember
 from commands.message import DeleteMessage, EditMessage, PostMessage
 from commands.reaction import AddReaction, RemoveReaction
@@ -37,6 +38,7 @@ from commands.session import EndSession, OpenSession
 from domain import quotas
 from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
 from domain.derived_ids import DerivedIds
+from domain.direct import room_id_of
 from domain.errors import BadTokenError, DomainError
 from domain.events import Caller, Recorded
 from domain.ids import MessageId, RecordId, RoomId, SessionId, UserId
@@ -44,7 +46,6 @@ from domain.membership import MemberJoined, MemberLeft, MemberRemoved
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.credentials import Access, Refreshing
 from domain.ports.record import RecordUnavailableError
-from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.room import RoomArchived
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
@@ -55,6 +56,8 @@ from gateway.realtime.read_marks import ReadMarks
 from gateway.services import Services
 from gateway.sockets.connection import SocketConnection
 from projections import LIVE
+from tests.simulation import everyday
+from tests.simulation.everyday import Talk
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Line, Wire
 from tests.simulation.rebuilding import rebuild
@@ -209,6 +212,7 @@ class World:
         self.chats: list[Chat] = []
         self.acknowledged: dict[str, tuple[int, str]] = {}
         self.unknown: set[str] = set()
+        self.talk = Talk(seed)
         self.faults: list[str] = []
         self._names = 0
         self._is_healed = False
@@ -279,6 +283,9 @@ class World:
             for person in self.people[1:]:
                 await command_bus.do(PutMember(room_id, person.user_id, "member"), ada)
         await command_bus.do(ChangeRoom(self.rooms[2], history="joined"), ada)
+        two = tuple(sorted(person.user_id for person in self.people[:2]))
+        await command_bus.do(OpenDirect(two), ada)
+        self.rooms.append(room_id_of(two))
 
     # Deeds
 
@@ -304,11 +311,14 @@ class World:
             while self.lapsed() < until:
                 await asyncio.sleep(self.chance.choice((0.0, 0.05, 0.3, 1.5)))
                 message_id = str(UUID(int=self.chance.getrandbits(128), version=4))
-                content = f"{self.chance.getrandbits(32):x} " + "x" * self.chance.choice((1, 1, 1, 400))
+                said = f"{self.chance.getrandbits(32):x} " + "x" * self.chance.choice((1, 1, 1, 400))
+                content = self.talk.words() + said
+                room_id, place = self.talk.thread(self.chance.choice(self.rooms))
                 try:
-                    sent = await chat.send(self.chance.choice(self.rooms), content, message_id=message_id, timeout=20)
+                    sent = await chat.send(room_id, content, message_id=message_id, timeout=20, **place)
                     self.acknowledged[message_id] = (sent.position, content)
                     posted.append(message_id)
+                    self.talk.roots |= {} if place else {message_id: room_id}
                 except Refused:
                     continue
                 except HansardError:
@@ -320,6 +330,8 @@ class World:
                     deed = self.chance.choice((AddReaction, AddReaction, RemoveReaction))
                     liked = MessageId(UUID(self.chance.choice(list(self.acknowledged))))
                     await self._do(deed(liked, self.chance.choice(EMOJIS)), person.caller)
+                if (aside := self.talk.deed()) is not None:
+                    await self._do(aside, person.caller)
                 if posted and self.chance.random() < 0.1:
                     await self._do(DeleteMessage(MessageId(UUID(self.chance.choice(posted)))), person.caller)
 
@@ -637,19 +649,7 @@ class World:
             self.faults.append(f"parked, though nothing was wrong with it: {self.tables.parked}")
         if rows.keys() != posted:
             self.faults.append(f"the rows are of {sorted(rows.keys() ^ posted)} more or less than was posted")
-        self._judge_counts()
-
-    def _judge_counts(self) -> None:
-        """Reactions are counted as the record has them: one by one, whatever an event says of how many there are."""
-        given: dict[tuple[int, str], set[UserId]] = {}
-        for event in (recorded.event for recorded in self.record.events):
-            if isinstance(event, ReactionAdded):
-                given.setdefault((event.posted_position, event.emoji), set()).add(event.user_id)
-            elif isinstance(event, ReactionRemoved):
-                given[event.posted_position, event.emoji].remove(event.user_id)
-        rows = {key: row["count"] for key, row in self.tables.rows["read.reaction_counts"].items()}
-        if rows != {key: len(people) for key, people in given.items()}:
-            self.faults.append(f"reactions are counted as {rows}, and are {given}")
+        self.faults += everyday.judge(self.record.events, self.tables.rows)
 
 
 def _held(heard: Heard) -> int:

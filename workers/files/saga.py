@@ -24,7 +24,7 @@ from domain.ports.blobs import Blobs, BlobsUnavailableError
 from domain.ports.database import Db
 from domain.ports.scanner import Scanner, UnscannableError
 from domain.processing import SENTENCES, Reason
-from domain.tasks import ProcessDocument, ProcessImage, ScanFile, Task, next_task
+from domain.tasks import FileTask, ProcessDocument, ProcessImage, ScanFile, next_task
 from projections import members
 
 SAGA = Caller(agent="hansard worker")
@@ -51,7 +51,7 @@ class Saga:
         self._sandbox = sandbox
         self._db = db
 
-    async def do(self, task: Task, held: Held = alone) -> Task | None:
+    async def do(self, task: FileTask, held: Held = alone) -> FileTask | None:
         """Do a task if it is still due; return the task that is due next. An error may go away with another try.
 
         `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLostError` if not.

@@ -25,7 +25,7 @@ from domain.ports.record import RecordUnavailableError
 from domain.ports.scanner import ScannerUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.processing import Reason
-from domain.tasks import Kind, Task, next_task
+from domain.tasks import FileTask, Kind, RebuildProjection, next_task
 from projections import file_queries
 from projections.file_queries import BEGINNING
 from workers.files.saga import ClaimLostError, Saga
@@ -121,9 +121,9 @@ class TaskWorker:
                 log.warning("a hand waits", kind=self._kind, reason=str(error))
                 await asyncio.sleep(self._poll_seconds)
 
-    async def _holding(self, taken: Taken) -> Task | None:
+    async def _holding(self, taken: Taken) -> FileTask | None:
         """Do a task while renewing the hold on it; give up if somebody else took it meanwhile."""
-        unit = asyncio.ensure_future(self._saga.do(taken.envelope.task, lambda: self._beat(taken)))
+        unit = asyncio.ensure_future(self._saga.do(_file_task(taken), lambda: self._beat(taken)))
         try:
             while True:
                 await asyncio.wait([unit], timeout=self._beat_seconds)
@@ -144,7 +144,7 @@ class TaskWorker:
         self._held_at = monotonic()
         return is_held
 
-    async def _done(self, taken: Taken, following: Task | None) -> None:
+    async def _done(self, taken: Taken, following: FileTask | None) -> None:
         if await self._tasks.done(taken) and following is not None:
             await self._tasks.add(following)
 
@@ -169,10 +169,16 @@ class TaskWorker:
     async def _end(self, taken: Taken, reason: Reason) -> None:
         """End the file of a task, and the task. One of which the record holds what nobody can read is left to operators."""
         try:
-            await self._saga.fail(taken.envelope.task.file_id, reason, lambda: self._beat(taken))
+            await self._saga.fail(_file_task(taken).file_id, reason, lambda: self._beat(taken))
         except DomainError as refusal:
             log.error("a file cannot be ended", task=taken.envelope.name, reason=refusal.detail)
         await self._tasks.done(taken)
+
+
+def _file_task(taken: Taken) -> FileTask:
+    task = taken.envelope.task
+    assert not isinstance(task, RebuildProjection), "it has a queue of its own"
+    return task
 
 
 class Dispatcher:

@@ -145,6 +145,8 @@ class Chat:
         reply_to: Id | None = None,
         file_id: Id | None = None,
         message_type: str = "text",
+        thread_id: Id | None = None,
+        in_room: bool = False,
         timeout: float = REPLY_SECONDS,
     ) -> Sent:
         """Post a message; when this returns it is on the server's disk. Raises `DomainError`.
@@ -153,11 +155,13 @@ class Chat:
         `timeout` seconds: whether it was posted is not known then; the same send with that `message_id` finds out.
         """
         own = str(message_id or UUID(int=self._chance.getrandbits(128), version=4))
-        fields = {"room_id": str(room_id), "message_id": own, "content": content, "message_type": message_type}
-        if reply_to is not None:
-            fields["reply_to"] = str(reply_to)
-        if file_id is not None:
-            fields["file_id"] = str(file_id)
+        fields: dict[str, str | bool] = {
+            "room_id": str(room_id), "message_id": own, "content": content, "message_type": message_type,
+        }  # fmt: skip
+        for name, value in (("reply_to", reply_to), ("file_id", file_id), ("thread_id", thread_id)):
+            if value is not None:
+                fields[name] = str(value)
+        fields |= {"in_room": True} if in_room else {}
         try:
             reply = await self._ask(timeout, "send", **fields)
         except Unacknowledged as late:

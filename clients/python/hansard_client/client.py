@@ -21,6 +21,7 @@ import httpx
 from hansard_client.asking import PAGE_ITEMS, Asked, Moment, Said, moment_of, path_of
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
+from hansard_client.devices import Devices
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.everyday import Everyday
 from hansard_client.models import (
@@ -58,7 +59,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday):
+class Client(Everyday, Devices):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.
@@ -299,12 +300,20 @@ class Client(Everyday):
         reply_to: Id | None = None,
         file_id: Id | None = None,
         message_type: str = "text",
+        thread_id: Id | None = None,
+        in_room: bool = False,
     ) -> Message:
-        """Post a message; when this returns it is on the server's disk. The same `message_id` again posts nothing."""
-        body = {"id": str(message_id or self._new_id()), "content": content, "message_type": message_type}
-        for name, value in (("reply_to", reply_to), ("file_id", file_id)):
+        """Post a message; when this returns it is on the server's disk. The same `message_id` again posts nothing.
+
+        With `thread_id` it is a reply in the thread of that message, which the room shows, too, if it is `in_room`.
+        """
+        body: dict[str, str | bool] = {
+            "id": str(message_id or self._new_id()), "content": content, "message_type": message_type,
+        }  # fmt: skip
+        for name, value in (("reply_to", reply_to), ("file_id", file_id), ("thread_id", thread_id)):
             if value is not None:
                 body[name] = str(value)
+        body |= {"in_room": True} if in_room else {}
         return Message.of(await self.call("POST", f"/rooms/{path_of(room_id)}/messages", body=body))
 
     async def message(self, message_id: Id, *, after: int | None = None) -> Message:

@@ -1,8 +1,8 @@
-"""Everyday chat: reactions, pins, direct rooms and blocks. A part of `Client`, which asks for it."""
+"""Everyday chat: reactions, threads, pins, direct rooms and blocks. A part of `Client`, which asks for it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 from urllib.parse import quote
 
 from hansard_client.asking import PAGE_ITEMS, Asked, Said, path_of
@@ -35,6 +35,32 @@ class Everyday(ABC):
         """Iterate over who gave a message which emoji, the first first."""
         return self.pages(Reactor, f"/messages/{path_of(message_id)}/reactions", {"limit": limit}, after)
 
+    # Threads; replies are sent with `thread_id`
+
+    def replies(
+        self,
+        message_id: Id,
+        *,
+        render: Literal["html"] | None = None,
+        limit: int = PAGE_ITEMS,
+        after: int | None = None,
+    ) -> AsyncIterator[Message]:
+        """Iterate over the replies in the thread of a message, the oldest first."""
+        query = {"limit": limit, "render": render}
+        return self.pages(Message, f"/messages/{path_of(message_id)}/thread", query, after)
+
+    async def follow_thread(self, message_id: Id) -> None:
+        """Follow the thread of a message: replies from now on are unread."""
+        await self.call("PUT", f"/messages/{path_of(message_id)}/thread/follow")
+
+    async def unfollow_thread(self, message_id: Id) -> None:
+        """Follow it no longer, until one replies."""
+        await self.call("DELETE", f"/messages/{path_of(message_id)}/thread/follow")
+
+    async def mark_thread_read(self, message_id: Id, position: int) -> None:
+        """Say how far one has read a thread that one follows."""
+        await self.call("PUT", f"/messages/{path_of(message_id)}/thread/read", body={"position": position})
+
     # Pins
 
     async def pin(self, message_id: Id) -> None:
@@ -46,8 +72,7 @@ class Everyday(ABC):
 
     async def pins(self, room_id: Id, *, after: int | None = None) -> list[Message]:
         """Return the pinned messages of a room, what was pinned last first."""
-        page = await self.call("GET", f"/rooms/{path_of(room_id)}/pins", after=after)
-        return [Message.of(item) for item in page["items"]]
+        return [each async for each in self.pages(Message, f"/rooms/{path_of(room_id)}/pins", {}, after)]
 
     # People
 

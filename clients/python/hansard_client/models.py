@@ -131,6 +131,32 @@ class Reactor(_Said):
     at: datetime = _time()
 
 
+@dataclass(frozen=True)
+class Thread(_Said):
+    """The replies to a message. `last_reply_at` is None if none is left; `participants` are the first ten of those by whom
+    there are some. `following`, `unread` and `read_position` are one's own: None in events, and the latter two where one does
+    not follow the thread."""
+
+    reply_count: int
+    participants: tuple[str, ...] = _read_by(tuple)
+    participant_count: int = 0
+    following: bool | None = None
+    unread: int | None = None
+    read_position: int | None = None
+    last_reply_at: datetime | None = field(default=None, metadata={"read": datetime.fromisoformat})
+
+
+@dataclass(frozen=True)
+class PushSubscription(_Said):
+    """A device that is told of things; `service` is the origin of its push service, `is_current`: it is this session's."""
+
+    id: str
+    device: str | None
+    service: str
+    is_current: bool
+    subscribed_at: datetime = _time()
+
+
 def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
     return tuple(map(Reaction.of, said))
 
@@ -139,7 +165,8 @@ def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
 class Message(_Said):
     """A message as it is now. `position` is that of its posting; `content` of a deleted one is empty, its `file` None.
 
-    `reactions` and `pinned` are None where the server does not say them: in events, and in what a write answers.
+    `reactions`, `pinned` and `thread` are None where the server does not say them: in events, and in what a write answers.
+    Of a reply in a thread, `thread_id` is the message that it is the thread of, and `in_room` says whether the room shows it.
     """
 
     id: str
@@ -160,6 +187,9 @@ class Message(_Said):
     pinned: bool | None = None
     mentions: tuple[str, ...] | None = field(default=None, metadata={"read": tuple})
     mentions_room: Literal["here", "room"] | None = None
+    thread_id: str | None = None
+    in_room: bool | None = None
+    thread: Thread | None = field(default=None, metadata={"read": Thread.of})
 
 
 @dataclass(frozen=True)

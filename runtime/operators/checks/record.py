@@ -96,7 +96,9 @@ async def projections(settings: Settings) -> str:
             raise RuntimeError("nobody has projected yet: is a projector running?")
         for group in groups:
             if group.version < PROJECTIONS[group.name].version:
-                raise RuntimeError(f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}'")
+                raise RuntimeError(
+                    f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}', or start a worker of this one"
+                )
         if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
             raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
         if still := [each for each in await checkpoints.lags(db, names) if each.stands_still]:

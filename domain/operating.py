@@ -1,0 +1,93 @@
+"""Operating: what administrators look at and have done, by the API. Each leaves an event on the record, with who asked.
+
+Looking is recorded once for each session, path and minute, as an auditor's reads are (`domain/audit.py`).
+"""
+
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from domain.errors import ConflictError, NotFoundError
+from domain.events import Event, Recorded, Stream
+from domain.ids import SessionId, UserId
+from domain.integers import Int8
+
+LOOKS = UUID("6d0d5b0c-6f4b-5a37-9d2f-54a5b3e7c8aa")
+
+
+class NoSuchProjectionError(NotFoundError, code="projection.not_found"):
+    """There is no projection of this name."""
+
+
+class NoSuchRebuildError(NotFoundError, code="rebuild.not_found"):
+    """There was no rebuild of this id, or it was long ago."""
+
+
+class RebuildUnderWayError(ConflictError, code="rebuild.under_way"):
+    """A rebuild of this projection is queued or runs already."""
+
+
+class OperationsRead(Event, frozen=True):
+    """An administrator looked at `path`."""
+
+    topic: ClassVar = "operations.read"
+
+    admin_id: UserId
+    path: str
+    minute: Int8
+
+    def about(self) -> UUID:
+        return self.admin_id
+
+
+class RebuildAsked(Event, frozen=True):
+    """An administrator asked for a rebuild of a projection; with `shadow` it is only compared with what is served."""
+
+    topic: ClassVar = "rebuild.asked"
+
+    rebuild_id: UUID
+    admin_id: UserId
+    projection: str
+    shadow: bool
+
+    def about(self) -> UUID:
+        return self.admin_id
+
+
+class Look(Struct, frozen=True):
+    minute: int
+
+
+class Asked(Struct, frozen=True):
+    projection: str
+
+
+def look_key(session_id: SessionId, path: str, minute: int) -> UUID:
+    return uuid5(LOOKS, f"{session_id}\n{minute}\n{path}")
+
+
+def note(look: Look | None, *, admin_id: UserId, path: str, minute: int) -> tuple[OperationsRead, ...]:
+    """Record the first look of a minute. `minute` counts from 1970."""
+    return () if look else (OperationsRead(admin_id, path, minute),)
+
+
+def ask(
+    asked: Asked | None, *, rebuild_id: UUID, admin_id: UserId, projection: str, shadow: bool
+) -> tuple[RebuildAsked, ...]:
+    """Record that a rebuild was asked for; the same one again changes nothing."""
+    return () if asked else (RebuildAsked(rebuild_id, admin_id, projection, shadow),)
+
+
+def evolve_look(look: Look | None, recorded: Recorded[OperationsRead]) -> Look:
+    return Look(recorded.event.minute)
+
+
+def evolve_asked(asked: Asked | None, recorded: Recorded[RebuildAsked]) -> Asked:
+    return Asked(recorded.event.projection)
+
+
+OPERATIONS_READS: Stream[Look] = Stream("operations-read", evolve_look, Look)
+REBUILDS: Stream[Asked] = Stream("rebuild", evolve_asked, Asked)
+READS: tuple[type[Event], ...] = (OperationsRead,)
+ASKS: tuple[type[Event], ...] = (RebuildAsked,)
