@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, growth, logins, mentions, million, notary, record, sockets, writers
+from bench import files, growth, logins, mentions, million, notary, rebuild_beside, record, sockets, writers
 from bench.comparison.chart import chart
 from bench.comparison.report import machine, table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
@@ -93,6 +93,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "C1": lambda: with_deployment(mentions.price),
     "M": lambda: million.million(Deployment()),
     "G": curves,
+    "R": lambda: rebuild_beside.beside(Deployment()),
     "F1": files.pictures,
     "F2": files.large_upload,
     "F3": files.large_upload_to_s3,

@@ -1,6 +1,7 @@
 """Mentions: the names in a text as the ids of those whom they name now.
 
-Nothing that is looked up guards the post: who is renamed or leaves in the same moment was there some seconds before.
+Nothing that is looked up guards the post: who was renamed or left just now was there half a minute before
+(docs/decisions/0177).
 """
 
 from functools import partial

@@ -111,7 +111,7 @@ class UnitOfWork:
         return await self.load(stream, *key)
 
     async def glance(self, stream: Stream[State], *key: UUID) -> State | None:
-        """Return the state of a stream that is neither guarded nor written: what it was some seconds ago is good enough."""
+        """Return the state of a stream that is neither guarded nor written: what it was half a minute ago is good enough."""
         [found] = await self.glance_all((stream, key))
         return found  # type: ignore[no-any-return]
 

@@ -40,4 +40,4 @@ def unknown(recorded: Recorded[UnknownEvent]) -> Iterable[Change]:
 
 
 HANDLERS: dict[type[Any], Handler] = {**dict.fromkeys(TOPICS.values(), happened), UnknownEvent: unknown}
-PROJECTION = Projection(tables=(AUDIT_ENTRIES,), handlers=HANDLERS)
+PROJECTION = Projection(tables=(AUDIT_ENTRIES,), handlers=HANDLERS, reads_meta=True)

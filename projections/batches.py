@@ -62,8 +62,9 @@ class Batch:
         if pending is None:
             pending = self._pending[change.table] = _Pending()
         key, values = change.key, change.values
-        whole = pending.new.get(key)
-        if whole is None:
+        # An id is hashed by Python itself: no look-up where there is nothing to be found.
+        whole = pending.new.get(key) if pending.new else None
+        if whole is None and pending.put:
             whole = pending.put.get(key)
         # Changes are left as they are: a batch that is refused is folded again in halves, of the same ones.
         match change.operation:
@@ -76,13 +77,16 @@ class Batch:
             case "put":
                 # A `set` of a kept column earlier in the batch must still reach the row that is there: sets go first.
                 pending.put[key] = values
-            case "set":
-                if key in pending.put and (kept := change.table.kept & values.keys()):
-                    pending.late.setdefault(key, {}).update({name: values[name] for name in kept})
-                if whole is not None:
-                    pending.replace(key, values)
+            case "set" if whole is None:
+                before = pending.set.get(key)
+                if before is None:
+                    pending.set[key] = dict(values)
                 else:
-                    pending.set.setdefault(key, {}).update(values)
+                    before.update(values)
+            case "set":
+                if change.table.kept and key in pending.put and (kept := change.table.kept & values.keys()):
+                    pending.late.setdefault(key, {}).update({name: values[name] for name in kept})
+                pending.replace(key, values)
             case "add" if whole is not None:
                 pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
             case "sum" if whole is not None:

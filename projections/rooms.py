@@ -274,13 +274,26 @@ def gone(recorded: Recorded[MemberLeft | MemberRemoved]) -> Iterable[Change]:
 
 
 def active(recorded: Recorded[Any]) -> Iterable[Change]:
+    """Move a room's activity with an event that is no message in it, not even a system message."""
+    yield ROOMS.set(recorded.event.room_id, activity=recorded.position)
+
+
+def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
+    """Move a room's activity, and its place in the list with a message that is not in a thread alone."""
+    position = recorded.position
+    if recorded.event.in_room is False:
+        yield ROOMS.set(recorded.event.room_id, activity=position)
+    else:
+        yield ROOMS.set(recorded.event.room_id, activity=position, last_posted=position)
+
+
+def role_changed(recorded: Recorded[MemberRoleChanged]) -> Iterable[Change]:
     yield ROOMS.set(recorded.event.room_id, **_positions(recorded))
 
 
 def _positions(recorded: Recorded[Any]) -> dict[str, int]:
     """Return the columns of a room that an event moves to its position."""
-    event = recorded.event
-    is_message = event.in_room is not False if isinstance(event, MessagePosted) else subjects_of(event) is not None
+    is_message = subjects_of(recorded.event) is not None
     return {"activity": recorded.position} | ({"last_posted": recorded.position} if is_message else {})
 
 
@@ -304,8 +317,8 @@ PROJECTION = Projection(
         MemberJoined: joined,
         MemberLeft: gone,
         MemberRemoved: gone,
-        MemberRoleChanged: active,
-        MessagePosted: active,
+        MemberRoleChanged: role_changed,
+        MessagePosted: posted,
         MessageEdited: active,
         MessageDeleted: active,
         MessagePinned: active,

@@ -67,6 +67,7 @@ class Projection(NamedTuple):
 
     tables: tuple[Table, ...]
     handlers: Mapping[type[Event], Handler]
+    reads_meta: bool = False  # whether a handler looks at who did it; a rebuild does not read what nobody asks for
 
 
 class Group(NamedTuple):
@@ -84,6 +85,10 @@ class Group(NamedTuple):
     @property
     def tables(self) -> tuple[Table, ...]:
         return tuple(table for projection in self.projections for table in projection.tables)
+
+    @property
+    def reads_meta(self) -> bool:
+        return any(projection.reads_meta for projection in self.projections)
 
     def handlers(self) -> dict[type[Event], tuple[Handler, ...]]:
         """Return all handlers of the group by the type of event, in the order of its projections."""

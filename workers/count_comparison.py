@@ -33,7 +33,8 @@ SELECT_EVENTS = """
 SELECT_ROOMS = """
     SELECT r.id, r.member_count, r.last_posted, (
         SELECT m.position FROM read.messages m WHERE (m.room_id, m.position) >= (r.id, 0)
-            AND (m.room_id, m.position) <= (r.id, 9223372036854775807) ORDER BY m.room_id DESC, m.position DESC LIMIT 1
+            AND (m.room_id, m.position) <= (r.id, 9223372036854775807) AND m.in_room IS NOT FALSE
+        ORDER BY m.room_id DESC, m.position DESC LIMIT 1
     ) AS last_message
     FROM read.rooms r WHERE r.id > $1 ORDER BY r.id LIMIT $2
 """
@@ -41,7 +42,7 @@ SELECT_MEMBERS = """
     SELECT m.room_id, m.user_id, m.role IS NOT NULL AS is_member, m.joined_position, m.read_position, (
         SELECT count(*) FROM (
             SELECT FROM read.messages new
-            WHERE m.role IS NOT NULL AND new.sender_id <> m.user_id AND NOT new.deleted
+            WHERE m.role IS NOT NULL AND new.sender_id <> m.user_id AND NOT new.deleted AND new.in_room IS NOT FALSE
                 AND (new.room_id, new.position) > (m.room_id, greatest(m.read_position, m.joined_position))
                 AND (new.room_id, new.position) <= (m.room_id, 9223372036854775807)
             ORDER BY new.room_id, new.position LIMIT $4
@@ -51,7 +52,7 @@ SELECT_MEMBERS = """
             SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages msg ON msg.position = n.position
             WHERE m.role IS NOT NULL AND n.room_id = m.room_id AND n.user_id = ANY (ARRAY[m.user_id, $5::uuid])
                 AND n.position > greatest(m.read_position, m.joined_position) AND msg.sender_id <> m.user_id
-                AND NOT msg.deleted
+                AND NOT msg.deleted AND msg.in_room IS NOT FALSE
             LIMIT $4
         ) found
     ) AS mention_count

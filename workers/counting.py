@@ -39,6 +39,7 @@ class Written(Struct):
     emoji: str = ""
     mentions: tuple[UUID, ...] = ()
     mentions_room: str | None = None
+    in_room: bool | None = None
 
 
 class Membership(Struct):
@@ -142,10 +143,12 @@ class Counts:
                 return
         room = self.rooms[_known(said.room_id)]
         match topic:
-            case "message.posted":
+            case "message.posted" if said.in_room is not False:  # else it is shown in its thread alone
                 room.add(position, self.number(_known(said.sender_id)))
                 for whom in (*said.mentions, *((EVERYBODY,) if said.mentions_room else ())):
                     room.mentions.setdefault(whom, array("q")).append(position)
+            case "message.posted":
+                pass
             case "message.deleted":
                 room.delete(said.posted_position)
             case "reading.marked":

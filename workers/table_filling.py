@@ -19,6 +19,7 @@ from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress
 
 REBUILD_BATCH_EVENTS_MAX = 5_000
+REBUILD_COMMIT_EVENTS_MIN = 15_000
 LAST_STRETCH_EVENTS = 2_000
 SAVEPOINT, RELEASE, ROLL_BACK = "SAVEPOINT part", "RELEASE SAVEPOINT part", "ROLLBACK TO SAVEPOINT part"
 
@@ -61,25 +62,33 @@ class Filling:
             await self.until(checkpoint, self._db)
 
     async def until(self, position: int, db: Db) -> None:
-        """Fold the record up to a position; the next page is read while one is written.
+        """Fold the record up to a position; the next page is read while one is folded or written. Several pages are written
+        together: a room that is busy in all of them changes once.
 
         `db` is the pool, or a transaction that everything is written in.
         """
         reading = asyncio.create_task(self._page(self.position, position))
+        folded: list[Folded] = []
         try:
             while events := await reading:
                 self.position = events[-1].position
                 reading = asyncio.create_task(self._page(self.position, position))
-                await self._write(events, db)
+                folded += await fold(events, self._handlers, between=_goes_on)
+                if len(folded) >= REBUILD_COMMIT_EVENTS_MIN:
+                    await self._write(folded, db)
+                    folded = []
+                    self._tell(position)
+            if folded:
+                await self._write(folded, db)
                 self._tell(position)
         finally:
             reading.cancel()
 
     async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
-        return await self._record.after(position, until=until, limit=REBUILD_BATCH_EVENTS_MAX)
+        limit, metas = REBUILD_BATCH_EVENTS_MAX, self._group.reads_meta
+        return await self._record.after(position, until=until, limit=limit, metas=metas)
 
-    async def _write(self, events: Sequence[Recorded[Event]], db: Db) -> None:
-        folded = await fold(events, self._handlers, between=_goes_on)
+    async def _write(self, folded: Sequence[Folded], db: Db) -> None:
         commit = self._commit if db is self._db else partial(self._commit_within, db)
         await write(folded, commit, policy=self._group.policy)
 

@@ -76,7 +76,9 @@ class MemoryRecord:
         found = {stream: self._streams.get(stream, [])[version:] for stream, version in after.items()}
         return {stream: EventPage(events[:limit], len(events) < limit) for stream, events in found.items()}
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
         return self.events[position:until][:limit]
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:

@@ -41,6 +41,9 @@ KEY_SECONDS = 60.0
 KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
 
 
+Opening = Callable[[bytes, bytes, bytes | None], bytes]
+
+
 class KeyName(NamedTuple):
     """What a data key is for. `room_id` is None for what was not said in a room. `generation` counts the destroyed keys
     of the same subject, room and day."""
@@ -155,6 +158,15 @@ class Vault:
         if len(sealed) < NONCE_BYTES:
             raise InvalidTag
         return None if kept.key is None else kept.key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+
+    def opening(self, key_ids: Collection[KeyId]) -> dict[KeyId, Opening]:
+        """Return what decrypts for each of these keys that is in memory and not destroyed: takes the nonce, what was sealed, and
+        what it was bound to. For many boxes at once, right after `gather`; raises `InvalidTag` if it is not what was sealed."""
+        return {
+            key_id: kept.key.decrypt
+            for key_id in key_ids
+            if (kept := self._keys.get(key_id)) is not None and kept.key is not None
+        }
 
     def _at_hand(self, key_id: KeyId) -> _Kept:
         kept = self._keys.get(key_id)

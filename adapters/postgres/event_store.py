@@ -149,10 +149,11 @@ class PostgresRecord:
             rows[StreamId(row.stream)].append(row)
         return {stream: await self._page(limit, found) for stream, found in rows.items()}
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        return await self._facts(
-            SELECT_AFTER, position, POSITION_MAX if until is None else until, limit, RECORD_PAGE_BYTES_MAX
-        )
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
+        end = POSITION_MAX if until is None else until
+        return await self._facts(SELECT_AFTER, position, end, limit, RECORD_PAGE_BYTES_MAX, metas=metas)
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_AFTER, room_id, position, until)
@@ -182,8 +183,8 @@ class PostgresRecord:
         """Forget what Idempotency-Keys wrote longer ago than this, `RECEIPTS_FORGOTTEN_MAX` at most; return how many."""
         return int(await self._db.value(FORGET_RECEIPTS, older_than_hours, RECEIPTS_FORGOTTEN_MAX))
 
-    async def _facts(self, sql: str, *args: object) -> list[Recorded[Event]]:
-        return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault)
+    async def _facts(self, sql: str, *args: object, metas: bool = True) -> list[Recorded[Event]]:
+        return await decode_all(await self._db.all(StoredRow, sql, *args), self._vault, metas=metas)
 
     async def _room_page(self, limit: int, sql: str, *args: object) -> EventPage:
         return await self._page(limit, await self._db.all(StoredRow, sql, *args, limit, REPLAY_PAGE_BYTES_MAX))

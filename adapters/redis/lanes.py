@@ -20,7 +20,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.redis.connections import REDIS_SECONDS, open_redis
-from adapters.redis.wire import Script, Wires
 from domain.errors import ReadableError
 from domain.ids import RecordId, RoomId
 
@@ -36,7 +35,7 @@ log = structlog.get_logger()
 # each lane how many arguments its entries have, and these. Entries that are there already are passed over. A lane whose key
 # is of another type is answered by its number; any other error stops everything at once, so that no later entry can take a
 # place after a hole. Only if no lane refused is it remembered how far everything was published.
-PUBLISH = Script("""
+PUBLISH = """
     local at, refused = 4, {}
     for lane = 2, #KEYS do
         local past, refuses = at + 1 + tonumber(ARGV[at]), false
@@ -59,8 +58,7 @@ PUBLISH = Script("""
     end
     if ARGV[3] ~= '' and #refused == 0 then redis.call('SET', KEYS[1], ARGV[3]) end
     return refused
-""")
-XREAD = (b"XREAD", b"COUNT", LANE_READ_ENTRIES_MAX, b"BLOCK", LANE_BLOCK_MS, b"STREAMS")
+"""
 CONTROL = -1
 
 
@@ -85,8 +83,8 @@ class Lanes:
         self.count = count
         self._redis = redis
         self._prefix = f"hansard:{record}"
-        self._publisher = Wires(redis, seconds=REDIS_SECONDS)
-        self._reader = Wires(redis, seconds=REDIS_SECONDS)  # a connection of its own, which may block
+        self._script = redis.register_script(PUBLISH)
+        self._reader = redis.client()  # a connection of its own, which may block
         self._reader_id: int | None = None
 
     @classmethod
@@ -95,8 +93,7 @@ class Lanes:
         return cls(open_redis(url, seconds=REDIS_SECONDS), record, count)
 
     async def close(self) -> None:
-        self._publisher.cut()
-        self._reader.cut()
+        await self._reader.aclose()
         await self._redis.aclose()
 
     async def ping(self) -> None:
@@ -140,7 +137,7 @@ class Lanes:
             arguments.append(len(entries))
             arguments += entries
         try:
-            refused = await self._publisher.run(PUBLISH, keys, arguments)
+            refused = await self._script(keys=keys, args=arguments)
         except ResponseError as error:
             raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
         except (TimeoutError, RedisError, OSError) as error:
@@ -196,16 +193,18 @@ class Lanes:
 
     async def read(self, places: Mapping[int, str]) -> dict[int, tuple[str, list[Entry]]]:
         """Wait for entries after these places, at most `LANE_BLOCK_MS`; return the new place and entries by lane."""
-        lanes = {self._key(lane).encode(): lane for lane in places}
+        keys = {self._key(lane): lane for lane in places}
+        streams: dict[Any, Any] = {key: places[lane] for key, lane in keys.items()}
         try:
             if self._reader_id is None:
-                self._reader_id = int(await _asked(self._reader.call(b"CLIENT", b"ID")))
-            answer = await _asked(self._reader.call(*XREAD, *lanes, *places.values()))
+                self._reader_id = int(await _asked(cast(Awaitable[Any], self._reader.client_id())))
+            answer = await _asked(
+                cast(Awaitable[Any], self._reader.xread(streams, count=LANE_READ_ENTRIES_MAX, block=LANE_BLOCK_MS))
+            )
         except LanesUnavailableError:
             self._reader_id = None
-            self._reader.cut()  # the next one has another id
             raise
-        return {lanes[key]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
+        return {keys[key.decode()]: (rows[-1][0].decode(), [*_entries(rows)]) for key, rows in answer or ()}
 
     async def interrupt(self) -> None:
         """Make a blocked `read` return at once, so that it can be called again with other places."""
@@ -228,13 +227,11 @@ def _arguments(entry: Entry) -> list[Any]:
     return [f"{entry.position}-0", len(fields), *fields]
 
 
-def _entries(rows: Iterable[tuple[bytes, Sequence[bytes] | None]]) -> Iterator[Entry]:
-    """Yield the entries of a lane: each its id, and names and values in turn (none: it was deleted meanwhile). One that cannot
-    be read is skipped, and found in the record."""
+def _entries(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Entry]:
+    """Yield the entries of a lane. One that cannot be read is skipped, and found in the record."""
     for entry_id, fields in rows:
-        in_turn = iter(fields or ())
         try:
-            yield _entry(entry_id, dict(zip(in_turn, in_turn, strict=True)))
+            yield _entry(entry_id, fields)
         except (KeyError, ValueError) as error:
             log.error("an entry of a lane cannot be read", entry=repr(entry_id), error=type(error).__name__)
 

@@ -9,16 +9,15 @@ No key names the caller: names of people and addresses are keyed hashes. If Redi
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from adapters.redis.connections import open_redis
-from adapters.redis.wire import Script, Wires
 from domain.ids import RecordId
 from domain.ports.rate_limits import Allowance, QuotaState
 from domain.quotas import Quota
@@ -31,7 +30,7 @@ log = structlog.get_logger()
 
 # ARGV: for each key its interval (microseconds a unit), burst and cost. Answers now, and each key's TAT as it then is
 # (as text: a Lua number would be cut to a whole one that Redis's protocol can carry).
-TAKE = Script("""
+TAKE = """
     local clock = redis.call('TIME')
     local now = clock[1] * 1000000 + clock[2]
     local tats, ok = {}, 1
@@ -51,7 +50,7 @@ TAKE = Script("""
         answer[2 + i] = string.format('%.17g', tats[i])
     end
     return answer
-""")
+"""
 Given = tuple[Quota, ...]
 
 
@@ -60,7 +59,7 @@ class RedisLimits:
 
     def __init__(self, redis: "Redis", record: RecordId, secret: bytes, local: "LocalLimits") -> None:
         self._redis = redis
-        self._wires = Wires(redis, seconds=LIMIT_WAIT_SECONDS)
+        self._script = redis.register_script(TAKE)
         self._secret = secret
         self._record = record
         self._local = local
@@ -72,7 +71,6 @@ class RedisLimits:
         return cls(open_redis(url, seconds=LIMIT_WAIT_SECONDS), record, secret, LocalLimits())
 
     async def close(self) -> None:
-        self._wires.cut()
         await self._redis.aclose()
 
     async def take(self, whose: str, *quotas: Quota | None) -> Allowance:
@@ -91,7 +89,8 @@ class RedisLimits:
         if (tried := time.monotonic()) < self._away_until:
             return None
         try:
-            ok, now, *tats = await self._wires.run(TAKE, self._keys(whose, given), _arguments(given))
+            call = self._script(keys=self._keys(whose, given), args=_arguments(given))
+            ok, now, *tats = await cast(Awaitable[Any], call)
         except (TimeoutError, RedisError, OSError) as error:
             if self._away_until <= tried:
                 log.warning("limits are counted in this process until Redis answers", reason=str(error))

@@ -117,8 +117,11 @@ class Record(Protocol):
         There are fewer, but at least one, if they hold more than `REPLAY_PAGE_BYTES_MAX`.
         """
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        """Return at most `limit` events after a position (and up to `until`), in order.
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
+        """Return at most `limit` events after a position (and up to `until`), in order. Without `metas` they need not be read:
+        theirs may say nothing.
 
         There are fewer, but at least one, if they hold more than `RECORD_PAGE_BYTES_MAX`: only an empty answer says that
         there are no more.

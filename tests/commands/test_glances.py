@@ -3,13 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from adapters.clock import now
 from commands import HANDLERS
-from commands.account import ChangeProfile
+from commands.account import Activate, ChangeProfile, Deactivate
 from commands.block import BlockUser, UnblockUser
 from commands.command_bus import CommandBus
+from commands.direct import OpenDirect
 from commands.glances import GLANCE_SECONDS, GLANCES_MAX, Glances
 from commands.membership import RemoveMember
+from domain.direct import people_of, room_id_of
+from domain.errors import BlockedError
 from domain.events import Caller
 from domain.ids import RoomId, UserId, stream_id
 from domain.message import MessagePosted
@@ -85,8 +90,27 @@ async def test_what_the_same_process_wrote_is_seen_at_once(database_url: str) ->
         assert await mentioned() == ()
         await own.do(UnblockUser(ada.user_id), ben)
         assert await mentioned() == (ben.user_id,)
+        await own.do(Deactivate(ben.user_id), Caller())
+        assert await mentioned() == (), "an account that is deactivated is named by nobody"
+        await own.do(Activate(ben.user_id), Caller())
+        assert await mentioned() == (ben.user_id,)
         await own.do(ChangeProfile(username="benjamin"), ben)
         assert await mentioned() == ()
+
+
+async def test_a_block_hides_nothing_where_more_than_two_are(database_url: str) -> None:
+    async with ledger(database_url) as (_, _, own):
+        ada, ben, cyd = [await person(own) for _ in range(3)]
+        assert ada.user_id and ben.user_id and cyd.user_id
+        await own.do(OpenDirect((ben.user_id,)), ada)
+        await own.do(OpenDirect((ben.user_id, cyd.user_id)), ada)
+        await own.do(BlockUser(ada.user_id), ben)
+        pair, three = (
+            room_id_of(people_of(ada.user_id, others)) for others in ([ben.user_id], [ben.user_id, cyd.user_id])
+        )
+        assert (await own.do(post(three), ada)).recorded(MessagePosted)
+        with pytest.raises(BlockedError):
+            await own.do(post(pair), ada)
 
 
 def test_as_many_glances_are_kept_as_may_be_and_none_of_the_future() -> None:

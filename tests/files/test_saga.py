@@ -48,7 +48,7 @@ async def picture(who: Person, file_id: str, name: str) -> Image.Image:
 
 
 async def ends(works: Works, file_id: str) -> list[Any]:
-    stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
+    stream = FILE.id(FileId(UUID(file_id)))
     events = (await works.services.services.record.streams([stream]))[stream]
     return [recorded.event for recorded in events if isinstance(recorded.event, (FileCompleted, FileFailed))]
 

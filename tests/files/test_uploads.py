@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -43,7 +43,7 @@ def gathered(hansard: Gateway) -> list[str]:
 
 
 async def received(hansard: Gateway, file_id: str) -> FileReceived:
-    stream = FILE.id(FileId(file_id))  # type: ignore[arg-type]
+    stream = FILE.id(FileId(UUID(file_id)))
     return (await hansard.services.record.streams([stream]))[stream][0].event  # type: ignore[return-value]
 
 

@@ -8,6 +8,7 @@ from commands.file import NoteScan
 from domain.events import Caller
 from domain.ids import FileId, UserId
 from tests.deployments import Gateway, Person, deployment
+from tests.gateway.test_operating import administrator
 
 WHY = {"Hansard-Reason": "case 17"}
 
@@ -197,3 +198,7 @@ async def test_where_it_is_switched_off_the_past_is_refused(database_url: str, r
         for path in ("/rooms?as_of=1", f"/rooms/{room_id}?as_of=1", f"/rooms/{room_id}/history"):
             assert (await ada.ask("GET", path, 422))["code"] == "as_of.off"
         await ada.ask("GET", f"/rooms/{room_id}", 200)
+        admin = await administrator(here)
+        listed = (await admin.ask("GET", "/admin/projections", 200))["items"]
+        assert [each["name"] for each in listed] == ["live", "message_html", "audit_index"]
+        await admin.ask("POST", "/admin/projections/past/rebuild", 404, json={})

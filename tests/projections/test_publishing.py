@@ -224,9 +224,11 @@ class ReadingsCounted(PostgresRecord):
 
     readings = 0
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
         self.readings += 1
-        return await super().after(position, until=until, limit=limit)
+        return await super().after(position, until=until, limit=limit, metas=metas)
 
 
 async def test_a_batch_that_reaches_the_head_is_followed_by_no_empty_read(database_url: str) -> None:
@@ -251,14 +253,14 @@ async def test_a_batch_for_several_lanes_is_one_call_to_redis(database_url: str,
         rooms = await posted_to_every_lane(here, lanes)
         await lanes.publish((), published=0)  # the script is known from now on
         calls: list[object] = []
-        call: Any = lanes._publisher.call
+        execute: Any = lanes._redis.execute_command
 
-        async def counted(*arguments: Any) -> Any:
-            calls.append(arguments[0])
-            return await call(*arguments)
+        async def counted(*args: Any, **options: Any) -> Any:
+            calls.append(args[0])
+            return await execute(*args, **options)
 
-        lanes._publisher.call = counted  # type: ignore[method-assign]
+        lanes._redis.execute_command = counted  # type: ignore[method-assign]
         entries = [Entry(i, room, 0, b"{}", None) for i, room in enumerate(rooms.values(), 1)]
         assert await lanes.publish(entries, published=len(entries)) == frozenset()
-        assert calls == [b"EVALSHA"]
+        assert calls == ["EVALSHA"]
         assert await lanes.published() == len(entries)

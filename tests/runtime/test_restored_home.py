@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 
 from tests.deployments import PASSWORD, free_port, until
@@ -24,6 +25,7 @@ async def keep_sending(http: httpx.AsyncClient, room: str, said: list[dict[str, 
             said.append(answer.json())
 
 
+@pytest.mark.timeout(300)  # two whole deployments; half a minute where the machine is calm
 async def test_what_was_backed_up_amid_sends_is_served_again_as_another_record(tmp_path: Path) -> None:
     backup, keys = tmp_path / "kept" / "monday", tmp_path / "apart" / "monday"
     async with system(tmp_path) as hansard:

@@ -169,8 +169,8 @@ class _Paged:
         self._record = record
         self._chance = chance
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Any:
-        return await self._record.after(position, until=until, limit=self._chance.randint(1, 30))
+    async def after(self, position: int, *, until: int | None = None, limit: int, metas: bool = True) -> Any:
+        return await self._record.after(position, until=until, limit=self._chance.randint(1, 30), metas=metas)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._record, name)

@@ -177,11 +177,13 @@ class RecordLink:
         )
         return {stream: EventPage(self._read(page.events), page.is_last) for stream, page in found.items()}
 
-    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+    async def after(
+        self, position: int, *, until: int | None = None, limit: int, metas: bool = True
+    ) -> Sequence[Recorded[Event]]:
         limit = min(limit, self._process.weather.chance.choice((1, 2, 5, limit)))  # pages of all sizes
         return self._read(
             await self._process.through(
-                "postgres", "after", lambda: self._record.after(position, until=until, limit=limit)
+                "postgres", "after", lambda: self._record.after(position, until=until, limit=limit, metas=metas)
             )
         )
 
