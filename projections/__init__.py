@@ -12,6 +12,8 @@ from projections import (
     mentions,
     message_html,
     messages,
+    past_messages,
+    past_rooms,
     pins,
     push,
     reactions,
@@ -41,12 +43,20 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
+PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST)}
+
+
+def followed(*, time_travel: bool) -> list[str]:
+    """Return the names of the groups that somebody follows."""
+    return [name for name in PROJECTIONS if time_travel or name != PAST.name]
+
+
+def versions(*, time_travel: bool) -> list[tuple[str, int]]:
+    """Return the groups that somebody follows, each with the version of the code."""
+    return [(name, PROJECTIONS[name].version) for name in followed(time_travel=time_travel)]
 
 
 def with_policies(group: Group, stopping: Collection[str]) -> Group:
     """Return a group with the policy that an operator decided on."""
     return group._replace(policy="stop") if group.name in stopping else group
-
-
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX)}
-VERSIONS: tuple[tuple[str, int], ...] = tuple((group.name, group.version) for group in PROJECTIONS.values())

@@ -14,7 +14,7 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, PROJECTIONS, VERSIONS, checkpoints, projection_states, rebuilds
+from projections import LIVE, PROJECTIONS, checkpoints, projection_states, rebuilds, versions
 from runtime.operators.projections import rebuild_sentence, sentence
 from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
 from tests.projections.test_read_models import project
@@ -130,7 +130,7 @@ async def test_what_a_dead_worker_left_is_gone_on_with_by_the_next_under_the_sam
 ) -> None:
     monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
     monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", 2)
-    monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 1)
+    monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 2)
     async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
         ada = await administrator(hansard)
         await ada.say(await ada.room(), "hello")
@@ -179,7 +179,7 @@ async def test_one_of_the_command_line_is_not_gone_on_with_by_a_worker(database_
 
 async def test_the_command_line_says_the_same(database_url: str) -> None:
     async with ledger(database_url, size=2) as (db, _, __):
-        found = await projection_states.of(db, VERSIONS)
+        found = await projection_states.of(db, versions(time_travel=True))
         assert sentence(found[0]) == f"live: not followed, version {LIVE.version}, at position 0, followed by nobody."
         rebuild_id = UUID(int=7)
         assert await rebuilds.ask(db, rebuild_id, "live", version=3, is_shadow=False)

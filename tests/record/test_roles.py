@@ -35,10 +35,18 @@ MATRIX = """
     read.messages               r           raw         -           -           owner
     read.parked_events          r           ra          ra          r           owner
     read.parking_notes          -           a           rad         -           owner
+    read.past_deletions         r           -           raw         -           owner
+    read.past_member_counts     r           -           raw         -           owner
+    read.past_pins              r           -           raw         -           owner
+    read.past_reactions         r           -           raw         -           owner
+    read.past_roles             r           -           raw         -           owner
+    read.past_rooms             r           -           raw         -           owner
+    read.past_stays             r           -           raw         -           owner
     read.pins                   r           raw         -           -           owner
     read.push_subscriptions     r           raw         r           -           owner
     read.reaction_counts        r           raw         -           -           owner
     read.rebuilds               ra          -           rawd        -           owner
+    read.room_changes           r           -           raw         -           owner
     read.room_members           r           raw         r           -           owner
     read.rooms                  r           raw         -           -           owner
     read.sessions               r           raw         -           -           owner
@@ -61,6 +69,7 @@ MATRIX = """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
     "read.audit_unknown": {"gateway", "operator"},
+    "read.bits": {"gateway", "worker", "operator"},
     "read.names": {"worker", "operator"},
     "read.readable_from": {"gateway", "operator"},
     "read.standing": {"gateway", "operator"},
@@ -349,8 +358,10 @@ async def test_only_the_command_line_makes_tables_and_only_among_the_read_tables
     [
         ("projector", "live", "message_html"),
         ("projector", "live", "audit_index"),
+        ("projector", "live", "past"),
         ("worker", "message_html", "live"),
         ("worker", "audit_index", "live"),
+        ("worker", "past", "live"),
     ],
 )
 async def test_whoever_follows_a_group_moves_its_checkpoint_and_no_other(

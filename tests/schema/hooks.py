@@ -7,6 +7,7 @@ where. Whoever's session an operation ends has one of their own for each request
 import os
 import re
 from base64 import urlsafe_b64encode
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -63,6 +64,9 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "emoji": st.sampled_from(sorted(qualified().values())),
     "p256-point": st.integers(1, 2**200).map(lambda scalar: base64url(point_of(scalar))),
     "push-secret": st.binary(min_size=16, max_size=16).map(base64url),
+    # The record of a test is short, and its time is after this.
+    "moment": st.integers(0, 2).map(str)
+    | st.datetimes(datetime(1970, 1, 1), datetime(2026, 1, 1)).map("{:%Y-%m-%dT%H:%M:%SZ}".format),
     # A cursor is known by whoever was given it alone; the first page has none.
     "cursor": st.nothing(),
 }
@@ -72,6 +76,9 @@ for name, strategy in FORMATS.items():
 
 # What valid data may be refused with, because it depends on what no schema can say.
 BEYOND_SCHEMA: dict[str, str] = {
+    "as.without_as_of": "which parameters need each other, OpenAPI cannot say",
+    "as_of.beyond_head": "a position is on the record, or not yet",
+    "reason.missing": "whoever looks as somebody else says why, and nobody else need",
     "audit.out_of_range": "a proof is of what is on the record, and of a tree that was signed",
     "idempotency.mismatch": "a key belongs to the body that it first came with",
     "password.too_common": "a password may be its owner's name",
