@@ -130,6 +130,7 @@ async def test_what_a_dead_worker_left_is_gone_on_with_by_the_next_under_the_sam
 ) -> None:
     monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
     monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", 2)
+    monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 2)
     async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
         ada = await administrator(hansard)
         await ada.say(await ada.room(), "hello")

@@ -109,6 +109,7 @@ async def interrupted(
     """A rebuild that came to position 40."""
     monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
     monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", 20)
+    monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 20)
     async with ledger(database_url) as (db, record, command_bus):
         await make_history(command_bus, 71, 80)
         await project(record, db)
