@@ -1,5 +1,5 @@
-"""`hansard verify counts`: unread messages, mentions, members, reactions and last messages, counted anew from the record and held
-against what is served. 0 equal, 1 something differs, 2 it cannot be judged. It needs no key, and nothing waits for it.
+"""`hansard verify counts`: unread messages, mentions, members, reactions, threads and last messages, counted anew from the record and
+held against what is served. 0 equal, 1 something differs, 2 it cannot be judged. It needs no key, and nothing waits for it.
 """
 
 import argparse

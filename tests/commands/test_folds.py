@@ -64,10 +64,6 @@ FOLDS = {
     "reading": (1, "2ffa33ca9ddd"),
     "file": (2, "6552fe22da7b"),
     "audit-read": (1, "25d91f295246"),
-    "operations-read": (1, "7cd5f2d43ff3"),
-    "rebuild": (1, "69bbc4d47b00"),
-    "restorations": (1, "daf06cbdef50"),
-    "parking": (1, "73354e937d51"),
     "security": (1, "7b5ef93f9762"),
     "clock": (1, "2644ba647f34"),
 }

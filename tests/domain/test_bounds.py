@@ -54,8 +54,6 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("EventReplayed", "position"): None,
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RecordRestored", "position"): None,
-    ("EventParked", "position"): None,
-    ("EventReplayed", "position"): None,
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],
