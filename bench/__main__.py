@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from adapters.postgres.master_key import load_master
-from bench import files, growth, logins, mentions, million, notary, rebuild_beside, record, sockets, writers
+from bench import files, growth, logins, mentions, million, notary, notices, rebuild_beside, record, sockets, writers
 from bench.comparison.chart import chart
 from bench.comparison.report import machine, table
 from bench.comparison.runner import QUICK, ROUNDS, Plan, compare, peers
@@ -91,6 +91,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
     "N1": notaries,
     "C1": lambda: with_deployment(mentions.price),
+    "E1": notices.rate,
     "M": lambda: million.million(Deployment()),
     "G": curves,
     "R": lambda: rebuild_beside.beside(Deployment()),

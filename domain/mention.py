@@ -28,7 +28,7 @@ class Mentions(NamedTuple):
 
 def names_in(content: str) -> list[str]:
     """Return the names after `@` outside of code, as they are written, each once, at most `MENTIONS_MAX`."""
-    found = dict.fromkeys(name for part in _outside_code(content) for name in NAMED.findall(part))
+    found = dict.fromkeys(name for part in outside_code(content) for name in NAMED.findall(part))
     return list(found)[:MENTIONS_MAX]
 
 
@@ -47,7 +47,7 @@ def names_all(content: str) -> bool:
     return "@" in content and any(whole_of(name) for name in names_in(content))
 
 
-def _outside_code(content: str) -> Iterator[str]:
+def outside_code(content: str) -> Iterator[str]:
     """Return the parts of a text between code spans and fences: backticks up to as many again, or a fence to the end."""
     if "`" not in content:
         yield content

@@ -43,7 +43,8 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "mail.stop", "operations.read", "password.change",
+    "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
+    "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
     "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",

@@ -12,6 +12,8 @@ from projections import (
     mentions,
     message_html,
     messages,
+    notification_audience,
+    notifications,
     past_messages,
     past_rooms,
     pins,
@@ -44,7 +46,10 @@ LIVE = Group(
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
 PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST)}
+NOTIFICATIONS = Group(
+    "notifications", version=1, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
+)
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST, NOTIFICATIONS)}
 
 
 def followed(*, time_travel: bool) -> list[str]:

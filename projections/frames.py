@@ -11,7 +11,7 @@ it for a gap that a new request could close. Single people get nothing.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from domain.file import FileCompleted, FileFailed
 from domain.ids import RoomId, SessionId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.notification import NotificationsRead
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
@@ -31,6 +32,8 @@ from domain.session import SessionEnded
 from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from projections.files import FileView, blank_view, completed_view, failed_view
 from projections.messages import MessageView, Moment, deleted_view, edited_view, posted_view, tombstone, view_of
+from projections.notifications import NotificationView, Notified, notified_view
+from projections.room_after import RoomAfter, room_after, room_opened
 from projections.threads import ThreadAfter, thread_after
 
 log = structlog.get_logger()
@@ -75,20 +78,6 @@ class OwnEvent(Struct, frozen=True, tag_field="type", tag="event"):
     at: Moment
     actor_id: UserId | None
     data: Any
-
-
-class RoomAfter(Struct, frozen=True):
-    """A room after the event; `by` is who did it."""
-
-    id: RoomId
-    name: str
-    description: str | None
-    is_private: bool
-    history: History
-    is_archived: bool
-    by: UserId
-    topic: str | None = None
-    kind: Literal["room", "direct"] = "room"
 
 
 class FrameData(NamedTuple):
@@ -260,30 +249,9 @@ def _recipients(event: Event) -> tuple[UserId, ...]:
             return (event.uploader_id, *event.moderator_ids)
         case MemberJoined() | MemberLeft() | MemberRemoved() | MemberRoleChanged() | ReadMarked() | ProfileChanged():
             return (event.user_id,)
-        case ThreadFollowed() | ThreadUnfollowed() | ThreadRead():
+        case ThreadFollowed() | ThreadUnfollowed() | ThreadRead() | NotificationsRead() | Notified():
             return (event.user_id,)
     raise AssertionError(f"{event.topic} has no frame of anybody's own")
-
-
-def _room(recorded: Recorded[RoomChanged | RoomArchived]) -> RoomAfter:
-    e = recorded.event
-    is_archived = isinstance(e, RoomArchived)
-    return RoomAfter(e.room_id, e.name, e.description or None, e.is_private, e.history, is_archived, e.by, e.room_topic)
-
-
-def _opened(recorded: Recorded[RoomOpened]) -> RoomAfter:
-    e = recorded.event
-    return RoomAfter(
-        e.room_id,
-        e.name,
-        e.description or None,
-        e.is_private,
-        e.history,
-        False,
-        e.owner_id,
-        None,
-        "direct" if e.direct else "room",
-    )
 
 
 def _itself(recorded: Recorded[Any]) -> Event:
@@ -312,15 +280,17 @@ ROOM_FRAMES: dict[type[Event], FrameData] = {
     ThreadReplied: FrameData(ThreadAfter, thread_after),
     ThreadReplyDeleted: FrameData(ThreadAfter, thread_after),
     **_OF_MEMBERS,
-    RoomOpened: FrameData(RoomAfter, _opened),
-    RoomChanged: FrameData(RoomAfter, _room),
-    RoomArchived: FrameData(RoomAfter, _room),
+    RoomOpened: FrameData(RoomAfter, room_opened),
+    RoomChanged: FrameData(RoomAfter, room_after),
+    RoomArchived: FrameData(RoomAfter, room_after),
     **_OF_FILES,
     EventSkipped: FrameData(Nothing, lambda recorded: Nothing()),
 }
 OWN_FRAMES: dict[type[Event], FrameData] = {
     **_OF_MEMBERS,
     ReadMarked: FrameData(ReadMarked, _itself),
+    NotificationsRead: FrameData(NotificationsRead, _itself),
+    Notified: FrameData(NotificationView, notified_view),
     ThreadFollowed: FrameData(ThreadFollowed, _itself),
     ThreadUnfollowed: FrameData(ThreadUnfollowed, _itself),
     ThreadRead: FrameData(ThreadRead, _itself),

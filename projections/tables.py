@@ -3,10 +3,11 @@
 A handler returns the changes that a recorded event makes. They are folded and written in batches (`projections/batches.py`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from domain.events import Event, Recorded
+from domain.ports.database import Db
 
 Operation = Literal["new", "put", "set", "add", "sum", "move"]
 Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
@@ -60,6 +61,9 @@ class Table:
 
 
 Handler = Callable[[Recorded[Any]], Iterable[Change]]
+Handlers = Mapping[type[Event], Sequence[Handler]]
+# Returns the handlers for a batch that must know more than its events: what the group's tables (with this suffix) say of them.
+Prepare = Callable[[Db, str, Sequence[Recorded[Event]]], Awaitable[Handlers]]
 
 
 class Projection(NamedTuple):
@@ -74,12 +78,14 @@ class Group(NamedTuple):
     """Projections that are followed together: one owner, one transaction, one checkpoint of this name.
 
     `policy` is what an operator decided: to park what the group cannot take, or to stand still before it.
-    `version` rises when the tables' content would differ for the same record; a rebuild then makes the new ones.
+    `version` rises when the tables' content would differ for the same record; a rebuild then makes the new ones. With `prepare`
+    each batch has handlers of its own; those of the projections are the ones that need nothing but the event.
     """
 
     name: str
     version: int
     projections: tuple[Projection, ...]
+    prepare: Prepare | None = None
     policy: Policy = "park"
 
     @property

@@ -48,7 +48,10 @@ COMMANDS = {
     ),
     "gateway": _process("gateway", "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run."),
     "projector": _process("projector", "Keep the read tables up to the record and tell frames; further ones stand by."),
-    "worker": _process("worker", "Do what is slower than a frame: scan and process files, render HTML, sweep."),
+    "worker": _process(
+        "worker", "Do what is slower than a frame: scan and process files, render HTML, notify people, sweep."
+    ),
+    "notifier": _process("notifier", "Keep inboxes and tell people what concerns them; a worker does that, too."),
     "notary": _process("notary", "Sign checkpoints of the record, so that nobody can alter it unseen; one runs."),
     "migrate": _operator("migrating:MIGRATE", "Bring the database to this version."),
     "url": _operator(
@@ -85,6 +88,9 @@ COMMANDS = {
         "explain:COMMAND",
         "Say whether somebody may do something, by which rule, and since which fact.",
         failure=2,
+    ),
+    "notifications": _operator(
+        "notifications:COMMAND", "Say what people are to be told outside the chat, and which notices were given up."
     ),
     "tasks": _operator("tasks:COMMAND", "List what is queued for files and what failed, or have one file tried again."),
     "say": _operator("talk:SAY", "Post a message as a member of a room; prints its position."),

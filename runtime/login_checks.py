@@ -34,14 +34,14 @@ SELECT_TOO_STRONG = """
             WHERE d.datname = current_database()
         UNION ALL SELECT 8, 'owns the schema ' || n.nspname, r.rolname
             FROM reached r JOIN pg_catalog.pg_namespace n ON n.nspowner = r.oid
-            WHERE n.nspname IN ('record', 'vault', 'files', 'notary', 'read')
+            WHERE n.nspname IN ('record', 'vault', 'files', 'notary', 'notify', 'read')
         UNION ALL SELECT 9, 'owns ' || n.nspname || '.' || c.relname, r.rolname
             FROM reached r JOIN pg_catalog.pg_class c ON c.relowner = r.oid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname IN ('record', 'vault', 'files', 'notary') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+            WHERE n.nspname IN ('record', 'vault', 'files', 'notary', 'notify') AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
         UNION ALL SELECT 9, 'owns ' || n.nspname || '.' || p.proname, r.rolname
             FROM reached r JOIN pg_catalog.pg_proc p ON p.proowner = r.oid
-            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('record', 'vault', 'files', 'notary')
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('record', 'vault', 'files', 'notary', 'notify')
         UNION ALL SELECT 10, 'may write ' || n.nspname || '.' || c.relname, r.rolname
             FROM reached r CROSS JOIN pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = 'record' AND c.relname IN ('events', 'head', 'claims', 'receipts') AND (
@@ -49,7 +49,7 @@ SELECT_TOO_STRONG = """
                 OR has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE'))
         UNION ALL SELECT 11, 'may create things in the schema ' || n.nspname, r.rolname
             FROM reached r CROSS JOIN pg_catalog.pg_namespace n
-            WHERE n.nspname IN ('record', 'vault', 'files', 'notary') AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+            WHERE n.nspname IN ('record', 'vault', 'files', 'notary', 'notify') AND has_schema_privilege(r.oid, n.oid, 'CREATE')
         UNION ALL SELECT 12, 'may create schemas', r.rolname FROM reached r
             WHERE has_database_privilege(r.oid, current_database(), 'CREATE')
     )

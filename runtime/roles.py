@@ -20,13 +20,19 @@ GROUP_OF = {
     "gateway": "hansard_gateway",
     "projector": "hansard_projector",
     "worker": "hansard_worker",
+    "notifier": "hansard_notifier",
     "notary": "hansard_notary",
     "operator": "hansard_operator",
 }
 SERVER = "server"  # one log-in for all of them, where a deployment is small
 LOGINS = (*GROUP_OF, SERVER)
 GROUPS = (APP, *GROUP_OF.values())
-MEMBERSHIPS = (*((APP, group) for group in GROUP_OF.values()), (GROUP_OF["gateway"], GROUP_OF["operator"]))
+# The worker runs a notifier, too.
+MEMBERSHIPS = (
+    *((APP, group) for group in GROUP_OF.values()),
+    (GROUP_OF["gateway"], GROUP_OF["operator"]),
+    (GROUP_OF["notifier"], GROUP_OF["worker"]),
+)
 
 SELECT_MISSING = """
     SELECT g FROM unnest($1::text[]) WITH ORDINALITY wanted (g, i)
@@ -61,9 +67,11 @@ KEEP_PASSWORDS_OUT_OF_THE_LOG = "SET log_min_error_statement = panic"
 SETUP = """\
 CREATE ROLE hansard_app NOLOGIN;
 CREATE ROLE hansard_gateway NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_projector NOLOGIN IN ROLE hansard_app;
-CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_notary NOLOGIN IN ROLE hansard_app;
+CREATE ROLE hansard_notifier NOLOGIN IN ROLE hansard_app; CREATE ROLE hansard_notary NOLOGIN IN ROLE hansard_app;
+CREATE ROLE hansard_worker NOLOGIN IN ROLE hansard_app, hansard_notifier;
 CREATE ROLE hansard_operator NOLOGIN IN ROLE hansard_app, hansard_gateway;
-GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker, hansard_notary, hansard_operator TO {owner};"""
+GRANT hansard_app, hansard_gateway, hansard_projector, hansard_worker TO {owner};
+GRANT hansard_notifier, hansard_notary, hansard_operator TO {owner};"""
 
 
 class RolesRefusedError(SetupError):

@@ -63,8 +63,8 @@ class Settings:
     )
     logins: tuple[str, ...] = setting(
         (),
-        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notary, operator, "
-        "or server (all of them in one).",
+        "Log-ins that 'hansard migrate' makes, as KIND=PASSWORD with comma between: gateway, projector, worker, notifier, notary, "
+        "operator, or server (all of them in one).",
         secret=True,
     )
     redis_url: str = setting(
@@ -154,6 +154,12 @@ class Settings:
         "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    mail_after_minutes: int = setting(
+        10,
+        "For how long somebody is away until a mail tells them what they missed, if they want that.",
+        low=1,
+        high=10_080,
+    )
     public_url: str = setting(
         "",
         "Where browsers and mail programs reach the gateway (https://chat.example.com). Empty: mails have no link that stops them.",

@@ -68,10 +68,11 @@ from gateway.server.connections import ConnectionBounds
 from gateway.server.listening import listen
 from gateway.server.uvicorn_server import serve
 from gateway.services import Policy, Services
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PAST
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
 from workers.notary import Notary
+from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
 from workers.publisher import Publisher
 
@@ -160,7 +161,11 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     index = Follower(AUDIT_INDEX, slowly, slower, owner=uuid4().hex)
     past = Follower(PAST, slowly, slower, owner=uuid4().hex)
-    async with running(live.run(), publisher.run(), html.run(), index.run(), past.run()):
+    told = NotificationFrames(slower, lanes)
+    inbox = Follower(
+        NOTIFICATIONS, slowly, slower, owner=uuid4().hex, committed=lambda _: told.wake(), taken=told.begin
+    )
+    async with running(live.run(), publisher.run(), html.run(), index.run(), past.run(), inbox.run(), told.run()):
         yield live
     await lanes.close()
     await slower.close()

@@ -9,7 +9,7 @@ away, full, read-only, or has other tables than this version expects is no fault
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -22,13 +22,12 @@ from domain.topics import kind_of
 from projections.batches import Batch
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
-from projections.tables import Change, Handler, Policy
+from projections.tables import Change, Handlers, Policy
 
 FOLD_SLICE_SECONDS = 0.01  # of handlers in one go: then the loop has its turn
 
 log = structlog.get_logger()
 
-Handlers = Mapping[type[Event], Sequence[Handler]]
 PASSING = (RecordUnavailableError, LeaseLostError, MemoryError)
 
 

@@ -197,7 +197,9 @@ class Follower:
     async def _follow(self, events: Sequence[Recorded[Event]]) -> int:
         """Write as many of these events as there is time for; return how many. The next batch is as long as this one
         could have been."""
-        folded = await fold(events, self._handlers, between=self._goes_on)
+        prepare = self.group.prepare
+        handlers = self._handlers if prepare is None else await prepare(self._db, "", events)
+        folded = await fold(events, handlers, between=self._goes_on)
         try:
             await write(folded, self._commit, policy=self.group.policy)
         except RecordUnavailableError:

@@ -27,7 +27,7 @@ from projections.tables import Change, Group, Table
 from workers.folding import folded_one
 from workers.rebuild_reports import Progress
 from workers.table_filling import LAST_STRETCH_EVENTS, RELEASE, ROLL_BACK, SAVEPOINT
-from workers.table_swap import LOCK_CHECKPOINT, alone
+from workers.table_swap import LOCK_CHECKPOINT, RebuildRefusedError, alone
 
 PARKED_AT_ONCE_MAX = 1_000
 PAGE_EVENTS = 2_000
@@ -83,7 +83,13 @@ class Replay:
         self._position = 0
 
     async def run(self) -> Replayed:
-        """Take what can be taken of the first `PARKED_AT_ONCE_MAX`. Raise `RebuildRefusedError` while the group is rebuilt."""
+        """Take what can be taken of the first `PARKED_AT_ONCE_MAX`. Raise `RebuildRefusedError` while the group is rebuilt,
+        and for a group that a batch must be prepared for: what was true at the position of a parked event is not known now."""
+        if self._group.prepare is not None:
+            name = self._group.name
+            raise RebuildRefusedError(
+                f"{name} is made of what was true at each event: run 'hansard rebuild {name}' instead."
+            )
         async with alone(self._db, self._group) as session:
             for found in await parked.of_group(self._db, self._group.name, limit=PARKED_AT_ONCE_MAX):
                 await self._expect(found.position)

@@ -14,7 +14,7 @@ from domain.ports.database import Db
 from domain.ports.record import Record
 from projections import checkpoints
 from projections.parked import Parked
-from projections.tables import Group
+from projections.tables import Group, Handlers
 from workers.folding import Folded, batch_of, fold, parked_of, say_parked, write
 from workers.rebuild_reports import Progress
 
@@ -45,6 +45,8 @@ class Filling:
         self.position = position
         self._group = group
         self._handlers = group.handlers()
+        # What a batch is prepared with stands in the tables: all that came before it must be there.
+        self._commit_events = REBUILD_COMMIT_EVENTS_MIN if group.prepare is None else 1
         self._record = record
         self._db = db
         self._note = note
@@ -73,8 +75,8 @@ class Filling:
             while events := await reading:
                 self.position = events[-1].position
                 reading = asyncio.create_task(self._page(self.position, position))
-                folded += await fold(events, self._handlers, between=_goes_on)
-                if len(folded) >= REBUILD_COMMIT_EVENTS_MIN:
+                folded += await fold(events, await self._handlers_for(events, db), between=_goes_on)
+                if len(folded) >= self._commit_events:
                     await self._write(folded, db)
                     folded = []
                     self._tell(position)
@@ -83,6 +85,10 @@ class Filling:
                 self._tell(position)
         finally:
             reading.cancel()
+
+    async def _handlers_for(self, events: Sequence[Recorded[Event]], db: Db) -> Handlers:
+        prepare = self._group.prepare
+        return self._handlers if prepare is None else await prepare(db, self.suffix, events)
 
     async def _page(self, position: int, until: int) -> Sequence[Recorded[Event]]:
         limit, metas = REBUILD_BATCH_EVENTS_MAX, self._group.reads_meta

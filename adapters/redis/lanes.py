@@ -1,7 +1,7 @@
 """Lanes: the Redis streams that carry frames from the one publisher to every hub.
 
-A room belongs to one of N lanes by a hash of its id; one more lane, control, is read by every hub. An entry's id is
-`<position>-0`, so Redis itself refuses duplicates. Keys name the record and have no hash tag: in a cluster they spread
+A room belongs to one of N lanes by a hash of its id; two more lanes, control and notifications, are read by every hub. An
+entry's id is `<position>-0`, so Redis itself refuses duplicates (of a notification to very many people there are several). Keys name the record and have no hash tag: in a cluster they spread
 over the slots. Lanes are a hint: what is lost here is found in the record.
 
 They hold text, so nothing stays in them for long. A lane that nobody writes to expires; entries of the others are
@@ -59,7 +59,7 @@ PUBLISH = """
     if ARGV[3] ~= '' and #refused == 0 then redis.call('SET', KEYS[1], ARGV[3]) end
     return refused
 """
-CONTROL = -1
+CONTROL, NOTIFICATIONS = -1, -2
 
 
 class LanesUnavailableError(ReadableError):
@@ -74,6 +74,14 @@ class Entry(NamedTuple):
     prev: int
     frame: bytes
     ended: UUID | None
+
+
+class NotificationEntry(NamedTuple):
+    """Frames of one's own for some of those who are told of what happened at a position; `part` counts from 0."""
+
+    position: int
+    part: int
+    frame: bytes
 
 
 class Lanes:
@@ -124,6 +132,12 @@ class Lanes:
                 await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), published)))
         return refused
 
+    async def publish_notifications(self, entries: Sequence[NotificationEntry]) -> None:
+        """Add entries, in order, to the lane of notifications."""
+        added = [[f"{entry.position}-{entry.part}", 2, b"f", entry.frame] for entry in entries]
+        if added and await self._add({NOTIFICATIONS: [each for one in added for each in one]}, None):
+            raise LanesUnavailableError("A key of another type is in the place of the lane of notifications.")
+
     async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for room_id, position in forgotten:
@@ -165,7 +179,7 @@ class Lanes:
             return
         [(old, marked_at)] = found
         async with self._redis.pipeline(transaction=False) as pipe:
-            for lane in (CONTROL, *range(self.count)):
+            for lane in (NOTIFICATIONS, CONTROL, *range(self.count)):
                 pipe.xtrim(self._key(lane), minid=f"{int(old) + 1}-0", approximate=False)
             pipe.zremrangebyscore(marks, "-inf", marked_at)
             await _asked(pipe.execute())
@@ -173,7 +187,7 @@ class Lanes:
     async def forget(self) -> None:
         """Delete all lanes of this record, and the position up to which frames were published."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            for lane in (CONTROL, *range(self.count)):
+            for lane in (NOTIFICATIONS, CONTROL, *range(self.count)):
                 pipe.delete(self._key(lane))
             pipe.delete(self._key_of("told"))
             pipe.delete(self._key_of("marks"))
@@ -212,7 +226,7 @@ class Lanes:
             await _asked(cast(Awaitable[Any], self._redis.client_unblock(self._reader_id)))
 
     def _key(self, lane: int) -> str:
-        return self._key_of("control" if lane == CONTROL else f"lane:{lane}")
+        return self._key_of({CONTROL: "control", NOTIFICATIONS: "notifications"}.get(lane, f"lane:{lane}"))
 
     def _key_of(self, name: str) -> str:
         return f"{self._prefix}:{name}"

@@ -47,7 +47,8 @@ class Declaration(Struct, frozen=True, kw_only=True):
     """What a route is. Of several operations it is the first, unless the request makes it another (by a room, a file, a role).
 
     `quotas` are taken beside `requests`, which every route takes that is not unlimited. `cursor` reads the cursors of this
-    list. `secrets` are fields of the body that are never kept.
+    list. `secrets` are fields of the body that are never kept. `reads` are the groups of read tables that a reader of their own
+    writes waits for.
     """
 
     operations: tuple[Operation, ...]
@@ -58,6 +59,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
     admit: Admit | None = None
     cursor: Callable[[str, RecordId], Any] | None = None
     secrets: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("live",)
     described: Described = Described()
 
     @property

@@ -6,6 +6,7 @@ gateway, for a short time and without an error, so clients that ignore positions
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from adapters.clock import monotonic
 from domain.ids import UserId
@@ -51,8 +52,9 @@ class Reads:
             tries += 1
         return True
 
-    async def wait_for_own(self, user_id: UserId) -> None:
-        """Wait a short time for a person's own latest write."""
+    async def wait_for_own(self, user_id: UserId, groups: Sequence[str] = ("live",)) -> None:
+        """Wait a short time for a person's own latest write to be in these groups of tables."""
         position = self._written.get(user_id)
         if position is not None:
-            await self.wait(position, seconds=OWN_WRITE_SECONDS)
+            for group in groups:
+                await self.wait(position, group=group, seconds=OWN_WRITE_SECONDS)

@@ -39,7 +39,7 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
             # If the route refuses one field, the answer names all that are at fault (gateway/http/error_handler.py).
             request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).policy)
         if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
-            await _catch_up(request)
+            await _catch_up(request, handler)
     except (Problem, InvalidError):
         await _admit(request, handler)
         raise
@@ -69,17 +69,19 @@ async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
         await declared.admit(request.app.state.services, who(request), dict(request.path_params))
 
 
-async def _catch_up(request: Request[Any, Any, Any]) -> None:
+async def _catch_up(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Wait for `Hansard-After`, or for a short time for the caller's own last write."""
-    context = context_of(request)
+    context, declared = context_of(request), declaration_of(handler)
+    groups = ("live",) if declared is None else declared.reads
     text = request.headers.get("hansard-after")
     if text is None:
-        await context.reads.wait_for_own(request.scope["state"]["access"].user_id)
+        await context.reads.wait_for_own(request.scope["state"]["access"].user_id, groups)
         return
     if not re.fullmatch(r"\d{1,18}", text):
         raise Problem(422, "header.after", "Hansard-After is a position: a whole number.")
     position = int(text)
-    groups = ("live", "message_html") if request.query_params.get("render") == "html" else ("live",)
+    if request.query_params.get("render") == "html":
+        groups = (*groups, "message_html")
     for group in groups:
         if await context.reads.wait(position, group=group, seconds=0):
             continue

@@ -22,13 +22,14 @@ class ControlEntries:
             self._sessions.deactivate(control.deactivated)
         if control.session_ended is not None or control.deactivated is not None:
             self._watch.check_all()
-        self._send_own_frames(control)
+        self.send_own_frames(control)
 
-    def _send_own_frames(self, control: Control) -> None:
+    def send_own_frames(self, control: Control) -> None:
         """Send frames to all sockets of a user. They are not replayed, so a socket that cannot hold one is closed."""
         for own in control.own:
+            frame = own.frame.encode()
             for connection in self._connections.of_user(own.user_id):
                 if connection.outbox.is_overfull:
                     connection.close(close_codes.TOO_SLOW, "come back, and read your lists again")
                 else:
-                    connection.send(own.frame.encode())
+                    connection.send(frame)

@@ -73,7 +73,9 @@ class Hub:
         metrics.sockets.set_function(lambda: len(self._connections))
         self._session_watch = SessionWatch(sessions, self._connections)
         self._control = ControlEntries(sessions, self._session_watch, self._connections)
-        self._follower = LaneFollower(record, db, lanes, receive=self.receive, apply_control=self._apply_control)
+        self._follower = LaneFollower(
+            record, db, lanes, receive=self.receive, apply_control=self._apply_control, send_own=self._send_own
+        )
         self._rooms = FollowedRooms(db, follow_lane=lambda room_id: self._follower.follow(lanes.lane_of(room_id)))
         history = RoomHistory(record, db)
         self._replay = replay(history, self._tasks, wait_for=reads.wait, metrics=metrics)
@@ -140,6 +142,10 @@ class Hub:
     def _apply_control(self, control: frames.Control) -> None:
         self._reads.passed(control.position)
         self._control.apply(control)
+
+    def _send_own(self, control: frames.Control) -> None:
+        self._reads.passed(control.position, group="notifications")
+        self._control.send_own_frames(control)
 
     # Running
 

@@ -14,10 +14,11 @@ import msgspec
 import structlog
 
 from adapters.clock import monotonic
-from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, Entry, Lanes, LanesUnavailableError
+from adapters.redis.lanes import CONTROL, LANE_READ_ENTRIES_MAX, NOTIFICATIONS, Entry, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX
 from domain.ports.database import Db
 from domain.ports.record import Record
+from gateway.realtime.notification_lane import NotificationLane
 from projections import checkpoints, frames
 
 LANE_MARK_SECONDS = 1.0
@@ -39,14 +40,17 @@ class LaneFollower:
         *,
         receive: Callable[[Entry], None],
         apply_control: Callable[[frames.Control], None],
+        send_own: Callable[[frames.Control], None],
     ) -> None:
-        """`receive` gets every entry of a room's lane, `apply_control` every entry of the control lane, once and in order."""
+        """`receive` gets every entry of a room's lane, `apply_control` every entry of the control lane, `send_own` every one of the
+        lane of notifications, once and in order."""
         self.left_lanes = asyncio.Event()  # set while the record is followed instead
         self._record = record
         self._db = db
         self._lanes = lanes
         self._receive = receive
         self._apply_control = apply_control
+        self._notifications = NotificationLane(db, apply=send_own)
         self._cursors: dict[int, str] = {}  # by lane, the id of the last entry
         self._lanes_read: frozenset[int] = frozenset()
         self._is_away = False
@@ -57,6 +61,8 @@ class LaneFollower:
     async def begin(self) -> None:
         """Find where to follow from. What was published before is in the read tables. Raise `RecordUnavailableError`."""
         await self._find_cursor(CONTROL)
+        await self._find_cursor(NOTIFICATIONS)
+        await self._notifications.begin()
         self._applied = await checkpoints.position(self._db, "live")
 
     async def follow(self, room_lane: int) -> None:
@@ -96,9 +102,11 @@ class LaneFollower:
             self._cursors[lane] = cursor
             if lane == CONTROL:
                 self._take_control(entries)
-            else:
+            elif lane != NOTIFICATIONS:
                 for entry in entries:
                     self._receive(entry)
+        if NOTIFICATIONS in answer:  # after the frames of what they speak of
+            self._notifications.take(answer[NOTIFICATIONS][1])
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
         if published is not None and is_all and not self.left_lanes.is_set():
             self._applied = max(self._applied, published)
@@ -111,6 +119,7 @@ class LaneFollower:
         published = await self._published()
         until = await checkpoints.position(self._db, "live")
         await self._apply_record(until)
+        await self._notifications.heal()
         if published is not None and self._passed_over <= self._applied:
             self.left_lanes.clear()
 

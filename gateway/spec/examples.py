@@ -17,6 +17,7 @@ from domain.file_snapshot import FileSnapshot, FileVariant
 from domain.ids import EventId, FileId, MessageId, RoomId, StreamId, UserId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved, MemberRoleChanged
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
+from domain.notification import NotificationsRead
 from domain.pin import MessagePinned, MessageUnpinned
 from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
@@ -52,6 +53,7 @@ from gateway.protocol.server_frames import (
     Unsubscribed,
 )
 from projections import frames
+from projections.notifications import Notified
 
 RECORD = UUID("6f1c2a52-7c0b-4a51-9f0e-3d1f6f6f8a10")
 ROOM = RoomId(UUID("01931f3e-8c00-7a10-8000-0000000000a1"))
@@ -134,6 +136,8 @@ EVENTS: tuple[Event, ...] = (
     RoomArchived(ROOM, GRACE, "Bletchley", "Where we meet", True, "shared"),
     frames.EventSkipped(ROOM),
     ReadMarked(ROOM, ALAN, 1050),
+    NotificationsRead(ALAN, 1050),
+    Notified(ALAN, "mention", ROOM, MESSAGE),
     ProfileChanged(ALAN, "alan", None),
     FileCompleted(
         FILE, GRACE, ROOM, "bombe.jpg", "image/jpeg", 482_113, "clamav", NOON, "ab" * 32,

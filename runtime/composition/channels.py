@@ -37,14 +37,13 @@ def mail_links(base: ProcessContext) -> MailLinks:
     return MailLinks(base.settings.public_url, secret=secret, sender=base.settings.mail_from)
 
 
-def opened_channels(base: ProcessContext, stack: AsyncExitStack) -> dict[str, Channel]:
-    """Open every channel by its name, for whoever tells people; the stack closes them."""
+def opened_channels(base: ProcessContext, stack: AsyncExitStack) -> tuple[Channel, ...]:
+    """Open the channels by which this deployment tells people things outside the chat; the stack closes them."""
     settings, command_bus = base.settings, base.command_bus
     mails = open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)
     requests = opened_requests(base, stack)
-    channels: tuple[Channel, ...] = (
+    return (
         PushChannel(command_bus, base.db, push_sender(base, requests), now=now),
         WebhookChannel(command_bus, WebhookSender(requests, now=now)),
         MailChannel(command_bus, mails, mail_links(base), record_id=base.record_id, links_url=settings.links_url),
     )
-    return {channel.name: channel for channel in channels}

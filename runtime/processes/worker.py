@@ -1,4 +1,4 @@
-"""`hansard worker`: does what is slower than a frame. It scans and processes files, renders HTML, indexes and sweeps."""
+"""`hansard worker`: does what is slower than a frame. It scans and processes files, renders HTML, indexes, notifies and sweeps."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
+from runtime.composition.notifier import notifying
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
 from runtime.locations import rebuild_url
@@ -44,9 +45,10 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     stop = stop_signal()
     async with process_context(settings, kind="worker") as base, AsyncExitStack() as stack:
-        files = await _files(base, stack)
+        files, metrics = await _files(base, stack), ProjectionMetrics(base.registry)
         loops = (
-            *_following(base),
+            *_following(base, metrics),
+            *notifying(base, stack, metrics),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
             asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
@@ -61,9 +63,9 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _following(base: ProcessContext) -> list["asyncio.Task[None]"]:
+def _following(base: ProcessContext, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
     """Start the read models that are not live."""
-    metrics, owner = ProjectionMetrics(base.registry), process_name()
+    owner = process_name()
     handed_over = HandedOver(base.record)  # the audit index comes later, and takes what was read for HTML
     stopping = base.settings.stopping
     html = Follower(

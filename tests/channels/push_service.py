@@ -83,6 +83,7 @@ class PushService:
         self.base = base
         self.trust = trust
         self.public_key = public_key
+        self.authority = b""  # whose certificates a process must trust to come here
         self.devices: dict[str, FakeDevice] = {}
         self.answers: list[Answering] = []
         self.faults: list[str] = []
@@ -169,9 +170,11 @@ async def push_service(public_key: str) -> AsyncIterator[PushService]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(shown.certificate, shown.key)
         trust = ssl.create_default_context(cafile=str(shown.authority))
+        authority = shown.authority.read_bytes()
     app = web.Application()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     service = PushService("", trust, public_key)
+    service.authority = authority
     app.router.add_post("/push/{name}", service.take)
     app.router.add_post("/hooks/{name}", service.take_hook)
     await runner.setup()

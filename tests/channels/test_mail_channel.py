@@ -137,6 +137,23 @@ async def test_one_click_stops_mails_and_looking_does_not(hansard: Gateway, tmp_
     assert topics.count("mail_notices.stopped") == topics.count("mail_notices.allowed") == 1
 
 
+async def test_whoever_asks_for_mails_gets_them_again_and_sees_that_they_were_stopped(
+    hansard: Gateway, tmp_path: Path
+) -> None:
+    ada, path = await confirmed(hansard), "/users/me/notifications"
+    mail = channel(hansard, FolderMail(tmp_path, sender="Hansard <chat@example.com>"))
+    link = LINKS.unsubscribe(UUID(ada.id))
+    assert link is not None
+    assert (await ada.ask("PUT", path, 200, json={"email": "daily"}))["email"] == "daily"
+    assert (await hansard.client().post(link.partition("/api/v1")[2])).status_code == 200
+    assert (await ada.ask("GET", path, 200))["email"] == "off"
+    assert (await ada.ask("PUT", path, 200, json={"content": "shown"}))["email"] == "off"
+    assert (await ada.ask("PUT", path, 200, json={"email": "off"}))["email"] == "off"
+    assert await mail.targets(UUID(ada.id)) == [], "nothing but asking for them brings them back"
+    assert (await ada.ask("PUT", path, 200, json={"email": "soon"}))["email"] == "soon"
+    assert await mail.targets(UUID(ada.id)) == [UUID(ada.id)]
+
+
 async def test_who_has_confirmed_no_address_gets_no_mail_and_a_server_that_is_away_is_asked_later(
     hansard: Gateway, tmp_path: Path
 ) -> None:

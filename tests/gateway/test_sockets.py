@@ -181,7 +181,8 @@ async def test_one_hears_of_oneself_on_every_device(hansard: Gateway) -> None:
         assert (added["event"], added["room_id"], added["prev"]) == ("member.joined", None, None)
         assert added["data"]["room_id"] == room_id and added["data"]["user_id"] == ben.id
         await ben.ask("PUT", "/users/me", 200, json={"username": f"{ben.username}x"})
-        assert (await his.until("event"))["data"]["username"] == f"{ben.username}x"
+        changed = await his.until("event", event="account.profile_changed")
+        assert changed["data"]["username"] == f"{ben.username}x"
 
 
 async def test_logout_closes_the_sockets_of_the_session_on_every_gateway(

@@ -33,6 +33,7 @@ PIECE = re.compile(
 )
 # Statements made of declared names, where no parameter can stand: tables and columns of read models.
 OF_DECLARED_NAMES = {
+    "projections/notification_audience.py",
     "projections/table_statements.py",
     "workers/differences.py",
     "workers/rebuild.py",

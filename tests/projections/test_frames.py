@@ -48,6 +48,7 @@ DATA = {
     "room.changed": ROOM,
     "room.archived": ROOM,
     "reading.marked": {"room_id", "user_id", "position"},
+    "notification.read": {"user_id", "position"},
     "account.profile_changed": {"user_id", "username", "avatar_url"},
     "file.completed": FILE,
     "file.failed": FILE,

@@ -11,7 +11,7 @@ from commands.parking import NoteParked
 from domain.events import Caller, Event, Recorded
 from domain.message import MessagePosted
 from domain.parking import EventParked, EventReplayed
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints, parked, with_policies
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PROJECTIONS, checkpoints, parked, with_policies
 from projections.tables import Change, Group, Projection
 from runtime.settings import SettingRefusedError
 from runtime.settings_checks import GROUPS
@@ -23,6 +23,7 @@ from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 from workers.rebuild import Rebuild
 from workers.replay import Replay
+from workers.table_swap import RebuildRefusedError
 
 
 def broken(fails: Callable[[Recorded[Any]], bool], group: Group = LIVE) -> Group:
@@ -138,6 +139,16 @@ async def test_notes_that_cannot_be_taken_are_noted_by_nobody(database_url: str)
         await here.follow(index)
         assert await parked.counts(here.db) == {"audit_index": 2}, "the posting, and the note of it"
         assert await noted(here) == [("EventParked", position)]
+
+
+async def test_what_inboxes_go_without_is_made_by_a_rebuild_alone(database_url: str) -> None:
+    async with scene(database_url) as here:
+        [position] = await here.post(1)
+        gone = parked.Parked(position, "message.posted", "ValueError")
+        await parked.park(here.db, NOTIFICATIONS.name, [gone])
+        with pytest.raises(RebuildRefusedError, match="hansard rebuild notifications"):
+            await Replay(NOTIFICATIONS, here.record, here.db, progress=lambda progress: None).run()
+        assert await parked.counts(here.db) == {"notifications": 1}
 
 
 def test_groups_that_stop_are_named_in_a_setting() -> None:

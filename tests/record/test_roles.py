@@ -14,57 +14,65 @@ from tests.deployments import as_login
 
 # r SELECT, a INSERT, w UPDATE, d DELETE, D TRUNCATE; `owner` may everything, and is whose ALTER and DROP are taken.
 MATRIX = """
-    table                       gateway     projector   worker      notary      operator
-    files.holds                 raw         -           rawd        -           raw
-    files.reservations          rad         -           -           -           rad
-    notary.checkpoints          r           -           -           ra          r
-    notary.keys                 r           -           -           ra          r
-    notary.tiles                r           -           -           raw         r
-    public.hansard_migrations   r           r           r           r           r
-    read.audit_entries          r           -           raw         -           owner
-    read.building_tables        r           -           r           -           owner
-    read.checkpoints            r           raw         raw         r           owner
-    read.file_variants          r           raw         r           -           owner
-    read.files                  r           raw         r           -           owner
-    read.followers              r           raw         raw         -           owner
-    read.kept_parked_events     -           -           -           -           owner
-    read.kept_tables            -           -           -           -           owner
-    read.mentions               r           raw         -           -           owner
-    read.message_html           r           -           raw         -           owner
-    read.message_reactions      r           raw         -           -           owner
-    read.messages               r           raw         -           -           owner
-    read.parked_events          r           ra          ra          r           owner
-    read.parking_notes          -           a           rad         -           owner
-    read.past_deletions         r           -           raw         -           owner
-    read.past_member_counts     r           -           raw         -           owner
-    read.past_pins              r           -           raw         -           owner
-    read.past_reactions         r           -           raw         -           owner
-    read.past_roles             r           -           raw         -           owner
-    read.past_rooms             r           -           raw         -           owner
-    read.past_stays             r           -           raw         -           owner
-    read.pins                   r           raw         -           -           owner
-    read.push_subscriptions     r           raw         r           -           owner
-    read.reaction_counts        r           raw         -           -           owner
-    read.rebuilds               ra          -           rawd        -           owner
-    read.room_changes           r           -           raw         -           owner
-    read.room_members           r           raw         r           -           owner
-    read.rooms                  r           raw         -           -           owner
-    read.sessions               r           raw         -           -           owner
-    read.thread_followers       r           raw         -           -           owner
-    read.threads                r           raw         -           -           owner
-    read.users                  r           raw         -           -           owner
-    record.append_lock          -           -           -           -           -
-    record.claims               r           -           r           -           r
-    record.events               r           r           r           r           r
-    record.head                 r           r           r           r           r
-    record.identity             -           -           -           -           -
-    record.made_keys            ra          -           ra          -           ra
-    record.queued_batches       -           -           -           -           -
-    record.receipts             r           -           -           -           r
-    record.snapshots            raw         -           raw         -           raw
-    vault.data_keys             ra          r           ra          -           ra
-    vault.master_check          ra          r           ra          -           ra
-    vault.signing_keys          ra          -           -           -           raw(retired_at)
+    table                         gateway     projector   worker      notifier    notary      operator
+    files.holds                   raw         -           rawd        -           -           raw
+    files.reservations            rad         -           -           -           -           rad
+    notary.checkpoints            r           -           -           -           ra          r
+    notary.keys                   r           -           -           -           ra          r
+    notary.tiles                  r           -           -           -           raw         r
+    notify.deliveries             -           -           rawd        rawd        -           r
+    notify.place                  -           -           rw          rw          -           r
+    public.hansard_migrations     r           r           r           r           r           r
+    read.audit_entries            r           -           raw         -           -           owner
+    read.building_tables          r           -           r           -           -           owner
+    read.checkpoints              r           raw         raw         raw         r           owner
+    read.file_variants            r           raw         r           -           -           owner
+    read.files                    r           raw         r           -           -           owner
+    read.followers                r           raw         raw         raw         -           owner
+    read.kept_parked_events       -           -           -           -           -           owner
+    read.kept_tables              -           -           -           -           -           owner
+    read.mentions                 r           raw         -           -           -           owner
+    read.message_html             r           -           raw         -           -           owner
+    read.message_reactions        r           raw         -           -           -           owner
+    read.messages                 r           raw         r           r           -           owner
+    read.notification_blocks      r           -           raw         raw         -           owner
+    read.notification_inboxes     r           -           raw         raw         -           owner
+    read.notification_members     r           -           raw         raw         -           owner
+    read.notification_settings    r           -           raw         raw         -           owner
+    read.notification_threads     r           -           raw         raw         -           owner
+    read.notifications            r           -           raw         raw         -           owner
+    read.parked_events            r           ra          ra          ra          r           owner
+    read.parking_notes            -           a           rad         a           -           owner
+    read.past_deletions           r           -           raw         -           -           owner
+    read.past_member_counts       r           -           raw         -           -           owner
+    read.past_pins                r           -           raw         -           -           owner
+    read.past_reactions           r           -           raw         -           -           owner
+    read.past_roles               r           -           raw         -           -           owner
+    read.past_rooms               r           -           raw         -           -           owner
+    read.past_stays               r           -           raw         -           -           owner
+    read.pins                     r           raw         -           -           -           owner
+    read.push_subscriptions       r           raw         r           r           -           owner
+    read.reaction_counts          r           raw         -           -           -           owner
+    read.rebuilds                 ra          -           rawd        -           -           owner
+    read.room_changes             r           -           raw         -           -           owner
+    read.room_members             r           raw         r           r           -           owner
+    read.rooms                    r           raw         r           r           -           owner
+    read.sessions                 r           raw         -           -           -           owner
+    read.thread_followers         r           raw         r           r           -           owner
+    read.threads                  r           raw         -           -           -           owner
+    read.users                    r           raw         r           r           -           owner
+    record.append_lock            -           -           -           -           -           -
+    record.claims                 r           -           r           r           -           r
+    record.events                 r           r           r           r           r           r
+    record.head                   r           r           r           r           r           r
+    record.identity               -           -           -           -           -           -
+    record.made_keys              ra          -           ra          ra          -           ra
+    record.queued_batches         -           -           -           -           -           -
+    record.receipts               r           -           -           -           -           r
+    record.snapshots              raw         -           raw         raw         -           raw
+    vault.data_keys               ra          r           ra          ra          -           ra
+    vault.master_check            ra          r           ra          ra          -           ra
+    vault.signing_keys            ra          -           -           -           -           raw(retired_at)
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
@@ -73,17 +81,17 @@ FUNCTIONS = {
     "read.names": {"worker", "operator"},
     "read.readable_from": {"gateway", "operator"},
     "read.standing": {"gateway", "operator"},
-    "record.answer_queued": {"gateway", "worker", "operator"},
-    "record.append": {"gateway", "worker", "operator"},
-    "record.append_in_turn": {"gateway", "worker", "operator"},
-    "record.append_or_queue": {"gateway", "worker", "operator"},
-    "record.await_commit": {"gateway", "worker", "operator"},
+    "record.answer_queued": {"gateway", "worker", "notifier", "operator"},
+    "record.append": {"gateway", "worker", "notifier", "operator"},
+    "record.append_in_turn": {"gateway", "worker", "notifier", "operator"},
+    "record.append_or_queue": {"gateway", "worker", "notifier", "operator"},
+    "record.await_commit": {"gateway", "worker", "notifier", "operator"},
     "record.forget_receipts": {"worker"},
     "record.refuse": set[str](),
     "record.renew": {"projector"},
     "record.serve_queue": set[str](),
     "record.tell_head": set[str](),
-    "record.withdraw": {"gateway", "worker", "operator"},
+    "record.withdraw": {"gateway", "worker", "notifier", "operator"},
     "record.write": set[str](),
     "record.write_queued": set[str](),
     "vault.tell_gone": set[str](),
@@ -91,12 +99,13 @@ FUNCTIONS = {
 BECOMES = {  # by SET ROLE
     "gateway": {"hansard_app", "hansard_gateway"},
     "projector": {"hansard_app", "hansard_projector"},
-    "worker": {"hansard_app", "hansard_worker"},
+    "worker": {"hansard_app", "hansard_worker", "hansard_notifier"},
+    "notifier": {"hansard_app", "hansard_notifier"},
     "notary": {"hansard_app", "hansard_notary"},
     "operator": {"hansard_app", "hansard_gateway", "hansard_operator"},
     SERVER: {"hansard_app", *GROUP_OF.values()},
 }
-SCHEMAS = ("record", "vault", "read", "files", "notary", "public")
+SCHEMAS = ("record", "vault", "read", "files", "notary", "notify", "public")
 SELECT_TABLES = """
     SELECT n.nspname || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attnum)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
@@ -362,6 +371,9 @@ async def test_only_the_command_line_makes_tables_and_only_among_the_read_tables
         ("worker", "message_html", "live"),
         ("worker", "audit_index", "live"),
         ("worker", "past", "live"),
+        ("worker", "notifications", "live"),
+        ("notifier", "notifications", "message_html"),
+        ("projector", "live", "notifications"),
     ],
 )
 async def test_whoever_follows_a_group_moves_its_checkpoint_and_no_other(

@@ -150,11 +150,13 @@ async def test_a_restore_gives_another_record_with_the_same_events_that_says_wha
             head = await base.record.head()
             events = await base.record.after(0, limit=100)
             named = await base.db.value("SELECT count(*) FROM read.users WHERE username <> ''")
+            told_to = await base.db.value("SELECT position FROM notify.place")
         assert head.record != made.record and f"The record is {head.record} now" in said
         told = events[PEOPLE].event
         assert isinstance(told, RecordRestored) and len(events) == PEOPLE + 1
         assert (told.record_before, told.position, told.root) == (made.record, PEOPLE, manifest["root"])
         assert str(told.backup) == manifest["backup"] and named == PEOPLE - 1
+        assert told_to == PEOPLE, "nobody is told what was said before the backup"
         assert [event.erased for event in events] == [True, *[False] * PEOPLE]
         stored = list((tmp_path / "home" / "files" / "blobs").rglob("2cf24*"))
         assert [path.read_text() for path in stored] == ["hello"]
@@ -364,7 +366,7 @@ async def test_every_table_is_backed_up_or_is_said_not_to_be(database_url: str, 
     )
     await db.close()
     elsewhere = {row["schema"] for row in rows} - {*RECORD_SCHEMAS, *KEY_SCHEMAS}
-    assert {schema for schema in elsewhere if not schema.startswith("read")} == {"files", "public"}
+    assert {schema for schema in elsewhere if not schema.startswith("read")} == {"files", "notify", "public"}
     names = {row["name"] for row in rows}
     assert LEFT_OUT.keys() <= names
     assert names - LEFT_OUT.keys() >= {

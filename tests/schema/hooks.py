@@ -61,6 +61,7 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "line": st.text(WORDS, min_size=1, max_size=100).filter(lambda name: text.INVISIBLE.sub("", name) != ""),
     "reason": st.text(WORDS, min_size=1, max_size=50).map(quote).filter(lambda reason: len(reason) <= REASON_CHARS_MAX),
     "etag": st.integers(0, 10**9 - 1).map('"{}"'.format) | st.just("*"),
+    "time-zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"]),
     "emoji": st.sampled_from(sorted(qualified().values())),
     "p256-point": st.integers(1, 2**200).map(lambda scalar: base64url(point_of(scalar))),
     "push-secret": st.binary(min_size=16, max_size=16).map(base64url),
@@ -88,6 +89,7 @@ BEYOND_SCHEMA: dict[str, str] = {
 BEYOND_SCHEMA_OF: dict[str, str] = {
     "GET /api/v1/users": "which parameters exclude each other, OpenAPI cannot say",
     "GET /api/v1/rooms/{room_id}/messages": "the same",
+    "PUT /api/v1/users/me/notifications": "quiet hours end at another time than they begin",
     "PATCH /api/v1/messages/{message_id}": "the caption of a picture may be empty, a text may not",
 }
 

@@ -14,7 +14,18 @@ from typing import Any, TypeVar
 from adapters.clock import monotonic
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, checkpoints, followers, mentions, message_queries, parked, rooms, sessions, users
+from projections import (
+    LIVE,
+    checkpoints,
+    followers,
+    mentions,
+    message_queries,
+    notifications,
+    parked,
+    rooms,
+    sessions,
+    users,
+)
 from projections.table_statements import COMMIT_ARGUMENTS
 
 Row = TypeVar("Row")
@@ -160,6 +171,8 @@ class MemoryTables:
             case sessions.SELECT_ENDED:
                 found = self.rows["read.sessions"]
                 return [(key[0],) for key, row in found.items() if row["ended_at"] and row["ended_at"] > args[0]]
+            case notifications.SELECT_TOLD:
+                return []  # nobody follows inboxes in a simulation
             case users.SELECT_INACTIVE:
                 return [(key[0],) for key, row in self.rows["read.users"].items() if not row["is_active"]]
         raise AssertionError(sql)

@@ -1,4 +1,4 @@
-"""Everyday chat: reactions, threads, pins, direct rooms and blocks. A part of `Client`, which asks for it."""
+"""Everyday chat: notifications, reactions, threads, pins, direct rooms and blocks. A part of `Client`, which asks for it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hansard_client.asking import PAGE_ITEMS, Asked, Said, path_of
 from hansard_client.chat import Id
-from hansard_client.models import Message, Reactor, Room
+from hansard_client.models import Message, Notification, NotificationChanges, NotificationSettings, Reactor, Room
 
 
 class Everyday(ABC):
@@ -73,6 +73,27 @@ class Everyday(ABC):
     async def pins(self, room_id: Id, *, after: int | None = None) -> list[Message]:
         """Return the pinned messages of a room, what was pinned last first."""
         return [each async for each in self.pages(Message, f"/rooms/{path_of(room_id)}/pins", {}, after)]
+
+    # Notifications
+
+    def notifications(self, *, limit: int = PAGE_ITEMS, after: int | None = None) -> AsyncIterator[Notification]:
+        """Iterate over one's inbox, the latest first."""
+        return self.pages(Notification, "/notifications", {"limit": limit}, after)
+
+    async def unread_notifications(self, *, after: int | None = None) -> int:
+        """Return how much of one's inbox is unread, counted up to 1,000."""
+        return int((await self.call("GET", "/notifications", query={"limit": 1}, after=after))["unread"])
+
+    async def read_notifications(self, position: int) -> None:
+        """Mark everything in one's inbox up to a position as read, on all devices."""
+        await self.call("PUT", "/notifications/read", body={"position": position})
+
+    async def notification_settings(self) -> NotificationSettings:
+        return NotificationSettings.of(await self.call("GET", "/users/me/notifications"))
+
+    async def change_notifications(self, **changes: Unpack[NotificationChanges]) -> NotificationSettings:
+        """Change what one wants to be told of, from now on."""
+        return NotificationSettings.of(await self.call("PUT", "/users/me/notifications", body=changes))
 
     # People
 

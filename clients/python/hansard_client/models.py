@@ -260,6 +260,49 @@ class Meta(_Said):
     limits: Json
 
 
+@dataclass(frozen=True)
+class Notification(_Said):
+    """What one was told of: as what (`mention`, `direct`, `thread`, `keyword`, …), where, by whom, and whether it was read."""
+
+    position: int
+    kind: str
+    room_id: str | None
+    message_id: str | None
+    actor_id: str | None
+    read: bool
+    at: datetime = _time()
+    thread_id: str | None = None
+    file_id: str | None = None
+
+
+Level = Literal["all", "mentions", "none"]
+
+
+@dataclass(frozen=True)
+class NotificationSettings(_Said):
+    """What one wants to be told of. `rooms` by id, in place of the `default`."""
+
+    default: Level
+    rooms: Mapping[str, Level]
+    keywords: Sequence[str]
+    quiet: Json | None
+    email: Literal["off", "soon", "daily"]
+    content: Literal["hidden", "shown"]
+    dnd_until: datetime | None = _time()
+
+
+class NotificationChanges(TypedDict, total=False):
+    """What may be changed of them. Absent means unchanged; None clears. `quiet` is `{from, to, time_zone, days?}`."""
+
+    default: Level
+    rooms: Mapping[str, Level]
+    keywords: Sequence[str]
+    quiet: Json | None
+    dnd_until: str | None
+    email: Literal["off", "soon", "daily"]
+    content: Literal["hidden", "shown"]
+
+
 class RoomChanges(TypedDict, total=False):
     """What may be changed of a room. Absent means unchanged; None clears the description, or the topic."""
 

@@ -1,7 +1,8 @@
 """Which tables are backed up, and which are not: those are made anew, or would be wrong in a record that was restored.
 
 Whole schemas are left out, too: `read` (and whatever begins with it) is rebuilt from the record, and what `files` holds is only
-about what is under way. A new table of the others is backed up, unless it is named here.
+about what is under way. `notify` begins at the end of what was restored: what was said before is told to nobody. A new table of
+the others is backed up, unless it is named here.
 """
 
 RECORD_SCHEMAS = ["record", "notary"]

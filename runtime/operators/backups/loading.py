@@ -32,6 +32,8 @@ SELECT_LOADED = """
 INSERT_MADE_KEYS = "INSERT INTO record.made_keys (key_id) SELECT key_id FROM vault.data_keys ON CONFLICT DO NOTHING"
 DESTROY = "UPDATE vault.data_keys SET wrapped = NULL WHERE key_id = ANY ($1::uuid[]) AND wrapped IS NOT NULL"
 REWRITE = "VACUUM (FULL, ANALYZE) vault.data_keys"  # nothing of a destroyed key is left in its table
+# What was said before the backup is told to nobody: a place of 0 would be that of a deployment which has told nothing yet.
+BEGIN_NOTICES = "UPDATE notify.place SET position = h.position FROM record.head h"
 ANALYZE = "ANALYZE"
 
 
@@ -61,6 +63,7 @@ async def load(
         await _load_record(target, tool, folder / RECORD, manifest.position, jobs)
         await connection.execute(INSERT_MADE_KEYS)
         await migrate(target.url, say=print)
+        await connection.execute(BEGIN_NOTICES)
         await connection.execute(ANALYZE)
     finally:
         await connection.close()

@@ -1,0 +1,53 @@
+"""The lane of notifications: frames of one's own that are made of the inbox, and not of one event.
+
+They come after those of the control lane, with earlier positions, and have a place of their own. While Redis is away, what came
+since is read from the inbox itself.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from adapters.redis.lanes import Entry
+from domain.ports.database import Db
+from projections import frames, notifications
+from projections.notification_frames import notified
+
+ROWS_MAX = 1_000
+
+log = structlog.get_logger()
+
+
+class NotificationLane:
+    """How far this process has sent what inboxes got."""
+
+    def __init__(self, db: Db, *, apply: Callable[[frames.Control], None]) -> None:
+        self._db = db
+        self._apply = apply
+        self._sent = 0  # the position of the last notification that was sent
+        self._healed = 0  # what the lane has up to here was sent from the inbox
+
+    async def begin(self) -> None:
+        """What was told before is in the inbox."""
+        self._sent = self._healed = await notifications.filled_to(self._db)
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Send entries of the lane, but for what was sent from the inbox already."""
+        for entry in entries:
+            if entry.position <= self._healed:
+                continue
+            self._sent = max(self._sent, entry.position)
+            try:
+                control = frames.decode_control(entry.frame)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                log.error("an entry of the lane of notifications cannot be read", position=entry.position)
+            else:
+                self._apply(control)
+
+    async def heal(self) -> None:
+        """Send what inboxes got since the last entry. Raise `RecordUnavailableError`."""
+        until = await notifications.filled_to(self._db)
+        for row in await notifications.told_since(self._db, self._sent, until, limit=ROWS_MAX):
+            self._sent = self._healed = row.position
+            self._apply(notified(row))

@@ -1,0 +1,61 @@
+"""The parts of a notifier: the inbox, what is planned of it, and what tells it. The worker runs one, too."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from adapters.clock import now
+from adapters.prometheus.notices import NoticeMetrics
+from adapters.prometheus.workers import ProjectionMetrics
+from adapters.redis.who_is_here import RedisPresence
+from projections import NOTIFICATIONS, with_policies
+from runtime.composition.channels import opened_channels
+from runtime.composition.process_context import ProcessContext, process_name
+from runtime.composition.resources import opened_lanes
+from runtime.locations import redis_url
+from workers.notice_planner import NoticePlanner
+from workers.notice_teller import NoticeTeller
+from workers.notification_frames import NotificationFrames
+from workers.projector import Follower
+
+INBOX_LINGER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
+
+
+def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
+    """Start the loops of a notifier; `metrics` are those of following, one for the process."""
+    mail_seconds = base.settings.mail_after_minutes * 60.0
+    here = RedisPresence.open(redis_url(base.settings), base.record_id)
+    stack.push_async_callback(here.close)
+    channels = opened_channels(base, stack)
+    inbox = with_policies(NOTIFICATIONS, base.settings.stopping)
+    planner = NoticePlanner(base.record, base.db, channels, here, now=now, mail_seconds=mail_seconds)
+    teller = NoticeTeller(
+        base.db, channels, here, now=now, mail_seconds=mail_seconds, metrics=NoticeMetrics(base.registry)
+    )
+    frames = NotificationFrames(base.db, opened_lanes(base, stack))
+    moved = asyncio.Event()
+
+    def wake() -> None:
+        moved.set()
+        frames.wake()
+
+    follower = Follower(
+        inbox,
+        base.record,
+        base.db,
+        owner=process_name(),
+        committed=lambda events: wake(),
+        taken=frames.begin,
+        linger_seconds=INBOX_LINGER_SECONDS,
+        metrics=metrics,
+    )
+
+    async def tell() -> None:
+        await planner.caught_up.wait()  # what is old is told as one: first all of it must be there
+        await teller.run(planner.planned)
+
+    return [
+        asyncio.create_task(follower.run(), name="inbox"),
+        asyncio.create_task(frames.run(), name="frames of the inbox"),
+        asyncio.create_task(planner.run(moved), name="planner of notices"),
+        asyncio.create_task(tell(), name="teller of notices"),
+    ]
