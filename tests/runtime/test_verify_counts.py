@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from projections import LIVE
+from projections import LIVE, parked
 from runtime.operators import verify_counts
 from runtime.settings_reader import read
 from tests.conftest import Servers, fresh_database
@@ -166,7 +166,14 @@ async def test_the_command_says_so_and_ends_with_1(url: str, capsys: pytest.Capt
         assert await verify_counts.run(settings, argparse.Namespace(json=True)) == 1
         document = json.loads(capsys.readouterr().out)
         assert {each["column"] for each in document["differences"]} == {"member_count"}
+        assert document["parked"] == 0
         await db.run("UPDATE read.rooms SET member_count = member_count - 7")
+        await parked.park(db, "live", [parked.Parked(1, "user.registered", "ValueError")])
+        assert await verify_counts.run(settings, asked) == 0
+        assert "1 events are parked: live goes without them" in capsys.readouterr().out
+        assert await verify_counts.run(settings, argparse.Namespace(json=True)) == 0
+        assert json.loads(capsys.readouterr().out)["parked"] == 1
+        await parked.forget(db, "live", is_building=False)
 
 
 async def test_it_counts_beside_a_serving_deployment(database_url: str) -> None:
