@@ -43,7 +43,7 @@ from adapters.postgres.head_listener import CHANNEL
 from adapters.postgres.master_key import load_master
 from domain.events import Event, Recorded
 from domain.ports.record import RecordUnavailableError
-from domain.topics import TOPICS
+from domain.topics import kind_of
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class StreamRecorder(AggregateRecorder):
     async def _insert(self, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
         if not stored_events:
             return []
-        if await self._bridge.db.value(SELECT_FIRST_TOPIC) in TOPICS:
+        if kind_of(await self._bridge.db.value(SELECT_FIRST_TOPIC) or "") is not None:
             raise ProgrammingError("This is Hansard's own record: the library may read it, not write it.")
         count = len(stored_events)
         columns: list[list[Any]] = [

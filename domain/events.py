@@ -6,7 +6,7 @@ of `encryption_subject` and day. When the key is destroyed they come back as the
 so a frame's `prev` is a function of the record.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
@@ -16,6 +16,8 @@ from msgspec import Struct
 from domain.ids import EventId, RoomId, SessionId, StreamId, UserId, stream_id
 from domain.integers import require_bounds
 
+# The members of an event of one version as the next version has them. What is sealed is open, or missing if it was erased.
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 PERSONS = ("user_id", "sender_id", "uploader_id")
 
 
@@ -24,9 +26,14 @@ class Event(Struct, frozen=True):
 
     `changes` names what this event replaces or ends beside its own fields: fields of the stream's state, or of its earlier
     events. Auditors see their values from before the event.
+
+    `topic_version` rises with each change of the fields but an added one with a default; `upcasts` has, for each version before,
+    what makes the next one of it. So a record of any age is read as if it was written today.
     """
 
     topic: ClassVar[str] = ""
+    topic_version: ClassVar[int] = 1
+    upcasts: ClassVar[Mapping[int, Upcast]] = {}
     sealed: ClassVar[tuple[str, ...]] = ()
     changes: ClassVar[tuple[str, ...]] = ()
 

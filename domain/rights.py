@@ -54,8 +54,8 @@ RoomOperation = Literal[
     "file.download", "file.read", "file.status", "file.upload_for", "member.list", "member.promote", "member.put",
     "member.remove", "mention.room", "message.delete", "message.edit", "message.list", "message.pin", "message.post",
     "message.read", "message.unpin", "message.versions", "pin.list", "reaction.add", "reaction.list", "reaction.remove",
-    "room.archive", "room.change", "room.hear", "room.join", "room.leave", "room.list", "room.mark_read", "room.read",
-    "thread.follow", "thread.list", "thread.mark_read", "thread.unfollow",
+    "room.archive", "room.change", "room.hear", "room.history", "room.join", "room.leave", "room.list", "room.mark_read",
+    "room.read", "thread.follow", "thread.list", "thread.mark_read", "thread.unfollow",
 ]  # fmt: skip
 MessageOperation = Literal["message.edit", "message.delete"]
 MemberOperation = Literal["member.put", "member.promote", "member.remove"]
@@ -162,6 +162,7 @@ IN_ROOM: tuple[InRoom, ...] = (
     #      operation           unknown               stranger         left             removed          banned             member           admin            owner archived
     InRoom("room.read",        RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
     InRoom("room.list",        RoomNotFoundError,    ok,              ok,              ok,              RoomNotFoundError, ok,              ok,              ok,   ok),
+    InRoom("room.history",     RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   ok),
     InRoom("room.join",        RoomNotFoundError,    ok,              ok,              ok,              BannedError,       ok,              ok,              ok,   RoomArchivedError),
     InRoom("room.leave",       RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),
     InRoom("room.mark_read",   RoomNotFoundError,    NotAMemberError, NotAMemberError, NotAMemberError, BannedError,       ok,              ok,              ok,   ok),

@@ -1,6 +1,11 @@
-"""Topics: all that were ever recorded, and the stream of each. They stay decodable for ever. A feature adds a line."""
+"""Topics: all that were ever recorded, and the stream of each. They stay decodable for ever. A feature adds a line.
 
-from typing import Any
+On the record, events of a topic's first version stand under its name (`room.changed`), later ones under name and version
+(`room.changed@2`). `upcast` brings the members of any of them to today's.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from domain import (
     account,
@@ -58,3 +63,40 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}
 STREAM_OF: dict[str, Stream[Any]] = {event.topic: stream for stream, events in FEATURES for event in events}
+VERSION_SIGN = "@"
+
+
+class Written(NamedTuple):
+    """As what an event stands on the record: its topic, and the version of that."""
+
+    topic: str
+    version: int
+
+
+def written_as(kind: type[Event]) -> str:
+    """Return the name under which events of this type are recorded."""
+    return kind.topic if kind.topic_version == 1 else f"{kind.topic}{VERSION_SIGN}{kind.topic_version}"
+
+
+def read_written(name: str) -> Written:
+    """Return the topic and version of a name on the record."""
+    topic, sign, version = name.rpartition(VERSION_SIGN)
+    if sign and version.isdecimal() and version == str(int(version)) and int(version) > 1:
+        return Written(topic, int(version))
+    return Written(name, 1)
+
+
+def kind_of(name: str, topics: Mapping[str, type[Event]] = TOPICS) -> type[Event] | None:
+    """Return the type of events under this name; None for a topic that is not known here, or a version of later releases."""
+    if (kind := topics.get(name)) is not None:
+        return kind
+    topic, version = read_written(name)
+    kind = topics.get(topic)
+    return kind if kind is not None and version <= kind.topic_version else None
+
+
+def upcast(kind: type[Event], name: str, members: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of an event under this name as today's version has them, one version after the other."""
+    for version in range(read_written(name).version, kind.topic_version):
+        members = kind.upcasts[version](members)
+    return members

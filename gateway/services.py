@@ -19,6 +19,7 @@ from domain.ports.blobs import Blobs
 from domain.ports.clock import Clock
 from domain.ports.credentials import Passwords, Tickets, Tokens
 from domain.ports.database import Db
+from domain.ports.past import Past
 from domain.ports.rate_limits import Limits
 from domain.ports.record import Record
 from domain.ports.tasks import Tasks
@@ -52,6 +53,7 @@ class Policy:
     links_url: str = ""
     tls_only: bool = False
     tlog_on: bool = True
+    time_travel_on: bool = True
     migrations: frozenset[int] = frozenset()
 
 
@@ -60,6 +62,7 @@ class Services:
     policy: Policy
     record_id: RecordId
     record: Record
+    past: Past
     db: Db
     command_bus: CommandBus
     reads: Reads

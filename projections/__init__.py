@@ -14,6 +14,8 @@ from projections import (
     messages,
     notification_audience,
     notifications,
+    past_messages,
+    past_rooms,
     pins,
     push,
     reactions,
@@ -43,15 +45,23 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
+PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
 NOTIFICATIONS = Group(
     "notifications", version=1, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
 )
+PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST, NOTIFICATIONS)}
+
+
+def followed(*, time_travel: bool) -> list[str]:
+    """Return the names of the groups that somebody follows."""
+    return [name for name in PROJECTIONS if time_travel or name != PAST.name]
+
+
+def versions(*, time_travel: bool) -> list[tuple[str, int]]:
+    """Return the groups that somebody follows, each with the version of the code."""
+    return [(name, PROJECTIONS[name].version) for name in followed(time_travel=time_travel)]
 
 
 def with_policies(group: Group, stopping: Collection[str]) -> Group:
     """Return a group with the policy that an operator decided on."""
     return group._replace(policy="stop") if group.name in stopping else group
-
-
-PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, NOTIFICATIONS)}
-VERSIONS: tuple[tuple[str, int], ...] = tuple((group.name, group.version) for group in PROJECTIONS.values())

@@ -23,9 +23,9 @@ class RowExistsError(Exception):
 
 
 class _Pending:
-    """What a batch will do to one table: rows new or put (whole), columns set, amounts added.
+    """What a batch will do to one table: rows new or put (whole), columns set, amounts added or summed up, keys moved.
 
-    `late`: columns that a put keeps, set after it; they are written last.
+    `late`: columns that a put keeps, set after it; they are written last. Keys move first: what is new may take their place.
     """
 
     def __init__(self) -> None:
@@ -33,12 +33,22 @@ class _Pending:
         self.put: dict[tuple[object, ...], dict[str, Any]] = {}
         self.set: dict[tuple[object, ...], dict[str, Any]] = {}
         self.add: dict[tuple[object, ...], dict[str, int]] = {}
+        self.sum: dict[tuple[object, ...], dict[str, int]] = {}
+        self.move: dict[tuple[object, ...], dict[str, Any]] = {}
         self.late: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def replace(self, key: tuple[object, ...], values: Mapping[str, Any]) -> None:
         """Change some columns of a whole row."""
         rows = self.new if key in self.new else self.put
         rows[key] = {**rows[key], **values}
+
+    def rekey(self, key: tuple[object, ...], values: dict[str, Any]) -> None:
+        """Give a row another key: one of this batch at once, one that is there already when the batch is written."""
+        for rows in (self.new, self.put):
+            if key in rows:
+                rows[(*key[:-1], *values.values())] = rows.pop(key)
+                return
+        self.move[key] = values
 
 
 class Batch:
@@ -79,10 +89,14 @@ class Batch:
                 pending.replace(key, values)
             case "add" if whole is not None:
                 pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
-            case "add":
-                amounts = pending.add.setdefault(key, {})
+            case "sum" if whole is not None:
+                raise RowExistsError(f"{change.table.name} sums up a row that is written whole")
+            case "add" | "sum":
+                amounts = (pending.add if change.operation == "add" else pending.sum).setdefault(key, {})
                 for name, amount in values.items():
                     amounts[name] = amounts.get(name, 0) + amount
+            case "move":
+                pending.rekey(key, values)
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""
@@ -106,8 +120,11 @@ class Batch:
         return bool(await db.value(sql, name, epoch, position, until, seconds, *arrays))
 
     def _writes_at_once(self) -> list[tuple[Write, Rows]] | None:
-        """Return all writes if they are few, and no row is met by two of them."""
+        """Return all writes if they are few, and no row is met by two of them; keys that move, and sums, take statements of
+        their own."""
         for pending in self._pending.values():
+            if pending.move or pending.sum:
+                return None
             kinds = (pending.new, pending.put, pending.set, pending.add, pending.late)
             if len(set().union(*kinds)) != sum(map(len, kinds)):
                 return None
@@ -117,6 +134,8 @@ class Batch:
     def _writes(self) -> Iterator[tuple[Write, Rows]]:
         """Yield the writes in their order, each with its rows."""
         for table, pending in self._pending.items():
+            if pending.move:
+                yield Write("move", table), [(*key, *values.values()) for key, values in pending.move.items()]
             if pending.new:
                 yield Write("insert", table), _whole(table, pending.new)
             for columns, rows in _by_columns(pending.set).items():
@@ -127,10 +146,12 @@ class Batch:
                 yield Write("upsert", table), _whole(table, pending.put)
             for columns, rows in _by_columns(pending.late).items():
                 yield Write("update", table, columns), rows
+            if pending.sum:
+                yield Write("sum", table), _whole(table, pending.sum, 0)
 
 
-def _whole(table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> Rows:
-    return [(*key, *map(values.get, table.columns)) for key, values in rows.items()]
+def _whole(table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], missing: int | None = None) -> Rows:
+    return [(*key, *(values.get(name, missing) for name in table.columns)) for key, values in rows.items()]
 
 
 def _by_columns(rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> dict[tuple[str, ...], Rows]:

@@ -124,13 +124,13 @@ async def one(db: Db, user_id: UserId, file_id: FileId, operation: SeeingFile) -
     rows = await db.all(FileRow, SELECT_SEEN, user_id, file_id, standings(operation), file_relationships(operation))
     if not rows:
         raise unknown(operation)
-    return _stored(rows)
+    return stored(rows)
 
 
 async def views(db: Db, ids: Sequence[FileId]) -> dict[FileId, FileView]:
     """Return files by id, for people who may read messages that they are attached to; unknown ids are left out."""
     rows = await db.all(FileRow, SELECT_LISTED, list(ids))
-    return {file_id: _stored(list(of_file)).view for file_id, of_file in groupby(rows, lambda row: row.id)}
+    return {file_id: stored(list(of_file)).view for file_id, of_file in groupby(rows, lambda row: row.id)}
 
 
 async def attachments(db: Db, user_id: UserId, file_id: FileId, *, limit: int) -> list[Attachment]:
@@ -148,7 +148,7 @@ async def failed_lately(db: Db, *, limit: int) -> list[FailedFile]:
     return await db.all(FailedFile, SELECT_FAILED, limit)
 
 
-def _stored(rows: Sequence[FileRow]) -> StoredFile:
+def stored(rows: Sequence[FileRow]) -> StoredFile:
     """Return the file of these rows, which are one for each variant, or one without any."""
     file, variants = rows[0], [row.variant for row in rows if row.variant is not None]
     view = FileView(

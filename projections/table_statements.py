@@ -8,7 +8,7 @@ What a batch does to the tables is one statement after another, or, where it is 
 checkpoint (`commit`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -18,7 +18,7 @@ INSERT = """
     INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){only_if}
 """
 UPSERT = """
-    INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){only_if}
+    INSERT INTO {table} AS kept ({columns}) SELECT * FROM unnest({arrays}){only_if}
     ON CONFLICT ({key}) DO {otherwise}
 """
 UPDATE = """
@@ -40,8 +40,9 @@ COMMIT = """
 """
 COMMIT_ARGUMENTS = 5
 IF_MOVED = "EXISTS (SELECT FROM moved)"
+MOVED = "moved_to"  # what the last column of a key becomes
 
-Kind = Literal["insert", "upsert", "update", "increase"]
+Kind = Literal["insert", "upsert", "update", "increase", "sum", "move"]
 
 
 class Write(NamedTuple):
@@ -74,28 +75,33 @@ def commit(writes: tuple[Write, ...]) -> str:
 @lru_cache(maxsize=1024)
 def _statement(write: Write, suffix: str, first: int, condition: str) -> str:
     table, given = write.table, _given(write)
-    arrays = ", ".join(f"${i}::{table.types[name]}[]" for i, name in enumerate(given, first))
-    names = {"table": table.name + suffix, "columns": ", ".join(given), "arrays": arrays}
+    arrays = ", ".join(f"${i}::{kind}[]" for i, kind in enumerate(given.values(), first))
+    names = {"table": table.name + suffix, "columns": ", ".join(given), "arrays": arrays, "key": ", ".join(table.key)}
+    only_if = f" WHERE {condition}" if condition else ""
     match write.kind:
         case "insert":
-            return INSERT.format(**names, only_if=f" WHERE {condition}" if condition else "")
+            return INSERT.format(**names, only_if=only_if)
         case "upsert":
             replaced = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.kept)
-            return UPSERT.format(
-                **names,
-                only_if=f" WHERE {condition}" if condition else "",
-                key=", ".join(table.key),
-                otherwise=f"UPDATE SET {replaced}" if replaced else "NOTHING",  # a row may be its key alone
-            )
+            otherwise = f"UPDATE SET {replaced}" if replaced else "NOTHING"  # a row may be its key alone
+            return UPSERT.format(**names, only_if=only_if, otherwise=otherwise)
+        case "sum":
+            summed = ", ".join(f"{name} = kept.{name} + excluded.{name}" for name in table.columns)
+            return UPSERT.format(**names, only_if=only_if, otherwise=f"UPDATE SET {summed}")
         case "update":
             assignments = ", ".join(f"{name} = given.{name}" for name in write.columns)
         case "increase":
             assignments = ", ".join(f"{name} = kept.{name} + given.{name}" for name in write.columns)
+        case "move":
+            assignments = f"{table.key[-1]} = given.{MOVED}"
     conditions = (*(f"kept.{name} = given.{name}" for name in table.key), *((condition,) if condition else ()))
     return UPDATE.format(**names, assignments=assignments, same_key=" AND ".join(conditions))
 
 
-def _given(write: Write) -> Sequence[str]:
-    """Return the columns of which a write is given arrays."""
-    whole = write.kind in ("insert", "upsert")
-    return (*write.table.key, *(write.table.columns if whole else write.columns))
+def _given(write: Write) -> Mapping[str, str]:
+    """Return what a write is given arrays of: names, and the types of Postgres."""
+    table = write.table
+    if write.kind == "move":
+        return {**{name: table.types[name] for name in table.key}, MOVED: table.types[table.key[-1]]}
+    whole = write.kind in ("insert", "upsert", "sum")
+    return {name: table.types[name] for name in (*table.key, *(table.columns if whole else write.columns))}

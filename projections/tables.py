@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 
-Operation = Literal["new", "put", "set", "add"]
+Operation = Literal["new", "put", "set", "add", "sum", "move"]
 Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
 
 
@@ -50,6 +50,14 @@ class Table:
     def add(self, *key: object, **values: int) -> Change:
         """Add amounts to columns of a row."""
         return Change(self, "add", key, values)
+
+    def sum(self, *key: object, **values: int) -> Change:
+        """Add amounts to all columns of a row, which are 0 where there is none yet."""
+        return Change(self, "sum", key, values)
+
+    def move(self, *key: object, to: object) -> Change:
+        """Give the last column of a row's key another value; nothing changes if there is no such row."""
+        return Change(self, "move", key, {self.key[-1]: to})
 
 
 Handler = Callable[[Recorded[Any]], Iterable[Change]]

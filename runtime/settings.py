@@ -209,6 +209,10 @@ class Settings:
     tlog: Literal["on", "off"] = setting(
         "on", "Whether the gateway serves checkpoint and tiles of the record below /tlog: hashes, to everybody."
     )
+    time_travel: Literal["on", "off"] = setting(
+        "on",
+        "Whether rooms can be seen as they were (?as_of=) and have a history; off: the worker keeps no tables for it.",
+    )
     password: str = setting(
         "",
         "The password of 'hansard say' and 'listen', where nobody can be asked for it. Servers need none.",

@@ -12,7 +12,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Of Postgres' modes those that check a certificate, and the one that says that there is none.
 SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
 # Of read tables; their modules take a while to load.
-GROUPS = frozenset({"live", "message_html", "audit_index", "notifications"})
+GROUPS = frozenset({"live", "message_html", "audit_index", "past", "notifications"})
 CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*)")
 ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 

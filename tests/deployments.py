@@ -36,6 +36,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.master_key import Master
+from adapters.postgres.past import PostgresPast
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
@@ -67,7 +68,7 @@ from gateway.server.connections import ConnectionBounds
 from gateway.server.listening import listen
 from gateway.server.uvicorn_server import serve
 from gateway.services import Policy, Services
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
 from runtime.migrate import migrations
 from runtime.roles import SERVER, login
 from workers.notary import Notary
@@ -152,18 +153,19 @@ async def projector(database_url: str, redis_url: str) -> AsyncIterator[Follower
     """A projector of all groups, with its publisher, running."""
     db = await Database.open(as_login(database_url, "projector"), size=4)
     record = PostgresRecord(db, Vault(db, MASTER), now=now, chance=os.urandom)
-    slower = await Database.open(as_login(database_url, "worker"), size=2)
+    slower = await Database.open(as_login(database_url, "worker"), size=3)
     lanes = Lanes.open(redis_url, (await record.head()).record, 16)
     publisher = Publisher(record, db, lanes, LIVE)
     live = Follower(LIVE, record, db, owner=uuid4().hex, committed=publisher.hand_over, taken=publisher.begin)
     slowly = PostgresRecord(slower, Vault(slower, MASTER), now=now, chance=os.urandom)
     html = Follower(MESSAGE_HTML, slowly, slower, owner=uuid4().hex)
     index = Follower(AUDIT_INDEX, slowly, slower, owner=uuid4().hex)
+    past = Follower(PAST, slowly, slower, owner=uuid4().hex)
     told = NotificationFrames(slower, lanes)
     inbox = Follower(
         NOTIFICATIONS, slowly, slower, owner=uuid4().hex, committed=lambda _: told.wake(), taken=told.begin
     )
-    async with running(live.run(), publisher.run(), html.run(), index.run(), inbox.run(), told.run()):
+    async with running(live.run(), publisher.run(), html.run(), index.run(), past.run(), inbox.run(), told.run()):
         yield live
     await lanes.close()
     await slower.close()
@@ -308,6 +310,7 @@ async def gateway(
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
     tlog_on: bool = True,
+    time_travel_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -355,10 +358,12 @@ async def gateway(
                 verify_email,
                 tls_only=tls_only,
                 tlog_on=tlog_on,
+                time_travel_on=time_travel_on,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
             record=record,
+            past=PostgresPast(db, Vault(db, MASTER)),
             db=db,
             command_bus=command_bus,
             reads=reads,

@@ -5,6 +5,7 @@ counting ends. Nothing waits, and what is written meanwhile is no difference. Ta
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from adapters.postgres.database import Database
 from domain.ports.database import Db
 from projections import LIVE, checkpoints
+from workers import threads_served
 from workers.counting import COUNTED_MAX, EVERYBODY, TOPICS, Counts, MemberCounts, by_key, members_of
 from workers.differences import snapshot
 from workers.rebuild_reports import Difference, Progress
@@ -23,11 +25,11 @@ DIFFERENCES_TOLD_MAX = 100  # of a column
 NO_ROW = UUID(int=0)
 # First of all: a rebuild that exchanges the tables while this reads waits for it, and none has done so in between.
 LOCK_TABLES = """
-    LOCK TABLE read.rooms, read.room_members, read.messages, read.message_reactions, read.reaction_counts, read.mentions
-    IN ACCESS SHARE MODE
+    LOCK TABLE read.rooms, read.room_members, read.messages, read.message_reactions, read.reaction_counts, read.mentions,
+        read.threads, read.thread_followers IN ACCESS SHARE MODE
 """
 SELECT_EVENTS = """
-    SELECT position, topic, data FROM record.events WHERE position > $1::bigint AND position <= $2::bigint
+    SELECT position, topic, data, recorded_at FROM record.events WHERE position > $1::bigint AND position <= $2::bigint
         AND topic = ANY ($3::text[]) ORDER BY position
 """
 SELECT_ROOMS = """
@@ -76,6 +78,7 @@ class EventRead(Struct, frozen=True):
     position: int
     topic: str
     data: bytes
+    recorded_at: datetime
 
 
 class RoomServed(Struct, frozen=True):
@@ -127,7 +130,7 @@ async def compare_counts(
         while counts.position < until:
             end = min(counts.position + STRETCH_EVENTS, until)
             for event in await db.all(EventRead, SELECT_EVENTS, counts.position, end, list(TOPICS)):
-                counts.take(event.position, event.topic, event.data)
+                counts.take(event.position, event.topic, event.data, event.recorded_at)
             counts.position = end
             progress(Progress("counts", end, until, clock() - began))
 
@@ -147,7 +150,15 @@ async def compare_counts(
         await _compare(
             found, "read.reaction_counts", ("posted_position", "emoji"), _reactions(counts), _served_reactions(moment)
         )
+        await _compare_threads(found, counts, moment)
     return CountsVerdict(position, found.told, sum(found.counts.values()), found.rows, counts.unreadable)
+
+
+async def _compare_threads(found: "_Found", counts: Counts, moment: Db) -> None:
+    threads, followers = threads_served.threads(moment), threads_served.followers(moment)
+    await _compare(found, "read.threads", ("root_position",), counts.threads.counted(counts.people), threads)
+    followed = counts.threads.followed(counts.number, counts.is_member)
+    await _compare(found, "read.thread_followers", ("root_position", "user_id"), followed, followers)
 
 
 class RoomCounted(NamedTuple):

@@ -2,17 +2,20 @@
 
 It is a second, simple implementation, on purpose: it knows neither the projections' handlers nor the types of events, and
 reads the public members of an event's JSON, so it needs no key. What it holds of a message is 13 bytes, of a reaction or
-a mention somewhat more.
+a mention somewhat more. Threads are counted in `workers/counting_threads.py`.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct, field
+
+from workers.counting_threads import Threads
 
 COUNTED_MAX = 1_000  # of what is unread: nobody is told more
 EVERYBODY = UUID(int=0)
@@ -20,6 +23,7 @@ TOPICS = frozenset(
     {
         "room.opened", "room.changed", "room.archived", "member.joined", "member.left", "member.removed",
         "member.role_changed", "message.posted", "message.deleted", "reading.marked", "reaction.added", "reaction.removed",
+        "thread.followed", "thread.unfollowed", "thread.read",
     }
 )  # fmt: skip
 NOBODY = -1  # sends system messages
@@ -39,7 +43,10 @@ class Written(Struct):
     emoji: str = ""
     mentions: tuple[UUID, ...] = ()
     mentions_room: str | None = None
+    thread_id: UUID | None = None
+    root_position: int | None = None
     in_room: bool | None = None
+    since: int = 0
 
 
 class Membership(Struct):
@@ -118,6 +125,7 @@ class Counts:
         self.position = 0
         self.rooms: dict[UUID, RoomCounts] = {}
         self.reactions: dict[ReactionKey, Reactions] = {}
+        self.threads = Threads()
         self.unreadable = 0
         self._numbers: dict[UUID, int] = {}
         self._read = msgspec.json.Decoder(Written).decode
@@ -126,37 +134,69 @@ class Counts:
         """Return the number that stands for a person."""
         return self._numbers.setdefault(user, len(self._numbers))
 
-    def take(self, position: int, topic: str, data: bytes) -> None:
+    @property
+    def people(self) -> list[UUID]:
+        """Everybody, by their number."""
+        return list(self._numbers)
+
+    def is_member(self, room_id: UUID, user: UUID) -> bool:
+        room = self.rooms.get(room_id)
+        return room is not None and user in room.members and room.members[user].is_member
+
+    def take(self, position: int, topic: str, data: bytes, at: datetime) -> None:
         """Count an event of one of `TOPICS`."""
         try:
-            self._take(position, topic, self._read(data))
+            self._take(position, topic, self._read(data), at)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
             self.unreadable += 1
 
-    def _take(self, position: int, topic: str, said: Written) -> None:
+    def _take(self, position: int, topic: str, said: Written, at: datetime) -> None:
         match topic:
             case "reaction.added" | "reaction.removed":
                 self._react(position, topic, said)
+                return
+            case "thread.followed" | "thread.unfollowed" | "thread.read":
+                self._follow(topic, said)
                 return
             case "room.opened":
                 self.rooms[_known(said.room_id)] = RoomCounts(position)
                 return
         room = self.rooms[_known(said.room_id)]
         match topic:
-            case "message.posted" if said.in_room is not False:  # else it is shown in its thread alone
-                room.add(position, self.number(_known(said.sender_id)))
-                for whom in (*said.mentions, *((EVERYBODY,) if said.mentions_room else ())):
-                    room.mentions.setdefault(whom, array("q")).append(position)
             case "message.posted":
-                pass
+                self._post(position, said, room, at)
             case "message.deleted":
                 room.delete(said.posted_position)
+                if said.thread_id is not None:
+                    self.threads.delete(said.thread_id, said.posted_position)
             case "reading.marked":
                 room.members[_known(said.user_id)].read = said.position
             case "room.changed" | "room.archived":
                 room.add(position, NOBODY)
             case _:
                 self._of_member(position, topic, said, room)
+
+    def _post(self, position: int, said: Written, room: RoomCounts, at: datetime) -> None:
+        sender = self.number(_known(said.sender_id))
+        if said.thread_id is not None:
+            if said.root_position is None:
+                raise KeyError
+            self.threads.reply(said.root_position, said.thread_id, position, sender, at)
+        if said.in_room is False:
+            return  # it is shown in its thread alone
+        room.add(position, sender)
+        for whom in (*said.mentions, *((EVERYBODY,) if said.mentions_room else ())):
+            room.mentions.setdefault(whom, array("q")).append(position)
+
+    def _follow(self, topic: str, said: Written) -> None:
+        root, user, room_id = said.posted_position, _known(said.user_id), _known(said.room_id)
+        match topic:
+            case "thread.followed":
+                self.threads.follow(root, user, room_id, said.since)
+            case "thread.unfollowed":
+                self.threads.unfollow(root, user, room_id)
+            case _:
+                self.threads.read(root, user, said.position)
 
     def _of_member(self, position: int, topic: str, said: Written, room: RoomCounts) -> None:
         user = _known(said.user_id)

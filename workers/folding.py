@@ -18,7 +18,7 @@ from adapters.clock import monotonic
 from adapters.postgres.database import blames_values
 from domain.events import Event, Recorded, UnreadableEvent
 from domain.ports.record import RecordUnavailableError
-from domain.topics import TOPICS
+from domain.topics import kind_of
 from projections.batches import Batch
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
@@ -120,7 +120,7 @@ def say_parked(group: str, folded: Sequence[Folded]) -> None:
 def folded_one(recorded: Recorded[Event], handlers: Handlers) -> Folded:
     """Return what an event changes, or why the handlers cannot take it."""
     if isinstance(recorded.event, UnreadableEvent):
-        kind = TOPICS.get(recorded.event.recorded_topic)
+        kind = kind_of(recorded.event.recorded_topic)
         return Folded(recorded, (), f"unreadable: {recorded.event.fault}" if kind in handlers else None)
     try:
         return Folded(

@@ -30,6 +30,7 @@ from domain.ports.record import (
     ReceiptFound,
     RecordUnavailableError,
 )
+from domain.topics import written_as
 
 # Of one process that waits for nobody, as the bridge to the library does.
 APPEND = """
@@ -114,7 +115,9 @@ class BatchColumns:
             _push(self._expected, number, write.stream, write.expected)
             for version, event in enumerate(write.events, write.expected + 1):
                 data, meta = encode(event, next(metas), stream=write.stream, day=day, keys=keys, vault=vault)
-                _push(self._events, number, write.stream, version, event.topic, data, meta, event.frame_room())
+                _push(
+                    self._events, number, write.stream, version, written_as(type(event)), data, meta, event.frame_room()
+                )
         for stream, version in append.guards:
             _push(self._expected, number, stream, version)
         for claim in append.claims:

@@ -24,7 +24,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master
 from domain.events import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.topics import FEATURES, STREAM_OF
+from domain.topics import FEATURES, STREAM_OF, read_written
 
 AUDIT_CONNECTIONS_MAX = 2  # of a gateway, beside its pool
 AUDIT_STATEMENT_SECONDS = 10.0
@@ -39,7 +39,7 @@ SELECT_PAGE = """
             convert_from(data, 'UTF8')::jsonb ->> 'sender_id',
             convert_from(data, 'UTF8')::jsonb ->> 'owner_id'
         ))
-        AND ($6::text IS NULL OR topic = $6)
+        AND ($6::text IS NULL OR split_part(topic, '@', 1) = $6)
         AND ($7::timestamptz IS NULL OR recorded_at >= $7)
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9
@@ -54,7 +54,7 @@ SELECT_OF_INDEX = """
             convert_from(data, 'UTF8')::jsonb ->> 'sender_id',
             convert_from(data, 'UTF8')::jsonb ->> 'owner_id'
         ))
-        AND ($6::text IS NULL OR topic = $6)
+        AND ($6::text IS NULL OR split_part(topic, '@', 1) = $6)
         AND ($7::timestamptz IS NULL OR recorded_at >= $7)
         AND ($8::timestamptz IS NULL OR recorded_at < $8)
     ORDER BY position LIMIT $9
@@ -258,7 +258,7 @@ def _entry(row: StoredRow, recorded: Recorded[Event], before: dict[str, Any] | N
     data = {} if fault else _data(row, recorded.event)
     data = {field: value for field, value in data.items() if field not in SECRETS}
     return AuditEntry(
-        recorded.position, row.topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
+        recorded.position, read_written(row.topic).topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
         None if before is None else _changed(recorded.event, data, before), recorded.erased, fault,
     )  # fmt: skip

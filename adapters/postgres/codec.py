@@ -25,7 +25,7 @@ from adapters.postgres.data_keys import KeyName, Opening, Vault
 from adapters.postgres.master_key import NONCE_BYTES
 from domain.events import Event, Fault, Meta, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import EventId, KeyId, RoomId, StreamId
-from domain.topics import TOPICS
+from domain.topics import kind_of, upcast, written_as
 
 NOBODY = UUID(int=0)
 META_SEALED = ("address", "agent", "correlation")
@@ -84,8 +84,6 @@ _box = msgspec.json.Decoder(_Box).decode
 _public_meta = msgspec.json.Decoder(Meta).decode  # the sealed member is passed over
 NOT_QUICK = (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError, RecursionError, InvalidTag, IndexError)
 NOTHING_SEALED = _Quick(0, None)
-# What the decoder of each topic makes of a row's JSON, and the topic's bytes.
-_DECODERS = {topic: (msgspec.json.Decoder(kind).decode, topic.encode()) for topic, kind in TOPICS.items()}
 
 
 def key_names(event: Event, meta: Meta, day: date) -> list[KeyName]:
@@ -102,20 +100,19 @@ def encode(
     event: Event, meta: Meta, *, stream: StreamId, day: date, keys: Mapping[KeyName, KeyId], vault: Vault
 ) -> tuple[bytes, bytes]:
     """Return the bytes of data and meta. `keys` are those that the vault made for `key_names`, in memory."""
+    topic = written_as(type(event))
     plain, unsaid = msgspec.to_builtins(event), _nothing_by_default(type(event))
     plain = {field: value for field, value in plain.items() if field not in unsaid or value != unsaid[field]}
     if event.sealed:
         name = KeyName(*event.encryption_subject(), day)
         private = {field: plain.pop(field) for field in event.sealed if field in plain}
-        plain["sealed"] = _seal(private, keys[name], _bound(stream, event.topic, meta.id), vault)
+        plain["sealed"] = _seal(private, keys[name], _bound(stream, topic, meta.id), vault)
     public = msgspec.to_builtins(meta)
     private = {field: value for field in META_SEALED if (value := public.pop(field, None)) is not None}
     if private:
-        public["sealed"] = _seal(
-            private, keys[_of_actor(meta, day)], _bound(stream, event.topic, meta.id) + b"meta", vault
-        )
+        public["sealed"] = _seal(private, keys[_of_actor(meta, day)], _bound(stream, topic, meta.id) + b"meta", vault)
     if (reason := public.pop("reason", None)) is not None:
-        bound = _bound(stream, event.topic, meta.id) + b"reason"
+        bound = _bound(stream, topic, meta.id) + b"reason"
         public["sealed_reason"] = _seal({"reason": reason}, keys[_of_reason(event, meta, day)], bound, vault)
     return _encode(plain), _encode(public)
 
@@ -126,8 +123,8 @@ async def decode_all(
     """Decode rows in order, with one query for all keys. `whole_meta` opens the sealed part of metas, too; without `metas`
     those who ask need none, and get `NO_META`.
 
-    A row as it was written is decoded the quick way, straight to its type. Whatever that does not take (altered, erased, of
-    another release) goes the other way, which says what is wrong with it.
+    A row as today's version is written is decoded the quick way, straight to its type. Whatever that does not take (altered,
+    erased, of another version) goes the other way, which brings it to today's, or says what is wrong with it.
     """
     found = [_looked_at(row) for row in rows]
     wanted = {each.key for each in found if isinstance(each, _Quick) and each.key is not None}
@@ -146,8 +143,11 @@ async def decode_all(
 
 def _looked_at(row: StoredRow) -> "_Quick | dict[str, Any] | Fault":
     """Return what must be known of a row before its key is fetched."""
-    if row.topic not in TOPICS:
+    kind = kind_of(row.topic)
+    if kind is None:
         return {}
+    if written_as(kind) != row.topic:
+        return _plain(row)
     data = row.data
     at = data.rfind(SEALED)
     if at < 0:
@@ -166,8 +166,9 @@ def _quickly(
     row: StoredRow, quick: _Quick, opened: Mapping[KeyId, Opening], meta_of: Callable[[bytes], Meta] | None
 ) -> Recorded[Event] | None:
     """Decode a row that is as it was written; None if it is not, or if its key was destroyed."""
-    decode, topic = _DECODERS[row.topic]
-    data, meta = row.data, row.meta
+    kind, data, meta = kind_of(row.topic), row.data, row.meta
+    if kind is None:
+        return None
     try:
         public = NO_META if meta_of is None else meta_of(meta)
         if quick.key is not None:
@@ -176,14 +177,19 @@ def _quickly(
             event_id = bytes.fromhex(meta[len(ID) : len(ID) + UUID_CHARS].decode().replace("-", ""))
             box_at = quick.at + len(SEALED) + UUID_CHARS + len(BOX)
             box = a2b_base64(data[box_at : -len(SEALED_END)], strict_mode=True)
-            private = decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], row.stream.bytes + event_id + topic)
+            private = decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], row.stream.bytes + event_id + row.topic.encode())
             # Two objects become one: the sealed members stand behind the others.
             if private[0] != BRACE:
                 return None
             data = data[: quick.at] + b"," + private[1:]
-        return Recorded(row.position, row.stream, row.version, row.recorded_at, decode(data), public)
+        return Recorded(row.position, row.stream, row.version, row.recorded_at, _decoder(kind)(data), public)
     except NOT_QUICK:
         return None
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: type[Event]) -> Callable[[bytes], Event]:
+    return msgspec.json.Decoder(kind).decode
 
 
 def _plain(row: StoredRow) -> dict[str, Any] | Fault:
@@ -230,17 +236,21 @@ def _event(row: StoredRow, plain: dict[str, Any] | Fault, meta: Meta, vault: Vau
     """Return the event, and whether what is sealed of it is erased. Raise `_Unreadable`."""
     if not isinstance(plain, dict):
         raise _UnreadableError(plain)
-    kind = TOPICS.get(row.topic)
+    kind = kind_of(row.topic)
     if kind is None:
         return UnknownEvent(row.topic, _room(row)), False
     erased = False
     if sealed := plain.pop("sealed", None):
         private = _open(sealed, _bound(row.stream, row.topic, meta.id), vault)
         erased = private is None
-        plain |= _blanks(kind) if private is None else private
+        plain |= private or {}
     try:
+        if kind.topic_version > 1:
+            plain = upcast(kind, row.topic, plain)
+        if erased:
+            plain |= _blanks(kind)
         return msgspec.convert(plain, kind), erased
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, RecursionError, LookupError, TypeError, ValueError):
         raise _UnreadableError("of another shape") from None
 
 

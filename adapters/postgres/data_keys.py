@@ -136,7 +136,7 @@ class Vault:
             self._keys.pop(key_id, None)
             if key_id in found:
                 wrapped = found[key_id]
-                key = None if wrapped is None else AESGCM(self.master.unwrap(wrapped, name=key_id.encode()))
+                key = None if wrapped is None else AESGCM(self.master.unwrap_data_key(wrapped, key_id))
                 self._keys[key_id] = _Kept(key, read_at, news)
         while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(key_ids)):
             self._keys.popitem(last=False)

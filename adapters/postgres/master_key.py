@@ -4,6 +4,7 @@ import os
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -41,6 +42,14 @@ class Master:
             return self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], name)
         except InvalidTag:
             raise MasterKeyWrongError(MasterKeyWrongError.__doc__) from None
+
+    def unwrap_data_key(self, wrapped: bytes, key_id: str) -> bytes:
+        """Decrypt a data key. Its id is bound to it as text; the first version of Hansard bound the bytes of the id, and what it
+        wrote is read for ever. Raise `MasterKeyWrongError`."""
+        try:
+            return self.unwrap(wrapped, name=key_id.encode())
+        except MasterKeyWrongError:
+            return self.unwrap(wrapped, name=UUID(key_id).bytes)
 
     def secret_of(self, purpose: bytes) -> bytes:
         """Return a secret for one purpose, the same in every process of the deployment."""

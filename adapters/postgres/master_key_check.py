@@ -24,7 +24,7 @@ async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> No
         if checked is None:
             if (sample := await db.one(StoredKey, SELECT_ANY_KEY)) is not None:
                 assert sample.wrapped is not None, "the statement looks for one that is not destroyed"
-                master.unwrap(sample.wrapped, name=str(sample.key_id).encode())
+                master.unwrap_data_key(sample.wrapped, str(sample.key_id))
             if not keep:
                 return
             await db.run(INSERT_CHECK, master.wrap(TEXT, name=NAME))

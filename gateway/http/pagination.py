@@ -1,7 +1,7 @@
 """Pagination: the shape of a page, and cursors, which are opaque to clients."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,6 +12,8 @@ from gateway.http.problems import Problem, record_changed
 from gateway.protocol.faults import FieldError
 
 PAGE_ITEMS_DEFAULT = 50
+INVALID = "cursor.invalid"
+OF_THE_PAST = "@"  # after the kind of a list, in cursors of one as it was
 
 Item = TypeVar("Item")
 Place = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A position.")]
@@ -27,8 +29,10 @@ class Page(Struct, Generic[Item], frozen=True):
     next_cursor: str | None
 
 
-def cursor_of(record: RecordId, kind: str, *place: Any) -> str:
-    """Return the cursor of an offset in a list of this kind."""
+def cursor_of(record: RecordId, kind: str, *place: Any, as_of: int | None = None) -> str:
+    """Return the cursor of an offset in a list of this kind; `as_of`: in the list as it was at this position."""
+    if as_of is not None:
+        kind, place = kind + OF_THE_PAST, (as_of, *place)
     return urlsafe_b64encode(msgspec.msgpack.encode((record.bytes[:6], kind, *place))).rstrip(b"=").decode()
 
 
@@ -50,6 +54,18 @@ def place_of(cursor: str, record: RecordId, kind: str, shape: Any) -> Any:
     return place
 
 
+def place_then(cursor: str, record: RecordId, kind: str, shape: Any) -> tuple[Any, int | None]:
+    """Return the offset in a cursor of this kind, and the position of the past that it is of; None: of the present."""
+    try:
+        return place_of(cursor, record, kind, shape), None
+    except Problem as problem:
+        if problem.code != INVALID:
+            raise
+    whole: Any = tuple.__class_getitem__((Place, *get_args(shape)))
+    as_of, *place = place_of(cursor, record, kind + OF_THE_PAST, whole)
+    return tuple(place), as_of
+
+
 def _invalid() -> Problem:
     detail = "This is no cursor of this list."
-    return Problem(422, "cursor.invalid", detail, errors=[FieldError("?cursor", "cursor.invalid", detail)])
+    return Problem(422, INVALID, detail, errors=[FieldError("?cursor", INVALID, detail)])

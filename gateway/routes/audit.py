@@ -99,7 +99,9 @@ async def note(request: Request[Any, Any, Any], services: Services, caller: Call
     await admit_auditors(services, caller, {})
     require_reason(caller)
     parameters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in PAGING)
-    person = next((value for wanted in ("subject", "actor") for name, value in parameters if name == wanted), None)
+    person = next(
+        (value for wanted in ("as", "subject", "actor") for name, value in parameters if name == wanted), None
+    )
     command = NoteAuditRead(
         f"{request.url.path}?{urlencode(parameters)}".rstrip("?"), None if person is None else UserId(UUID(person))
     )

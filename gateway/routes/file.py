@@ -23,8 +23,9 @@ from gateway.http.downloads import Content
 from gateway.http.problems import Problem
 from gateway.http.responses import shown
 from gateway.operations.execution import me
+from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import file_queries, files
+from projections import file_queries, files, past_files
 from projections.file_queries import StoredFile
 from projections.files import FileError, FileView, VariantView
 
@@ -57,10 +58,24 @@ async def admit(services: Services, caller: Caller, path: dict[str, Any]) -> Non
 DOWNLOAD = declare("file.download", admit=admit, described=Described(is_download=True))
 
 
-@get("/files/{file_id:uuid}", opt=declare("file.read", admit=admit))
-async def read_file(file_id: UUID, services: Services, caller: Caller) -> Response[FileView]:
-    """Return what is known of a file."""
-    return shown((await file_queries.one(services.db, me(caller), FileId(file_id), "file.read")).view)
+@get("/files/{file_id:uuid}", opt=declare("file.read", "audit.read", admit=admit))
+async def read_file(
+    request: Request[Any, Any, Any],
+    file_id: UUID,
+    services: Services,
+    caller: Caller,
+    as_of: AsOf | None = None,
+    as_: As = None,
+) -> Response[FileView]:
+    """Return what is known of a file; `as_of`: what was known of it then."""
+    seen = await look(request, services, caller, as_, as_of, admit=admit)
+    stored = await file_queries.one(services.db, seen.viewer_id, FileId(file_id), "file.read")
+    if seen.then is None:
+        return shown(stored.view)
+    views = await past_files.views(services.past, [FileId(file_id)], seen.then.position)
+    if FileId(file_id) not in views:
+        raise NoSuchFileError
+    return shown(views[FileId(file_id)])
 
 
 @get("/files/{file_id:uuid}/status", opt=declare("file.status", admit=admit))

@@ -11,7 +11,7 @@ from adapters.redis.lanes import LanesUnavailableError
 from domain.ports.record import Head, RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.services import Services
-from projections import LIVE, PROJECTIONS, VERSIONS, checkpoints, parked
+from projections import LIVE, checkpoints, followed, parked, versions
 
 LAG_EVENTS_MAX = 10_000
 
@@ -40,7 +40,10 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
         state["clock"] = clock_of(services, head)
         lag = head.position - await checkpoints.position(services.db, "live")
         state["projection_lag_events"] = lag
-        lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
+        lags, missing = (
+            await checkpoints.lags(services.db, followed(time_travel=services.policy.time_travel_on)),
+            await parked.counts(services.db),
+        )
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
         state["read_tables"] = await _read_tables(services)
@@ -64,7 +67,7 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
 
 async def _read_tables(services: Services) -> str | dict[str, str]:
     """Return what is to be said of the versions of read tables: those of a later release serve, too."""
-    needed = dict(VERSIONS)
+    needed = dict(versions(time_travel=services.policy.time_travel_on))
     behind = {
         each.name: f"version {each.version} is served, this release reads {needed[each.name]}"
         for each in await checkpoints.every(services.db)

@@ -10,7 +10,6 @@ from typing import Annotated
 from litestar import Response, get, post
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
-from msgspec import Meta
 
 from commands.mail_notices import AllowMailNotices, StopMailNotices
 from domain import addresses
@@ -33,7 +32,7 @@ PAGE = (
 STOP = f"{addresses.API}/mail/unsubscribe"
 ALLOW = f"{addresses.API}/mail/subscribe"
 
-Token = Annotated[str, Meta(max_length=TOKEN_CHARS_MAX), Parameter(query="token")]
+Token = Annotated[str, Parameter(query="token", max_length=TOKEN_CHARS_MAX)]
 
 
 @get("/mail/unsubscribe", include_in_schema=False, opt=declare("mail.stop"))

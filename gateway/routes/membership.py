@@ -1,8 +1,9 @@
 """Memberships: joining, leaving, and what owners and admins do to members."""
 
+from typing import Any
 from uuid import UUID
 
-from litestar import Response, delete, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
@@ -13,12 +14,13 @@ from domain.ids import RecordId, RoomId, UserId
 from domain.membership import MEMBERSHIP, MemberJoined, MemberRole
 from domain.ports.record import Receipt
 from gateway.http.declarations import declare
-from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_then
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.routes.room import admitting
+from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import members
+from projections import members, past_member_queries, past_room_queries
 from projections.members import MemberView
 
 
@@ -54,21 +56,41 @@ async def leave(room_id: UUID, services: Services, caller: Caller, receipt: Rece
     return written(outcome, None, status=204)
 
 
-def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
-    """Return the place that a cursor of this list names."""
-    place: tuple[int, UUID] = place_of(cursor, record, "members", tuple[Place, UUID])
-    return place
+admit_listing = admitting("member.list")
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[tuple[int, UUID], int | None]:
+    """Return the place that a cursor of this list names, and the position of the past that it is of."""
+    return place_then(cursor, record, "members", tuple[Place, UUID])
 
 
 @get(
     "/rooms/{room_id:uuid}/members",
-    opt=declare("member.list", admit=admitting("member.list"), cursor=place_at),
+    opt=declare("member.list", "audit.read", admit=admit_listing, cursor=place_at),
 )
 async def list_members(
-    room_id: UUID, services: Services, caller: Caller, cursor: Cursor | None = None, limit: Limit = LIMIT
+    request: Request[Any, Any, Any],
+    room_id: UUID,
+    services: Services,
+    caller: Caller,
+    as_of: AsOf | None = None,
+    as_: As = None,
+    cursor: Cursor | None = None,
+    limit: Limit = LIMIT,
 ) -> Response[Page[MemberView]]:
-    """List the members of a room in the order they joined."""
-    after = None if cursor is None else place_at(cursor, services.record_id)
+    """List the members of a room in the order they joined; `as_of`: those of then."""
+    after, moment = (None, None) if cursor is None else place_at(cursor, services.record_id)
+    seen = await look(
+        request, services, caller, as_, as_of, cursor=moment, has_cursor=cursor is not None, admit=admit_listing
+    )
+    if seen.then is not None:
+        await past_room_queries.require(services.db, seen.then, RoomId(room_id))
+        then = await past_member_queries.page(services.db, seen.then, RoomId(room_id), after=after, limit=limit)
+        position = seen.then.position
+        following = (
+            cursor_of(services.record_id, "members", *then[-1][1], as_of=position) if len(then) == limit else None
+        )
+        return shown(Page([member for member, _ in then], following))
     found = await members.page(services.db, me(caller), RoomId(room_id), after=after, limit=limit)
     following = cursor_of(services.record_id, "members", *found[-1][1]) if len(found) == limit else None
     return shown(Page([member for member, _ in found], following))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
@@ -12,15 +12,17 @@ from domain.events import Caller, UnknownEvent
 from domain.ids import MessageId, RecordId, RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted
 from gateway.http.declarations import Described, declare
-from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of, place_then
 from gateway.http.problems import Problem, record_changed
 from gateway.http.responses import shown
 from gateway.operations.execution import me
 from gateway.protocol.faults import FieldError
 from gateway.routes.room import admitting
+from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import message_additions, message_pages, message_queries
+from projections import message_additions, message_pages, message_queries, past_message_queries, past_room_queries
 from projections.messages import MessageView, view_of
+from projections.past_message_queries import Then, Wanted
 
 
 class VersionView(Struct, frozen=True):
@@ -42,14 +44,15 @@ async def admit_readers(services: Services, caller: Caller, path: dict[str, Any]
 admit_listing = admitting("message.list")
 
 
-def place_at(cursor: str, record: RecordId) -> tuple[str, int]:
-    """Return the position in a cursor of this list, and in which direction to go on."""
-    place: tuple[str, int] = place_of(cursor, record, "messages", tuple[Literal["before", "after"], Place])
-    return place
+def place_at(cursor: str, record: RecordId) -> tuple[tuple[str, int], int | None]:
+    """Return in which direction to go on from which position, as a cursor of this list says, and the position of the past that
+    it is of."""
+    return place_then(cursor, record, "messages", tuple[Literal["before", "after"], Place])
 
 
-@get("/rooms/{room_id:uuid}/messages", opt=declare("message.list", admit=admit_listing, cursor=place_at))
+@get("/rooms/{room_id:uuid}/messages", opt=declare("message.list", "audit.read", admit=admit_listing, cursor=place_at))
 async def list_messages(
+    request: Request[Any, Any, Any],
     room_id: UUID,
     services: Services,
     caller: Caller,
@@ -57,6 +60,8 @@ async def list_messages(
     after: Place | None = None,
     around: Place | None = None,
     render: Literal["html"] | None = None,
+    as_of: AsOf | None = None,
+    as_: As = None,
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[MessageView]]:
@@ -64,14 +69,23 @@ async def list_messages(
 
     A page holds at most 1 MiB of text, and of HTML with `?render=html`: fewer messages than `limit` where they are long, and
     a `next_cursor` to the others. `around` a position those nearest to it are shown; go on with `before` and `after`.
+    `as_of` a position or time they are as they were; what was deleted since is a tombstone.
     """
     if sum(place is not None for place in (before, after, around, cursor)) > 1:
         await admit_listing(services, caller, {"room_id": room_id})
         detail = "Only one of before, after, around and cursor can be asked for."
         raise Problem(422, "query.invalid", detail, errors=[FieldError("?cursor", "query.invalid", detail)])
+    moment = None
     if cursor is not None:
-        direction, place = place_at(cursor, services.record_id)
+        (direction, place), moment = place_at(cursor, services.record_id)
         before, after = (place, None) if direction == "before" else (None, place)
+    seen = await look(
+        request, services, caller, as_, as_of, cursor=moment, has_cursor=cursor is not None, admit=admit_listing
+    )
+    if seen.then is not None:
+        return await _list_then(
+            services, seen.then, RoomId(room_id), Wanted(before, after, around, limit, render == "html")
+        )
     found, has_more = await message_pages.page(
         services.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
@@ -82,6 +96,19 @@ async def list_messages(
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
     return shown(Page(await message_additions.complete(services.db, me(caller), found), following))
+
+
+async def _list_then(services: Services, then: Then, room_id: RoomId, wanted: Wanted) -> Response[Page[MessageView]]:
+    """Return a page of messages as they were."""
+    await past_room_queries.require(services.db, then, room_id)
+    found, has_more = await past_message_queries.page(services.db, services.past, then, room_id, wanted)
+    if max(wanted.after or 0, wanted.around or 0) > then.position:
+        raise record_changed()
+    following = None
+    if has_more:
+        direction = "before" if wanted.after is None else "after"
+        following = cursor_of(services.record_id, "messages", direction, found[-1].position, as_of=then.position)
+    return shown(Page(found, following))
 
 
 @get(

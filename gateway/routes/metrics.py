@@ -14,7 +14,7 @@ from domain.ports.record import RecordUnavailableError
 from gateway.http.declarations import Described, declare
 from gateway.http.problems import not_found
 from gateway.services import Services
-from projections import PROJECTIONS, VERSIONS, checkpoints, parked, projection_states, rebuilds
+from projections import checkpoints, followed, parked, projection_states, rebuilds, versions
 
 
 @get(
@@ -41,8 +41,10 @@ async def _read(services: Services) -> None:
 async def _samples(services: Services) -> Samples:
     head = await services.record.head()
     groups = await checkpoints.every(services.db)
-    lags, missing = await checkpoints.lags(services.db, list(PROJECTIONS)), await parked.counts(services.db)
-    states = await projection_states.of(services.db, VERSIONS)
+    time_travel = services.policy.time_travel_on
+    names = followed(time_travel=time_travel)
+    lags, missing = await checkpoints.lags(services.db, names), await parked.counts(services.db)
+    states = await projection_states.of(services.db, versions(time_travel=time_travel))
     building = [row for row in await rebuilds.under_way(services.db) if row.state == "running"]
     return {
         "hansard_record_position": [("", head.position)],
@@ -57,7 +59,7 @@ async def _samples(services: Services) -> Samples:
         "hansard_projection_version": [(each.name, each.served_version) for each in states if each.served_version],
         "hansard_rebuild_position": [(row.group_name, row.position) for row in building],
         "hansard_rebuild_total_events": [(row.group_name, row.total) for row in building],
-        "hansard_parked_events": [(name, missing.get(name, 0)) for name in PROJECTIONS],
+        "hansard_parked_events": [(name, missing.get(name, 0)) for name in names],
     }
 
 

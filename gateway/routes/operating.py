@@ -23,7 +23,7 @@ from gateway.http.pagination import Page
 from gateway.http.responses import shown, written
 from gateway.operations.execution import me
 from gateway.services import Services
-from projections import PROJECTIONS, VERSIONS, projection_states, rebuilds
+from projections import PROJECTIONS, followed, projection_states, rebuilds, versions
 from projections.projection_states import ProjectionState, State
 from projections.rebuilds import Compared, RebuildRow
 
@@ -98,7 +98,7 @@ async def list_projections(
 ) -> Response[Page[ProjectionView]]:
     """List all projections: their version, how far they are, who follows them, and how a rebuild of them goes."""
     await _note(request, services, caller)
-    found = await projection_states.of(services.db, VERSIONS)
+    found = await projection_states.of(services.db, versions(time_travel=services.policy.time_travel_on))
     building = {(row.group_name, row.version): row for row in await rebuilds.under_way(services.db)}
     return shown(Page([_projection(each, building.get((each.name, each.version))) for each in found], None))
 
@@ -115,9 +115,9 @@ async def list_projections(
 async def rebuild_projection(name: str, data: RebuildBody, services: Services, caller: Caller) -> Response[RebuildView]:
     """Have a worker rebuild the tables of a projection, compare them with the served ones, and exchange them."""
     await _admit(services, caller, "projection.rebuild")
-    group = PROJECTIONS.get(name)
-    if group is None:
+    if name not in followed(time_travel=services.policy.time_travel_on):
         raise NoSuchProjectionError
+    group = PROJECTIONS[name]
     if any((row.group_name, row.version) == (name, group.version) for row in await rebuilds.under_way(services.db)):
         raise RebuildUnderWayError
     rebuild_id = uuid4()

@@ -34,8 +34,8 @@ KEY_CHARS_MAX = 100
 class PushKeysBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Base64url, as browsers write it: a point of P-256, and 16 bytes."""
 
-    p256dh: Annotated[str, Meta(max_length=KEY_CHARS_MAX)]
-    auth: Annotated[str, Meta(max_length=KEY_CHARS_MAX)]
+    p256dh: Annotated[str, Meta(max_length=KEY_CHARS_MAX, extra_json_schema={"format": "p256-point"})]
+    auth: Annotated[str, Meta(max_length=KEY_CHARS_MAX, extra_json_schema={"format": "push-secret"})]
 
 
 class PushSubscriptionBody(

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, delete, get, patch, post
+from litestar import Request, Response, delete, get, patch, post
 from litestar.handlers import BaseRouteHandler
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -19,13 +19,14 @@ from domain.rights import RoomOperation
 from domain.room import ROOM, History, RoomOpened
 from domain.text import PRINTABLE_PATTERN, check_room_description, check_room_name, check_room_topic
 from gateway.http.declarations import Admit, Described, declare
-from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of
+from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_then
 from gateway.http.problems import behind
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.protocol.faults import CHECK
+from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import mentions, message_additions, rooms
+from projections import mentions, message_additions, past_room_queries, rooms
 from projections.rooms import RoomView
 
 Name = Annotated[
@@ -87,25 +88,38 @@ def admitting(operation: RoomOperation) -> Admit:
     return admit
 
 
-def place_at(cursor: str, record: RecordId) -> tuple[int, UUID]:
-    """Return the place that a cursor of this list names."""
-    place: tuple[int, UUID] = place_of(cursor, record, "rooms", tuple[Place, UUID])
-    return place
+admit_seeing = admitting("room.read")
 
 
-@get("/rooms", opt=declare("room.list", cursor=place_at))
+def place_at(cursor: str, record: RecordId) -> tuple[tuple[int, UUID], int | None]:
+    """Return the place that a cursor of this list names, and the position of the past that it is of."""
+    return place_then(cursor, record, "rooms", tuple[Place, UUID])
+
+
+@get("/rooms", opt=declare("room.list", "audit.read", cursor=place_at))
 async def list_rooms(
+    request: Request[Any, Any, Any],
     services: Services,
     caller: Caller,
     q: Annotated[str, Meta(max_length=ROOM_NAME_CHARS_MAX)] | None = None,
     joined: bool = False,
     archived: bool = False,
+    as_of: AsOf | None = None,
+    as_: As = None,
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
-    first; archived ones only when asked for."""
-    before = None if cursor is None else place_at(cursor, services.record_id)
+    first; archived ones only when asked for. `as_of`: those that one may see today, as they were, in the order of then."""
+    before, moment = (None, None) if cursor is None else place_at(cursor, services.record_id)
+    seen = await look(request, services, caller, as_, as_of, cursor=moment, has_cursor=cursor is not None)
+    if seen.then is not None:
+        then = await past_room_queries.page(
+            services.db, services.past, seen.then, q=q, joined=joined, archived=archived, before=before, limit=limit
+        )
+        position = seen.then.position
+        following = cursor_of(services.record_id, "rooms", *then[-1][1], as_of=position) if len(then) == limit else None
+        return shown(Page([room for room, _ in then], following))
     marks = await services.marks.of(me(caller))
     found = await rooms.page(
         services.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
@@ -128,10 +142,21 @@ async def open_room(
 
 @get(
     "/rooms/{room_id:uuid}",
-    opt=declare("room.read", admit=admitting("room.read"), described=Described(has_version=True)),
+    opt=declare("room.read", "audit.read", admit=admit_seeing, described=Described(has_version=True)),
 )
-async def read_room(room_id: UUID, services: Services, caller: Caller) -> Response[RoomView]:
-    """Return a room as the caller sees it."""
+async def read_room(
+    request: Request[Any, Any, Any],
+    room_id: UUID,
+    services: Services,
+    caller: Caller,
+    as_of: AsOf | None = None,
+    as_: As = None,
+) -> Response[RoomView]:
+    """Return a room as the caller sees it; `as_of`: as they saw it then."""
+    seen = await look(request, services, caller, as_, as_of, admit=admit_seeing)
+    if seen.then is not None:
+        room = await past_room_queries.one(services.db, services.past, seen.then, RoomId(room_id))
+        return shown(room, version=room.version)
     room = await rooms.one(services.db, me(caller), RoomId(room_id), marks=await services.marks.of(me(caller)))
     [room] = await _complete(services, caller, [room])
     return shown(room, version=room.version)

@@ -10,6 +10,7 @@ from adapters.credentials.tickets import SignedTickets
 from adapters.credentials.tokens import EdDsaTokens
 from adapters.mail import open_mail
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.postgres.past import PostgresPast
 from adapters.postgres.tiles import TileStore
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
@@ -56,6 +57,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         policy=terms_of(settings),
         record_id=base.record_id,
         record=base.record,
+        past=PostgresPast(base.db, base.vault),
         db=base.db,
         command_bus=base.command_bus,
         reads=reads,
@@ -100,6 +102,7 @@ def terms_of(settings: Settings) -> Policy:
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
         tlog_on=settings.tlog == "on",
+        time_travel_on=settings.time_travel == "on",
         tls_only=settings.env == "production",
         migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,

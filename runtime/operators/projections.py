@@ -5,7 +5,7 @@ import json
 
 from msgspec import to_builtins
 
-from projections import VERSIONS, projection_states, rebuilds
+from projections import projection_states, rebuilds, versions
 from projections.projection_states import ProjectionState
 from projections.rebuilds import RebuildRow
 from runtime.command import Command
@@ -16,7 +16,7 @@ from runtime.settings import Settings
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Print a line a group, and one for each rebuild that is queued or runs. Return 1 if something is to be seen to."""
     async with process_context(settings) as base:
-        found = await projection_states.of(base.db, VERSIONS)
+        found = await projection_states.of(base.db, versions(time_travel=settings.time_travel == "on"))
         building = await rebuilds.under_way(base.db)
     if asked.json:
         states = [{**to_builtins(each), "state": each.state} for each in found]

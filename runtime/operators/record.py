@@ -1,4 +1,4 @@
-"""`hansard record topics`: what the record holds, by topic."""
+"""`hansard record topics`: what the record holds, by topic and version."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from adapters.postgres.record_topics import Counted, count_topics
-from domain.topics import TOPICS
+from domain.topics import kind_of, read_written
 from runtime.command import Command
 from runtime.composition.process_context import process_context
 from runtime.operators.progress import ProgressShown
@@ -20,9 +20,10 @@ STATEMENT_SECONDS = 600.0
 
 
 class TopicLine(Struct, frozen=True):
-    """A topic, as it is printed. `is_known`: this release has a type for it, and can read it."""
+    """A version of a topic, as it is printed. `is_known`: this release has a type for it, and can read it."""
 
     topic: str
+    version: int
     is_known: bool
     count: int
     first: int
@@ -52,7 +53,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 def topics_of(counted: Counted) -> Topics:
     lines = tuple(
-        TopicLine(each.topic, each.topic in TOPICS, each.count, each.first, each.last) for each in counted.topics
+        TopicLine(*read_written(each.topic), kind_of(each.topic) is not None, each.count, each.first, each.last)
+        for each in counted.topics
     )
     return Topics(counted.position, lines)
 
@@ -60,15 +62,17 @@ def topics_of(counted: Counted) -> Topics:
 def table(topics: Topics) -> Iterator[str]:
     """Give the lines of a table for people."""
     width = max((len(each.topic) for each in topics.topics), default=5)
-    yield f"{'topic':<{width}} {'count':>13} {'first':>13} {'last':>13}"
+    yield f"{'topic':<{width}} {'version':>7} {'count':>13} {'first':>13} {'last':>13}"
     for each in topics.topics:
         unknown = "" if each.is_known else "  unknown to this release"
-        yield f"{each.topic:<{width}} {each.count:>13,} {each.first:>13,} {each.last:>13,}{unknown}"
+        yield f"{each.topic:<{width}} {each.version:>7} {each.count:>13,} {each.first:>13,} {each.last:>13,}{unknown}"
     yield f"{sum(each.count for each in topics.topics):,} events up to position {topics.position:,}."
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("topics",), help="topics: how many events of each, the first and the last")
+    parser.add_argument(
+        "action", choices=("topics",), help="topics: how many events of each version, the first and the last"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 

@@ -11,7 +11,7 @@ from adapters.notary.key import verified
 from adapters.notary.memory import VERIFIER
 from adapters.postgres.master_key import load_master
 from domain.ids import RecordId
-from domain.topics import TOPICS
+from domain.topics import kind_of
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command, MisusedError
 from runtime.operators.backup import JOBS, keys_folder
@@ -87,7 +87,7 @@ def _report(manifest: Manifest, record: RecordId, gone: int) -> None:
         print(
             f"{gone:,} data keys that the backup still had were destroyed, as they had been: what they sealed stays erased."
         )
-    if unknown := [each.topic for each in manifest.topics if each.topic not in TOPICS]:
+    if unknown := [each.topic for each in manifest.topics if kind_of(each.topic) is None]:
         print(f"This release does not know {', '.join(unknown)}: what they say shows once a newer one runs.")
     if manifest.blobs.how != "copied":
         print(f"Files were not in the backup: they are expected where they were ({manifest.blobs.where}).")

@@ -1,5 +1,5 @@
-"""`hansard verify counts`: unread messages, mentions, members, reactions and last messages, counted anew from the record and held
-against what is served. 0 equal, 1 something differs, 2 it cannot be judged. It needs no key, and nothing waits for it.
+"""`hansard verify counts`: unread messages, mentions, members, reactions, threads and last messages, counted anew from the record and
+held against what is served. 0 equal, 1 something differs, 2 it cannot be judged. It needs no key, and nothing waits for it.
 """
 
 import argparse
@@ -35,7 +35,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     finally:
         await db.close()
     if asked.json:
-        print(json.dumps(_document(verdict)))
+        print(json.dumps(_document(verdict, missing)))
     else:
         for line in _lines(verdict, missing):
             print(line)
@@ -59,12 +59,12 @@ def _lines(verdict: CountsVerdict, missing: int) -> list[str]:
     return lines
 
 
-def _document(verdict: CountsVerdict) -> dict[str, object]:
+def _document(verdict: CountsVerdict, missing: int) -> dict[str, object]:
     found = [
         {"table": each.table, "key": each.key, "column": each.column, "served": each.served, "record": each.rebuilt}
         for each in verdict.differences
     ]
     return {
         "position": verdict.position, "rows": verdict.rows, "differing": verdict.differing,
-        "unreadable": verdict.unreadable, "differences": found,
+        "unreadable": verdict.unreadable, "parked": missing, "differences": found,
     }  # fmt: skip

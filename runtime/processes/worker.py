@@ -12,7 +12,7 @@ from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
-from projections import AUDIT_INDEX, MESSAGE_HTML, PROJECTIONS, with_policies
+from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.notifier import notifying
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
@@ -34,6 +34,7 @@ from workers.rebuild_tasks import RebuildWorker
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
 HTML_LINGER_SECONDS = 0.25
+PAST_LINGER_SECONDS = 0.25  # whoever asks for the past of a moment ago waits for it
 AUDIT_LINGER_SECONDS = 1.0
 REBUILDS_AT_ONCE = 2
 REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
@@ -75,9 +76,13 @@ def _following(base: ProcessContext, metrics: ProjectionMetrics) -> list["asynci
         with_policies(AUDIT_INDEX, stopping), handed_over, base.db, owner=owner, linger_seconds=AUDIT_LINGER_SECONDS,
         metrics=metrics,
     )  # fmt: skip
+    past = Follower(
+        with_policies(PAST, stopping), base.record, base.db, owner=owner, linger_seconds=PAST_LINGER_SECONDS, metrics=metrics
+    )  # fmt: skip
     return [
         asyncio.create_task(html.run(), name="message html"),
         asyncio.create_task(audit_index.run(), name="audit index"),
+        *([asyncio.create_task(past.run(), name="past")] if base.settings.time_travel == "on" else []),
     ]
 
 
@@ -88,7 +93,8 @@ async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyn
     )
     stack.push_async_callback(operator.close)
     tasks = opened_tasks(base, stack)
-    groups = {name: with_policies(group, base.settings.stopping) for name, group in PROJECTIONS.items()}
+    names = followed(time_travel=base.settings.time_travel == "on")
+    groups = {name: with_policies(PROJECTIONS[name], base.settings.stopping) for name in names}
     worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name(), groups=groups)
     return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 

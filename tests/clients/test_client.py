@@ -84,6 +84,17 @@ async def test_every_route_is_called_as_it_wants_to_be(hansard: Gateway) -> None
         await ada.pin(first.id)
         await ada.unpin(first.id)
         assert [(each.id, each.pinned) for each in await ben.pins(room.id, after=ada.position)] == [(answer.id, True)]
+        then = first.position
+        past = [(each.content, each.version) async for each in ada.messages(room.id, as_of=then, limit=1)]
+        assert past[0] == ("hello", 1)
+        assert [each.role async for each in ada.members(room.id, as_of=then, limit=1)] == ["owner", "admin"]
+        assert (await ada.room(room.id, as_of=first.created_at)).last_message is not None
+        assert [each.name async for each in ada.rooms(as_of=then)] == ["Lobby"]
+        changes = [
+            (each.type, dict(each.before), dict(each.after)) async for each in ben.room_history(room.id, limit=2)
+        ]
+        assert changes[3] == ("member.role_changed", {"role": "member"}, {"role": "admin"})
+        assert changes[-1][0] == "room.opened"
         assert (await ada.delete(answer.id)).deleted
         await ben.mark_read(room.id, answer.position)
         named = await ada.send(room.id, "@ben: look")

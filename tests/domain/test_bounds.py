@@ -50,6 +50,8 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ThreadUnfollowed", "posted_position"): threads.FOLLOWERS.types["root_position"],
     ("ThreadRead", "posted_position"): threads.FOLLOWERS.types["root_position"],
     ("ThreadRead", "position"): threads.FOLLOWERS.types["read_position"],
+    ("EventParked", "position"): None,
+    ("EventReplayed", "position"): None,
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RecordRestored", "position"): None,
     ("RefusalsCounted", "count"): None,

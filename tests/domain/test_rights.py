@@ -19,7 +19,7 @@ WITHOUT_A_TOKEN = {
 }  # fmt: skip
 OF_A_STRANGER = {
     "file.download", "file.read", "file.status", "member.list", "message.list", "message.read", "message.versions",
-    "pin.list", "reaction.list", "room.join", "room.list", "room.read", "thread.list",
+    "pin.list", "reaction.list", "room.history", "room.join", "room.list", "room.read", "thread.list",
 }  # fmt: skip
 OF_A_MEMBER = OF_A_STRANGER | {
     "file.upload_for", "message.delete", "message.edit", "message.post", "reaction.add",

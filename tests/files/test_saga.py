@@ -175,7 +175,7 @@ async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str
         worker(hansard, database_url, redis_url) as works,
     ):
         ada = await hansard.person()
-        file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
+        file_id = FileId(UUID((await ada.upload(pictures.jpeg()))["id"]))
         steps = ScanFile(file_id, ada.id), ProcessImage(file_id, ada.id)  # type: ignore[arg-type]
         assert await works.saga.do(steps[1]) == await works.saga.do(steps[1]), "its turn has not come"
         for step in steps:
@@ -257,7 +257,7 @@ async def test_what_fails_is_tried_again_and_given_up_in_the_end_and_an_operator
         from commands.file import RetryFile
 
         scanner.away = False
-        await hansard.services.command_bus.do(RetryFile(FileId(file_id)), SAGA)
+        await hansard.services.command_bus.do(RetryFile(FileId(UUID(file_id))), SAGA)
 
         async def goes_on() -> bool:
             await works.dispatcher.step()
@@ -293,7 +293,7 @@ async def test_an_entry_can_be_read_by_a_person(database_url: str, redis_url: st
         file_id = (await ada.upload(pictures.jpeg()))["id"]
         tasks = hansard.services.tasks
         assert isinstance(tasks, RedisTasks)
-        await tasks.add(ProcessImage(FileId(file_id), ada.id))  # type: ignore[arg-type]
+        await tasks.add(ProcessImage(FileId(UUID(file_id)), ada.id))  # type: ignore[arg-type]
         entries = [fields[b"task"] for kind in ("scan", "image")
                    for fields in await queued(tasks, kind)]  # fmt: skip
         scan, image = map(json.loads, entries)
@@ -443,7 +443,7 @@ async def test_what_ended_meanwhile_is_left_as_it_is(database_url: str, redis_ur
         worker(hansard, database_url, redis_url) as works,
     ):
         ada = await hansard.person()
-        file_id = FileId((await ada.upload(pictures.jpeg()))["id"])
+        file_id = FileId(UUID((await ada.upload(pictures.jpeg()))["id"]))
         await hansard.services.command_bus.do(FailFile(file_id, "gave_up"), SAGA)
         assert await works.saga.do(ScanFile(file_id, ada.id)) is None  # type: ignore[arg-type]
         assert len(await ends(works, str(file_id))) == 1

@@ -113,7 +113,7 @@ async def test_queries_and_headers(hansard: Gateway) -> None:
         ("limit=1e999", "query.invalid"),
         ("limit=5&limit=6", "query.duplicate"),
         ("colour=red", "query.unknown"),
-        ("as_of=5", "query.unknown"),
+        ("as_of=then", "query.invalid"),
         ("before=-1", "query.invalid"),
         ("before=5&after=6", "query.invalid"),
         ("before=99999999999999999999", "query.invalid"),

@@ -14,7 +14,8 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, PROJECTIONS, VERSIONS, checkpoints, projection_states, rebuilds
+from projections import LIVE, PROJECTIONS, checkpoints, parked, projection_states, rebuilds, versions
+from projections.parked import Parked
 from runtime.operators.projections import rebuild_sentence, sentence
 from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
 from tests.projections.test_read_models import project
@@ -177,9 +178,20 @@ async def test_one_of_the_command_line_is_not_gone_on_with_by_a_worker(database_
         ]
 
 
+async def test_what_is_parked_is_counted_by_group(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as hansard, ledger(database_url, size=2) as (db, _, __):
+        ada = await administrator(hansard)
+        await parked.park(db, "live", [Parked(at, "message.posted", "ValueError") for at in (1, 2)])
+        await parked.park(db, "live", [Parked(3, "message.posted", "ValueError")], is_building=True)
+        items = (await ada.ask("GET", "/admin/projections", 200))["items"]
+        assert {each["name"]: each["parked_events"] for each in items} == dict.fromkeys(PROJECTIONS, 0) | {"live": 2}
+        texts = [sentence(each) for each in await projection_states.of(db, versions(time_travel=True))]
+        assert [text.endswith(", 2 parked.") for text in texts] == [name == "live" for name in PROJECTIONS]
+
+
 async def test_the_command_line_says_the_same(database_url: str) -> None:
     async with ledger(database_url, size=2) as (db, _, __):
-        found = await projection_states.of(db, VERSIONS)
+        found = await projection_states.of(db, versions(time_travel=True))
         assert sentence(found[0]) == f"live: not followed, version {LIVE.version}, at position 0, followed by nobody."
         rebuild_id = UUID(int=7)
         assert await rebuilds.ask(db, rebuild_id, "live", version=3, is_shadow=False)

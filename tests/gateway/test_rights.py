@@ -132,6 +132,7 @@ def in_thread(scene: Scene, by: Relationship) -> dict[str, Any]:
 
 Ask = Callable[[Scene, Relationship], tuple[str, str, dict[str, Any]]]  # method and path, or "frame" and its type
 READING: Mapping[RoomOperation, tuple[Ask, ...]] = {
+    "room.history": (lambda s, by: ("GET", f"/rooms/{s.room_id}/history", {}),),
     "room.read": (lambda s, by: ("GET", f"/rooms/{s.room_id}", {}),),
     "member.list": (lambda s, by: ("GET", f"/rooms/{s.room_id}/members", {}),),
     "message.list": (

@@ -86,6 +86,9 @@ LIMITS = {
     ("POST", "/api/v1/auth/password/reset"): "logins",
     ("POST", "/api/v1/rooms/{room_id}/messages"): "sends",
     ("POST", "/api/v1/files/upload"): "uploads",
+    ("POST", "/api/v1/push/subscriptions"): "pushes",
+    ("POST", "/api/v1/push/subscriptions/{subscription_id}/test"): "pushes",
+    ("PUT", "/api/v1/users/me/webhook"): "pushes",
 }
 
 
@@ -98,7 +101,7 @@ async def test_no_spelling_passes_a_limit(database_url: str, redis_url: str, rou
         room_id = await ada.room()
     async with gateway(database_url, redis_url, quotas=few) as hansard, wire(hansard) as connection:
         method, template = route
-        plain = Asked(method, template.replace("{room_id}", room_id))
+        plain = Asked(method, template.replace("{room_id}", room_id).replace("{subscription_id}", str(uuid4())))
         signed = (f"Authorization: Bearer {ada.token}",)
         spelt = [mutate(plain)._replace(method=method, headers=signed) for mutate in MUTATIONS.values()]
         answers = [await connection.ask(asked) for asked in (*spelt, *[plain._replace(headers=signed)] * (FEW + 1))]

@@ -54,6 +54,7 @@ CHOSEN = {
     "adapters.postgres.event_store": (
         ("StoredRow", "SELECT_STREAMS SELECT_AFTER SELECT_ROOM_AFTER SELECT_ROOM_BEFORE"),
     ),
+    "adapters.postgres.past": (("StoredRow", "SELECT_LAST_UNTIL SELECT_ALL_UNTIL SELECT_AT SELECT_BEFORE"),),
     "adapters.eventsourcing_bridge": (("StoredFact", "SELECT_STREAM SELECT_STREAM_BACKWARDS"),),
 }
 STATEMENTS_MIN = 100
@@ -199,9 +200,13 @@ async def test_every_statement_that_writes_a_read_table_is_one_that_postgres_tak
         writes += (
             Write("increase", table, (name,)) for name in table.columns if table.types[name] in ("int", "bigint")
         )
+        at_once = tuple(writes[:WRITES_AT_ONCE_MAX])
+        writes.append(Write("move", table))
+        if table.columns and all(table.types[name] == "int" for name in table.columns):
+            writes.append(Write("sum", table))
         for write in writes:
             await connection.prepare(table_statements.statement(write, ""))
-        await connection.prepare(table_statements.commit(tuple(writes[:WRITES_AT_ONCE_MAX])))
+        await connection.prepare(table_statements.commit(at_once))
     await connection.close()
 
 

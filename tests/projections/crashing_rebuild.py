@@ -85,8 +85,8 @@ async def rebuild(database_url: str, deadly: Deadly, told: int) -> None:
 
 
 def serve() -> None:
-    table_filling.REBUILD_BATCH_EVENTS_MAX, table_filling.LAST_STRETCH_EVENTS = BATCH_EVENTS, 0
-    table_filling.REBUILD_COMMIT_EVENTS_MIN = BATCH_EVENTS
+    table_filling.REBUILD_BATCH_EVENTS_MAX = table_filling.REBUILD_COMMIT_EVENTS_MIN = BATCH_EVENTS
+    table_filling.LAST_STRETCH_EVENTS = 0
     for line in sys.stdin:
         when, _, number = line.strip().partition(" ")
         heard, told = os.pipe()

@@ -59,7 +59,6 @@ def install() -> None:
     live = raised(projections.LIVE)
     projections.LIVE = live
     projections.PROJECTIONS[live.name] = live
-    projections.VERSIONS = tuple((group.name, group.version) for group in projections.PROJECTIONS.values())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The law, for every event that has a frame: an old answer and the frames since are the new answer.
 
-In generated histories, members of rooms hold what REST answered in the middle (members, messages, pins, their profile and read
-mark), fold the frames that they get, and must end with what REST answers at the end, to the last field.
+In generated histories, members of rooms hold what REST answered in the middle (members, messages, threads and their replies, pins,
+their profile and read mark), fold the frames that they get, and must end with what REST answers at the end, to the last field.
 """
 
 from collections import Counter
@@ -12,19 +12,20 @@ import msgspec
 
 from adapters.postgres.database import Database
 from domain.events import Event, Recorded
-from domain.ids import RoomId, UserId, system_message_id
+from domain.ids import MessageId, RoomId, UserId, system_message_id
 from domain.room import RoomOpened
-from projections import LIVE, frames, members, message_additions, message_pages, pins, rooms, users
+from projections import LIVE, frames, members, message_additions, message_pages, pins, rooms, thread_pages, users
 from projections.frames import OWN_FRAMES, ROOM_FRAMES, EventSkipped
 from tests.conftest import Servers, fresh_database
+from tests.projections import folded_threads
 from tests.projections.test_snapshot_and_frames import OF_THE_ROOM, SELECT_MEMBERS, Member, plain
 from tests.runtime.test_generating import NOT_GENERATED, everything, generated
 from workers.projector import Follower
 
-EVENTS = 2_500
+EVENTS = 3_000
 MEMBERS_OF_ROOM = 3  # who are looked at
 PAGE = 200
-SEEDS = (21, 22)
+SEEDS = (26, 27)
 # Takes the place of what cannot be shown; and who holds a room already has heard of its opening.
 NEVER_TOLD = {EventSkipped, RoomOpened}
 Json = dict[str, Any]
@@ -33,6 +34,10 @@ Json = dict[str, Any]
 async def answered(db: Database, user_id: UserId, room_id: RoomId) -> Json:
     """What REST answers to a member."""
     page, _ = await message_pages.page(db, user_id, room_id, limit=PAGE)
+    for root in [each for each in page if each.thread is not None]:
+        replies, is_more = await thread_pages.page(db, user_id, MessageId(root.id), after=0, limit=PAGE)
+        assert not is_more
+        page += [each for each in replies if each.in_room is False]
     pinned, _ = await pins.pinned(db, user_id, room_id)
     people = await members.page(db, user_id, room_id, after=None, limit=1_000)
     room = plain(await rooms.one(db, user_id, room_id))
@@ -78,6 +83,8 @@ class Holder:
                 for position, message in list(messages.items()):
                     if message["file_id"] == data["id"] and not message["deleted"]:
                         self._change(position, file=data)
+            case "thread.replied" | "thread.reply_deleted":
+                self._turn_to_thread(event, data)
             case _:
                 self._arrange(frame)
 
@@ -118,6 +125,8 @@ class Holder:
         data = frame["data"]
         if frame["event"] == "reading.marked" and data["room_id"] == str(self.member.room_id):
             self.held["room"]["read_position"] = data["position"]
+        if frame["event"].startswith("thread."):
+            self._turn_to_thread(frame["event"], data)
         if frame["event"] == "account.profile_changed":
             self.held["profile"] = {"username": data["username"], "avatar_url": data["avatar_url"] or None}
 
@@ -126,6 +135,10 @@ class Holder:
             changed = self.held["messages"][position] | values
             absent = {name for name in ("file", "mentions_room") if changed.get(name) is None}
             self.held["messages"][position] = {name: value for name, value in changed.items() if name not in absent}
+
+    def _turn_to_thread(self, event: str, data: Json) -> None:
+        if (root := self.held["messages"].get(data["posted_position"])) is not None:
+            root["thread"] = folded_threads.after_frame(root.get("thread"), event, data)
 
     def _react(self, data: Json, *, is_added: bool) -> None:
         message = self.held["messages"].get(data["posted_position"])
@@ -177,7 +190,7 @@ async def middle_of(follower: Follower, position: int) -> int:
     return follower.lease.position
 
 
-def require_same(held: Json, now: Json, middle: int) -> None:
+def require_same(me: str, held: Json, now: Json, middle: int) -> None:
     """Fail unless what somebody holds is what is answered. A file tells its end, and no step before."""
     assert now["room"] == held["room"]
     assert now["members"] == held["members"]
@@ -187,6 +200,8 @@ def require_same(held: Json, now: Json, middle: int) -> None:
     assert [each for each in now["pinned"] if each in known] == [each for each in held["pinned"] if each in known]
     for position in known:
         told, read = held["messages"][position], now["messages"][position]
+        threads = {"thread": folded_threads.counted(told, me, held["messages"].values())}
+        told, read = told | threads, {"thread": folded_threads.NO_THREAD} | read
         if "file" in read and read["file"]["status"] in ("pending", "processing"):
             told, read = told | {"file": None}, read | {"file": None}
         assert read == told
@@ -194,6 +209,7 @@ def require_same(held: Json, now: Json, middle: int) -> None:
 
 async def test_an_old_answer_and_the_frames_since_are_the_new_answer(servers: Servers) -> None:
     told: Counter[type[Event]] = Counter()
+    unread = 0
     for seed in SEEDS:
         async with fresh_database(servers) as url, generated(url, events=EVENTS, seed=seed) as (db, record, _):
             events = await everything(record)
@@ -207,6 +223,11 @@ async def test_an_old_answer_and_the_frames_since_are_the_new_answer(servers: Se
             for holder in everybody:
                 if holder.is_member:
                     who, where = UserId(holder.member.user_id), RoomId(holder.member.room_id)
-                    require_same(holder.held, await answered(db, who, where), middle)
+                    now = await answered(db, who, where)
+                    require_same(holder.me, holder.held, now, middle)
+                    unread += sum(
+                        each["thread"].get("unread", 0) for each in now["messages"].values() if "thread" in each
+                    )
+    assert unread > 0
     missing = {*ROOM_FRAMES, *OWN_FRAMES} - told.keys()
     assert missing == NEVER_TOLD | NOT_GENERATED, "a frame that no generated history holds, or that nobody here folds"

@@ -31,7 +31,7 @@ from domain.file import Variant
 from domain.ids import FileId, MessageId, RecordId, RoomId, UserId
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.ports.record import RecordUnavailableError
-from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PROJECTIONS, checkpoints
+from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST, PROJECTIONS, checkpoints
 from projections.message_html import render
 from runtime.operators.doctor import doctor
 from runtime.settings_reader import read
@@ -165,6 +165,9 @@ async def test_rebuilt_equals_served(database_url: str, seed: int) -> None:
             await small_step(follower, record, 1 + seed * 7)
         await Follower(MESSAGE_HTML, record, db, owner="html").step()
         await Follower(AUDIT_INDEX, record, db, owner="index").step()
+        past = Follower(PAST, record, db, owner="past")
+        while past.lease is None or past.lease.position < head:
+            await small_step(past, record, 1 + seed * 7)
         await Follower(NOTIFICATIONS, record, db, owner="notifications").step()
         rows = 0
         # … and rebuilt by one big one.

@@ -20,6 +20,7 @@ from projections import LIVE, frames, message_additions, message_pages, rooms
 from projections.messages import MessageView
 from projections.rooms import RoomView
 from tests.deployments import ledger
+from tests.projections import folded_threads
 from tests.projections.test_read_models import make_history, small_step
 from workers.projector import Follower
 
@@ -29,7 +30,6 @@ SELECT_MESSAGES = """
 """
 OF_THE_ROOM = ("name", "description", "is_private", "history", "is_archived", "topic")
 UNTOUCHED = {"reactions": [], "pinned": False, "mentions": []}
-NO_THREAD: dict[str, Any] = {"reply_count": 0, "last_reply_at": None, "participants": [], "participant_count": 0}
 EVERYTHING = {"member_count", "unread", "last_message", "reactions", "thread"}
 LAW = (*OF_THE_ROOM, "my_role", "member_count", "read_position", "unread")
 
@@ -94,7 +94,7 @@ class Client:
             case "message.pinned" | "message.unpinned":
                 return {"pinned": event == "message.pinned"}
             case "thread.replied" | "thread.reply_deleted":
-                return {"thread": data["thread"]}
+                return {"thread": folded_threads.after_frame(message.get("thread"), event, data)}
             case "reaction.added" | "reaction.removed" if not message["deleted"]:
                 of = {each["emoji"]: each for each in message["reactions"]}
                 mine = of.get(data["emoji"], {"me": False})["me"]
@@ -107,6 +107,8 @@ class Client:
         """Fold a frame of the person's own feed."""
         if frame["event"] == "reading.marked" and frame["data"]["room_id"] == str(self.member.room_id):
             self.room["read_position"] = frame["data"]["position"]
+        if frame["event"].startswith("thread.") and (root := self.last.get(frame["data"]["posted_position"])):
+            root["thread"] = folded_threads.after_frame(root.get("thread"), frame["event"], frame["data"])
 
     def holds(self) -> dict[str, Any]:
         after = max(self.room["read_position"], self.member.joined_position)
@@ -131,10 +133,9 @@ def alike(told: dict[str, Any], read: dict[str, Any]) -> list[str]:
     """Hold what frames made of a message to what is read of it; answers which of what may change is there."""
     for name in (told.keys() | read.keys()) - {"file", "thread"}:
         assert (name, told.get(name)) == (name, read.get(name))
-    # Where nobody replied, only whoever follows is shown a thread.
-    told_thread, thread = told.get("thread") or NO_THREAD, read.get("thread") or NO_THREAD
-    assert {name: told_thread[name] for name in NO_THREAD} == {name: thread[name] for name in NO_THREAD}
-    found = {**read, "thread": None if thread == NO_THREAD else thread}
+    thread = folded_threads.marked(read.get("thread"))
+    assert folded_threads.marked(told.get("thread")) == thread
+    found = {**read, "thread": None if thread == folded_threads.NO_THREAD else thread}
     return [name for name in ("reactions", "pinned", "thread", "mentions_room", "thread_id") if found.get(name)]
 
 

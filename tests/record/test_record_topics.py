@@ -63,7 +63,17 @@ async def test_a_topic_that_this_release_does_not_know_is_said_to_be_so(database
     assert {line.topic for line in topics.topics if not line.is_known} == {"thing.of_tomorrow"}
     lines = list(table(topics))
     (unknown,) = [line for line in lines if line.startswith("thing.of_tomorrow")]
-    assert unknown.split() == ["thing.of_tomorrow", "1", f"{head:,}", f"{head:,}", "unknown", "to", "this", "release"]
+    assert unknown.split() == [
+        "thing.of_tomorrow",
+        "1",
+        "1",
+        f"{head:,}",
+        f"{head:,}",
+        "unknown",
+        "to",
+        "this",
+        "release",
+    ]
     assert lines[-1] == f"{head:,} events up to position {head:,}."
     assert msgspec.json.decode(msgspec.json.encode(topics), type=Topics) == topics
 
@@ -71,10 +81,10 @@ async def test_a_topic_that_this_release_does_not_know_is_said_to_be_so(database
 def test_columns_stand_below_each_other() -> None:
     counts = (TopicCount("a", 1, 2, 3), TopicCount("message.posted", 1_234_567, 5, 12_345_678))
     topics = topics_of(Counted(20_000_000, counts))
-    assert topics.topics[1] == TopicLine("message.posted", True, 1_234_567, 5, 12_345_678)
+    assert topics.topics[1] == TopicLine("message.posted", 1, True, 1_234_567, 5, 12_345_678)
     assert list(table(topics)) == [
-        "topic                  count         first          last",
-        "a                          1             2             3  unknown to this release",
-        "message.posted     1,234,567             5    12,345,678",
+        "topic          version         count         first          last",
+        "a                    1             1             2             3  unknown to this release",
+        "message.posted       1     1,234,567             5    12,345,678",
         "1,234,568 events up to position 20,000,000.",
     ]

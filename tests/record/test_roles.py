@@ -43,10 +43,18 @@ MATRIX = """
     read.notifications            r           -           raw         raw         -           owner
     read.parked_events            r           ra          ra          ra          r           owner
     read.parking_notes            -           a           rad         a           -           owner
+    read.past_deletions           r           -           raw         -           -           owner
+    read.past_member_counts       r           -           raw         -           -           owner
+    read.past_pins                r           -           raw         -           -           owner
+    read.past_reactions           r           -           raw         -           -           owner
+    read.past_roles               r           -           raw         -           -           owner
+    read.past_rooms               r           -           raw         -           -           owner
+    read.past_stays               r           -           raw         -           -           owner
     read.pins                     r           raw         -           -           -           owner
     read.push_subscriptions       r           raw         r           r           -           owner
     read.reaction_counts          r           raw         -           -           -           owner
     read.rebuilds                 ra          -           rawd        -           -           owner
+    read.room_changes             r           -           raw         -           -           owner
     read.room_members             r           raw         r           r           -           owner
     read.rooms                    r           raw         r           r           -           owner
     read.sessions                 r           raw         -           -           -           owner
@@ -69,6 +77,7 @@ MATRIX = """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
     "read.audit_unknown": {"gateway", "operator"},
+    "read.bits": {"gateway", "worker", "operator"},
     "read.names": {"worker", "operator"},
     "read.readable_from": {"gateway", "operator"},
     "read.standing": {"gateway", "operator"},
@@ -358,8 +367,10 @@ async def test_only_the_command_line_makes_tables_and_only_among_the_read_tables
     [
         ("projector", "live", "message_html"),
         ("projector", "live", "audit_index"),
+        ("projector", "live", "past"),
         ("worker", "message_html", "live"),
         ("worker", "audit_index", "live"),
+        ("worker", "past", "live"),
         ("worker", "notifications", "live"),
         ("notifier", "notifications", "message_html"),
         ("projector", "live", "notifications"),

@@ -10,8 +10,8 @@ from adapters.clock import now
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from domain.events import Event, Recorded, UnknownEvent
+from domain.message import MessagePosted
 from domain.notification import NotificationsRead
-from domain.thread import ThreadFollowed, ThreadRead, ThreadReplied, ThreadReplyDeleted, ThreadUnfollowed
 from projections import LIVE
 from projections.frames import OWN_FRAMES, ROOM_FRAMES, EventSkipped
 from projections.notifications import Notified
@@ -24,11 +24,8 @@ from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress
 
 EVENTS = 4_000
-# Nobody who is generated talks in threads yet; whatever else has a frame must be there.
-NOT_GENERATED = {
-    ThreadReplied, ThreadReplyDeleted, ThreadFollowed, ThreadUnfollowed, ThreadRead, NotificationsRead, Notified,
-}  # fmt: skip
-EMPTY = {"read.push_subscriptions", "read.threads", "read.thread_followers"}
+NOT_GENERATED = {NotificationsRead, Notified}  # nobody who is generated reads an inbox
+EMPTY = {"read.push_subscriptions"}  # nobody who is generated has a device
 
 
 @asynccontextmanager
@@ -62,7 +59,7 @@ async def everything(record: InOrder) -> list[Recorded[Event]]:
 
 def without_times(recorded: Recorded[Event]) -> tuple[object, ...]:
     """Return what a seed decides: everything but the record's times and the ids that are made from them."""
-    event, times = recorded.event, ("posted_at", "received_at", "file")
+    event, times = recorded.event, ("posted_at", "received_at", "last_reply_at", "file")
     fields = {name: getattr(event, name) for name in event.__struct_fields__ if name not in times}
     return recorded.position, recorded.stream, recorded.version, event.topic, fields, recorded.meta.actor
 
@@ -83,6 +80,8 @@ async def test_a_generated_history_can_be_read_and_holds_every_event_that_has_a_
     kinds = Counter(type(each.event) for each in events)
     missing = {*ROOM_FRAMES, *OWN_FRAMES} - {EventSkipped} - NOT_GENERATED - kinds.keys()
     assert not missing, f"a client is told of these, and none is ever generated: {missing}"
+    replies = Counter(each.event.in_room for each in events if isinstance(each.event, MessagePosted))
+    assert replies.keys() == {None, False, True}
     assert [each.done for each in said] == sorted(each.done for each in said)
     assert (said[-1].done, said[-1].share) == (len(events), 1.0)
 

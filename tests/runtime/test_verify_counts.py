@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from projections import LIVE
+from projections import LIVE, parked
 from runtime.operators import verify_counts
 from runtime.settings_reader import read
 from tests.conftest import Servers, fresh_database
@@ -20,6 +20,18 @@ from tests.runtime.test_generating import generate, generated
 from workers.count_comparison import CountsVerdict, compare_counts
 from workers.projector import Follower
 
+# Replies that their thread alone shows, behind the last message of their room.
+ASIDE = """
+    WHERE position = (SELECT max(reply.position) FROM read.messages reply JOIN read.rooms r ON r.id = reply.room_id
+        WHERE reply.in_room IS FALSE AND NOT reply.deleted AND reply.position > r.last_posted
+"""
+# Mentions in such replies, unread by whom they name: none of them counts.
+SELECT_UNREAD_ASIDE = """
+    SELECT count(*) FROM read.mentions n JOIN read.messages reply ON reply.position = n.position
+    JOIN read.room_members m ON m.room_id = n.room_id AND m.user_id = n.user_id
+    WHERE reply.in_room IS FALSE AND NOT reply.deleted AND m.role IS NOT NULL AND reply.sender_id <> n.user_id
+        AND n.position > greatest(m.read_position, m.joined_position)
+"""
 # What is planted, and the sentence that must name it; each changes one row of one column.
 PLANTED = {
     "UPDATE read.rooms SET member_count = member_count + 1 WHERE id = $1": "read.rooms member_count",
@@ -44,6 +56,33 @@ PLANTED = {
     "DELETE FROM read.rooms WHERE id = $1": "read.rooms None",
     "DELETE FROM read.room_members WHERE room_id = $1": "read.room_members None",
     "INSERT INTO read.reaction_counts VALUES (1, 'x', 1, 1)": "read.reaction_counts None",
+    "UPDATE read.threads SET reply_count = reply_count + 1 WHERE ctid = (SELECT min(ctid) FROM read.threads)":
+        "read.threads reply_count",
+    "UPDATE read.threads SET last_reply_at = last_reply_at + interval '1 microsecond' WHERE ctid ="
+    " (SELECT min(ctid) FROM read.threads WHERE reply_count > 0)": "read.threads last_reply_at",
+    "UPDATE read.threads SET participants = reverse(participants) WHERE ctid = (SELECT min(ctid) FROM read.threads"
+    " WHERE reply_count > 0)": "read.threads participants",
+    "UPDATE read.threads SET participant_count = 0 WHERE ctid = (SELECT min(ctid) FROM read.threads WHERE reply_count > 0)":
+        "read.threads participant_count",
+    "UPDATE read.messages SET root_position = NULL WHERE position = (SELECT max(position) FROM read.messages"
+    " WHERE thread_id IS NOT NULL AND NOT deleted)": "read.threads replies",
+    "DELETE FROM read.threads": "read.threads None",
+    "UPDATE read.thread_followers SET following = NOT following WHERE ctid = (SELECT min(ctid) FROM read.thread_followers)":
+        "read.thread_followers following",
+    "UPDATE read.thread_followers SET read_position = read_position + 1 WHERE ctid = (SELECT min(ctid)"
+    " FROM read.thread_followers)": "read.thread_followers read_position",
+    "UPDATE read.messages SET threaded = NULL WHERE position = (SELECT max(root_position) FROM read.threads)":
+        "read.thread_followers threaded",
+    "UPDATE read.messages SET deleted = true WHERE position = (SELECT max(reply.position) FROM read.messages reply"
+    " JOIN read.thread_followers f ON f.root_position = reply.root_position AND f.following AND f.user_id <> reply.sender_id"
+    " JOIN read.room_members m ON m.room_id = f.room_id AND m.user_id = f.user_id AND m.role IS NOT NULL"
+    " WHERE f.read_position < reply.position AND NOT reply.deleted AND reply.in_room IS FALSE)":
+        "read.thread_followers unread",
+    "DELETE FROM read.thread_followers": "read.thread_followers None",
+    # A reply that its thread alone shows, as if the room did, too.
+    f"UPDATE read.messages SET in_room = true {ASIDE})": "read.rooms last_message",
+    f"UPDATE read.rooms SET last_posted = (SELECT position FROM read.messages {ASIDE}))"
+    " WHERE id = (SELECT room_id FROM read.messages LIMIT 1)": "read.rooms last_posted",
 }  # fmt: skip
 
 
@@ -84,6 +123,7 @@ async def test_what_is_served_is_what_the_record_says(url: str) -> None:
         assert verdict.rows > 100
         assert await db.value("SELECT count(*) FROM read.mentions") > 0
         assert await db.value("SELECT count(*) FROM read.message_reactions WHERE NOT given") > 0
+        assert await db.value(SELECT_UNREAD_ASIDE) > 0, "no member has a mention to read that a thread alone shows"
 
 
 @pytest.mark.parametrize("plant", PLANTED)
@@ -94,7 +134,10 @@ async def test_a_difference_in_each_column_is_named(url: str, plant: str) -> Non
         )
         assert (await compared(db)).differing == 0
         owner = await asyncpg.connect(url)
-        kept = ("rooms", "room_members", "messages", "mentions", "reaction_counts", "message_reactions")
+        kept = (
+            "rooms", "room_members", "messages", "mentions", "reaction_counts", "message_reactions", "threads",
+            "thread_followers",
+        )  # fmt: skip
         for table in kept:
             await owner.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM read.{table}")
         changed = await owner.execute(plant, *([room] if "$1" in plant else []))
@@ -123,7 +166,14 @@ async def test_the_command_says_so_and_ends_with_1(url: str, capsys: pytest.Capt
         assert await verify_counts.run(settings, argparse.Namespace(json=True)) == 1
         document = json.loads(capsys.readouterr().out)
         assert {each["column"] for each in document["differences"]} == {"member_count"}
+        assert document["parked"] == 0
         await db.run("UPDATE read.rooms SET member_count = member_count - 7")
+        await parked.park(db, "live", [parked.Parked(1, "user.registered", "ValueError")])
+        assert await verify_counts.run(settings, asked) == 0
+        assert "1 events are parked: live goes without them" in capsys.readouterr().out
+        assert await verify_counts.run(settings, argparse.Namespace(json=True)) == 0
+        assert json.loads(capsys.readouterr().out)["parked"] == 1
+        await parked.forget(db, "live", is_building=False)
 
 
 async def test_it_counts_beside_a_serving_deployment(database_url: str) -> None:

@@ -6,11 +6,15 @@ where. Whoever's session an operation ends has one of their own for each request
 
 import os
 import re
+from base64 import urlsafe_b64encode
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import requests
 import schemathesis
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import strategies as st
 from schemathesis.auths import AuthContext
 from schemathesis.core.failures import AcceptedNegativeData
@@ -40,6 +44,15 @@ def is_good_password(password: str) -> bool:
     return len(password.encode()) <= PASSWORD_BYTES_MAX and not is_common
 
 
+def point_of(scalar: int) -> bytes:
+    public = ec.derive_private_key(scalar, ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
 FORMATS: dict[str, st.SearchStrategy[str]] = {
     "email": st.from_regex(re.compile(text.EMAIL.pattern, re.ASCII), fullmatch=True).filter(lambda e: len(e) <= 255),
     "username": st.text(LETTERS | st.sampled_from("_.-"), min_size=2, max_size=50).filter(is_name),
@@ -50,6 +63,11 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     "etag": st.integers(0, 10**9 - 1).map('"{}"'.format) | st.just("*"),
     "time-zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"]),
     "emoji": st.sampled_from(sorted(qualified().values())),
+    "p256-point": st.integers(1, 2**200).map(lambda scalar: base64url(point_of(scalar))),
+    "push-secret": st.binary(min_size=16, max_size=16).map(base64url),
+    # The record of a test is short, and its time is after this.
+    "moment": st.integers(0, 2).map(str)
+    | st.datetimes(datetime(1970, 1, 1), datetime(2026, 1, 1)).map("{:%Y-%m-%dT%H:%M:%SZ}".format),
     # A cursor is known by whoever was given it alone; the first page has none.
     "cursor": st.nothing(),
 }
@@ -59,6 +77,9 @@ for name, strategy in FORMATS.items():
 
 # What valid data may be refused with, because it depends on what no schema can say.
 BEYOND_SCHEMA: dict[str, str] = {
+    "as.without_as_of": "which parameters need each other, OpenAPI cannot say",
+    "as_of.beyond_head": "a position is on the record, or not yet",
+    "reason.missing": "whoever looks as somebody else says why, and nobody else need",
     "audit.out_of_range": "a proof is of what is on the record, and of a tree that was signed",
     "idempotency.mismatch": "a key belongs to the body that it first came with",
     "password.too_common": "a password may be its owner's name",

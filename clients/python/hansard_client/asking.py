@@ -1,16 +1,18 @@
 """What every call of a client says, and how what it names stands in an address."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from hansard_client.chat import Id
-from hansard_client.models import Member, Message, Notification, Reactor, Room, User, Version
+from hansard_client.models import Member, Message, Notification, Reactor, Room, RoomChange, User, Version
 
 PAGE_ITEMS = 100
 
-Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor, Notification)
+Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor, RoomChange, Notification)
+Moment = int | datetime  # a position, or a time with its offset
 
 
 class Asked(TypedDict, total=False):
@@ -30,6 +32,11 @@ class Asked(TypedDict, total=False):
     key: str | None
     is_public: bool
     seconds: float
+
+
+def moment_of(moment: Moment | None) -> str | int | None:
+    """Return a position or time as it stands in a query."""
+    return moment.isoformat() if isinstance(moment, datetime) else moment
 
 
 def path_of(name: Id) -> str:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import httpx
 
-from hansard_client.asking import PAGE_ITEMS, Asked, Said, path_of
+from hansard_client.asking import PAGE_ITEMS, Asked, Moment, Said, moment_of, path_of
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.devices import Devices
@@ -33,6 +33,7 @@ from hansard_client.models import (
     ProfileChanges,
     Role,
     Room,
+    RoomChange,
     RoomChanges,
     Session,
     User,
@@ -209,19 +210,34 @@ class Client(Everyday, Devices):
         q: str | None = None,
         joined: bool = False,
         archived: bool = False,
+        as_of: Moment | None = None,
         limit: int = PAGE_ITEMS,
         after: int | None = None,
     ) -> AsyncIterator[Room]:
-        """Iterate over the rooms that one may see, that of the last message first; `limit` is how many are fetched at once."""
-        query = {"q": q, "joined": joined or None, "archived": archived or None, "limit": limit}
+        """Iterate over the rooms that one may see, that of the last message first; `limit` is how many are fetched at once.
+        `as_of` a position or time, here and below: as it was then, by today's rights."""
+        query = {
+            "q": q,
+            "joined": joined or None,
+            "archived": archived or None,
+            "limit": limit,
+            "as_of": moment_of(as_of),
+        }
         return self.pages(Room, "/rooms", query, after)
 
     async def open_room(self, name: str, *, description: str | None = None, is_private: bool = False) -> Room:
         body = {"name": name, "description": description, "is_private": is_private}
         return Room.of(await self.call("POST", "/rooms", body=body))
 
-    async def room(self, room_id: Id, *, after: int | None = None) -> Room:
-        return Room.of(await self.call("GET", f"/rooms/{path_of(room_id)}", after=after))
+    async def room(self, room_id: Id, *, as_of: Moment | None = None, after: int | None = None) -> Room:
+        query = {"as_of": moment_of(as_of)}
+        return Room.of(await self.call("GET", f"/rooms/{path_of(room_id)}", query=query, after=after))
+
+    def room_history(
+        self, room_id: Id, *, limit: int = PAGE_ITEMS, after: int | None = None
+    ) -> AsyncIterator[RoomChange]:
+        """Iterate over what was changed in a room, the latest first."""
+        return self.pages(RoomChange, f"/rooms/{path_of(room_id)}/history", {"limit": limit}, after)
 
     async def change_room(self, room_id: Id, *, version: int | None = None, **changes: Unpack[RoomChanges]) -> Room:
         return Room.of(await self.call("PATCH", f"/rooms/{path_of(room_id)}", body=changes, version=version))
@@ -241,9 +257,12 @@ class Client(Everyday, Devices):
         """Move one's read mark forward."""
         await self.call("PUT", f"/rooms/{path_of(room_id)}/read", body={"position": position})
 
-    def members(self, room_id: Id, *, limit: int = PAGE_ITEMS, after: int | None = None) -> AsyncIterator[Member]:
+    def members(
+        self, room_id: Id, *, as_of: Moment | None = None, limit: int = PAGE_ITEMS, after: int | None = None
+    ) -> AsyncIterator[Member]:
         """Iterate over the members in the order they joined."""
-        return self.pages(Member, f"/rooms/{path_of(room_id)}/members", {"limit": limit}, after)
+        query = {"limit": limit, "as_of": moment_of(as_of)}
+        return self.pages(Member, f"/rooms/{path_of(room_id)}/members", query, after)
 
     async def put_member(self, room_id: Id, user_id: Id, role: Role = "member") -> None:
         """Add somebody, or change their role."""
@@ -262,11 +281,14 @@ class Client(Everyday, Devices):
         older_than: int | None = None,
         newer_than: int | None = None,
         around: int | None = None,
+        as_of: Moment | None = None,
         limit: int = PAGE_ITEMS,
         after: int | None = None,
     ) -> AsyncIterator[Message]:
         """Iterate over a room's messages, newest first; `newer_than` a position: oldest first; `around` one: one page."""
-        query = {"before": older_than, "after": newer_than, "around": around, "limit": limit}
+        query = {
+            "before": older_than, "after": newer_than, "around": around, "limit": limit, "as_of": moment_of(as_of),
+        }  # fmt: skip
         return self.pages(Message, f"/rooms/{path_of(room_id)}/messages", query, after)
 
     async def send(
@@ -327,8 +349,9 @@ class Client(Everyday, Devices):
         said = await self.call("POST", "/files/upload", query=query, file=file, seconds=FILE_SECONDS)
         return str(said["id"])
 
-    async def file(self, file_id: Id, *, after: int | None = None) -> File:
-        return File.of(await self.call("GET", f"/files/{path_of(file_id)}", after=after))
+    async def file(self, file_id: Id, *, as_of: Moment | None = None, after: int | None = None) -> File:
+        query = {"as_of": moment_of(as_of)}
+        return File.of(await self.call("GET", f"/files/{path_of(file_id)}", query=query, after=after))
 
     async def processed(self, file_id: Id) -> File:
         """Wait until a file is `completed` or `failed`, and return it. For how long is up to `asyncio.timeout`."""

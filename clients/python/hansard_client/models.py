@@ -236,6 +236,20 @@ class Member(_Said):
 
 
 @dataclass(frozen=True)
+class RoomChange(_Said):
+    """One change of a room; `before` and `after` have the fields that differ, of a member the `role`."""
+
+    position: int
+    type: str
+    actor_id: str | None
+    user_id: str | None
+    message_id: str | None
+    before: Json
+    after: Json
+    at: datetime = _time()
+
+
+@dataclass(frozen=True)
 class Meta(_Said):
     """What a deployment is, and how long its record is."""
 

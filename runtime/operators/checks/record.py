@@ -11,7 +11,7 @@ from adapters.postgres.master_key import load_master
 from adapters.postgres.master_key_check import require_right
 from adapters.redis.lanes import Lanes
 from domain.ids import RecordId
-from projections import PROJECTIONS, checkpoints, parked
+from projections import PROJECTIONS, checkpoints, followed, parked
 from runtime.locations import database_url, redis_url
 from runtime.login_checks import SELECT_ME, powers_of, too_strong
 from runtime.migrate import SELECT_APPLIED, SELECT_VERSION, AppliedMigration, migrations, pending, require_version
@@ -89,18 +89,19 @@ async def redis(settings: Settings) -> str:
 async def projections(settings: Settings) -> str:
     async with _opened(settings) as db:
         head = int(await db.value(SELECT_POSITION))
-        groups = await checkpoints.every(db)
+        names = followed(time_travel=settings.time_travel == "on")
+        groups = [group for group in await checkpoints.every(db) if group.name in names]
         places = {group.name: group.position for group in groups}
         if not places:
             raise RuntimeError("nobody has projected yet: is a projector running?")
         for group in groups:
-            if group.name in PROJECTIONS and group.version < PROJECTIONS[group.name].version:
+            if group.version < PROJECTIONS[group.name].version:
                 raise RuntimeError(
                     f"{group.name} was made by an earlier release: run 'hansard rebuild {group.name}', or start a worker of this one"
                 )
         if (lag := head - min(places.values())) > LAG_EVENTS_MAX:
             raise RuntimeError(f"{lag:,} events behind the record: is a projector running?")
-        if still := [each for each in await checkpoints.lags(db, list(PROJECTIONS)) if each.stands_still]:
+        if still := [each for each in await checkpoints.lags(db, names) if each.stands_still]:
             found = "; ".join(f"{e.name} for {e.idle_seconds:,.0f} s, {e.events:,} events behind" for e in still)
             raise RuntimeError(f"it stands still: {found}. Is a projector running, and what does its log say?")
         if missing := await parked.counts(db):

@@ -1,4 +1,4 @@
-"""Talking: what people do all day. They write, read, react, come into rooms, log in, and show files.
+"""Talking: what people do all day. They write, reply in threads, read, react, come into rooms, log in, and show files.
 
 `TALK` says how often each happens.
 """
@@ -13,11 +13,13 @@ from commands.reading import MarkRead
 from commands.session import EndSession, OpenSession, RefreshSession
 from domain.ids import MessageId, SessionId
 from runtime.operators.generating.acts import EXPIRY, Act, Key, Make, act, in_room, in_some_room, moderator, some_hash
+from runtime.operators.generating.replying import attend, reply
 from runtime.operators.generating.texts import EMOJIS, text
 from runtime.operators.generating.town import Person, Posted, Room, Town
 from runtime.operators.generating.uploading import post_file, scan, upload
 
 ANSWERED = 0.1  # of messages, those that answer another one
+REPLY_DELETED = 0.3  # of what is deleted, replies in threads, if there are some of late
 TAKEN_BACK = 0.1  # of what somebody does about reactions, where they gave some of late
 TAKEN_DOWN = 0.5
 PINNED_MAX = 50  # of a room
@@ -47,16 +49,14 @@ def edit(town: Town) -> Act | None:
 
 
 def delete(town: Town) -> Act | None:
-    found = _own(town)
+    found = _own(town, reply=town.chance.random() < REPLY_DELETED)
     if found is None:
         return None
     who, room, posted = found
-    return act(
-        DeleteMessage(posted.id),
-        who.caller(),
-        reads=in_room(who, room),
-        writes=[("message", posted.id), ("pins", room.id), ("reactions", posted.id)],
-    )
+    writes: list[Key] = [("message", posted.id), ("pins", room.id), ("reactions", posted.id)]
+    if posted.thread_id is not None:
+        writes.append(("thread", posted.thread_id))
+    return act(DeleteMessage(posted.id), who.caller(), reads=in_room(who, room), writes=writes)
 
 
 def mark(town: Town) -> Act | None:
@@ -128,12 +128,13 @@ def log_in(town: Town) -> Act | None:
     return act(command, who.caller(), reads=[("account", who.id)], writes=[*writes, ("session", session_id)])
 
 
-def _own(town: Town) -> tuple[Person, Room, Posted] | None:
-    """Return somebody's own message of late."""
+def _own(town: Town, *, reply: bool = False) -> tuple[Person, Room, Posted] | None:
+    """Return somebody's own message of late; a reply in a thread, if it is to be one and there is one."""
     room = town.some_room()
     if room.is_archived or not room.recent:
         return None
-    posted = town.chance.choice(room.recent)
+    replies = [each for each in room.recent if each.thread_id] if reply else []
+    posted = town.chance.choice(replies or room.recent)
     who = town.people[posted.sender]
     return (who, room, posted) if who.id in room.roles and who.is_active and not room.is_since_joining else None
 
@@ -144,7 +145,9 @@ def _emoji(town: Town) -> str:
 
 # Of about a thousand acts.
 TALK: tuple[tuple[Make, int], ...] = (
-    (post, 660),
+    (post, 575),
+    (reply, 70),
+    (attend, 40),
     (mark, 110),
     (react, 90),
     (edit, 35),
@@ -154,5 +157,5 @@ TALK: tuple[tuple[Make, int], ...] = (
     (upload, 9),
     (scan, 18),
     (post_file, 9),
-    (pin, 8),
+    (pin, 12),
 )

@@ -21,8 +21,10 @@ from domain.reaction import ReactionAdded, ReactionRemoved
 from domain.reading import ReadMarked
 from domain.room import RoomArchived, RoomChanged, RoomOpened
 from domain.session import SessionEnded, SessionOpened, SessionRefreshed
+from domain.thread import FollowingEvent, ThreadFollowed, ThreadRead, ThreadReplied, ThreadUnfollowed
 
 RECENT_MESSAGES_MAX = 40  # of a room, that somebody may still answer, edit, react to
+RECENT_THREADS_MAX = 8  # of a room
 READY_FILES_MAX = 50
 SESSIONS_MAX = 3
 
@@ -33,7 +35,19 @@ class Posted(Struct):
     id: MessageId
     sender: UserId
     position: int
+    mentions: tuple[UserId, ...] = ()
+    thread_id: MessageId | None = None
     given: list[tuple[UserId, str]] = field(default_factory=list)
+
+
+class Root(Struct):
+    """A message that there is a thread of: its last reply, and who follows it, each with how far they have read it."""
+
+    id: MessageId
+    sender: UserId
+    mentions: tuple[UserId, ...] = ()
+    last: int = 0
+    followers: dict[UserId, int] = field(default_factory=dict)
 
 
 class Room(Struct):
@@ -43,6 +57,7 @@ class Room(Struct):
     roles: dict[UserId, MemberRole] = field(default_factory=dict)
     members: list[UserId] = field(default_factory=list)
     recent: deque[Posted] = field(default_factory=lambda: deque(maxlen=RECENT_MESSAGES_MAX))
+    threads: deque[Root] = field(default_factory=lambda: deque(maxlen=RECENT_THREADS_MAX))
     pinned: list[MessageId] = field(default_factory=list)
     last: int = 0
     is_archived: bool = False
@@ -140,6 +155,8 @@ class Town:
                 self.people[e.user_id].blocked.remove(e.blocked_id)
             case FileReceived() | FileScanned() | FileCompleted() | FileFailed() | FileRetried():
                 self._take_file(e)
+            case ThreadFollowed() | ThreadUnfollowed() | ThreadRead():
+                self._take_following(e)
             case _ if e.frame_room() in self.rooms or isinstance(e, RoomOpened):
                 self._take_in_room(recorded)
 
@@ -176,6 +193,26 @@ class Town:
             case FileRetried() if found:
                 (self.scanned if e.status == "processing" else self.received).append(found)
 
+    def _take_following(self, e: FollowingEvent) -> None:
+        root = next((each for each in self.rooms[e.room_id].threads if each.id == e.thread_id), None)
+        match e:
+            case ThreadFollowed() if root:
+                root.followers[e.user_id] = e.since
+            case ThreadRead() if root:
+                root.followers[e.user_id] = e.position
+            case ThreadUnfollowed() if root:
+                root.followers.pop(e.user_id, None)
+
+    def _replied(self, room: Room, e: ThreadReplied, position: int) -> None:
+        """Note a reply; a thread of which the town knows nothing begins with it, if its root is of late."""
+        if all(root.id != e.thread_id for root in room.threads):
+            room.threads.extend(
+                Root(each.id, each.sender, each.mentions) for each in room.recent if each.id == e.thread_id
+            )
+        for root in room.threads:
+            if root.id == e.thread_id:
+                root.last = position
+
     def _take_in_room(self, recorded: Recorded[Any]) -> None:
         e = recorded.event
         if isinstance(e, RoomOpened):
@@ -197,9 +234,11 @@ class Town:
             case MemberRoleChanged():
                 room.roles[e.user_id] = e.role
             case MessagePosted():
-                room.recent.append(Posted(e.message_id, e.sender_id, recorded.position))
+                room.recent.append(Posted(e.message_id, e.sender_id, recorded.position, e.mentions, e.thread_id))
             case MessageDeleted():
                 room.recent = deque((each for each in room.recent if each.id != e.message_id), RECENT_MESSAGES_MAX)
+            case ThreadReplied():
+                self._replied(room, e, recorded.position)
             case MessagePinned():
                 room.pinned.append(e.message_id)
             case MessageUnpinned():
