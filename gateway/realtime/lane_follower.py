@@ -106,7 +106,8 @@ class LaneFollower:
                 for entry in entries:
                     self._receive(entry)
         if NOTIFICATIONS in answer:  # after the frames of what they speak of
-            self._notifications.take(answer[NOTIFICATIONS][1])
+            take = self._notifications.pass_over if self.left_lanes.is_set() else self._notifications.take
+            take(answer[NOTIFICATIONS][1])
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
         if published is not None and is_all and not self.left_lanes.is_set():
             self._applied = max(self._applied, published)
@@ -120,7 +121,7 @@ class LaneFollower:
         until = await checkpoints.position(self._db, "live")
         await self._apply_record(until)
         await self._notifications.heal()
-        if published is not None and self._passed_over <= self._applied:
+        if published is not None and self._passed_over <= self._applied and self._notifications.is_whole:
             self.left_lanes.clear()
 
     async def _apply_record(self, until: int) -> None:

@@ -27,10 +27,21 @@ class NotificationLane:
         self._apply = apply
         self._sent = 0  # the position of the last notification that was sent
         self._healed = 0  # what the lane has up to here was sent from the inbox
+        self._passed_over = 0
+        self._looked = 0  # up to where the inbox was looked at
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was sent that the lane had when it was passed over."""
+        return self._passed_over <= max(self._sent, self._looked)
 
     async def begin(self) -> None:
         """What was told before is in the inbox."""
         self._sent = self._healed = await notifications.filled_to(self._db)
+
+    def pass_over(self, entries: Sequence[Entry]) -> None:
+        """Leave entries to `heal`: the frames of what they speak of come from the record, and later than these would."""
+        self._passed_over = max([self._passed_over, *(entry.position for entry in entries)])
 
     def take(self, entries: Sequence[Entry]) -> None:
         """Send entries of the lane, but for what was sent from the inbox already."""
@@ -48,6 +59,9 @@ class NotificationLane:
     async def heal(self) -> None:
         """Send what inboxes got since the last entry. Raise `RecordUnavailableError`."""
         until = await notifications.filled_to(self._db)
-        for row in await notifications.told_since(self._db, self._sent, until, limit=ROWS_MAX):
+        rows = await notifications.told_since(self._db, self._sent, until, limit=ROWS_MAX)
+        for row in rows:
             self._sent = self._healed = row.position
             self._apply(notified(row))
+        if len(rows) < ROWS_MAX:
+            self._looked = until
