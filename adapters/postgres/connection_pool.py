@@ -7,6 +7,7 @@ pool wraps each connection anew and gives it back in a task of its own, which co
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 
@@ -91,7 +92,8 @@ class ConnectionPool:
             if turn.done() and not turn.cancelled():
                 self._wake_next()  # it was this one's turn, and is the next one's now
             else:
-                self._waiting.remove(turn)
+                with suppress(ValueError):  # it was passed over already, as it was given up
+                    self._waiting.remove(turn)
             raise
 
     def _wake_next(self) -> None:

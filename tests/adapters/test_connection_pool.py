@@ -62,7 +62,8 @@ async def test_who_finds_all_lent_waits_in_turn_and_not_for_ever() -> None:
     await asyncio.sleep(0)
     asking[0].cancel()
     pool.give_back(first, is_usable=True)
-    await asyncio.gather(*asking, return_exceptions=True)
+    ended = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(ended[0], asyncio.CancelledError), "given up before its turn came, and no fault"
     assert got == ["b", "c"]
     assert opened == [first]
 

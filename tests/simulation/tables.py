@@ -30,7 +30,7 @@ from projections.table_statements import COMMIT_ARGUMENTS
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
-INSERT = re.compile(r"\s*INSERT INTO (?P<table>[a-z_.]+) \((?P<columns>[a-z_, ]+)\) SELECT")
+INSERT = re.compile(r"\s*INSERT INTO (?P<table>[a-z_.]+) (?:AS kept )?\((?P<columns>[a-z_, ]+)\) SELECT")
 CONFLICT = re.compile(r"ON CONFLICT \([a-z_, ]+\) DO UPDATE SET (?P<replaced>.*)\s$")
 UPDATE = re.compile(
     r"\s*UPDATE (?P<table>[a-z_.]+) kept SET (?P<set>.*?)\s+FROM unnest.*given \((?P<columns>[a-z_, ]+)\)"
