@@ -16,6 +16,7 @@ from domain.ids import MessageId, RoomId, UserId, system_message_id
 from domain.room import RoomOpened
 from projections import LIVE, frames, members, message_additions, message_pages, pins, rooms, thread_pages, users
 from projections.frames import OWN_FRAMES, ROOM_FRAMES, EventSkipped
+from projections.notifications import Notified
 from tests.conftest import Servers, fresh_database
 from tests.projections import folded_threads
 from tests.projections.test_snapshot_and_frames import OF_THE_ROOM, SELECT_MEMBERS, Member, plain
@@ -26,8 +27,8 @@ EVENTS = 3_000
 MEMBERS_OF_ROOM = 3  # who are looked at
 PAGE = 200
 SEEDS = (26, 27)
-# Takes the place of what cannot be shown; and who holds a room already has heard of its opening.
-NEVER_TOLD = {EventSkipped, RoomOpened}
+# What is never recorded: what takes the place of events that cannot be shown, and what inboxes are told. And who holds a room already has heard of its opening.
+NEVER_TOLD = {EventSkipped, Notified, RoomOpened}
 Json = dict[str, Any]
 
 

@@ -108,7 +108,6 @@ async def test_one_that_is_interrupted_goes_on_from_where_it_was(
 ) -> None:
     monkeypatch.setattr(table_filling, "LAST_STRETCH_EVENTS", 0)
     monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", 20)
-    monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 1)
     monkeypatch.setattr(table_filling, "REBUILD_COMMIT_EVENTS_MIN", 20)
 
     class PowerCutError(RecordUnavailableError):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from commands.membership import JoinRoom
 from commands.message import DeleteMessage, EditMessage, PostMessage
+from commands.notification import MarkNotificationsRead
 from commands.pin import PinMessage, UnpinMessage
 from commands.reaction import AddReaction, RemoveReaction
 from commands.reading import MarkRead
@@ -68,6 +69,15 @@ def mark(town: Town) -> Act | None:
         return None
     writes = [("reading", room.id, who.id)]
     return act(MarkRead(room.id, room.last), who.caller(), reads=in_room(who, room), writes=writes)
+
+
+def mark_inbox(town: Town) -> Act | None:
+    """Read everything that one was told of up to the last message of a room."""
+    found = in_some_room(town)
+    if found is None:
+        return None
+    room, who = found
+    return act(MarkNotificationsRead(room.last), who.caller(), reads=[("account", who.id)], writes=[("inbox", who.id)])
 
 
 def react(town: Town) -> Act | None:
@@ -148,7 +158,8 @@ TALK: tuple[tuple[Make, int], ...] = (
     (post, 575),
     (reply, 70),
     (attend, 40),
-    (mark, 110),
+    (mark, 100),
+    (mark_inbox, 10),
     (react, 90),
     (edit, 35),
     (delete, 12),
