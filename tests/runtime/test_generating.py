@@ -11,7 +11,6 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from domain.events import Event, Recorded, UnknownEvent
 from domain.message import MessagePosted
-from domain.notification import NotificationsRead
 from projections import LIVE
 from projections.frames import OWN_FRAMES, ROOM_FRAMES, EventSkipped
 from projections.notifications import Notified
@@ -24,7 +23,6 @@ from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress
 
 EVENTS = 4_000
-NOT_GENERATED = {NotificationsRead, Notified}  # nobody who is generated reads an inbox
 EMPTY = {"read.push_subscriptions"}  # nobody who is generated has a device
 
 
@@ -78,11 +76,7 @@ async def test_a_generated_history_can_be_read_and_holds_every_event_that_has_a_
         events = await everything(record)
     assert not [each for each in events if isinstance(each.event, UnknownEvent)]
     kinds = Counter(type(each.event) for each in events)
-<<<<<<< HEAD
-    missing = {*ROOM_FRAMES, *OWN_FRAMES} - {EventSkipped} - NOT_GENERATED - kinds.keys()
-=======
     missing = {*ROOM_FRAMES, *OWN_FRAMES} - {EventSkipped, Notified} - kinds.keys()
->>>>>>> counts
     assert not missing, f"a client is told of these, and none is ever generated: {missing}"
     replies = Counter(each.event.in_room for each in events if isinstance(each.event, MessagePosted))
     assert replies.keys() == {None, False, True}
