@@ -115,6 +115,8 @@ async def test_a_device_that_moves_to_another_account_is_told_nothing_of_the_fir
     shared = service.device()
     answers = await asyncio.gather(*(each.http.post(PATH, json=shared.as_json()) for each in people))
     assert {answer.status_code for answer in answers} <= {201, 409} and 201 in {a.status_code for a in answers}
+    head = (await hansard.services.record.head()).position
+    assert (await ada.http.get(PATH, headers={"Hansard-After": str(head)})).status_code == 200
     assert sum([await told(hansard, service, each) for each in people]) == 1, "whoever was last has it alone"
     assert (await ben.ask("DELETE", f"{PATH}/{first['id']}", 404))["code"] == "push.not_found"
 

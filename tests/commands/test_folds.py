@@ -57,6 +57,8 @@ FOLDS = {
     "reactions": (1, "39b2b116c558"),
     "thread": (1, "451f1b6fecba"),
     "thread-following": (1, "b577ec630110"),
+    "notification_settings": (1, "5b8584c5f9ad"),
+    "inbox": (1, "b7b719e7353d"),
     "operations-read": (1, "7cd5f2d43ff3"),
     "rebuild": (1, "69bbc4d47b00"),
     "restorations": (1, "daf06cbdef50"),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
-from projections import files, members, messages, pins, reactions, threads
+from projections import files, members, messages, notifications, pins, reactions, threads
 
 GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
@@ -54,6 +54,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("EventReplayed", "position"): None,
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RecordRestored", "position"): None,
+    ("NotificationsRead", "position"): notifications.INBOXES.types["read_position"],
     ("RefusalsCounted", "count"): None,
     ("RefusalsCounted", "minute"): None,
     ("FileSnapshot", "size_bytes"): files.FILES.types["size_bytes"],

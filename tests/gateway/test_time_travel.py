@@ -200,5 +200,5 @@ async def test_where_it_is_switched_off_the_past_is_refused(database_url: str, r
         await ada.ask("GET", f"/rooms/{room_id}", 200)
         admin = await administrator(here)
         listed = (await admin.ask("GET", "/admin/projections", 200))["items"]
-        assert [each["name"] for each in listed] == ["live", "message_html", "audit_index"]
+        assert [each["name"] for each in listed] == ["live", "message_html", "audit_index", "notifications"]
         await admin.ask("POST", "/admin/projections/past/rebuild", 404, json={})

@@ -93,10 +93,10 @@ async def send(hansard: Gateway, who: Person, room_id: str, seen: Seen) -> None:
 
 
 async def hear(socket: Line, heard: list[int]) -> None:
-    """Keep the position of each event, for ever."""
+    """Keep the position of each event, for ever. What the inbox tells comes behind the event that it is about."""
     while True:
         frame = await socket.frame(seconds=60)
-        if frame["type"] == "event":
+        if frame["type"] == "event" and frame["event"] != "notification":
             heard.append(frame["position"])
 
 

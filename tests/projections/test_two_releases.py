@@ -84,9 +84,11 @@ class Talk:
         self.sent: list[int] = []
         self.heard: list[int] = []
         self.faults: list[str] = []
+        self.is_live = asyncio.Event()
 
     async def post_and_read(self, pause_seconds: float = 0.02) -> None:
         newest = 0
+        await self.is_live.wait()  # what was said before is not told
         for number in count():
             path = f"/rooms/{self.room_id}/messages"
             posted = await self.http.post(path, json={"content": f"number {number} of many", "id": str(uuid4())})
@@ -105,7 +107,9 @@ class Talk:
         line = Line(socket)
         while True:
             frame = await line.frame(seconds=READY_SECONDS)
-            if frame["type"] == "event" and frame["event"] == "message.posted":
+            if frame["type"] == "live":
+                self.is_live.set()
+            elif frame["type"] == "event" and frame["event"] == "message.posted":
                 self.heard.append(frame["position"])
 
     async def has_heard(self) -> bool:
@@ -186,7 +190,7 @@ async def test_an_update_with_a_raised_version_is_noticed_by_nobody(
         later = await stack.enter_async_context(listening(new.base, http, room_id))
         assert await old.stop() == [0, 0, 0]
         http.base_url = httpx.URL(new.base + "/api/v1")
-        before, talk.sent, talk.heard = len(talk.sent), [], []
+        before, talk.sent, talk.heard, talk.is_live = len(talk.sent), [], [], asyncio.Event()
         async with running(talk.hear(later)):
             async with running(talk.post_and_read()):
                 await settled(talk)
