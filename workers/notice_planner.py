@@ -13,7 +13,6 @@ import structlog
 from msgspec.structs import replace
 
 from adapters.postgres.outbox import LAST_ACCOUNT, NewNotification, Outbox, Place, Planned
-from domain.bounds import POLL_SECONDS
 from domain.delivery import due_at
 from domain.ids import UserId
 from domain.notification import NotificationSettings
@@ -21,9 +20,10 @@ from domain.ports.channels import Channel
 from domain.ports.clock import Clock
 from domain.ports.database import Db
 from domain.ports.presence import WhoIsHere
-from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.record import Record
 from projections import notifications
 from projections.notifications import decode_settings
+from workers.woken_loop import repeat
 
 PLAN_ROWS_MAX = 500
 EMPTY_EVENTS = 10_000  # in which nothing was for anybody, until that is noted
@@ -84,18 +84,7 @@ class NoticePlanner:
 
     async def run(self, wake: asyncio.Event) -> None:
         """Plan whenever the inbox has moved (`wake`), and every second."""
-        while True:
-            wake.clear()
-            try:
-                while await self.step():
-                    pass
-            except RecordUnavailableError as error:
-                log.warning("planning notices waits", reason=str(error))
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await wake.wait()
-            except TimeoutError:
-                pass
+        await repeat(self.step, wake, waits="planning notices waits")
 
     async def _begin(self, place: Place, renamed: Place, head: int) -> Place:
         """Go on in a record that has another id. One that had told something was restored to an earlier state, and what it

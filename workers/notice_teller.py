@@ -16,14 +16,13 @@ import structlog
 from adapters.postgres import outbox
 from adapters.postgres.outbox import Due, Outbox
 from adapters.prometheus.notices import NoticeMetrics
-from domain.bounds import POLL_SECONDS
 from domain.delivery import FRESH_SECONDS, MAIL, Bundle, Delivery, again_at, bundles, waits_until
 from domain.ports.channels import Channel, Gone, Later, Notice, Outcome, Refused, Told
 from domain.ports.clock import Clock
 from domain.ports.database import Db
 from domain.ports.presence import WhoIsHere
-from domain.ports.record import RecordUnavailableError
 from workers.notice_planner import settings_from
+from workers.woken_loop import repeat
 
 TELLING_SECONDS = 60.0  # of one notice: a channel has time-outs of its own, far below
 UNKNOWN_SECONDS = 600.0
@@ -73,18 +72,7 @@ class NoticeTeller:
 
     async def run(self, wake: asyncio.Event) -> None:
         """Tell what is due whenever something was planned (`wake`), and every second."""
-        while True:
-            wake.clear()
-            try:
-                while await self.step():
-                    pass
-            except RecordUnavailableError as error:
-                log.warning("telling waits", reason=str(error))
-            try:
-                async with asyncio.timeout(POLL_SECONDS):
-                    await wake.wait()
-            except TimeoutError:
-                pass
+        await repeat(self.step, wake, waits="telling waits")
 
     async def claim(self) -> tuple[list[Claimed], int]:
         """Note what is told now as being told. Return the notices, and how many deliveries were withdrawn or put off."""
