@@ -1,73 +1,172 @@
-"""Events that one follower has read, for another one that takes the same a little later: they are neither read nor opened
-twice.
+"""The record as the followers of one process read it: read and opened once, for all of them that are caught up.
 
-They hold texts, so they are forgotten after a few seconds, taken or not, and are never many. Whatever is not here is read
-from the record.
+One look at the record every `LOOK_SECONDS` serves all. Each follower gathers for a while of its own, which are whole looks, so
+that those who are due work in the same moment. Where each stands is its own affair: it asks for what follows its position, and
+whatever is not at hand is read from the record for it.
+
+What is kept holds texts, so it is forgotten after a few seconds, taken or not, is never much, and is forgotten at once when a
+data key is destroyed.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
 
 from adapters.clock import monotonic
+from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
-from domain.ports.record import Head, Record
+from domain.ports.record import Head, RecordUnavailableError
 from workers.publisher import bytes_of
 
+LOOK_SECONDS = 0.1
 KEPT_SECONDS = 3.0
 KEPT_BYTES_MAX = 8 * 1024**2  # about
 
+log = structlog.get_logger()
 
-class HandedOver:
-    """The record, as far as a follower needs it, with the newest events at hand."""
 
-    def __init__(self, record: Record) -> None:
+class Readable(Protocol):
+    """As much of the record as is read here."""
+
+    async def head(self) -> Head: ...
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]: ...
+
+
+class _Kept(Struct):
+    """Successive events that were read at once."""
+
+    since: float
+    events: Sequence[Recorded[Event]]
+    bytes: int
+    is_taken: bool
+
+    @property
+    def last(self) -> int:
+        return self.events[-1].position
+
+
+class SharedReading:
+    """The newest events at hand, and how far the record is. `run()` looks for ever; without it followers wait."""
+
+    def __init__(self, record: Readable) -> None:
+        self.position = 0  # up to which the record is known to go
         self._record = record
-        self._kept: deque[tuple[float, Sequence[Recorded[Event]]]] = deque()
+        self._kept: deque[_Kept] = deque()  # without gaps
         self._bytes = 0
+        self._forgettings = 0
+        self._reads_ahead = False  # somebody takes what is read; a standby reads nothing
+        self._looked = asyncio.Event()
 
-    def hand_over(self, events: Sequence[Recorded[Event]]) -> None:
-        """Take a batch of successive events; forget all before it if that does not follow on, or if it is too much."""
-        size = bytes_of(events)
-        if not self._follows_on(events[0].position) or self._bytes + size > KEPT_BYTES_MAX:
-            self._forget_all()
-        if size <= KEPT_BYTES_MAX:
-            self._kept.append((monotonic(), events))
-            self._bytes += size
-            asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget_old)
+    def gathering(self, seconds: float) -> "Gathering":
+        """Return the record for a follower that takes events at once which come within so many seconds."""
+        return Gathering(self, seconds)
 
-    async def head(self) -> Head:
-        return await self._record.head()
+    async def run(self) -> None:
+        """Look at the record again and again, and wake who waits for that."""
+        while True:
+            try:
+                await self.step()
+            except RecordUnavailableError as error:
+                log.warning("reading for followers waits", reason=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
-        return self._record.wakes()
+    async def step(self) -> None:
+        """Look once: read what is new if somebody takes it, else see how far the record is."""
+        self._forget_old()
+        if not self._reads_ahead:
+            self.position = (await self._record.head()).position
+        else:
+            while len(await self._read_on()) == LIVE_BATCH_EVENTS_MAX:
+                pass
+        looked, self._looked = self._looked, asyncio.Event()
+        looked.set()
+
+    async def look(self) -> int:
+        """Wait for the next look; return how far the record is known to go then."""
+        await self._looked.wait()
+        return self.position
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
-        """Return what follows a position, as the record does. What lies before it is forgotten."""
-        while self._kept and self._kept[0][1][-1].position <= position:
-            self._forget_first()
-        if not self._kept or self._kept[0][1][0].position > position + 1:
-            return await self._record.after(position, until=until, limit=limit)
+        """Return what follows a position, as the record does; nothing if that is as far as it is known to go."""
+        if self._reads_ahead and position >= self.position:
+            return ()
+        if not self._kept or not self._kept[0].events[0].position - 1 <= position < self._kept[-1].last:
+            return await self._read(position, until, limit, is_taken=True)
+        self._reads_ahead = True
         found: list[Recorded[Event]] = []
-        for _, events in self._kept:
-            found += (each for each in events if position < each.position and (until is None or each.position <= until))
+        for kept in self._kept:
+            if kept.last > position:
+                kept.is_taken = True
+                found += (e for e in kept.events if position < e.position and (until is None or e.position <= until))
             if len(found) >= limit:
                 break
         return found[:limit]
 
-    def _follows_on(self, position: int) -> bool:
-        return not self._kept or self._kept[-1][1][-1].position + 1 == position
+    def forget(self) -> None:
+        """Forget everything, and what is being read just now."""
+        self._kept.clear()
+        self._bytes = 0
+        self._forgettings += 1
 
-    def _forget_first(self) -> None:
-        _, events = self._kept.popleft()
-        self._bytes -= bytes_of(events)
+    async def _read_on(self) -> Sequence[Recorded[Event]]:
+        return await self._read(self.position, None, LIVE_BATCH_EVENTS_MAX, is_taken=False)
+
+    async def _read(self, position: int, until: int | None, limit: int, *, is_taken: bool) -> Sequence[Recorded[Event]]:
+        """Read the record, and keep what reaches as far as it is known to go: who is behind reads for itself alone."""
+        forgettings = self._forgettings
+        events = await self._record.after(position, until=until, limit=limit)
+        if events and events[-1].position >= self.position and forgettings == self._forgettings:
+            self.position = events[-1].position
+            self._keep(events, is_taken=is_taken)
+        return events
+
+    def _keep(self, events: Sequence[Recorded[Event]], *, is_taken: bool) -> None:
+        """Keep events behind the others; without those, if there is a gap between, or if it is too much."""
+        last = self._kept[-1].last if self._kept else events[0].position - 1
+        size = bytes_of(events)
+        if events[0].position > last + 1 or self._bytes + size > KEPT_BYTES_MAX:
+            self._kept.clear()
+            self._bytes = 0
+        elif events[0].position <= last:
+            events = [each for each in events if each.position > last]
+            size = bytes_of(events)
+        self._reads_ahead = self._reads_ahead or is_taken
+        if events and size <= KEPT_BYTES_MAX:
+            self._kept.append(_Kept(monotonic(), events, size, is_taken))
+            self._bytes += size
 
     def _forget_old(self) -> None:
         before = monotonic() - KEPT_SECONDS
-        while self._kept and self._kept[0][0] <= before:
-            self._forget_first()
+        while self._kept and self._kept[0].since <= before:
+            kept = self._kept.popleft()
+            self._bytes -= kept.bytes
+            self._reads_ahead = self._reads_ahead and kept.is_taken
 
-    def _forget_all(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
+
+class Gathering:
+    """The record as one follower sees it: it is woken by looks, and not by commits, and no more often than it asked for."""
+
+    def __init__(self, reading: SharedReading, seconds: float) -> None:
+        self._reading = reading
+        self._seconds = seconds
+
+    async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
+        return await self._reading.after(position, until=until, limit=limit)
+
+    @asynccontextmanager
+    async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
+        yield self._looks()
+
+    async def _looks(self) -> AsyncIterator[int]:
+        woken = monotonic() - self._seconds
+        while True:
+            position = await self._reading.look()
+            if monotonic() - woken >= self._seconds - LOOK_SECONDS / 2:
+                woken = monotonic()
+                yield position
