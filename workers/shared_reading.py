@@ -69,12 +69,12 @@ class SharedReading:
     async def run(self) -> None:
         """Look at the record again and again, and wake who waits for that."""
         while True:
+            await asyncio.sleep(LOOK_SECONDS)  # also at first: a process that starts has enough to ask
             try:
                 await self.step()
             except RecordUnavailableError as error:
                 log.warning("reading for followers waits", reason=str(error))
                 await asyncio.sleep(POLL_SECONDS)
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def step(self) -> None:
         """Look once: read what is new if somebody takes it, else see how far the record is."""
