@@ -46,7 +46,7 @@ def _may_mention_all(entered: Entered, members: int | None) -> bool:
 
 
 async def _named(unit: UnitOfWork, entered: Entered, name: str) -> UserId | None:
-    for spelling in map(fold, spellings_of(name)):
+    for spelling in spellings_of(name):
         account = await unit.claimed(ACCOUNT, "username", spelling, holds=partial(_is_called, spelling))
         if account is not None and account.is_active and account.user_id != entered.user_id:
             membership, blocks = await unit.glance_all(

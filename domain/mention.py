@@ -5,6 +5,7 @@ Names are found at the moment of posting and recorded as ids, so that a later ch
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from domain.bounds import MENTIONS_MAX, USERNAME_CHARS_MAX
@@ -16,6 +17,7 @@ MentionsRoom = Literal["here", "room"]
 NAMED = re.compile(rf"@(?<![\w@./-]@)([\w.-]{{2,{USERNAME_CHARS_MAX}}})(?![\w@])")
 BACKTICKS = re.compile(r"`+")
 FENCE_CHARS_MIN = 3
+NAMES_KEPT = 4_096  # of which it is remembered how they may be meant
 WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
 
 
@@ -32,14 +34,16 @@ def names_in(content: str) -> list[str]:
     return list(found)[:MENTIONS_MAX]
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def spellings_of(name: str) -> tuple[str, ...]:
-    """Return what a name may be meant as: a dot or hyphen at its end may belong to the sentence."""
-    return tuple(dict.fromkeys((name, name.rstrip(".-"))))
+    """Return what a name may be meant as, folded: a dot or hyphen at its end may belong to the sentence."""
+    return tuple(dict.fromkeys(map(fold, (name, name.rstrip(".-")))))
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def whole_of(name: str) -> MentionsRoom | None:
     """Return what a name means if it is none of a person but of everybody."""
-    return next((WHOLE[each] for each in map(fold, spellings_of(name)) if each in WHOLE), None)
+    return next((WHOLE[each] for each in spellings_of(name) if each in WHOLE), None)
 
 
 def names_all(content: str) -> bool:

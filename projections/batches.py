@@ -129,7 +129,7 @@ class Batch:
             if len(set().union(*kinds)) != sum(map(len, kinds)):
                 return None
         writes = list(self._writes())
-        return writes if 0 < len(writes) <= WRITES_AT_ONCE_MAX else None
+        return writes if len(writes) <= WRITES_AT_ONCE_MAX else None
 
     def _writes(self) -> Iterator[tuple[Write, Rows]]:
         """Yield the writes in their order, each with its rows."""

@@ -20,7 +20,7 @@ from projections.tables import Change, Projection, Table
 HTML_BYTES_PER_BYTE = 8
 HTML_BYTES_BESIDE = 4 * 1024
 # Text in which Markdown sees nothing to do is a paragraph as it stands: letters, digits, spaces and mild punctuation.
-PLAIN = re.compile(r"[^\W\d_](?:[^\W_]| (?! )|:(?!//)|[,.;?!'()/%–—…-])*")
+PLAIN = re.compile(r"(?:[^\W\d_]|[(@][^\W_])(?:[^\W_]| (?! )|:(?!//)|[@,.;?!'()/%–—…-])*")
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "li": {"value"}, "code": {"class"}}
 REFUSED = "<a rel="  # what nh3 leaves of a link whose address it does not let through, and that would be lost
 VISIBLE = re.compile(r">[^<]*[^<\s]")  # a lone `>` or fence would be an element that holds nothing: it stays as typed

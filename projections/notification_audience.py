@@ -231,6 +231,8 @@ async def prepare(db: Db, suffix: str, events: Sequence[Recorded[Event]]) -> Han
         Member, SELECT_MEMBERS.format(**names), list(wanted.rooms), list(wanted.whole), list(people), list(wanted.threads)
     )  # fmt: skip
     concerned = list(people | {member.user_id for member in members})
+    if not concerned:
+        return Audience(authors=authors, followers=followers).handlers()  # a talk that is told to nobody
     settings = [decode_settings(text) for text in await db.all(str, SELECT_SETTINGS.format(**names), concerned)]
     blocks = await db.all(Block, SELECT_BLOCKS.format(**names), list(wanted.actors), concerned)
     return Audience(members, settings, blocks, followers, authors).handlers()

@@ -22,10 +22,9 @@ from domain.notification import NotificationSettings, NotificationSettingsChange
 from domain.ports.database import Db
 from domain.telling import Kind
 from domain.thread import ThreadFollowed, ThreadUnfollowed
-from projections import checkpoints
 from projections.tables import Change, Projection, Table
 
-GROUP = "notifications"
+GROUP, LIVE = "notifications", "live"
 UNREAD_COUNTED_MAX = 1_000
 HIDDEN: Kind = "room"  # told to those who follow a room, and not in their inbox
 
@@ -45,6 +44,12 @@ SELECT_PAGE = """
     WHERE n.account_id = $1 AND n.position < $2 AND n.kind <> 'room'
         AND (n.room_id IS NULL OR m.role IS NOT NULL) AND msg.deleted IS NOT TRUE
     ORDER BY n.position DESC LIMIT $5
+"""
+SELECT_FILLED = """
+    SELECT least(
+        coalesce((SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1), 0),
+        coalesce((SELECT position FROM read.checkpoints WHERE name = $2 ORDER BY position DESC LIMIT 1), 0)
+    ) AS position
 """
 # All of a position or nothing of it: what is told together is published together.
 SELECT_TOLD = """
@@ -150,7 +155,7 @@ class Notified(Event, frozen=True):
 
 async def filled_to(db: Db) -> int:
     """Return up to where inboxes are filled and what they speak of can be read: nobody is told of anything before."""
-    return min(await checkpoints.position(db, GROUP), await checkpoints.position(db, "live"))
+    return int(await db.value(SELECT_FILLED, GROUP, LIVE))
 
 
 async def told_since(db: Db, position: int, until: int, *, limit: int) -> list[Told]:

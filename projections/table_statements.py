@@ -38,6 +38,17 @@ COMMIT = """
     ), {writes}
     SELECT EXISTS (SELECT FROM moved) AND set_config('synchronous_commit', 'off', true) = 'off' AS is_moved
 """
+# The same for a batch that changes nothing.
+COMMIT_NOTHING = """
+    WITH held AS (
+        SELECT position FROM read.checkpoints WHERE name = $1 AND epoch = $2 AND position = $3 FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE read.checkpoints c
+        SET position = $4, leased_to = clock_timestamp() + make_interval(secs => $5), moved_at = clock_timestamp()
+        WHERE c.name = $1 AND c.epoch = $2 AND c.position = $3 AND EXISTS (SELECT FROM held) RETURNING c.position
+    )
+    SELECT EXISTS (SELECT FROM moved) AND set_config('synchronous_commit', 'off', true) = 'off' AS is_moved
+"""
 COMMIT_ARGUMENTS = 5
 IF_MOVED = "EXISTS (SELECT FROM moved)"
 MOVED = "moved_to"  # what the last column of a key becomes
@@ -65,6 +76,8 @@ def commit(writes: tuple[Write, ...]) -> str:
     It takes the checkpoint's name, epoch, position and next position, the seconds of its lease, and the arrays of each write.
     All writes see the tables as they were before it: no two may concern the same row.
     """
+    if not writes:
+        return COMMIT_NOTHING
     parts, first = [], COMMIT_ARGUMENTS + 1
     for number, write in enumerate(writes, 1):
         parts.append(f"write_{number} AS ({_statement(write, '', first, IF_MOVED).strip()})")

@@ -26,6 +26,7 @@ from projections.notifications import decode_settings
 from workers.woken_loop import repeat
 
 PLAN_ROWS_MAX = 500
+REST_SECONDS = 0.25
 EMPTY_EVENTS = 10_000  # in which nothing was for anybody, until that is noted
 BEHIND_EVENTS = 500  # the inbox behind the record: what is old is then not told piece by piece
 
@@ -77,14 +78,28 @@ class NoticePlanner:
                 self.caught_up.set()
             return 0
         now = self._now()
-        if not await self._outbox.plan(place, after, await self._plan(found, now), now):
+        planned = await self._plan(found, now)
+        if not await self._outbox.plan(place, after, planned, now):
             return 0
-        self.planned.set()
+        if planned or place.is_behind is not is_behind:
+            self.planned.set()
         return len(found)
 
     async def run(self, wake: asyncio.Event) -> None:
         """Plan whenever the inbox has moved (`wake`), and every second."""
-        await repeat(self.step, wake, waits="planning notices waits")
+        await repeat(self._plan_what_came, wake, waits="planning notices waits")
+
+    async def _plan_what_came(self) -> int:
+        """Plan until nothing more is there, then rest a little, if there was something: a talk that names people all the time is
+        planned a few times a second."""
+        planned = 0
+        while found := await self.step():
+            planned += found
+            if found < PLAN_ROWS_MAX:
+                break
+        if planned:
+            await asyncio.sleep(REST_SECONDS)
+        return 0
 
     async def _begin(self, place: Place, renamed: Place, head: int) -> Place:
         """Go on in a record that has another id. One that had told something was restored to an earlier state, and what it

@@ -7,7 +7,7 @@ it go on (`workers/folding.py`). Frames are published after their rows are commi
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from time import perf_counter
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from adapters.prometheus.workers import GroupMetrics, ProjectionMetrics
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Head, RecordUnavailableError
+from domain.ports.record import RecordUnavailableError
 from projections import checkpoints, followers, parked
 from projections.batches import Batch
 from projections.checkpoints import LEASE_SECONDS_MAX, Lease, LeaseLostError
@@ -37,7 +37,6 @@ log = structlog.get_logger()
 class Followed(Protocol):
     """As much of the record as a follower needs."""
 
-    async def head(self) -> Head: ...
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]: ...
     def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]: ...
 
@@ -62,14 +61,13 @@ class Follower:
         owner: str,
         committed: Told | None = None,
         taken: Callable[[], None] | None = None,
-        linger_seconds: float = 0.0,
+        changed: Callable[[], None] | None = None,
         metrics: ProjectionMetrics | None = None,
     ) -> None:
-        """`committed` is called with each batch of events once its rows are committed; `taken` when the position is
-        read anew: the lease was taken, or the tables are not where they were left.
+        """`committed` is called with each batch of events once its rows are committed, and then `changed`, if there were any
+        rows; `taken` when the position is read anew: the lease was taken, or the tables are not where they were left.
 
-        `linger_seconds` is for read models that nobody waits for: a follower that lingers takes more events at once,
-        and leaves the database to the others.
+        When it works, and how many events it takes at once, is up to `record`: by `wakes` (`workers/shared_reading.py`).
         """
         self.group = group
         self.lease: Lease | None = None
@@ -79,7 +77,7 @@ class Follower:
         self._owner = owner
         self._committed = committed
         self._taken = taken
-        self._linger_seconds = linger_seconds
+        self._changed = changed
         self._renewed = 0.0
         self._version_said = -SAY_VERSION_SECONDS
         self._lease_seconds = LEASE_SECONDS
@@ -110,7 +108,7 @@ class Follower:
     async def run(self) -> None:
         """Follow for ever. When cancelled, give the lease back."""
         try:
-            async with self._record.wakes() if not self._linger_seconds else self._looks() as wakes:
+            async with self._record.wakes() as wakes:
                 async for position in wakes:
                     try:
                         await self._follow_up_to(position)
@@ -122,20 +120,6 @@ class Follower:
                 with suppress(RecordUnavailableError, TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await checkpoints.let_go(self._db, self.group.name, self.lease.epoch)
-
-    @asynccontextmanager
-    async def _looks(self) -> AsyncIterator[AsyncIterator[int]]:
-        """Look how far the record is after each pause. A follower that lingers anyway is not woken by each commit: that would
-        cost Postgres and this process more than its work."""
-        yield self._heads()
-
-    async def _heads(self) -> AsyncIterator[int]:
-        while True:
-            await asyncio.sleep(self._linger_seconds)
-            try:
-                yield (await self._record.head()).position
-            except RecordUnavailableError:
-                await asyncio.sleep(POLL_SECONDS)
 
     async def _follow_up_to(self, head: int) -> None:
         """Write batches until this position is reached or nothing is left. What comes meanwhile wakes us again, so a batch
@@ -233,6 +217,8 @@ class Follower:
         say_parked(name, folded)
         if self._committed is not None:
             self._committed([each.recorded for each in folded])
+        if self._changed is not None and any(each.changes for each in folded):
+            self._changed()
 
     async def _commit_step_by_step(self, batch: Batch, parks: Sequence[Parked], position: int) -> None:
         """Write what is more than one statement; or what found the checkpoint locked, or not there, and hears now which.

@@ -197,8 +197,8 @@ class PostgresRecord:
 
     @asynccontextmanager
     async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
-        """LISTEN on a connection of its own; without one, ask for the head every `POLL_SECONDS`."""
-        ears = HeadListener(self._db.url)
+        """LISTEN on a connection of its own, to news of keys too; without one, ask for the head every `POLL_SECONDS`."""
+        ears = HeadListener(self._db.url, keys_gone=self._vault.hear)
         try:
             yield ears.follow(self)
         finally:

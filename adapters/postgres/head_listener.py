@@ -1,12 +1,15 @@
 """Notice of appends: LISTEN on a connection of its own, with reconnection.
 
-A notification only wakes. The position comes with it, or from the head if nothing was heard for `POLL_SECONDS`.
+A notification only wakes. The position comes with it, or from the head if nothing was heard for `POLL_SECONDS`. The same
+connection hears of destroyed keys, as `key_news.py` does: Postgres wakes everybody who listens to anything for each commit
+that tells something, so one connection more would cost as much as this one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from adapters.postgres import key_news
 from adapters.postgres.database import connect, translated
 from domain.bounds import POLL_SECONDS
 from domain.ports.record import Record, RecordUnavailableError
@@ -17,8 +20,10 @@ CHANNEL = "hansard_record"
 class HeadListener:
     """Follows the head of a record; `close` ends its connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keys_gone: Callable[[], None]) -> None:
+        """`keys_gone` is called whenever a data key may have been destroyed, also unheard: on each new connection."""
         self._url = url
+        self._keys_gone = keys_gone
         self._connection: Any = None
         self._heard = asyncio.Event()
         self._position = 0
@@ -30,6 +35,8 @@ class HeadListener:
                     self._connection = await connect(self._url)
                     with translated():
                         await self._connection.add_listener(CHANNEL, self._hear)
+                        await self._connection.add_listener(key_news.CHANNEL, self._hear_of_keys)
+                    self._keys_gone()
                     self._position = (await record.head()).position
                 else:
                     await self._wait(record)
@@ -50,6 +57,9 @@ class HeadListener:
     def _hear(self, connection: object, pid: int, channel: str, payload: str) -> None:
         self._position = max(self._position, int(payload))
         self._heard.set()
+
+    def _hear_of_keys(self, connection: object, pid: int, channel: str, payload: str) -> None:
+        self._keys_gone()
 
     async def close(self) -> None:
         if self._connection is not None:

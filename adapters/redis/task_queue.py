@@ -27,7 +27,7 @@ from domain.ports.tasks import TasksUnavailableError
 from domain.tasks import KIND_OF, KINDS, Kind, Task
 
 TASK_CLAIM_SECONDS = 15.0
-TASK_BLOCK_MS = 1_000
+TASK_BLOCK_MS = 3_000  # an idle worker has some nine hands, and each asks Redis three times in it
 TASK_UNKNOWN_SECONDS = 30.0  # until a task that this version does not know is shown to a worker again
 TASKS_LISTED_MAX = 1_000
 

@@ -25,11 +25,18 @@ from bench.usual_chat.tables import Base, Member, Message, User
 
 SECRET = os.environ["USUAL_CHAT_SECRET"]
 POOL = 20
+REDIS_POOL = (
+    50  # who finds all of them busy waits: five hundred sockets publish at once, and a pool that refuses loses messages
+)
 PAGE_MAX = 200
 
 engine = create_async_engine(os.environ["USUAL_CHAT_DATABASE"], pool_size=POOL, max_overflow=10)
 Session = async_sessionmaker(engine, expire_on_commit=False)
-publisher = redis.asyncio.from_url(os.environ["USUAL_CHAT_REDIS"])
+publisher = redis.asyncio.Redis.from_pool(
+    redis.asyncio.BlockingConnectionPool.from_url(
+        os.environ["USUAL_CHAT_REDIS"], max_connections=REDIS_POOL, timeout=None
+    )
+)
 rooms: dict[int, set[WebSocket]] = defaultdict(set)
 
 

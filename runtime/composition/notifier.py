@@ -16,12 +16,15 @@ from workers.notice_planner import NoticePlanner
 from workers.notice_teller import NoticeTeller
 from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
+from workers.shared_reading import SharedReading
 
-INBOX_LINGER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
+INBOX_GATHER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
 
 
-def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
-    """Start the loops of a notifier; `metrics` are those of following, one for the process."""
+def notifying(
+    base: ProcessContext, stack: AsyncExitStack, reading: SharedReading, metrics: ProjectionMetrics
+) -> list["asyncio.Task[None]"]:
+    """Start the loops of a notifier; `metrics` are those of following, one for the process, and so is `reading`."""
     mail_seconds = base.settings.mail_after_minutes * 60.0
     here = RedisPresence.open(redis_url(base.settings), base.record_id)
     stack.push_async_callback(here.close)
@@ -40,12 +43,11 @@ def notifying(base: ProcessContext, stack: AsyncExitStack, metrics: ProjectionMe
 
     follower = Follower(
         inbox,
-        base.record,
+        reading.gathering(INBOX_GATHER_SECONDS),
         base.db,
         owner=process_name(),
-        committed=lambda events: wake(),
+        changed=wake,
         taken=frames.begin,
-        linger_seconds=INBOX_LINGER_SECONDS,
         metrics=metrics,
     )
 

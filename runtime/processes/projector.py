@@ -8,7 +8,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics
 from projections import LIVE, with_policies
 from runtime.command import Command
-from runtime.composition.process_context import following_key_news, process_context, process_name
+from runtime.composition.process_context import process_context, process_name
 from runtime.composition.resources import opened_lanes
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
@@ -35,8 +35,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         )
         loops = (
             watching(base.record, base.record_id),
-            following_key_news(base),
-            asyncio.create_task(follower.run(), name="live group"),
+            asyncio.create_task(follower.run(), name="live group"),  # hears of destroyed keys, too
             asyncio.create_task(publisher.run(), name="publisher"),
         )
         failed = stop_when_one_ends(stop, *loops)

@@ -25,17 +25,17 @@ from runtime.settings import Settings
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
-from workers.handed_over import HandedOver
 from workers.janitor import Janitor
 from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 from workers.rebuild_tasks import RebuildWorker
+from workers.shared_reading import SharedReading
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
-HTML_LINGER_SECONDS = 0.25
-PAST_LINGER_SECONDS = 0.25  # whoever asks for the past of a moment ago waits for it
-AUDIT_LINGER_SECONDS = 1.0
+HTML_GATHER_SECONDS = 0.2
+PAST_GATHER_SECONDS = 0.2  # whoever asks for the past of a moment ago waits for it
+AUDIT_GATHER_SECONDS = 1.0
 REBUILDS_AT_ONCE = 2
 REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
 REBUILD_STATEMENT_SECONDS = 600.0
@@ -46,16 +46,18 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     stop = stop_signal()
     async with process_context(settings, kind="worker") as base, AsyncExitStack() as stack:
         files, metrics = await _files(base, stack), ProjectionMetrics(base.registry)
+        reading = SharedReading(base.record)
         loops = (
-            *_following(base, metrics),
-            *notifying(base, stack, metrics),
+            asyncio.create_task(reading.run(), name="reading for followers"),
+            *_following(base, reading, metrics),
+            *notifying(base, stack, reading, metrics),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
             asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             *await _rebuilding(base, stack),
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
-            following_key_news(base),
+            following_key_news(base, reading.forget),
         )
         failed = stop_when_one_ends(stop, *loops)
         async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
@@ -63,27 +65,17 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _following(base: ProcessContext, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
+def _following(base: ProcessContext, reading: SharedReading, metrics: ProjectionMetrics) -> list["asyncio.Task[None]"]:
     """Start the read models that are not live."""
-    owner = process_name()
-    handed_over = HandedOver(base.record)  # the audit index comes later, and takes what was read for HTML
-    stopping = base.settings.stopping
-    html = Follower(
-        with_policies(MESSAGE_HTML, stopping), base.record, base.db, owner=owner, linger_seconds=HTML_LINGER_SECONDS, metrics=metrics,
-        committed=handed_over.hand_over,
-    )  # fmt: skip
-    audit_index = Follower(
-        with_policies(AUDIT_INDEX, stopping), handed_over, base.db, owner=owner, linger_seconds=AUDIT_LINGER_SECONDS,
-        metrics=metrics,
-    )  # fmt: skip
-    past = Follower(
-        with_policies(PAST, stopping), base.record, base.db, owner=owner, linger_seconds=PAST_LINGER_SECONDS, metrics=metrics
-    )  # fmt: skip
-    return [
-        asyncio.create_task(html.run(), name="message html"),
-        asyncio.create_task(audit_index.run(), name="audit index"),
-        *([asyncio.create_task(past.run(), name="past")] if base.settings.time_travel == "on" else []),
-    ]
+    groups = [(MESSAGE_HTML, HTML_GATHER_SECONDS), (AUDIT_INDEX, AUDIT_GATHER_SECONDS)]
+    if base.settings.time_travel == "on":
+        groups.append((PAST, PAST_GATHER_SECONDS))
+    owner, loops = process_name(), []
+    for group, seconds in groups:
+        policed = with_policies(group, base.settings.stopping)
+        follower = Follower(policed, reading.gathering(seconds), base.db, owner=owner, metrics=metrics)
+        loops.append(asyncio.create_task(follower.run(), name=group.name.replace("_", " ")))
+    return loops
 
 
 async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:

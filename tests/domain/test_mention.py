@@ -41,4 +41,4 @@ def test_there_are_never_too_many() -> None:
 
 def test_a_dot_may_belong_to_the_sentence() -> None:
     assert spellings_of("ada") == ("ada",)
-    assert spellings_of("ada.") == ("ada.", "ada")
+    assert spellings_of("Ada.") == ("ada.", "ada")

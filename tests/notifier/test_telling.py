@@ -138,6 +138,20 @@ async def test_a_flood_is_one_notice(desk: Notifier) -> None:
     assert await desk.run() == [(position, 1) for position in positions]
 
 
+async def test_the_teller_is_woken_only_if_somebody_is_to_be_told(desk: Notifier) -> None:
+    ada, ben = await desk.somebody(), await desk.somebody()
+    room_id = await desk.room(ada, ben)
+    desk.start()
+    desk.here.rooms[room_id] = {ben.id}
+    await desk.say(ada, room_id, f"@{ben.name} sees it")
+    await desk.plan()
+    assert not desk.planner.planned.is_set()
+    desk.here.rooms.clear()
+    await desk.say(ada, room_id, f"@{ben.name} is away")
+    await desk.plan()
+    assert desk.planner.planned.is_set()
+
+
 async def test_nobody_is_told_of_what_cannot_be_read_yet(desk: Notifier) -> None:
     ada, ben = await desk.somebody(), await desk.somebody()
     room_id = await desk.room(ada, ben)

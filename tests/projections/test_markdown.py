@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projections import links, markdown
-from projections.message_html import HTML_BYTES_BESIDE, HTML_BYTES_PER_BYTE, render
+from projections.message_html import CLEANER, HTML_BYTES_BESIDE, HTML_BYTES_PER_BYTE, PLAIN, render
 from tests.projections.losses import FileSnapshot, require_nothing_lost
 
 CHARS = 10_000
@@ -261,3 +261,16 @@ def test_a_long_message_of_an_ordinary_kind_is_rendered() -> None:
     content = (paragraph * 100)[:CHARS]
     shown = FileSnapshot(render(content))
     assert len(shown.links) > 150 and shown.elements["strong"] > 75 and shown.elements["ul li"] > 150
+
+
+@pytest.mark.parametrize("content", ["Hello, Ada", "@ada look", "look, @ada!", "(by the way) hello", "me@example.com"])
+def test_ordinary_sentences_and_mentions_are_plain(content: str) -> None:
+    assert PLAIN.fullmatch(content)
+
+
+@given(st.from_regex(PLAIN, fullmatch=True, alphabet="aZ9é١ @(),.;:/?!'%–-"))
+@settings(max_examples=300)
+def test_plain_text_is_what_the_parser_would_make_of_it(content: str) -> None:
+    made = markdown.to_html(content)
+    assert made is not None
+    assert render(content) == CLEANER.clean(made)

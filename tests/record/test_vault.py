@@ -238,6 +238,25 @@ async def test_news_that_nobody_heard_are_made_good_on_the_next_connection(datab
             assert (await vault.make([name]))[name] != first
 
 
+async def test_who_is_woken_by_appends_hears_of_destroyed_keys_by_the_same_connection(database_url: str) -> None:
+    destroy = ("UPDATE vault.data_keys SET wrapped = NULL",)
+    async with ledger(database_url) as (_, record, _), asyncio.timeout(30), record.wakes() as wakes:
+        await anext(wakes)
+        vault, name = record._vault, KeyName(uuid4(), None, date(2026, 11, 24))
+        first = (await vault.make([name]))[name]
+        await as_owner(database_url, destroy)
+        while (second := (await vault.make([name]))[name]) == first:
+            await asyncio.sleep(0.01)
+        await as_owner(
+            database_url,
+            ("ALTER TABLE vault.data_keys DISABLE TRIGGER tell_gone",),
+            destroy,
+            ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%hansard_keys%'",),
+        )
+        while (await vault.make([name]))[name] == second:
+            await anext(wakes)
+
+
 async def test_no_other_key_takes_the_place_of_one_that_is_missing(database_url: str) -> None:
     """Of today, whose subject goes on writing: it would leave what the first one sealed unreadable, restored or not."""
     async with ledger(database_url) as (db, _, _):
