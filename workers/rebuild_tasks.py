@@ -16,7 +16,7 @@ from adapters.redis.task_entries import Taken
 from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
 from domain.bounds import POLL_SECONDS
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.record import DivisibleRecord, RecordUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.tasks import RebuildProjection
 from projections import PROJECTIONS, checkpoints, rebuilds
@@ -43,7 +43,7 @@ class RebuildWorker:
     def __init__(
         self,
         tasks: RedisTasks,
-        record: Record,
+        record: DivisibleRecord,
         db: Db,
         operator: Database,
         *,

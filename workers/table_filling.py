@@ -13,7 +13,7 @@ from functools import partial
 
 from domain.events import Event, Recorded
 from domain.ports.database import Db
-from domain.ports.record import Record
+from domain.ports.record import EventsAfter
 from projections import checkpoints
 from projections.parked import Parked
 from projections.tables import Group, Handlers
@@ -35,7 +35,7 @@ class Filling:
     def __init__(
         self,
         group: Group,
-        record: Record,
+        record: EventsAfter,
         db: Db,
         suffix: str,
         *,
