@@ -19,7 +19,6 @@ from projections.parked import Parked
 from projections.tables import Group
 from workers.table_filling import Filling
 
-JOBS_MAX = 8
 DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
 
 

@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 
+from domain.bounds import REBUILD_JOBS_MAX
 from domain.ports.record import RecordUnavailableError
 from projections import PROJECTIONS, building_tables, parked, with_policies
 from projections.checkpoints import LeaseLostError
@@ -16,7 +17,7 @@ from runtime.composition.process_context import ProcessContext, process_context,
 from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
 from workers.begun_tables import unfit
-from workers.rebuild_parts import JOBS_MAX, Part, fill_part
+from workers.rebuild_parts import Part, fill_part
 from workers.rebuild_reports import Verdict, report
 from workers.rebuild_runs import Run
 from workers.rollback import Rollback
@@ -106,8 +107,8 @@ def _say(sentence: str) -> None:
 
 def jobs(typed: str) -> int:
     """Return how many processes are asked for. Raise `ArgumentTypeError` if they are none or too many."""
-    if not typed.isdecimal() or not 1 <= int(typed) <= JOBS_MAX:
-        raise argparse.ArgumentTypeError(f"so many processes: 1 to {JOBS_MAX}")
+    if not typed.isdecimal() or not 1 <= int(typed) <= REBUILD_JOBS_MAX:
+        raise argparse.ArgumentTypeError(f"so many processes: 1 to {REBUILD_JOBS_MAX}")
     return int(typed)
 
 
