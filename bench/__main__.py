@@ -83,6 +83,11 @@ async def curves() -> list[Measured]:
     return rows
 
 
+async def rebuilds() -> list[Measured]:
+    """R, and its picture and figures where they are asked for."""
+    return await rebuild_beside.beside(Deployment(), picture=asked.rebuild_chart, figures=asked.rebuild_json)
+
+
 ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S6": commands,
     "S9": gateways,
@@ -94,7 +99,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "E1": notices.rate,
     "M": lambda: million.million(Deployment()),
     "G": curves,
-    "R": lambda: rebuild_beside.beside(Deployment()),
+    "R": rebuilds,
     "F1": files.pictures,
     "F2": files.large_upload,
     "F3": files.large_upload_to_s3,
@@ -126,6 +131,8 @@ def arguments() -> argparse.Namespace:
         "--sockets", type=numbers, default=growth.SOCKETS, help="G: how many sockets are open, by comma"
     )
     parser.add_argument("--curves", type=Path, help="G: draw the curves here, as SVG")
+    parser.add_argument("--rebuild-chart", type=Path, help="R: draw the rate of a rebuild here, as SVG")
+    parser.add_argument("--rebuild-json", type=Path, help="R: write its figures here")
     return parser.parse_args()
 
 

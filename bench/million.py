@@ -42,7 +42,7 @@ async def million(deployment: Deployment, *, messages: int = MESSAGES) -> list[M
         async with httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=60) as http:
             http.headers["Authorization"] = f"Bearer {await ada.token()}"
             me = (await http.get("/users/me")).raise_for_status().json()
-            await _command(deployment, "grant", me["email"], "auditor")
+            await command(deployment, "grant", me["email"], "auditor")
             master = load_master(deployment.home / "master.key", create=False)
             owner = locate(deployment.home).database_url
             rows = await _log(deployment, owner, {"fresh": (size.AT_CHECKPOINT, True)})
@@ -162,7 +162,7 @@ async def caught_up(deployment: Deployment, head: int, started: float) -> float:
         await db.close()
 
 
-async def _command(deployment: Deployment, *arguments: str) -> None:
+async def command(deployment: Deployment, *arguments: str) -> None:
     """Run a command of `hansard` beside the deployment."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "runtime.cli", *arguments), env={**os.environ, **deployment.environment}

@@ -22,6 +22,7 @@ class AskRebuild(Struct, frozen=True):
     rebuild_id: UUID
     projection: str
     shadow: bool
+    jobs: int
 
 
 async def note(command: NoteOperationsRead, unit: UnitOfWork) -> None:
@@ -40,7 +41,12 @@ async def ask(command: AskRebuild, unit: UnitOfWork) -> None:
     require_right(await unit.load(ACCOUNT, user_id), "projection.rebuild")
     asked = await unit.load_new(REBUILDS, command.rebuild_id)
     events = decide.ask(
-        asked, rebuild_id=command.rebuild_id, admin_id=user_id, projection=command.projection, shadow=command.shadow
+        asked,
+        rebuild_id=command.rebuild_id,
+        admin_id=user_id,
+        projection=command.projection,
+        shadow=command.shadow,
+        jobs=command.jobs,
     )
     unit.write(REBUILDS, command.rebuild_id, events=events)
 

@@ -49,6 +49,7 @@ READ_MARK_SECONDS = 5
 
 # Followers of the record.
 LIVE_BATCH_EVENTS_MAX = 2_000
+REBUILD_JOBS_MAX = 8
 POLL_SECONDS = 1.0
 
 # Sockets.

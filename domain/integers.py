@@ -21,14 +21,15 @@ def require_bounds(made: Struct) -> None:
 
     msgspec checks bounds when it decodes. This function, called in `__post_init__`, checks them whenever a struct is made.
     """
-    for name, low, high in _bounds(type(made)):
+    for name, low, high in bounds_of(type(made)):
         value = getattr(made, name)
         if value is not None and not low <= value <= high:
             raise ValueError(f"{type(made).__name__}.{name} is not between {low} and {high}.")
 
 
 @lru_cache(maxsize=512)
-def _bounds(kind: type[Struct]) -> tuple[tuple[str, int, int], ...]:
+def bounds_of(kind: type[Struct]) -> tuple[tuple[str, int, int], ...]:
+    """Return name, least and greatest value of each number of a struct that has bounds."""
     about = inspect.type_info(kind)
     assert isinstance(about, inspect.StructType), "only structs have bounds"
     return tuple(

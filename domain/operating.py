@@ -11,7 +11,7 @@ from msgspec import Struct
 from domain.errors import ConflictError, NotFoundError
 from domain.events import Event, Recorded, Stream
 from domain.ids import SessionId, UserId
-from domain.integers import Int8
+from domain.integers import Int4, Int8
 
 LOOKS = UUID("6d0d5b0c-6f4b-5a37-9d2f-54a5b3e7c8aa")
 
@@ -42,7 +42,8 @@ class OperationsRead(Event, frozen=True):
 
 
 class RebuildAsked(Event, frozen=True):
-    """An administrator asked for a rebuild of a projection; with `shadow` it is only compared with what is served."""
+    """An administrator asked for a rebuild of a projection by so many processes; with `shadow` it is only compared with what is
+    served."""
 
     topic: ClassVar = "rebuild.asked"
 
@@ -50,6 +51,7 @@ class RebuildAsked(Event, frozen=True):
     admin_id: UserId
     projection: str
     shadow: bool
+    jobs: Int4 = 1
 
     def about(self) -> UUID:
         return self.admin_id
@@ -73,10 +75,10 @@ def note(look: Look | None, *, admin_id: UserId, path: str, minute: int) -> tupl
 
 
 def ask(
-    asked: Asked | None, *, rebuild_id: UUID, admin_id: UserId, projection: str, shadow: bool
+    asked: Asked | None, *, rebuild_id: UUID, admin_id: UserId, projection: str, shadow: bool, jobs: int
 ) -> tuple[RebuildAsked, ...]:
     """Record that a rebuild was asked for; the same one again changes nothing."""
-    return () if asked else (RebuildAsked(rebuild_id, admin_id, projection, shadow),)
+    return () if asked else (RebuildAsked(rebuild_id, admin_id, projection, shadow, jobs),)
 
 
 def evolve_look(look: Look | None, recorded: Recorded[OperationsRead]) -> Look:

@@ -78,6 +78,11 @@ def written_as(kind: type[Event]) -> str:
     return kind.topic if kind.topic_version == 1 else f"{kind.topic}{VERSION_SIGN}{kind.topic_version}"
 
 
+def names_of(topic: str) -> list[str]:
+    """Return the names under which events of a topic may be recorded: of its first version and of all later ones."""
+    return [topic, *(f"{topic}{VERSION_SIGN}{version}" for version in range(2, TOPICS[topic].topic_version + 1))]
+
+
 def read_written(name: str) -> Written:
     """Return the topic and version of a name on the record."""
     topic, sign, version = name.rpartition(VERSION_SIGN)

@@ -58,45 +58,34 @@ class Batch:
         self._pending: dict[Table, _Pending] = {}
 
     def apply(self, change: Change) -> None:
+        """Fold a change. It is left as it is: a batch that is refused is folded again in halves, of the same ones."""
         pending = self._pending.get(change.table)
         if pending is None:
             pending = self._pending[change.table] = _Pending()
-        key, values = change.key, change.values
+        key, values, operation = change.key, change.values, change.operation
         # An id is hashed by Python itself: no look-up where there is nothing to be found.
         whole = pending.new.get(key) if pending.new else None
         if whole is None and pending.put:
             whole = pending.put.get(key)
-        # Changes are left as they are: a batch that is refused is folded again in halves, of the same ones.
-        match change.operation:
-            case "new" if whole is not None:
-                raise RowExistsError(f"{change.table.name} is given a row that it has")
-            case "new":
-                pending.new[key] = values
-            case "put" if whole is not None:
-                pending.replace(key, {name: value for name, value in values.items() if name not in change.table.kept})
-            case "put":
-                # A `set` of a kept column earlier in the batch must still reach the row that is there: sets go first.
-                pending.put[key] = values
-            case "set" if whole is None:
-                before = pending.set.get(key)
-                if before is None:
-                    pending.set[key] = dict(values)
-                else:
-                    before.update(values)
-            case "set":
-                if change.table.kept and key in pending.put and (kept := change.table.kept & values.keys()):
-                    pending.late.setdefault(key, {}).update({name: values[name] for name in kept})
-                pending.replace(key, values)
-            case "add" if whole is not None:
-                pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
-            case "sum" if whole is not None:
-                raise RowExistsError(f"{change.table.name} sums up a row that is written whole")
-            case "add" | "sum":
-                amounts = (pending.add if change.operation == "add" else pending.sum).setdefault(key, {})
-                for name, amount in values.items():
-                    amounts[name] = amounts.get(name, 0) + amount
-            case "move":
-                pending.rekey(key, values)
+        if whole is not None:
+            _apply_to_whole(pending, change, whole)
+        elif operation == "new":
+            pending.new[key] = values
+        elif operation == "set":
+            before = pending.set.get(key)
+            if before is None:
+                pending.set[key] = dict(values)
+            else:
+                before.update(values)
+        elif operation == "put":
+            # A `set` of a kept column earlier in the batch must still reach the row that is there: sets go first.
+            pending.put[key] = values
+        elif operation == "move":
+            pending.rekey(key, values)
+        else:
+            amounts = (pending.add if operation == "add" else pending.sum).setdefault(key, {})
+            for name, amount in values.items():
+                amounts[name] = amounts.get(name, 0) + amount
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""
@@ -147,11 +136,36 @@ class Batch:
             for columns, rows in _by_columns(pending.late).items():
                 yield Write("update", table, columns), rows
             if pending.sum:
-                yield Write("sum", table), _whole(table, pending.sum, 0)
+                nothing = dict.fromkeys(table.columns, 0)
+                yield (
+                    Write("sum", table),
+                    _whole(table, {key: nothing | amounts for key, amounts in pending.sum.items()}),
+                )
 
 
-def _whole(table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]], missing: int | None = None) -> Rows:
-    return [(*key, *(values.get(name, missing) for name in table.columns)) for key, values in rows.items()]
+def _apply_to_whole(pending: _Pending, change: Change, whole: Mapping[str, Any]) -> None:
+    """Fold a change of a row that the batch adds or writes whole."""
+    key, values, kept = change.key, change.values, change.table.kept
+    match change.operation:
+        case "new":
+            raise RowExistsError(f"{change.table.name} is given a row that it has")
+        case "put":
+            pending.replace(key, {name: value for name, value in values.items() if name not in kept})
+        case "set":
+            if kept and key in pending.put and (late := kept & values.keys()):
+                pending.late.setdefault(key, {}).update({name: values[name] for name in late})
+            pending.replace(key, values)
+        case "add":
+            pending.replace(key, {name: whole.get(name, 0) + amount for name, amount in values.items()})
+        case "sum":
+            raise RowExistsError(f"{change.table.name} sums up a row that is written whole")
+        case "move":
+            pending.rekey(key, values)
+
+
+def _whole(table: Table, rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> Rows:
+    columns = table.columns
+    return [(*key, *map(values.get, columns)) for key, values in rows.items()]
 
 
 def _by_columns(rows: Mapping[tuple[object, ...], Mapping[str, Any]]) -> dict[tuple[str, ...], Rows]:

@@ -15,7 +15,9 @@ from domain.ports.database import Db
 from projections.checkpoints import LeaseLostError
 
 SELECT = """
-    SELECT suffix, version, code, record, position, epoch, began_at FROM read.building_tables WHERE group_name = $1
+    SELECT suffix, version, code, record, coalesce((
+        SELECT min(p.position) FROM read.building_parts p WHERE p.group_name = b.group_name
+    ), position) AS position, epoch, began_at FROM read.building_tables b WHERE group_name = $1
 """
 INSERT = "INSERT INTO read.building_tables (group_name, suffix, version, code, record) VALUES ($1, $2, $3, $4, $5)"
 TAKE = "UPDATE read.building_tables SET epoch = epoch + 1 WHERE group_name = $1 AND suffix = $2 RETURNING epoch"
@@ -24,7 +26,8 @@ FORGET = "DELETE FROM read.building_tables WHERE group_name = $1"
 
 
 class Building(Struct, frozen=True):
-    """Tables that end in `suffix`, made by `code` of `version` from `record`, and true up to `position`."""
+    """Tables that end in `suffix`, made by `code` of `version` from `record`, and true up to `position`: of parts, that of the
+    part that is behind the others."""
 
     suffix: str
     version: int

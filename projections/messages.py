@@ -219,7 +219,8 @@ def posted(recorded: Recorded[MessagePosted]) -> Iterable[Change]:
     yield MESSAGES.new(
         recorded.position, room_id=e.room_id, id=e.message_id, sender_id=e.sender_id, message_type=e.message_type,
         content=e.content, file_id=e.file_id, reply_to=e.reply_to, is_edited=False, created_at=recorded.at,
-        updated_at=recorded.at, version=recorded.version, deleted=False, mentions=" ".join(map(str, e.mentions)) or None,
+        updated_at=recorded.at, version=recorded.version, deleted=False,
+        mentions=" ".join(map(str, e.mentions)) if e.mentions else None,
         mentions_room=e.mentions_room, thread_id=e.thread_id, root_position=e.root_position, in_room=e.in_room,
     )  # fmt: skip
 

@@ -84,12 +84,12 @@ async def page(db: Db, past: Past, then: Then, room_id: RoomId, wanted: Wanted) 
     )  # fmt: skip
     posted = [message for message in rows if message.position < end]
     found = await texts(past, then, posted)
-    fitting = _fitting(found) if wanted.around is None else found
-    has_more = (has_more and len(posted) == len(rows)) or len(fitting) < len(found)
-    return await complete(db, past, then, fitting), has_more and wanted.around is None
+    shown = fitting(found) if wanted.around is None else found
+    has_more = (has_more and len(posted) == len(rows)) or len(shown) < len(found)
+    return await complete(db, past, then, shown), has_more and wanted.around is None
 
 
-def _fitting(found: list[MessageView]) -> list[MessageView]:
+def fitting(found: list[MessageView]) -> list[MessageView]:
     """Return messages from the first one on, as many as a page may hold: they may have been longer than they are."""
     left = PAGE_TEXT_BYTES_MAX
     for i, message in enumerate(found):

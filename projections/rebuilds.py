@@ -19,18 +19,18 @@ SILENT_SECONDS = 60.0
 AGAIN_SECONDS = 600.0
 
 INSERT = """
-    INSERT INTO read.rebuilds (id, group_name, version, is_shadow, asked_by, is_by_hand) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO read.rebuilds (id, group_name, version, is_shadow, asked_by, is_by_hand, jobs) VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (group_name, version) WHERE state IN ('queued', 'running') DO NOTHING
 """
 SELECT = """
     SELECT id, group_name, version, is_shadow, asked_by, is_by_hand, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
-        position, total, seconds, doing, outcome, fault,
+        position, total, seconds, doing, outcome, fault, jobs,
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
     FROM read.rebuilds WHERE id = $1
 """
 SELECT_UNDER_WAY = """
     SELECT id, group_name, version, is_shadow, asked_by, is_by_hand, asked_at, state, run_by, began_at, heard_at, ended_at, began_position,
-        position, total, seconds, doing, outcome, fault,
+        position, total, seconds, doing, outcome, fault, jobs,
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
     FROM read.rebuilds WHERE state IN ('queued', 'running') ORDER BY asked_at, id
 """
@@ -82,6 +82,7 @@ class RebuildRow(Struct, frozen=True):
     doing: str
     outcome: str
     fault: str | None
+    jobs: int
     silent_seconds: float
 
     @property
@@ -115,9 +116,10 @@ async def ask(
     is_shadow: bool,
     by: UserId | None = None,
     by_hand: bool = False,
+    jobs: int = 1,
 ) -> bool:
     """Queue a rebuild. Return False if one of this group and version is queued or runs. `by_hand`: no worker is to run it."""
-    return await db.run(INSERT, rebuild_id, group, version, is_shadow, by, by_hand) == "INSERT 0 1"
+    return await db.run(INSERT, rebuild_id, group, version, is_shadow, by, by_hand, jobs) == "INSERT 0 1"
 
 
 async def failed_lately(db: Db, group: str, version: int) -> bool:

@@ -6,6 +6,8 @@ A handler returns the changes that a recorded event makes. They are folded and w
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from msgspec import Struct
+
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 
@@ -13,7 +15,7 @@ Operation = Literal["new", "put", "set", "add", "sum", "move"]
 Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """One change of one row: `values` by column for the columns that are not the key."""
 
     table: "Table"

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from adapters.postgres.database import Database
 from domain.ports.database import Db
+from domain.topics import names_of
 from projections import LIVE, checkpoints
 from workers import threads_served
 from workers.counting import COUNTED_MAX, EVERYBODY, TOPICS, Counts, MemberCounts, by_key, members_of
@@ -125,11 +126,12 @@ async def compare_counts(
 ) -> CountsVerdict:
     """Count the record, and name every row that differs. Raise `CountsNotJudgedError`."""
     counts, began = Counts(), clock()
+    names = [name for topic in sorted(TOPICS) for name in names_of(topic)]
 
     async def count(until: int) -> None:
         while counts.position < until:
             end = min(counts.position + STRETCH_EVENTS, until)
-            for event in await db.all(EventRead, SELECT_EVENTS, counts.position, end, list(TOPICS)):
+            for event in await db.all(EventRead, SELECT_EVENTS, counts.position, end, names):
                 counts.take(event.position, event.topic, event.data, event.recorded_at)
             counts.position = end
             progress(Progress("counts", end, until, clock() - began))

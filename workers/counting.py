@@ -1,7 +1,7 @@
 """Counting anew: how many there are, how far somebody has read and what came last, from what is written in the record.
 
-It is a second, simple implementation, on purpose: it knows neither the projections' handlers nor the types of events, and
-reads the public members of an event's JSON, so it needs no key. What it holds of a message is 13 bytes, of a reaction or
+It is a second, simple implementation, on purpose: it knows neither the projections' handlers nor the fields of events, and
+reads the public members of an event's JSON, so it needs no key. Of an earlier version of a topic they are brought to today's. What it holds of a message is 13 bytes, of a reaction or
 a mention somewhat more. Threads are counted in `workers/counting_threads.py`.
 """
 
@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct, field
 
+from domain.topics import kind_of, read_written, upcast, written_as
 from workers.counting_threads import Threads
 
 COUNTED_MAX = 1_000  # of what is unread: nobody is told more
@@ -143,12 +144,19 @@ class Counts:
         room = self.rooms.get(room_id)
         return room is not None and user in room.members and room.members[user].is_member
 
-    def take(self, position: int, topic: str, data: bytes, at: datetime) -> None:
-        """Count an event of one of `TOPICS`."""
+    def take(self, position: int, name: str, data: bytes, at: datetime) -> None:
+        """Count an event of one of `TOPICS`; `name` says of which version, too."""
         try:
-            self._take(position, topic, self._read(data), at)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
+            self._take(position, read_written(name).topic, self._written(name, data), at)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, ValueError):
             self.unreadable += 1
+
+    def _written(self, name: str, data: bytes) -> Written:
+        """Return what an event says that counts, as today's version of its topic says it."""
+        kind = kind_of(name)
+        if kind is None or written_as(kind) == name:
+            return self._read(data)
+        return msgspec.convert(upcast(kind, name, msgspec.json.decode(data)), Written)
 
     def _take(self, position: int, topic: str, said: Written, at: datetime) -> None:
         match topic:

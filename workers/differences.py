@@ -36,7 +36,7 @@ SELECT_KEYS = """
     WHERE (hashtextextended(ROW({key})::text, 0) & 9223372036854775807) % $1::bigint = ANY ($2::bigint[])
 """
 SELECT_ROWS = """
-    SELECT ARRAY[{key_texts}] AS key, ARRAY[{column_texts}] AS values FROM {table}
+    SELECT ARRAY[{key_texts}] AS key, ARRAY[{column_texts}]::text[] AS values FROM {table}
     WHERE ({key}) IN (SELECT * FROM unnest({arrays}))
 """
 

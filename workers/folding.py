@@ -10,9 +10,9 @@ away, full, read-only, or has other tables than this version expects is no fault
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from adapters.clock import monotonic
 from adapters.postgres.database import blames_values
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 PASSING = (RecordUnavailableError, LeaseLostError, MemoryError)
 
 
-class Folded(NamedTuple):
+class Folded(Struct, frozen=True, gc=False):
     """An event and what it changes. `fault` says why it is parked; then it changes nothing."""
 
     recorded: Recorded[Event]

@@ -16,6 +16,7 @@ take over when a follower of the new one stands by.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_hex
@@ -25,14 +26,15 @@ from msgspec import Struct
 
 from adapters.postgres.database import Database, Session
 from domain.ports.database import Db
-from domain.ports.record import Record
-from projections import building_tables, checkpoints, followers, parked
+from domain.ports.record import DivisibleRecord
+from projections import building_parts, building_tables, checkpoints, followers, parked
 from projections.checkpoints import LeaseLostError
 from projections.parked import Parked
 from projections.tables import Group, Table
 from workers.begun_tables import begun
 from workers.code_version import code_version
 from workers.differences import Side, differences, snapshot
+from workers.rebuild_parts import DIVIDED_EVENTS_MIN, FillPart, Part, fill_part, fill_side_by_side
 from workers.rebuild_reports import Differences, Progress, Verdict
 from workers.table_filling import Filling
 from workers.table_swap import (
@@ -102,13 +104,16 @@ class Rebuild:
     def __init__(
         self,
         group: Group,
-        record: Record,
+        record: DivisibleRecord,
         db: Database,
         *,
         progress: Callable[[Progress], None],
         say: Callable[[str], None] | None = None,
+        jobs: int = 1,
+        fill: FillPart | None = None,
     ) -> None:
-        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is."""
+        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is. With
+        several `jobs` the record is divided by room, and so many parts are filled at a time, by `fill`; None: here."""
         self._group = group
         self._record = record
         self._db = db
@@ -117,6 +122,8 @@ class Rebuild:
         self._next = ""
         self._epoch = 0
         self.doing = ""  # the step that it is at; "" before it is alone
+        self._jobs = jobs
+        self._fill = fill or partial(fill_part, group, record, db)
         self._filling = self._new_filling(0)
 
     async def run(self, *, swap: bool, afresh: bool = False) -> list[Verdict]:
@@ -150,7 +157,7 @@ class Rebuild:
         else:
             self._next = building.suffix
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
-        self._filling = self._new_filling(0 if building is None else building.position)
+        self._filling = self._new_filling(await self._fill_parts(0 if building is None else building.position))
         await self._filling.catch_up()
         self.doing = "indexing"
         for table in self._group.tables:
@@ -186,6 +193,29 @@ class Rebuild:
             await asyncio.sleep(FOLLOWER_PAUSE_SECONDS)
             await self._filling.catch_up()
         self.doing = began
+
+    async def _fill_parts(self, position: int) -> int:
+        """Go on with the parts that were begun, or divide what is to be filled. Return the position that the tables came to."""
+        name, suffix, epoch = self._group.name, self._next, self._epoch
+        parts = await building_parts.of(self._db, name)
+        checkpoint = await checkpoints.position(self._db, name)
+        if self._jobs > 1 and self._group.prepare is not None:
+            self._say(f"{name}: it is made of what was true at each event, in all rooms, so one process rebuilds it.")
+        elif not parts and self._jobs > 1 and checkpoint - position >= DIVIDED_EVENTS_MIN:
+            await building_parts.divide(self._db, name, suffix, epoch, parts=self._jobs, until=checkpoint)
+            parts = await building_parts.of(self._db, name)
+        if not parts:
+            return position
+        until, started = parts[0].until_position, time.perf_counter()
+
+        def come_to(done: int) -> None:
+            self._progress(Progress(name, done, until, time.perf_counter() - started, position))
+
+        wanted = [Part(name, suffix, epoch, part.part, part.parts, part.position, until) for part in parts]
+        await fill_side_by_side(wanted, self._jobs, self._fill, come_to)
+        async with self._db.transaction() as transaction:
+            await building_parts.join(transaction, name, suffix, epoch, until)
+        return until
 
     def _new_filling(self, position: int) -> Filling:
         return Filling(

@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 
 from adapters.postgres.database import Database
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.record import DivisibleRecord, RecordUnavailableError
 from projections import rebuilds
 from projections.rebuilds import Compared
 from projections.tables import Group
 from workers.rebuild import Rebuild
+from workers.rebuild_parts import FillPart
 from workers.rebuild_reports import Progress, Verdict
 from workers.table_swap import RebuildRefusedError, RebuildUnderWayError, alone
 
@@ -29,12 +30,14 @@ class Run:
     def __init__(
         self,
         group: Group,
-        record: Record,
+        record: DivisibleRecord,
         db: Database,
         *,
         run_by: str,
         progress: Callable[[Progress], None] = lambda progress: None,
         say: Callable[[str], None] | None = None,
+        jobs: int = 1,
+        fill: FillPart | None = None,
     ) -> None:
         self._group = group
         self._db = db
@@ -42,7 +45,7 @@ class Run:
         self._progress = progress
         self._id = UUID(int=0)
         self._last = Progress(group.name, 0, 0, 0.0)
-        self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say)
+        self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say, jobs=jobs, fill=fill)
 
     async def run(self, *, swap: bool, afresh: bool = False, rebuild_id: UUID | None = None) -> list[Verdict]:
         """Rebuild. Raise what `Rebuild.run` raises; what is no fault of the moment is written down as such."""

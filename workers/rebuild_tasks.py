@@ -16,11 +16,12 @@ from adapters.redis.task_entries import Taken
 from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
 from domain.bounds import POLL_SECONDS
 from domain.ports.database import Db
-from domain.ports.record import Record, RecordUnavailableError
+from domain.ports.record import DivisibleRecord, RecordUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.tasks import RebuildProjection
 from projections import PROJECTIONS, checkpoints, rebuilds
 from projections.tables import Group
+from workers.rebuild_parts import FillPart
 from workers.rebuild_runs import Run, ask_for_raised
 from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
 
@@ -38,17 +39,19 @@ log = structlog.get_logger()
 
 
 class RebuildWorker:
-    """Does one rebuild at a time. `db` is of a log-in that may write `read.rebuilds`, `operator` of one that makes tables."""
+    """Does one rebuild at a time. `db` is of a log-in that may write `read.rebuilds`, `operator` of one that makes tables. `fill` has
+    parts filled by processes of their own."""
 
     def __init__(
         self,
         tasks: RedisTasks,
-        record: Record,
+        record: DivisibleRecord,
         db: Db,
         operator: Database,
         *,
         name: str,
         groups: dict[str, Group] = PROJECTIONS,
+        fill: FillPart | None = None,
         beat_seconds: float = TASK_CLAIM_SECONDS / 3,
         dispatch_seconds: float = DISPATCH_SECONDS,
     ) -> None:
@@ -58,6 +61,7 @@ class RebuildWorker:
         self._operator = operator
         self._name = name
         self._groups = groups
+        self._fill = fill
         self._beat_seconds = beat_seconds
         self._dispatch_seconds = dispatch_seconds
 
@@ -123,7 +127,7 @@ class RebuildWorker:
             await rebuilds.end(self._db, row.id, "failed", [], NOT_ALLOWED)
             await self._tasks.done(taken)
             return
-        run = Run(group, self._record, self._operator, run_by=self._name)
+        run = Run(group, self._record, self._operator, run_by=self._name, jobs=row.jobs, fill=self._fill)
         try:
             await run.run(swap=not row.is_shadow, rebuild_id=row.id)
         except RebuildUnderWayError:

@@ -10,7 +10,7 @@ What cannot be decoded is an `UnreadableEvent`, with a meta that says nothing wh
 keeps nobody from reading the others. A key that is missing is another matter, and no fault of the row's.
 """
 
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64, a2b_hex, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -35,6 +35,11 @@ NO_META = Meta(EventId(NOBODY), "")
 SEALED, BOX, SEALED_END = b',"sealed":{"key":"', b'","box":"', b'"}}'
 ID = b'{"id":"'
 UUID_CHARS = 36
+ID_AT, ID_END = len(ID), len(ID) + UUID_CHARS
+BOX_AFTER, BOX_END = (
+    len(SEALED) + UUID_CHARS + len(BOX),
+    -len(SEALED_END),
+)  # of where the sealed part begins, and of the data
 BRACE = ord("{")
 
 _encode = msgspec.json.Encoder().encode
@@ -53,7 +58,7 @@ class _Box(Struct):
     sealed_reason: Sealed | None = None
 
 
-class StoredRow(NamedTuple):
+class StoredRow(Struct, frozen=True, gc=False):
     """A row of `record.events`, columns in this order."""
 
     position: int
@@ -66,12 +71,19 @@ class StoredRow(NamedTuple):
     recorded_at: Any
 
 
-class _Quick(NamedTuple):
+class _Quick(Struct, frozen=True, gc=False):
     """A row that can be decoded the quick way: where its sealed part begins, and whose key opens it; None for what has
     nothing sealed."""
 
     at: int
     key: KeyId | None
+
+
+class _Topic(NamedTuple):
+    """A topic of today's versions: what decodes its events, and its name as boxes are bound to it."""
+
+    decode: Callable[[bytes], Event]
+    bound: bytes
 
 
 class _UnreadableError(Exception):
@@ -143,11 +155,8 @@ async def decode_all(
 
 def _looked_at(row: StoredRow) -> "_Quick | dict[str, Any] | Fault":
     """Return what must be known of a row before its key is fetched."""
-    kind = kind_of(row.topic)
-    if kind is None:
-        return {}
-    if written_as(kind) != row.topic:
-        return _plain(row)
+    if _todays(row.topic) is None:
+        return {} if kind_of(row.topic) is None else _plain(row)
     data = row.data
     at = data.rfind(SEALED)
     if at < 0:
@@ -156,7 +165,7 @@ def _looked_at(row: StoredRow) -> "_Quick | dict[str, Any] | Fault":
     box_at = key_at + UUID_CHARS
     if data.startswith(BOX, box_at) and data.endswith(SEALED_END):
         try:
-            return _Quick(at, _key(data[key_at:box_at].decode()))
+            return _Quick(at, _key_of_bytes(data[key_at:box_at]))
         except ValueError:
             pass
     return _plain(row)
@@ -166,30 +175,33 @@ def _quickly(
     row: StoredRow, quick: _Quick, opened: Mapping[KeyId, Opening], meta_of: Callable[[bytes], Meta] | None
 ) -> Recorded[Event] | None:
     """Decode a row that is as it was written; None if it is not, or if its key was destroyed."""
-    kind, data, meta = kind_of(row.topic), row.data, row.meta
-    if kind is None:
+    topic, data, meta = _todays(row.topic), row.data, row.meta
+    if topic is None:
         return None
     try:
         public = NO_META if meta_of is None else meta_of(meta)
         if quick.key is not None:
             if (decrypt := opened.get(quick.key)) is None or not meta.startswith(ID):
                 return None
-            event_id = bytes.fromhex(meta[len(ID) : len(ID) + UUID_CHARS].decode().replace("-", ""))
-            box_at = quick.at + len(SEALED) + UUID_CHARS + len(BOX)
-            box = a2b_base64(data[box_at : -len(SEALED_END)], strict_mode=True)
-            private = decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], row.stream.bytes + event_id + row.topic.encode())
+            event_id = a2b_hex(meta[ID_AT:ID_END].replace(b"-", b""))
+            box = a2b_base64(data[quick.at + BOX_AFTER : BOX_END], strict_mode=True)
+            private = decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], row.stream.bytes + event_id + topic.bound)
             # Two objects become one: the sealed members stand behind the others.
             if private[0] != BRACE:
                 return None
             data = data[: quick.at] + b"," + private[1:]
-        return Recorded(row.position, row.stream, row.version, row.recorded_at, _decoder(kind)(data), public)
+        return Recorded(row.position, row.stream, row.version, row.recorded_at, topic.decode(data), public)
     except NOT_QUICK:
         return None
 
 
 @lru_cache(maxsize=256)
-def _decoder(kind: type[Event]) -> Callable[[bytes], Event]:
-    return msgspec.json.Decoder(kind).decode
+def _todays(name: str) -> _Topic | None:
+    """Return what decodes events under this name; None if it is unknown, or not how they are written today."""
+    kind = kind_of(name)
+    if kind is None or written_as(kind) != name:
+        return None
+    return _Topic(msgspec.json.Decoder(kind).decode, name.encode())
 
 
 def _plain(row: StoredRow) -> dict[str, Any] | Fault:
@@ -206,6 +218,11 @@ def _plain(row: StoredRow) -> dict[str, Any] | Fault:
         except (ValueError, KeyError, TypeError, AttributeError):
             return "of another shape"
     return plain
+
+
+@lru_cache(maxsize=65_536)
+def _key_of_bytes(text: bytes) -> KeyId:
+    return _key(text.decode())
 
 
 @lru_cache(maxsize=65_536)

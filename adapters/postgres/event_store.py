@@ -13,6 +13,7 @@ from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.head_listener import HeadListener
+from adapters.postgres.part_of_record import PartOfRecord
 from adapters.prometheus.record import AppendMetrics
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId, StreamId
@@ -154,6 +155,9 @@ class PostgresRecord:
     ) -> Sequence[Recorded[Event]]:
         end = POSITION_MAX if until is None else until
         return await self._facts(SELECT_AFTER, position, end, limit, RECORD_PAGE_BYTES_MAX, metas=metas)
+
+    def part(self, number: int, parts: int) -> PartOfRecord:
+        return PartOfRecord(self._db, self._vault, number, parts)
 
     async def room_after(self, room_id: RoomId, position: int, *, until: int, limit: int) -> EventPage:
         return await self._room_page(limit, SELECT_ROOM_AFTER, room_id, position, until)

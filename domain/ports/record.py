@@ -150,6 +150,21 @@ class Record(Protocol):
         """Follow NOTIFY: yield the head's position when something was appended, and at least every `POLL_SECONDS`."""
 
 
+class EventsAfter(Protocol):
+    """Events in the order of the record: all of them, or a part."""
+
+    async def after(self, position: int, *, until: int, limit: int, metas: bool = True) -> Sequence[Recorded[Event]]:
+        """Return at most `limit` events after a position and up to `until`, in order; only an empty answer says that there are no
+        more."""
+
+
+class DivisibleRecord(Record, Protocol):
+    """A record that can be folded by several processes side by side."""
+
+    def part(self, number: int, parts: int) -> EventsAfter:
+        """Return the part `number`, from 0, of so many: those together are the record, and no room is in two of them."""
+
+
 class Snapshot(Struct, frozen=True):
     """The state of a stream at a version, and the position and time of the event that made it."""
 

@@ -2,16 +2,17 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from litestar import Request, Response, get, post
 from litestar.handlers import BaseRouteHandler
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from commands.operating import AskRebuild, NoteOperationsRead
 from commands.unit_of_work import UnitOfWork
 from domain.account import ACCOUNT, require_right
+from domain.bounds import REBUILD_JOBS_MAX
 from domain.events import Caller
 from domain.ids import UserId
 from domain.operating import NoSuchProjectionError, NoSuchRebuildError, RebuildUnderWayError
@@ -29,9 +30,10 @@ from projections.rebuilds import Compared, RebuildRow
 
 
 class RebuildBody(Struct, forbid_unknown_fields=True):
-    """`shadow`: only compare with what is served, and exchange nothing."""
+    """`shadow`: only compare with what is served, and exchange nothing. `jobs`: among how many processes the record is divided."""
 
     shadow: bool = False
+    jobs: Annotated[int, Meta(ge=1, le=REBUILD_JOBS_MAX)] = 1
 
 
 class RebuildView(Struct, frozen=True):
@@ -56,6 +58,7 @@ class RebuildView(Struct, frozen=True):
     seconds_left: float | None
     tables: list[Compared]
     error: str | None
+    jobs: int
 
 
 class ProjectionView(Struct, frozen=True):
@@ -121,9 +124,9 @@ async def rebuild_projection(name: str, data: RebuildBody, services: Services, c
     if any((row.group_name, row.version) == (name, group.version) for row in await rebuilds.under_way(services.db)):
         raise RebuildUnderWayError
     rebuild_id = uuid4()
-    outcome = await services.command_bus.do(AskRebuild(rebuild_id, name, data.shadow), caller)
+    outcome = await services.command_bus.do(AskRebuild(rebuild_id, name, data.shadow, data.jobs), caller)
     if not await rebuilds.ask(
-        services.db, rebuild_id, name, version=group.version, is_shadow=data.shadow, by=me(caller)
+        services.db, rebuild_id, name, version=group.version, is_shadow=data.shadow, by=me(caller), jobs=data.jobs
     ):
         raise RebuildUnderWayError
     with suppress(TasksUnavailableError):  # a worker finds it in the table, too
@@ -169,7 +172,7 @@ def _rebuild(row: RebuildRow) -> RebuildView:
     return RebuildView(
         row.id, row.group_name, row.version, row.is_shadow, "interrupted" if row.is_silent else row.state, row.doing,
         row.asked_by, row.asked_at, row.began_at, row.ended_at, row.position, row.total, round(row.events_per_second, 1),
-        None if left is None else round(left, 1), row.tables, row.fault,
+        None if left is None else round(left, 1), row.tables, row.fault, row.jobs,
     )  # fmt: skip
 
 

@@ -43,7 +43,11 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("generate",), help="generate: write a history that looks like a year's")
+    parser.add_argument(
+        "action",
+        choices=("generate",),
+        help="generate: write a history that looks like a year's; its files are events alone, without bytes",
+    )
     parser.add_argument("--events", type=int, required=True, metavar="N", help="how many, about")
     parser.add_argument(
         "--seed", type=int, default=SEED, metavar="S", help=f"the same seed, the same history (now {SEED})"

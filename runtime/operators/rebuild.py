@@ -4,15 +4,24 @@ those that were served before, once more."""
 import argparse
 import sys
 
-from projections import PROJECTIONS, parked, with_policies
+import msgspec
+
+from domain.bounds import REBUILD_JOBS_MAX
+from domain.ports.record import RecordUnavailableError
+from projections import PROJECTIONS, building_tables, parked, with_policies
+from projections.checkpoints import LeaseLostError
 from projections.tables import Group
 from runtime.command import Command, MisusedError
+from runtime.composition.part_processes import EX_TEMPFAIL, PartProcesses
 from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
+from workers.begun_tables import unfit
+from workers.rebuild_parts import Part, fill_part
 from workers.rebuild_reports import Verdict, report
 from workers.rebuild_runs import Run
 from workers.rollback import Rollback
+from workers.table_swap import RebuildRefusedError
 from workers.unserved_tables import drop_unserved
 
 STATEMENT_SECONDS = 600.0
@@ -27,7 +36,11 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         raise MisusedError("--rollback is for one group: hansard rebuild NAME --rollback")
     if asked.afresh and (asked.rollback or asked.drop):
         raise MisusedError("--afresh is for a rebuild: it leaves aside what an interrupted one began.")
+    if asked.jobs != 1 and (asked.rollback or asked.drop):
+        raise MisusedError("--jobs is for a rebuild: it divides the record by room among so many processes.")
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
+        if asked.part:
+            return await fill(base, msgspec.json.decode(asked.part, type=Part))
         if asked.drop:
             return await drop(base, asked)
         return await (roll_back(base, asked) if asked.rollback else rebuild(base, asked))
@@ -36,8 +49,12 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     groups = [with_policies(group, base.settings.stopping) for group in _groups(asked)]
     verdicts: list[Verdict] = []
+    processes = PartProcesses(base.db.url)
     for group in groups:
-        run = Run(group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say)
+        run = Run(
+            group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say, jobs=asked.jobs,
+            fill=processes.fill,
+        )  # fmt: skip
         verdicts += await run.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
     for line in report(verdicts, show_content=asked.show_content):
@@ -46,6 +63,24 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
         if count := missing.get(group.name):
             print(f"{group.name}: {count} events are parked; 'hansard doctor projections' names them.")
     return 0 if all(verdict.is_expected for verdict in verdicts) else 3
+
+
+async def fill(base: ProcessContext, part: Part) -> int:
+    """Fill a part of what another process divided; print each position that it comes to."""
+    group = with_policies(PROJECTIONS[part.group], base.settings.stopping)
+    found = await building_tables.of(base.db, group.name)
+    if found is None or (reason := await unfit(base.db, base.record, group, found)):
+        raise RebuildRefusedError(
+            f"There is nothing of {group.name} to be filled: what was begun is gone, or {reason}."
+        )
+    try:
+        await fill_part(group, base.record, base.db, part, lambda position: print(position, flush=True))
+    except LeaseLostError:
+        raise RebuildRefusedError(f"What was built of {group.name} is somebody else's by now.") from None
+    except RecordUnavailableError as error:
+        _say(f"{group.name}: {error}")
+        return EX_TEMPFAIL
+    return 0
 
 
 async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
@@ -70,6 +105,13 @@ def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
+def jobs(typed: str) -> int:
+    """Return how many processes are asked for. Raise `ArgumentTypeError` if they are none or too many."""
+    if not typed.isdecimal() or not 1 <= int(typed) <= REBUILD_JOBS_MAX:
+        raise argparse.ArgumentTypeError(f"so many processes: 1 to {REBUILD_JOBS_MAX}")
+    return int(typed)
+
+
 def _describe(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", choices=sorted(PROJECTIONS), help="the group of tables")
@@ -78,6 +120,10 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--shadow", action="store_true", help="only compare, list the rows that differ, swap nothing")
     how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
     how.add_argument("--drop", action="store_true", help="drop what rebuilds replaced and kept, and what one began")
+    parser.add_argument(
+        "--jobs", type=jobs, default=1, metavar="N", help="divide the record by room among N processes (now 1)"
+    )
+    parser.add_argument("--part", default="", help=argparse.SUPPRESS)  # of another process that divided it
     parser.add_argument("--afresh", action="store_true", help="do not go on with what an interrupted rebuild began")
     parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")
 

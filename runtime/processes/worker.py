@@ -15,6 +15,7 @@ from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.notifier import notifying
+from runtime.composition.part_processes import PartProcesses
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
 from runtime.composition.resources import opened_blobs, opened_tasks
 from runtime.locations import rebuild_url
@@ -87,7 +88,9 @@ async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyn
     tasks = opened_tasks(base, stack)
     names = followed(time_travel=base.settings.time_travel == "on")
     groups = {name: with_policies(PROJECTIONS[name], base.settings.stopping) for name in names}
-    worker = RebuildWorker(tasks, base.record, base.db, operator, name=process_name(), groups=groups)
+    worker = RebuildWorker(
+        tasks, base.record, base.db, operator, name=process_name(), groups=groups, fill=PartProcesses(operator.url).fill
+    )
     return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 

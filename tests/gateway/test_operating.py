@@ -1,6 +1,6 @@
 """What administrators see of read tables over HTTP, and rebuilds that they ask for: run by a worker, recorded with who asked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,8 @@ from runtime.operators.projections import rebuild_sentence, sentence
 from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
 from tests.projections.test_read_models import project
 from tests.projections.test_rebuild_crashes import Interrupted
-from workers import table_filling
+from workers import rebuild, table_filling
+from workers.rebuild_parts import Part, fill_part
 from workers.rebuild_runs import Run
 from workers.rebuild_tasks import RebuildWorker
 from workers.table_swap import RebuildUnderWayError, alone
@@ -107,6 +108,32 @@ async def test_a_rebuild_that_an_administrator_asks_for_is_run_by_a_worker(datab
     assert [(str(each.admin_id), each.projection, each.shadow) for each in asks] == [
         (ada.id, "live", False), (ada.id, "message_html", True),
     ]  # fmt: skip
+
+
+async def test_a_rebuild_is_divided_among_as_many_jobs_as_are_asked_for(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "DIVIDED_EVENTS_MIN", 1)
+    parts: list[tuple[int, int]] = []
+    async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
+
+        async def fill(part: Part, come_to: Callable[[int], None]) -> None:
+            parts.append((part.number, part.parts))
+            await fill_part(LIVE, worker._record, worker._operator, part, come_to)
+
+        worker._fill = fill
+        ada = await administrator(hansard)
+        await ada.say(await ada.room(), "hello")
+        for jobs in (0, 9, "2"):
+            await ada.ask("POST", "/admin/projections/live/rebuild", 422, json={"jobs": jobs})
+        asked = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={"jobs": 2})
+        assert asked["jobs"] == 2
+        async with running(worker.run()):
+            done = await ended(ada, asked["id"])
+        assert (done["state"], done["jobs"]) == ("done", 2) and all(table["is_equal"] for table in done["tables"])
+        assert sorted(parts) == [(0, 2), (1, 2)]
+    asks = [event.jobs for event in await all_events(database_url) if event.topic == "rebuild.asked"]
+    assert asks == [2]
 
 
 async def test_what_redis_lost_is_found_in_the_table_and_what_may_not_be_done_is_said(

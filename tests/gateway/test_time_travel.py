@@ -202,3 +202,30 @@ async def test_where_it_is_switched_off_the_past_is_refused(database_url: str, r
         listed = (await admin.ask("GET", "/admin/projections", 200))["items"]
         assert [each["name"] for each in listed] == ["live", "message_html", "audit_index", "notifications"]
         await admin.ask("POST", "/admin/projections/past/rebuild", 404, json={})
+
+
+async def test_the_replies_of_a_thread_are_as_they_were(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as here:
+        ada = await here.person()
+        room_id = await ada.room()
+        before = await head_of(here)
+        root = await ada.say(room_id, "root")
+        path = f"/messages/{root['id']}/thread"
+        first, second = [await ada.say(room_id, text, thread_id=root["id"]) for text in ("one", "two")]
+        then = await head_of(here)
+        await ada.ask("PATCH", f"/messages/{first['id']}", 200, json={"content": "ONE"})
+        await ada.ask("DELETE", f"/messages/{second['id']}", 200)
+        await ada.say(room_id, "three", thread_id=root["id"])
+
+        async def replies(**asked: Any) -> list[str]:
+            return [each["content"] for each in (await ada.ask("GET", path, 200, params=asked))["items"]]
+
+        assert await replies(as_of=then) == ["one", ""], "what was deleted since is a tombstone"
+        assert await replies(as_of=root["position"]) == []
+        assert await replies(as_of=await head_of(here)) == await replies() == ["ONE", "", "three"]
+        page = await ada.ask("GET", path, 200, params={"as_of": then, "limit": 1})
+        rest = await ada.ask("GET", path, 200, params={"cursor": page["next_cursor"]})
+        assert [each["content"] for each in (*page["items"], *rest["items"])] == ["one", ""]
+        assert rest["next_cursor"] is None
+        assert (await ada.ask("GET", path, 404, params={"as_of": before}))["code"] == "message.not_found"
+        await (await here.person()).ask("GET", path, 200, params={"as_of": then})

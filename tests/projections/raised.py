@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 import projections
 from domain.events import Recorded
 from projections.messages import MESSAGES
@@ -48,7 +50,7 @@ def _counting(handler: Handler) -> Callable[[Recorded[Any]], Iterable[Change]]:
                 continue
             content = change.values.get("content")
             words = {} if content is None else {"words": len(content.split())}
-            yield change._replace(table=WITH_WORDS, values={**change.values, **words})
+            yield replace(change, table=WITH_WORDS, values={**change.values, **words})
 
     return counted
 

@@ -141,14 +141,13 @@ async def test_a_picture_that_is_2_to_the_40_wide_stops_nobody(database_url: str
 
 async def widen(here: Scene, database_url: str, position: int) -> None:
     """Seal a file's event anew, its variant 2^40 wide."""
-    rows = await here.db.all(
+    [row] = await here.db.all(
         StoredRow,
         "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events WHERE position = $1",
         position,
     )
-    _, stream, _, topic, data, meta, *_ = rows[0]
-    vault, plain, event_id = Vault(here.db, MASTER), json.loads(data), UUID(json.loads(meta)["id"])
-    sealed, bound = Sealed(**plain["sealed"]), _bound(stream, topic, event_id)
+    vault, plain, event_id = Vault(here.db, MASTER), json.loads(row.data), UUID(json.loads(row.meta)["id"])
+    sealed, bound = Sealed(**plain["sealed"]), _bound(row.stream, row.topic, event_id)
     await vault.gather([sealed.key])
     private = _open(sealed, bound, vault)
     assert private is not None and private["variants"][0]["width"] == 77

@@ -58,7 +58,9 @@ async def test_each_row_that_differs_is_named_with_its_column_and_both_values(da
         room = await db.value(CHANGE_NUMBER)
         room_of_member, user = (await db.value(LOSE_MEMBER)).split()
         await db.run(ADD_VARIANT, NOWHERE)
+        await db.run("INSERT INTO read.mentions (room_id, user_id, position) VALUES ($1, $1, 7)", NOWHERE)
 
+        mention = f"room_id {NOWHERE}, user_id {NOWHERE}, position 7"  # of a table that is all key
         member, variant = f"room_id {room_of_member}, user_id {user}", f"file_id {NOWHERE}, name extra"
         found, lines = await shadow(LIVE, record, db)
         assert {each.key: each for each in found} == {
@@ -68,6 +70,7 @@ async def test_each_row_that_differs_is_named_with_its_column_and_both_values(da
             f"id {room}": Difference("read.rooms", f"id {room}", "member_count", "int", str(count + 7), str(count)),
             member: Difference("read.room_members", member, None, "", None, "row"),
             variant: Difference("read.file_variants", variant, None, "", "row", None),
+            mention: Difference("read.mentions", mention, None, "", "row", None),
         }
         assert f"  read.rooms, id {room}, member_count: {count + 7} -> {count}" in lines
         assert f"  read.room_members, {member}: is missing among the served." in lines

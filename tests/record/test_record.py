@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from adapters.clock import now
 from adapters.postgres.codec import decode_all
@@ -186,7 +187,7 @@ async def test_a_sealed_box_cannot_be_moved_to_another_event(database_url: str) 
             StoredRow,
             "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY 1",
         )
-        moved = rows[0]._replace(data=rows[1].data)
+        moved = replace(rows[0], data=rows[1].data)
         [recorded] = await decode_all([moved], Vault(db, MASTER))
         assert recorded.event == UnreadableEvent("message.posted", ROOM, "not what was sealed")
 

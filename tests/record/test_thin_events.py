@@ -5,6 +5,7 @@ import json
 from uuid import uuid4
 
 import asyncpg
+from msgspec.structs import replace
 
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import Vault
@@ -41,5 +42,5 @@ async def test_nothing_is_left_out_where_it_is_the_default(database_url: str) ->
         assert not posted.erased
         [row] = await db.all(StoredRow, SELECT_POSTED)
         before = {"file_id": None, "reply_to": None, "mentions": [], **json.loads(row.data)}
-        [as_before] = await decode_all([row._replace(data=json.dumps(before).encode())], Vault(db, MASTER))
+        [as_before] = await decode_all([replace(row, data=json.dumps(before).encode())], Vault(db, MASTER))
         assert as_before == posted, "a row of releases before says it"

@@ -121,12 +121,12 @@ async def test_no_box_opens_anywhere_else(database_url: str) -> None:
         vault = Vault(db, MASTER)
         said, told = json.loads(one.data), json.loads(one.meta)
         for moved in (
-            one._replace(stream=two.stream),
-            one._replace(topic="message.edited"),
-            one._replace(data=json.dumps(said | {"sealed": told["sealed"]}).encode()),
-            one._replace(meta=json.dumps(told | {"sealed": said["sealed"]}).encode()),
-            one._replace(meta=json.dumps(told | {"sealed": json.loads(two.meta)["sealed"]}).encode()),
-            one._replace(meta=json.dumps(told | {"id": str(uuid4())}).encode()),
+            replace(one, stream=two.stream),
+            replace(one, topic="message.edited"),
+            replace(one, data=json.dumps(said | {"sealed": told["sealed"]}).encode()),
+            replace(one, meta=json.dumps(told | {"sealed": said["sealed"]}).encode()),
+            replace(one, meta=json.dumps(told | {"sealed": json.loads(two.meta)["sealed"]}).encode()),
+            replace(one, meta=json.dumps(told | {"id": str(uuid4())}).encode()),
         ):
             [recorded] = await decode_all([moved], vault, whole_meta=True)
             assert recorded.event == UnreadableEvent(

@@ -6,11 +6,14 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
+from domain import topics
+from domain.message import MessagePosted
 from projections import LIVE, parked
 from runtime.operators import verify_counts
 from runtime.settings_reader import read
@@ -98,8 +101,8 @@ def url(servers: Servers) -> Iterator[str]:
     loop.close()
 
 
-async def _filled(url: str) -> None:
-    async with generated(url, events=3_000, seed=11) as (db, record, _):
+async def _filled(url: str, *, events: int = 3_000) -> None:
+    async with generated(url, events=events, seed=11) as (db, record, _):
         follower = Follower(LIVE, record, db, owner="test")
         while await follower.step() > 0:
             await asyncio.sleep(0)
@@ -187,3 +190,35 @@ async def test_it_counts_beside_a_serving_deployment(database_url: str) -> None:
             await writing
     assert [verdict.differences for verdict in verdicts] == [[]] * len(verdicts)
     assert len({verdict.position for verdict in verdicts}) > 1, "nothing was written meanwhile"
+
+
+class PostedInTwo(MessagePosted, frozen=True):
+    """Of a later release: what it calls `sender_id` was `author_id` in the first version."""
+
+    topic_version: ClassVar = 2
+    upcasts: ClassVar = {1: lambda members: {**members, "sender_id": members.pop("author_id")}}
+
+
+# Half of the postings as the first version would have written them, half as the second one.
+IN_TWO_VERSIONS = """
+    UPDATE record.events SET
+        topic = CASE WHEN position % 2 = 0 THEN topic || '@2' ELSE topic END,
+        data = CASE WHEN position % 2 = 0 THEN data
+            ELSE convert_to(replace(convert_from(data, 'UTF8'), '"sender_id"', '"author_id"'), 'UTF8') END
+    WHERE topic = 'message.posted'
+"""
+
+
+async def test_events_of_every_version_of_a_topic_are_counted(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _filled(database_url, events=300)
+    owner = await asyncpg.connect(database_url)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute(IN_TWO_VERSIONS)
+    assert await owner.fetchval("SELECT count(*) FROM record.events WHERE topic = 'message.posted@2'") > 50
+    await owner.close()
+    monkeypatch.setitem(topics.TOPICS, MessagePosted.topic, PostedInTwo)
+    async with opened(database_url) as db:
+        verdict = await compare_counts(db, lambda progress: None, time.perf_counter)
+    assert (verdict.differing, verdict.unreadable) == (0, 0) and verdict.rows > 50
