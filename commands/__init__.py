@@ -11,6 +11,7 @@ from commands import (
     clock,
     direct,
     email_token,
+    erasure,
     file,
     mail_notices,
     membership,
@@ -53,6 +54,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **operating.HANDLERS,
     **security.HANDLERS,
     **clock.HANDLERS,
+    **erasure.HANDLERS,
     **restoration.HANDLERS,
     **parking.HANDLERS,
 }

@@ -86,6 +86,10 @@ class AccountDeactivatedError(ForbiddenError, code="account.deactivated"):
     """This account is deactivated."""
 
 
+class AccountErasedError(ConflictError, code="account.erased"):
+    """This account is erased; nothing brings it back."""
+
+
 class UsernameTakenError(ConflictError, code="account.username_taken"):
     """This username is taken, or looks like one that is."""
 

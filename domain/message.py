@@ -199,6 +199,13 @@ def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple
     )  # fmt: skip
 
 
+def erase(message: Message | None) -> tuple[MessageEvent, ...]:
+    """Leave a tombstone because whose message it is is erased, whatever the room is now; deleting again changes nothing."""
+    if message is None:
+        return ()
+    return delete(message, by=message.sender_id, relationship="owner")
+
+
 def require_editable(message: Message, *, by: UserId, relationship: Relationship) -> None:
     """Raise `DomainError` if this person may not edit the message, or nobody may."""
     if (refusal := of_message("message.edit", relationship, is_sender=message.sender_id == by)) is not None:

@@ -13,6 +13,7 @@ from domain import (
     block,
     clock,
     email_token,
+    erasure,
     file,
     mail_notices,
     membership,
@@ -58,6 +59,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (operating.REBUILDS, operating.ASKS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
+    (erasure.ERASURE, erasure.EVENTS),
     (restoration.RESTORATIONS, restoration.EVENTS),
     (parking.PARKING, parking.EVENTS),
 )

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from projections import (
     audit_index,
+    erasures,
     files,
     members,
     mentions,
@@ -41,6 +42,7 @@ LIVE = Group(
         mentions.PROJECTION,
         threads.PROJECTION,
         files.PROJECTION,
+        erasures.PROJECTION,
     ),
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.addresses import of_variant
 from domain.events import Recorded
-from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, FileScanned
+from domain.file import FileCompleted, FileErased, FileFailed, FileReceived, FileRetried, FileScanned
 from domain.file_name import storage_path
 from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
 from domain.ids import FileId, UserId
@@ -167,6 +167,15 @@ def failed(recorded: Recorded[FileFailed]) -> Iterable[Change]:
     )
 
 
+def erased(recorded: Recorded[FileErased]) -> Iterable[Change]:
+    e = recorded.event
+    yield FILES.set(
+        e.file_id, filename=_filename(e.file_id, ""), original_name="", mime_type="", size_bytes=0, storage_path="",
+        status="failed", scan=None, pages=None, error=None, processed_at=recorded.at, version=recorded.version,
+    )  # fmt: skip
+    yield VARIANTS.drop("file_id", e.file_id)
+
+
 def retried(recorded: Recorded[FileRetried]) -> Iterable[Change]:
     e = recorded.event
     yield FILES.set(e.file_id, status=e.status, error=None, processed_at=None, version=recorded.version)
@@ -188,5 +197,6 @@ PROJECTION = Projection(
         FileCompleted: completed,
         FileFailed: failed,
         FileRetried: retried,
+        FileErased: erased,
     },
 )

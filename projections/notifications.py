@@ -14,6 +14,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
+from domain.account import AccountErased
 from domain.block import UserBlocked, UserUnblocked
 from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId
@@ -222,6 +223,15 @@ def unblocked(recorded: Recorded[UserUnblocked]) -> Iterable[Change]:
     yield BLOCKS.put(recorded.event.blocked_id, recorded.event.user_id, blocked=False)
 
 
+def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
+    """Take away what the person was told and what others were told of them: which words of theirs it was for, nobody knows any
+    more who makes this table anew."""
+    yield NOTIFICATIONS.drop("account_id", recorded.event.user_id)
+    yield NOTIFICATIONS.drop("actor_id", recorded.event.user_id)
+    for table in (SETTINGS, INBOXES, BLOCKS, THREADS):
+        yield table.drop("user_id", recorded.event.user_id)
+
+
 # What needs no other facts than the event; `projections/notification_audience.py` has the others.
 PROJECTION = Projection(
     tables=(NOTIFICATIONS, SETTINGS, MEMBERS, THREADS, BLOCKS, INBOXES),
@@ -234,5 +244,6 @@ PROJECTION = Projection(
         ThreadUnfollowed: unfollowed,
         UserBlocked: blocked,
         UserUnblocked: unblocked,
+        AccountErased: erased,
     },
 )

@@ -90,7 +90,9 @@ async def process_context(
 
 def following_key_news(base: ProcessContext, *hear: Callable[[], None]) -> "asyncio.Task[None]":
     """Start the loop in which a process hears of data keys that were destroyed; `hear` is called beside the vault's own."""
-    return asyncio.create_task(KeyNews(base.db.url, base.vault.hear, *hear).run(), name="news of data keys")
+    return asyncio.create_task(
+        KeyNews(base.db.url, base.vault.hear, base.command_bus.forget, *hear).run(), name="news of data keys"
+    )
 
 
 def process_name() -> str:

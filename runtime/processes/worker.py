@@ -22,6 +22,7 @@ from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.record_watch import watching
 from runtime.settings import Settings
+from workers.erasing import Eraser, World
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
@@ -113,7 +114,9 @@ async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.T
         metrics=TaskMetrics(base.registry),
     )
     sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
+    eraser = Eraser(World(base.record, base.command_bus, base.db, sweeper))
     return [
+        asyncio.create_task(eraser.run(), name="erasures"),
         asyncio.create_task(sweeper.run(), name="sweeper"),
         asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
         *(asyncio.create_task(hand.run(), name="hand") for hand in hands),

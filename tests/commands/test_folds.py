@@ -42,7 +42,7 @@ MARKS = """
 """
 # The version of each fold, and a digest of its state's JSON schema.
 FOLDS = {
-    "account": (2, "8733ec83a894"),
+    "account": (3, "0ee4253e5831"),
     "session": (1, "c2ce1428a367"),
     "sessions": (2, "d13b3dc26b90"),
     "letter": (1, "9aae29894fc4"),
@@ -64,10 +64,11 @@ FOLDS = {
     "restorations": (1, "daf06cbdef50"),
     "parking": (1, "73354e937d51"),
     "reading": (1, "2ffa33ca9ddd"),
-    "file": (2, "6552fe22da7b"),
+    "file": (3, "fcbef7d57f67"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
     "clock": (1, "2644ba647f34"),
+    "erasure": (1, "54d130adb3af"),
 }
 SNAPSHOTS = "SELECT version FROM record.snapshots WHERE stream = $1"
 
