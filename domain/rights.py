@@ -43,7 +43,7 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
+    "deployment.read", "direct.open", "file.upload", "hold.list", "hold.place", "hold.release", "mail.stop", "notification.change", "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
     "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
@@ -154,6 +154,9 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("hold.list",            BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("hold.place",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("hold.release",         BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),

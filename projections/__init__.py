@@ -8,6 +8,7 @@ from collections.abc import Collection
 from projections import (
     audit_index,
     files,
+    holds,
     members,
     mentions,
     message_html,
@@ -41,6 +42,7 @@ LIVE = Group(
         mentions.PROJECTION,
         threads.PROJECTION,
         files.PROJECTION,
+        holds.PROJECTION,
     ),
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
