@@ -9,6 +9,7 @@ from projections import (
     audit_index,
     erasures,
     files,
+    holds,
     members,
     mentions,
     message_html,
@@ -43,6 +44,7 @@ LIVE = Group(
         threads.PROJECTION,
         files.PROJECTION,
         erasures.PROJECTION,
+        holds.PROJECTION,
     ),
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))

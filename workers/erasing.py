@@ -195,8 +195,8 @@ class _Round:
 
     def _note(self, rooms: Rooms, since: datetime | None, until: datetime | None) -> bool:
         """Return whether holds cover this, and note which."""
-        held = self._holding(self._user_id, rooms, since, until)
-        self._held |= set(held)
+        held = self._holding.on(self._user_id, rooms, since, until)
+        self._held |= held
         return bool(held)
 
     async def _do(self, commands: Sequence[Struct]) -> None:

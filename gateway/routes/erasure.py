@@ -162,11 +162,11 @@ async def _request(
 
 async def _holds_on(services: Services, user_id: UserId) -> list[UUID]:
     """Return the holds that cover anything that a key of this person seals, or the person."""
-    covers = await holding(services.command_bus)
-    held = set(covers(user_id, [None], None, None))
+    holds = await holding(services.command_bus)
+    held = holds.on(user_id, [None], None, None)
     for key in await live_keys(services.db, user_id):
         sealed = sealed_by(key.key_id, key.room_id, key.day)
-        held |= set(covers(user_id, sealed.rooms, sealed.since, sealed.until))
+        held |= holds.on(user_id, sealed.rooms, sealed.since, sealed.until)
     return sorted(held)
 
 

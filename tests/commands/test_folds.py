@@ -65,6 +65,7 @@ FOLDS = {
     "parking": (1, "73354e937d51"),
     "reading": (1, "2ffa33ca9ddd"),
     "file": (3, "fcbef7d57f67"),
+    "holds": (1, "df2b88075374"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
     "clock": (1, "2644ba647f34"),

@@ -427,8 +427,10 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     }  # fmt: skip
     values = {
         name: str(uuid4())
-        for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id")
-    }
+        for name in (
+            "room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id", "hold_id",
+        )
+    }  # fmt: skip
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")

@@ -32,6 +32,7 @@ MATRIX = """
     read.followers                r           raw         raw         raw         -           owner
     read.kept_parked_events       -           -           -           -           -           owner
     read.kept_tables              -           -           -           -           -           owner
+    read.legal_holds              r           raw         -           -           -           owner
     read.mentions                 r           raw         -           -           -           owner
     read.message_html             r           -           raw         -           -           owner
     read.message_reactions        r           raw         r          -           -           owner
