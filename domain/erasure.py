@@ -117,7 +117,9 @@ def request(
 
 
 def hold(erasure: Erasure | None, *, hold_ids: tuple[UUID, ...]) -> tuple[ErasureEvent, ...]:
-    """Note what it waits for; the same again changes nothing, and nothing that it waits for no more."""
+    """Note what it waits for, or that it waits no more; the same again changes nothing, nor does what comes after the end."""
+    if erasure is not None and erasure.completed_at is not None:
+        return ()
     erasure = require_open(erasure)
     found = tuple(sorted(set(hold_ids)))
     return () if found == erasure.held_by else (ErasureHeld(erasure.user_id, erasure.erasure_id, found),)

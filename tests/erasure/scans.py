@@ -46,7 +46,7 @@ async def in_reach_of_the_log(owner: asyncpg.Connection, phrases: Collection[str
     """Return the phrases in the write-ahead log from where a recovery would begin."""
     await owner.execute("CHECKPOINT")
     begin = await owner.fetchval("SELECT redo_lsn FROM pg_control_checkpoint()")
-    name, offset = await owner.fetchrow("SELECT * FROM pg_walfile_name_offset($1)", begin)  # type: ignore[misc]
+    name, offset = await owner.fetchrow("SELECT * FROM pg_walfile_name_offset($1)", begin)
     folder = Path(await owner.fetchval("SHOW data_directory")) / "pg_wal"
     return phrases_in((folder / name).read_bytes()[offset:], phrases)
 

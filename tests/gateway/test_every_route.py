@@ -203,8 +203,9 @@ async def test_without_a_token_no_spelling_of_any_route_opens_it(hansard: Gatewa
 
 
 def is_public(asked: Asked) -> bool:
-    """Whether a request is for a route that everybody may ask; tiles are the one of them with a parameter."""
+    """Whether a request is for a route that everybody may ask; tiles and erasures are those of them with a parameter."""
     path = re.sub(r"^(/tlog/tile/).+", r"\1{tile}", path_of(asked.target))
+    path = re.sub(r"^(/api/v1/erasures/)[0-9a-fA-F-]{36}$", r"\1{erasure_id}", path)
     return (asked.method.replace("HEAD", "GET"), path) in PUBLIC
 
 
