@@ -17,9 +17,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres.key_destruction import live_keys
 from adapters.postgres.master_key import MasterKeyWrongError
 from adapters.postgres.master_key_check import require_right
 from commands.account import RegisterAccount
+from commands.erasure import CondemnKeys, RequestErasure, sealed_by
 from domain.events import Caller
 from domain.ids import UserId
 from domain.restoration import RecordRestored
@@ -451,6 +453,30 @@ async def test_a_database_that_postgres_brought_back_becomes_another_record_in_p
     for typed in (asked(None), asked(tmp_path, in_place=True)):
         with pytest.raises(MisusedError, match="Name the backup's folder, or say --in-place"):
             await restore.run(settings, typed)
+
+
+async def test_what_the_record_says_is_destroyed_is_destroyed_in_whatever_is_restored(
+    database_url: str, servers: Servers, tmp_path: Path
+) -> None:
+    """The process died after it recorded what it destroys: so does a backup of keys look that is older than the record."""
+    ada, settings = UserId(uuid4()), into(tmp_path, database_url)
+    async with ledger(database_url) as (db, _, command_bus):
+        await require_right(db, MASTER, tmp_path, keep=True)
+        await command_bus.do(RegisterAccount(ada, "a@example.com", "ada", "x"), Caller())
+        await command_bus.do(RequestErasure(ada, uuid4()), Caller())
+        keys_of_ada = [sealed_by(key.key_id, key.room_id, key.day) for key in await live_keys(db, ada)]
+        await command_bus.do(CondemnKeys(ada, tuple(keys_of_ada)), Caller())
+        assert len(await live_keys(db, ada)) == 1
+    assert await backup.run(settings, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+    async with empty_database(servers) as url:
+        again = into(tmp_path, url)
+        assert await restore.run(again, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+        async with process_context(again) as base:
+            assert await live_keys(base.db, ada) == []
+            assert await base.db.value("SELECT username FROM read.users") == ""
+    assert await restore.run(settings, asked(None, in_place=True)) == 0
+    async with process_context(settings) as base:
+        assert await live_keys(base.db, ada) == []
 
 
 async def test_a_process_does_not_begin_on_a_record_that_is_being_restored(database_url: str, tmp_path: Path) -> None:
