@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from adapters.clock import monotonic
 from adapters.postgres.key_destruction import destroy, forget_deliveries, live_keys
+from adapters.postgres.rewrapping import in_use
 from commands.command_bus import CommandBus
 from commands.erasure import (
     MOMENT,
@@ -190,7 +191,8 @@ class _Round:
     async def _complete(self, files: int) -> None:
         messages = await erasure_queries.message_count(self._db, self._user_id, self._until)
         reactions = await erasure_queries.reaction_count(self._db, self._user_id)
-        await self._command_bus.do(CompleteErasure(self._user_id, messages, files, reactions), Caller())
+        complete = CompleteErasure(self._user_id, messages, files, reactions, await in_use(self._db))
+        await self._command_bus.do(complete, Caller())
         log.info("an erasure is completed", messages=messages, files=files)
 
     def _note(self, rooms: Rooms, since: datetime | None, until: datetime | None) -> bool:

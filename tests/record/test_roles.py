@@ -74,7 +74,9 @@ MATRIX = """
     record.snapshots              raw         -           raw         raw         -           raw
     vault.data_keys               ra          r           ra          ra          -           ra
     vault.master_check            ra          r           ra          ra          -           ra
+    vault.master_root             r           r           r           r           -           r
     vault.signing_keys            ra          -           -           -           -           raw(retired_at)
+    vault.wrapping                r           r           r           r           -           r
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
@@ -96,7 +98,12 @@ FUNCTIONS = {
     "record.withdraw": {"gateway", "worker", "notifier", "operator"},
     "record.write": set[str](),
     "record.write_queued": set[str](),
+    "vault.begin_wrapping": {"operator"},
     "vault.destroy_keys": {"worker"},
+    "vault.guard_wrapping": set[str](),
+    "vault.replace_master": {"operator"},
+    "vault.rewrap": {"operator"},
+    "vault.tell_destroyed": set[str](),
     "vault.tell_gone": set[str](),
 }
 BECOMES = {  # by SET ROLE
@@ -291,7 +298,11 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
         ("record.forget_receipts", "search_path=pg_catalog, pg_temp"),
         ("record.renew", "search_path=pg_catalog, pg_temp"),
         ("record.withdraw", "search_path=pg_catalog, pg_temp;enable_seqscan=off"),
+        ("vault.begin_wrapping", "search_path=pg_catalog, pg_temp"),
         ("vault.destroy_keys", "search_path=pg_catalog, pg_temp"),
+        ("vault.guard_wrapping", "search_path=pg_catalog, pg_temp"),
+        ("vault.replace_master", "search_path=pg_catalog, pg_temp"),
+        ("vault.rewrap", "search_path=pg_catalog, pg_temp"),
     ]
 
 
