@@ -141,7 +141,7 @@ async def ledger(
     db = await Database.open(as_login(database_url, kind), size=size, plans_once=kind == "gateway")
     vault = Vault(db, master)
     record = PostgresRecord(db, vault, now=now, chance=os.urandom)
-    snapshots = PostgresSnapshots(db, vault, now=now)
+    snapshots = PostgresSnapshots(db, vault)
     command_bus = CommandBus(record, HANDLERS, now=now, chance=os.urandom, snapshots=snapshots)
     async with running(record.run(), command_bus.run()):
         yield db, record, command_bus

@@ -82,9 +82,7 @@ async def process_context(
             raise NotRunningError(
                 "The database has no record yet, or is older than this release: run 'hansard migrate' first."
             ) from error
-        command_bus = CommandBus(
-            record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now)
-        )
+        command_bus = CommandBus(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault))
         yield ProcessContext(settings, db, vault, record, head.record, command_bus, clock, registry)
 
 

@@ -93,7 +93,7 @@ class Watching:
 
 
 def desk_on(record: Any, db: Database) -> CommandBus:
-    snapshots = PostgresSnapshots(db, Vault(db, MASTER), now=now)
+    snapshots = PostgresSnapshots(db, Vault(db, MASTER))
     return CommandBus(record, HANDLERS, now=now, chance=lambda n: uuid4().bytes[:n], snapshots=snapshots)
 
 
@@ -166,7 +166,7 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) 
         await command_bus.do(PostMessage(room_id, message_id, "0"), ada)
         folded = await command_bus.see(MESSAGE, message_id)
         vault = Vault(db, MASTER)
-        snapshots = PostgresSnapshots(db, vault, now=now)
+        snapshots = PostgresSnapshots(db, vault)
         stream_id = MESSAGE.id(message_id)
         assert folded.state is not None and folded.at is not None
         forged = Snapshot(replace(folded.state, digest=digest_of("forged")), 1, folded.position, folded.at)
@@ -183,7 +183,7 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) 
             assert await snapshots.newest({stream_id: MESSAGE}) == {}
         await snapshots.keep(MESSAGE, stream_id, replace(forged, version=2))
         await as_owner(database_url, ("UPDATE vault.data_keys SET wrapped = NULL",))
-        assert await PostgresSnapshots(db, Vault(db, MASTER), now=now).newest({stream_id: MESSAGE}) == {}
+        assert await PostgresSnapshots(db, Vault(db, MASTER)).newest({stream_id: MESSAGE}) == {}
 
 
 async def test_edits_of_a_message_make_snapshots_as_they_come(database_url: str) -> None:
