@@ -28,6 +28,7 @@ from domain.quotas import Quotas
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
+from gateway.http.audit_streams import AuditStreams
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
@@ -91,6 +92,7 @@ class Services:
     mail_links: MailLinks
     metrics: GatewayMetrics
     exposition: Exposition
+    audit_streams: AuditStreams = field(default_factory=AuditStreams)
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)
