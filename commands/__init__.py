@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from commands import (
     account,
+    approval,
     audit,
     block,
     clock,
@@ -52,6 +53,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **thread.HANDLERS,
     **file.HANDLERS,
     **hold.HANDLERS,
+    **approval.HANDLERS,
     **audit.HANDLERS,
     **operating.HANDLERS,
     **security.HANDLERS,

@@ -42,9 +42,10 @@ FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
-    "account.erase", "account.erase_other", "account.register", "account.verify_email", "audit.read", "block.list",
-    "block.put", "block.remove", "deployment.read", "direct.open", "erasure.read", "file.upload", "hold.list", "hold.place",
-    "hold.release", "mail.stop", "notification.change", "notification.list",
+    "account.erase", "account.erase_other", "account.register", "account.verify_email", "approval.decide_erasure",
+    "approval.decide_export", "approval.read", "audit.read", "block.list", "block.put", "block.remove", "deployment.read",
+    "direct.open", "erasure.read", "file.upload", "hold.list", "hold.place", "hold.release", "mail.stop", "notification.change",
+    "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
     "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
@@ -159,6 +160,9 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("hold.list",            BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("hold.place",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
     AsWhom("hold.release",         BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("approval.read",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_export", BadTokenError, SessionRevokedError, SessionRevokedError,   RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_erasure", BadTokenError, SessionRevokedError, SessionRevokedError,  RoleNeededError,  RoleNeededError, RoleNeededError, ok,    ok),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("account.erase_other",  BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),

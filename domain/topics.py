@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from domain import (
     account,
+    approval,
     audit,
     block,
     clock,
@@ -56,6 +57,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (notification.INBOX, notification.INBOX_EVENTS),
     (file.FILE, file.EVENTS),
     (hold.HOLDS, hold.EVENTS),
+    (approval.APPROVAL, approval.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
     (operating.OPERATIONS_READS, operating.READS),
     (operating.REBUILDS, operating.ASKS),

@@ -28,7 +28,9 @@ from gateway.http.requests import check, versions_asked
 from gateway.protocol.client_frames import declared_operations
 from gateway.routes import (
     account,
+    approval,
     audit,
+    audit_stream,
     deployment,
     direct,
     documents,
@@ -82,6 +84,8 @@ API: list[BaseRouteHandler] = [
     *file.ROUTES,
     *audit.ROUTES,
     *hold.ROUTES,
+    *audit_stream.ROUTES,
+    *approval.ROUTES,
     *operating.ROUTES,
     *proof.ROUTES,
     *ticket.ROUTES,

@@ -68,6 +68,7 @@ FOLDS = {
     "holds": (1, "df2b88075374"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
+    "approval": (1, "ec485a169141"),
     "clock": (1, "2644ba647f34"),
     "erasure": (1, "54d130adb3af"),
 }

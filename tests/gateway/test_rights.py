@@ -429,6 +429,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
         name: str(uuid4())
         for name in (
             "room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id", "hold_id",
+            "approval_id", "erasure_id",
         )
     }  # fmt: skip
     for (method, path), declared in ROUTES.items():
