@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.approval import await_approval, require_approved
 from commands.held import refuse_held
 from commands.own_webhook import remove_webhook
 from commands.session import end_all
@@ -20,7 +21,8 @@ from domain import erasure as decide
 from domain import file as files
 from domain import message as messages
 from domain import reaction as reactions
-from domain.account import ACCOUNT, require_right
+from domain.account import ACCOUNT, Account, require_right
+from domain.approval import FourEyes
 from domain.erasure import ERASURE
 from domain.errors import WrongPasswordError
 from domain.file import FILE
@@ -36,11 +38,25 @@ MOMENT = timedelta(microseconds=1)  # a time with its own moment is [at, at + th
 
 
 class RequestErasure(Struct, frozen=True):
-    """Erase a person. `seen_hash` is what their own password matched; None if somebody else asks, who needs the role for it."""
+    """Erase a person. `seen_hash` is what their own password matched; None if somebody else asks, who needs the role for it, and,
+    if `four_eyes` says so, another one's approval."""
 
     user_id: UserId
     erasure_id: UUID
     seen_hash: str | None = None
+    four_eyes: FourEyes = FourEyes()
+
+
+class BeginErasure(Struct, frozen=True):
+    """Begin an erasure if it was approved of, or needs no approval. Raise `ApprovalNeededError` while it waits."""
+
+    user_id: UserId
+
+
+class CancelErasure(Struct, frozen=True):
+    """Cancel an erasure that was not approved of."""
+
+    user_id: UserId
 
 
 class EraseMessage(Struct, frozen=True):
@@ -106,7 +122,8 @@ def sealed_by(key_id: UUID, room_id: RoomId | None, day: date, shown: Collection
 
 
 async def request(command: RequestErasure, unit: UnitOfWork) -> None:
-    """Request it, and have the person's sessions, devices and webhook end at once: nobody acts as them any more."""
+    """Request it, and have the person's sessions, devices and webhook end at once: nobody acts as them any more. What needs an
+    approval waits for it before."""
     user_id, by = command.user_id, unit.caller.user_id
     account, erasure = await unit.load_all((ACCOUNT, (user_id,)), (ERASURE, (user_id,)))
     if by is not None and by != user_id:
@@ -114,12 +131,43 @@ async def request(command: RequestErasure, unit: UnitOfWork) -> None:
     account = accounts.require_known(account)
     if by == user_id and account.password_hash != command.seen_hash:
         raise WrongPasswordError
-    events = decide.request(erasure, user_id=user_id, erasure_id=command.erasure_id, by=by)
+    waits = by not in (None, user_id) and "erasure" in command.four_eyes.subjects
+    events = decide.request(
+        erasure, user_id=user_id, erasure_id=command.erasure_id, by=by, awaits_approval=waits
+    )  # fmt: skip
     unit.write(ERASURE, user_id, events=events)
+    if not events:
+        return
+    if waits:
+        await await_approval(
+            unit,
+            "erasure",
+            command.erasure_id,
+            four_eyes=command.four_eyes,
+            user_id=user_id,
+            summary="Erase this person.",
+        )
+    else:
+        await _end_all(unit, account)
+
+
+async def begin(command: BeginErasure, unit: UnitOfWork) -> None:
+    account, erasure = await unit.load_all((ACCOUNT, (command.user_id,)), (ERASURE, (command.user_id,)))
+    events = decide.begin(erasure)
     if events:
-        unit.write(ACCOUNT, user_id, events=accounts.deactivate(account))
-        await end_all(unit, user_id, reason="deactivated")
-        await remove_webhook(unit, user_id)
+        await require_approved(unit, "erasure", decide.require_open(erasure).erasure_id)
+        unit.write(ERASURE, command.user_id, events=events)
+        await _end_all(unit, accounts.require_known(account))
+
+
+async def cancel(command: CancelErasure, unit: UnitOfWork) -> None:
+    unit.write(ERASURE, command.user_id, events=decide.cancel(await unit.load(ERASURE, command.user_id)))
+
+
+async def _end_all(unit: UnitOfWork, account: Account) -> None:
+    unit.write(ACCOUNT, account.user_id, events=accounts.deactivate(account))
+    await end_all(unit, account.user_id, reason="deactivated")
+    await remove_webhook(unit, account.user_id)
 
 
 async def erase_message(command: EraseMessage, unit: UnitOfWork) -> None:
@@ -195,6 +243,8 @@ async def complete(command: CompleteErasure, unit: UnitOfWork) -> None:
 
 HANDLERS: dict[type[Struct], Handler] = {
     RequestErasure: request,
+    BeginErasure: begin,
+    CancelErasure: cancel,
     EraseMessage: erase_message,
     EraseFile: erase_file,
     EraseReaction: erase_reaction,

@@ -48,12 +48,30 @@ class _OfErasure(Event, frozen=True):
 
 
 class ErasureRequested(_OfErasure, frozen=True):
-    """`by` is who asked; null: an operator at the command line. Whoever knows `erasure_id` may see how it goes."""
+    """`by` is who asked; null: an operator at the command line. Whoever knows `erasure_id` may see how it goes. With
+    `awaits_approval` nothing is done before somebody else approves of it."""
 
     topic: ClassVar = "erasure.requested"
 
     erasure_id: UUID
     by: UserId | None = None
+    awaits_approval: bool = False
+
+
+class ErasureBegun(_OfErasure, frozen=True):
+    """Somebody else approved of it: the account is deactivated, and its sessions are ended."""
+
+    topic: ClassVar = "erasure.begun"
+
+    erasure_id: UUID
+
+
+class ErasureCancelled(_OfErasure, frozen=True):
+    """It was not approved, or the person asked for it themselves meanwhile; nothing was erased."""
+
+    topic: ClassVar = "erasure.cancelled"
+
+    erasure_id: UUID
 
 
 class ErasureHeld(_OfErasure, frozen=True):
@@ -93,7 +111,7 @@ class ErasureCompleted(_OfErasure, frozen=True):
     unreached: tuple[Unreached, ...] = UNREACHED
 
 
-ErasureEvent = ErasureRequested | ErasureHeld | KeysCondemned | ErasureCompleted
+ErasureEvent = ErasureRequested | ErasureBegun | ErasureCancelled | ErasureHeld | KeysCondemned | ErasureCompleted
 
 
 class Erasure(Struct, frozen=True):
@@ -107,13 +125,33 @@ class Erasure(Struct, frozen=True):
     held_by: tuple[UUID, ...] = ()
     hold_ids: tuple[UUID, ...] = ()
     completed_at: datetime | None = None
+    awaits_approval: bool = False
+    is_cancelled: bool = False
 
 
 def request(
-    erasure: Erasure | None, *, user_id: UserId, erasure_id: UUID, by: UserId | None
+    erasure: Erasure | None, *, user_id: UserId, erasure_id: UUID, by: UserId | None, awaits_approval: bool = False
 ) -> tuple[ErasureEvent, ...]:
-    """Request the erasure of a person; one that was requested already stays as it is."""
-    return () if erasure is not None else (ErasureRequested(user_id, erasure_id, by),)
+    """Request the erasure of a person; one that was requested already stays as it is. Nobody has to approve of one's own: it takes
+    the place of one that waits for that."""
+    asked = ErasureRequested(user_id, erasure_id, by, awaits_approval)
+    if erasure is None or erasure.is_cancelled:
+        return (asked,)
+    if erasure.awaits_approval and not awaits_approval:
+        return (ErasureCancelled(user_id, erasure.erasure_id), asked)
+    return ()
+
+
+def begin(erasure: Erasure | None) -> tuple[ErasureEvent, ...]:
+    """Begin what was approved of; what has begun already goes on."""
+    erasure = require_open(erasure)
+    return (ErasureBegun(erasure.user_id, erasure.erasure_id),) if erasure.awaits_approval else ()
+
+
+def cancel(erasure: Erasure | None) -> tuple[ErasureEvent, ...]:
+    """Cancel what was not approved of; what has begun goes on."""
+    erasure = require_open(erasure)
+    return (ErasureCancelled(erasure.user_id, erasure.erasure_id),) if erasure.awaits_approval else ()
 
 
 def hold(erasure: Erasure | None, *, hold_ids: tuple[UUID, ...]) -> tuple[ErasureEvent, ...]:
@@ -150,7 +188,7 @@ def complete(
 
 def require_open(erasure: Erasure | None) -> Erasure:
     """Return an erasure that was requested and is not completed. Raise `ErasureNotFoundError` otherwise."""
-    if erasure is None or erasure.completed_at is not None:
+    if erasure is None or erasure.is_cancelled or erasure.completed_at is not None:
         raise ErasureNotFoundError
     return erasure
 
@@ -158,9 +196,15 @@ def require_open(erasure: Erasure | None) -> Erasure:
 def evolve(erasure: Erasure | None, recorded: Recorded[ErasureEvent]) -> Erasure:
     event = recorded.event
     if isinstance(event, ErasureRequested):
-        return Erasure(event.erasure_id, event.user_id, recorded.position, recorded.at)
+        return Erasure(
+            event.erasure_id, event.user_id, recorded.position, recorded.at, awaits_approval=event.awaits_approval
+        )
     assert erasure is not None, "an erasure is requested before anything else happens to it"
     match event:
+        case ErasureBegun():
+            return replace(erasure, awaits_approval=False)
+        case ErasureCancelled():
+            return replace(erasure, is_cancelled=True)
         case ErasureHeld():
             known = tuple(sorted({*erasure.hold_ids, *event.hold_ids}))
             return replace(erasure, held_by=event.hold_ids, hold_ids=known)
@@ -173,4 +217,6 @@ def evolve(erasure: Erasure | None, recorded: Recorded[ErasureEvent]) -> Erasure
 
 
 ERASURE: Stream[Erasure] = Stream("erasure", evolve, Erasure)
-EVENTS: tuple[type[Event], ...] = (ErasureRequested, ErasureHeld, KeysCondemned, ErasureCompleted)
+EVENTS: tuple[type[Event], ...] = (
+    ErasureRequested, ErasureBegun, ErasureCancelled, ErasureHeld, KeysCondemned, ErasureCompleted,
+)  # fmt: skip

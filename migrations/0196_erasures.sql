@@ -7,9 +7,11 @@ CREATE TABLE read.erasures (
     requested_position bigint      NOT NULL,
     held_by            text        NOT NULL,
     completed_at       timestamptz,
-    completed_position bigint
+    completed_position bigint,
+    awaits_approval    bool        NOT NULL,
+    is_cancelled       bool        NOT NULL
 );
-CREATE INDEX erasures_unfinished ON read.erasures (requested_position) WHERE completed_at IS NULL;
+CREATE INDEX erasures_unfinished ON read.erasures (requested_position) WHERE completed_at IS NULL AND NOT is_cancelled;
 COMMENT ON COLUMN read.erasures.held_by IS 'The ids of the legal holds that it waits for, with spaces between.';
 GRANT SELECT ON read.erasures TO hansard_gateway, hansard_worker;
 GRANT SELECT, INSERT, UPDATE ON read.erasures TO hansard_projector;

@@ -9,19 +9,21 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.erasure import ErasureCompleted, ErasureHeld, ErasureRequested
+from domain.erasure import ErasureBegun, ErasureCancelled, ErasureCompleted, ErasureHeld, ErasureRequested
 from domain.events import Recorded
 from domain.ids import UserId
 from domain.ports.database import Db
 from projections.tables import Change, Projection, Table
 
 SELECT_ONE = """
-    SELECT id, user_id, requested_at, requested_position, held_by, completed_at, completed_position
+    SELECT id, user_id, requested_at, requested_position, held_by, completed_at, completed_position,
+        awaits_approval, is_cancelled
     FROM read.erasures WHERE id = $1
 """
 SELECT_OPEN = """
-    SELECT id, user_id, requested_at, requested_position, held_by, completed_at, completed_position
-    FROM read.erasures WHERE completed_at IS NULL ORDER BY requested_position LIMIT $1
+    SELECT id, user_id, requested_at, requested_position, held_by, completed_at, completed_position,
+        awaits_approval, is_cancelled
+    FROM read.erasures WHERE completed_at IS NULL AND NOT is_cancelled ORDER BY requested_position LIMIT $1
 """
 
 ERASURES = Table(
@@ -34,6 +36,8 @@ ERASURES = Table(
         "held_by": "text",
         "completed_at": "timestamptz",
         "completed_position": "bigint",
+        "awaits_approval": "bool",
+        "is_cancelled": "bool",
     },
 )
 
@@ -46,6 +50,8 @@ class ErasureRow(Struct, frozen=True):
     held_by: str
     completed_at: datetime | None
     completed_position: int | None
+    awaits_approval: bool
+    is_cancelled: bool
 
     @property
     def hold_ids(self) -> list[UUID]:
@@ -66,8 +72,16 @@ def requested(recorded: Recorded[ErasureRequested]) -> Iterable[Change]:
     e = recorded.event
     yield ERASURES.new(
         e.erasure_id, user_id=e.user_id, requested_at=recorded.at, requested_position=recorded.position, held_by="",
-        completed_at=None, completed_position=None,
+        completed_at=None, completed_position=None, awaits_approval=recorded.event.awaits_approval, is_cancelled=False,
     )  # fmt: skip
+
+
+def begun(recorded: Recorded[ErasureBegun]) -> Iterable[Change]:
+    yield ERASURES.set(recorded.event.erasure_id, awaits_approval=False)
+
+
+def cancelled(recorded: Recorded[ErasureCancelled]) -> Iterable[Change]:
+    yield ERASURES.set(recorded.event.erasure_id, is_cancelled=True)
 
 
 def held(recorded: Recorded[ErasureHeld]) -> Iterable[Change]:
@@ -81,5 +95,12 @@ def completed(recorded: Recorded[ErasureCompleted]) -> Iterable[Change]:
 
 
 PROJECTION = Projection(
-    tables=(ERASURES,), handlers={ErasureRequested: requested, ErasureHeld: held, ErasureCompleted: completed}
+    tables=(ERASURES,),
+    handlers={
+        ErasureRequested: requested,
+        ErasureBegun: begun,
+        ErasureCancelled: cancelled,
+        ErasureHeld: held,
+        ErasureCompleted: completed,
+    },
 )

@@ -23,6 +23,8 @@ from adapters.postgres.rewrapping import in_use
 from commands.command_bus import CommandBus
 from commands.erasure import (
     MOMENT,
+    BeginErasure,
+    CancelErasure,
     CompleteErasure,
     CondemnKeys,
     EraseAccount,
@@ -34,8 +36,14 @@ from commands.erasure import (
 )
 from commands.held import Holding, Rooms, holding
 from domain.bounds import POLL_SECONDS
-from domain.erasure import CONDEMNED_KEYS_MAX, ERASURE, HeldBackError, KeysCondemned
-from domain.errors import DomainError, EventUnreadableError
+from domain.erasure import CONDEMNED_KEYS_MAX, ERASURE, ErasureNotFoundError, HeldBackError, KeysCondemned
+from domain.errors import (
+    ApprovalExpiredError,
+    ApprovalNeededError,
+    ApprovalRefusedError,
+    DomainError,
+    EventUnreadableError,
+)
 from domain.events import Caller, Event
 from domain.file import FILE, FileCompleted, FileProcessed, FileReceived
 from domain.ids import RoomId
@@ -113,6 +121,8 @@ class _Round:
 
     async def go(self) -> set[UUID] | None:
         """Do what can be done. Return the holds that keep the rest; if none does, it is completed. None: there is more to do."""
+        if not await self._begun():
+            return None
         await self._destroy_condemned()
         await self._erase_words()
         files = await self._erase_files()
@@ -129,6 +139,19 @@ class _Round:
         if not self._held:
             await self._complete(len(files))
         return self._held
+
+    async def _begun(self) -> bool:
+        """Begin what was approved of, and cancel what was not. Return whether there is something to do."""
+        try:
+            await self._command_bus.do(BeginErasure(self._user_id), Caller())
+        except ApprovalNeededError:
+            return False
+        except (ApprovalRefusedError, ApprovalExpiredError):
+            await self._command_bus.do(CancelErasure(self._user_id), Caller())
+            return False
+        except ErasureNotFoundError:  # it has ended, and the tables do not say so yet
+            return False
+        return True
 
     async def _erase_words(self) -> None:
         """Leave tombstones of messages, and take reactions back."""

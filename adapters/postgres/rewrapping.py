@@ -4,9 +4,9 @@ Everything goes on meanwhile. The new wrapping key is in the file before anythin
 made that is wrapped by an earlier one; so when none of those is left, there will never be one again, and it may be destroyed.
 """
 
+from typing import NamedTuple
 from uuid import UUID
 
-from adapters.credentials.signing_keys import SigningKey
 from adapters.postgres.data_keys import StoredKey
 from adapters.postgres.master_key import Master
 from adapters.postgres.master_key_check import NAME, ROOT, TEXT
@@ -24,7 +24,14 @@ SELECT_IN_USE = "SELECT oldest FROM vault.wrapping"
 BEGIN_WRAPPING = "SELECT vault.begin_wrapping($1)"
 REWRAP = "SELECT vault.rewrap($1::uuid[], $2::bytea[], $3::bytea[], $4)"
 REPLACE = "SELECT vault.replace_master($1, $2, $3::text[], $4::bytea[])"
-SELECT_SIGNING = "SELECT kid, wrapped, public FROM vault.signing_keys WHERE retired_at IS NULL ORDER BY kid"
+SELECT_SIGNING = "SELECT kid, wrapped FROM vault.signing_keys WHERE retired_at IS NULL ORDER BY kid"
+
+
+class SigningKey(NamedTuple):
+    """A key that signs access tokens, which the master key wraps."""
+
+    kid: str
+    wrapped: bytes
 
 
 async def in_use(db: Db) -> int | None:

@@ -35,12 +35,11 @@ from gateway.http.declarations import Described, declare
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.operations.passwords import matching_form
-from gateway.operations.proofs import NothingSignedError, NotSignedYetError, ProofUnavailableError
-from gateway.routes.proof import proofs_of
+from gateway.operations.proofs import NothingSignedError, NotSignedYetError, ProofUnavailableError, proofs_of
 from gateway.services import Services
 from projections import erasures
 
-Status = Literal["running", "waiting", "completed"]
+Status = Literal["running", "waiting", "completed", "cancelled"]
 # What an erasure cannot reach, for the person who reads the certificate.
 UNREACHED: dict[Unreached, str] = {
     "backups": "Backups that were made before. They hold your data until they are deleted, and can be read only with the keys.",
@@ -57,7 +56,8 @@ class EraseMeBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ErasureAsked(Struct, frozen=True):
-    """`erasure_id` is the secret that reads how it goes. It waits while legal holds keep something: `held_by`."""
+    """`erasure_id` is the secret that reads how it goes. It waits while legal holds keep something (`held_by`), or, if there is
+    none, for somebody else's approval."""
 
     erasure_id: UUID
     status: Status
@@ -140,7 +140,11 @@ async def read_erasure(erasure_id: UUID, services: Services) -> Response[Erasure
     found = await erasures.one(services.db, erasure_id)
     if found is None:
         raise ErasureNotFoundError
-    status: Status = "completed" if found.completed_at else "waiting" if found.hold_ids else "running"
+    status: Status = "running"
+    if found.completed_at or found.is_cancelled:
+        status = "completed" if found.completed_at else "cancelled"
+    elif found.hold_ids or found.awaits_approval:
+        status = "waiting"
     certificate = None if found.completed_position is None else await _certificate(services, found.completed_position)
     return shown(ErasureView(erasure_id, status, found.hold_ids, found.requested_at, found.completed_at, certificate))
 
@@ -148,7 +152,7 @@ async def read_erasure(erasure_id: UUID, services: Services) -> Response[Erasure
 async def _request(
     services: Services, caller: Caller, user_id: UserId, seen_hash: str | None
 ) -> Response[ErasureAsked]:
-    command = RequestErasure(user_id, services.command_bus.new_id(), seen_hash)
+    command = RequestErasure(user_id, services.command_bus.new_id(), seen_hash, services.policy.four_eyes)
     outcome = await execute(services, command, caller)
     for recorded in outcome.events:
         if isinstance(recorded.event, SessionEnded):
@@ -156,7 +160,8 @@ async def _request(
     erasure = outcome.folded(ERASURE, user_id).state
     assert erasure is not None, "it was requested now or before"
     held_by = list(erasure.held_by) if erasure.completed_at else await _holds_on(services, user_id)
-    status: Status = "completed" if erasure.completed_at else "waiting" if held_by else "running"
+    waits = held_by or erasure.awaits_approval
+    status: Status = "completed" if erasure.completed_at else "waiting" if waits else "running"
     return written(outcome, ErasureAsked(erasure.erasure_id, status, held_by), status=202)
 
 

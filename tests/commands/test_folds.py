@@ -70,7 +70,7 @@ FOLDS = {
     "security": (1, "7b5ef93f9762"),
     "approval": (1, "ec485a169141"),
     "clock": (1, "2644ba647f34"),
-    "erasure": (1, "54d130adb3af"),
+    "erasure": (1, "cbbd35b9c6f5"),
 }
 SNAPSHOTS = "SELECT version FROM record.snapshots WHERE stream = $1"
 

@@ -22,8 +22,10 @@ from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.tiles import TileStore
 from commands.account import Activate, GrantRole
+from commands.erasure import RequestErasure
 from commands.hold import PlaceHold, ReleaseHold
 from domain.account import ACCOUNT
+from domain.approval import FourEyes, approval_key
 from domain.erasure import ERASURE
 from domain.errors import AccountErasedError
 from domain.events import Caller
@@ -65,9 +67,16 @@ async def home(servers: Servers) -> AsyncIterator[Home]:
 async def erased(home: Home) -> None:
     """Do all that there is to be erased now."""
     await home.owner.execute(LET_GO)  # what was uploaded lately is held against the sweeper
+    await settled(home)
     async with asyncio.timeout(60):
         while not await home.house.eraser.step(at_once=True):
             pass
+
+
+async def settled(home: Home) -> None:
+    """Wait until the tables have what was recorded."""
+    position = (await home.house.hansard.services.record.head()).position
+    await home.house.hansard.services.reads.wait(position, seconds=20.0)
 
 
 async def seen(home: Home, erasure_id: UUID) -> dict[str, Any]:
@@ -266,3 +275,33 @@ async def test_only_oneself_with_the_password_or_an_admin_with_a_reason_may_ask(
     third = await admin.ask("POST", f"/users/{ada.id}/erasure", 202, **why)
     assert third == {**first, "status": "completed"}
     assert (await home.house.hansard.client().get(f"/erasures/{uuid4()}")).status_code == 404
+
+
+async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:
+    admin, keeper = await granted(home, "admin"), await granted(home, "records_manager")
+    caller = Caller(UserId(UUID(admin.id)), reason="she wrote us a letter")
+    why = {"headers": {"Hansard-Reason": "I read the letter"}}
+    people = [await home.house.hansard.person() for _ in range(3)]
+    ids = {}
+    for person in people:
+        command = RequestErasure(UserId(UUID(person.id)), uuid4(), four_eyes=FourEyes(frozenset(["erasure"])))
+        await home.house.hansard.services.command_bus.do(command, caller)
+        ids[person] = command.erasure_id
+    approved, refused, impatient = people
+    assert await home.house.eraser.step(at_once=True) == 0
+    assert [(await seen(home, ids[person]))["status"] for person in people] == ["waiting"] * 3
+    await approved.ask("GET", "/users/me", 200)
+    await admin.ask("POST", f"/approvals/{approval_key('erasure', ids[approved])}/approve", 403, **why)
+    await keeper.ask("POST", f"/approvals/{approval_key('erasure', ids[approved])}/approve", 200, **why)
+    await keeper.ask("POST", f"/approvals/{approval_key('erasure', ids[refused])}/refuse", 200, **why)
+    own = await ask_erasure(impatient)
+    assert own != ids[impatient]
+    await settled(home)
+    while (await seen(home, own))["status"] != "completed" or (await seen(home, ids[approved]))[
+        "status"
+    ] != "completed":
+        await erased(home)
+    assert [(await seen(home, ids[person]))["status"] for person in people] == ["completed", "cancelled", "cancelled"]
+    await refused.ask("GET", "/users/me", 200)
+    assert (await approved.http.get("/users/me")).status_code == 401
+    assert await ask_erasure(refused) != ids[refused], "what was refused to somebody else is still theirs to ask"
