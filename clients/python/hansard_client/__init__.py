@@ -4,6 +4,7 @@ from hansard_client.backoff import Backoff
 from hansard_client.chat import Chat
 from hansard_client.client import Client
 from hansard_client.conversation import Conversation
+from hansard_client.erasures import Certificate, Erasure
 from hansard_client.errors import (
     Closed,
     FieldError,
@@ -42,11 +43,13 @@ from hansard_client.wire import Dial, Wire
 
 __all__ = [
     "Backoff",
+    "Certificate",
     "Chat",
     "Client",
     "Closed",
     "Conversation",
     "Dial",
+    "Erasure",
     "Event",
     "Feed",
     "FieldError",
