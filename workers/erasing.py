@@ -47,6 +47,7 @@ from domain.errors import (
 from domain.events import Caller, Event
 from domain.file import FILE, FileCompleted, FileProcessed, FileReceived
 from domain.ids import RoomId
+from domain.message import MESSAGE
 from domain.ports.blobs import BlobsUnavailableError
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
@@ -159,7 +160,10 @@ class _Round:
             free = [
                 each for each in window if not self._note([each.room_id], each.created_at, each.created_at + MOMENT)
             ]
-            await self._do([EraseMessage(each.id) for each in free])
+            for i in range(0, len(free), COMMANDS_AT_ONCE):
+                some = free[i : i + COMMANDS_AT_ONCE]
+                await self._command_bus.read({MESSAGE.id(each.id): MESSAGE for each in some})  # in one look
+                await self._do([EraseMessage(each.id) for each in some])
         given = [
             EraseReaction(self._user_id, each.room_id, each.message_id, each.posted_position, each.emoji, each.at)
             for each in await erasure_queries.reactions(self._db, self._user_id)

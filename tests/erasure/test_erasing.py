@@ -20,17 +20,18 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.event_store import PostgresRecord
+from adapters.postgres.key_destruction import live_keys
 from adapters.postgres.tiles import TileStore
 from commands.account import Activate, GrantRole
-from commands.erasure import RequestErasure
+from commands.erasure import CondemnKeys, EraseMessage, EraseReaction, RequestErasure, sealed_by
 from commands.hold import PlaceHold, ReleaseHold
 from domain.account import ACCOUNT
 from domain.approval import FourEyes, approval_key
-from domain.erasure import ERASURE
+from domain.erasure import ERASURE, HeldBackError
 from domain.errors import AccountErasedError
 from domain.events import Caller
 from domain.hold import HOLD_GRACE_DAYS, HoldId
-from domain.ids import RoomId, UserId
+from domain.ids import MessageId, RoomId, UserId
 from domain.leaf import PREFIX
 from domain.merkle import includes, leaf_hash
 from domain.tree_head import read_note, read_tree_head
@@ -40,6 +41,8 @@ from tests.deployments import MASTER, PASSWORD, Person, as_login, logged, until
 from tests.erasure import scans
 from tests.erasure.deployments import House, ask_erasure, house
 from tests.erasure.planting import planted
+from tests.files.deployments import ended
+from tests.files.pictures import png
 from workers.erasing import Eraser
 from workers.rebuild import Rebuild
 from workers.verification import Note, Verification
@@ -165,6 +168,8 @@ async def test_the_certificate_stands_in_the_tree_that_was_signed(home: Home) ->
 
 async def test_the_record_is_whole_and_a_rebuild_makes_the_same_rows(home: Home) -> None:
     made = await planted(home.house.hansard)
+    picture = (await made.person.upload(png(300, 300), "picture.png"))["id"]
+    assert (await ended(made.person, picture))["variants"]
     await ask_erasure(made.person)
     await erased(home)
     operator = await Database.open(as_login(home.url, "operator"), size=4)
@@ -227,6 +232,16 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+async def steps_under(home: Home, user_id: UserId, room_id: RoomId, message_id: MessageId) -> list[Struct]:
+    """Return the steps that concern a room, as a round takes them."""
+    keys = [key for key in await live_keys(home.house.world.db, user_id) if key.room_id == room_id]
+    return [
+        EraseMessage(message_id),
+        EraseReaction(user_id, room_id, message_id, 1, "👍", now()),
+        CondemnKeys(user_id, tuple(sealed_by(key.key_id, key.room_id, key.day) for key in keys)),
+    ]
+
+
 async def test_a_hold_beats_it_and_it_goes_on_once_the_hold_is_released(home: Home) -> None:
     ada, ben = await home.house.hansard.person(), await home.house.hansard.person()
     held, free = await ben.room(ada), await ben.room(ada)
@@ -236,6 +251,9 @@ async def test_a_hold_beats_it_and_it_goes_on_once_the_hold_is_released(home: Ho
     await home.house.bus.do(PlaceHold(hold_id, "matter", rooms=(RoomId(UUID(held)),)), by)
     asked = await ada.ask("DELETE", "/users/me", 202, json={"password": PASSWORD})
     assert (asked["status"], asked["held_by"]) == ("waiting", [str(hold_id)])
+    for step in await steps_under(home, UserId(UUID(ada.id)), RoomId(UUID(held)), MessageId(UUID(kept["id"]))):
+        with pytest.raises(HeldBackError):  # a round that looked before the hold was placed
+            await home.house.bus.do(step, Caller())
     erasure_id = UUID(asked["erasure_id"])
     assert await home.house.eraser.step(at_once=True) == 0
     position = (await home.house.hansard.services.record.head()).position
