@@ -19,8 +19,8 @@ from domain.erasure import (
     ErasureUnfinishedError,
     KeysCondemned,
 )
-from domain.events import EventId, Meta, Recorded
-from domain.ids import UserId
+from domain.events import Meta, Recorded
+from domain.ids import EventId, UserId
 
 ADA, ADMIN = UserId(UUID(int=1)), UserId(UUID(int=2))
 ONE, OTHER = UUID(int=0xE1), UUID(int=0xE2)

@@ -31,6 +31,7 @@ async def planted(hansard: Gateway) -> Planted:
     phrases = [f"quokka{number:02d}x{uuid4().hex[:8]}" for number in range(PHRASES)]
     left = iter(phrases)
     friend = await hansard.person()
+    await friend.ask("PUT", "/users/me/notifications", 200, json={"keywords": ["say"]})
     person = await arrived(hansard, next(left), next(left), agent=next(left))
     await person.ask("PUT", "/users/me", 200, json={"avatar_url": f"https://pictures.example/{next(left)}.png"})
     await person.ask("PUT", "/users/me", 200, json={"username": next(left)})

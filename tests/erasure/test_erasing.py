@@ -35,7 +35,7 @@ from domain.ids import MessageId, RoomId, UserId
 from domain.leaf import PREFIX
 from domain.merkle import includes, leaf_hash
 from domain.tree_head import read_note, read_tree_head
-from projections import LIVE, MESSAGE_HTML
+from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS
 from tests.conftest import Servers, fresh_database
 from tests.deployments import MASTER, PASSWORD, Person, as_login, logged, until
 from tests.erasure import scans
@@ -174,7 +174,7 @@ async def test_the_record_is_whole_and_a_rebuild_makes_the_same_rows(home: Home)
     await erased(home)
     operator = await Database.open(as_login(home.url, "operator"), size=4)
     record = PostgresRecord(operator, Vault(operator, MASTER), now=now, chance=os.urandom)
-    for group in (LIVE, MESSAGE_HTML):
+    for group in (LIVE, MESSAGE_HTML, NOTIFICATIONS):
         verdicts = await Rebuild(group, record, operator, progress=lambda progress: None).run(swap=False)
         assert [verdict.table for verdict in verdicts if not verdict.is_equal] == []
     events, store = EventEntries(operator), TileStore(operator)
