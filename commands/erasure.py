@@ -131,7 +131,7 @@ async def request(command: RequestErasure, unit: UnitOfWork) -> None:
     account = accounts.require_known(account)
     if by == user_id and account.password_hash != command.seen_hash:
         raise WrongPasswordError
-    waits = by not in (None, user_id) and "erasure" in command.four_eyes.subjects
+    waits = by != user_id and "erasure" in command.four_eyes.subjects
     events = decide.request(
         erasure, user_id=user_id, erasure_id=command.erasure_id, by=by, awaits_approval=waits
     )  # fmt: skip
