@@ -133,8 +133,23 @@ class FileErased(_OfFile, frozen=True):
     topic: ClassVar = "file.erased"
 
 
+class FileExpired(_OfFile, frozen=True):
+    """It is older than it may get, and no message shows it any more: its bytes are removed. Nothing comes after."""
+
+    topic: ClassVar = "file.expired"
+    changes: ClassVar = ("status",)
+
+
 FileEvent = (
-    FileReceived | FileShared | FileScanned | FileProcessed | FileCompleted | FileFailed | FileRetried | FileErased
+    FileReceived
+    | FileShared
+    | FileScanned
+    | FileProcessed
+    | FileCompleted
+    | FileFailed
+    | FileRetried
+    | FileErased
+    | FileExpired
 )
 
 
@@ -160,6 +175,7 @@ class File(Struct, frozen=True):
     forms: tuple[FileVariant, ...] = ()
     pages: int | None = None
     is_erased: bool = False
+    is_expired: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -257,6 +273,11 @@ def erase(file: File | None) -> tuple[FileEvent, ...]:
     return () if file is None or file.is_erased else (FileErased(file.file_id, file.uploader_id),)
 
 
+def expire(file: File) -> tuple[FileEvent, ...]:
+    """End a file for good because it is older than it may get: nothing of what it was is told."""
+    return () if file.is_expired else (FileExpired(file.file_id, file.uploader_id),)
+
+
 def retry(file: File | None) -> tuple[FileEvent, ...]:
     """Have a file tried again that was given up. A file that has not ended stays as it is."""
     if file is None:
@@ -298,6 +319,8 @@ def evolve(file: File | None, recorded: Recorded[FileEvent]) -> File:
                 file, status="failed", reason=None, is_erased=True, original_name="", mime_type="", size_bytes=0, blob="",
                 scan=None, forms=(), pages=None,
             )  # fmt: skip
+        case FileExpired():
+            return replace(file, status="failed", reason=None, original_name="", blob="", forms=(), is_expired=True)
         case _:
             assert_never(event)
 
@@ -321,5 +344,5 @@ def _failed(file: File, reason: Reason, moderator_ids: tuple[UserId, ...]) -> Fi
 
 FILE: Stream[File] = Stream("file", evolve, File, fold=3, subject=lambda file: (file.uploader_id, None))
 EVENTS: tuple[type[Event], ...] = (
-    FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried, FileErased,
+    FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried, FileErased, FileExpired,
 )  # fmt: skip

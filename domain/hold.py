@@ -42,6 +42,14 @@ class HoldScopeError(InvalidError, code="hold.scope"):
     """A legal hold names people and rooms that there are."""
 
 
+class HeldError(ConflictError, code="hold.held"):
+    """A legal hold keeps this."""
+
+    def __init__(self, hold_ids: tuple[HoldId, ...]) -> None:
+        super().__init__()
+        self.hold_ids = hold_ids
+
+
 class HoldPlaced(Event, frozen=True):
     """No persons: whoever it was; no rooms: wherever it was; no times: whenever it was. `from_at` is in it, `to_at` is not.
 

@@ -48,7 +48,7 @@ PersonalOperation = Literal[
     "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
-    "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
+    "push.subscribe", "push.test", "push.unsubscribe", "retention.put", "retention.read", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
     "webhook.put", "webhook.read", "webhook.remove",
 ]  # fmt: skip
@@ -163,6 +163,8 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("approval.read",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("approval.decide_export", BadTokenError, SessionRevokedError, SessionRevokedError,   RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("approval.decide_erasure", BadTokenError, SessionRevokedError, SessionRevokedError,  RoleNeededError,  RoleNeededError, RoleNeededError, ok,    ok),
+    AsWhom("retention.put",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("retention.read",       BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("account.erase_other",  BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),

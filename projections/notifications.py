@@ -19,6 +19,7 @@ from domain.block import UserBlocked, UserUnblocked
 from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.membership import MemberLeft, MemberRemoved
+from domain.message import MessageDeleted
 from domain.notification import NotificationSettings, NotificationSettingsChanged, NotificationsRead, settings_of
 from domain.ports.database import Db
 from domain.telling import Kind
@@ -232,6 +233,12 @@ def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
         yield table.drop("user_id", recorded.event.user_id)
 
 
+def deleted(recorded: Recorded[MessageDeleted]) -> Iterable[Change]:
+    """Take away what people were told of the message, which nobody is shown any more: which of its words it was for, nobody knows
+    who makes this table anew once they are destroyed."""
+    yield NOTIFICATIONS.drop("position", recorded.event.posted_position)
+
+
 # What needs no other facts than the event; `projections/notification_audience.py` has the others.
 PROJECTION = Projection(
     tables=(NOTIFICATIONS, SETTINGS, MEMBERS, THREADS, BLOCKS, INBOXES),
@@ -245,5 +252,6 @@ PROJECTION = Projection(
         UserBlocked: blocked,
         UserUnblocked: unblocked,
         AccountErased: erased,
+        MessageDeleted: deleted,
     },
 )

@@ -95,7 +95,8 @@ class Eraser:
         for erasure in await erasures.unfinished(self._world.db, limit=ERASURES_AT_ONCE):
             if not at_once and self._next.get(erasure.id, 0.0) > monotonic():
                 continue
-            held = await _Round(self._world, erasure, await holding(self._world.command_bus)).go()
+            rooms = {key.room_id for key in await live_keys(self._world.db, erasure.user_id) if key.room_id is not None}
+            held = await _Round(self._world, erasure, await holding(self._world.command_bus, rooms)).go()
             completed += held is not None and not held
             self._next[erasure.id] = monotonic() + (HELD_SECONDS if held else 0.0)
         return completed

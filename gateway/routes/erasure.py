@@ -166,10 +166,11 @@ async def _request(
 
 
 async def _holds_on(services: Services, user_id: UserId) -> list[UUID]:
-    """Return the holds that cover anything that a key of this person seals, or the person."""
-    holds = await holding(services.command_bus)
+    """Return the holds, and policies by their rooms, that keep anything that a key of this person seals, or the person."""
+    keys = await live_keys(services.db, user_id)
+    holds = await holding(services.command_bus, {key.room_id for key in keys if key.room_id is not None})
     held = holds.on(user_id, [None], None, None)
-    for key in await live_keys(services.db, user_id):
+    for key in keys:
         sealed = sealed_by(key.key_id, key.room_id, key.day)
         held |= holds.on(user_id, sealed.rooms, sealed.since, sealed.until)
     return sorted(held)

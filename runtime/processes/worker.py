@@ -11,7 +11,7 @@ from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
-from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
+from adapters.prometheus.workers import ProjectionMetrics, RetentionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.notifier import notifying
@@ -31,6 +31,7 @@ from workers.janitor import Janitor
 from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 from workers.rebuild_tasks import RebuildWorker
+from workers.retaining import Retainer
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
 # and names a position waits a little longer. What is not in the audit index yet is looked for in the record.
@@ -51,6 +52,10 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             *_following(base, metrics),
             *notifying(base, stack, metrics),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
+            asyncio.create_task(
+                Retainer(base.record, base.command_bus, base.db, metrics=RetentionMetrics(base.registry)).run(),
+                name="retention",
+            ),
             asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             *await _rebuilding(base, stack),

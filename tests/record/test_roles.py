@@ -57,6 +57,7 @@ MATRIX = """
     read.push_subscriptions       r           rawd        r          r           -           owner
     read.reaction_counts          r           raw         -           -           -           owner
     read.rebuilds                 ra          -           rawd        -           -           owner
+    read.retention_policies       r           raw         -           -           -           owner
     read.room_changes             r           -           raw         -           -           owner
     read.room_members             r           raw         r           r           -           owner
     read.rooms                    r           raw         r           r           -           owner

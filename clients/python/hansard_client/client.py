@@ -40,6 +40,7 @@ from hansard_client.models import (
     User,
     Version,
 )
+from hansard_client.records import Records
 from hansard_client.wire import Dial, dialer
 
 REQUEST_SECONDS = 10.0
@@ -60,7 +61,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices, Erasures):
+class Client(Everyday, Devices, Erasures, Records):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.

@@ -35,7 +35,7 @@ DESTROY = "UPDATE vault.data_keys SET wrapped = NULL WHERE key_id = ANY ($1::uui
 DESTROY_CONDEMNED = """
     UPDATE vault.data_keys k SET wrapped = NULL
     FROM record.events e CROSS JOIN jsonb_array_elements_text(convert_from(e.data, 'UTF8')::jsonb -> 'key_ids') condemned (key_id)
-    WHERE e.topic = 'erasure.keys_condemned' AND k.key_id = condemned.key_id::uuid AND k.wrapped IS NOT NULL
+    WHERE e.topic IN ('erasure.keys_condemned', 'retention.applied') AND k.key_id = condemned.key_id::uuid AND k.wrapped IS NOT NULL
 """
 REWRITE = "VACUUM (FULL, ANALYZE) vault.data_keys"  # nothing of a destroyed key is left in its table
 # What was said before the backup is told to nobody: a place of 0 would be that of a deployment which has told nothing yet.
