@@ -1,6 +1,7 @@
 """Files of one secret of 32 bytes, as 64 hexadecimal digits, of mode 0600; made whole or not at all."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
@@ -25,11 +26,33 @@ def make_key_file(path: Path) -> None:
 
 def read_key_file(path: Path) -> bytes:
     """Return the secret; what is none is returned as b"". Raise `OSError`."""
+    secrets = read_key_files_secrets(path)
+    return secrets[0] if len(secrets) == 1 else b""
+
+
+def read_key_files_secrets(path: Path) -> tuple[bytes, ...]:
+    """Return all secrets of a file, one a line; () if any of it is none. Raise `OSError`."""
     try:
-        secret = bytes.fromhex(path.read_text().strip())
+        secrets = tuple(map(bytes.fromhex, path.read_text().split()))
     except ValueError:
-        return b""
-    return secret if len(secret) == SECRET_BYTES else b""
+        return ()
+    return secrets if all(len(secret) == SECRET_BYTES for secret in secrets) else ()
+
+
+def replace_file(path: Path, lines: Iterable[str]) -> None:
+    """Have a file of mode 0600 hold these lines instead, whole or not at all, durably. Raise `OSError`."""
+    handle, draft = mkstemp(dir=path.parent, prefix=f"{path.name}.")  # of mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

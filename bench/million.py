@@ -33,6 +33,7 @@ ROUNDS = 30
 LOG_INS = 10
 STARTS = 5
 WHY = {"Hansard-Reason": "bench"}
+SINCE = "from=2000-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
 
 
 async def million(deployment: Deployment, *, messages: int = MESSAGES) -> list[Measured]:
@@ -81,6 +82,9 @@ async def _reads(http: httpx.AsyncClient, made: Made) -> list[Measured]:
         "first page of /rooms": "/rooms",
         "newest 50 messages of a room": f"/rooms/{made.busy_room}/messages",
         "audit, no filter": "/audit/events",
+        "audit, all of its time": f"/audit/events?{SINCE}",
+        "audit by a rare actor in all of its time": f"/audit/events?actor={made.actor}&{SINCE}",
+        "audit by a rare type in all of its time": f"/audit/events?type={made.type}&{SINCE}",
         "audit by a rare actor": f"/audit/events?actor={made.actor}",
         "audit by a rare subject": f"/audit/events?subject={made.subject}",
         "audit by a rare room": f"/audit/events?room={made.room}",

@@ -172,6 +172,11 @@ class CommandBus:
         stream_id = stream.id(*key)
         return (await self.read({stream_id: stream}))[stream_id]
 
+    def forget(self) -> None:
+        """Forget every state that is kept: data keys were destroyed, and what they sealed is not to be remembered either."""
+        self._folds.forget()
+        self.glances.forget()
+
     def cached(self, stream: Stream[State], stream_id: StreamId) -> Folded[State] | None:
         return self._folds.cached(stream, stream_id)
 

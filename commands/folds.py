@@ -96,6 +96,10 @@ class Folds:
         if folded.version // SNAPSHOT_EVENTS > since.version // SNAPSHOT_EVENTS:
             await self._make_snapshot(stream, stream_id, folded)
 
+    def forget(self) -> None:
+        """Forget all that is cached: something of it was erased."""
+        self._kept.clear()
+
     def _of(self, stream: Stream[Any]) -> "_Kept":
         kept = self._kept.get(stream.kind)
         if kept is None:

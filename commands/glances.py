@@ -39,6 +39,9 @@ class Glances:
         while len(self._kept) > GLANCES_MAX:
             self._kept.popitem(last=False)
 
+    def forget(self) -> None:
+        self._kept.clear()
+
     def _get(self, key: Key, now: datetime) -> Any:
         found, at = self._kept.get(key, (None, now))
         return found if timedelta(0) <= now - at <= timedelta(seconds=GLANCE_SECONDS) else None

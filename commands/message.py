@@ -5,6 +5,8 @@ that the post carries is what the file was at that position. A deleted message i
 a thread is counted there.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from commands.mention import mentions_of
@@ -15,6 +17,7 @@ from domain import message as decide
 from domain.authorization import unknown
 from domain.block import BLOCKS, has_blocked
 from domain.errors import BlockedError, ReplyTargetUnknownError
+from domain.events import Event
 from domain.file import FILE, share, snapshot_of
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.kinds import MessageType
@@ -119,16 +122,21 @@ async def delete(command: DeleteMessage, unit: UnitOfWork) -> None:
     message, relationship, user_id = await reach(unit, command.message_id, "message.delete")
     events = decide.delete(message, by=user_id, relationship=relationship)
     _decide_version(command, unit)
-    unit.write(MESSAGE, command.message_id, events=events)
+    await write_removal(unit, message, events, by=user_id)
+
+
+async def write_removal(unit: UnitOfWork, message: decide.Message, events: Sequence[Event], *, by: UserId) -> None:
+    """Write the deletion of a message with what goes with it: it is unpinned, and counted as gone in its thread."""
+    unit.write(MESSAGE, message.message_id, events=events)
     if message.thread_id is not None and events:
         await write_deletion(unit, message)
     pins = await unit.load(PINS, message.room_id)
     unpinned = unpin(
         pins,
         room_id=message.room_id,
-        message_id=command.message_id,
+        message_id=message.message_id,
         posted_position=message.position,
-        by=user_id,
+        by=by,
     )
     unit.write(PINS, message.room_id, events=unpinned)
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from domain.authorization import as_whom
-from domain.errors import AccountDeactivatedError, AccountNotFoundError, WrongPasswordError
+from domain.errors import AccountDeactivatedError, AccountErasedError, AccountNotFoundError, WrongPasswordError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.rights import PersonalOperation
@@ -86,6 +86,12 @@ class AccountActivated(_Personal, frozen=True):
     changes: ClassVar = ("is_active",)
 
 
+class AccountErased(_Personal, frozen=True):
+    """Of the person nothing is left but the id. Nobody logs in to this account again."""
+
+    topic: ClassVar = "account.erased"
+
+
 class RoleGranted(_Personal, frozen=True):
     topic: ClassVar = "account.role_granted"
     changes: ClassVar = ("roles",)
@@ -109,6 +115,7 @@ AccountEvent = (
     | PasswordRehashed
     | AccountDeactivated
     | AccountActivated
+    | AccountErased
     | RoleGranted
     | RoleRevoked
 )
@@ -129,6 +136,7 @@ class Account(Struct, frozen=True):
     updated_at: datetime
     password_position: int
     reset_address: str | None = None  # from where the present password was set with a mailed code
+    is_erased: bool = False
 
 
 def register(*, user_id: UserId, email: str, username: str, password_hash: str) -> tuple[AccountEvent, ...]:
@@ -180,7 +188,15 @@ def deactivate(account: Account | None) -> tuple[AccountEvent, ...]:
 
 def activate(account: Account | None) -> tuple[AccountEvent, ...]:
     account = require_known(account)
+    if account.is_erased:
+        raise AccountErasedError
     return () if account.is_active else (AccountActivated(account.user_id),)
+
+
+def erase(account: Account | None) -> tuple[AccountEvent, ...]:
+    """Have nothing left of an account but its id; it is deactivated before."""
+    account = require_known(account)
+    return () if account.is_erased else (*deactivate(account), AccountErased(account.user_id))
 
 
 def grant(account: Account | None, *, role: AccountRole) -> tuple[AccountEvent, ...]:
@@ -244,6 +260,11 @@ def evolve(account: Account | None, recorded: Recorded[AccountEvent]) -> Account
             return replace(account, is_active=False, updated_at=recorded.at)
         case AccountActivated():
             return replace(account, is_active=True, updated_at=recorded.at)
+        case AccountErased():
+            return replace(
+                account, email="", username="", password_hash="", avatar_url=None, roles=frozenset(), reset_address=None,
+                is_erased=True, updated_at=recorded.at,
+            )  # fmt: skip
         case RoleGranted():
             return replace(account, roles=account.roles | {event.role})
         case RoleRevoked():
@@ -252,8 +273,8 @@ def evolve(account: Account | None, recorded: Recorded[AccountEvent]) -> Account
             assert_never(event)
 
 
-ACCOUNT: Stream[Account] = Stream("account", evolve, Account, fold=2, subject=lambda account: (account.user_id, None))
+ACCOUNT: Stream[Account] = Stream("account", evolve, Account, fold=3, subject=lambda account: (account.user_id, None))
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered, ProfileChanged, NameClaimed, EmailVerified, PasswordChanged, PasswordRehashed,
-    AccountDeactivated, AccountActivated, RoleGranted, RoleRevoked,
+    AccountDeactivated, AccountActivated, AccountErased, RoleGranted, RoleRevoked,
 )  # fmt: skip

@@ -28,10 +28,18 @@ AGENT_CHARS_MAX = 300
 ROOM_OWNERS_MAX = 100
 DIRECT_PEOPLE_MAX = 10  # of a direct room
 BLOCKS_MAX = 1_000  # of a person
+HOLDS_ACTIVE_MAX = 500
+HOLD_NAME_CHARS_MAX = 200
+RETENTION_DAYS_MAX = 36_500  # a hundred years
+DISPOSED_KEYS_MAX = 500  # in one event
+HOLD_SCOPE_MAX = 100  # people, and rooms, that one hold names
 FILE_NAME_CHARS_MAX = 255
 ENDPOINT_CHARS_MAX = 2_000  # of an address that is sent to
 DEVICE_CHARS_MAX = 100  # what a person calls a device
 PUSH_SUBSCRIPTIONS_MAX = 30  # of a person
+
+# Approvals: how long somebody else has time to decide, where no setting says it.
+APPROVAL_SECONDS = 72 * 3600
 
 # Sessions.
 ACCESS_SECONDS = 900

@@ -127,7 +127,30 @@ class FileRetried(_OfFile, frozen=True):
     status: FileStatus
 
 
-FileEvent = FileReceived | FileShared | FileScanned | FileProcessed | FileCompleted | FileFailed | FileRetried
+class FileErased(_OfFile, frozen=True):
+    """Whose it was is erased, and the file with them. No room is told: its messages are deleted."""
+
+    topic: ClassVar = "file.erased"
+
+
+class FileExpired(_OfFile, frozen=True):
+    """It is older than it may get, and no message shows it any more: its bytes are removed. Nothing comes after."""
+
+    topic: ClassVar = "file.expired"
+    changes: ClassVar = ("status",)
+
+
+FileEvent = (
+    FileReceived
+    | FileShared
+    | FileScanned
+    | FileProcessed
+    | FileCompleted
+    | FileFailed
+    | FileRetried
+    | FileErased
+    | FileExpired
+)
 
 
 class File(Struct, frozen=True):
@@ -151,6 +174,8 @@ class File(Struct, frozen=True):
     processed_at: datetime | None = None
     forms: tuple[FileVariant, ...] = ()
     pages: int | None = None
+    is_erased: bool = False
+    is_expired: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -243,6 +268,16 @@ def fail(file: File | None, *, reason: Reason) -> tuple[FileEvent, ...]:
     return (_failed(file, reason, ()),)
 
 
+def erase(file: File | None) -> tuple[FileEvent, ...]:
+    """End a file for good, whatever became of it, because whose it is is erased: nothing of what it was is told."""
+    return () if file is None or file.is_erased else (FileErased(file.file_id, file.uploader_id),)
+
+
+def expire(file: File) -> tuple[FileEvent, ...]:
+    """End a file for good because it is older than it may get: nothing of what it was is told."""
+    return () if file.is_expired else (FileExpired(file.file_id, file.uploader_id),)
+
+
 def retry(file: File | None) -> tuple[FileEvent, ...]:
     """Have a file tried again that was given up. A file that has not ended stays as it is."""
     if file is None:
@@ -279,6 +314,13 @@ def evolve(file: File | None, recorded: Recorded[FileEvent]) -> File:
             return replace(file, status="failed", reason=event.reason)
         case FileRetried():
             return replace(file, status=event.status, reason=None)
+        case FileErased():
+            return replace(
+                file, status="failed", reason=None, is_erased=True, original_name="", mime_type="", size_bytes=0, blob="",
+                scan=None, forms=(), pages=None,
+            )  # fmt: skip
+        case FileExpired():
+            return replace(file, status="failed", reason=None, original_name="", blob="", forms=(), is_expired=True)
         case _:
             assert_never(event)
 
@@ -300,7 +342,7 @@ def _failed(file: File, reason: Reason, moderator_ids: tuple[UserId, ...]) -> Fi
     )  # fmt: skip
 
 
-FILE: Stream[File] = Stream("file", evolve, File, fold=2, subject=lambda file: (file.uploader_id, None))
+FILE: Stream[File] = Stream("file", evolve, File, fold=3, subject=lambda file: (file.uploader_id, None))
 EVENTS: tuple[type[Event], ...] = (
-    FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried,
+    FileReceived, FileShared, FileScanned, FileProcessed, FileCompleted, FileFailed, FileRetried, FileErased, FileExpired,
 )  # fmt: skip

@@ -7,7 +7,7 @@ deletions carry the posting's position and time, so that a row and a frame are f
 
 from datetime import datetime
 from hashlib import sha256
-from typing import ClassVar, assert_never
+from typing import ClassVar, Literal, assert_never
 from uuid import UUID
 
 from msgspec import Struct
@@ -29,6 +29,7 @@ Versions = int | frozenset[int] | None
 
 
 NOBODY = Mentions()
+NO_ONE = UserId(UUID(int=0))
 
 
 class _OfMessage(Event, frozen=True):
@@ -79,6 +80,8 @@ class MessageEdited(_OfMessage, frozen=True):
 
 
 class MessageDeleted(_OfMessage, frozen=True):
+    """`cause` is null if a person deleted it, who is `by`; nobody is behind a retention policy."""
+
     topic: ClassVar = "message.deleted"
     changes: ClassVar = ("content",)
 
@@ -91,6 +94,7 @@ class MessageDeleted(_OfMessage, frozen=True):
     by: UserId
     thread_id: MessageId | None = None
     in_room: bool | None = None
+    cause: Literal["retention"] | None = None
 
 
 MessageEvent = MessagePosted | MessageEdited | MessageDeleted
@@ -188,15 +192,27 @@ def delete(message: Message, *, by: UserId, relationship: Relationship) -> tuple
     """Leave a tombstone; deleting again changes nothing. `relationship` is what `by` is to the room."""
     if (refusal := of_message("message.delete", relationship, is_sender=message.sender_id == by)) is not None:
         raise refusal
-    if message.is_deleted:
-        return ()
-    return (
-        MessageDeleted(
-            message.message_id, message.room_id, message.sender_id, message.message_type, message.file_id,
-            message.reply_to, message.position, message.posted_at, message.is_edited, by,
-            message.thread_id, message.in_room,
-        ),
+    return () if message.is_deleted else (_deleted(message, by),)
+
+
+def expire(message: Message) -> tuple[MessageEvent, ...]:
+    """Leave a tombstone because the message is older than it may get; one that is deleted already stays as it is."""
+    return () if message.is_deleted else (replace(_deleted(message, NO_ONE), cause="retention"),)
+
+
+def _deleted(message: Message, by: UserId) -> MessageDeleted:
+    return MessageDeleted(
+        message.message_id, message.room_id, message.sender_id, message.message_type, message.file_id,
+        message.reply_to, message.position, message.posted_at, message.is_edited, by,
+        message.thread_id, message.in_room,
     )  # fmt: skip
+
+
+def erase(message: Message | None) -> tuple[MessageEvent, ...]:
+    """Leave a tombstone because whose message it is is erased, whatever the room is now; deleting again changes nothing."""
+    if message is None:
+        return ()
+    return delete(message, by=message.sender_id, relationship="owner")
 
 
 def require_editable(message: Message, *, by: UserId, relationship: Relationship) -> None:

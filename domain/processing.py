@@ -6,6 +6,8 @@ Processing = Literal["image", "document"]
 Reason = Literal[
     "infected", "unscannable", "unreadable", "unsupported", "too_large", "too_slow", "encrypted", "gave_up"
 ]  # fmt: skip
+# Why there is nothing to be shown of a file: it failed, or it was older than it may get.
+Ending = Reason | Literal["expired"]
 
 PROCESSED: dict[str, Processing] = {
     "image/jpeg": "image",
@@ -32,3 +34,4 @@ SENTENCES: dict[Reason, str] = {
     "encrypted": "This document is protected by a password; upload it without one.",
     "gave_up": "This file could not be processed after several tries; an operator can have it tried again.",
 }
+EXPIRED = "This file was older than files may get here."

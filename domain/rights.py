@@ -42,11 +42,13 @@ FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
-    "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
+    "account.erase", "account.erase_other", "account.register", "account.verify_email", "approval.decide_erasure",
+    "approval.decide_export", "approval.read", "audit.read", "block.list", "block.put", "block.remove", "deployment.read",
+    "direct.open", "erasure.read", "file.upload", "hold.list", "hold.place", "hold.release", "mail.stop", "notification.change",
+    "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
-    "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
+    "push.subscribe", "push.test", "push.unsubscribe", "retention.put", "retention.read", "room.open", "session.close", "session.end",
     "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
     "webhook.put", "webhook.read", "webhook.remove",
 ]  # fmt: skip
@@ -146,6 +148,7 @@ EVERY_OTHER = "every other"
 AS_WHOM: tuple[AsWhom, ...] = (
     #      operation               nobody         ended                deactivated              unverified        person           auditor records_manager admin
     AsWhom("deployment.read",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
+    AsWhom("erasure.read",         ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
     AsWhom("account.register",     ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
     AsWhom("account.verify_email", ok,            ok,                  AccountDeactivatedError, ok,               ok,              ok,     ok,             ok),
     AsWhom("password.forget",      ok,            ok,                  ok,                      ok,               ok,              ok,     ok,             ok),
@@ -154,7 +157,16 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("hold.list",            BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("hold.place",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("hold.release",         BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("approval.read",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_export", BadTokenError, SessionRevokedError, SessionRevokedError,   RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_erasure", BadTokenError, SessionRevokedError, SessionRevokedError,  RoleNeededError,  RoleNeededError, RoleNeededError, ok,    ok),
+    AsWhom("retention.put",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, ok,     RoleNeededError),
+    AsWhom("retention.read",       BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
+    AsWhom("account.erase_other",  BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )

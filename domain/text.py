@@ -8,6 +8,7 @@ import idna
 from domain.bounds import (
     AVATAR_URL_CHARS_MAX,
     EMAIL_CHARS_MAX,
+    HOLD_NAME_CHARS_MAX,
     MARKS_IN_A_ROW_MAX,
     MESSAGE_CHARS_MAX,
     PASSWORD_BYTES_MAX,
@@ -148,8 +149,18 @@ def check_avatar_url(url: str) -> None:
 
 def check_room_name(name: str) -> None:
     _check_length(name, "name", 1, ROOM_NAME_CHARS_MAX)
-    if LINE_BREAKING.search(name) or not any(map(_shows, INVISIBLE.sub("", name))):
+    if not _is_line(name):
         raise InvalidError("A room's name is one line of visible characters.", pointer="/name")
+
+
+def check_hold_name(name: str) -> None:
+    _check_length(name, "name", 1, HOLD_NAME_CHARS_MAX)
+    if not _is_line(name):
+        raise InvalidError("A legal hold's name is one line of visible characters.", pointer="/name")
+
+
+def _is_line(text: str) -> bool:
+    return not LINE_BREAKING.search(text) and any(map(_shows, INVISIBLE.sub("", text)))
 
 
 def _shows(character: str) -> bool:

@@ -13,6 +13,7 @@ from adapters.push.sender import PushSender
 from adapters.redis.lanes import Lanes
 from adapters.webhooks.sender import WebhookSender
 from commands.command_bus import CommandBus
+from domain.approval import FourEyes
 from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
 from domain.ports.blobs import Blobs
@@ -27,6 +28,7 @@ from domain.quotas import Quotas
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
+from gateway.http.audit_streams import AuditStreams
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
@@ -55,6 +57,7 @@ class Policy:
     tlog_on: bool = True
     time_travel_on: bool = True
     migrations: frozenset[int] = frozenset()
+    four_eyes: FourEyes = FourEyes()
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Services:
     mail_links: MailLinks
     metrics: GatewayMetrics
     exposition: Exposition
+    audit_streams: AuditStreams = field(default_factory=AuditStreams)
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)

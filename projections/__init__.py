@@ -6,8 +6,11 @@ Requests and frames rely on the live group. Whatever is slower is a group of its
 from collections.abc import Collection
 
 from projections import (
+    approvals,
     audit_index,
+    erasures,
     files,
+    holds,
     members,
     mentions,
     message_html,
@@ -19,6 +22,7 @@ from projections import (
     pins,
     push,
     reactions,
+    retention,
     rooms,
     sessions,
     threads,
@@ -38,16 +42,20 @@ LIVE = Group(
         reactions.PROJECTION,
         pins.PROJECTION,
         push.PROJECTION,
+        approvals.PROJECTION,
         mentions.PROJECTION,
         threads.PROJECTION,
         files.PROJECTION,
+        erasures.PROJECTION,
+        holds.PROJECTION,
+        retention.PROJECTION,
     ),
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
 PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
 NOTIFICATIONS = Group(
-    "notifications", version=1, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
+    "notifications", version=2, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
 )
 PROJECTIONS: dict[str, Group] = {group.name: group for group in (LIVE, MESSAGE_HTML, AUDIT_INDEX, PAST, NOTIFICATIONS)}
 

@@ -52,13 +52,21 @@ class _Pending:
 
 
 class Batch:
-    """Changes folded in memory, in the order of the events."""
+    """Changes folded in memory, in the order of the events.
+
+    What is of many rows at once (`blank`, `drop`) comes after all that was before it, and before all that follows.
+    """
 
     def __init__(self) -> None:
         self._pending: dict[Table, _Pending] = {}
+        self._before: list[tuple[dict[Table, _Pending], Change]] = []
 
     def apply(self, change: Change) -> None:
         """Fold a change. It is left as it is: a batch that is refused is folded again in halves, of the same ones."""
+        if change.operation in ("blank", "drop"):
+            self._before.append((self._pending, change))
+            self._pending = {}
+            return
         pending = self._pending.get(change.table)
         if pending is None:
             pending = self._pending[change.table] = _Pending()
@@ -89,7 +97,13 @@ class Batch:
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""
-        for write, rows in self._writes():
+        for pending, change in self._before:
+            await self._write_rows(db, pending, suffix, bulk)
+            await db.run(table_statements.scrub(change, suffix), *change.key, *change.values.values())
+        await self._write_rows(db, self._pending, suffix, bulk)
+
+    async def _write_rows(self, db: Db, pending: Mapping[Table, _Pending], suffix: str, bulk: bool) -> None:
+        for write, rows in _writes(pending):
             if bulk and write.kind == "insert" and len(rows) >= COPY_ROWS_MIN:
                 await db.copy(write.table.name + suffix, (*write.table.key, *write.table.columns), rows)
             else:
@@ -111,36 +125,39 @@ class Batch:
     def _writes_at_once(self) -> list[tuple[Write, Rows]] | None:
         """Return all writes if they are few, and no row is met by two of them; keys that move, and sums, take statements of
         their own."""
+        if self._before:
+            return None
         for pending in self._pending.values():
             if pending.move or pending.sum:
                 return None
             kinds = (pending.new, pending.put, pending.set, pending.add, pending.late)
             if len(set().union(*kinds)) != sum(map(len, kinds)):
                 return None
-        writes = list(self._writes())
+        writes = list(_writes(self._pending))
         return writes if len(writes) <= WRITES_AT_ONCE_MAX else None
 
-    def _writes(self) -> Iterator[tuple[Write, Rows]]:
-        """Yield the writes in their order, each with its rows."""
-        for table, pending in self._pending.items():
-            if pending.move:
-                yield Write("move", table), [(*key, *values.values()) for key, values in pending.move.items()]
-            if pending.new:
-                yield Write("insert", table), _whole(table, pending.new)
-            for columns, rows in _by_columns(pending.set).items():
-                yield Write("update", table, columns), rows
-            for columns, rows in _by_columns(pending.add).items():
-                yield Write("increase", table, columns), rows
-            if pending.put:
-                yield Write("upsert", table), _whole(table, pending.put)
-            for columns, rows in _by_columns(pending.late).items():
-                yield Write("update", table, columns), rows
-            if pending.sum:
-                nothing = dict.fromkeys(table.columns, 0)
-                yield (
-                    Write("sum", table),
-                    _whole(table, {key: nothing | amounts for key, amounts in pending.sum.items()}),
-                )
+
+def _writes(tables: Mapping[Table, _Pending]) -> Iterator[tuple[Write, Rows]]:
+    """Yield the writes in their order, each with its rows."""
+    for table, pending in tables.items():
+        if pending.move:
+            yield Write("move", table), [(*key, *values.values()) for key, values in pending.move.items()]
+        if pending.new:
+            yield Write("insert", table), _whole(table, pending.new)
+        for columns, rows in _by_columns(pending.set).items():
+            yield Write("update", table, columns), rows
+        for columns, rows in _by_columns(pending.add).items():
+            yield Write("increase", table, columns), rows
+        if pending.put:
+            yield Write("upsert", table), _whole(table, pending.put)
+        for columns, rows in _by_columns(pending.late).items():
+            yield Write("update", table, columns), rows
+        if pending.sum:
+            nothing = dict.fromkeys(table.columns, 0)
+            yield (
+                Write("sum", table),
+                _whole(table, {key: nothing | amounts for key, amounts in pending.sum.items()}),
+            )
 
 
 def _apply_to_whole(pending: _Pending, change: Change, whole: Mapping[str, Any]) -> None:

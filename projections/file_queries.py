@@ -16,7 +16,7 @@ from domain.authorization import file_relationships, standings, unknown
 from domain.file_snapshot import FileStatus, Scan
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.ports.database import Db
-from domain.processing import Reason
+from domain.processing import Ending
 from domain.rights import SeeingFile
 from projections.files import PROGRESS, FileView, VariantView, error_view
 
@@ -57,7 +57,7 @@ SELECT_UNFINISHED = """
 """
 SELECT_FAILED = """
     SELECT id, error AS reason, processed_at AS failed_at FROM read.files
-    WHERE status = 'failed' ORDER BY processed_at DESC, id DESC LIMIT $1
+    WHERE status = 'failed' AND error <> 'expired' ORDER BY processed_at DESC, id DESC LIMIT $1
 """
 
 
@@ -83,7 +83,7 @@ class FileRow(Struct, frozen=True):
     processed_at: datetime | None
     scan: Scan | None
     pages: int | None
-    error: Reason | None
+    error: Ending | None
     variant: VariantRow | None
 
 
@@ -115,7 +115,7 @@ class UnfinishedFile(Struct, frozen=True):
 
 class FailedFile(Struct, frozen=True):
     id: FileId
-    reason: Reason
+    reason: Ending
     failed_at: datetime
 
 

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from domain.addresses import of_variant
 from domain.events import Recorded
-from domain.file import FileCompleted, FileFailed, FileReceived, FileRetried, FileScanned
+from domain.file import FileCompleted, FileErased, FileExpired, FileFailed, FileReceived, FileRetried, FileScanned
 from domain.file_name import storage_path
 from domain.file_snapshot import FileSnapshot, FileStatus, FileVariant, Scan
 from domain.ids import FileId, UserId
-from domain.processing import SENTENCES, Reason
+from domain.processing import EXPIRED, SENTENCES, Ending
 from projections.tables import Change, Projection, Table
 
 FILES = Table(
@@ -71,7 +71,7 @@ class VariantView(Struct, frozen=True):
 class FileError(Struct, frozen=True):
     """Why a file failed: a stable code, and the sentence that a person reads."""
 
-    code: Reason
+    code: Ending
     detail: str
 
 
@@ -128,8 +128,10 @@ def blank_view(view: FileView) -> FileView:
     )  # fmt: skip
 
 
-def error_view(reason: Reason | None) -> FileError | None:
-    return None if reason is None else FileError(reason, SENTENCES[reason])
+def error_view(reason: Ending | None) -> FileError | None:
+    if reason is None:
+        return None
+    return FileError(reason, EXPIRED if reason == "expired" else SENTENCES[reason])
 
 
 def received(recorded: Recorded[FileReceived]) -> Iterable[Change]:
@@ -167,9 +169,27 @@ def failed(recorded: Recorded[FileFailed]) -> Iterable[Change]:
     )
 
 
+def erased(recorded: Recorded[FileErased]) -> Iterable[Change]:
+    e = recorded.event
+    yield FILES.set(
+        e.file_id, filename=_filename(e.file_id, ""), original_name="", mime_type="", size_bytes=0, storage_path="",
+        status="failed", scan=None, pages=None, error=None, processed_at=recorded.at, version=recorded.version,
+    )  # fmt: skip
+    yield VARIANTS.drop("file_id", e.file_id)
+
+
 def retried(recorded: Recorded[FileRetried]) -> Iterable[Change]:
     e = recorded.event
     yield FILES.set(e.file_id, status=e.status, error=None, processed_at=None, version=recorded.version)
+
+
+def expired(recorded: Recorded[FileExpired]) -> Iterable[Change]:
+    e = recorded.event
+    yield FILES.set(
+        e.file_id, filename=_filename(e.file_id, ""), original_name="", mime_type="", size_bytes=0, storage_path="",
+        status="failed", scan=None, pages=None, error="expired", processed_at=recorded.at, version=recorded.version,
+    )  # fmt: skip
+    yield VARIANTS.drop("file_id", e.file_id)
 
 
 def _filename(file_id: FileId, mime_type: str) -> str:
@@ -188,5 +208,7 @@ PROJECTION = Projection(
         FileCompleted: completed,
         FileFailed: failed,
         FileRetried: retried,
+        FileErased: erased,
+        FileExpired: expired,
     },
 )

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from domain.account import AccountErased
 from domain.block import UserBlocked, UserUnblocked
 from domain.events import Event, Recorded
 from domain.file import FileFailed
@@ -106,6 +107,7 @@ class Audience:
             ThreadUnfollowed: (self._unfollowed,),
             UserBlocked: (self._blocked,),
             UserUnblocked: (self._unblocked,),
+            AccountErased: (self._erased,),
         }
         rows = {kind: (handler,) for kind, handler in PROJECTION.handlers.items()}
         return {kind: (*own.get(kind, ()), *rows.get(kind, ())) for kind in {*own, *rows}}
@@ -179,6 +181,14 @@ class Audience:
 
     def _unblocked(self, recorded: Recorded[UserUnblocked]) -> Iterable[Change]:
         self._blocks.discard((recorded.event.user_id, recorded.event.blocked_id))
+        return ()
+
+    def _erased(self, recorded: Recorded[AccountErased]) -> Iterable[Change]:
+        """Forget what the person set, blocked and followed: later events of the batch are judged without it."""
+        user_id = recorded.event.user_id
+        self._settings.pop(user_id, None)
+        self._blocks = {each for each in self._blocks if each[0] != user_id}
+        self._follows = {each: follows for each, follows in self._follows.items() if each[1] != user_id}
         return ()
 
 

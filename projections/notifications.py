@@ -14,10 +14,12 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
+from domain.account import AccountErased
 from domain.block import UserBlocked, UserUnblocked
 from domain.events import Event, Recorded
 from domain.ids import FileId, MessageId, RoomId, UserId
 from domain.membership import MemberLeft, MemberRemoved
+from domain.message import MessageDeleted
 from domain.notification import NotificationSettings, NotificationSettingsChanged, NotificationsRead, settings_of
 from domain.ports.database import Db
 from domain.telling import Kind
@@ -227,6 +229,21 @@ def unblocked(recorded: Recorded[UserUnblocked]) -> Iterable[Change]:
     yield BLOCKS.put(recorded.event.blocked_id, recorded.event.user_id, blocked=False)
 
 
+def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
+    """Take away what the person was told and what others were told of them: which words of theirs it was for, nobody knows any
+    more who makes this table anew."""
+    yield NOTIFICATIONS.drop("account_id", recorded.event.user_id)
+    yield NOTIFICATIONS.drop("actor_id", recorded.event.user_id)
+    for table in (SETTINGS, INBOXES, BLOCKS, THREADS):
+        yield table.drop("user_id", recorded.event.user_id)
+
+
+def deleted(recorded: Recorded[MessageDeleted]) -> Iterable[Change]:
+    """Take away what people were told of the message, which nobody is shown any more: which of its words it was for, nobody knows
+    who makes this table anew once they are destroyed."""
+    yield NOTIFICATIONS.drop("position", recorded.event.posted_position)
+
+
 # What needs no other facts than the event; `projections/notification_audience.py` has the others.
 PROJECTION = Projection(
     tables=(NOTIFICATIONS, SETTINGS, MEMBERS, THREADS, BLOCKS, INBOXES),
@@ -239,5 +256,7 @@ PROJECTION = Projection(
         ThreadUnfollowed: unfollowed,
         UserBlocked: blocked,
         UserUnblocked: unblocked,
+        AccountErased: erased,
+        MessageDeleted: deleted,
     },
 )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from domain.account import AccountErased
 from domain.events import Recorded
 from domain.ids import SessionId, SubscriptionId, UserId
 from domain.ports.database import Db
@@ -80,4 +81,11 @@ def unsubscribed(recorded: Recorded[PushUnsubscribed]) -> Iterable[Change]:
     yield SUBSCRIPTIONS.set(recorded.event.subscription_id, device=None, is_live=False)
 
 
-PROJECTION = Projection(tables=(SUBSCRIPTIONS,), handlers={PushSubscribed: subscribed, PushUnsubscribed: unsubscribed})
+def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
+    yield SUBSCRIPTIONS.drop("user_id", recorded.event.user_id)
+
+
+PROJECTION = Projection(
+    tables=(SUBSCRIPTIONS,),
+    handlers={PushSubscribed: subscribed, PushUnsubscribed: unsubscribed, AccountErased: erased},
+)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from domain.account import AccountErased
 from domain.events import Recorded
 from domain.ids import SessionId, UserId
 from domain.ports.database import Db
@@ -86,6 +87,11 @@ def ended(recorded: Recorded[SessionEnded]) -> Iterable[Change]:
     yield SESSIONS.set(recorded.event.session_id, ended_at=recorded.at)
 
 
+def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
+    yield SESSIONS.blank("user_id", recorded.event.user_id, address=None, agent=None)
+
+
 PROJECTION = Projection(
-    tables=(SESSIONS,), handlers={SessionOpened: opened, SessionRefreshed: refreshed, SessionEnded: ended}
+    tables=(SESSIONS,),
+    handlers={SessionOpened: opened, SessionRefreshed: refreshed, SessionEnded: ended, AccountErased: erased},
 )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from projections.tables import Table
+from projections.tables import Change, Table
 
 INSERT = """
     INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}){only_if}
@@ -49,6 +49,8 @@ COMMIT_NOTHING = """
     )
     SELECT EXISTS (SELECT FROM moved) AND set_config('synchronous_commit', 'off', true) = 'off' AS is_moved
 """
+BLANK = "UPDATE {table} SET {assignments} WHERE {column} = $1::{kind}"
+DROP = "DELETE FROM {table} WHERE {column} = $1::{kind}"
 COMMIT_ARGUMENTS = 5
 IF_MOVED = "EXISTS (SELECT FROM moved)"
 MOVED = "moved_to"  # what the last column of a key becomes
@@ -67,6 +69,14 @@ class Write(NamedTuple):
 def statement(write: Write, suffix: str) -> str:
     """Return the statement of a write: it takes an array for each column, those of the key first."""
     return _statement(write, suffix, 1, "")
+
+
+def scrub(change: Change, suffix: str) -> str:
+    """Return the statement of a `blank` or a `drop`: it takes the value that the rows have, and what is put in its place."""
+    table, kinds = change.table, change.table.types
+    assignments = ", ".join(f"{name} = ${i}::{kinds[name]}" for i, name in enumerate(change.values, 2))
+    names = {"table": table.name + suffix, "column": change.column, "kind": kinds[change.column]}
+    return DROP.format(**names) if change.operation == "drop" else BLANK.format(**names, assignments=assignments)
 
 
 @lru_cache(maxsize=256)

@@ -11,17 +11,21 @@ from msgspec import Struct
 from domain.events import Event, Recorded
 from domain.ports.database import Db
 
-Operation = Literal["new", "put", "set", "add", "sum", "move"]
+Operation = Literal["new", "put", "set", "add", "sum", "move", "blank", "drop"]
 Policy = Literal["park", "stop"]  # what becomes of a group that meets an event which it cannot take
 
 
 class Change(Struct, frozen=True, gc=False):
-    """One change of one row: `values` by column for the columns that are not the key."""
+    """One change of one row: `values` by column for the columns that are not the key.
+
+    `blank` and `drop` are of all rows that have the value `key` in the column `column`.
+    """
 
     table: "Table"
     operation: Operation
     key: tuple[object, ...]
     values: dict[str, Any]
+    column: str = ""
 
 
 class Table:
@@ -60,6 +64,14 @@ class Table:
     def move(self, *key: object, to: object) -> Change:
         """Give the last column of a row's key another value; nothing changes if there is no such row."""
         return Change(self, "move", key, {self.key[-1]: to})
+
+    def blank(self, column: str, value: object, **values: object) -> Change:
+        """Set some columns of every row that has this value in a column: once, for an erasure, whatever it costs."""
+        return Change(self, "blank", (value,), values, column)
+
+    def drop(self, column: str, value: object) -> Change:
+        """Take away every row that has this value in a column: once, for an erasure, whatever it costs."""
+        return Change(self, "drop", (value,), {}, column)
 
 
 Handler = Callable[[Recorded[Any]], Iterable[Change]]

@@ -12,6 +12,7 @@ from msgspec import Struct
 from domain.account import (
     AccountActivated,
     AccountDeactivated,
+    AccountErased,
     AccountRegistered,
     EmailVerified,
     NameClaimed,
@@ -31,9 +32,11 @@ SELECT_ME = """
     SELECT id, email, username, avatar_url, is_active, is_verified, created_at, updated_at, version
     FROM read.users WHERE id = $1
 """
-SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1"
+SELECT_PUBLIC = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = $1 AND username <> ''"
 SELECT_NAMED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE username_folded = $1"
-SELECT_LISTED = "SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) ORDER BY id"
+SELECT_LISTED = """
+    SELECT id, username, avatar_url, created_at FROM read.users WHERE id = ANY ($1::uuid[]) AND username <> '' ORDER BY id
+"""
 SELECT_NAMES = "SELECT id AS user_id, username FROM read.names($1, $2)"
 SELECT_INACTIVE = "SELECT id FROM read.users WHERE NOT is_active"
 
@@ -159,6 +162,13 @@ def activated(recorded: Recorded[AccountActivated]) -> Iterable[Change]:
     yield USERS.set(recorded.event.user_id, is_active=True, updated_at=recorded.at, version=recorded.version)
 
 
+def erased(recorded: Recorded[AccountErased]) -> Iterable[Change]:
+    yield USERS.set(
+        recorded.event.user_id, email="", hashed_password="", username="", username_folded="", avatar_url=None, is_active=False,
+        updated_at=recorded.at, version=recorded.version,
+    )  # fmt: skip
+
+
 def version_changed(recorded: Recorded[RoleGranted | RoleRevoked | NameClaimed]) -> Iterable[Change]:
     yield USERS.set(recorded.event.user_id, version=recorded.version)
 
@@ -173,6 +183,7 @@ PROJECTION = Projection(
         PasswordRehashed: password_rehashed,
         AccountDeactivated: deactivated,
         AccountActivated: activated,
+        AccountErased: erased,
         RoleGranted: version_changed,
         RoleRevoked: version_changed,
         NameClaimed: version_changed,

@@ -7,14 +7,16 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from adapters.redis.lanes import CONTROL, Entry, Lanes
+from domain.account import ACCOUNT, AccountErased, ProfileChanged
 from domain.events import Event, Recorded
-from domain.file import FILE
+from domain.file import FILE, FileCompleted, FileErased, FileFailed
 from domain.ids import RoomId, StreamId
 from domain.message import MESSAGE, MessageDeleted
 from domain.ports.record import Record
 from projections import frames
 
 ROOMS_REMEMBERED_MAX = 100_000
+OWN = (FileCompleted, FileFailed, ProfileChanged)  # what the control lane says that is personal
 
 
 class LaneEntries:
@@ -41,31 +43,42 @@ class LaneEntries:
             entries.append(Entry(recorded.position, None, 0, frames.encode_control(control), None))
         return entries
 
-    async def forgotten(self, events: Sequence[Recorded[Event]]) -> list[tuple[RoomId, int]]:
-        """Return the entries of messages that are deleted, or of their files: these entries are to be removed.
+    async def forgotten(self, events: Sequence[Recorded[Event]]) -> list[tuple[RoomId | None, int]]:
+        """Return the entries of messages that are deleted, or of their files: these entries are to be removed. So are those of
+        files and profiles that are erased; no room: they are on the control lane, too.
 
         Hubs that have not read them find the events in the record, in the form that may be shown now.
         """
-        streams: set[StreamId] = set()
+        streams, erased = set[StreamId](), set[StreamId]()
         for event in (recorded.event for recorded in events):
             if isinstance(event, MessageDeleted):
                 streams.add(MESSAGE.id(event.message_id))
                 if event.file_id is not None:
                     streams.add(FILE.id(event.file_id))
-        if not streams:
+            elif isinstance(event, FileErased):
+                erased.add(FILE.id(event.file_id))
+            elif isinstance(event, AccountErased):
+                erased.add(ACCOUNT.id(event.user_id))
+        if not streams and not erased:
             return []
-        until, found = events[-1].position, await self._record.streams(sorted(streams))
-        return [
-            (room_id, recorded.position)
+        until, found = events[-1].position, await self._record.streams(sorted(streams | erased))
+        before = [
+            recorded
             for stream_events in found.values()
             for recorded in stream_events
-            if recorded.position <= until
-            and not isinstance(recorded.event, MessageDeleted)
-            and (room_id := recorded.event.frame_room()) is not None
+            if recorded.position <= until and not isinstance(recorded.event, MessageDeleted)
+        ]
+        rooms = [(each.event.frame_room(), each.position) for each in before if each.event.frame_room() is not None]
+        return rooms + [
+            (None, each.position) for each in before if each.stream in erased and isinstance(each.event, OWN)
         ]
 
     def lane(self, entry: Entry) -> int:
-        return CONTROL if entry.room_id is None else self._lanes.lane_of(entry.room_id)
+        return self.lane_of(entry.room_id)
+
+    def lane_of(self, room_id: RoomId | None) -> int:
+        """Return the lane of a room, or that of what is in no room."""
+        return CONTROL if room_id is None else self._lanes.lane_of(room_id)
 
     async def _learn_previous(self, events: Sequence[Recorded[Event]], heard: MutableMapping[RoomId, int]) -> None:
         """Look up, for rooms not remembered, what they heard before these events."""

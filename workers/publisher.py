@@ -149,7 +149,7 @@ class Publisher:
         entries = [entry for entry in entries if self._entries.lane(entry) not in self._behind]
         last = events[-1].position
         forgotten = [
-            each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) not in self._behind
+            each for each in await self._entries.forgotten(events) if self._entries.lane_of(each[0]) not in self._behind
         ]
         for lane in await self._lanes.publish(entries, published=None if self._behind else last, forgotten=forgotten):
             log.error("a lane refuses frames", lane=lane, after=self._place)
@@ -176,7 +176,9 @@ class Publisher:
         while self._behind[lane] < until:
             events = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
             entries = [entry for entry in await self._entries.of(events, {}) if self._entries.lane(entry) == lane]
-            forgotten = [each for each in await self._entries.forgotten(events) if self._lanes.lane_of(each[0]) == lane]
+            forgotten = [
+                each for each in await self._entries.forgotten(events) if self._entries.lane_of(each[0]) == lane
+            ]
             if await self._lanes.publish(entries, published=None, forgotten=forgotten):
                 return False
             self._behind[lane] = events[-1].position

@@ -64,7 +64,9 @@ class _Sequence:
     def follow(self, change: Change) -> None:
         """Fold what a later event changes of these rows."""
         row = change.table, change.key
-        if row in self.rows and (change.operation != "add" or row in self.made):
+        if change.operation in ("blank", "drop"):
+            self.batch.apply(change)  # of whatever rows there are, perhaps of these
+        elif row in self.rows and (change.operation != "add" or row in self.made):
             self.batch.apply(change)
 
 

@@ -52,14 +52,16 @@ class MemoryLanes:
         return zlib.crc32(room_id.bytes) % self.count
 
     async def publish(
-        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId | None, int]] = ()
     ) -> frozenset[int]:
         for entry in entries:
             lane = self._streams.entries[CONTROL if entry.room_id is None else self.lane_of(entry.room_id)]
             if not lane or entry.position > lane[-1].position:
                 lane.append(entry)
             del lane[:-LANE_ENTRIES_MAX]
-        self._streams.forgotten |= {(self.lane_of(room_id), position) for room_id, position in forgotten}
+        self._streams.forgotten |= {
+            (CONTROL if room_id is None else self.lane_of(room_id), position) for room_id, position in forgotten
+        }
         if published is not None:
             self._streams.published = published
         async with self._streams.added:

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -196,7 +197,7 @@ class Appender:
             self._metrics.answered(OUTCOMES[type(answer)] for answer in answers)
 
     async def _call(self, batch: list[PendingAppend]) -> list[Answer]:
-        day = self._now().date()
+        day = (self._clock.reading() or await self._record_clock()).date()
         names: set[KeyName] = set()
         for waiting in batch:
             events = (event for write in waiting.append.writes for event in write.events)
@@ -218,6 +219,11 @@ class Appender:
         for found in outcomes:
             answers[found.command - 1] = answer_of(batch[found.command - 1], found)
         return answers
+
+    async def _record_clock(self) -> datetime:
+        """Ask for the record's clock: it says on which day an event is recorded, whatever this process thinks."""
+        head = await self._head()
+        return max(head.clock, head.at)
 
     async def _append(self, columns: list[list[Any]]) -> list[CommandOutcome]:
         """Append in turn with others; nothing if the database's clock cannot be believed."""

@@ -7,6 +7,7 @@ than asked for and still have a next one.
 """
 
 import time
+from base64 import b64encode
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from adapters.postgres import audit_index
 from adapters.postgres.audit_index import Filter, Way
@@ -24,7 +26,9 @@ from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master
 from domain.events import Event, Fault, Recorded, UnknownEvent, UnreadableEvent
 from domain.ids import StreamId
-from domain.topics import FEATURES, STREAM_OF, read_written
+from domain.leaf import EventRow, entry_of
+from domain.merkle import leaf_hash
+from domain.topics import FEATURES, STREAM_OF, TOPICS, read_written
 
 AUDIT_CONNECTIONS_MAX = 2  # of a gateway, beside its pool
 AUDIT_STATEMENT_SECONDS = 10.0
@@ -77,12 +81,14 @@ BEFORE_EVENTS_MAX = 200
 BEFORE_EVENTS_OF_PAGE = 5_000
 # By kind of stream: what later events replace or end, and an earlier one may hold.
 REPLACED = {stream.kind: frozenset(name for event in events for name in event.changes) for stream, events in FEATURES}
-SECRETS = ("password_hash", "token_hash", "secret_hash")
+SEALED = {stream.kind: frozenset(name for event in events for name in event.sealed) for stream, events in FEATURES}
+SECRETS = ("password_hash", "token_hash", "secret_hash", "secret", "auth", "p256dh")
 
 
 class AuditEntry(Struct, frozen=True):
     """One event of the record, as it stands there. `before` has what the event's fields held until then, as far as the last
-    events of its stream say it. `unreadable` says what is wrong with a row that cannot be decoded; `data` is then empty."""
+    events of its stream say it. `unreadable` says what is wrong with a row that cannot be decoded; `data` is then empty.
+    `leaf_hash` is that of the row as it stands there (RFC 9162 2.1.1, in Base64); a proof leads from it to what was signed."""
 
     position: int
     type: str
@@ -102,7 +108,20 @@ class AuditEntry(Struct, frozen=True):
     data: dict[str, Any]
     before: dict[str, Any] | None
     erased: bool
+    leaf_hash: str
     unreadable: Fault | None = None
+
+
+def without_texts(entry: AuditEntry) -> AuditEntry:
+    """Return an entry without what is sealed of its event: what people wrote, their names and addresses of mail. Who did it,
+    from where and why stay. Of a topic that is not known here, nobody can tell, so its data goes."""
+    kind = TOPICS.get(entry.type)
+    if kind is None:
+        return replace(entry, data={}, before=None)
+    # What was before can be a field of the state that another event of the stream holds sealed.
+    sealed = SEALED[STREAM_OF[entry.type].kind]
+    before = None if entry.before is None else {name: v for name, v in entry.before.items() if name not in sealed}
+    return replace(entry, data={name: v for name, v in entry.data.items() if name not in sealed}, before=before)
 
 
 class AuditPage(Struct, frozen=True):
@@ -260,7 +279,8 @@ def _entry(row: StoredRow, recorded: Recorded[Event], before: dict[str, Any] | N
     return AuditEntry(
         recorded.position, read_written(row.topic).topic, recorded.stream, recorded.version, recorded.at, row.room_id, meta.id, meta.command, meta.actor,
         meta.session, meta.address, meta.agent, meta.correlation, meta.causation, meta.reason, data,
-        None if before is None else _changed(recorded.event, data, before), recorded.erased, fault,
+        None if before is None else _changed(recorded.event, data, before), recorded.erased,
+        b64encode(leaf_hash(entry_of(EventRow(*astuple(row))))).decode(), fault,
     )  # fmt: skip
 
 

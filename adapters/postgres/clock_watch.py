@@ -47,6 +47,13 @@ class ClockWatch:
             expected = min(expected, at + timedelta(seconds=self._uptime() - uptime))
         return max(expected, self._recorded or expected) + self.ahead_max
 
+    def reading(self) -> datetime | None:
+        """Return the time that the record's clock says now, as far as that is known without asking it; None: it was never heard."""
+        if self._said is None:
+            return None
+        at, uptime = self._said
+        return max(at + timedelta(seconds=self._uptime() - uptime), self._recorded or at)
+
     def believe(self, clock: datetime, recorded: datetime) -> None:
         """Go on from what the database says now, and from the record's last time."""
         self._said = (clock, self._uptime())

@@ -14,29 +14,33 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
+from asyncpg import ObjectNotInPrerequisiteStateError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters.clock import monotonic
 from adapters.postgres.master_key import NONCE_BYTES, Master
+from adapters.wrapping_keys import WrappingKeyError
 from domain.ids import KeyId, RoomId
 from domain.ports.database import Db
 from domain.ports.record import KeysMissingError
 
 DATA_KEYS_CACHED_MAX = 50_000
 
-SELECT_KEYS = "SELECT key_id, wrapped FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
+SELECT_KEYS = "SELECT key_id, wrapped, wrapped_with FROM vault.data_keys WHERE key_id = ANY($1::uuid[])"
 # A key that was made before is not made again, whether it is still there or not.
 INSERT_KEYS = """
     WITH made AS (
         INSERT INTO record.made_keys (key_id) SELECT unnest($1::uuid[]) ON CONFLICT (key_id) DO NOTHING RETURNING key_id
     )
-    INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped)
-    SELECT named.key_id, named.subject, named.room_id, named.day, named.wrapped
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[]) named (key_id, subject, room_id, day, wrapped)
+    INSERT INTO vault.data_keys (key_id, subject, room_id, day, wrapped, wrapped_with)
+    SELECT named.key_id, named.subject, named.room_id, named.day, named.wrapped, named.wrapped_with
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::bytea[], $6::int[])
+        named (key_id, subject, room_id, day, wrapped, wrapped_with)
     JOIN made ON made.key_id = named.key_id
     ON CONFLICT (key_id) DO NOTHING
 """
+STALE_WRAPPING = "Data keys are wrapped by a newer wrapping key than this process has: copy wrapping.keys here from where it was made."
 KEY_SECONDS = 60.0
 KEYS = UUID("5d0a6a38-0c83-5b6c-9ad4-7e0a3c6f0b55")
 
@@ -58,10 +62,11 @@ class KeyName(NamedTuple):
 
 
 class StoredKey(NamedTuple):
-    """A row of `vault.data_keys`; `wrapped` is None if the key was destroyed."""
+    """A row of `vault.data_keys`; `wrapped` is None if the key was destroyed. `wrapped_with` is the version of the wrapping key."""
 
     key_id: UUID
     wrapped: bytes | None
+    wrapped_with: int
 
 
 class _Kept(NamedTuple):
@@ -130,14 +135,12 @@ class Vault:
         if not wanted:
             return
         read_at, news = self._clock(), self._news
-        found = {KeyId(str(row.key_id)): row.wrapped for row in await self._db.all(StoredKey, SELECT_KEYS, wanted)}
+        found = {KeyId(str(row.key_id)): row for row in await self._db.all(StoredKey, SELECT_KEYS, wanted)}
         for key_id in wanted:
             # Only now: others may have gathered it, and wait for other keys of theirs.
             self._keys.pop(key_id, None)
             if key_id in found:
-                wrapped = found[key_id]
-                key = None if wrapped is None else AESGCM(self.master.unwrap_data_key(wrapped, key_id))
-                self._keys[key_id] = _Kept(key, read_at, news)
+                self._keys[key_id] = _Kept(self._unwrapped(found[key_id]), read_at, news)
         while len(self._keys) > max(DATA_KEYS_CACHED_MAX, len(key_ids)):
             self._keys.popitem(last=False)
 
@@ -176,14 +179,28 @@ class Vault:
             )
         return kept
 
+    def _unwrapped(self, row: StoredKey) -> AESGCM | None:
+        if row.wrapped is None:
+            return None
+        try:
+            return AESGCM(self.master.unwrap_data_key(row.wrapped, str(row.key_id), row.wrapped_with))
+        except WrappingKeyError as error:
+            raise KeysMissingError(str(error)) from None
+
     async def _insert(self, missing: Mapping[KeyId, KeyName]) -> None:
         """Make keys, in order, so that two processes do not wait for each other. If both make the same, the first one's
         is kept."""
-        rows = [
-            (key_id, name.subject, name.room_id, name.day, self.master.wrap(AESGCM.generate_key(256), name=key_id.encode()))
-            for key_id, name in sorted(missing.items())
-        ]  # fmt: skip
-        await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
+        for last in (False, True):
+            rows = [
+                (key_id, name.subject, name.room_id, name.day, *self.master.wrap_data_key(AESGCM.generate_key(256), key_id))
+                for key_id, name in sorted(missing.items())
+            ]  # fmt: skip
+            try:
+                await self._db.run(INSERT_KEYS, *(list(column) for column in zip(*rows, strict=True)))
+                return
+            except ObjectNotInPrerequisiteStateError:  # a newer wrapping key came into use at this moment
+                if last:
+                    raise KeysMissingError(STALE_WRAPPING) from None
 
 
 @lru_cache(maxsize=65_536)

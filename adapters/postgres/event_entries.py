@@ -12,6 +12,7 @@ from adapters.postgres.database import Database, translated
 from adapters.postgres.record_moment import Moment
 from domain.ids import RecordId
 from domain.leaf import PREFIX, EventRow
+from domain.ports.database import Db
 
 BATCH_EVENTS = 8192  # of the largest events there can be some 400 MB, which pass through within a statement's time
 
@@ -83,6 +84,11 @@ class EventEntries:
     async def rows_beyond(self, position: int, limit: int) -> list[EventRow]:
         """Return the next events after a position, as they are stored, whatever theirs is."""
         return await self._db.all(EventRow, SELECT_BEYOND, position, limit)
+
+
+async def row_at(db: Db, position: int) -> EventRow | None:
+    """Return the event at a position, as it is stored."""
+    return await db.one(EventRow, SELECT_ROWS, [position])
 
 
 class _RowHasher:

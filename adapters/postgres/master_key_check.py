@@ -12,13 +12,17 @@ from domain.ports.database import Db
 
 SELECT_CHECK = "SELECT wrapped FROM vault.master_check"
 INSERT_CHECK = "INSERT INTO vault.master_check (wrapped) VALUES ($1) ON CONFLICT (one_row) DO NOTHING"
-SELECT_ANY_KEY = "SELECT key_id, wrapped FROM vault.data_keys WHERE wrapped IS NOT NULL LIMIT 1"
+SELECT_ANY_KEY = """
+    SELECT key_id, wrapped, wrapped_with FROM vault.data_keys WHERE wrapped IS NOT NULL AND wrapped_with = 0 LIMIT 1
+"""
+SELECT_ROOT = "SELECT wrapped FROM vault.master_root"
+ROOT = b"hansard master root"
 TEXT, NAME = b"This is the master key of this record.", b"hansard master check"
 
 
 async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> None:
     """Raise `MasterKeyWrongError` if the record's keys were made under another master key. With `keep`, store the known text
-    for next time; if two processes bring different keys to an empty vault, the first one's is right."""
+    for next time; have it go on with the secrets of the first master key of the record. If two processes bring different keys to an empty vault, the first one's is right."""
     try:
         checked = await db.value(SELECT_CHECK)
         if checked is None:
@@ -30,6 +34,8 @@ async def require_right(db: Db, master: Master, path: Path, *, keep: bool) -> No
             await db.run(INSERT_CHECK, master.wrap(TEXT, name=NAME))
             checked = await db.value(SELECT_CHECK)
         master.unwrap(checked, name=NAME)
+        if (root := await db.value(SELECT_ROOT)) is not None:
+            master.adopt(master.unwrap(root, name=ROOT))
     except MasterKeyWrongError:
         raise MasterKeyWrongError(
             f"The master key at {path} is not the one of this record: its keys were made under another, and nothing else "

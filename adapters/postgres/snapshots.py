@@ -14,7 +14,6 @@ from cryptography.exceptions import InvalidTag
 from adapters.postgres.data_keys import KeyName, Vault
 from domain.events import Stream
 from domain.ids import KeyId, StreamId
-from domain.ports.clock import Clock
 from domain.ports.database import Db
 from domain.ports.record import KeysMissingError, Snapshot
 
@@ -45,10 +44,9 @@ class _Row(NamedTuple):
 class PostgresSnapshots:
     """The port `domain.ports.Snapshots`."""
 
-    def __init__(self, db: Db, vault: Vault, *, now: Clock) -> None:
+    def __init__(self, db: Db, vault: Vault) -> None:
         self._db = db
         self._vault = vault
-        self._now = now
 
     async def newest(self, streams: Mapping[StreamId, Stream[Any]]) -> dict[StreamId, Snapshot]:
         folds = [stream.fold for stream in streams.values()]
@@ -64,7 +62,7 @@ class PostgresSnapshots:
     async def keep(self, stream: Stream[Any], stream_id: StreamId, snapshot: Snapshot) -> None:
         plain, key_id = msgspec.json.encode(snapshot.state), None
         if stream.subject is not None:
-            name = KeyName(*stream.subject(snapshot.state), self._now().date())
+            name = KeyName(*stream.subject(snapshot.state), snapshot.at.date())
             key_id = (await self._vault.make([name]))[name]
             plain = self._vault.seal(key_id, plain, _bound(stream, stream_id, snapshot.version))
         await self._db.run(

@@ -1,5 +1,6 @@
 """Metrics of what follows the record: read tables, frames, and tasks of files."""
 
+from datetime import datetime
 from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -90,3 +91,33 @@ class TaskMetrics:
     def ended(self, kind: str, outcome: TaskOutcome, seconds: float) -> None:
         """Count one try of a task, by how it ended."""
         self._seconds.labels(kind, outcome).observe(seconds)
+
+
+class RetentionMetrics:
+    """Metrics of disposing of what is too old."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._disposed = Counter(
+            "hansard_retention_disposed",
+            "What this process disposed of because it was older than its room's policy lets it get.",
+            ("what",),
+            registry=registry,
+        )
+        self._held = Gauge(
+            "hansard_retention_held_keys",
+            "Data keys that were due in the last round and are kept by legal holds.",
+            registry=registry,
+        )
+        self._round_at = Gauge(
+            "hansard_retention_round_timestamp_seconds",
+            "When the last round of this process began, by the record's clock.",
+            registry=registry,
+        )
+
+    def disposed(self, messages: int, files: int, keys: int) -> None:
+        for what, count in (("messages", messages), ("files", files), ("keys", keys)):
+            self._disposed.labels(what).inc(count)
+
+    def round_ended(self, held_keys: int, began_at: datetime) -> None:
+        self._held.set(held_keys)
+        self._round_at.set(began_at.timestamp())

@@ -114,7 +114,7 @@ class Lanes:
     # The publisher's side
 
     async def publish(
-        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId | None, int]] = ()
     ) -> frozenset[int]:
         """Add entries, in position order, to their lanes, and delete the entries of rooms at the `forgotten` positions.
 
@@ -123,11 +123,11 @@ class Lanes:
         """
         by_lane: dict[int, list[Any]] = {}
         for entry in entries:
-            lane = CONTROL if entry.room_id is None else self.lane_of(entry.room_id)
+            lane = self._lane_of(entry.room_id)
             by_lane.setdefault(lane, []).extend(_arguments(entry))
         refused = await self._add(by_lane, None if forgotten else published)
         if forgotten:
-            await self._take_back([each for each in forgotten if self.lane_of(each[0]) not in refused])
+            await self._take_back([each for each in forgotten if self._lane_of(each[0]) not in refused])
             if published is not None and not refused:
                 await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), published)))
         return refused
@@ -138,10 +138,13 @@ class Lanes:
         if added and await self._add({NOTIFICATIONS: [each for one in added for each in one]}, None):
             raise LanesUnavailableError("A key of another type is in the place of the lane of notifications.")
 
-    async def _take_back(self, forgotten: Sequence[tuple[RoomId, int]]) -> None:
+    def _lane_of(self, room_id: RoomId | None) -> int:
+        return CONTROL if room_id is None else self.lane_of(room_id)
+
+    async def _take_back(self, forgotten: Sequence[tuple[RoomId | None, int]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for room_id, position in forgotten:
-                pipe.xdel(self._key(self.lane_of(room_id)), f"{position}-0")
+                pipe.xdel(self._key(self._lane_of(room_id)), f"{position}-0")
             await _asked(pipe.execute())
 
     async def _add(self, by_lane: Mapping[int, list[Any]], published: int | None) -> frozenset[int]:

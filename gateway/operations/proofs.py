@@ -1,10 +1,12 @@
 """Proofs of the record, read from the notary's tiles and verified before they are handed out."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from adapters.clock import monotonic
 from adapters.postgres.tiles import SignedCheckpoint, TileStore
@@ -23,7 +25,8 @@ from domain.merkle import (
     subtrees_of,
 )
 from domain.tiles import WIDTH, Tile, hash_in, needed, tile_of, width_of
-from domain.tree_head import TreeHead, read_note, read_tree_head
+from domain.tree_head import TreeHead, origin_of, read_note, read_tree_head
+from gateway.services import Services
 
 SIGNED_SECONDS = 2.0  # the notary signs within one
 PAUSE_SECONDS = 0.1
@@ -41,6 +44,15 @@ class NotSignedYetError(BusyError, code="audit.not_signed_yet"):
 
 class ProofUnavailableError(BusyError, code="audit.proof_unavailable"):
     """The tiles that this proof is made of are not those that were signed; the operator can have them made anew."""
+
+
+class InclusionView(Struct, frozen=True):
+    """The hashes that lead from a leaf to the root of a tree (RFC 9162 2.1.3), in Base64."""
+
+    leaf_index: int
+    tree_size: int
+    leaf_hash: str
+    hashes: list[str]
 
 
 class Inclusion(NamedTuple):
@@ -110,6 +122,19 @@ class Proofs:
     def _unavailable(self, size: int) -> ProofUnavailableError:
         log.error("tiles are missing or altered: hansard verify says where", size=size)
         return ProofUnavailableError()
+
+
+def proofs_of(services: Services) -> Proofs:
+    """Return what proves things of this record."""
+    return Proofs(services.tiles, origin_of(services.record_id))
+
+
+def inclusion_view(found: Inclusion, index: int, size: int) -> InclusionView:
+    return InclusionView(index, size, base64(leaf_hash(found.entry)), list(map(base64, found.hashes)))
+
+
+def base64(hashed: bytes) -> str:
+    return b64encode(hashed).decode()
 
 
 def head_of(checkpoint: SignedCheckpoint) -> TreeHead:

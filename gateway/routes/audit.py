@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from adapters.postgres.audit import AuditEntry
 from adapters.postgres.audit_index import Filter
@@ -24,10 +24,17 @@ from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of
 from gateway.http.problems import record_changed
 from gateway.http.responses import shown
 from gateway.operations.execution import me
+from gateway.operations.proofs import InclusionView, NothingSignedError, inclusion_view, proofs_of
 from gateway.services import Services
 
 Moment = Annotated[datetime, Meta(tz=True, description="A time with its offset (RFC 3339).")]
 PAGING = frozenset({"after", "cursor", "limit"})
+
+
+class ProvenEntry(AuditEntry, frozen=True):
+    """`inclusion` leads from the leaf to the root of the newest tree that was signed; null: it was not signed yet."""
+
+    inclusion: InclusionView | None = None
 
 
 class EntryNotFoundError(NotFoundError, code="audit.entry_not_found"):
@@ -85,13 +92,13 @@ async def list_events(
 )
 async def read_event(
     position: int, request: Request[Any, Any, Any], services: Services, caller: Caller
-) -> Response[AuditEntry]:
-    """Return the event at a position, whole: who, what, when, from where and why."""
+) -> Response[ProvenEntry]:
+    """Return the event at a position, whole: who, what, when, from where and why; and the proof that it stands there."""
     await note(request, services, caller)
     entry = await services.audit.entry(position) if 0 < position < 2**63 else None
     if entry is None:
         raise EntryNotFoundError
-    return shown(entry)
+    return shown(ProvenEntry(**structs.asdict(entry), inclusion=await _inclusion(services, position)))
 
 
 async def note(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
@@ -106,6 +113,15 @@ async def note(request: Request[Any, Any, Any], services: Services, caller: Call
         f"{request.url.path}?{urlencode(parameters)}".rstrip("?"), None if person is None else UserId(UUID(person))
     )
     await services.command_bus.do(command, caller)
+
+
+async def _inclusion(services: Services, position: int) -> InclusionView | None:
+    proofs = proofs_of(services)
+    try:
+        size = (await proofs.newest()).size
+    except NothingSignedError:
+        return None
+    return None if size < position else inclusion_view(await proofs.inclusion(position - 1, size), position - 1, size)
 
 
 ROUTES: list[BaseRouteHandler] = [list_events, read_event]

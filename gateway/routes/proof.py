@@ -1,6 +1,5 @@
 """What the record proves: checkpoints, tiles and proofs (C2SP tlog-checkpoint, tlog-tiles, tlog-proof). Hashes, no texts."""
 
-from base64 import b64encode
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated
@@ -13,7 +12,7 @@ from msgspec import Struct
 
 from domain.events import Caller
 from domain.ids import MessageId
-from domain.merkle import HASH_BYTES, leaf_hash
+from domain.merkle import HASH_BYTES
 from domain.tiles import LEVEL_MAX, Tile, hashes_of, leaf_tile, read_path
 from domain.tree_head import origin_of, tlog_proof
 from gateway.http.declarations import Described, declare
@@ -21,7 +20,7 @@ from gateway.http.pagination import Place
 from gateway.http.problems import Problem, not_found
 from gateway.http.responses import shown
 from gateway.operations.execution import me
-from gateway.operations.proofs import Proofs
+from gateway.operations.proofs import InclusionView, base64, inclusion_view, proofs_of
 from gateway.protocol.faults import FieldError
 from gateway.routes.audit import admit_auditors
 from gateway.routes.message_history import admit_readers
@@ -49,13 +48,6 @@ class KeysView(Struct, frozen=True):
     keys: list[KeyView]
 
 
-class InclusionView(Struct, frozen=True):
-    leaf_index: int
-    tree_size: int
-    leaf_hash: str
-    hashes: list[str]
-
-
 class ConsistencyView(Struct, frozen=True):
     first: int
     second: int
@@ -79,7 +71,7 @@ async def prove_inclusion(
     if position is None or not 0 < position <= size <= newest:
         raise _out_of_range("?position", f"position is from 1 up to size, and size at most {newest}.")
     found = await proofs_of(services).inclusion(position - 1, size)
-    return shown(InclusionView(position - 1, size, _base64(leaf_hash(found.entry)), list(map(_base64, found.hashes))))
+    return shown(inclusion_view(found, position - 1, size))
 
 
 @get("/audit/proofs/consistency", opt=declare("audit.read", admit=admit_auditors))
@@ -95,7 +87,7 @@ async def prove_consistency(
     to = newest if to is None else to
     if from_ is None or not 0 < from_ <= to <= newest:
         raise _out_of_range("?from", f"from is from 1 up to to, and to at most {newest}.")
-    return shown(ConsistencyView(from_, to, list(map(_base64, await proofs_of(services).consistency(from_, to)))))
+    return shown(ConsistencyView(from_, to, list(map(base64, await proofs_of(services).consistency(from_, to)))))
 
 
 @get("/messages/{message_id:uuid}/proof", opt=declare("message.read", admit=admit_readers))
@@ -156,11 +148,6 @@ async def read_tile(tile: str, services: Services) -> Response[bytes]:
     return Response(hashes, media_type=BYTES, headers=KEPT)
 
 
-def proofs_of(services: Services) -> Proofs:
-    """Return what proves things of this record."""
-    return Proofs(services.tiles, origin_of(services.record_id))
-
-
 def _require_tlog(services: Services) -> None:
     if not services.policy.tlog_on:
         raise not_found()
@@ -168,10 +155,6 @@ def _require_tlog(services: Services) -> None:
 
 def _out_of_range(pointer: str, detail: str) -> Problem:
     return Problem(422, "audit.out_of_range", detail, errors=[FieldError(pointer, "audit.out_of_range", detail)])
-
-
-def _base64(hashed: bytes) -> str:
-    return b64encode(hashed).decode()
 
 
 ROUTES: list[BaseRouteHandler] = [read_checkpoint, prove_inclusion, prove_consistency, prove_message]

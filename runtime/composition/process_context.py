@@ -82,15 +82,15 @@ async def process_context(
             raise NotRunningError(
                 "The database has no record yet, or is older than this release: run 'hansard migrate' first."
             ) from error
-        command_bus = CommandBus(
-            record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault, now=now)
-        )
+        command_bus = CommandBus(record, HANDLERS, now=now, chance=os.urandom, snapshots=PostgresSnapshots(db, vault))
         yield ProcessContext(settings, db, vault, record, head.record, command_bus, clock, registry)
 
 
 def following_key_news(base: ProcessContext, *hear: Callable[[], None]) -> "asyncio.Task[None]":
     """Start the loop in which a process hears of data keys that were destroyed; `hear` is called beside the vault's own."""
-    return asyncio.create_task(KeyNews(base.db.url, base.vault.hear, *hear).run(), name="news of data keys")
+    return asyncio.create_task(
+        KeyNews(base.db.url, base.vault.hear, base.command_bus.forget, *hear).run(), name="news of data keys"
+    )
 
 
 def process_name() -> str:

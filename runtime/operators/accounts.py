@@ -1,9 +1,11 @@
-"""`hansard grant`, `revoke` and `account`: the roles of an account, and whether it is active."""
+"""`hansard grant`, `revoke` and `account`: the roles of an account, whether it is active, and its end."""
 
 import argparse
 
 from commands.account import Activate, Deactivate, GrantRole, RevokeRole
+from commands.erasure import RequestErasure
 from domain.account import ACCOUNT, ACCOUNT_ROLES
+from domain.erasure import ERASURE
 from domain.errors import ReadableError
 from domain.ids import UserId
 from domain.text import fold_email
@@ -34,13 +36,29 @@ async def revoke(settings: Settings, asked: argparse.Namespace) -> int:
 
 
 async def set_active(settings: Settings, asked: argparse.Namespace) -> int:
-    """Deactivate an account, or activate it again."""
+    """Deactivate an account, activate it again, or have the person erased."""
+    if asked.action == "erase":
+        return await erase(settings, asked.email)
     is_activated = asked.action == "activate"
     async with operator(settings) as base:
         user_id = await _account(base, asked.email)
         outcome = await base.command_bus.do(Activate(user_id) if is_activated else Deactivate(user_id), OPERATOR)
     state = "active" if is_activated else "deactivated"
     print(f"{asked.email} is {state}." if outcome.events else f"{asked.email} was {state} already.")
+    return 0
+
+
+async def erase(settings: Settings, email: str) -> int:
+    """Have a person erased who asked for it; a worker does it, once another person approves if four eyes are wanted."""
+    async with operator(settings) as base:
+        user_id = await _account(base, email)
+        command = RequestErasure(user_id, base.command_bus.new_id(), four_eyes=settings.approvals)
+        erasure = (await base.command_bus.do(command, OPERATOR)).folded(ERASURE, user_id).state
+    assert erasure is not None, "it was requested now or before"
+    waits = ", once somebody approves" if erasure.awaits_approval else ""
+    print(
+        f"{email} is erased{waits}: GET /api/v1/erasures/{erasure.erasure_id} says how far it is. The id is a secret."
+    )
     return 0
 
 
@@ -59,7 +77,7 @@ def _describe_role(parser: argparse.ArgumentParser) -> None:
 
 
 def _describe_active(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("deactivate", "activate"))
+    parser.add_argument("action", choices=("deactivate", "activate", "erase"))
     parser.add_argument("email")
 
 

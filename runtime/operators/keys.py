@@ -1,4 +1,4 @@
-"""`hansard keys`: the keys that sign access tokens, the master key, and which data keys were destroyed.
+"""`hansard keys`: the keys that sign access tokens, the master key, what data keys are wrapped by, and which were destroyed.
 
 A new signing key signs only after every process had time to read it; see docs/operating.md.
 """
@@ -13,6 +13,7 @@ from domain.bounds import ACCESS_SECONDS
 from runtime.command import Command, MisusedError
 from runtime.composition.process_context import process_context
 from runtime.master_key import make_master
+from runtime.operators.wrapping import list_wrapping, rewrap_keys, rotate_master
 from runtime.settings import Settings
 
 KEY_LEAD_SECONDS = 360  # a JWKS may be kept for five minutes
@@ -22,9 +23,14 @@ KEY_LEAD_AT_ONCE_SECONDS = 15  # until every process has read its keys anew
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """List the signing keys, make or retire one, or make the master key."""
     if asked.action == "master":
-        if asked.kid != "new":
-            raise MisusedError("Make the master key with 'hansard keys master new'.")
-        return await new_master(settings)
+        match asked.kid:
+            case "new":
+                return await new_master(settings)
+            case "rotate":
+                return await rotate_master(settings)
+        raise MisusedError(
+            "Make the master key with 'hansard keys master new', or replace it with 'hansard keys master rotate'."
+        )
     if (asked.action == "retire") != (asked.kid is not None):
         raise MisusedError("Name the key with 'hansard keys retire KID', and with nothing else.")
     match asked.action:
@@ -34,6 +40,10 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             return await retire(settings, asked.kid)
         case "destroyed":
             return await destroyed(settings)
+        case "rewrap":
+            return await rewrap_keys(settings, forget=asked.forget)
+        case "wrapping":
+            return await list_wrapping(settings)
     return await every(settings)
 
 
@@ -86,8 +96,11 @@ async def destroyed(settings: Settings) -> int:
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "rotate", "retire", "master", "destroyed"))
-    parser.add_argument("kid", nargs="?", help="with retire: the key that is no secret any more; with master: new")
+    parser.add_argument("action", choices=("list", "rotate", "retire", "master", "destroyed", "rewrap", "wrapping"))
+    parser.add_argument(
+        "kid", nargs="?", help="with retire: the key that is no secret any more; with master: new or rotate"
+    )
+    parser.add_argument("--forget", action="store_true", help="with rewrap: destroy all earlier wrapping keys at once")
     parser.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")
 
 

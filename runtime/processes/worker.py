@@ -11,7 +11,7 @@ from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
 from adapters.prometheus.exposition import Exposition
-from adapters.prometheus.workers import ProjectionMetrics, TaskMetrics
+from adapters.prometheus.workers import ProjectionMetrics, RetentionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.notifier import notifying
@@ -23,6 +23,7 @@ from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.record_watch import watching
 from runtime.settings import Settings
+from workers.erasing import Eraser, World
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
@@ -30,6 +31,7 @@ from workers.janitor import Janitor
 from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
 from workers.rebuild_tasks import RebuildWorker
+from workers.retaining import Retainer
 from workers.shared_reading import SharedReading
 
 # So few batches a second that they cost next to nothing beside the talk. A message is told without its HTML; who asks for that
@@ -53,6 +55,10 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             *_following(base, reading, metrics),
             *notifying(base, stack, reading, metrics),
             asyncio.create_task(Janitor(base.record, base.command_bus, base.db).run(), name="janitor"),
+            asyncio.create_task(
+                Retainer(base.record, base.command_bus, base.db, metrics=RetentionMetrics(base.registry)).run(),
+                name="retention",
+            ),
             asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             *await _rebuilding(base, stack),
@@ -108,7 +114,9 @@ async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.T
         metrics=TaskMetrics(base.registry),
     )
     sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
+    eraser = Eraser(World(base.record, base.command_bus, base.db, sweeper))
     return [
+        asyncio.create_task(eraser.run(), name="erasures"),
         asyncio.create_task(sweeper.run(), name="sweeper"),
         asyncio.create_task(Dispatcher(tasks, base.db).run(), name="dispatcher"),
         *(asyncio.create_task(hand.run(), name="hand") for hand in hands),

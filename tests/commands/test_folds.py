@@ -42,7 +42,7 @@ MARKS = """
 """
 # The version of each fold, and a digest of its state's JSON schema.
 FOLDS = {
-    "account": (2, "8733ec83a894"),
+    "account": (3, "0ee4253e5831"),
     "session": (1, "c2ce1428a367"),
     "sessions": (2, "d13b3dc26b90"),
     "letter": (1, "9aae29894fc4"),
@@ -64,10 +64,15 @@ FOLDS = {
     "restorations": (1, "daf06cbdef50"),
     "parking": (1, "73354e937d51"),
     "reading": (1, "2ffa33ca9ddd"),
-    "file": (2, "6552fe22da7b"),
+    "file": (3, "a7ce84094f2e"),
+    "holds": (1, "df2b88075374"),
+    "retention": (1, "fe9e29694b7a"),
+    "disposals": (1, "4ac4a3b551bf"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
+    "approval": (1, "ec485a169141"),
     "clock": (1, "2644ba647f34"),
+    "erasure": (1, "cbbd35b9c6f5"),
 }
 SNAPSHOTS = "SELECT version FROM record.snapshots WHERE stream = $1"
 
@@ -91,7 +96,7 @@ class Watching:
 
 
 def desk_on(record: Any, db: Database) -> CommandBus:
-    snapshots = PostgresSnapshots(db, Vault(db, MASTER), now=now)
+    snapshots = PostgresSnapshots(db, Vault(db, MASTER))
     return CommandBus(record, HANDLERS, now=now, chance=lambda n: uuid4().bytes[:n], snapshots=snapshots)
 
 
@@ -164,7 +169,7 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) 
         await command_bus.do(PostMessage(room_id, message_id, "0"), ada)
         folded = await command_bus.see(MESSAGE, message_id)
         vault = Vault(db, MASTER)
-        snapshots = PostgresSnapshots(db, vault, now=now)
+        snapshots = PostgresSnapshots(db, vault)
         stream_id = MESSAGE.id(message_id)
         assert folded.state is not None and folded.at is not None
         forged = Snapshot(replace(folded.state, digest=digest_of("forged")), 1, folded.position, folded.at)
@@ -181,7 +186,7 @@ async def test_a_snapshot_that_cannot_be_read_is_passed_over(database_url: str) 
             assert await snapshots.newest({stream_id: MESSAGE}) == {}
         await snapshots.keep(MESSAGE, stream_id, replace(forged, version=2))
         await as_owner(database_url, ("UPDATE vault.data_keys SET wrapped = NULL",))
-        assert await PostgresSnapshots(db, Vault(db, MASTER), now=now).newest({stream_id: MESSAGE}) == {}
+        assert await PostgresSnapshots(db, Vault(db, MASTER)).newest({stream_id: MESSAGE}) == {}
 
 
 async def test_edits_of_a_message_make_snapshots_as_they_come(database_url: str) -> None:

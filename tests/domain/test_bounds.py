@@ -12,13 +12,18 @@ from msgspec.structs import replace
 
 from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
-from projections import files, members, messages, notifications, pins, reactions, threads
+from projections import files, members, messages, notifications, pins, reactions, retention, threads
 
 GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
     ("OperationsRead", "minute"): None,
+    ("ErasureCompleted", "messages"): None,
+    ("ErasureCompleted", "files"): None,
+    ("ErasureCompleted", "reactions"): None,
+    ("ErasureCompleted", "keys"): None,
+    ("ErasureCompleted", "wrapping"): "int",
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],
@@ -53,6 +58,11 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("EventParked", "position"): None,
     ("EventReplayed", "position"): None,
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
+    ("RetentionSet", "days_min"): retention.POLICIES.types["days_min"],
+    ("RetentionSet", "days_max"): retention.POLICIES.types["days_max"],
+    ("RetentionApplied", "days_max"): "int",
+    ("RetentionApplied", "messages"): None,
+    ("RetentionApplied", "files"): None,
     ("RecordRestored", "position"): None,
     ("NotificationsRead", "position"): notifications.INBOXES.types["read_position"],
     ("RefusalsCounted", "count"): None,

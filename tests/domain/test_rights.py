@@ -14,7 +14,7 @@ OPERATIONS: tuple[RoomOperation, ...] = get_args(RoomOperation)
 KINDS: tuple[RoomKind, ...] = get_args(RoomKind)
 # Written down once more on purpose: whoever widens a right has to say it twice.
 WITHOUT_A_TOKEN = {
-    "account.register", "account.verify_email", "deployment.read", "mail.stop", "password.forget", "password.reset", "session.open",
+    "account.register", "account.verify_email", "deployment.read", "erasure.read", "mail.stop", "password.forget", "password.reset", "session.open",
     "session.refresh",
 }  # fmt: skip
 OF_A_STRANGER = {

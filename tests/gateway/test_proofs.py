@@ -198,6 +198,24 @@ async def test_auditors_ask_for_proofs_of_any_event_and_any_two_trees(stage: Sce
     assert (answer.status_code, answer.json()["code"]) == (503, "audit.proof_unavailable")
 
 
+async def test_an_entry_shows_its_leaf_and_the_proof_that_it_stands_there(stage: Scene) -> None:
+    ada = await stage.gateway.person()
+    await stage.gateway.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    why = {"Hansard-Reason": "a look"}
+    assert (await ada.ask("GET", "/audit/events/1", 200, headers=why))["inclusion"] is None
+    size = (await stage.gateway.services.record.head()).position
+    await stage.notary.step()
+    entries = (await ada.ask("GET", "/audit/events", 200, headers=why))["items"][:size]
+    for entry in entries:
+        shown = await ada.ask("GET", f"/audit/events/{entry['position']}", 200, headers=why)
+        proof, leaf = shown["inclusion"], b64decode(entry["leaf_hash"])
+        assert shown["leaf_hash"] == proof["leaf_hash"] == entry["leaf_hash"]
+        assert (proof["leaf_index"], proof["tree_size"]) == (entry["position"] - 1, size)
+        head = verified((await ada.http.get("/audit/checkpoint")).text, stage.key.verifier)
+        hashes = list(map(b64decode, proof["hashes"]))
+        assert merkle.includes(leaf, proof["leaf_index"], proof["tree_size"], hashes, head.root)
+
+
 async def test_the_keys_are_told(stage: Scene) -> None:
     async with httpx.AsyncClient(base_url=stage.gateway.base) as http:
         told = (await http.get("/.well-known/hansard-keys")).json()

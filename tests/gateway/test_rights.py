@@ -27,7 +27,7 @@ from gateway.http.problems import TITLES
 from gateway.protocol.client_frames import ClientFrame, Ping, declared_operations
 from gateway.spec.rights_page import refusal_of
 from tests.conftest import Servers, fresh_database
-from tests.deployments import deployment, notary
+from tests.deployments import PASSWORD, deployment, notary
 from tests.gateway.scenes import BYTES, KINDS, Cast, Guest, Scene, canary
 from tests.lines import line
 
@@ -421,14 +421,26 @@ async def test_a_socket_of_one_room_is_closed_where_the_table_says_no(cast: Cast
 # As whom one comes
 
 
+async def _erasure_of_somebody(cast: Cast) -> str:
+    """Return the id of an erasure that was requested, and that the tables know of."""
+    person = await cast.services.person()
+    asked = await person.ask("DELETE", "/users/me", 202, json={"password": PASSWORD})
+    await cast.settled()
+    return str(asked["erasure_id"])
+
+
 async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) -> None:
     strangers: dict[rights.Whom, Any] = {
         "nobody": cast.services.client(), "ended": cast.ended.http, "deactivated": cast.shut.http,
     }  # fmt: skip
     values = {
         name: str(uuid4())
-        for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id")
-    }
+        for name in (
+            "room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id", "hold_id",
+            "approval_id",
+        )
+    }  # fmt: skip
+    values["erasure_id"] = await _erasure_of_somebody(cast)
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(**values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1")

@@ -11,7 +11,7 @@ from adapters.prometheus.gateway import RECORD_GAUGES, GatewayMetrics
 from adapters.prometheus.notices import NoticeMetrics
 from adapters.prometheus.record import AppendMetrics
 from adapters.prometheus.registry import new_registry
-from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics, TaskMetrics
+from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics, RetentionMetrics, TaskMetrics
 from tests.runtime.test_metrics import documented
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,15 @@ UNITS = ("seconds", "events", "commands")
 def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return type and labels of every series that a process makes, by the name that is scraped."""
     registry = CollectorRegistry()
-    for family in (GatewayMetrics, AppendMetrics, ProjectionMetrics, PublisherMetrics, TaskMetrics, NoticeMetrics):
+    for family in (
+        GatewayMetrics,
+        AppendMetrics,
+        ProjectionMetrics,
+        PublisherMetrics,
+        TaskMetrics,
+        NoticeMetrics,
+        RetentionMetrics,
+    ):
         family(registry)
     found: dict[str, tuple[str, tuple[str, ...]]] = {
         name: ("gauge", (label,) if label else ()) for name, _, label in RECORD_GAUGES

@@ -106,7 +106,7 @@ def test_no_template_is_made_of_what_somebody_sent(path: Path) -> None:
 
 
 def _is_ours(node: ast.expr) -> bool:
-    return (isinstance(node, ast.Constant) and isinstance(node.value, str)) or (
+    return (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))) or (
         isinstance(node, ast.Name) and node.id.isupper()
     )
 

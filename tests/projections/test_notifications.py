@@ -21,7 +21,7 @@ from domain.errors import DomainError
 from domain.events import Caller, Event, Recorded
 from domain.ids import MessageId, RoomId
 from domain.membership import MemberJoined, MemberLeft, MemberRemoved
-from domain.message import MessagePosted
+from domain.message import MessageDeleted, MessagePosted
 from domain.notification import NotificationSettings, NotificationSettingsChanged, RoomLevel, settings_of
 from projections import NOTIFICATIONS
 from tests.commands.test_desk import person, room_of
@@ -107,6 +107,8 @@ def expected(events: Sequence[Recorded[Event]]) -> list[Row]:
                 blocks.add((e.user_id, e.blocked_id))
             case UserUnblocked() as e:
                 blocks.discard((e.user_id, e.blocked_id))
+            case MessageDeleted() as e:
+                rows = [row for row in rows if row.position != e.posted_position]
             case MessagePosted() as e:
                 for user_id, is_direct in members[e.room_id].items():
                     own = settings.get(user_id, NotificationSettings(e.sender_id))

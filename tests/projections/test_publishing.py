@@ -33,7 +33,7 @@ class WatchedLanes(Lanes):
     positions: list[int]
 
     async def publish(
-        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId | None, int]] = ()
     ) -> frozenset[int]:
         self.positions += [entry.position for entry in entries]
         return await super().publish(entries, published=published, forgotten=forgotten)

@@ -23,24 +23,27 @@ MATRIX = """
     notify.deliveries             -           -           rawd        rawd        -           r
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
+    read.approvals                r           raw         -           -           -           owner
     read.audit_entries            r           -           raw         -           -           owner
     read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
-    read.file_variants            r           raw         r           -           -           owner
+    read.erasures                 r           raw         r           -           -           owner
+    read.file_variants            r           rawd        r           -           -           owner
     read.files                    r           raw         r           -           -           owner
     read.followers                r           raw         raw         raw         -           owner
     read.kept_parked_events       -           -           -           -           -           owner
     read.kept_tables              -           -           -           -           -           owner
+    read.legal_holds              r           raw         -           -           -           owner
     read.mentions                 r           raw         -           -           -           owner
     read.message_html             r           -           raw         -           -           owner
-    read.message_reactions        r           raw         -           -           -           owner
+    read.message_reactions        r           raw         r          -           -           owner
     read.messages                 r           raw         r           r           -           owner
-    read.notification_blocks      r           -           raw         raw         -           owner
-    read.notification_inboxes     r           -           raw         raw         -           owner
+    read.notification_blocks      r           -           rawd        rawd        -           owner
+    read.notification_inboxes     r           -           rawd        rawd        -           owner
     read.notification_members     r           -           raw         raw         -           owner
-    read.notification_settings    r           -           raw         raw         -           owner
-    read.notification_threads     r           -           raw         raw         -           owner
-    read.notifications            r           -           raw         raw         -           owner
+    read.notification_settings    r           -           rawd        rawd        -           owner
+    read.notification_threads     r           -           rawd        rawd        -           owner
+    read.notifications            r           -           rawd        rawd        -           owner
     read.parked_events            r           ra          ra          ra          r           owner
     read.parking_notes            -           a           rad         a           -           owner
     read.past_deletions           r           -           raw         -           -           owner
@@ -51,9 +54,10 @@ MATRIX = """
     read.past_rooms               r           -           raw         -           -           owner
     read.past_stays               r           -           raw         -           -           owner
     read.pins                     r           raw         -           -           -           owner
-    read.push_subscriptions       r           raw         r           r           -           owner
+    read.push_subscriptions       r           rawd        r          r           -           owner
     read.reaction_counts          r           raw         -           -           -           owner
     read.rebuilds                 ra          -           rawd        -           -           owner
+    read.retention_policies       r           raw         -           -           -           owner
     read.room_changes             r           -           raw         -           -           owner
     read.room_members             r           raw         r           r           -           owner
     read.rooms                    r           raw         r           r           -           owner
@@ -72,7 +76,9 @@ MATRIX = """
     record.snapshots              raw         -           raw         raw         -           raw
     vault.data_keys               ra          r           ra          ra          -           ra
     vault.master_check            ra          r           ra          ra          -           ra
+    vault.master_root             r           r           r           r           -           r
     vault.signing_keys            ra          -           -           -           -           raw(retired_at)
+    vault.wrapping                r           r           r           r           -           r
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
@@ -94,6 +100,12 @@ FUNCTIONS = {
     "record.withdraw": {"gateway", "worker", "notifier", "operator"},
     "record.write": set[str](),
     "record.write_queued": set[str](),
+    "vault.begin_wrapping": {"operator"},
+    "vault.destroy_keys": {"worker"},
+    "vault.guard_wrapping": set[str](),
+    "vault.replace_master": {"operator"},
+    "vault.rewrap": {"operator"},
+    "vault.tell_destroyed": set[str](),
     "vault.tell_gone": set[str](),
 }
 BECOMES = {  # by SET ROLE
@@ -288,6 +300,11 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
         ("record.forget_receipts", "search_path=pg_catalog, pg_temp"),
         ("record.renew", "search_path=pg_catalog, pg_temp"),
         ("record.withdraw", "search_path=pg_catalog, pg_temp;enable_seqscan=off"),
+        ("vault.begin_wrapping", "search_path=pg_catalog, pg_temp"),
+        ("vault.destroy_keys", "search_path=pg_catalog, pg_temp"),
+        ("vault.guard_wrapping", "search_path=pg_catalog, pg_temp"),
+        ("vault.replace_master", "search_path=pg_catalog, pg_temp"),
+        ("vault.rewrap", "search_path=pg_catalog, pg_temp"),
     ]
 
 

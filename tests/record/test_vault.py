@@ -6,7 +6,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -16,18 +16,22 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
+from adapters.clock import now
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.codec import StoredRow, decode_all
 from adapters.postgres.data_keys import DATA_KEYS_CACHED_MAX, KEY_SECONDS, KeyName, Vault
+from adapters.postgres.event_store import PostgresRecord
 from adapters.postgres.key_news import KeyNews
 from adapters.postgres.master_key import Master, MasterKeyWrongError, load_master
-from commands.account import GrantRole
+from commands import HANDLERS
+from commands.account import GrantRole, RegisterAccount
 from commands.audit import NoteAuditRead
+from commands.command_bus import CommandBus
 from commands.membership import RemoveMember
 from commands.message import PostMessage
 from domain.events import Caller, UnknownEvent, UnreadableEvent
-from domain.ids import MessageId, RoomId
+from domain.ids import MessageId, RoomId, UserId
 from domain.message import MessagePosted
 from domain.ports.database import Db
 from domain.ports.record import KeysMissingError
@@ -447,3 +451,15 @@ async def test_the_audit_reader_filters_and_pages(database_url: str) -> None:
             after = page.next_after
         assert seen == [1, 2, 3, 4, 5]
         assert await reader.entry(6) is None
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+async def test_the_day_of_a_key_is_that_of_the_records_clock(database_url: str, days: int) -> None:
+    """A process whose clock is days off seals under the day on which the event was recorded, so that who destroys the keys of a
+    time, or holds them, meets the events of that time."""
+    async with ledger(database_url) as (db, _, _):
+        wrong = PostgresRecord(db, Vault(db, MASTER), now=lambda: now() + timedelta(days=days), chance=os.urandom)
+        bus = CommandBus(wrong, HANDLERS, now=now, chance=os.urandom)
+        async with running(wrong.run()):
+            outcome = await bus.do(RegisterAccount(UserId(uuid4()), "a@example.com", "ada", "x"), Caller())
+        assert await db.value("SELECT DISTINCT day FROM vault.data_keys") == outcome.events[0].at.date()

@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -17,9 +18,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from adapters.clock import now
+from adapters.postgres.key_destruction import live_keys
 from adapters.postgres.master_key import MasterKeyWrongError
 from adapters.postgres.master_key_check import require_right
-from commands.account import RegisterAccount
+from commands.account import GrantRole, RegisterAccount
+from commands.erasure import CondemnKeys, RequestErasure, sealed_by
+from commands.retention import ApplyRetention, DueKey, SetRetention
 from domain.events import Caller
 from domain.ids import UserId
 from domain.restoration import RecordRestored
@@ -35,6 +40,7 @@ from runtime.operators.backups.tools import find
 from runtime.operators.progress import CountShown
 from runtime.restoring import BEGIN_RESTORING, NOTE_BACKUP, RecordNotRestoredError
 from runtime.settings import Settings
+from tests.commands.test_desk import person, post, room_of
 from tests.conftest import Servers, fresh_database
 from tests.deployments import MASTER, SECRET, as_login, free_port, ledger, notary
 from tests.runtime.test_up import System
@@ -453,6 +459,30 @@ async def test_a_database_that_postgres_brought_back_becomes_another_record_in_p
             await restore.run(settings, typed)
 
 
+async def test_what_the_record_says_is_destroyed_is_destroyed_in_whatever_is_restored(
+    database_url: str, servers: Servers, tmp_path: Path
+) -> None:
+    """The process died after it recorded what it destroys: so does a backup of keys look that is older than the record."""
+    ada, settings = UserId(uuid4()), into(tmp_path, database_url)
+    async with ledger(database_url) as (db, _, command_bus):
+        await require_right(db, MASTER, tmp_path, keep=True)
+        await command_bus.do(RegisterAccount(ada, "a@example.com", "ada", "x"), Caller())
+        await command_bus.do(RequestErasure(ada, uuid4()), Caller())
+        keys_of_ada = [sealed_by(key.key_id, key.room_id, key.day) for key in await live_keys(db, ada)]
+        await command_bus.do(CondemnKeys(ada, tuple(keys_of_ada)), Caller())
+        assert len(await live_keys(db, ada)) == 1
+    assert await backup.run(settings, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+    async with empty_database(servers) as url:
+        again = into(tmp_path, url)
+        assert await restore.run(again, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+        async with process_context(again) as base:
+            assert await live_keys(base.db, ada) == []
+            assert await base.db.value("SELECT username FROM read.users") == ""
+    assert await restore.run(settings, asked(None, in_place=True)) == 0
+    async with process_context(settings) as base:
+        assert await live_keys(base.db, ada) == []
+
+
 async def test_a_process_does_not_begin_on_a_record_that_is_being_restored(database_url: str, tmp_path: Path) -> None:
     owner = await asyncpg.connect(database_url)
     await owner.execute(BEGIN_RESTORING)
@@ -479,3 +509,27 @@ def test_counts_are_shown_now_and_then() -> None:
     for done, total in ((1, 0), (2, 0), (3, 9), (4_000, 9_000)):
         shown(done, total)
     assert said.getvalue() == "files: 2 bytes\nfiles: 4,000 of 9,000 bytes\n"
+
+
+async def test_what_retention_has_disposed_of_is_destroyed_in_whatever_is_restored(
+    database_url: str, servers: Servers, tmp_path: Path
+) -> None:
+    """The keys that come back are older than what the record says of them."""
+    settings, at = into(tmp_path, database_url), now() + timedelta(days=4)
+    async with ledger(database_url) as (db, _, command_bus):
+        await require_right(db, MASTER, tmp_path, keep=True)
+        ada = await person(command_bus)
+        assert ada.user_id is not None
+        await command_bus.do(GrantRole(ada.user_id, "records_manager"), Caller())
+        room_id = await room_of(command_bus, ada)
+        await command_bus.do(post(room_id), ada)
+        await command_bus.do(SetRetention(room_id, None, 1), ada)
+        [key] = [each for each in await live_keys(db, ada.user_id) if each.room_id == room_id]
+        named = DueKey(key.key_id, ada.user_id, key.day, at)
+        await command_bus.do(ApplyRetention(room_id, (named,), 1, 0, at), Caller())
+    assert await backup.run(settings, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+    async with empty_database(servers) as url:
+        again = into(tmp_path, url)
+        assert await restore.run(again, asked(tmp_path / "record", keys=tmp_path / "keys")) == 0
+        async with process_context(again) as base:
+            assert key.key_id not in {each.key_id for each in await live_keys(base.db, ada.user_id)}

@@ -61,6 +61,7 @@ MOVES = {
         'hansard_task_seconds_count{kind="scan",outcome="done"}',
         'hansard_task_seconds_sum{kind="image",outcome="done"}',
         'hansard_append_commands_total{outcome="appended"}',
+        "hansard_retention_round_timestamp_seconds",
     ),
 }
 

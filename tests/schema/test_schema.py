@@ -35,5 +35,6 @@ async def test_the_server_keeps_to_its_document(database_url: str, redis_url: st
     ]
     assert links and set(links) <= set(ids), set(links) - set(ids)
     assert ran.is_good, ran.said
-    assert ran.operations == sum(len(each) for each in document["paths"].values())
+    endless = 1  # an answer that does not end, schemathesis.toml leaves out
+    assert ran.operations == sum(len(each) for each in document["paths"].values()) - endless
     assert ran.cases > ran.operations, "something was asked of every operation"

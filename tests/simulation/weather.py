@@ -279,7 +279,7 @@ class LanesLink(MemoryLanes):
         await self._process.through("redis", "ping", super().ping)
 
     async def publish(
-        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId, int]] = ()
+        self, entries: Sequence[Entry], *, published: int | None, forgotten: Sequence[tuple[RoomId | None, int]] = ()
     ) -> frozenset[int]:
         weather = self._process.weather
         if entries and weather.chance.random() < weather.lost_answers:

@@ -7,7 +7,7 @@ only after they have passed the head that the record had by then. So every refer
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -55,10 +55,17 @@ class Sweeper:
             old = [stored.blob for stored in page if stored.stored_at <= before]
             unused = await self._unreferenced(old) if old else []
             for i in range(0, len(unused), SWEEP_BLOBS_AT_ONCE):
-                removed += await self._remove(unused[i : i + SWEEP_BLOBS_AT_ONCE])
+                removed += len(await self._remove(unused[i : i + SWEEP_BLOBS_AT_ONCE]))
         await self._blobs.clear(self._now() - timedelta(seconds=UNFINISHED_SECONDS))
         await self._holds.forget()
         return removed
+
+    async def sweep(self, blobs: Collection[str]) -> set[str]:
+        """Remove those of these blobs that nothing refers to, however young they are; return those that somebody still holds."""
+        unused, removed = await self._unreferenced(sorted(blobs)), set[str]()
+        for i in range(0, len(unused), SWEEP_BLOBS_AT_ONCE):
+            removed |= await self._remove(unused[i : i + SWEEP_BLOBS_AT_ONCE])
+        return set(unused) - removed
 
     async def run(self) -> None:
         while True:
@@ -69,18 +76,18 @@ class Sweeper:
                 log.warning("the sweeper waits", reason=str(error))
             await asyncio.sleep(SWEEP_ROUND_SECONDS)
 
-    async def _remove(self, blobs: Sequence[str]) -> int:
+    async def _remove(self, blobs: Sequence[str]) -> set[str]:
         condemned = await self._holds.condemn(blobs)
         # Another sweeper may take this one for dead after BLOB_CONDEMNED_SECONDS: nothing is removed near that.
         deadline = time.monotonic() + BLOB_CONDEMNED_SECONDS / 2
-        removed = 0
+        removed = set[str]()
         try:
             if await self._caught_up():
                 for blob in await self._unreferenced(condemned):
                     if time.monotonic() > deadline:
                         break
                     await self._blobs.delete(blob)
-                    removed += 1
+                    removed.add(blob)
         finally:
             await self._holds.bury(condemned)
         return removed

@@ -4,6 +4,7 @@ from hansard_client.backoff import Backoff
 from hansard_client.chat import Chat
 from hansard_client.client import Client
 from hansard_client.conversation import Conversation
+from hansard_client.erasures import Certificate, Erasure
 from hansard_client.errors import (
     Closed,
     FieldError,
@@ -19,6 +20,7 @@ from hansard_client.models import (
     Event,
     File,
     FileError,
+    LegalHold,
     Member,
     Message,
     Meta,
@@ -29,6 +31,7 @@ from hansard_client.models import (
     PushSubscription,
     Reaction,
     Reactor,
+    Retention,
     Room,
     RoomChange,
     Sent,
@@ -42,17 +45,20 @@ from hansard_client.wire import Dial, Wire
 
 __all__ = [
     "Backoff",
+    "Certificate",
     "Chat",
     "Client",
     "Closed",
     "Conversation",
     "Dial",
+    "Erasure",
     "Event",
     "Feed",
     "FieldError",
     "File",
     "FileError",
     "HansardError",
+    "LegalHold",
     "Member",
     "Message",
     "Meta",
@@ -67,6 +73,7 @@ __all__ = [
     "Reactor",
     "RecordChanged",
     "Refused",
+    "Retention",
     "Room",
     "RoomChange",
     "Sent",

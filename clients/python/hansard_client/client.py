@@ -22,6 +22,7 @@ from hansard_client.asking import PAGE_ITEMS, Asked, Moment, Said, moment_of, pa
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.devices import Devices
+from hansard_client.erasures import Erasures
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.everyday import Everyday
 from hansard_client.models import (
@@ -39,6 +40,7 @@ from hansard_client.models import (
     User,
     Version,
 )
+from hansard_client.records import Records
 from hansard_client.wire import Dial, dialer
 
 REQUEST_SECONDS = 10.0
@@ -59,7 +61,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices):
+class Client(Everyday, Devices, Erasures, Records):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.

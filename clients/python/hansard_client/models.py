@@ -356,3 +356,34 @@ class Sent:
     message_id: str
     position: int
     duplicate: bool
+
+
+def _time_or_none(said: str | None) -> datetime | None:
+    return None if said is None else datetime.fromisoformat(said)
+
+
+@dataclass(frozen=True)
+class LegalHold(_Said):
+    """What must not be destroyed. No persons: whoever it was; no rooms: wherever it was. `released_at` None: it is active."""
+
+    id: str
+    name: str
+    persons: list[str]
+    rooms: list[str]
+    placed_by: str
+    placed_at: datetime = _time()
+    released_by: str | None = None
+    released_at: datetime | None = field(default=None, metadata={"read": _time_or_none})
+
+
+@dataclass(frozen=True)
+class Retention(_Said):
+    """How long things are kept; None: no bound. `source` is whose policy it is (`room`, `default`, `none`). `dry_run` is what
+    was counted, if that was asked for."""
+
+    room_id: str | None
+    source: str
+    days_min: int | None
+    days_max: int | None
+    destroys_from: datetime | None = field(default=None, metadata={"read": _time_or_none})
+    dry_run: Json | None = None

@@ -13,6 +13,7 @@ LEFT_OUT = {
     "record.queued_batches": "what waits there has no answer yet",
     "record.snapshots": "short cuts, made anew from the events",
     "notary.tiles": "made anew from the events",
+    "vault.wrapping": "which wrapping key is in use says the next time that keys are wrapped anew",
     "vault.signing_keys": "a new key is made at the first start: one that was retired since must not come back",
 }
 EVENTS = "record.events"

@@ -13,7 +13,7 @@ from adapters.postgres.master_key_check import require_right
 from commands.restoration import TellRestoration
 from runtime.command import MisusedError
 from runtime.operators.backups.finishing import STATEMENT_SECONDS, open_life, serve
-from runtime.operators.backups.loading import DESTROY, REWRITE
+from runtime.operators.backups.loading import DESTROY, DESTROY_CONDEMNED, REWRITE
 from runtime.operators.backups.manifest import BackupRefusedError
 from runtime.operators.backups.target import require_alone
 from runtime.operators.progress import ProgressShown
@@ -42,6 +42,7 @@ async def take_as_restored(settings: Settings, destroyed: Collection[UUID]) -> N
         await require_alone(connection)
         await _begin(connection)
         await connection.execute(DESTROY, list(destroyed))
+        await connection.execute(DESTROY_CONDEMNED)
         await connection.execute(REWRITE)
         await connection.execute(RENEW)
     finally:

@@ -1,7 +1,7 @@
 """Loading a backup into an empty database: the migrations that it had, its rows, and then the migrations since.
 
-The rows of the keys come first, so that no event is ever there without its key. Keys that are known to be destroyed are destroyed
-before anything else is done with the record.
+The rows of the keys come first, so that no event is ever there without its key. Keys that are known to be destroyed, by a list or by
+the record itself, are destroyed before anything else is done with the record.
 """
 
 import asyncio
@@ -31,6 +31,12 @@ SELECT_LOADED = """
 # Keys of a later backup than the record's were made, too.
 INSERT_MADE_KEYS = "INSERT INTO record.made_keys (key_id) SELECT key_id FROM vault.data_keys ON CONFLICT DO NOTHING"
 DESTROY = "UPDATE vault.data_keys SET wrapped = NULL WHERE key_id = ANY ($1::uuid[]) AND wrapped IS NOT NULL"
+# What the record says is destroyed, whatever the keys are that came back.
+DESTROY_CONDEMNED = """
+    UPDATE vault.data_keys k SET wrapped = NULL
+    FROM record.events e CROSS JOIN jsonb_array_elements_text(convert_from(e.data, 'UTF8')::jsonb -> 'key_ids') condemned (key_id)
+    WHERE e.topic IN ('erasure.keys_condemned', 'retention.applied') AND k.key_id = condemned.key_id::uuid AND k.wrapped IS NOT NULL
+"""
 REWRITE = "VACUUM (FULL, ANALYZE) vault.data_keys"  # nothing of a destroyed key is left in its table
 # What was said before the backup is told to nobody: a place of 0 would be that of a deployment which has told nothing yet.
 BEGIN_NOTICES = "UPDATE notify.place SET position = h.position FROM record.head h"
@@ -58,16 +64,22 @@ async def load(
         await require_alone(connection)
         await migrate(target.url, say=_silent, logins=target.logins, only=manifest.applied)
         await restore(tool, target.url, folder=keys / KEYS, jobs=1)
-        gone = await connection.execute(DESTROY, list(destroyed))
-        await connection.execute(REWRITE)
+        gone = _count(await connection.execute(DESTROY, list(destroyed)))
         await _load_record(target, tool, folder / RECORD, manifest.position, jobs)
+        gone += _count(await connection.execute(DESTROY_CONDEMNED))
+        await connection.execute(REWRITE)
         await connection.execute(INSERT_MADE_KEYS)
         await migrate(target.url, say=print)
         await connection.execute(BEGIN_NOTICES)
         await connection.execute(ANALYZE)
     finally:
         await connection.close()
-    return int(gone.rpartition(" ")[2])
+    return gone
+
+
+def _count(said: str) -> int:
+    """Return how many rows a statement changed, by what Postgres says of it."""
+    return int(said.rpartition(" ")[2])
 
 
 async def _load_record(target: Target, tool: Tool, folder: Path, events: int, jobs: int) -> None:
