@@ -3,7 +3,7 @@
 SET LOCAL ROLE hansard_operator;
 
 CREATE TABLE read.building_parts (
-    group_name     text   NOT NULL REFERENCES read.building_tables ON DELETE CASCADE,
+    group_name     text   NOT NULL,
     part           int    NOT NULL,
     parts          int    NOT NULL,
     until_position bigint NOT NULL,

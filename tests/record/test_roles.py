@@ -24,6 +24,7 @@ MATRIX = """
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
     read.audit_entries            r           -           raw         -           -           owner
+    read.building_parts           r           -           r           -           -           owner
     read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
     read.file_variants            r           raw         r           -           -           owner
