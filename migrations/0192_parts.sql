@@ -27,4 +27,4 @@ RETURN CASE
     ) % parts
 END;
 REVOKE ALL ON FUNCTION record.part_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION record.part_of TO hansard_app;
+GRANT EXECUTE ON FUNCTION record.part_of TO hansard_operator;

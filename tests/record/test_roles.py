@@ -88,6 +88,7 @@ FUNCTIONS = {
     "record.append_or_queue": {"gateway", "worker", "notifier", "operator"},
     "record.await_commit": {"gateway", "worker", "notifier", "operator"},
     "record.forget_receipts": {"worker"},
+    "record.part_of": {"operator"},
     "record.refuse": set[str](),
     "record.renew": {"projector"},
     "record.serve_queue": set[str](),
