@@ -3,7 +3,7 @@
 SET LOCAL ROLE hansard_operator;
 
 CREATE TABLE read.building_parts (
-    group_name     text   NOT NULL REFERENCES read.building_tables ON DELETE CASCADE,
+    group_name     text   NOT NULL,
     part           int    NOT NULL,
     parts          int    NOT NULL,
     until_position bigint NOT NULL,
@@ -27,4 +27,4 @@ RETURN CASE
     ) % parts
 END;
 REVOKE ALL ON FUNCTION record.part_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION record.part_of TO hansard_app;
+GRANT EXECUTE ON FUNCTION record.part_of TO hansard_operator;

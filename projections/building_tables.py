@@ -22,7 +22,10 @@ SELECT = """
 INSERT = "INSERT INTO read.building_tables (group_name, suffix, version, code, record) VALUES ($1, $2, $3, $4, $5)"
 TAKE = "UPDATE read.building_tables SET epoch = epoch + 1 WHERE group_name = $1 AND suffix = $2 RETURNING epoch"
 MOVE = "UPDATE read.building_tables SET position = $4 WHERE group_name = $1 AND suffix = $2 AND epoch = $3 AND position < $4"
-FORGET = "DELETE FROM read.building_tables WHERE group_name = $1"
+FORGET = """
+    WITH parts AS (DELETE FROM read.building_parts WHERE group_name = $1)
+    DELETE FROM read.building_tables WHERE group_name = $1
+"""
 
 
 class Building(Struct, frozen=True):

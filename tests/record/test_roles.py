@@ -25,6 +25,7 @@ MATRIX = """
     public.hansard_migrations     r           r           r           r           r           r
     read.approvals                r           raw         -           -           -           owner
     read.audit_entries            r           -           raw         -           -           owner
+    read.building_parts           r           -           r           -           -           owner
     read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
     read.erasures                 r           raw         r           -           -           owner
@@ -93,6 +94,7 @@ FUNCTIONS = {
     "record.append_or_queue": {"gateway", "worker", "notifier", "operator"},
     "record.await_commit": {"gateway", "worker", "notifier", "operator"},
     "record.forget_receipts": {"worker"},
+    "record.part_of": {"operator"},
     "record.refuse": set[str](),
     "record.renew": {"projector"},
     "record.serve_queue": set[str](),
