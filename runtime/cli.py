@@ -53,6 +53,7 @@ COMMANDS = {
     ),
     "notifier": _process("notifier", "Keep inboxes and tell people what concerns them; a worker does that, too."),
     "notary": _process("notary", "Sign checkpoints of the record, so that nobody can alter it unseen; one runs."),
+    "witness": _process("witness", "Cosign the checkpoints of other people's records; it needs no database."),
     "migrate": _operator("migrating:MIGRATE", "Bring the database to this version."),
     "url": _operator(
         "migrating:URL", "Print the address of the embedded Postgres, password and all, for psql and pg_dump."

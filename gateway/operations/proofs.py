@@ -1,28 +1,14 @@
 """Proofs of the record, read from the notary's tiles and verified before they are handed out."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import structlog
 
 from adapters.clock import monotonic
+from adapters.postgres.tile_proofs import Inclusion, TileProofs, TilesAlteredError
 from adapters.postgres.tiles import SignedCheckpoint, TileStore
 from domain.errors import BusyError, NotFoundError
-from domain.merkle import (
-    HASH_BYTES,
-    Range,
-    Subtree,
-    consistency_ranges,
-    extends,
-    includes,
-    inclusion_ranges,
-    joined,
-    leaf_hash,
-    proof,
-    subtrees_of,
-)
-from domain.tiles import WIDTH, Tile, hash_in, needed, tile_of, width_of
+from domain.merkle import includes, leaf_hash
 from domain.tree_head import TreeHead, read_note, read_tree_head
 
 SIGNED_SECONDS = 2.0  # the notary signs within one
@@ -43,18 +29,12 @@ class ProofUnavailableError(BusyError, code="audit.proof_unavailable"):
     """The tiles that this proof is made of are not those that were signed; the operator can have them made anew."""
 
 
-class Inclusion(NamedTuple):
-    """That an entry stands at an index of a tree."""
-
-    entry: bytes
-    hashes: list[bytes]
-
-
 class Proofs:
     """Proofs of one record."""
 
     def __init__(self, store: TileStore, origin: str) -> None:
         self._store = store
+        self._proofs = TileProofs(store)
         self._origin = origin
 
     async def newest(self) -> SignedCheckpoint:
@@ -77,35 +57,23 @@ class Proofs:
 
     async def inclusion(self, index: int, size: int) -> Inclusion:
         """Prove that an event stands in a tree. Raise `ProofUnavailableError`."""
-        ranges = inclusion_ranges(index, size)
-        kept = await self._tiles([*ranges, Range(index, index + 1), *([Range(0, size)])], size)
-        at = index % WIDTH * HASH_BYTES
-        found = Inclusion(kept[Tile(0, index // WIDTH)][at : at + HASH_BYTES], _made(ranges, kept))
-        if not includes(leaf_hash(found.entry), index, size, found.hashes, _root(size, kept)):
-            raise self._unavailable(size)
-        return found
+        try:
+            return await self._proofs.inclusion(index, size)
+        except TilesAlteredError:
+            raise self._unavailable(size) from None
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """Prove that a tree extends another. Raise `ProofUnavailableError`."""
-        ranges = consistency_ranges(first, second)
-        kept = await self._tiles([*ranges, Range(0, first), Range(0, second)], second)
-        found = _made(ranges, kept)
-        if not extends(first, _root(first, kept), second, _root(second, kept), found):
-            raise self._unavailable(second)
-        return found
+        try:
+            return await self._proofs.consistency(first, second)
+        except TilesAlteredError:
+            raise self._unavailable(second) from None
 
     def require_root(self, checkpoint: SignedCheckpoint, index: int, found: Inclusion) -> None:
         """Raise `ProofUnavailableError` unless a proof leads to the root that was signed."""
         head = head_of(checkpoint)
         if not includes(leaf_hash(found.entry), index, head.size, found.hashes, head.root):
             raise self._unavailable(head.size)
-
-    async def _tiles(self, ranges: Sequence[Range], size: int) -> dict[Tile, bytes]:
-        wanted = needed(ranges)
-        kept = await self._store.tiles(wanted)
-        if any(len(kept.get(tile, b"")) < width_of(tile, size) * HASH_BYTES for tile in wanted):
-            raise self._unavailable(size)
-        return kept
 
     def _unavailable(self, size: int) -> ProofUnavailableError:
         log.error("tiles are missing or altered: hansard verify says where", size=size)
@@ -115,14 +83,3 @@ class Proofs:
 def head_of(checkpoint: SignedCheckpoint) -> TreeHead:
     """Return what a checkpoint says. It is the reader's to verify the signature."""
     return read_tree_head(read_note(checkpoint.note)[0])
-
-
-def _made(ranges: Sequence[Range], kept: dict[Tile, bytes]) -> list[bytes]:
-    def hash_of(tree: Subtree) -> bytes:
-        return hash_in(kept[tile_of(tree)], tree)
-
-    return proof(ranges, hash_of)
-
-
-def _root(size: int, kept: dict[Tile, bytes]) -> bytes:
-    return joined([hash_in(kept[tile_of(tree)], tree) for tree in subtrees_of(Range(0, size))])

@@ -33,8 +33,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             key=str(parts.key.verifier),
         )
         loops = [asyncio.create_task(parts.notary.run(), name="notary")]
-        if parts.witness is not None:
-            loops.append(asyncio.create_task(parts.witness.run(), name="witness"))
+        if parts.witnessing is not None:
+            loops.append(asyncio.create_task(parts.witnessing.run(), name="witnesses"))
         failed = stop_when_one_ends(stop, *loops)
         exposition = Exposition(new_registry())
         async with background(*loops), metrics_listener(settings.metrics_address, exposition):

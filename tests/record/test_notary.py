@@ -22,6 +22,7 @@ from adapters.notary.key import (
     verified,
 )
 from adapters.notary.memory import LastSigned, NotaryRunsAlreadyError, WitnessFolder, held
+from adapters.notary.places import FolderPlace
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries, _RowHasher
 from adapters.postgres.tiles import TileStore
@@ -34,7 +35,7 @@ from domain.tree_head import origin_of, read_note
 from tests.clients.test_verify import ROWS
 from tests.deployments import as_login, running
 from workers.notary import Notary, RecordContradictsError
-from workers.witness import Witness
+from workers.witness import Witnessing
 
 SELECT_ROWS = (
     "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY position"
@@ -268,14 +269,15 @@ async def test_it_is_killed_between_remembering_and_telling_and_goes_on(office: 
 
 async def test_running_it_signs_soon_and_keeps_a_copy_elsewhere(office: Office, tmp_path: Path) -> None:
     notary = office.notary()
-    witness = Witness(office.memory, WitnessFolder(tmp_path / "elsewhere"))
-    assert witness.step() is None
+    place = FolderPlace(WitnessFolder(tmp_path / "elsewhere"), "elsewhere")
+    witnessing = Witnessing(office.memory, office.store, [place], quorum=1, seconds=60)
+    assert await witnessing.step() is None
     async with running(notary.run()):
         await office.record(5)
         async with asyncio.timeout(20):
             while notary.signed is None or notary.signed.size < 5:
                 await asyncio.sleep(0.01)
-    assert (witness.step(), witness.step()) == (5, 5)
+    assert (await witnessing.step(), await witnessing.step()) == (5, None)
     [(path, note)] = WitnessFolder(tmp_path / "elsewhere").notes(office.origin)
     assert (path.name, note) == ("0000000000000000005.checkpoint", office.memory.read())
 

@@ -20,6 +20,7 @@ MATRIX = """
     notary.checkpoints            r           -           -           -           ra          r
     notary.keys                   r           -           -           -           ra          r
     notary.tiles                  r           -           -           -           raw         r
+    notary.witnessed              r           -           -           -           raw         r
     notify.deliveries             -           -           rawd        rawd        -           r
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
