@@ -12,6 +12,7 @@ from commands import (
     direct,
     email_token,
     file,
+    key_rotation,
     mail_notices,
     membership,
     message,
@@ -54,5 +55,6 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **security.HANDLERS,
     **clock.HANDLERS,
     **restoration.HANDLERS,
+    **key_rotation.HANDLERS,
     **parking.HANDLERS,
 }

@@ -14,6 +14,7 @@ from domain import (
     clock,
     email_token,
     file,
+    key_rotation,
     mail_notices,
     membership,
     message,
@@ -59,6 +60,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),
     (restoration.RESTORATIONS, restoration.EVENTS),
+    (key_rotation.NOTARY_KEYS, key_rotation.EVENTS),
     (parking.PARKING, parking.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}

@@ -63,6 +63,7 @@ from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
+from gateway.realtime.newest_checkpoint import NewestCheckpoint
 from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
 from gateway.server.listening import listen
@@ -310,6 +311,7 @@ async def gateway(
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
     tlog_on: bool = True,
+    witness_quorum: int = 0,
     time_travel_on: bool = True,
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
@@ -358,6 +360,7 @@ async def gateway(
                 verify_email,
                 tls_only=tls_only,
                 tlog_on=tlog_on,
+                witness_quorum=witness_quorum,
                 time_travel_on=time_travel_on,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
@@ -381,6 +384,7 @@ async def gateway(
             blob_leases=BlobLeases(db),
             tasks=tasks,
             tiles=TileStore(db),
+            checkpoints=NewestCheckpoint(TileStore(db), origin_of(head.record)),
             now=now,
             jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),

@@ -12,7 +12,7 @@ from domain.leaf import EventRow, entry_of
 
 Kind = Literal[
     "altered", "missing", "inserted", "reordered", "renumbered", "truncated", "rolled back", "replaced", "forked", "tiles",
-    "checkpoints",
+    "checkpoints", "retired key",
 ]  # fmt: skip
 NAMED_MAX = 20
 STRAYED_MAX = 1000  # events beyond what was signed, among which one that was renumbered is looked for

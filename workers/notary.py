@@ -12,9 +12,12 @@ from operator import eq
 import structlog
 
 from adapters.notary.key import NotaryKey, verified
+from adapters.notary.keyring import Keyring
 from adapters.notary.memory import LastSigned
+from adapters.notary.rotation import chain_of, verified_in
 from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.tiles import TileStore
+from domain.key_rotation import KeyChain
 from domain.merkle import EMPTY_ROOT, HASH_BYTES
 from domain.ports.record import RecordReplacedError, RecordUnavailableError
 from domain.tiles import WIDTH, GrowingTree, edge_of, width_of
@@ -34,11 +37,20 @@ class RecordContradictsError(Exception):
 class Notary:
     """Signs one record. `step()` folds and signs once, `run()` repeats it."""
 
-    def __init__(self, events: EventEntries, store: TileStore, key: NotaryKey, memory: LastSigned) -> None:
+    def __init__(
+        self,
+        events: EventEntries,
+        store: TileStore,
+        key: NotaryKey,
+        memory: LastSigned,
+        keyring: Keyring | None = None,
+    ) -> None:
+        """Without a keyring its key is never rotated."""
         self._events = events
         self._store = store
         self._key = key
         self._memory = memory
+        self._keyring = keyring
         self._origin = key.verifier.name
         self._tree: GrowingTree | None = None
         self._last_entry = b""
@@ -48,7 +60,8 @@ class Notary:
     async def begin(self) -> None:
         """Take up the tree where it was left. Raise `RecordContradictsError` where the record is not what was signed."""
         self._tree, self._last_entry = None, b""
-        signed = await asyncio.to_thread(self._remembered)
+        chain = chain_of(self._key.verifier, await self._events.rotations((await self._events.head()).position))
+        signed = await asyncio.to_thread(self._remembered, chain)
         if signed is None and await self._has_signed():
             raise RecordContradictsError(
                 "The database holds checkpoints of this record, and the file of the last one that was signed is gone: put "
@@ -85,7 +98,9 @@ class Notary:
             return None
         if tree.size and await self._entry_at(tree.size) != self._last_entry:
             raise self._contradiction(f"The event at {tree.size} is not the one that was signed.")
-        await self._fold(tree, min(head.position, tree.size + STEP_EVENTS_MAX))
+        until = min(head.position, tree.size + STEP_EVENTS_MAX)
+        await self._take_key_of(until)
+        await self._fold(tree, until)
         self.behind = head.position - tree.size
         return await self._sign(tree)
 
@@ -106,12 +121,28 @@ class Notary:
             return REFUSED_SECONDS
         return 0.0 if self.behind else SIGN_SECONDS
 
-    def _remembered(self) -> TreeHead | None:
+    async def _take_key_of(self, size: int) -> None:
+        """Go over to the next key, where the record says so. Raise `RecordContradictsError` where that one is not here."""
+        chain = chain_of(self._key.verifier, await self._events.rotations(size))
+        due = chain.at(size)
+        if due == self._key.verifier:
+            return
+        pending = None if self._keyring is None else await asyncio.to_thread(self._keyring.pending)
+        if self._keyring is None or pending is None or pending.verifier != due:
+            raise self._contradiction(
+                f"The record says that {due} signs now, and the notary's folder does not hold it."
+            )
+        await self._store.tell_key(str(due), self._origin)
+        await asyncio.to_thread(self._keyring.promote)
+        log.info("another key signs from now on: write it down", key=str(due), before=str(self._key.verifier))
+        self._key = pending
+
+    def _remembered(self, chain: KeyChain) -> TreeHead | None:
         note = self._memory.read()
         if note is None:
             return None
         try:
-            return verified(note, self._key.verifier)
+            return verified_in(note, chain)
         except NoteUnreadableError as error:
             raise RecordContradictsError(
                 f"What was signed last was of another record, or under another key ({error}). If the record was replaced on "

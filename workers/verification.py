@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from adapters.notary.key import verified
+from adapters.notary.rotation import KeyRetiredError, chain_of, verified_in
 from adapters.postgres.event_entries import EventEntries, EventsHead
 from adapters.postgres.tiles import TileStore
+from domain.key_rotation import KeyChain
 from domain.merkle import HASH_BYTES
 from domain.tiles import WIDTH, GrowingTree, Tile, hashes_of
-from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of
+from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of, read_note, read_tree_head
 from workers.altered_events import Finding, Kind, located
 
 TILES_AT_ONCE = 32  # of entries: as many as a batch of events has
@@ -63,13 +64,15 @@ class Verification:
         self._events = events
         self._store = store
         self._key = key
+        self._chain = KeyChain(((0, key),))
         self._notes = notes
         self._progress = progress
 
     async def judge(self) -> Judgement:
         """Verify everything. Raise `NotJudgedError`."""
         findings: list[Finding] = []
-        signed = self._signed_outside()
+        self._chain = chain_of(self._key, await self._events.rotations((await self._events.head()).position))
+        signed = self._signed_outside(findings)
         stored = await self._stored(findings)
         if stored is not None:
             signed.append(("the database", stored))
@@ -91,11 +94,13 @@ class Verification:
             findings.append(_cut(head, goal, stored))
         return Judgement(sorted(findings, key=lambda each: each.position), goal, max(0, head.position - goal))
 
-    def _signed_outside(self) -> list[tuple[str, TreeHead]]:
+    def _signed_outside(self, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
         found = []
         for place, note in self._notes:
             try:
-                found.append((place, verified(note, self._key)))
+                found.append((place, verified_in(note, self._chain)))
+            except KeyRetiredError as error:
+                findings.append(_retired(place, note, error))
             except NoteUnreadableError as error:
                 raise NotJudgedError(f"{place}: {error}") from None
         return found
@@ -104,17 +109,36 @@ class Verification:
         """Return the newest checkpoint of the database, if its signature is good; note it where it is none."""
         newest = await self._store.newest(self._key.name)
         if newest is None:
-            if self._notes:
+            if self._notes and not findings:
                 findings.append(Finding("checkpoints", 1, "the database holds no checkpoint, and some were signed"))
             return None
+        await self._find_retired(findings)
         try:
-            head = verified(newest.note, self._key)
+            head = verified_in(newest.note, self._chain)
+        except KeyRetiredError:
+            return None
         except NoteUnreadableError as error:
             findings.append(
                 Finding("checkpoints", newest.size, f"the newest checkpoint of the database is forged: {error}")
             )
             return None
         return head
+
+    async def _find_retired(self, findings: list[Finding]) -> None:
+        """Note the first stored checkpoint that a key has signed which was not in force: only where keys were rotated."""
+        after = self._chain.keys[1][0] - 1 if len(self._chain.keys) > 1 else None
+        while after is not None and (
+            page := await self._store.checkpoints(self._key.name, after=after, limit=CHECKPOINTS_AT_ONCE)
+        ):
+            for stored in page:
+                try:
+                    verified_in(stored.note, self._chain)
+                except KeyRetiredError as error:
+                    findings.append(_retired("the database", stored.note, error))
+                    return
+                except NoteUnreadableError:
+                    continue
+            after = page[-1].size
 
     async def _compare(
         self, signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, until: int
@@ -221,7 +245,7 @@ class Verification:
             folded = await self._fold(sorted(heads), max(heads), 0)
             for size, note in sorted(heads.items()):
                 try:
-                    head = verified(note, self._key)
+                    head = verified_in(note, self._chain)
                 except NoteUnreadableError:
                     continue
                 if folded.roots[size] != head.root:
@@ -241,6 +265,10 @@ def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
             said = f"{other} and {place} hold two different trees of {head.size} events, both signed: the key was used twice"
             findings.append(Finding("forked", 1, said, head.size))
     return findings
+
+
+def _retired(place: str, note: str, error: KeyRetiredError) -> Finding:
+    return Finding("retired key", read_tree_head(read_note(note)[0]).size, f"{place}: {error}")
 
 
 def _cut(head: EventsHead, goal: int, stored: TreeHead | None) -> Finding:

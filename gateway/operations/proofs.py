@@ -6,7 +6,7 @@ import structlog
 
 from adapters.clock import monotonic
 from adapters.postgres.tile_proofs import Inclusion, TileProofs, TilesAlteredError
-from adapters.postgres.tiles import SignedCheckpoint, TileStore
+from adapters.postgres.tiles import SignedCheckpoint, TileStore, WitnessedCheckpoint
 from domain.errors import BusyError, NotFoundError
 from domain.merkle import includes, leaf_hash
 from domain.tree_head import TreeHead, read_note, read_tree_head
@@ -44,8 +44,21 @@ class Proofs:
             raise NothingSignedError
         return found
 
-    async def signed(self, position: int) -> SignedCheckpoint:
-        """Return a checkpoint that holds a position; wait for it shortly. Raise `NotSignedYetError`."""
+    async def witnessed(self) -> WitnessedCheckpoint:
+        """Return the newest checkpoint that enough witnesses have. Raise `NothingSignedError`."""
+        found = await self._store.witnessed(self._origin)
+        if found is None:
+            raise NothingSignedError
+        return found
+
+    async def signed(self, position: int) -> SignedCheckpoint | WitnessedCheckpoint:
+        """Return a checkpoint that holds a position, one with cosignatures if there is one; wait for it shortly.
+
+        Raise `NotSignedYetError`.
+        """
+        witnessed = await self._store.witnessed(self._origin)
+        if witnessed is not None and witnessed.size >= position:
+            return witnessed
         deadline = monotonic() + SIGNED_SECONDS
         while True:
             found = await self._store.newest(self._origin)
@@ -69,7 +82,7 @@ class Proofs:
         except TilesAlteredError:
             raise self._unavailable(second) from None
 
-    def require_root(self, checkpoint: SignedCheckpoint, index: int, found: Inclusion) -> None:
+    def require_root(self, checkpoint: SignedCheckpoint | WitnessedCheckpoint, index: int, found: Inclusion) -> None:
         """Raise `ProofUnavailableError` unless a proof leads to the root that was signed."""
         head = head_of(checkpoint)
         if not includes(leaf_hash(found.entry), index, head.size, found.hashes, head.root):
@@ -80,6 +93,6 @@ class Proofs:
         return ProofUnavailableError()
 
 
-def head_of(checkpoint: SignedCheckpoint) -> TreeHead:
+def head_of(checkpoint: SignedCheckpoint | WitnessedCheckpoint) -> TreeHead:
     """Return what a checkpoint says. It is the reader's to verify the signature."""
     return read_tree_head(read_note(checkpoint.note)[0])

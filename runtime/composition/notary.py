@@ -8,6 +8,7 @@ from typing import NamedTuple
 import asyncpg
 
 from adapters.notary.key import NotaryKey, NotaryKeyError, make_notary_secret, read_notary_secret
+from adapters.notary.keyring import Keyring
 from adapters.notary.memory import NOTARY_KEY, VERIFIER, LastSigned, held, write_whole
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
@@ -68,7 +69,9 @@ async def opened_notary(settings: Settings, *, accepting: bool = False) -> Async
         places = await open_witnesses(settings, stack)
         quorum, seconds = settings.witness_quorum, settings.witness_seconds
         witnessing = Witnessing(memory, store, places, quorum=quorum, seconds=seconds) if places else None
-        yield NotaryParts(Notary(events, store, key, memory), events, store, key, memory, witnessing)
+        yield NotaryParts(
+            Notary(events, store, key, memory, Keyring(settings.notary, origin)), events, store, key, memory, witnessing
+        )
 
 
 def _secret(path: Path, *, make: bool) -> bytes:

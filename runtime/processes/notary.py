@@ -26,6 +26,10 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     if asked.accept:
         return await accept(settings)
+    if asked.rotate:
+        from runtime.processes.notary_rotation import rotate  # a notary loads nothing of what appends
+
+        return await rotate(settings)
     stop = stop_signal()
     async with opened_notary(settings) as parts:
         log.info(
@@ -85,6 +89,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
         "--accept",
         action="store_true",
         help="sign a record that was replaced on purpose, though it does not extend the last",
+    )
+    parser.add_argument(
+        "--rotate", action="store_true", help="have another key sign from now on, by an event that both keys signed"
     )
 
 
