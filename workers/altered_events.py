@@ -12,8 +12,9 @@ from domain.leaf import EventRow, entry_of
 
 Kind = Literal[
     "altered", "missing", "inserted", "reordered", "renumbered", "truncated", "rolled back", "replaced", "forked", "tiles",
-    "checkpoints", "retired key",
+    "checkpoints", "retired key", "no member", "back-dated", "unwitnessed",
 ]  # fmt: skip
+Progress = Callable[[int, int], None]
 NAMED_MAX = 20
 STRAYED_MAX = 1000  # events beyond what was signed, among which one that was renumbered is looked for
 

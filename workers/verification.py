@@ -16,14 +16,13 @@ from domain.key_rotation import KeyChain
 from domain.merkle import HASH_BYTES
 from domain.tiles import WIDTH, GrowingTree, Tile, hashes_of
 from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of, read_note, read_tree_head
-from workers.altered_events import Finding, Kind, located
+from workers.altered_events import Finding, Kind, Progress, located
+from workers.record_rules import RecordRules
 
 TILES_AT_ONCE = 32  # of entries: as many as a batch of events has
 CHECKPOINTS_AT_ONCE = 1000
 MISMATCHES_MAX = 1000
 MISSING = bytes(HASH_BYTES)  # stands where an event should be and is none
-
-Progress = Callable[[int, int], None]
 
 
 class NotJudgedError(Exception):
@@ -58,15 +57,22 @@ class Verification:
     """Verifies one record against what was signed of it."""
 
     def __init__(
-        self, events: EventEntries, store: TileStore, key: VerifierKey, notes: Sequence[Note], progress: Progress
+        self,
+        events: EventEntries,
+        store: TileStore,
+        key: VerifierKey,
+        notes: Sequence[Note],
+        progress: Progress,
+        rules: RecordRules | None = None,
     ) -> None:
-        """`notes` are those from outside of the database."""
+        """`notes` are those from outside of the database. With `rules` the record is held against its own rules, too."""
         self._events = events
         self._store = store
         self._key = key
         self._chain = KeyChain(((0, key),))
         self._notes = notes
         self._progress = progress
+        self._rules = rules
 
     async def judge(self) -> Judgement:
         """Verify everything. Raise `NotJudgedError`."""
@@ -90,9 +96,16 @@ class Verification:
             )
         goal = max(tree_head.size for _, tree_head in signed)
         findings += await self._compare(signed, stored, min(goal, head.position))
+        if self._rules is not None:
+            known = {each.position for each in findings}
+            broken = await self._rules.judge(min(goal, head.position), self._progress)
+            findings += [each for each in broken if each.position not in known]
         if head.position < goal:
             findings.append(_cut(head, goal, stored))
-        return Judgement(sorted(findings, key=lambda each: each.position), goal, max(0, head.position - goal))
+        findings.sort(key=lambda each: each.position)
+        if head.position < goal:
+            findings += _unwitnessed(signed, stored, head)
+        return Judgement(findings, goal, max(0, head.position - goal))
 
     def _signed_outside(self, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
         found = []
@@ -237,8 +250,13 @@ class Verification:
         return lambda position: bytes(kept[(position - 1) * HASH_BYTES : position * HASH_BYTES])
 
     async def _narrowed(self, good: int, bad: int) -> tuple[int, int]:
-        """Return the two checkpoints between which the first alteration is, by all that the database holds of this key."""
-        while page := await self._store.checkpoints(self._key.name, after=good, limit=CHECKPOINTS_AT_ONCE):
+        """Return the two sizes between which the first alteration is, by all that the database holds of this key.
+
+        A stored checkpoint that does not fit the events moves the end. One that fits them moves the beginning, unless none of
+        them misses: then somebody who has the key has signed them anew, and they say nothing.
+        """
+        after = good
+        while page := await self._store.checkpoints(self._key.name, after=after, limit=CHECKPOINTS_AT_ONCE):
             heads = {each.size: each.note for each in page if each.size < bad}
             if not heads:
                 break
@@ -249,9 +267,9 @@ class Verification:
                 except NoteUnreadableError:
                     continue
                 if folded.roots[size] != head.root:
-                    return good, size
-                good = size
-            good = max(heads)
+                    return after, size
+                after = size
+            after = max(heads)
         return good, bad
 
 
@@ -269,6 +287,13 @@ def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
 
 def _retired(place: str, note: str, error: KeyRetiredError) -> Finding:
     return Finding("retired key", read_tree_head(read_note(note)[0]).size, f"{place}: {error}")
+
+
+def _unwitnessed(signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, head: EventsHead) -> list[Finding]:
+    """Return which events of a record that was cut nothing outside of the database vouches for."""
+    whole = max((each.size for _, each in signed if each is not stored and each.size <= head.position), default=0)
+    said = "only the database says that these are as they were signed: whoever cut it and has the key could have altered them"
+    return [Finding("unwitnessed", whole + 1, said, head.position)] if whole < head.position else []
 
 
 def _cut(head: EventsHead, goal: int, stored: TreeHead | None) -> Finding:

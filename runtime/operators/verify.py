@@ -16,12 +16,14 @@ import asyncpg
 from adapters.notary.memory import VERIFIER, LastSigned, WitnessFolder
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
+from adapters.postgres.standing_rows import StandingRows
 from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
 from runtime.operators import verify_counts
 from runtime.settings import Settings
+from workers.record_rules import RecordRules
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
 WHOLE, ALTERED, NOT_JUDGED = 0, 1, 2
@@ -37,7 +39,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         store, events = TileStore(db), EventEntries(db)
         key = await _key(settings, asked, store, events)
         origin = origin_of((await events.head()).record)
-        verification = Verification(events, store, key, list(_notes(settings, asked, key, origin)), _Progress())
+        notes, rules = list(_notes(settings, asked, key, origin)), RecordRules(StandingRows(db))
+        verification = Verification(events, store, key, notes, _Progress(), rules)
         judgement = await verification.judge()
     except asyncpg.UndefinedTableError:
         return _say(asked, NOT_JUDGED, "the database is older than this release, and nothing of it was signed", None)
