@@ -61,6 +61,8 @@ COMMANDS = {
     "verify": _operator(
         "verify:COMMAND", "Hash every event again, and say whether the record is the one that was signed.", failure=2
     ),
+    "package": _operator("package:COMMAND", "Write the record into a file that anybody verifies without this server."),
+    "prove": _operator("prove:COMMAND", "Write a receipt for a message, or an event, that is verified offline."),
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),

@@ -86,7 +86,7 @@ class Verification:
             if findings:
                 return Judgement(findings, 0, 0)
             raise NotJudgedError("Nothing that was signed was found.")
-        findings += _contradictions(signed)
+        findings += contradictions(signed)
         head = await self._events.head()
         if origin_of(head.record) != self._key.name:
             findings.append(
@@ -273,7 +273,7 @@ class Verification:
         return good, bad
 
 
-def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
+def contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
     """Return the trees that were signed twice, with two roots: by somebody who has the key."""
     found: dict[int, tuple[str, TreeHead]] = {}
     findings = []

@@ -7,7 +7,7 @@ other, `events.jsonl` the events, one a line, with what they were hashed as; a p
 import json
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64Error
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +18,8 @@ from domain.key_rotation import Rotation
 from domain.leaf import EventRow
 
 FORMAT = "hansard package v1"
-ABOUT, CHECKPOINT, CHECKPOINTS, ROTATIONS, EVENTS = (
-    "hansard.json", "checkpoint", "checkpoints/", "rotations.json", "events.jsonl",
+ABOUT, CHECKPOINT, CHECKPOINTS, ROTATIONS, ENTRIES, EVENTS = (
+    "hansard.json", "checkpoint", "checkpoints/", "rotations.json", "entries", "events.jsonl",
 )  # fmt: skip
 BEGINNING_OF_ZIP = (1980, 1, 1, 0, 0, 0)  # so that the same record makes the same bytes
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -47,22 +47,32 @@ class Contents(NamedTuple):
     rotations: list[Rotation]
 
 
-def write(path: Path, contents: Contents, events: Iterable[PackagedEvent]) -> int:
-    """Write a package; return how many events are in it. Whoever makes events slowly hands them in one by one."""
-    about = {"format": FORMAT, "origin": contents.origin, "size": contents.size, "whole": contents.is_whole}
-    rotations = [each._asdict() for each in contents.rotations]
-    count = 0
-    with ZipFile(path, "w", ZIP_DEFLATED) as file:
-        _put(file, ABOUT, json.dumps(about) + "\n")
-        _put(file, CHECKPOINT, contents.checkpoint)
+class PackageWriter:
+    """A package that is written, event by event, in their order. Use it as a context."""
+
+    def __init__(self, path: Path, contents: Contents, entries: bytes = b"") -> None:
+        """`entries` are those that were signed, of a whole record. Raise `OSError`."""
+        about = {"format": FORMAT, "origin": contents.origin, "size": contents.size, "whole": contents.is_whole}
+        rotations = [each._asdict() for each in contents.rotations]
+        self._file = ZipFile(path, "w", ZIP_DEFLATED)
+        _put(self._file, ABOUT, json.dumps(about) + "\n")
+        _put(self._file, CHECKPOINT, contents.checkpoint)
         for number, note in enumerate(contents.witnessed):
-            _put(file, f"{CHECKPOINTS}{number:04d}", note)
-        _put(file, ROTATIONS, json.dumps(rotations, ensure_ascii=False) + "\n")
-        with file.open(_entry(EVENTS), "w", force_zip64=True) as lines:
-            for event in events:
-                lines.write((json.dumps(_told(event), ensure_ascii=False) + "\n").encode())
-                count += 1
-    return count
+            _put(self._file, f"{CHECKPOINTS}{number:04d}", note)
+        _put(self._file, ROTATIONS, json.dumps(rotations, ensure_ascii=False) + "\n")
+        if entries:
+            self._file.writestr(_entry(ENTRIES), entries)
+        self._lines = self._file.open(_entry(EVENTS), "w", force_zip64=True)
+
+    def __enter__(self) -> "PackageWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._file.close()
+
+    def add(self, event: PackagedEvent) -> None:
+        self._lines.write((json.dumps(_told(event), ensure_ascii=False) + "\n").encode())
 
 
 class Package:
@@ -101,6 +111,10 @@ class Package:
                     yield _read(json.loads(line))
                 except (KeyError, TypeError, ValueError, NotBase64Error) as error:
                     raise PackageUnreadableError(f"Line {number} of {EVENTS} cannot be read ({error!r}).") from None
+
+    def entries(self) -> bytes:
+        """Return the entries that were signed, 32 bytes each; b"" where there are none."""
+        return self._file.read(ENTRIES) if ENTRIES in self._file.namelist() else b""
 
     def _text(self, name: str) -> str:
         return self._file.read(name).decode()
