@@ -6,7 +6,6 @@ key that the caller has. Where the entries in the tiles are those that were sign
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from adapters.notary.rotation import KeyRetiredError, chain_of, verified_in
@@ -18,11 +17,9 @@ from domain.tiles import WIDTH, GrowingTree, Tile, hashes_of
 from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of, read_note, read_tree_head
 from workers.altered_events import Finding, Kind, Progress, located
 from workers.record_rules import RecordRules
+from workers.refolding import TILES_AT_ONCE, Folded, PlaceFile, Refolding
 
-TILES_AT_ONCE = 32  # of entries: as many as a batch of events has
 CHECKPOINTS_AT_ONCE = 1000
-MISMATCHES_MAX = 1000
-MISSING = bytes(HASH_BYTES)  # stands where an event should be and is none
 
 
 class NotJudgedError(Exception):
@@ -44,15 +41,6 @@ class Judgement(NamedTuple):
     unsigned: int
 
 
-class _Folded(NamedTuple):
-    """The roots at the sizes that were asked for, and the positions at which event and stored entry differ."""
-
-    roots: dict[int, bytes]
-    mismatches: list[int]
-    differing: int
-    tile: Tile | None
-
-
 class Verification:
     """Verifies one record against what was signed of it."""
 
@@ -64,8 +52,10 @@ class Verification:
         notes: Sequence[Note],
         progress: Progress,
         rules: RecordRules | None = None,
+        place: PlaceFile | None = None,
     ) -> None:
-        """`notes` are those from outside of the database. With `rules` the record is held against its own rules, too."""
+        """`notes` are those from outside of the database. With `rules` the record is held against its own rules, too. With `place`
+        hashing goes on where it was ended before."""
         self._events = events
         self._store = store
         self._key = key
@@ -73,6 +63,8 @@ class Verification:
         self._notes = notes
         self._progress = progress
         self._rules = rules
+        self._place = place
+        self._refolding = Refolding(events, store, key.name, progress)
 
     async def judge(self) -> Judgement:
         """Verify everything. Raise `NotJudgedError`."""
@@ -105,6 +97,8 @@ class Verification:
         findings.sort(key=lambda each: each.position)
         if head.position < goal:
             findings += _unwitnessed(signed, stored, head)
+        if self._place is not None:
+            self._place.forget()
         return Judgement(findings, goal, max(0, head.position - goal))
 
     def _signed_outside(self, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
@@ -158,7 +152,7 @@ class Verification:
     ) -> list[Finding]:
         """Hash all events up to a position, and say what is not as it was signed."""
         sizes = sorted({head.size for _, head in signed if head.size <= until})
-        folded = await self._fold(sizes, until, min(until, 0 if stored is None else stored.size))
+        folded = await self._refolding.fold(sizes, until, min(until, 0 if stored is None else stored.size), self._place)
         bad = [(place, head) for place, head in signed if folded.roots.get(head.size, head.root) != head.root]
         if not bad:
             if folded.mismatches:
@@ -180,9 +174,7 @@ class Verification:
         )
         return [Finding("altered", after + 1, said, before)]
 
-    async def _tiles_altered(
-        self, folded: _Folded, signed: Sequence[tuple[str, TreeHead]], until: int
-    ) -> list[Finding]:
+    async def _tiles_altered(self, folded: Folded, signed: Sequence[tuple[str, TreeHead]], until: int) -> list[Finding]:
         """Say what differs though every root is right: tiles, or what was cut off after the last root that could be compared."""
         whole = max((head.size for _, head in signed if head.size <= until), default=0)
         later = [position for position in folded.mismatches if position > whole]
@@ -191,50 +183,6 @@ class Verification:
             return await located(self._events, entries, later, len(later), until)
         first = folded.mismatches[0]
         return [Finding("tiles", first, f"the entries that are kept in tiles are altered from position {first} on")]
-
-    async def _fold(self, sizes: Sequence[int], until: int, compared: int) -> _Folded:
-        """Hash the events up to a position; compare them with the tiles up to `compared`."""
-        tree, roots, mismatches, count = GrowingTree(), dict[int, bytes](), list[int](), 0
-        wrong: Tile | None = None
-        for start in range(0, until, TILES_AT_ONCE * WIDTH):
-            end = min(until, start + TILES_AT_ONCE * WIDTH)
-            entries = await self._entries(start, end)
-            kept = await self._store.tiles([Tile(0, n) for n in range(start // WIDTH, -(-end // WIDTH))])
-            for first in range(start, end, WIDTH):
-                mine = entries[first - start : min(first + WIDTH, end, max(first, compared)) - start]
-                if b"".join(mine) != (theirs := kept.get(Tile(0, first // WIDTH), b"")[: len(mine) * HASH_BYTES]):
-                    others = [*hashes_of(theirs), *[MISSING] * len(mine)]
-                    differing = [
-                        first + i + 1 for i, entry in enumerate(mine) if entry != others[i] or entry == MISSING
-                    ]
-                    count += len(differing)
-                    mismatches += differing[: MISMATCHES_MAX - len(mismatches)]
-            for before, after in pairwise([start, *(size for size in sizes if start < size < end), end]):
-                tree.extend(entries[before - start : after - start])
-                if after in sizes:
-                    roots[after] = tree.root()
-            wrong = wrong or await self._wrong_above(tree.take_changed(), compared)
-            self._progress(end, until)
-        return _Folded(roots, mismatches, count, wrong)
-
-    async def _wrong_above(self, made: dict[Tile, bytes], compared: int) -> Tile | None:
-        """Return a stored tile above the entries that is not as it is made; those that are partial grow, and are compared as
-        far as they were made."""
-        full = {
-            tile: made[tile]
-            for tile in made
-            if tile.level and (tile.number + 1) * WIDTH ** (tile.level + 1) <= compared
-        }
-        kept = await self._store.tiles(full)
-        return next((tile for tile, hashes in full.items() if kept.get(tile) != hashes), None)
-
-    async def _entries(self, start: int, end: int) -> list[bytes]:
-        """Return the entries of the positions after `start` up to `end`, with `MISSING` where there is no event."""
-        positions, entries = await self._events.after(start, until=end)
-        if len(entries) == end - start:
-            return entries
-        found = dict(zip(positions, entries, strict=True))
-        return [found.get(position, MISSING) for position in range(start + 1, end + 1)]
 
     async def _signed_entries(self, head: TreeHead) -> Callable[[int], bytes] | None:
         """Return what the tiles say of positions, if they are those of this tree head; None where they are not."""
@@ -260,7 +208,7 @@ class Verification:
             heads = {each.size: each.note for each in page if each.size < bad}
             if not heads:
                 break
-            folded = await self._fold(sorted(heads), max(heads), 0)
+            folded = await self._refolding.fold(sorted(heads), max(heads), 0)
             for size, note in sorted(heads.items()):
                 try:
                     head = verified_in(note, self._chain)

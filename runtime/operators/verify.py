@@ -29,6 +29,7 @@ from runtime.operators import verify_counts
 from runtime.settings import Settings
 from workers.package_verification import PackageVerification
 from workers.record_rules import RecordRules
+from workers.refolding import PlaceFile
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
 WHOLE, ALTERED, NOT_JUDGED = 0, 1, 2
@@ -47,7 +48,8 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         key = await _key(settings, asked, store, events)
         origin = origin_of((await events.head()).record)
         notes, rules = list(_notes(settings, asked, key, origin)), RecordRules(StandingRows(db))
-        verification = Verification(events, store, key, notes, _Progress(), rules)
+        place = None if asked.state is None else PlaceFile(asked.state)
+        verification = Verification(events, store, key, notes, _Progress(), rules, place)
         judgement = await verification.judge()
     except asyncpg.UndefinedTableError:
         return _say(asked, NOT_JUDGED, "the database is older than this release, and nothing of it was signed", None)
@@ -171,6 +173,11 @@ def _describe(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a file with a signed checkpoint of before; may be repeated",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        help="a file that remembers how far it is: ended in between, the next run goes on from there",
     )
     parser.add_argument("--json", action="store_true", help="print verdict and findings as JSON")
 
