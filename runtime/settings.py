@@ -203,6 +203,10 @@ class Settings:
         Path(""),
         "Where the notary keeps its key and what it signed last, for itself alone. Empty: notary below the home.",
     )
+    notary_standby: Literal["auto", "off"] = setting(
+        "auto",
+        "auto: where Postgres has synchronous standbys, the notary signs only what one of them has; off: whatever is committed.",
+    )
     witness_folder: Path = setting(
         Path(""), "A folder elsewhere to which the notary copies signed checkpoints. Empty: nowhere."
     )
