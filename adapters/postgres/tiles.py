@@ -32,6 +32,14 @@ UPSERT_WITNESSED = """
         SET note = excluded.note, witnesses = excluded.witnesses, witnessed_at = excluded.witnessed_at
         WHERE cardinality(excluded.witnesses) >= cardinality(witnessed.witnesses)
 """
+# What is recorded and not signed, and for how long the first of it has been waiting.
+SELECT_UNSIGNED = """
+    SELECT c.size AS signed, h.position - c.size AS events,
+        coalesce(extract(epoch FROM clock_timestamp() - e.recorded_at), 0)::float8 AS seconds
+    FROM record.head h
+    CROSS JOIN (SELECT coalesce(max(size), 0) AS size FROM notary.checkpoints WHERE origin = $1) c
+    LEFT JOIN record.events e ON e.position = c.size + 1
+"""
 SELECT_ANY_SIGNED = "SELECT EXISTS (SELECT FROM notary.checkpoints WHERE origin = $1)"
 SELECT_KEYS = "SELECT vkey, origin, made_at FROM notary.keys WHERE origin = $1 ORDER BY made_at, vkey"
 INSERT_KEY = "INSERT INTO notary.keys (vkey, origin) VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -54,6 +62,14 @@ class WitnessedCheckpoint(NamedTuple):
     note: str
     witnesses: list[str]
     witnessed_at: datetime
+
+
+class Unsigned(NamedTuple):
+    """Up to where the record is signed, how many events are not, and for how many seconds the first of them is recorded."""
+
+    signed: int
+    events: int
+    seconds: float
 
 
 class StoredTile(NamedTuple):
@@ -87,6 +103,12 @@ class TileStore:
     async def newest(self, origin: str) -> SignedCheckpoint | None:
         """Return the checkpoint of the largest tree."""
         return await self._db.one(SignedCheckpoint, SELECT_NEWEST, origin)
+
+    async def unsigned(self, origin: str) -> Unsigned:
+        """Return what the notary has not signed."""
+        found = await self._db.one(Unsigned, SELECT_UNSIGNED, origin)
+        assert found is not None, "it is one row"
+        return found
 
     async def witnessed(self, origin: str) -> WitnessedCheckpoint | None:
         """Return the checkpoint of the largest tree that enough witnesses have."""

@@ -36,6 +36,14 @@ class NotaryParts(NamedTuple):
     memory: LastSigned
     witnessing: Witnessing | None
 
+    def figures(self) -> tuple[float, ...]:
+        """Return what the gauges of `adapters/prometheus/notary.py` show."""
+        signed, notary, witnessing = self.notary.signed, self.notary, self.witnessing
+        of_witnesses = (
+            (witnessing.witnessed, len(witnessing.missing), len(witnessing.contradicted)) if witnessing else (0, 0, 0)
+        )
+        return (0 if signed is None else signed.size, notary.behind, notary.waiting, notary.is_refusing, *of_witnesses)
+
 
 @asynccontextmanager
 async def opened_notary(settings: Settings, *, accepting: bool = False) -> AsyncIterator[NotaryParts]:

@@ -9,6 +9,7 @@ import structlog
 
 from adapters.notary.key import verified
 from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.notary import NotaryMetrics
 from adapters.prometheus.registry import new_registry
 from domain.tree_head import NoteUnreadableError, read_note, read_tree_head
 from runtime.command import Command
@@ -40,7 +41,9 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         if parts.witnessing is not None:
             loops.append(asyncio.create_task(parts.witnessing.run(), name="witnesses"))
         failed = stop_when_one_ends(stop, *loops)
-        exposition = Exposition(new_registry())
+        registry = new_registry()
+        NotaryMetrics(registry, parts)
+        exposition = Exposition(registry)
         async with background(*loops), metrics_listener(settings.metrics_address, exposition):
             await stop.wait()
     return 1 if failed else 0

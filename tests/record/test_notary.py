@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +32,8 @@ from domain.merkle import leaf_hash
 from domain.ports.record import RecordReplacedError
 from domain.tiles import Tile, width_of
 from domain.tree_head import origin_of, read_note
+from runtime.operators.checks.notary import notary as check_notary
+from runtime.settings import Settings
 from tests.clients.test_verify import ROWS
 from tests.deployments import as_login, running
 from workers.notary import Notary, RecordContradictsError
@@ -297,3 +299,20 @@ def test_its_key_is_a_file_of_its_own_and_two_notaries_do_not_share_it(tmp_path:
 
 def test_origins_are_of_records() -> None:
     assert origin_of(uuid4()) != origin_of(uuid4())  # type: ignore[arg-type]
+
+
+async def test_the_doctor_and_the_tiles_say_what_is_not_signed(office: Office, database_url: str) -> None:
+    settings = Settings(database_url=database_url)
+    await office.record(3)
+    assert (await office.store.unsigned(office.origin))[:2] == (0, 3)
+    await office.notary().step()
+    assert await office.store.unsigned(office.origin) == (3, 0, 0.0)
+    assert "signed up to position 3; no witness has it" in await check_notary(settings)
+    with pytest.raises(RuntimeError, match="too few witnesses have it"):
+        await check_notary(replace(settings, witnesses=("/mnt/witness",)))
+    await office.store.save_witnessed(office.origin, 3, "note", ["/mnt/witness"])
+    assert "/mnt/witness witnessed 3" in await check_notary(replace(settings, witnesses=("/mnt/witness",)))
+    await office.record(2)
+    await office.tamper("UPDATE record.events SET recorded_at = recorded_at - interval '2 minutes' WHERE position > 3")
+    with pytest.raises(RuntimeError, match=r"2 events are not signed, the first for 12\d s"):
+        await check_notary(settings)
