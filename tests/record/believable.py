@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 from uuid import UUID
 
-from tests.record.test_notary import Office
+from tests.record.offices import Office
 
 INSERT_ROWS = """
     INSERT INTO record.events (position, stream, version, topic, data, meta, room_id, recorded_at)

@@ -14,7 +14,7 @@ from adapters.notary.memory import NOTARY_KEY
 from adapters.notary.rotation import chain_of, rotation_note
 from domain.key_rotation import NOTARY_KEYS, Rotation
 from domain.tiles import GrowingTree
-from tests.record.test_notary import Office, office_on
+from tests.record.offices import Office, office_on
 from workers.notary import Notary, RecordContradictsError
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 

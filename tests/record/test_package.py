@@ -18,7 +18,7 @@ from adapters.notary.package import Contents, Package, PackagedEvent, PackageUnr
 from adapters.postgres.tile_proofs import TileProofs
 from runtime.operators.package import pack
 from tests.record.believable import Town, record
-from tests.record.test_notary import Office, office_on
+from tests.record.offices import Office, office_on
 from workers.package_verification import PackageVerification
 from workers.verification import Judgement, Note, NotJudgedError
 

@@ -15,7 +15,7 @@ from adapters.postgres.standing_rows import StandingRows
 from domain.merkle import leaf_hash, root_of
 from domain.tiles import GrowingTree
 from tests.record.believable import Town, record
-from tests.record.test_notary import Office, office_on
+from tests.record.offices import Office, office_on
 from tests.record.test_verification import ATTACKS, EVENTS, Attack, Done, change, restore
 from workers.altered_events import Finding
 from workers.record_rules import RecordRules

@@ -14,7 +14,7 @@ from adapters.notary.key import NotaryKey
 from adapters.notary.memory import LastSigned
 from adapters.postgres.event_entries import BATCH_EVENTS, Entries, EventEntries
 from domain.tiles import GrowingTree
-from tests.record.test_notary import Office, office_on
+from tests.record.offices import Office, office_on
 from workers.altered_events import Finding, Progress
 from workers.refolding import PlaceFile
 from workers.verification import Judgement, Note, NotJudgedError, Verification

@@ -30,7 +30,7 @@ from domain.tree_head import COSIGNATURE, TreeHead, VerifierKey, read_key, read_
 from runtime.witness_listener import witness_listener
 from tests.blobs.stores import moto
 from tests.deployments import free_port, until
-from tests.record.test_notary import Office, office_on
+from tests.record.offices import Office, office_on
 from workers.cosigning import LogWitness
 from workers.witness import Witnessing
 

@@ -24,7 +24,7 @@ from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from tests.deployments import until
-from tests.record.test_notary import INSERT_EVENTS
+from tests.record.offices import INSERT_EVENTS
 from workers.notary import Notary
 
 SETTINGS = POSTGRES_SETTINGS | {"fsync": "off", "shared_buffers": "16MB"}
