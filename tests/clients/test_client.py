@@ -279,7 +279,7 @@ async def test_one_reads_ones_own_write_through_another_gateway(
 
 
 async def test_one_keeps_a_receipt_and_the_checkpoint_that_it_stands_in(hansard: Gateway, database_url: str) -> None:
-    async with notary(database_url), person(hansard) as ada:
+    async with person(hansard) as ada, notary(database_url):
         message = await ada.send((await ada.open_room("Lobby")).id, "I owe you 40 crowns")
         receipt = await ada.proof(message.id, after=ada.position)
         assert receipt.startswith("c2sp.org/tlog-proof@v1\n") and f"\nindex {message.position - 1}\n" in receipt

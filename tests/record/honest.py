@@ -75,9 +75,10 @@ class Honest:
                 keys += [] if (now := _current(keyring)).verifier == keys[-1].verifier else [now]
             if chance.random() < 0.5:
                 await witnessing.step()
-            if chance.random() < 0.2:
-                await self._owner.execute("DELETE FROM notary.tiles")  # lost; made anew by the next start
-            if chance.random() < 0.4:
+            is_lost = chance.random() < 0.2
+            if is_lost:  # with the notary stopped, as docs/operating.md has it
+                await self._owner.execute("DELETE FROM notary.tiles")
+            if is_lost or chance.random() < 0.4:
                 notary = Notary(office.events, office.store, _current(keyring), office.memory, keyring)
                 await notary.begin()
         await notary.begin()
