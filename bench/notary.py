@@ -18,6 +18,7 @@ from adapters.notary.key import NotaryKey
 from adapters.notary.memory import LastSigned
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
+from adapters.postgres.standing_rows import StandingRows
 from adapters.postgres.tiles import TileStore
 from bench.deployment import Deployment
 from bench.sockets import Measured, Sender, people, room_of
@@ -25,13 +26,15 @@ from domain.tree_head import origin_of
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from workers.notary import Notary
+from workers.record_rules import RecordRules
 from workers.verification import Verification
 
 ROOMS, SECONDS, TURNS = 20, 4.0, 5
 EVENTS = 300_000
 INSERT_EVENTS = """
     INSERT INTO record.events (position, stream, version, topic, data, meta, room_id, recorded_at)
-    SELECT i, gen_random_uuid(), 1, 'message.posted', convert_to(repeat(md5(i::text), 10), 'UTF8'),
+    SELECT i, gen_random_uuid(), 1, CASE WHEN i = 1 THEN 'member.joined' ELSE 'message.posted' END,
+        convert_to('{"room_id":"r","sender_id":"u","user_id":"u","sealed":"' || repeat(md5(i::text), 9) || '"}', 'UTF8'),
         convert_to(repeat(md5((-i)::text), 9), 'UTF8'), gen_random_uuid(), clock_timestamp()
     FROM generate_series(1, $1) i
 """
@@ -85,7 +88,8 @@ async def rates() -> list[Measured]:
             events, store, memory = EventEntries(db), TileStore(db), LastSigned(Path(folder))
             key = NotaryKey(os.urandom(32), origin_of((await events.head()).record))
             folding = await _timed(Notary(events, store, key, memory).step())
-            judging = await _timed(Verification(events, store, key.verifier, [], lambda at, of: None).judge())
+            rules = RecordRules(StandingRows(db))
+            judging = await _timed(Verification(events, store, key.verifier, [], lambda at, of: None, rules).judge())
             await db.close()
     return [
         Measured(f"N1 events/s of {what}: wall clock, its own processor time", f"{wall:,.0f}, {cpu:,.0f}")

@@ -15,6 +15,7 @@ from commands import (
     erasure,
     file,
     hold,
+    key_rotation,
     mail_notices,
     membership,
     message,
@@ -62,5 +63,6 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **clock.HANDLERS,
     **erasure.HANDLERS,
     **restoration.HANDLERS,
+    **key_rotation.HANDLERS,
     **parking.HANDLERS,
 }

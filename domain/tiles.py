@@ -124,6 +124,10 @@ class GrowingTree:
             found += [complete_root(nodes[first : first + count]) for first, count in runs]
         return joined(found)
 
+    def edge(self) -> dict[Tile, bytes]:
+        """Return its partial tiles, of which it is made again (`of`)."""
+        return {tile: bytes(self._edge[tile.level]) for tile in edge_of(self.size)}
+
     def take_changed(self) -> dict[Tile, bytes]:
         """Return the tiles that changed since this was asked last, as they are now."""
         changed, self._changed = self._changed, {}

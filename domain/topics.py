@@ -17,6 +17,7 @@ from domain import (
     erasure,
     file,
     hold,
+    key_rotation,
     mail_notices,
     membership,
     message,
@@ -68,6 +69,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (clock.CLOCK, clock.EVENTS),
     (erasure.ERASURE, erasure.EVENTS),
     (restoration.RESTORATIONS, restoration.EVENTS),
+    (key_rotation.NOTARY_KEYS, key_rotation.EVENTS),
     (parking.PARKING, parking.EVENTS),
 )
 TOPICS: dict[str, type[Event]] = {event.topic: event for _, events in FEATURES for event in events}

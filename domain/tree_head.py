@@ -15,7 +15,7 @@ from typing import NamedTuple
 from domain.ids import RecordId
 from domain.merkle import HASH_BYTES
 
-ED25519 = 1
+ED25519, COSIGNATURE = 1, 4
 ORIGIN = "hansard/{}"
 PROOF = "c2sp.org/tlog-proof@v1"
 NOTE_BYTES_MAX = 64 * 1024
@@ -48,18 +48,19 @@ class Signature(NamedTuple):
 
 
 class VerifierKey(NamedTuple):
-    """A public Ed25519 key, with the name of who signs."""
+    """A public Ed25519 key, with the name of who signs; of a log, or (`COSIGNATURE`) of a witness."""
 
     name: str
     public: bytes
+    kind: int = ED25519
 
     @property
     def key_id(self) -> bytes:
         """Four bytes that tell one key of this name from another."""
-        return sha256(f"{self.name}\n".encode() + bytes([ED25519]) + self.public).digest()[:4]
+        return sha256(f"{self.name}\n".encode() + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{b64encode(bytes([ED25519]) + self.public).decode()}"
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(bytes([self.kind]) + self.public).decode()}"
 
 
 def origin_of(record: RecordId) -> str:
@@ -67,14 +68,14 @@ def origin_of(record: RecordId) -> str:
     return ORIGIN.format(record)
 
 
-def read_key(text: str) -> VerifierKey:
-    """Read a key (`name+number+base64`). Raise `NoteUnreadableError`."""
+def read_key(text: str, kind: int = ED25519) -> VerifierKey:
+    """Read a key (`name+number+base64`) of this kind. Raise `NoteUnreadableError`."""
     name, _, rest = text.strip().partition("+")
     number, _, encoded = rest.partition("+")
-    key = _base64(encoded)
-    if not _NAME.fullmatch(name) or len(key) != 33 or key[0] != ED25519:
+    key = read_base64(encoded)
+    if not _NAME.fullmatch(name) or len(key) != 33 or key[0] != kind:
         raise NoteUnreadableError("This is no Ed25519 key as signed notes write them.")
-    found = VerifierKey(name, key[1:])
+    found = VerifierKey(name, key[1:], kind)
     if found.key_id.hex() != number:
         raise NoteUnreadableError("This key's number is not that of the key: it was not copied whole.")
     return found
@@ -82,8 +83,19 @@ def read_key(text: str) -> VerifierKey:
 
 def signed_note(text: str, signatures: Sequence[Signature]) -> str:
     """Return a note with its signatures."""
-    lines = (f"— {each.name} {b64encode(each.key_id + each.signature).decode()}\n" for each in signatures)
-    return f"{text}\n{''.join(lines)}"
+    return f"{text}\n{signature_lines(signatures)}"
+
+
+def signature_lines(signatures: Sequence[Signature]) -> str:
+    """Return signatures as they stand below a note's text."""
+    return "".join(f"— {each.name} {b64encode(each.key_id + each.signature).decode()}\n" for each in signatures)
+
+
+def read_signature_lines(lines: str) -> list[Signature]:
+    """Read signatures as they stand below a note's text. Raise `NoteUnreadableError`."""
+    if not lines.endswith("\n"):
+        raise NoteUnreadableError("These are no signature lines.")
+    return [_signature(line) for line in lines[:-1].split("\n")]
 
 
 def read_note(note: str) -> tuple[str, list[Signature]]:
@@ -91,7 +103,7 @@ def read_note(note: str) -> tuple[str, list[Signature]]:
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n") or len(note) > NOTE_BYTES_MAX:
         raise NoteUnreadableError("This is no signed note.")
-    return text + "\n", [_signature(line) for line in lines[:-1].split("\n")]
+    return text + "\n", read_signature_lines(lines)
 
 
 def read_tree_head(text: str) -> TreeHead:
@@ -99,7 +111,7 @@ def read_tree_head(text: str) -> TreeHead:
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not all(lines[:-1]) or not _SIZE.fullmatch(lines[1]):
         raise NoteUnreadableError("This is no checkpoint.")
-    root = _base64(lines[2])
+    root = read_base64(lines[2])
     if len(root) != HASH_BYTES:
         raise NoteUnreadableError("The root of this checkpoint is no SHA-256 hash.")
     return TreeHead(lines[0], int(lines[1]), root)
@@ -113,13 +125,13 @@ def tlog_proof(entry: bytes, index: int, hashes: Sequence[bytes], note: str) -> 
 
 def _signature(line: str) -> Signature:
     dash, name, encoded = [*line.split(" "), "", ""][:3]
-    signed = _base64(encoded)
+    signed = read_base64(encoded)
     if dash != "—" or line.count(" ") != 2 or not _NAME.fullmatch(name) or len(signed) < 5:
         raise NoteUnreadableError("A signature line of this note cannot be read.")
     return Signature(name, signed[:4], signed[4:])
 
 
-def _base64(text: str) -> bytes:
+def read_base64(text: str) -> bytes:
     """Return the bytes of Base64 as it is written: the same bytes in other characters (RFC 4648, 3.5) are refused."""
     try:
         found = b64decode(text, validate=True)

@@ -34,6 +34,7 @@ from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
+from gateway.realtime.newest_checkpoint import NewestCheckpoint
 from gateway.realtime.read_marks import ReadMarks
 
 
@@ -55,6 +56,7 @@ class Policy:
     links_url: str = ""
     tls_only: bool = False
     tlog_on: bool = True
+    witness_quorum: int = 0
     time_travel_on: bool = True
     migrations: frozenset[int] = frozenset()
     four_eyes: FourEyes = FourEyes()
@@ -83,6 +85,7 @@ class Services:
     blob_leases: BlobLeases
     tasks: Tasks
     tiles: TileStore
+    checkpoints: NewestCheckpoint
     now: Clock
     jobs: BackgroundJobs
     refusals: Refusals

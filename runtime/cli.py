@@ -53,6 +53,7 @@ COMMANDS = {
     ),
     "notifier": _process("notifier", "Keep inboxes and tell people what concerns them; a worker does that, too."),
     "notary": _process("notary", "Sign checkpoints of the record, so that nobody can alter it unseen; one runs."),
+    "witness": _process("witness", "Cosign the checkpoints of other people's records; it needs no database."),
     "migrate": _operator("migrating:MIGRATE", "Bring the database to this version."),
     "url": _operator(
         "migrating:URL", "Print the address of the embedded Postgres, password and all, for psql and pg_dump."
@@ -60,6 +61,8 @@ COMMANDS = {
     "verify": _operator(
         "verify:COMMAND", "Hash every event again, and say whether the record is the one that was signed.", failure=2
     ),
+    "package": _operator("package:COMMAND", "Write the record into a file that anybody verifies without this server."),
+    "prove": _operator("prove:COMMAND", "Write a receipt for a message, or an event, that is verified offline."),
     "rebuild": _operator(
         "rebuild:COMMAND", "Rebuild read tables from the record while everything serves, and compare."
     ),

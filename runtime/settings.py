@@ -204,9 +204,31 @@ class Settings:
         Path(""),
         "Where the notary keeps its key and what it signed last, for itself alone. Empty: notary below the home.",
     )
+    notary_standby: Literal["auto", "off"] = setting(
+        "auto",
+        "auto: where Postgres has synchronous standbys, the notary signs only what one of them has; off: whatever is committed.",
+    )
     witness_folder: Path = setting(
         Path(""), "A folder elsewhere to which the notary copies signed checkpoints. Empty: nowhere."
     )
+    witnesses: tuple[str, ...] = setting(
+        (),
+        "Who else is given each checkpoint, comma between: a folder (/mnt/witness), a bucket with object lock (s3://bucket/prefix), a "
+        "witness that cosigns (its KEY, a space, its address: https://…). Empty: nobody.",
+    )
+    witness_quorum: int = setting(
+        0,
+        "How many of the witnesses must have a checkpoint before it is served below /tlog. 0: it is served when it is signed.",
+        low=0,
+        high=100,
+    )
+    witness_seconds: int = setting(
+        60, "How often the witnesses are given the newest checkpoint, in seconds.", low=1, high=24 * 3600
+    )
+    witness_lock_days: int = setting(
+        365, "How long a checkpoint in a bucket is locked, in days.", low=1, high=100 * 365
+    )
+    witness_s3_endpoint: str = setting("", "The address of the witness bucket's S3, if it is not AWS's.")
     tlog: Literal["on", "off"] = setting(
         "on", "Whether the gateway serves checkpoint and tiles of the record below /tlog: hashes, to everybody."
     )

@@ -64,6 +64,7 @@ from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
+from gateway.realtime.newest_checkpoint import NewestCheckpoint
 from gateway.realtime.read_marks import ReadMarks
 from gateway.server.connections import ConnectionBounds
 from gateway.server.listening import listen
@@ -311,6 +312,7 @@ async def gateway(
     tls: ssl.SSLContext | None = None,
     tls_only: bool = False,
     tlog_on: bool = True,
+    witness_quorum: int = 0,
     time_travel_on: bool = True,
     four_eyes: FourEyes = FourEyes(),  # noqa: B008
     blobs_url: str = "",
@@ -360,6 +362,7 @@ async def gateway(
                 verify_email,
                 tls_only=tls_only,
                 tlog_on=tlog_on,
+                witness_quorum=witness_quorum,
                 time_travel_on=time_travel_on,
                 four_eyes=four_eyes,
                 migrations=frozenset(migration.number for migration in migrations()),
@@ -384,6 +387,7 @@ async def gateway(
             blob_leases=BlobLeases(db),
             tasks=tasks,
             tiles=TileStore(db),
+            checkpoints=NewestCheckpoint(TileStore(db), origin_of(head.record)),
             now=now,
             jobs=BackgroundJobs(mails or NoMails()),
             refusals=Refusals(command_bus),

@@ -4,16 +4,16 @@ A position is part of what is hashed. So an event that stands at another place t
 it as if it stood there.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal, NamedTuple, Protocol
 
-from adapters.postgres.event_entries import EventEntries
 from domain.leaf import EventRow, entry_of
 
 Kind = Literal[
     "altered", "missing", "inserted", "reordered", "renumbered", "truncated", "rolled back", "replaced", "forked", "tiles",
-    "checkpoints",
+    "checkpoints", "retired key", "no member", "back-dated", "unwitnessed",
 ]  # fmt: skip
+Progress = Callable[[int, int], None]
 NAMED_MAX = 20
 STRAYED_MAX = 1000  # events beyond what was signed, among which one that was renumbered is looked for
 
@@ -27,8 +27,16 @@ class Finding(NamedTuple):
     until: int | None = None
 
 
+class Rows(Protocol):
+    """Where rows are looked at again: a record, or a package."""
+
+    async def rows(self, positions: Collection[int]) -> dict[int, EventRow]: ...
+
+    async def rows_beyond(self, position: int, limit: int) -> list[EventRow]: ...
+
+
 async def located(
-    events: EventEntries, signed: Callable[[int], bytes], positions: Sequence[int], count: int, until: int
+    events: Rows, signed: Callable[[int], bytes], positions: Sequence[int], count: int, until: int
 ) -> list[Finding]:
     """Say of positions whose events are not as they were signed what was done there.
 

@@ -7,14 +7,19 @@ written to the record ever waits for it.
 """
 
 import asyncio
+import time
 from operator import eq
 
 import structlog
 
 from adapters.notary.key import NotaryKey, verified
+from adapters.notary.keyring import Keyring
 from adapters.notary.memory import LastSigned
+from adapters.notary.rotation import chain_of, verified_in
 from adapters.postgres.event_entries import EventEntries
+from adapters.postgres.standby import Standby
 from adapters.postgres.tiles import TileStore
+from domain.key_rotation import KeyChain
 from domain.merkle import EMPTY_ROOT, HASH_BYTES
 from domain.ports.record import RecordReplacedError, RecordUnavailableError
 from domain.tiles import WIDTH, GrowingTree, edge_of, width_of
@@ -22,6 +27,7 @@ from domain.tree_head import NoteUnreadableError, TreeHead, origin_of
 
 SIGN_SECONDS = 0.5  # what was recorded meanwhile shares a signature
 REFUSED_SECONDS = 30.0
+LOGGED_SECONDS = 60.0  # a log is another place that holds checkpoints: one a minute
 STEP_EVENTS_MAX = 1_000_000  # are signed together, while it catches up
 
 log = structlog.get_logger()
@@ -34,21 +40,36 @@ class RecordContradictsError(Exception):
 class Notary:
     """Signs one record. `step()` folds and signs once, `run()` repeats it."""
 
-    def __init__(self, events: EventEntries, store: TileStore, key: NotaryKey, memory: LastSigned) -> None:
+    def __init__(
+        self,
+        events: EventEntries,
+        store: TileStore,
+        key: NotaryKey,
+        memory: LastSigned,
+        keyring: Keyring | None = None,
+        standby: Standby | None = None,
+    ) -> None:
+        """Without a keyring its key is never rotated; with `standby` it signs what a synchronous standby has."""
         self._events = events
         self._store = store
         self._key = key
         self._memory = memory
+        self._keyring = keyring
+        self._standby = standby
         self._origin = key.verifier.name
         self._tree: GrowingTree | None = None
         self._last_entry = b""
         self.signed: TreeHead | None = None
+        self.signed_at = self._logged_at = 0.0
         self.behind = 0
+        self.waiting = 0
+        self.is_refusing = False
 
     async def begin(self) -> None:
         """Take up the tree where it was left. Raise `RecordContradictsError` where the record is not what was signed."""
         self._tree, self._last_entry = None, b""
-        signed = await asyncio.to_thread(self._remembered)
+        chain = chain_of(self._key.verifier, await self._events.rotations((await self._events.head()).position))
+        signed = await asyncio.to_thread(self._remembered, chain)
         if signed is None and await self._has_signed():
             raise RecordContradictsError(
                 "The database holds checkpoints of this record, and the file of the last one that was signed is gone: put "
@@ -80,13 +101,17 @@ class Notary:
             raise RecordReplacedError(f"The record is {head.record} now: the notary begins anew.")
         if head.position < tree.size:
             raise self._contradiction(f"The record ends at {head.position}, and {tree.size} events were signed.")
-        self.behind = head.position - tree.size
+        position = head.position if self._standby is None else await self._standby.has(head.position)
+        self.waiting = head.position - max(position, tree.size)
+        self.behind = max(0, position - tree.size)
         if not self.behind:
             return None
         if tree.size and await self._entry_at(tree.size) != self._last_entry:
             raise self._contradiction(f"The event at {tree.size} is not the one that was signed.")
-        await self._fold(tree, min(head.position, tree.size + STEP_EVENTS_MAX))
-        self.behind = head.position - tree.size
+        until = min(position, tree.size + STEP_EVENTS_MAX)
+        await self._take_key_of(until)
+        await self._fold(tree, until)
+        self.behind = position - tree.size
         return await self._sign(tree)
 
     async def run(self) -> None:
@@ -98,20 +123,37 @@ class Notary:
         """Make a step; return how long to rest after it."""
         try:
             await self.step()
+            self.is_refusing = False
         except RecordUnavailableError:
             self._tree, self.behind = None, 0
         except RecordContradictsError as error:
-            self.behind = 0
+            self.behind, self.is_refusing = 0, True
             log.error("the notary does not sign", because=str(error))
             return REFUSED_SECONDS
         return 0.0 if self.behind else SIGN_SECONDS
 
-    def _remembered(self) -> TreeHead | None:
+    async def _take_key_of(self, size: int) -> None:
+        """Go over to the next key, where the record says so. Raise `RecordContradictsError` where that one is not here."""
+        chain = chain_of(self._key.verifier, await self._events.rotations(size))
+        due = chain.at(size)
+        if due == self._key.verifier:
+            return
+        pending = None if self._keyring is None else await asyncio.to_thread(self._keyring.pending)
+        if self._keyring is None or pending is None or pending.verifier != due:
+            raise self._contradiction(
+                f"The record says that {due} signs now, and the notary's folder does not hold it."
+            )
+        await self._store.tell_key(str(due), self._origin)
+        await asyncio.to_thread(self._keyring.promote)
+        log.info("another key signs from now on: write it down", key=str(due), before=str(self._key.verifier))
+        self._key = pending
+
+    def _remembered(self, chain: KeyChain) -> TreeHead | None:
         note = self._memory.read()
         if note is None:
             return None
         try:
-            return verified(note, self._key.verifier)
+            return verified_in(note, chain)
         except NoteUnreadableError as error:
             raise RecordContradictsError(
                 f"What was signed last was of another record, or under another key ({error}). If the record was replaced on "
@@ -165,7 +207,10 @@ class Notary:
         note = self._key.sign(head.size, head.root)
         await asyncio.to_thread(self._memory.write, note)
         await self._store.save(tree.take_changed(), self._origin, head.size, note)
-        self.signed = head
+        self.signed, self.signed_at = head, time.time()
+        if self.signed_at - self._logged_at >= LOGGED_SECONDS:
+            self._logged_at = self.signed_at
+            log.info("checkpoint signed", size=head.size, root=head.root.hex(), checkpoint=note)
         return head
 
     async def _entry_at(self, position: int) -> bytes:

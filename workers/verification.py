@@ -6,23 +6,20 @@ key that the caller has. Where the entries in the tiles are those that were sign
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
-from adapters.notary.key import verified
+from adapters.notary.rotation import KeyRetiredError, chain_of, verified_in
 from adapters.postgres.event_entries import EventEntries, EventsHead
 from adapters.postgres.tiles import TileStore
+from domain.key_rotation import KeyChain
 from domain.merkle import HASH_BYTES
 from domain.tiles import WIDTH, GrowingTree, Tile, hashes_of
-from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of
-from workers.altered_events import Finding, Kind, located
+from domain.tree_head import NoteUnreadableError, TreeHead, VerifierKey, origin_of, read_note, read_tree_head
+from workers.altered_events import Finding, Kind, Progress, located
+from workers.record_rules import RecordRules
+from workers.refolding import TILES_AT_ONCE, Folded, PlaceFile, Refolding
 
-TILES_AT_ONCE = 32  # of entries: as many as a batch of events has
 CHECKPOINTS_AT_ONCE = 1000
-MISMATCHES_MAX = 1000
-MISSING = bytes(HASH_BYTES)  # stands where an event should be and is none
-
-Progress = Callable[[int, int], None]
 
 
 class NotJudgedError(Exception):
@@ -44,32 +41,36 @@ class Judgement(NamedTuple):
     unsigned: int
 
 
-class _Folded(NamedTuple):
-    """The roots at the sizes that were asked for, and the positions at which event and stored entry differ."""
-
-    roots: dict[int, bytes]
-    mismatches: list[int]
-    differing: int
-    tile: Tile | None
-
-
 class Verification:
     """Verifies one record against what was signed of it."""
 
     def __init__(
-        self, events: EventEntries, store: TileStore, key: VerifierKey, notes: Sequence[Note], progress: Progress
+        self,
+        events: EventEntries,
+        store: TileStore,
+        key: VerifierKey,
+        notes: Sequence[Note],
+        progress: Progress,
+        rules: RecordRules | None = None,
+        place: PlaceFile | None = None,
     ) -> None:
-        """`notes` are those from outside of the database."""
+        """`notes` are those from outside of the database. With `rules` the record is held against its own rules, too. With `place`
+        hashing goes on where it was ended before."""
         self._events = events
         self._store = store
         self._key = key
+        self._chain = KeyChain(((0, key),))
         self._notes = notes
         self._progress = progress
+        self._rules = rules
+        self._place = place
+        self._refolding = Refolding(events, store, key.name, progress)
 
     async def judge(self) -> Judgement:
         """Verify everything. Raise `NotJudgedError`."""
         findings: list[Finding] = []
-        signed = self._signed_outside()
+        self._chain = chain_of(self._key, await self._events.rotations((await self._events.head()).position))
+        signed = self._signed_outside(findings)
         stored = await self._stored(findings)
         if stored is not None:
             signed.append(("the database", stored))
@@ -77,7 +78,7 @@ class Verification:
             if findings:
                 return Judgement(findings, 0, 0)
             raise NotJudgedError("Nothing that was signed was found.")
-        findings += _contradictions(signed)
+        findings += contradictions(signed)
         head = await self._events.head()
         if origin_of(head.record) != self._key.name:
             findings.append(
@@ -87,15 +88,26 @@ class Verification:
             )
         goal = max(tree_head.size for _, tree_head in signed)
         findings += await self._compare(signed, stored, min(goal, head.position))
+        if self._rules is not None:
+            known = {each.position for each in findings}
+            broken = await self._rules.judge(min(goal, head.position), self._progress)
+            findings += [each for each in broken if each.position not in known]
         if head.position < goal:
             findings.append(_cut(head, goal, stored))
-        return Judgement(sorted(findings, key=lambda each: each.position), goal, max(0, head.position - goal))
+        findings.sort(key=lambda each: each.position)
+        if head.position < goal:
+            findings += _unwitnessed(signed, stored, head)
+        if self._place is not None:
+            self._place.forget()
+        return Judgement(findings, goal, max(0, head.position - goal))
 
-    def _signed_outside(self) -> list[tuple[str, TreeHead]]:
+    def _signed_outside(self, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
         found = []
         for place, note in self._notes:
             try:
-                found.append((place, verified(note, self._key)))
+                found.append((place, verified_in(note, self._chain)))
+            except KeyRetiredError as error:
+                findings.append(_retired(place, note, error))
             except NoteUnreadableError as error:
                 raise NotJudgedError(f"{place}: {error}") from None
         return found
@@ -104,11 +116,14 @@ class Verification:
         """Return the newest checkpoint of the database, if its signature is good; note it where it is none."""
         newest = await self._store.newest(self._key.name)
         if newest is None:
-            if self._notes:
+            if self._notes and not findings:
                 findings.append(Finding("checkpoints", 1, "the database holds no checkpoint, and some were signed"))
             return None
+        await self._find_retired(findings)
         try:
-            head = verified(newest.note, self._key)
+            head = verified_in(newest.note, self._chain)
+        except KeyRetiredError:
+            return None
         except NoteUnreadableError as error:
             findings.append(
                 Finding("checkpoints", newest.size, f"the newest checkpoint of the database is forged: {error}")
@@ -116,12 +131,28 @@ class Verification:
             return None
         return head
 
+    async def _find_retired(self, findings: list[Finding]) -> None:
+        """Note the first stored checkpoint that a key has signed which was not in force: only where keys were rotated."""
+        after = self._chain.keys[1][0] - 1 if len(self._chain.keys) > 1 else None
+        while after is not None and (
+            page := await self._store.checkpoints(self._key.name, after=after, limit=CHECKPOINTS_AT_ONCE)
+        ):
+            for stored in page:
+                try:
+                    verified_in(stored.note, self._chain)
+                except KeyRetiredError as error:
+                    findings.append(_retired("the database", stored.note, error))
+                    return
+                except NoteUnreadableError:
+                    continue
+            after = page[-1].size
+
     async def _compare(
         self, signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, until: int
     ) -> list[Finding]:
         """Hash all events up to a position, and say what is not as it was signed."""
         sizes = sorted({head.size for _, head in signed if head.size <= until})
-        folded = await self._fold(sizes, until, min(until, 0 if stored is None else stored.size))
+        folded = await self._refolding.fold(sizes, until, min(until, 0 if stored is None else stored.size), self._place)
         bad = [(place, head) for place, head in signed if folded.roots.get(head.size, head.root) != head.root]
         if not bad:
             if folded.mismatches:
@@ -143,9 +174,7 @@ class Verification:
         )
         return [Finding("altered", after + 1, said, before)]
 
-    async def _tiles_altered(
-        self, folded: _Folded, signed: Sequence[tuple[str, TreeHead]], until: int
-    ) -> list[Finding]:
+    async def _tiles_altered(self, folded: Folded, signed: Sequence[tuple[str, TreeHead]], until: int) -> list[Finding]:
         """Say what differs though every root is right: tiles, or what was cut off after the last root that could be compared."""
         whole = max((head.size for _, head in signed if head.size <= until), default=0)
         later = [position for position in folded.mismatches if position > whole]
@@ -154,50 +183,6 @@ class Verification:
             return await located(self._events, entries, later, len(later), until)
         first = folded.mismatches[0]
         return [Finding("tiles", first, f"the entries that are kept in tiles are altered from position {first} on")]
-
-    async def _fold(self, sizes: Sequence[int], until: int, compared: int) -> _Folded:
-        """Hash the events up to a position; compare them with the tiles up to `compared`."""
-        tree, roots, mismatches, count = GrowingTree(), dict[int, bytes](), list[int](), 0
-        wrong: Tile | None = None
-        for start in range(0, until, TILES_AT_ONCE * WIDTH):
-            end = min(until, start + TILES_AT_ONCE * WIDTH)
-            entries = await self._entries(start, end)
-            kept = await self._store.tiles([Tile(0, n) for n in range(start // WIDTH, -(-end // WIDTH))])
-            for first in range(start, end, WIDTH):
-                mine = entries[first - start : min(first + WIDTH, end, max(first, compared)) - start]
-                if b"".join(mine) != (theirs := kept.get(Tile(0, first // WIDTH), b"")[: len(mine) * HASH_BYTES]):
-                    others = [*hashes_of(theirs), *[MISSING] * len(mine)]
-                    differing = [
-                        first + i + 1 for i, entry in enumerate(mine) if entry != others[i] or entry == MISSING
-                    ]
-                    count += len(differing)
-                    mismatches += differing[: MISMATCHES_MAX - len(mismatches)]
-            for before, after in pairwise([start, *(size for size in sizes if start < size < end), end]):
-                tree.extend(entries[before - start : after - start])
-                if after in sizes:
-                    roots[after] = tree.root()
-            wrong = wrong or await self._wrong_above(tree.take_changed(), compared)
-            self._progress(end, until)
-        return _Folded(roots, mismatches, count, wrong)
-
-    async def _wrong_above(self, made: dict[Tile, bytes], compared: int) -> Tile | None:
-        """Return a stored tile above the entries that is not as it is made; those that are partial grow, and are compared as
-        far as they were made."""
-        full = {
-            tile: made[tile]
-            for tile in made
-            if tile.level and (tile.number + 1) * WIDTH ** (tile.level + 1) <= compared
-        }
-        kept = await self._store.tiles(full)
-        return next((tile for tile, hashes in full.items() if kept.get(tile) != hashes), None)
-
-    async def _entries(self, start: int, end: int) -> list[bytes]:
-        """Return the entries of the positions after `start` up to `end`, with `MISSING` where there is no event."""
-        positions, entries = await self._events.after(start, until=end)
-        if len(entries) == end - start:
-            return entries
-        found = dict(zip(positions, entries, strict=True))
-        return [found.get(position, MISSING) for position in range(start + 1, end + 1)]
 
     async def _signed_entries(self, head: TreeHead) -> Callable[[int], bytes] | None:
         """Return what the tiles say of positions, if they are those of this tree head; None where they are not."""
@@ -213,25 +198,30 @@ class Verification:
         return lambda position: bytes(kept[(position - 1) * HASH_BYTES : position * HASH_BYTES])
 
     async def _narrowed(self, good: int, bad: int) -> tuple[int, int]:
-        """Return the two checkpoints between which the first alteration is, by all that the database holds of this key."""
-        while page := await self._store.checkpoints(self._key.name, after=good, limit=CHECKPOINTS_AT_ONCE):
+        """Return the two sizes between which the first alteration is, by all that the database holds of this key.
+
+        A stored checkpoint that does not fit the events moves the end. One that fits them moves the beginning, unless none of
+        them misses: then somebody who has the key has signed them anew, and they say nothing.
+        """
+        after = good
+        while page := await self._store.checkpoints(self._key.name, after=after, limit=CHECKPOINTS_AT_ONCE):
             heads = {each.size: each.note for each in page if each.size < bad}
             if not heads:
                 break
-            folded = await self._fold(sorted(heads), max(heads), 0)
+            folded = await self._refolding.fold(sorted(heads), max(heads), 0)
             for size, note in sorted(heads.items()):
                 try:
-                    head = verified(note, self._key)
+                    head = verified_in(note, self._chain)
                 except NoteUnreadableError:
                     continue
                 if folded.roots[size] != head.root:
-                    return good, size
-                good = size
-            good = max(heads)
+                    return after, size
+                after = size
+            after = max(heads)
         return good, bad
 
 
-def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
+def contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
     """Return the trees that were signed twice, with two roots: by somebody who has the key."""
     found: dict[int, tuple[str, TreeHead]] = {}
     findings = []
@@ -241,6 +231,17 @@ def _contradictions(signed: Sequence[tuple[str, TreeHead]]) -> list[Finding]:
             said = f"{other} and {place} hold two different trees of {head.size} events, both signed: the key was used twice"
             findings.append(Finding("forked", 1, said, head.size))
     return findings
+
+
+def _retired(place: str, note: str, error: KeyRetiredError) -> Finding:
+    return Finding("retired key", read_tree_head(read_note(note)[0]).size, f"{place}: {error}")
+
+
+def _unwitnessed(signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, head: EventsHead) -> list[Finding]:
+    """Return which events of a record that was cut nothing outside of the database vouches for."""
+    whole = max((each.size for _, each in signed if each is not stored and each.size <= head.position), default=0)
+    said = "only the database says that these are as they were signed: whoever cut it and has the key could have altered them"
+    return [Finding("unwitnessed", whole + 1, said, head.position)] if whole < head.position else []
 
 
 def _cut(head: EventsHead, goal: int, stored: TreeHead | None) -> Finding:

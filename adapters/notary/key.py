@@ -36,8 +36,11 @@ class NotaryKey:
     def sign(self, size: int, root: bytes) -> str:
         """Return the signed checkpoint of a tree."""
         text = TreeHead(self.verifier.name, size, root).text()
-        signature = Signature(self.verifier.name, self.verifier.key_id, self._private.sign(text.encode()))
-        return signed_note(text, [signature])
+        return signed_note(text, [self.signature(text)])
+
+    def signature(self, text: str) -> Signature:
+        """Return this key's line below a text."""
+        return Signature(self.verifier.name, self.verifier.key_id, self._private.sign(text.encode()))
 
 
 def verified(note: str, key: VerifierKey) -> TreeHead:
@@ -45,18 +48,25 @@ def verified(note: str, key: VerifierKey) -> TreeHead:
 
     Raise `NoteForgedError` where it has not, `NoteUnreadableError` where this is no checkpoint.
     """
+    head = read_tree_head(read_note(note)[0])
+    if head.origin != key.name:
+        raise NoteForgedError(f"A checkpoint of {head.origin} bears no signature of {key}.")
+    require_signed(note, key)
+    return head
+
+
+def require_signed(note: str, key: VerifierKey) -> None:
+    """Raise `NoteForgedError` unless this key has signed this text; other signatures are passed over."""
     text, signatures = read_note(note)
     ours = [each for each in signatures if (each.name, each.key_id) == (key.name, key.key_id)]
-    head = read_tree_head(text)
-    if head.origin != key.name or not ours:
-        raise NoteForgedError(f"A checkpoint of {head.origin} bears no signature of {key}.")
+    if not ours:
+        raise NoteForgedError(f"A checkpoint of {_first_line(text)} bears no signature of {key}.")
     public = Ed25519PublicKey.from_public_bytes(key.public)
     try:
         for each in ours:
             public.verify(each.signature, text.encode())
     except InvalidSignature:
-        raise NoteForgedError(f"The signature under a checkpoint of {head.origin} is not of its text.") from None
-    return head
+        raise NoteForgedError(f"The signature under a checkpoint of {_first_line(text)} is not of its text.") from None
 
 
 def read_notary_secret(path: Path) -> bytes | None:
@@ -88,3 +98,7 @@ def make_notary_secret(path: Path) -> bytes:
             "notary may write to."
         ) from None
     return read_key_file(path)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

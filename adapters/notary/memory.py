@@ -87,14 +87,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Be the one notary of this folder. Raise `NotaryRunsAlreadyError`."""
+def held(folder: Path, *, what: str = "notary") -> Iterator[None]:
+    """Be the one notary, or witness, of this folder. Raise `NotaryRunsAlreadyError`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise NotaryRunsAlreadyError(
-                f"Another notary signs with the key in {folder} already: one is enough."
+                f"Another {what} signs with the key in {folder} already: one is enough."
             ) from None
         yield

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from adapters.postgres.database import Database, translated
 from adapters.postgres.record_moment import Moment
+from adapters.postgres.rotations import rotations
 from domain.ids import RecordId
+from domain.key_rotation import Rotation
 from domain.leaf import PREFIX, EventRow
 from domain.ports.database import Db
 
@@ -75,6 +77,10 @@ class EventEntries:
                     SELECT_EVENTS, position, min(until, position + limit), output=hasher.take, format="binary"
                 )
         return hasher.finished()
+
+    async def rotations(self, until: int) -> list[Rotation]:
+        """Return what the record says of its notary's keys, up to a position."""
+        return await rotations(self._db, until)
 
     async def rows(self, positions: Collection[int]) -> dict[int, EventRow]:
         """Return the events at these positions, as they are stored."""

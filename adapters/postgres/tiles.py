@@ -1,6 +1,6 @@
 """The notary's tables: tiles of the tree, the checkpoints that were signed, and the keys that sign them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -23,6 +23,23 @@ SELECT_CHECKPOINTS = """
     SELECT origin, size, note, signed_at FROM notary.checkpoints WHERE origin = $1 AND size > $2 ORDER BY size LIMIT $3
 """
 INSERT_CHECKPOINT = "INSERT INTO notary.checkpoints (origin, size, note) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+SELECT_NEWEST_WITNESSED = """
+    SELECT origin, size, note, witnesses, witnessed_at FROM notary.witnessed WHERE origin = $1 ORDER BY size DESC LIMIT 1
+"""
+UPSERT_WITNESSED = """
+    INSERT INTO notary.witnessed (origin, size, note, witnesses) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (origin, size) DO UPDATE
+        SET note = excluded.note, witnesses = excluded.witnesses, witnessed_at = excluded.witnessed_at
+        WHERE cardinality(excluded.witnesses) >= cardinality(witnessed.witnesses)
+"""
+# What is recorded and not signed, and for how long the first of it has been waiting.
+SELECT_UNSIGNED = """
+    SELECT c.size AS signed, h.position - c.size AS events,
+        coalesce(extract(epoch FROM clock_timestamp() - e.recorded_at), 0)::float8 AS seconds
+    FROM record.head h
+    CROSS JOIN (SELECT coalesce(max(size), 0) AS size FROM notary.checkpoints WHERE origin = $1) c
+    LEFT JOIN record.events e ON e.position = c.size + 1
+"""
 SELECT_ANY_SIGNED = "SELECT EXISTS (SELECT FROM notary.checkpoints WHERE origin = $1)"
 SELECT_KEYS = "SELECT vkey, origin, made_at FROM notary.keys WHERE origin = $1 ORDER BY made_at, vkey"
 INSERT_KEY = "INSERT INTO notary.keys (vkey, origin) VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -35,6 +52,24 @@ class SignedCheckpoint(NamedTuple):
     size: int
     note: str
     signed_at: datetime
+
+
+class WitnessedCheckpoint(NamedTuple):
+    """A checkpoint with the cosignatures of its witnesses, and the names of all who have it."""
+
+    origin: str
+    size: int
+    note: str
+    witnesses: list[str]
+    witnessed_at: datetime
+
+
+class Unsigned(NamedTuple):
+    """Up to where the record is signed, how many events are not, and for how many seconds the first of them is recorded."""
+
+    signed: int
+    events: int
+    seconds: float
 
 
 class StoredTile(NamedTuple):
@@ -68,6 +103,20 @@ class TileStore:
     async def newest(self, origin: str) -> SignedCheckpoint | None:
         """Return the checkpoint of the largest tree."""
         return await self._db.one(SignedCheckpoint, SELECT_NEWEST, origin)
+
+    async def unsigned(self, origin: str) -> Unsigned:
+        """Return what the notary has not signed."""
+        found = await self._db.one(Unsigned, SELECT_UNSIGNED, origin)
+        assert found is not None, "it is one row"
+        return found
+
+    async def witnessed(self, origin: str) -> WitnessedCheckpoint | None:
+        """Return the checkpoint of the largest tree that enough witnesses have."""
+        return await self._db.one(WitnessedCheckpoint, SELECT_NEWEST_WITNESSED, origin)
+
+    async def save_witnessed(self, origin: str, size: int, note: str, witnesses: Sequence[str]) -> None:
+        """Keep a checkpoint that enough witnesses have; more of them replace fewer."""
+        await self._db.run(UPSERT_WITNESSED, origin, size, note, list(witnesses))
 
     async def checkpoints(self, origin: str, *, after: int, limit: int) -> list[SignedCheckpoint]:
         """Return checkpoints of larger trees than this, the smallest first."""

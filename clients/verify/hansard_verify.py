@@ -11,12 +11,13 @@ import sys
 import urllib.error
 import urllib.request
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256, sha512
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
+from zipfile import BadZipFile, ZipFile
 
 WHOLE, ALTERED, NOT_JUDGED = 0, 1, 2
 PREFIX = b"hansard event v1\n"
@@ -134,23 +135,99 @@ def read_key(text: str) -> Key:
     return Key(name, bytes.fromhex(number), key[1:])
 
 
-def read_checkpoint(note: str, key: Key) -> Checkpoint:
-    """Return what a note says that this key has signed. Raise `AlteredError` where the signature is none of its own."""
-    text, blank, lines = note.rpartition("\n\n")
-    parts = text.split("\n")
-    if not blank or len(parts) < 3 or not re.fullmatch(r"0|[1-9]\d{0,18}", parts[1]):
+def read_checkpoint(note: str, key: "Key | Keys") -> Checkpoint:
+    """Return what a note says that this key has signed. Raise `AlteredError` where the signature is none of its own.
+
+    Of the keys of a record it is the one in force at the checkpoint's size.
+    """
+    parts = note.rpartition("\n\n")[0].split("\n")
+    if "\n\n" not in note or len(parts) < 3 or not re.fullmatch(r"0|[1-9]\d{0,18}", parts[1]):
         raise NotJudgedError("This is no signed checkpoint.")
     found = Checkpoint(parts[0], int(parts[1]), unarmoured(parts[2]))
-    if found.origin != key.name:
-        raise NotJudgedError(f"This checkpoint is of {found.origin}; the key is that of {key.name}.")
+    keys = key if isinstance(key, Keys) else Keys([(0, key)])
+    if found.origin != keys.of[0][1].name:
+        raise NotJudgedError(f"This checkpoint is of {found.origin}; the key is that of {keys.of[0][1].name}.")
+    due = keys.at(found.size)
+    others = [other for _, other in keys.of if other != due]
+    if not signed_by(note, due):
+        if any(signed_by(note, other) for other in others):
+            raise AlteredError(f"A tree of {found.size} events is signed by a key that was not in force there.")
+        raise NotJudgedError("This checkpoint bears no signature of this key.")
+    return found
+
+
+def signed_by(note: str, key: Key) -> bool:
+    """Return whether a note bears this key's signature. Raise `AlteredError` where it is not of the note's text."""
+    text, _, lines = note.rpartition("\n\n")
     signatures = [line.split(" ") for line in lines.splitlines()]
     ours = [unarmoured(parts[2]) for parts in signatures if len(parts) == 3 and parts[:2] == ["—", key.name]]
     ours = [signed for signed in ours if signed[:4] == key.number]
-    if not ours:
-        raise NotJudgedError("This checkpoint bears no signature of this key.")
     if not all(verifies(key.public, (text + "\n").encode(), signed[4:]) for signed in ours):
         raise AlteredError("The signature under the checkpoint is not of its text.")
-    return found
+    return bool(ours)
+
+
+class Keys:
+    """The keys of a record, each with the position from which on it is in force; the first from 0."""
+
+    def __init__(self, of: list[tuple[int, Key]]) -> None:
+        self.of = of
+
+    def at(self, size: int) -> Key:
+        return next(key for since, key in reversed(self.of) if since <= size)
+
+
+def keys_of(trusted: Key, rotations: Sequence[tuple[int, str]]) -> Keys:
+    """Return the keys that are bound to one that is trusted, by statements that two of them have signed."""
+    known = []
+    for position, note in rotations:
+        lines = note.rpartition("\n\n")[0].split("\n")
+        try:
+            if len(lines) == 4 and lines[:2] == ["hansard key rotation v1", trusted.name]:
+                before, after = read_key(lines[2]), read_key(lines[3])
+                if before.name == after.name == trusted.name and signed_by(note, before) and signed_by(note, after):
+                    known.append((position, before, after))
+        except (AlteredError, NotJudgedError):
+            continue
+    key, later = trusted, list[tuple[int, Key]]()
+    for position, before, after in reversed(known):
+        if after == key:
+            later.insert(0, (position, key))
+            key = before
+    found = [(0, key), *later]
+    for position, before, after in known:
+        if before == found[-1][1] and position > found[-1][0]:
+            found.append((position, after))
+    return Keys(found)
+
+
+def told_keys(trusted: Key, path: Path | None) -> "Key | Keys":
+    """Return what a file from /.well-known/hansard-keys adds to the key that is trusted."""
+    if path is None:
+        return trusted
+    try:
+        told = json.loads(path.read_text())["rotations"]
+        return keys_of(trusted, [(int(each["position"]), str(each["note"])) for each in told])
+    except (ValueError, KeyError, TypeError):
+        raise NotJudgedError(f"{path} is not what /.well-known/hansard-keys answers.") from None
+
+
+def cosigned_at(note: str, witness: str) -> int:
+    """Return when a witness cosigned a note (C2SP tlog-cosignature v1). Raise `NotJudgedError` where it has not."""
+    name, _, rest = witness.strip().partition("+")
+    number, _, encoded = rest.partition("+")
+    key = unarmoured(encoded)
+    if len(key) != 33 or key[0] != 4 or sha256(name.encode() + b"\n" + key).hexdigest()[:8] != number:
+        raise NotJudgedError("This is no key of a witness as C2SP tlog-cosignature writes them.")
+    text, _, lines = note.rpartition("\n\n")
+    for parts in (line.split(" ") for line in lines.splitlines()):
+        if len(parts) == 3 and parts[:2] == ["—", name] and unarmoured(parts[2])[:4].hex() == number:
+            signed = unarmoured(parts[2])[4:]
+            at = int.from_bytes(signed[:8], "big")
+            if not verifies(key[1:], f"cosignature/v1\ntime {at}\n{text}\n".encode(), signed[8:]):
+                raise AlteredError(f"The cosignature of {name} is not of this checkpoint.")
+            return at
+    raise NotJudgedError(f"{name} has not cosigned this checkpoint.")
 
 
 def unarmoured(text: str) -> bytes:
@@ -222,8 +299,8 @@ def verifies(public: bytes, message: bytes, signature: bytes) -> bool:
 # What is verified
 
 
-def verify_proof(text: str, key: Key) -> str:
-    """Verify a `.tlog-proof`; return what it shows."""
+def verify_proof(text: str, key: "Key | Keys", witnesses: Sequence[str] = ()) -> str:
+    """Verify a `.tlog-proof`; return what it shows. All of the witnesses must have cosigned it."""
     head, blank, note = text.partition("\n\n")
     found = re.fullmatch(r"c2sp\.org/tlog-proof@v1\nextra (\S+)\nindex (0|[1-9]\d{0,18})((?:\n\S+)*)", head)
     if not blank or found is None:
@@ -234,11 +311,89 @@ def verify_proof(text: str, key: Key) -> str:
         raise AlteredError("The proof does not lead to the root that was signed.")
     return (
         f"Position {index + 1} of {checkpoint.origin} is an event whose entry is {entry.hex()},\n"
-        f"in the tree of {checkpoint.size} events that the notary has signed."
+        f"in the tree of {checkpoint.size} events that the notary has signed." + cosigners_of(note, witnesses)
     )
 
 
-def verify_log(address: str, key: Key, seen: Path | None) -> str:
+def cosigners_of(note: str, witnesses: Sequence[str]) -> str:
+    """Say when each witness cosigned a note. Raise unless all of them have."""
+    lines = []
+    for witness in witnesses:
+        at = datetime.fromtimestamp(cosigned_at(note, witness), timezone.utc)  # noqa: UP017
+        lines.append(f"\n{witness.partition('+')[0]} cosigned it at {at.isoformat()}.")
+    return "".join(lines)
+
+
+def verify_package(path: Path, key: Key, known: Sequence[Path], witnesses: Sequence[str]) -> str:
+    """Verify a package of a record, whole or a part; `known` are checkpoints of before. Return what it shows."""
+    try:
+        with ZipFile(path) as package:
+            about = json.loads(package.read("hansard.json"))
+            told = json.loads(package.read("rotations.json"))
+            note = package.read("checkpoint").decode()
+            cosigned = [package.read(name).decode() for name in package.namelist() if name.startswith("checkpoints/")]
+            entries = package.read("entries") if "entries" in package.namelist() else b""
+            if about["format"] != "hansard package v1":
+                raise NotJudgedError("This package is of another format.")
+            with package.open("events.jsonl") as lines:
+                if about["whole"]:
+                    return _whole(
+                        lines, entries, key, [note, *cosigned, *(each.read_text() for each in known)], witnesses
+                    )
+                keys = keys_of(key, [(int(each["position"]), str(each["note"])) for each in told])
+                return _part(lines, read_checkpoint(note, keys))
+    except (BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise NotJudgedError(f"{path} is no package of a Hansard record ({error}).") from None
+
+
+def row_of(line: bytes) -> dict[str, Any]:
+    """Return an event of a package, with data and meta as bytes."""
+    told: dict[str, Any] = json.loads(line)
+    return {**told, "data": b64decode(told["data"], validate=True), "meta": b64decode(told["meta"], validate=True)}
+
+
+def _part(lines: Iterable[bytes], checkpoint: Checkpoint) -> str:
+    count = 0
+    for line in lines:
+        row, count = row_of(line), count + 1
+        hashes = [unarmoured(each) for each in row.get("proof", ())]
+        if root_by_proof(entry_of(row), int(row["position"]) - 1, checkpoint.size, hashes) != checkpoint.root:
+            raise AlteredError(f"The event at position {row['position']} is not the one that was signed.")
+    return f"All {count} events of the package stand in {checkpoint.origin} as its notary has signed them."
+
+
+def _whole(lines: Iterable[bytes], entries: bytes, key: Key, notes: Sequence[str], witnesses: Sequence[str]) -> str:
+    tree, roots, rotations, first = Tree(), dict[int, bytes](), list[tuple[int, str]](), None
+    sizes = {int(note.split("\n")[1]) for note in notes}
+    for line in lines:
+        row = row_of(line)
+        entry, place = entry_of(row), tree.size + 1
+        if row["topic"].partition("@")[0] == "notary.key_rotated":
+            rotations.append((place, json.loads(row["data"])["note"]))
+        if first is None and (row["position"] != place or (entries and entries[32 * tree.size : 32 * place] != entry)):
+            first = place
+        tree.append(entry)
+        if tree.size in sizes:
+            roots[tree.size] = tree.root()
+    keys = keys_of(key, rotations)
+    signed = sorted((read_checkpoint(note, keys) for note in notes), key=lambda each: each.size)
+    good = 0
+    for checkpoint in signed:
+        root = roots.get(checkpoint.size)
+        if root is None:
+            raise AlteredError(
+                f"From position {tree.size + 1 if first is None else first} on: the package has {tree.size} events, and {checkpoint.size} were signed."
+            )
+        if root != checkpoint.root:
+            at = f"From position {good + 1} to {checkpoint.size}" if first is None else f"From position {first} on"
+            raise AlteredError(f"{at}: the events are not those that were signed.")
+        good = checkpoint.size
+    return f"All {good} events that were signed are in the package as they were signed." + cosigners_of(
+        notes[1] if len(notes) > 1 else notes[0], witnesses
+    )
+
+
+def verify_log(address: str, key: "Key | Keys", seen: Path | None) -> str:
     """Verify a record that is served as tlog-tiles; return what it shows."""
     note = fetched(f"{address}/checkpoint").decode()
     checkpoint = read_checkpoint(note, key)
@@ -292,10 +447,21 @@ def remember(path: Path, note: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="hansard-verify", description="Verify what a Hansard record proves.")
-    parser.add_argument("what", choices=("proof", "log"), help="a receipt in a file, or a record that is served")
+    parser.add_argument(
+        "what", choices=("proof", "log", "package"), help="a receipt, a record that is served, or a record in a file"
+    )
     parser.add_argument("where", help="the file, or the address under which checkpoint and tiles are")
     parser.add_argument("--key", required=True, help="the record's key, from somebody whom you trust")
     parser.add_argument("--seen", type=Path, help="with log: a file that remembers the checkpoint that was seen last")
+    parser.add_argument(
+        "--keys", type=Path, help="what /.well-known/hansard-keys answered: keys that followed, or went before"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", default=[], help="with package: one of before; may be repeated"
+    )
+    parser.add_argument(
+        "--witness", action="append", default=[], help="a witness's key that must have cosigned; may be repeated"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     asked = parser.parse_args(arguments)
     code, said = judged(asked)
@@ -308,9 +474,12 @@ def judged(asked: argparse.Namespace) -> tuple[int, str]:
     """Return the exit code and what to say."""
     try:
         key = read_key(asked.key)
+        if asked.what == "package":
+            return WHOLE, verify_package(Path(asked.where), key, asked.checkpoint, asked.witness)
+        keys = told_keys(key, asked.keys)
         if asked.what == "proof":
-            return WHOLE, verify_proof(Path(asked.where).read_text(), key)
-        return WHOLE, verify_log(asked.where.rstrip("/"), key, asked.seen)
+            return WHOLE, verify_proof(Path(asked.where).read_text(), keys, asked.witness)
+        return WHOLE, verify_log(asked.where.rstrip("/"), keys, asked.seen)
     except AlteredError as error:
         return ALTERED, str(error)
     except (NotJudgedError, OSError, UnicodeDecodeError) as error:

@@ -2,29 +2,15 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import structlog
 from msgspec import Struct
 
 from adapters.clock import monotonic
-from adapters.postgres.tiles import SignedCheckpoint, TileStore
+from adapters.postgres.tile_proofs import Inclusion, TileProofs, TilesAlteredError
+from adapters.postgres.tiles import SignedCheckpoint, TileStore, WitnessedCheckpoint
 from domain.errors import BusyError, NotFoundError
-from domain.merkle import (
-    HASH_BYTES,
-    Range,
-    Subtree,
-    consistency_ranges,
-    extends,
-    includes,
-    inclusion_ranges,
-    joined,
-    leaf_hash,
-    proof,
-    subtrees_of,
-)
-from domain.tiles import WIDTH, Tile, hash_in, needed, tile_of, width_of
+from domain.merkle import includes, leaf_hash
 from domain.tree_head import TreeHead, origin_of, read_note, read_tree_head
 from gateway.services import Services
 
@@ -55,18 +41,12 @@ class InclusionView(Struct, frozen=True):
     hashes: list[str]
 
 
-class Inclusion(NamedTuple):
-    """That an entry stands at an index of a tree."""
-
-    entry: bytes
-    hashes: list[bytes]
-
-
 class Proofs:
     """Proofs of one record."""
 
     def __init__(self, store: TileStore, origin: str) -> None:
         self._store = store
+        self._proofs = TileProofs(store)
         self._origin = origin
 
     async def newest(self) -> SignedCheckpoint:
@@ -76,8 +56,21 @@ class Proofs:
             raise NothingSignedError
         return found
 
-    async def signed(self, position: int) -> SignedCheckpoint:
-        """Return a checkpoint that holds a position; wait for it shortly. Raise `NotSignedYetError`."""
+    async def witnessed(self) -> WitnessedCheckpoint:
+        """Return the newest checkpoint that enough witnesses have. Raise `NothingSignedError`."""
+        found = await self._store.witnessed(self._origin)
+        if found is None:
+            raise NothingSignedError
+        return found
+
+    async def signed(self, position: int) -> SignedCheckpoint | WitnessedCheckpoint:
+        """Return a checkpoint that holds a position, one with cosignatures if there is one; wait for it shortly.
+
+        Raise `NotSignedYetError`.
+        """
+        witnessed = await self._store.witnessed(self._origin)
+        if witnessed is not None and witnessed.size >= position:
+            return witnessed
         deadline = monotonic() + SIGNED_SECONDS
         while True:
             found = await self._store.newest(self._origin)
@@ -89,35 +82,23 @@ class Proofs:
 
     async def inclusion(self, index: int, size: int) -> Inclusion:
         """Prove that an event stands in a tree. Raise `ProofUnavailableError`."""
-        ranges = inclusion_ranges(index, size)
-        kept = await self._tiles([*ranges, Range(index, index + 1), *([Range(0, size)])], size)
-        at = index % WIDTH * HASH_BYTES
-        found = Inclusion(kept[Tile(0, index // WIDTH)][at : at + HASH_BYTES], _made(ranges, kept))
-        if not includes(leaf_hash(found.entry), index, size, found.hashes, _root(size, kept)):
-            raise self._unavailable(size)
-        return found
+        try:
+            return await self._proofs.inclusion(index, size)
+        except TilesAlteredError:
+            raise self._unavailable(size) from None
 
     async def consistency(self, first: int, second: int) -> list[bytes]:
         """Prove that a tree extends another. Raise `ProofUnavailableError`."""
-        ranges = consistency_ranges(first, second)
-        kept = await self._tiles([*ranges, Range(0, first), Range(0, second)], second)
-        found = _made(ranges, kept)
-        if not extends(first, _root(first, kept), second, _root(second, kept), found):
-            raise self._unavailable(second)
-        return found
+        try:
+            return await self._proofs.consistency(first, second)
+        except TilesAlteredError:
+            raise self._unavailable(second) from None
 
-    def require_root(self, checkpoint: SignedCheckpoint, index: int, found: Inclusion) -> None:
+    def require_root(self, checkpoint: SignedCheckpoint | WitnessedCheckpoint, index: int, found: Inclusion) -> None:
         """Raise `ProofUnavailableError` unless a proof leads to the root that was signed."""
         head = head_of(checkpoint)
         if not includes(leaf_hash(found.entry), index, head.size, found.hashes, head.root):
             raise self._unavailable(head.size)
-
-    async def _tiles(self, ranges: Sequence[Range], size: int) -> dict[Tile, bytes]:
-        wanted = needed(ranges)
-        kept = await self._store.tiles(wanted)
-        if any(len(kept.get(tile, b"")) < width_of(tile, size) * HASH_BYTES for tile in wanted):
-            raise self._unavailable(size)
-        return kept
 
     def _unavailable(self, size: int) -> ProofUnavailableError:
         log.error("tiles are missing or altered: hansard verify says where", size=size)
@@ -137,17 +118,6 @@ def base64(hashed: bytes) -> str:
     return b64encode(hashed).decode()
 
 
-def head_of(checkpoint: SignedCheckpoint) -> TreeHead:
+def head_of(checkpoint: SignedCheckpoint | WitnessedCheckpoint) -> TreeHead:
     """Return what a checkpoint says. It is the reader's to verify the signature."""
     return read_tree_head(read_note(checkpoint.note)[0])
-
-
-def _made(ranges: Sequence[Range], kept: dict[Tile, bytes]) -> list[bytes]:
-    def hash_of(tree: Subtree) -> bytes:
-        return hash_in(kept[tile_of(tree)], tree)
-
-    return proof(ranges, hash_of)
-
-
-def _root(size: int, kept: dict[Tile, bytes]) -> bytes:
-    return joined([hash_in(kept[tile_of(tree)], tree) for tree in subtrees_of(Range(0, size))])

@@ -13,13 +13,18 @@ from domain.ids import RoomId
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
-    """The socket is authenticated. `position` is the record's head at that moment."""
+    """The socket is authenticated. `position` is the record's head at that moment.
+
+    `checkpoint` is what the notary signed last (C2SP tlog-checkpoint): whoever keeps it holds the operator to everything before
+    it. It is not there where nothing was signed.
+    """
 
     connection: UUID
     record: UUID
     position: int
     heartbeat_seconds: int
     session_expires_in: int
+    checkpoint: str | UnsetType = UNSET
 
 
 class Reply(Struct, frozen=True, tag_field="type", tag="reply"):

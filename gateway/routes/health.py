@@ -9,11 +9,13 @@ from adapters.postgres.applied_migrations import applied
 from adapters.postgres.clock_watch import ClockLeaptError
 from adapters.redis.lanes import LanesUnavailableError
 from domain.ports.record import Head, RecordUnavailableError
+from domain.tree_head import origin_of
 from gateway.http.declarations import Described, declare
 from gateway.services import Services
 from projections import LIVE, checkpoints, followed, parked, versions
 
 LAG_EVENTS_MAX = 10_000
+UNSIGNED_SECONDS_MAX = 60.0  # the notary signs within one
 
 
 @get("/livez", opt=declare("deployment.read", is_unlimited=True))
@@ -30,8 +32,8 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
     """Answer 200 when requests can be served: Postgres with all migrations, read tables of the version that this release reads,
     Redis, and a projection that keeps up.
 
-    Parked events, and projections that stand still beside the live one, are reported, but leave it ready: they are for the
-    operator to look at, and another gateway would be no better.
+    Parked events, projections that stand still beside the live one, and events that no notary signs (`unsigned`) are reported, but
+    leave it ready: they are for the operator to look at, and another gateway would be no better.
     """
     state: dict[str, Any] = {}
     try:
@@ -46,6 +48,9 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
         )
         still = {each.name: _idle(each) for each in lags if each.stands_still}
         state |= {name: found for name, found in (("standing_still", still), ("parked_events", missing)) if found}
+        unsigned = await services.tiles.unsigned(origin_of(services.record_id))
+        if unsigned.seconds > UNSIGNED_SECONDS_MAX:
+            state["unsigned"] = {"events": unsigned.events, "seconds": int(unsigned.seconds)}
         state["read_tables"] = await _read_tables(services)
         due = len(services.policy.migrations - await applied(services.db))
         state["migrations"] = f"due: {due}" if due else "ok"

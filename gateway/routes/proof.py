@@ -10,8 +10,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from msgspec import Struct
 
+from adapters.postgres.rotations import rotations
 from domain.events import Caller
 from domain.ids import MessageId
+from domain.key_rotation import is_of
 from domain.merkle import HASH_BYTES
 from domain.tiles import LEVEL_MAX, Tile, hashes_of, leaf_tile, read_path
 from domain.tree_head import origin_of, tlog_proof
@@ -29,6 +31,7 @@ from projections import message_queries
 
 TEXT = "text/plain"  # Litestar adds the character set
 BYTES = "application/octet-stream"
+BIGINT_MAX = (1 << 63) - 1
 LENGTH = HASH_BYTES.to_bytes(2, "big")
 # A record that is replaced has other tiles at the same addresses.
 KEPT = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -43,9 +46,19 @@ class KeyView(Struct, frozen=True, rename={"from_": "from"}):
     until: datetime | None
 
 
+class RotationView(Struct, frozen=True):
+    """A statement that two keys of the record signed, and the position from which the second is in force."""
+
+    position: int
+    note: str
+
+
 class KeysView(Struct, frozen=True):
+    """`rotations` bind the keys to each other: who knows one of them knows all."""
+
     origin: str
     keys: list[KeyView]
+    rotations: list[RotationView]
 
 
 class ConsistencyView(Struct, frozen=True):
@@ -55,9 +68,13 @@ class ConsistencyView(Struct, frozen=True):
 
 
 @get("/audit/checkpoint", opt=declare("deployment.read", described=Described(refused_with=frozenset({404}))))
-async def read_checkpoint(services: Services) -> Response[str]:
-    """Return the newest checkpoint that the notary signed (C2SP tlog-checkpoint)."""
-    return Response((await proofs_of(services).newest()).note, media_type=TEXT, headers=FRESH)
+async def read_checkpoint(services: Services, witnessed: bool = False) -> Response[str]:
+    """Return the newest checkpoint that the notary signed (C2SP tlog-checkpoint).
+
+    `witnessed`: the newest that enough witnesses have, with their cosignatures (C2SP tlog-cosignature).
+    """
+    proofs = proofs_of(services)
+    return Response((await (proofs.witnessed() if witnessed else proofs.newest())).note, media_type=TEXT, headers=FRESH)
 
 
 @get("/audit/proofs/inclusion", opt=declare("audit.read", admit=admit_auditors))
@@ -116,14 +133,21 @@ async def read_keys(services: Services) -> Response[KeysView]:
     keys = await services.tiles.keys(origin)
     ends: list[datetime | None] = [later.made_at for _, later in pairwise(keys)]
     told = [KeyView(key.vkey, key.made_at, end) for key, end in zip(keys, [*ends, None], strict=False)]
-    return Response(KeysView(origin, told), headers=FRESH)
+    found = [each for each in await rotations(services.db, BIGINT_MAX) if is_of(each.note, origin)]
+    bound = [RotationView(each.position, each.note) for each in found]
+    return Response(KeysView(origin, told, bound), headers=FRESH)
 
 
 @get("/tlog/checkpoint", opt=declare("deployment.read", described=Described(refused_with=frozenset({404}))))
 async def read_tlog_checkpoint(services: Services) -> Response[str]:
-    """Return the newest checkpoint where clients of transparency logs look for it (C2SP tlog-tiles)."""
+    """Return the newest checkpoint where clients of transparency logs look for it (C2SP tlog-tiles).
+
+    Where the operator asks for a quorum of witnesses, it is the newest that has one.
+    """
     _require_tlog(services)
-    return Response((await proofs_of(services).newest()).note, media_type=TEXT, headers=FRESH)
+    proofs = proofs_of(services)
+    found = await (proofs.witnessed() if services.policy.witness_quorum else proofs.newest())
+    return Response(found.note, media_type=TEXT, headers=FRESH)
 
 
 @get("/tlog/tile/{tile:path}", opt=declare("deployment.read", described=Described(refused_with=frozenset({404}))))

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import BaseRouteHandler
+from msgspec import UNSET
 
 from adapters.redis.lanes import LanesUnavailableError
 from domain.errors import DomainError
@@ -94,6 +95,7 @@ class SocketConnection:
 
     async def _serve(self, access: Access, request: int | None, leaving: ExitStack) -> None:
         channel, hub, head = self._channel, self._services.hub, await self._services.record.head()
+        checkpoint = await self._services.checkpoints.newest()
         connection = Connection(
             hub.outbox(channel.transport),
             access,
@@ -109,7 +111,7 @@ class SocketConnection:
         hub.register(connection)
         # Nothing is awaited between registering and the hello, so no other frame comes before it.
         connection.send(server_frames.reply(request))
-        connection.send(self._hello(head, expiry.watch()))
+        connection.send(self._hello(head, expiry.watch(), checkpoint))
         if self._room_id is not None:
             await self._open_own_room(subscriptions, access, head.position)
         await self._receive_for_ever(connection, operations)
@@ -125,7 +127,7 @@ class SocketConnection:
             if connection.outbox.is_full:
                 await connection.outbox.drained()  # a client that does not read is not read from
 
-    def _hello(self, head: Head, expires_in: int) -> bytes:
+    def _hello(self, head: Head, expires_in: int, checkpoint: str | None) -> bytes:
         return server_frames.encode(
             server_frames.Hello(
                 connection=self._channel.id,
@@ -133,6 +135,7 @@ class SocketConnection:
                 position=head.position,
                 heartbeat_seconds=int(HEARTBEAT_SECONDS),
                 session_expires_in=expires_in,
+                checkpoint=UNSET if checkpoint is None else checkpoint,
             )
         )
 

@@ -18,6 +18,7 @@ from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
 from adapters.webhooks.sender import WebhookSender
 from domain import emojis
+from domain.tree_head import origin_of
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
@@ -25,6 +26,7 @@ from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
 from gateway.realtime.hub import Hub
+from gateway.realtime.newest_checkpoint import NewestCheckpoint
 from gateway.realtime.read_marks import ReadMarks
 from gateway.routes.deployment import our_version
 from gateway.server.connections import ConnectionBounds
@@ -75,6 +77,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         blob_leases=BlobLeases(base.db),
         tasks=opened_tasks(base, stack),
         tiles=TileStore(base.db),
+        checkpoints=NewestCheckpoint(TileStore(base.db), origin_of(base.record_id)),
         now=now,
         clock=base.clock,
         jobs=BackgroundJobs(open_mail(settings.mail_url, folder=settings.home / "mails", sender=settings.mail_from)),
@@ -102,6 +105,7 @@ def terms_of(settings: Settings) -> Policy:
         verify_email=settings.verify_email == "required",
         links_url=settings.links_url,
         tlog_on=settings.tlog == "on",
+        witness_quorum=settings.witness_quorum,
         time_travel_on=settings.time_travel == "on",
         tls_only=settings.env == "production",
         four_eyes=settings.approvals,

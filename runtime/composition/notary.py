@@ -8,18 +8,20 @@ from typing import NamedTuple
 import asyncpg
 
 from adapters.notary.key import NotaryKey, NotaryKeyError, make_notary_secret, read_notary_secret
-from adapters.notary.memory import NOTARY_KEY, VERIFIER, LastSigned, WitnessFolder, held, write_whole
+from adapters.notary.keyring import Keyring
+from adapters.notary.memory import NOTARY_KEY, VERIFIER, LastSigned, held, write_whole
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.tiles import TileStore
 from domain.tree_head import origin_of
+from runtime.composition.witnesses import open_witnesses
 from runtime.locations import NotRunningError, database_url
 from runtime.login_checks import guard_login
 from runtime.restoring import refuse_while_restoring
 from runtime.settings import Settings
 from runtime.startup_checks import guard
 from workers.notary import Notary
-from workers.witness import Witness
+from workers.witness import Witnessing
 
 NOTARY_CONNECTIONS = 3
 
@@ -32,7 +34,15 @@ class NotaryParts(NamedTuple):
     store: TileStore
     key: NotaryKey
     memory: LastSigned
-    witness: Witness | None
+    witnessing: Witnessing | None
+
+    def figures(self) -> tuple[float, ...]:
+        """Return what the gauges of `adapters/prometheus/notary.py` show."""
+        signed, notary, witnessing = self.notary.signed, self.notary, self.witnessing
+        of_witnesses = (
+            (witnessing.witnessed, len(witnessing.missing), len(witnessing.contradicted)) if witnessing else (0, 0, 0)
+        )
+        return (0 if signed is None else signed.size, notary.behind, notary.waiting, notary.is_refusing, *of_witnesses)
 
 
 @asynccontextmanager
@@ -64,9 +74,12 @@ async def opened_notary(settings: Settings, *, accepting: bool = False) -> Async
             ) from error
         if is_accepted:
             write_whole(settings.notary / VERIFIER, f"{key.verifier}\n")
-        elsewhere = settings.witness_folder
-        witness = Witness(memory, WitnessFolder(elsewhere)) if elsewhere.parts else None
-        yield NotaryParts(Notary(events, store, key, memory), events, store, key, memory, witness)
+        places = await open_witnesses(settings, stack)
+        quorum, seconds = settings.witness_quorum, settings.witness_seconds
+        witnessing = Witnessing(memory, store, places, quorum=quorum, seconds=seconds) if places else None
+        yield NotaryParts(
+            Notary(events, store, key, memory, Keyring(settings.notary, origin)), events, store, key, memory, witnessing
+        )
 
 
 def _secret(path: Path, *, make: bool) -> bytes:

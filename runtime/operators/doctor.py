@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 import asyncpg
 
 from runtime.command import Command
-from runtime.operators.checks import files, machine, record
+from runtime.operators.checks import files, machine, notary, record
 from runtime.settings import Settings
 
 CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
@@ -20,6 +20,7 @@ CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "clock": record.clock,
     "redis": record.redis,
     "projections": record.projections,
+    "notary": notary.notary,
     "files": files.blobs,
     "scanner": files.scanner,
     "sandbox": files.sandbox,

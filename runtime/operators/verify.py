@@ -6,22 +6,30 @@ checkpoint that there was when it began.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import asyncpg
 
 from adapters.notary.memory import VERIFIER, LastSigned, WitnessFolder
+from adapters.notary.package import Package, PackageUnreadableError
 from adapters.postgres.database import Database
 from adapters.postgres.event_entries import EventEntries
+from adapters.postgres.standing_rows import StandingRows
 from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
 from runtime.operators import verify_counts
 from runtime.settings import Settings
+from workers.package_verification import PackageVerification
+from workers.record_rules import RecordRules
+from workers.refolding import PlaceFile
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
 WHOLE, ALTERED, NOT_JUDGED = 0, 1, 2
@@ -32,12 +40,16 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Verify the record, or what is counted of it; print what was found. Return the exit code."""
     if asked.what == "counts":
         return await verify_counts.run(settings, asked)
+    if asked.what != "record":
+        return await _package(settings, asked)
     db = await Database.open(database_url(settings), size=2)
     try:
         store, events = TileStore(db), EventEntries(db)
         key = await _key(settings, asked, store, events)
         origin = origin_of((await events.head()).record)
-        verification = Verification(events, store, key, list(_notes(settings, asked, key, origin)), _Progress())
+        notes, rules = list(_notes(settings, asked, key, origin)), RecordRules(StandingRows(db))
+        place = None if asked.state is None else PlaceFile(asked.state)
+        verification = Verification(events, store, key, notes, _Progress(), rules, place)
         judgement = await verification.judge()
     except asyncpg.UndefinedTableError:
         return _say(asked, NOT_JUDGED, "the database is older than this release, and nothing of it was signed", None)
@@ -45,11 +57,36 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         return _say(asked, NOT_JUDGED, str(error), None)
     finally:
         await db.close()
+    return _judged(asked, judgement, key)
+
+
+async def _package(settings: Settings, asked: argparse.Namespace) -> int:
+    """Verify a package; nothing but the file is needed, and a key that was known before."""
+    try:
+        if not asked.key:
+            raise NotJudgedError("name the record's key with --key: that of a package proves nothing")
+        key = read_key(asked.key)
+        with await asyncio.to_thread(Package, Path(asked.what)) as package:
+            notes = [
+                *_elsewhere(asked.witness, key.name),
+                *[Note(str(path), path.read_text()) for path in asked.checkpoint],
+            ]
+            judgement = await PackageVerification(package, key, notes, _Progress()).judge()
+    except (NotJudgedError, NoteUnreadableError, PackageUnreadableError, OSError, BadZipFile) as error:
+        return _say(asked, NOT_JUDGED, str(error), None)
+    return _judged(asked, judgement, key)
+
+
+def _judged(asked: argparse.Namespace, judgement: Judgement, key: VerifierKey) -> int:
     if judgement.findings:
         first = judgement.findings[0]
         return _say(asked, ALTERED, f"first at position {first.position}", judgement)
     said = f"all {judgement.size:,} events that were signed are as they were signed, by {key}"
     return _say(asked, WHOLE, f"{said}; {judgement.unsigned:,} later ones are not signed yet", judgement)
+
+
+def _elsewhere(folders: Sequence[Path], origin: str) -> list[Note]:
+    return [Note(str(path), note) for folder in folders for path, note in WitnessFolder(folder).notes(origin)]
 
 
 async def _key(settings: Settings, asked: argparse.Namespace, store: TileStore, events: EventEntries) -> VerifierKey:
@@ -79,8 +116,8 @@ def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey, orig
     is_since = key.name != origin == memory.origin()
     if not is_since and (note := memory.read()) is not None:
         found.append(Note(f"the notary's folder ({settings.notary})", note))
-    for folder in (*asked.witness, *([settings.witness_folder] if settings.witness_folder.parts else [])):
-        found += [Note(str(path), note) for path, note in WitnessFolder(folder).notes(key.name)]
+    own = [settings.witness_folder, *(Path(text) for text in settings.witnesses if text.startswith("/"))]
+    found += _elsewhere([*asked.witness, *(folder for folder in own if folder.parts)], key.name)
     found += [Note(str(path), path.read_text()) for path in asked.checkpoint]
     return found
 
@@ -118,9 +155,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("record", "counts"),
         default="record",
-        help="record: every event against what was signed; counts: what read tables count against the record",
+        help="record: every event against what was signed; counts: what read tables count against the record; else the file of "
+        "a package",
     )
     parser.add_argument("--key", help="the record's public key; else that of the notary's folder, else the database's")
     parser.add_argument(
@@ -136,6 +173,11 @@ def _describe(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a file with a signed checkpoint of before; may be repeated",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        help="a file that remembers how far it is: ended in between, the next run goes on from there",
     )
     parser.add_argument("--json", action="store_true", help="print verdict and findings as JSON")
 

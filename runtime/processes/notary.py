@@ -9,6 +9,7 @@ import structlog
 
 from adapters.notary.key import verified
 from adapters.prometheus.exposition import Exposition
+from adapters.prometheus.notary import NotaryMetrics
 from adapters.prometheus.registry import new_registry
 from domain.tree_head import NoteUnreadableError, read_note, read_tree_head
 from runtime.command import Command
@@ -26,6 +27,10 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     if asked.accept:
         return await accept(settings)
+    if asked.rotate:
+        from runtime.processes.notary_rotation import rotate  # a notary loads nothing of what appends
+
+        return await rotate(settings)
     stop = stop_signal()
     async with opened_notary(settings) as parts:
         log.info(
@@ -33,10 +38,12 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
             key=str(parts.key.verifier),
         )
         loops = [asyncio.create_task(parts.notary.run(), name="notary")]
-        if parts.witness is not None:
-            loops.append(asyncio.create_task(parts.witness.run(), name="witness"))
+        if parts.witnessing is not None:
+            loops.append(asyncio.create_task(parts.witnessing.run(), name="witnesses"))
         failed = stop_when_one_ends(stop, *loops)
-        exposition = Exposition(new_registry())
+        registry = new_registry()
+        NotaryMetrics(registry, parts)
+        exposition = Exposition(registry)
         async with background(*loops), metrics_listener(settings.metrics_address, exposition):
             await stop.wait()
     return 1 if failed else 0
@@ -85,6 +92,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
         "--accept",
         action="store_true",
         help="sign a record that was replaced on purpose, though it does not extend the last",
+    )
+    parser.add_argument(
+        "--rotate", action="store_true", help="have another key sign from now on, by an event that both keys signed"
     )
 
 

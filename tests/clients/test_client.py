@@ -9,7 +9,7 @@ from hansard_client import Backoff, Client, NotLoggedIn, Refused, Unreachable
 
 from tests.channels.push_service import FakeDevice
 from tests.clients.people import SOON, Faults, aged, own_id, person
-from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway
+from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway, notary
 
 
 @pytest.fixture
@@ -276,3 +276,14 @@ async def test_one_reads_ones_own_write_through_another_gateway(
             for i in range(10):
                 message = await ada.send(room.id, str(i))
                 assert (await elsewhere.message(message.id, after=ada.position)).content == str(i)
+
+
+async def test_one_keeps_a_receipt_and_the_checkpoint_that_it_stands_in(hansard: Gateway, database_url: str) -> None:
+    async with person(hansard) as ada, notary(database_url):
+        message = await ada.send((await ada.open_room("Lobby")).id, "I owe you 40 crowns")
+        receipt = await ada.proof(message.id, after=ada.position)
+        assert receipt.startswith("c2sp.org/tlog-proof@v1\n") and f"\nindex {message.position - 1}\n" in receipt
+        assert int((await ada.checkpoint()).split("\n")[1]) >= message.position
+        with pytest.raises(Refused) as refused:
+            await ada.checkpoint(witnessed=True)
+        assert refused.value.code == "audit.nothing_signed"

@@ -16,7 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.notary.cosigner import Cosigner
+from adapters.notary.key import NotaryKey
+from adapters.notary.rotation import rotation_note
 from domain import merkle
+from domain.cosignature import with_lines
 from domain.leaf import EPOCH, EventRow, encoded, entry_of
 from domain.merkle import leaf_hash
 from domain.tree_head import (
@@ -255,3 +259,36 @@ def test_notes_and_keys_are_read_as_they_are_written() -> None:
 
 def test_the_epoch_is_that_of_the_page() -> None:
     assert EPOCH == hansard_verify.EPOCH
+
+
+def test_it_follows_the_keys_of_a_record_as_the_server_does_and_finds_one_that_was_retired(tmp_path: Path) -> None:
+    a, b, c, other = (NotaryKey(bytes([i]) * 32, "hansard/x") for i in range(4))
+    told = {"rotations": [{"position": 5, "note": rotation_note(a, b)}, {"position": 9, "note": rotation_note(b, c)}]}
+    told["rotations"].append({"position": 7, "note": rotation_note(a, other).rpartition("—")[0]})
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps(told))
+    for trusted in (a, b, c):
+        keys = hansard_verify.told_keys(hansard_verify.read_key(str(trusted.verifier)), file)
+        assert isinstance(keys, hansard_verify.Keys)
+        assert [since for since, _ in keys.of] == [0, 5, 9]
+        for size, signer, others in ((4, a, (b, c)), (5, b, (a, c)), (8, b, (a, c)), (9, c, (a, b))):
+            assert hansard_verify.read_checkpoint(signer.sign(size, bytes(32)), keys).size == size
+            for wrong in others:
+                with pytest.raises(hansard_verify.AlteredError, match="not in force"):
+                    hansard_verify.read_checkpoint(wrong.sign(size, bytes(32)), keys)
+        with pytest.raises(hansard_verify.NotJudgedError):
+            hansard_verify.read_checkpoint(other.sign(9, bytes(32)), keys)
+
+
+def test_cosignatures_are_verified_under_the_witnesss_key_alone() -> None:
+    key, witness = NotaryKey(bytes(32), "hansard/x"), Cosigner(bytes([7]) * 32, "w.example/1")
+    note = key.sign(3, bytes(32))
+    both = with_lines(note, [witness.cosign(read_note(note)[0], 1_800_000_000)])
+    assert hansard_verify.cosigned_at(both, str(witness.verifier)) == 1_800_000_000
+    assert "w.example/1 cosigned it at 2027-01-15" in hansard_verify.cosigners_of(both, [str(witness.verifier)])
+    with pytest.raises(hansard_verify.NotJudgedError):
+        hansard_verify.cosigned_at(note, str(witness.verifier))
+    with pytest.raises(hansard_verify.NotJudgedError):
+        hansard_verify.cosigned_at(both, str(Cosigner(bytes([8]) * 32, "w.example/1").verifier))
+    with pytest.raises(hansard_verify.AlteredError):
+        hansard_verify.cosigned_at(both.replace("\n3\n", "\n4\n"), str(witness.verifier))

@@ -62,6 +62,7 @@ FOLDS = {
     "operations-read": (1, "7cd5f2d43ff3"),
     "rebuild": (1, "69bbc4d47b00"),
     "restorations": (1, "daf06cbdef50"),
+    "notary_keys": (1, "a78501bf7bd5"),
     "parking": (1, "73354e937d51"),
     "reading": (1, "2ffa33ca9ddd"),
     "file": (3, "a7ce84094f2e"),

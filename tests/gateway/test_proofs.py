@@ -9,6 +9,7 @@ import sys
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -17,7 +18,12 @@ import asyncpg
 import hansard_verify
 import httpx
 import pytest
+from cryptography.exceptions import InvalidSignature
+from tlog_scales import signing, tlog
+from tlog_scales.backend import HttpBackend
+from tlog_scales.reader import TilesReader
 
+from adapters.notary.cosigner import Cosigner
 from adapters.notary.key import NotaryKey, verified
 from adapters.notary.memory import LastSigned
 from adapters.postgres.database import Database
@@ -25,10 +31,12 @@ from adapters.postgres.event_entries import EventEntries
 from adapters.postgres.tiles import TileStore
 from commands.account import GrantRole
 from domain import merkle
+from domain.cosignature import with_lines
 from domain.events import Caller
 from domain.ids import UserId
-from domain.tree_head import origin_of
-from tests.deployments import Gateway, as_login, deployment
+from domain.tree_head import origin_of, read_note
+from tests.deployments import Gateway, as_login, deployment, until
+from tests.lines import line
 from workers.notary import Notary
 
 VERIFIER = Path(__file__).parents[2] / "clients/verify/hansard_verify.py"
@@ -39,6 +47,7 @@ class Scene(NamedTuple):
     notary: Notary
     key: NotaryKey
     owner: asyncpg.Connection
+    db: Database
 
 
 @asynccontextmanager
@@ -48,7 +57,7 @@ async def scene(database_url: str, redis_url: str, folder: Path, **options: obje
         events, store = EventEntries(db), TileStore(db)
         key = NotaryKey(os.urandom(32), origin_of(gateway.services.record_id))
         await store.tell_key(str(key.verifier), key.verifier.name)
-        yield Scene(gateway, Notary(events, store, key, LastSigned(folder)), key, owner)
+        yield Scene(gateway, Notary(events, store, key, LastSigned(folder)), key, owner, db)
         await owner.close()
         await db.close()
 
@@ -224,6 +233,54 @@ async def test_the_keys_are_told(stage: Scene) -> None:
     assert told["keys"][0]["from"].endswith("Z")
 
 
+async def test_whoever_opens_a_socket_is_handed_the_newest_checkpoint(stage: Scene) -> None:
+    ada = await stage.gateway.person()
+    room = await ada.room()
+    async with line(stage.gateway, ada, room) as hers:
+        assert "checkpoint" not in await hers.frame()
+    head = await stage.notary.step()
+
+    async def is_handed() -> bool:  # a process reads it once a second
+        async with line(stage.gateway, ada, room) as hers:
+            note = (await hers.frame()).get("checkpoint")
+            return note is not None and verified(note, stage.key.verifier) == head
+
+    await until(is_handed)
+
+
+async def test_with_a_quorum_clients_of_the_log_are_shown_what_its_witnesses_have(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async with scene(database_url, redis_url, tmp_path, witness_quorum=1) as stage:
+        ada = await stage.gateway.person()
+        posted = (await ada.http.post(f"/rooms/{await ada.room()}/messages", json={"content": "x"})).json()
+        await stage.notary.step()
+        cosigner, nobody = Cosigner(os.urandom(32), "witness.example/1"), stage.gateway.client()
+        async with httpx.AsyncClient(base_url=stage.gateway.base) as http:
+            for path in ("/tlog/checkpoint", "/api/v1/audit/checkpoint?witnessed=true"):
+                assert (await http.get(path)).json()["code"] == "audit.nothing_signed"
+            note = (await nobody.get("/audit/checkpoint")).text
+            text, _ = read_note(note)
+            both = with_lines(note, [cosigner.cosign(text, 1_800_000_000)])
+            head = verified(note, stage.key.verifier)
+            await TileStore(stage.db).save_witnessed(head.origin, head.size, both, ["witness.example/1"])
+            for path in ("/tlog/checkpoint", "/api/v1/audit/checkpoint?witnessed=true"):
+                assert (await http.get(path)).text == both
+            assert (await nobody.get("/audit/checkpoint")).text == note
+        receipt = await ada.http.get(
+            f"/messages/{posted['id']}/proof", headers={"Hansard-After": str(posted["position"])}
+        )
+        assert receipt.text.endswith(f"\n\n{both}")
+        code, said = await run_verifier("proof", await kept(tmp_path, receipt.text), "--key", str(stage.key.verifier))
+        assert (code, said.startswith("whole: ")) == (0, True), said
+
+
+async def kept(folder: Path, text: str) -> Path:
+    file = folder / "a.tlog-proof"
+    await asyncio.to_thread(file.write_text, text)
+    return file
+
+
 async def test_tiles_can_be_closed_to_the_public(database_url: str, redis_url: str, tmp_path: Path) -> None:
     async with scene(database_url, redis_url, tmp_path, tlog_on=False) as stage:
         await stage.gateway.person()
@@ -272,3 +329,44 @@ async def test_gos_checksum_database_packages_agree(stage: Scene, tmp_path: Path
     )
     code, said = await go(program, f"{stage.gateway.base}/tlog", str(stage.key.verifier), "7")
     assert (code, "inconsistent" in said) == (1, True), said
+
+
+async def test_an_implementation_in_python_that_is_not_ours_agrees(stage: Scene) -> None:
+    """tlog-scales of PyPI: it reads checkpoint, tiles and entries of what is served, and checks its own proofs of them."""
+    ada = await stage.gateway.person()
+    room = await ada.room()
+    await asyncio.gather(*(ada.http.post(f"/rooms/{room}/messages", json={"content": "x"}) for _ in range(300)))
+    first = await stage.notary.step()
+    await ada.http.post(f"/rooms/{room}/messages", json={"content": "x"})
+    last = await stage.notary.step()
+    assert first is not None and last is not None
+    key, cosigner = signing.Vkey.from_string(str(stage.key.verifier)), Cosigner(os.urandom(32), "witness.example/1")
+
+    def read() -> tlog.Checkpoint:
+        reader = TilesReader(HttpBackend(f"{stage.gateway.base}/tlog"))
+        found = reader.get_checkpoint()
+        found.verify(key)
+        reader.set_size(found.size)
+        assert reader.calculate_root_hash() == found.root_hash
+        reader.get_consistency_proof(first.size, last.size).check(first.root, last.root)
+        for index in (0, 7, 255, 256, last.size - 1):
+            leaf = merkle.leaf_hash(reader.get_entry(index))
+            proof = reader.get_inclusion_proof(index, last.size)
+            proof.check(leaf, last.root)
+            with pytest.raises(tlog.InclusionProofInvalid):
+                proof.check(merkle.leaf_hash(b"another"), last.root)
+        return found
+
+    theirs = await asyncio.to_thread(read)
+    assert (theirs.origin, theirs.size, theirs.root_hash) == last
+    with pytest.raises(InvalidSignature):
+        replace(theirs, size=last.size + 1).verify(key)
+    both = with_lines(theirs.serialize(), [cosigner.cosign(theirs.serialize_body(), 1_800_000_000)])
+    tlog.Checkpoint.from_text(both).verify(signing.Vkey.from_string(str(cosigner.verifier)))
+    # Their proof is ours, hash by hash.
+    await stage.gateway.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    proof = (await ada.http.get("/audit/proofs/consistency", params={"from": first.size, "to": last.size})).json()
+    hashes = [b64decode(each) for each in proof["hashes"]]
+    tlog.ConsistencyProof(first.size, last.size, hashes).check(first.root, last.root)
+    with pytest.raises(tlog.ConsistencyProofInvalid):
+        tlog.ConsistencyProof(first.size, last.size, hashes).check(last.root, first.root)

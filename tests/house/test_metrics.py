@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from adapters.prometheus.gateway import RECORD_GAUGES, GatewayMetrics
+from adapters.prometheus.notary import NOTARY_GAUGES
 from adapters.prometheus.notices import NoticeMetrics
 from adapters.prometheus.record import AppendMetrics
 from adapters.prometheus.registry import new_registry
@@ -34,6 +35,7 @@ def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
     found: dict[str, tuple[str, tuple[str, ...]]] = {
         name: ("gauge", (label,) if label else ()) for name, _, label in RECORD_GAUGES
     }
+    found.update({name: ("gauge", ()) for name, _ in NOTARY_GAUGES})
     for metric in registry._collector_to_names:
         if isinstance(metric, MetricWrapperBase):
             name = metric._name + ("_total" if metric._type == "counter" else "")

@@ -3,12 +3,10 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,72 +19,21 @@ from adapters.notary.key import (
     read_notary_secret,
     verified,
 )
-from adapters.notary.memory import LastSigned, NotaryRunsAlreadyError, WitnessFolder, held
-from adapters.postgres.database import Database
-from adapters.postgres.event_entries import EventEntries, _RowHasher
+from adapters.notary.memory import NotaryRunsAlreadyError, WitnessFolder, held
+from adapters.notary.places import FolderPlace
+from adapters.postgres.event_entries import _RowHasher
 from adapters.postgres.tiles import TileStore
-from domain import merkle
 from domain.leaf import EventRow, encoded, entry_of
-from domain.merkle import leaf_hash
 from domain.ports.record import RecordReplacedError
 from domain.tiles import Tile, width_of
 from domain.tree_head import origin_of, read_note
+from runtime.operators.checks.notary import notary as check_notary
+from runtime.settings import Settings
 from tests.clients.test_verify import ROWS
-from tests.deployments import as_login, running
+from tests.deployments import running
+from tests.record.offices import SELECT_ROWS, Office, office_on
 from workers.notary import Notary, RecordContradictsError
-from workers.witness import Witness
-
-SELECT_ROWS = (
-    "SELECT position, stream, version, topic, data, meta, room_id, recorded_at FROM record.events ORDER BY position"
-)
-# A record as it could be, written by its owner: this is about what is read.
-INSERT_EVENTS = """
-    INSERT INTO record.events (position, stream, version, topic, data, meta, room_id, recorded_at)
-    SELECT h.position + i, gen_random_uuid(), 1, 'message.posted', convert_to('{"n":' || i || '}', 'UTF8'), '{}',
-        CASE WHEN i % 3 = 0 THEN NULL ELSE gen_random_uuid() END, clock_timestamp()
-    FROM generate_series(1, $1) i, record.head h
-"""
-
-
-@dataclass
-class Office:
-    """A record and a notary's desk on it; `owner` is a superuser."""
-
-    owner: asyncpg.Connection
-    db: Database
-    events: EventEntries
-    store: TileStore
-    memory: LastSigned
-    secret: bytes
-    origin: str
-
-    def notary(self) -> Notary:
-        """Return a notary as it is after a start."""
-        return Notary(self.events, self.store, NotaryKey(self.secret, self.origin), self.memory)
-
-    async def record(self, events: int) -> None:
-        await self.owner.execute(INSERT_EVENTS, events)
-
-    async def tamper(self, *statements: str) -> None:
-        """Do what a superuser can, past every trigger."""
-        await self.owner.execute("SET session_replication_role = replica")
-        for statement in statements:
-            await self.owner.execute(statement)
-        await self.owner.execute("RESET session_replication_role")
-
-    async def root(self, size: int) -> bytes:
-        rows = await self.owner.fetch(SELECT_ROWS)
-        return merkle.root_of([leaf_hash(entry_of(EventRow(*row))) for row in rows[:size]])
-
-
-@asynccontextmanager
-async def office_on(database_url: str, folder: Path) -> AsyncIterator[Office]:
-    owner, db = await asyncpg.connect(database_url), await Database.open(as_login(database_url, "notary"), size=3)
-    events = EventEntries(db)
-    origin = origin_of((await events.head()).record)
-    yield Office(owner, db, events, TileStore(db), LastSigned(folder), os.urandom(32), origin)
-    await db.close()
-    await owner.close()
+from workers.witness import Witnessing
 
 
 @pytest.fixture
@@ -268,14 +215,15 @@ async def test_it_is_killed_between_remembering_and_telling_and_goes_on(office: 
 
 async def test_running_it_signs_soon_and_keeps_a_copy_elsewhere(office: Office, tmp_path: Path) -> None:
     notary = office.notary()
-    witness = Witness(office.memory, WitnessFolder(tmp_path / "elsewhere"))
-    assert witness.step() is None
+    place = FolderPlace(WitnessFolder(tmp_path / "elsewhere"), "elsewhere")
+    witnessing = Witnessing(office.memory, office.store, [place], quorum=1, seconds=60)
+    assert await witnessing.step() is None
     async with running(notary.run()):
         await office.record(5)
         async with asyncio.timeout(20):
             while notary.signed is None or notary.signed.size < 5:
                 await asyncio.sleep(0.01)
-    assert (witness.step(), witness.step()) == (5, 5)
+    assert (await witnessing.step(), await witnessing.step()) == (5, None)
     [(path, note)] = WitnessFolder(tmp_path / "elsewhere").notes(office.origin)
     assert (path.name, note) == ("0000000000000000005.checkpoint", office.memory.read())
 
@@ -295,3 +243,20 @@ def test_its_key_is_a_file_of_its_own_and_two_notaries_do_not_share_it(tmp_path:
 
 def test_origins_are_of_records() -> None:
     assert origin_of(uuid4()) != origin_of(uuid4())  # type: ignore[arg-type]
+
+
+async def test_the_doctor_and_the_tiles_say_what_is_not_signed(office: Office, database_url: str) -> None:
+    settings = Settings(database_url=database_url)
+    await office.record(3)
+    assert (await office.store.unsigned(office.origin))[:2] == (0, 3)
+    await office.notary().step()
+    assert await office.store.unsigned(office.origin) == (3, 0, 0.0)
+    assert "signed up to position 3; no witness has it" in await check_notary(settings)
+    with pytest.raises(RuntimeError, match="too few witnesses have it"):
+        await check_notary(replace(settings, witnesses=("/mnt/witness",)))
+    await office.store.save_witnessed(office.origin, 3, "note", ["/mnt/witness"])
+    assert "/mnt/witness witnessed 3" in await check_notary(replace(settings, witnesses=("/mnt/witness",)))
+    await office.record(2)
+    await office.tamper("UPDATE record.events SET recorded_at = recorded_at - interval '2 minutes' WHERE position > 3")
+    with pytest.raises(RuntimeError, match=r"2 events are not signed, the first for 12\d s"):
+        await check_notary(settings)

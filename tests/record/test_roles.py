@@ -20,6 +20,7 @@ MATRIX = """
     notary.checkpoints            r           -           -           -           ra          r
     notary.keys                   r           -           -           -           ra          r
     notary.tiles                  r           -           -           -           raw         r
+    notary.witnessed              r           -           -           -           raw         r
     notify.deliveries             -           -           rawd        rawd        -           r
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
@@ -83,6 +84,7 @@ MATRIX = """
 """
 FUNCTIONS = {
     "files.reserve": {"gateway", "operator"},
+    "notary.replicated": {"notary"},
     "read.audit_unknown": {"gateway", "operator"},
     "read.bits": {"gateway", "worker", "operator"},
     "read.names": {"worker", "operator"},
@@ -294,6 +296,7 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
     assert {name: set(kinds or ()) for name, kinds in rows} == FUNCTIONS
     # What runs with its owner's rights looks for names nowhere that a caller could write.
     assert await owner.fetch(SELECT_DEFINERS) == [
+        ("notary.replicated", "search_path=pg_catalog, pg_temp"),
         ("read.names", "search_path=pg_catalog, pg_temp"),
         ("record.answer_queued", "search_path=pg_catalog, pg_temp;enable_seqscan=off"),
         ("record.append", "search_path=pg_catalog, pg_temp"),

@@ -12,9 +12,11 @@ import pytest
 
 from adapters.notary.key import NotaryKey
 from adapters.notary.memory import LastSigned
+from adapters.postgres.event_entries import BATCH_EVENTS, Entries, EventEntries
 from domain.tiles import GrowingTree
-from tests.record.test_notary import Office, office_on
-from workers.altered_events import Finding
+from tests.record.offices import Office, office_on
+from workers.altered_events import Finding, Progress
+from workers.refolding import PlaceFile
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
 EVENTS, POSITIONS = 1300, 10
@@ -277,3 +279,40 @@ async def test_a_checkpoint_that_was_forged_in_the_database_is_found(office: Off
         assert "checkpoints" in {each.kind for each in (await judged(office)).findings}
         await restore(office)
     assert LastSigned(Path("/nowhere")).read() is None
+
+
+async def test_a_verification_that_was_ended_goes_on_where_it_was(database_url: str, tmp_path: Path) -> None:
+    async with office_on(database_url, tmp_path) as office:
+        await office.record(30_000)
+        await office.notary().step()
+        await office.tamper("UPDATE record.events SET data = data || ' ' WHERE position IN (5, 29000)")
+        key, path = NotaryKey(office.secret, office.origin).verifier, tmp_path / "place"
+        asked: list[int] = []
+
+        class Noting(EventEntries):
+            async def after(self, position: int, *, until: int, limit: int = BATCH_EVENTS) -> Entries:
+                asked.append(position)
+                return await super().after(position, until=until, limit=limit)
+
+        def die(at: int, of: int) -> None:
+            if at > 16_384:
+                raise KeyboardInterrupt
+
+        def verification(progress: Progress) -> Verification:
+            place = PlaceFile(path, seconds=0)
+            return Verification(Noting(office.db), office.store, key, [], progress, place=place)
+
+        with pytest.raises(KeyboardInterrupt):
+            await verification(die).judge()
+        assert asked == [0, 8192, 16384]
+        asked.clear()
+        found = (await verification(lambda at, of: None).judge()).findings
+        assert [(each.kind, each.position) for each in found] == [("altered", 5), ("altered", 29_000)]
+        assert asked == [16_384, 24_576]
+        assert not path.exists()
+        # A place of another record, or none, is not believed.
+        for text in ("nothing of the kind", "{}"):
+            path.write_text(text)
+            asked.clear()
+            assert len((await verification(lambda at, of: None).judge()).findings) == 2
+            assert asked == [0, 8192, 16_384, 24_576]

@@ -12,7 +12,7 @@ from adapters.postgres.database import Database
 from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
 from tests.deployments import Gateway, Person, as_login, deployment, ledger
 from tests.lines import line
-from tests.record.test_notary import office_on
+from tests.record.offices import office_on
 from tests.retention.scenes import WHY, Clock, counts, officer, put, retainer
 from workers.count_comparison import compare_counts
 from workers.rebuild import Rebuild

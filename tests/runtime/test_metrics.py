@@ -63,6 +63,7 @@ MOVES = {
         'hansard_append_commands_total{outcome="appended"}',
         "hansard_retention_round_timestamp_seconds",
     ),
+    "notary": ("hansard_notary_signed_position",),
 }
 
 
@@ -86,21 +87,22 @@ def figures(text: str) -> Figures:
     }
 
 
-def two_free_ports() -> int:
-    """Return a port that is free, as is the next one."""
+def three_free_ports() -> int:
+    """Return a port that is free, as are the next two."""
     while True:
         port = free_port()
         try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port + 1))
-                return port
+            for later in (1, 2):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + later))
+            return port
         except OSError:
             continue
 
 
 @pytest.fixture
 async def hansard(tmp_path: Path) -> AsyncIterator[tuple[System, dict[str, str]]]:
-    port = two_free_ports()
+    port = three_free_ports()
     async with system(tmp_path, HANSARD_METRICS_LISTEN=f"127.0.0.1:{port}") as made:
         yield (
             made,
@@ -108,6 +110,7 @@ async def hansard(tmp_path: Path) -> AsyncIterator[tuple[System, dict[str, str]]
                 "gateway": f"{made.base}/metrics",
                 "projector": f"http://127.0.0.1:{port}/metrics",
                 "worker": f"http://127.0.0.1:{port + 1}/metrics",
+                "notary": f"http://127.0.0.1:{port + 2}/metrics",
             },
         )
 

@@ -1,7 +1,9 @@
 """The notary as its operator meets it: part of `hansard up`, killed, turned back, accepted, and `hansard verify` beside it."""
 
+import asyncio
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import asyncpg
 import hansard_verify
 import httpx
 
-from adapters.notary.memory import WitnessFolder
+from adapters.notary.cosigner import Cosigner
+from adapters.notary.key import make_notary_secret
+from adapters.notary.memory import WitnessFolder, write_whole
 from runtime.embedded.location import locate
-from tests.deployments import PASSWORD, until
+from tests.deployments import PASSWORD, free_port, until
 from tests.runtime.test_up import System, system
 
 TAMPER = "SET session_replication_role = replica"
@@ -136,4 +140,72 @@ async def test_without_its_key_the_notary_stays_away_and_everything_else_serves(
         assert (await http.post("/rooms", json={"name": "Lobby"})).status_code == 201
         code, said = await hansard.run("verify")
         assert (code, said.startswith("whole: ")) == (0, True), said
+        await http.aclose()
+
+
+async def test_an_operator_rotates_the_key_has_it_witnessed_and_hands_out_what_a_stranger_verifies(
+    tmp_path: Path,
+) -> None:
+    """`hansard witness` beside `hansard up`; then `notary --rotate`, `prove`, `package` and `verify FILE`."""
+    port = free_port()
+    folder, name = tmp_path / "w", "witness.example.com/1"
+    secret = make_notary_secret(folder / "witness.key")
+    witness = Cosigner(secret, name).verifier
+    write_whole(folder / "witness.vkey", f"{witness}\n")
+    witnesses = f"{witness} http://127.0.0.1:{port},{tmp_path / 'kept'}"
+    async with system(
+        tmp_path, HANSARD_WITNESSES=witnesses, HANSARD_WITNESS_QUORUM="2", HANSARD_WITNESS_SECONDS="1"
+    ) as hansard:
+        http = await person(hansard)
+        room = (await http.post("/rooms", json={"name": "Lobby"})).json()["id"]
+        posted = (await http.post(f"/rooms/{room}/messages", json={"content": "Hello"})).json()
+
+        async def is_signed() -> bool:
+            return await signed(http) >= int(posted["position"])
+
+        await until(is_signed, seconds=30)
+        first = (hansard.home / "notary/notary.vkey").read_text().strip()
+        cosigning = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "runtime.cli", "witness", "--folder", folder, "--listen", f"127.0.0.1:{port}"),
+            *("--log", first),
+        )
+        try:
+
+            async def is_witnessed() -> bool:
+                answer = await http.get("/audit/checkpoint", params={"witnessed": True})
+                return answer.status_code == 200 and int(answer.text.split("\n")[1]) >= posted["position"]
+
+            await until(is_witnessed, seconds=60)
+            # A rotation; the witness's operator has not heard of the next key, and cosigns nothing of it.
+            code, said = await hansard.run("notary", "--rotate")
+            assert code == 0, said
+            second = said.strip().splitlines()[-1]
+            assert second != first
+
+            async def is_rotated() -> bool:
+                return (hansard.home / "notary/notary.vkey").read_text().strip() == second
+
+            await until(is_rotated, seconds=60)
+            posted = (await http.post(f"/rooms/{room}/messages", json={"content": "on"})).json()
+            await until(is_signed, seconds=30)
+            code, said = await hansard.run("verify", "--key", first)
+            assert (code, said.startswith("whole: ")) == (0, True), said
+        finally:
+            cosigning.terminate()
+            await cosigning.wait()
+        keys = tmp_path / "keys.json"
+        keys.write_text((await http.get(f"{hansard.base}/.well-known/hansard-keys")).text)
+        receipt, packed = tmp_path / "a.tlog-proof", tmp_path / "record.zip"
+        code, said = await hansard.run("prove", posted["id"], "--output", str(receipt))
+        assert code == 0, said
+        code, said = await hansard.run("package", str(packed))
+        assert code == 0, said
+        code, said = await hansard.run("verify", str(packed), "--key", second)
+        assert (code, said.startswith("whole: ")) == (0, True), said
+        for key in (first, second):
+            known = hansard_verify.told_keys(hansard_verify.read_key(key), keys)
+            assert f"Position {posted['position']} of" in hansard_verify.verify_proof(receipt.read_text(), known)
+            assert hansard_verify.verify_package(packed, hansard_verify.read_key(key), [], []).startswith("All ")
+        code, said = await hansard.run("doctor")
+        assert "[ok]   notary: signed up to position" in said, said
         await http.aclose()

@@ -369,6 +369,17 @@ class Client(Everyday, Devices, Erasures, Records):
     async def meta(self) -> Meta:
         return Meta.of(await self.call("GET", "/meta", is_public=True))
 
+    # What the record proves; `hansard-verify` judges it offline
+
+    async def proof(self, message_id: Id, *, after: int | None = None) -> str:
+        """Return the receipt of a message (C2SP tlog-proof); keep it in a `.tlog-proof` file."""
+        return (await self._ask("GET", f"/messages/{path_of(message_id)}/proof", after=after)).text
+
+    async def checkpoint(self, *, witnessed: bool = False) -> str:
+        """Return the newest signed checkpoint of the record; `witnessed`: the newest that enough witnesses have."""
+        query = {"witnessed": witnessed or None}
+        return (await self._ask("GET", "/audit/checkpoint", query=query, is_public=True)).text
+
     # Calls
 
     async def call(self, method: str, path: str, **asked: Unpack[Asked]) -> Any:
