@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from commands import (
     account,
+    approval,
     audit,
     block,
     clock,
@@ -49,6 +50,7 @@ HANDLERS: Mapping[type[Struct], Handler] = {
     **notification.HANDLERS,
     **thread.HANDLERS,
     **file.HANDLERS,
+    **approval.HANDLERS,
     **audit.HANDLERS,
     **operating.HANDLERS,
     **security.HANDLERS,

@@ -33,6 +33,9 @@ ENDPOINT_CHARS_MAX = 2_000  # of an address that is sent to
 DEVICE_CHARS_MAX = 100  # what a person calls a device
 PUSH_SUBSCRIPTIONS_MAX = 30  # of a person
 
+# Approvals: how long somebody else has time to decide, where no setting says it.
+APPROVAL_SECONDS = 72 * 3600
+
 # Sessions.
 ACCESS_SECONDS = 900
 REFRESH_SECONDS = 7 * 24 * 3600

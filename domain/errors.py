@@ -311,6 +311,33 @@ class QuotaExceededError(ConflictError, code="file.quota_exceeded"):
     """With this file you would store more than you may here; ask an operator for more room."""
 
 
+# Approvals
+
+
+class ApprovalNotFoundError(NotFoundError, code="approval.not_found"):
+    """There is no such approval."""
+
+
+class ApprovalOwnError(ForbiddenError, code="approval.own"):
+    """Somebody else decides on this: neither who asked for it nor whom it is about."""
+
+
+class ApprovalNeededError(ConflictError, code="approval.needed"):
+    """This waits for somebody else's approval."""
+
+
+class ApprovalRefusedError(ConflictError, code="approval.refused"):
+    """The approval that this needed was refused."""
+
+
+class ApprovalExpiredError(ConflictError, code="approval.expired"):
+    """Nobody decided on this in time; ask for it anew."""
+
+
+class ApprovalDecidedError(ConflictError, code="approval.decided"):
+    """Somebody has decided on this already."""
+
+
 # Requests
 
 

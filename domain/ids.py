@@ -15,6 +15,7 @@ MessageId = NewType("MessageId", UUID)
 FileId = NewType("FileId", UUID)
 EmailTokenId = NewType("EmailTokenId", UUID)
 SubscriptionId = NewType("SubscriptionId", UUID)
+ApprovalId = NewType("ApprovalId", UUID)
 EventId = NewType("EventId", UUID)
 StreamId = NewType("StreamId", UUID)
 KeyId = NewType("KeyId", str)  # a UUID as text: looked up so often that hashing a UUID would cost too much

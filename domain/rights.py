@@ -42,7 +42,7 @@ FileRelationship = Literal["uploader", "reader", "nobody"]
 MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
-    "account.register", "account.verify_email", "audit.read", "block.list", "block.put", "block.remove",
+    "account.register", "account.verify_email", "approval.decide_erasure", "approval.decide_export", "approval.read", "audit.read", "block.list", "block.put", "block.remove",
     "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
@@ -154,6 +154,9 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("session.open",         ok,            ok,                  BadCredentialsError,     NotVerifiedError, ok,              ok,     ok,             ok),
     AsWhom("session.refresh",      ok,            SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
     AsWhom("audit.read",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.read",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_export", BadTokenError, SessionRevokedError, SessionRevokedError,   RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("approval.decide_erasure", BadTokenError, SessionRevokedError, SessionRevokedError,  RoleNeededError,  RoleNeededError, RoleNeededError, ok,    ok),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from domain import (
     account,
+    approval,
     audit,
     block,
     clock,
@@ -53,6 +54,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (notification.SETTINGS, notification.EVENTS),
     (notification.INBOX, notification.INBOX_EVENTS),
     (file.FILE, file.EVENTS),
+    (approval.APPROVAL, approval.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
     (operating.OPERATIONS_READS, operating.READS),
     (operating.REBUILDS, operating.ASKS),

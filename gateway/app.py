@@ -28,6 +28,7 @@ from gateway.http.requests import check, versions_asked
 from gateway.protocol.client_frames import declared_operations
 from gateway.routes import (
     account,
+    approval,
     audit,
     deployment,
     direct,
@@ -78,6 +79,7 @@ API: list[BaseRouteHandler] = [
     *upload.ROUTES,
     *file.ROUTES,
     *audit.ROUTES,
+    *approval.ROUTES,
     *operating.ROUTES,
     *proof.ROUTES,
     *ticket.ROUTES,

@@ -13,6 +13,7 @@ from adapters.push.sender import PushSender
 from adapters.redis.lanes import Lanes
 from adapters.webhooks.sender import WebhookSender
 from commands.command_bus import CommandBus
+from domain.approval import FourEyes
 from domain.derived_ids import DerivedIds
 from domain.ids import RecordId
 from domain.ports.blobs import Blobs
@@ -55,6 +56,7 @@ class Policy:
     tlog_on: bool = True
     time_travel_on: bool = True
     migrations: frozenset[int] = frozenset()
+    four_eyes: FourEyes = FourEyes()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Requests and frames rely on the live group. Whatever is slower is a group of its
 from collections.abc import Collection
 
 from projections import (
+    approvals,
     audit_index,
     files,
     members,
@@ -38,6 +39,7 @@ LIVE = Group(
         reactions.PROJECTION,
         pins.PROJECTION,
         push.PROJECTION,
+        approvals.PROJECTION,
         mentions.PROJECTION,
         threads.PROJECTION,
         files.PROJECTION,

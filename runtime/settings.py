@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from domain.bounds import CLOCK_AHEAD_SECONDS_MAX
+from domain.approval import SUBJECTS, ApprovalSubject, FourEyes
+from domain.bounds import APPROVAL_SECONDS, CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SETS, SOCKET_LIMITS, Quota, Quotas, QuotaSet, SocketLimit
 from runtime.roles import LOGINS
@@ -213,6 +214,16 @@ class Settings:
         "on",
         "Whether rooms can be seen as they were (?as_of=) and have a history; off: the worker keeps no tables for it.",
     )
+    four_eyes: tuple[str, ...] = setting(
+        ("off",),
+        "What somebody else must approve: off, on (everything of these), or some of export, erasure, comma between.",
+    )
+    four_eyes_hours: int = setting(
+        APPROVAL_SECONDS // 3600,
+        "For how many hours it may be approved; afterwards it must be asked for anew.",
+        low=1,
+        high=8760,
+    )
     password: str = setting(
         "",
         "The password of 'hansard say' and 'listen', where nobody can be asked for it. Servers need none.",
@@ -266,6 +277,11 @@ class Settings:
         return None if found is None else (found[1] or found[2], int(found[3]))
 
     @property
+    def approvals(self) -> FourEyes:
+        """What needs somebody else's approval. Raise `SettingRefusedError` for a word that is none."""
+        return FourEyes(_subjects(self.four_eyes), self.four_eyes_hours * 3600)
+
+    @property
     def contact(self) -> str:
         """Where operators of push services write to."""
         return self.push_contact or f"mailto:{parseaddr(self.mail_from)[1]}"
@@ -292,6 +308,18 @@ def listens_on(settings: Settings) -> str:
 def _url(settings: Settings, host: str) -> str:
     scheme = "https" if settings.has_tls else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _subjects(words: tuple[str, ...]) -> frozenset[ApprovalSubject]:
+    if words == ("off",):
+        return frozenset()
+    if words == ("on",):
+        return frozenset(SUBJECTS)
+    if unknown := set(words) - set(SUBJECTS):
+        raise SettingRefusedError(
+            f"HANSARD_FOUR_EYES has {', '.join(sorted(unknown))}; it is off, on, or some of {', '.join(SUBJECTS)}."
+        )
+    return frozenset(subject for subject in SUBJECTS if subject in words)
 
 
 def _login(text: str) -> tuple[str, str]:

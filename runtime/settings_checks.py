@@ -47,6 +47,7 @@ def _check_urls(settings: Settings) -> None:
 
 def _check_limits(settings: Settings) -> None:
     assert settings.login_passwords is not None, "what is no log-in is refused on the way"
+    assert settings.approvals is not None, "what is no subject is refused on the way"
     assert settings.quotas, "what cannot be read is refused on the way"
     try:
         assert settings.proxies is not None

@@ -51,6 +51,7 @@ from adapters.redis.task_queue import RedisTasks
 from adapters.webhooks.sender import WebhookSender
 from commands import HANDLERS
 from commands.command_bus import CommandBus
+from domain.approval import FourEyes
 from domain.ports.mail import Mail, Mails
 from domain.quotas import OFF, Quotas
 from domain.quotas import SocketLimit as SeatLimits
@@ -311,6 +312,7 @@ async def gateway(
     tls_only: bool = False,
     tlog_on: bool = True,
     time_travel_on: bool = True,
+    four_eyes: FourEyes = FourEyes(),  # noqa: B008
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -359,6 +361,7 @@ async def gateway(
                 tls_only=tls_only,
                 tlog_on=tlog_on,
                 time_travel_on=time_travel_on,
+                four_eyes=four_eyes,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,

@@ -104,6 +104,7 @@ def terms_of(settings: Settings) -> Policy:
         tlog_on=settings.tlog == "on",
         time_travel_on=settings.time_travel == "on",
         tls_only=settings.env == "production",
+        four_eyes=settings.approvals,
         migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,
         storage_bytes_of_user=settings.storage_bytes_of_user,

@@ -67,6 +67,7 @@ FOLDS = {
     "file": (2, "6552fe22da7b"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
+    "approval": (1, "ec485a169141"),
     "clock": (1, "2644ba647f34"),
 }
 SNAPSHOTS = "SELECT version FROM record.snapshots WHERE stream = $1"

@@ -427,7 +427,16 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     }  # fmt: skip
     values = {
         name: str(uuid4())
-        for name in ("room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id")
+        for name in (
+            "room_id",
+            "user_id",
+            "message_id",
+            "file_id",
+            "session_id",
+            "rebuild_id",
+            "subscription_id",
+            "approval_id",
+        )
     }
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]

@@ -23,6 +23,7 @@ MATRIX = """
     notify.deliveries             -           -           rawd        rawd        -           r
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
+    read.approvals                r           raw         -           -           -           owner
     read.audit_entries            r           -           raw         -           -           owner
     read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
