@@ -43,7 +43,7 @@ MemberTarget = Literal["outsider", "oneself", "member", "admin", "owner"]
 
 PersonalOperation = Literal[
     "account.register", "account.verify_email", "approval.decide_erasure", "approval.decide_export", "approval.read", "audit.read", "block.list", "block.put", "block.remove",
-    "deployment.read", "direct.open", "file.upload", "mail.stop", "notification.change", "notification.list",
+    "deployment.read", "direct.open", "export.read", "export.request", "file.upload", "mail.stop", "notification.change", "notification.list",
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
     "push.subscribe", "push.test", "push.unsubscribe", "room.open", "session.close", "session.end",
@@ -157,6 +157,8 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("approval.read",        BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("approval.decide_export", BadTokenError, SessionRevokedError, SessionRevokedError,   RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("approval.decide_erasure", BadTokenError, SessionRevokedError, SessionRevokedError,  RoleNeededError,  RoleNeededError, RoleNeededError, ok,    ok),
+    AsWhom("export.read",          BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
+    AsWhom("export.request",       BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, ok,     ok,             ok),
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
