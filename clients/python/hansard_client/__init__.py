@@ -17,6 +17,7 @@ from hansard_client.errors import (
 from hansard_client.feeds import Feed, Notices
 from hansard_client.models import (
     Event,
+    Export,
     File,
     FileError,
     Member,
@@ -48,6 +49,7 @@ __all__ = [
     "Conversation",
     "Dial",
     "Event",
+    "Export",
     "Feed",
     "FieldError",
     "File",
