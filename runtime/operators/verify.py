@@ -1,11 +1,13 @@
 """`hansard verify`: hashes every event again and holds it against what was signed. 0 whole, 1 altered, 2 it cannot be judged.
-`hansard verify counts` holds what read tables count against the record instead (`verify_counts.py`), with the same codes.
+`hansard verify counts` holds what read tables count against the record instead (`verify_counts.py`), and
+`hansard verify PACKAGE` an export against its proofs (`verify_packages.py`), with the same codes.
 
 It needs no master key: what is hashed is what is stored. It reads beside whatever is going on, and verifies up to the last
 checkpoint that there was when it began.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -20,7 +22,7 @@ from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
-from runtime.operators import verify_counts
+from runtime.operators import verify_counts, verify_packages
 from runtime.settings import Settings
 from workers.verification import Judgement, Note, NotJudgedError, Verification
 
@@ -32,6 +34,10 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Verify the record, or what is counted of it; print what was found. Return the exit code."""
     if asked.what == "counts":
         return await verify_counts.run(settings, asked)
+    if asked.what != "record":
+        vkey = settings.notary / VERIFIER
+        key_text = asked.key or (vkey.read_text() if vkey.exists() else "")
+        return _say(asked, *await asyncio.to_thread(verify_packages.judge, Path(asked.what), key_text), None)
     db = await Database.open(database_url(settings), size=2)
     try:
         store, events = TileStore(db), EventEntries(db)
@@ -118,9 +124,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("record", "counts"),
         default="record",
-        help="record: every event against what was signed; counts: what read tables count against the record",
+        metavar="WHAT",
+        help="record: every event against what was signed; counts: what read tables count against the record; else the file of an export",
     )
     parser.add_argument("--key", help="the record's public key; else that of the notary's folder, else the database's")
     parser.add_argument(

@@ -7,6 +7,7 @@ import email.policy
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -18,6 +19,7 @@ import jsonschema
 import pytest
 
 from adapters.notary.key import NotaryKey
+from runtime.operators import verify_packages
 from tests.exports.deployments import ALL, Exporting, Said, exported, exporting, lines, opened, talk
 from tests.gateway.test_proofs import run_verifier
 
@@ -254,19 +256,31 @@ async def test_the_same_stretch_gives_the_same_bytes_whatever_happened_since(mad
 
 
 async def test_a_package_verifies_offline_with_nothing_but_python(made: Made, tmp_path: Path) -> None:
+    """By the verifier in one file, and by the server's own, which knows nothing of the other."""
     file = tmp_path / "package.zip"
-    file.write_bytes(made.package)
-    code, said = await run_verifier("export", file, "--key", made.scene.key)
+
+    async def judged(package: bytes, key: str) -> tuple[int, str]:
+        file.write_bytes(package)
+        code, said = await run_verifier("export", file, "--key", key)
+        ours, words = verify_packages.judge(file, key)
+        assert ours == code, (said, words)
+        return code, said
+
+    code, said = await judged(made.package, made.scene.key)
     assert (code, "9 messages of" in said) == (0, True), said
     for name, change, words in ALTERED:
-        file.write_bytes(altered(made.archive, name, change))
-        code, said = await run_verifier("export", file, "--key", made.scene.key)
+        code, said = await judged(altered(made.archive, name, change), made.scene.key)
         assert (code, words in said) == (1, True), (name, said)
     other = str(NotaryKey(os.urandom(32), made.scene.key.partition("+")[0]).verifier)
+    assert (await judged(made.package, other))[0] == 2
+    assert (await judged(made.package[:-100], made.scene.key))[0] == 2
     file.write_bytes(made.package)
-    assert (await run_verifier("export", file, "--key", other))[0] == 2
-    file.write_bytes(made.package[:-100])
-    assert (await run_verifier("export", file, "--key", made.scene.key))[0] == 2
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "runtime.cli", "verify", str(file), "--key", made.scene.key),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    words_of_command, _ = await process.communicate()
+    assert (process.returncode, words_of_command.startswith(b"whole: 9 messages of ")) == (0, True)
 
 
 def swapped(before: bytes, after: bytes) -> Callable[[bytes], bytes]:
