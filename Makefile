@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test check coverage docs hooks simulate chaos soak honest attack fuzz schema device bench bench-quick format env rights clean
+.PHONY: help up test check coverage docs hooks simulate chaos soak honest attack fuzz schema device bench bench-quick slack-viewer format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -76,6 +76,10 @@ bench-quick: $(STAMP) ## The same in a minute: side by side only, one short roun
 	@$(BIN)/python -m uv sync --quiet --frozen --inexact --group bench --python $(BIN)/python
 	@$(BIN)/python -m bench --quick $(ROWS) $(BENCH)
 
+slack-viewer: $(STAMP) ## Bring slack-export-viewer into .slack-viewer, for the test that opens an export in it
+	@$(BIN)/python -m venv .slack-viewer
+	@.slack-viewer/bin/pip install --quiet --disable-pip-version-check --requirement tests/exports/slack-viewer.txt
+
 fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
@@ -96,7 +100,7 @@ rights: $(STAMP) ## Write docs/rights.md anew from the tables and routes
 	@$(BIN)/python -c "from gateway.app import rights_page; print(rights_page(), end='')" > docs/rights.md
 
 clean: ## Remove .venv and caches; data under .hansard stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage .site
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage .site .slack-viewer
 
 $(STAMP): pyproject.toml clients/python/pyproject.toml uv.lock Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hansard needs Python 3.11 or newer; this is %d.%d. Say which with: make PYTHON=python3.12 ..." % sys.version_info[:2])'

@@ -1,6 +1,7 @@
-"""Tasks: what is to be done with a file next, or with a read model, as small structs that a person can read in the queue.
+"""Tasks: what is to be done with a file next, with a read model or an export, as small structs that a person can read in the
+queue.
 
-A task is only a hint: the file itself (or the row of the rebuild) says whether it is still to be done, and doing it twice
+A task is only a hint: the file itself (or the row of the rebuild or export) says whether it is still to be done, and doing it twice
 changes nothing.
 """
 
@@ -13,9 +14,9 @@ from domain.file_snapshot import FileStatus
 from domain.ids import FileId, UserId
 from domain.processing import PROCESSED
 
-Kind = Literal["scan", "image", "document", "rebuild"]
+Kind = Literal["scan", "image", "document", "rebuild", "export"]
 FILE_KINDS: tuple[Kind, ...] = ("scan", "image", "document")
-KINDS: tuple[Kind, ...] = (*FILE_KINDS, "rebuild")
+KINDS: tuple[Kind, ...] = (*FILE_KINDS, "rebuild", "export")
 ImageOperation = Literal["thumbnail", "resize", "compress"]
 DocumentOperation = Literal["count_pages", "preview"]
 
@@ -47,16 +48,26 @@ class RebuildProjection(Struct, frozen=True, tag=True):
     version: int
 
 
+class MakeExport(Struct, frozen=True, tag=True):
+    export_id: UUID
+
+
 FileTask = ScanFile | ProcessImage | ProcessDocument
-Task = FileTask | RebuildProjection
+Task = FileTask | RebuildProjection | MakeExport
 KIND_OF: dict[type[Struct], Kind] = {
     ScanFile: "scan", ProcessImage: "image", ProcessDocument: "document", RebuildProjection: "rebuild",
+    MakeExport: "export",
 }  # fmt: skip
 
 
 def subject_of(task: Task) -> UUID:
-    """Return what a task is about: a file, or a rebuild."""
-    return task.rebuild_id if isinstance(task, RebuildProjection) else task.file_id
+    """Return what a task is about: a file, a rebuild or an export."""
+    match task:
+        case RebuildProjection():
+            return task.rebuild_id
+        case MakeExport():
+            return task.export_id
+    return task.file_id
 
 
 def next_task(file_id: FileId, user_id: UserId, status: FileStatus, mime_type: str) -> FileTask | None:

@@ -98,6 +98,9 @@ COMMANDS = {
     "tasks": _operator("tasks:COMMAND", "List what is queued for files and what failed, or have one file tried again."),
     "say": _operator("talk:SAY", "Post a message as a member of a room; prints its position."),
     "listen": _operator("talk:LISTEN", "Print what happens in a room, whatever becomes of the connection."),
+    "export": _operator(
+        "exporting:COMMAND", "Have an export made, and fetch its package, as an auditor does over the API."
+    ),
     "doctor": _operator("doctor:COMMAND", "Say what is set up, what answers, and what to mend."),
 }
 

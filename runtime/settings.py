@@ -155,6 +155,9 @@ class Settings:
         "", "Where mails go: smtp:// (with STARTTLS), smtps://, smtp+plain://, file:///…. Empty: mails below the home."
     )
     mail_from: str = setting("Hansard <hansard@localhost>", "From whom mails come.")
+    export_days: int = setting(
+        7, "How many days a finished export is kept before its package is removed.", low=1, high=3650
+    )
     mail_after_minutes: int = setting(
         10,
         "For how long somebody is away until a mail tells them what they missed, if they want that.",

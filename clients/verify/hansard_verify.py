@@ -10,6 +10,7 @@ import re
 import sys
 import urllib.error
 import urllib.request
+import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -414,6 +415,73 @@ def verify_log(address: str, key: "Key | Keys", seen: Path | None) -> str:
     )
 
 
+def verify_export(path: Path, key: Key) -> str:
+    """Verify an export: its members against its manifest, and each event against the tree that was signed."""
+    with zipfile.ZipFile(path) as package:
+        names = package.namelist()
+        manifest = json.loads(package.read("manifest.json"))
+        told = {member["path"]: member for member in manifest["members"]}
+        if manifest.get("format") != "hansard export v1" or not manifest.get("checkpoint"):
+            raise NotJudgedError("This is no export, or nothing of its record was signed when it was made.")
+        if sorted(names) != sorted([*told, "manifest.json"]):
+            raise AlteredError("The package has other members than its manifest names.")
+        for name, member in told.items():
+            if (hashed := member_hash(package, name)) != member["sha256"]:
+                raise AlteredError(f"{name} is not what the manifest names: its SHA-256 is {hashed}.")
+        checkpoint = read_checkpoint(package.read("checkpoint.txt").decode(), key)
+        if checkpoint.origin != manifest["origin"]:
+            raise AlteredError("The checkpoint is that of another record than the manifest names.")
+        proved = verify_rows(package, checkpoint, [name for name in names if name.startswith("proofs/")])
+        shown = verify_versions(package, proved, [name for name in names if name.startswith("jsonl/")])
+    counts = manifest["counts"]
+    if len(proved) != counts["proofs"] or shown not in (None, counts["versions"] + counts["happenings"]):
+        raise AlteredError("There are more or fewer events in the package than its manifest counts.")
+    return (
+        f"All {len(told)} members are as the manifest names them; {counts['messages']} messages of {manifest['origin']},\n"
+        f"whose {len(proved)} events are in the tree of {checkpoint.size} events that the notary has signed."
+    )
+
+
+def member_hash(package: zipfile.ZipFile, name: str) -> str:
+    digest = sha256()
+    with package.open(name) as member:
+        while piece := member.read(ANSWER_BYTES_MAX):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def verify_rows(package: zipfile.ZipFile, checkpoint: Checkpoint, names: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Verify the proof of each event; return when each was recorded, and which message it is of, by position."""
+    proved = {}
+    for name in names:
+        with package.open(name) as lines:
+            for line in lines:
+                row = json.loads(line)
+                row |= {"data": unarmoured(row["data"]), "meta": unarmoured(row["meta"])}
+                hashes = [unarmoured(each) for each in row["hashes"]]
+                index = int(row["position"]) - 1
+                if root_by_proof(entry_of(row), index, checkpoint.size, hashes) != checkpoint.root:
+                    raise AlteredError(f"The event at position {row['position']} is not the one that was signed.")
+                proved[index + 1] = row["recorded_at"], json.loads(row["data"]).get("message_id", "")
+    return proved
+
+
+def verify_versions(package: zipfile.ZipFile, proved: dict[int, tuple[str, str]], names: Sequence[str]) -> int | None:
+    """Hold what is said to what is proved: that each version was recorded then, of that message. None: it is in other formats."""
+    count = 0
+    for name in names:
+        with package.open(name) as lines:
+            for line in lines:
+                item = json.loads(line)
+                for version in item.get("versions", [item]):
+                    if proved.get(version["position"]) != (version["at"], item.get("message_id", "")):
+                        raise AlteredError(
+                            f"{name} has something at position {version['position']} that is not proved."
+                        )
+                    count += 1
+    return count if names else None
+
+
 def entries(address: str, size: int) -> Iterator[bytes]:
     """Yield the entries of a record of this size, in order."""
     for first in range(0, size, BUNDLE):
@@ -448,7 +516,9 @@ def remember(path: Path, note: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="hansard-verify", description="Verify what a Hansard record proves.")
     parser.add_argument(
-        "what", choices=("proof", "log", "package"), help="a receipt, a record that is served, or a record in a file"
+        "what",
+        choices=("proof", "log", "package", "export"),
+        help="a receipt, a record that is served, a record in a file, an export",
     )
     parser.add_argument("where", help="the file, or the address under which checkpoint and tiles are")
     parser.add_argument("--key", required=True, help="the record's key, from somebody whom you trust")
@@ -479,10 +549,12 @@ def judged(asked: argparse.Namespace) -> tuple[int, str]:
         keys = told_keys(key, asked.keys)
         if asked.what == "proof":
             return WHOLE, verify_proof(Path(asked.where).read_text(), keys, asked.witness)
+        if asked.what == "export":
+            return WHOLE, verify_export(Path(asked.where), key)
         return WHOLE, verify_log(asked.where.rstrip("/"), keys, asked.seen)
     except AlteredError as error:
         return ALTERED, str(error)
-    except (NotJudgedError, OSError, UnicodeDecodeError) as error:
+    except (NotJudgedError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         return NOT_JUDGED, str(error)
 
 

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 from adapters.blobs.stores import open_blobs
 from adapters.postgres.audit import AuditReader
+from adapters.postgres.export_source import ExportSource
 from adapters.redis.lanes import Lanes
 from adapters.redis.task_queue import RedisTasks
 from domain.ports.blobs import Blobs
@@ -31,6 +32,13 @@ async def opened_audit(base: ProcessContext, stack: AsyncExitStack) -> AuditRead
     audit = await AuditReader.open(base.db.url, base.vault.master)
     stack.push_async_callback(audit.close)
     return audit
+
+
+async def opened_exports(base: ProcessContext, stack: AsyncExitStack) -> ExportSource:
+    """Open the reader of exports; the stack closes it."""
+    source = await ExportSource.open(base.db.url, base.vault.master)
+    stack.push_async_callback(source.close)
+    return source
 
 
 async def opened_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:

@@ -35,7 +35,7 @@ def password_of(settings: Settings, email: str) -> str:
 
 async def say(url: str, email: str, password: str, room: str, text: str) -> int:
     """Post a message, and print its position: it is then on the server's disk."""
-    async with _logged_in(url, email, password) as client:
+    async with logged_in(url, email, password) as client:
         message = await client.send((await _room(client, room)).id, text)
     print(message.position)
     return 0
@@ -43,7 +43,7 @@ async def say(url: str, email: str, password: str, room: str, text: str) -> int:
 
 async def listen(url: str, email: str, password: str, room: str, *, after: int | None, as_json: bool) -> int:
     """Print a room's events until interrupted; then print on standard error from where to go on."""
-    async with _logged_in(url, email, password) as client, client.chat() as chat:
+    async with logged_in(url, email, password) as client, client.chat() as chat:
         found = await _room(client, room)
         feed = await chat.subscribe(found.id, after=after)
         tell(f"Listening to {visible(found.name)}; Ctrl-C ends it.")
@@ -70,7 +70,7 @@ def visible(text: str) -> str:
 
 
 @asynccontextmanager
-async def _logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
+async def logged_in(url: str, email: str, password: str) -> AsyncIterator[Client]:
     """Log in as this person. Raise the errors of the client library as `CannotTalkError`."""
     try:
         async with Client(url, patience_seconds=PATIENCE_SECONDS) as client:
@@ -132,32 +132,32 @@ async def _name(user_id: Any, client: Client, names: dict[str, str]) -> str:
 
 def _run_say(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
     # The password is asked for before there is a loop, so that Ctrl-C answers too.
-    return say(_server(settings, asked), asked.email, password_of(settings, asked.email), asked.room, asked.text)
+    return say(server_of(settings, asked), asked.email, password_of(settings, asked.email), asked.room, asked.text)
 
 
 def _run_listen(settings: Settings, asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    who = _server(settings, asked), asked.email, password_of(settings, asked.email)
+    who = server_of(settings, asked), asked.email, password_of(settings, asked.email)
     return listen(*who, asked.room, after=asked.after, as_json=asked.json)
 
 
-def _server(settings: Settings, asked: argparse.Namespace) -> str:
+def server_of(settings: Settings, asked: argparse.Namespace) -> str:
     return str(asked.url or address(settings))
 
 
 def _describe_say(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("room", metavar="ROOM", help="its id, or its name")
     parser.add_argument("text", metavar="TEXT", help="what to say")
-    _describe_who(parser)
+    describe_who(parser)
 
 
 def _describe_listen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("room", metavar="ROOM", help="its id, or its name")
     parser.add_argument("--after", type=_position, metavar="N", help="everything after this position; else from now on")
     parser.add_argument("--json", action="store_true", help="print JSON, an event a line")
-    _describe_who(parser)
+    describe_who(parser)
 
 
-def _describe_who(parser: argparse.ArgumentParser) -> None:
+def describe_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--email", required=True, help="who it is; the password is asked for, or HANSARD_PASSWORD")
     parser.add_argument("--url", type=_url, help="the server's address; else that of HANSARD_HOST and HANSARD_PORT")
 

@@ -10,6 +10,7 @@ from adapters.media.sandbox import Sandbox
 from adapters.media.scanner import open_scanner
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.postgres.database import Database
+from adapters.postgres.export_source import ExportSource
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, RetentionMetrics, TaskMetrics
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
@@ -17,13 +18,14 @@ from runtime.command import Command
 from runtime.composition.notifier import notifying
 from runtime.composition.part_processes import PartProcesses
 from runtime.composition.process_context import ProcessContext, following_key_news, process_context, process_name
-from runtime.composition.resources import opened_blobs, opened_tasks
+from runtime.composition.resources import opened_blobs, opened_exports, opened_tasks
 from runtime.locations import rebuild_url
 from runtime.loops import background, stop_signal, stop_when_one_ends
 from runtime.metrics_listener import metrics_listener
 from runtime.record_watch import watching
 from runtime.settings import Settings
 from workers.erasing import Eraser, World
+from workers.exports.export_tasks import ExportWorker
 from workers.files.saga import Saga
 from workers.files.sweeper import Sweeper
 from workers.files.task_workers import Dispatcher, worker_pool
@@ -39,6 +41,7 @@ from workers.shared_reading import SharedReading
 HTML_GATHER_SECONDS = 0.2
 PAST_GATHER_SECONDS = 0.2  # whoever asks for the past of a moment ago waits for it
 AUDIT_GATHER_SECONDS = 1.0
+EXPORTS_AT_ONCE = 2
 REBUILDS_AT_ONCE = 2
 REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
 REBUILD_STATEMENT_SECONDS = 600.0
@@ -48,7 +51,9 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     """Run until told to stop. Return 1 if a loop failed."""
     stop = stop_signal()
     async with process_context(settings, kind="worker") as base, AsyncExitStack() as stack:
-        files, metrics = await _files(base, stack), ProjectionMetrics(base.registry)
+        metrics, of_tasks = ProjectionMetrics(base.registry), TaskMetrics(base.registry)
+        files = await _files(base, stack, of_tasks)
+        exporting, source = await _exporting(base, stack, of_tasks)
         reading = SharedReading(base.record)
         loops = (
             asyncio.create_task(reading.run(), name="reading for followers"),
@@ -62,9 +67,10 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
             asyncio.create_task(ParkingNotes(base.command_bus, base.db).run(), name="parking notes"),
             *files,
             *await _rebuilding(base, stack),
+            *exporting,
             asyncio.create_task(base.record.run(), name="writer"),
             watching(base.record, base.record_id),
-            following_key_news(base, reading.forget),
+            following_key_news(base, reading.forget, source.vault.hear),
         )
         failed = stop_when_one_ends(stop, *loops)
         async with background(*loops), metrics_listener(settings.metrics_address, Exposition(base.registry)):
@@ -100,7 +106,23 @@ async def _rebuilding(base: ProcessContext, stack: AsyncExitStack) -> list["asyn
     return [asyncio.create_task(worker.run(), name="rebuilds") for _ in range(REBUILDS_AT_ONCE)]
 
 
-async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.Task[None]"]:
+async def _exporting(
+    base: ProcessContext, stack: AsyncExitStack, metrics: TaskMetrics
+) -> tuple[list["asyncio.Task[None]"], ExportSource]:
+    """Start what makes exports; return it with what it reads from."""
+    settings, source = base.settings, await opened_exports(base, stack)
+    blobs, tasks = await opened_blobs(settings, stack), opened_tasks(base, stack)
+    workers = [
+        ExportWorker(
+            tasks, base.record_id, base.command_bus, base.db, source, blobs, name=process_name(), days=settings.export_days,
+            metrics=metrics,
+        )
+        for _ in range(EXPORTS_AT_ONCE)
+    ]  # fmt: skip
+    return [asyncio.create_task(worker.run(), name="exports") for worker in workers], source
+
+
+async def _files(base: ProcessContext, stack: AsyncExitStack, metrics: TaskMetrics) -> list["asyncio.Task[None]"]:
     """Start what scans, processes and sweeps files."""
     settings = base.settings
     blobs, tasks, holds = await opened_blobs(settings, stack), opened_tasks(base, stack), BlobLeases(base.db)
@@ -111,7 +133,7 @@ async def _files(base: ProcessContext, stack: AsyncExitStack) -> list["asyncio.T
         tasks,
         Saga(base.command_bus, blobs, holds, open_scanner(settings.scanner_url), sandbox, base.db),
         chance=random.random,
-        metrics=TaskMetrics(base.registry),
+        metrics=metrics,
     )
     sweeper = Sweeper(blobs, holds, base.record, base.db, now=now)
     eraser = Eraser(World(base.record, base.command_bus, base.db, sweeper))

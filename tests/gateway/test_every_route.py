@@ -162,6 +162,7 @@ async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
         "room_id": room_id, "message_id": said["id"], "session_id": session["id"], "file_id": file_id, "user_id": ada.id,
         "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "emoji": "%F0%9F%91%8D", "tile": "0/000",
         "subscription_id": subscription_id, "erasure_id": said["id"], "hold_id": said["id"], "approval_id": said["id"],
+        "export_id": said["id"],
     }  # fmt: skip
     return [
         Asked(name, PARAMETER.sub(lambda found: there[found[1]], route.path))

@@ -437,7 +437,7 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
         name: str(uuid4())
         for name in (
             "room_id", "user_id", "message_id", "file_id", "session_id", "rebuild_id", "subscription_id", "hold_id",
-            "approval_id",
+            "approval_id", "export_id",
         )
     }  # fmt: skip
     values["erasure_id"] = await _erasure_of_somebody(cast)
@@ -505,6 +505,26 @@ async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
     assert await answered(cast.admin, "GET", lists, {}) is None
     assert (await cast.admin.ask("GET", one)).status_code == 404
     assert (await cast.admin.ask("POST", asks, json={})).json()["code"] == "projection.not_found"
+
+
+async def test_exports_are_for_people_with_a_role(cast: Cast) -> None:
+    one, body = f"/audit/exports/{uuid4()}", {"json": {"formats": ["jsonl"]}, "headers": WHY}
+    requests: tuple[tuple[rights.PersonalOperation, str, str, dict[str, Any]], ...] = (
+        ("export.read", "GET", "/audit/exports", {"headers": WHY}),
+        ("export.read", "GET", one, {"headers": WHY}),
+        ("export.read", "GET", one + "/package", {"headers": WHY}),
+        ("export.request", "POST", one + "/cancel", {"headers": WHY}),
+        ("export.request", "POST", "/audit/exports", body),
+    )
+    for operation, method, path, options in requests:
+        verdict = of(authorization.as_whom(operation, "person"), method)
+        assert verdict is not None
+        for guest in (cast.person, cast.founder):
+            assert await answered(guest, method, path, options) == verdict, path
+        there = (404, "export.not_found") if one in path else None
+        answer = await cast.auditor.ask(method, path, **options)
+        assert there is None or (answer.status_code, answer.json()["code"]) == there, path
+        assert all(authorization.as_whom(operation, role) is None for role in ("auditor", "records_manager", "admin"))
 
 
 async def test_a_session_is_ended_by_its_owner_alone(cast: Cast) -> None:

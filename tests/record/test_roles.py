@@ -17,9 +17,9 @@ MATRIX = """
     table                         gateway     projector   worker      notifier    notary      operator
     files.holds                   raw         -           rawd        -           -           raw
     files.reservations            rad         -           -           -           -           rad
-    notary.checkpoints            r           -           -           -           ra          r
-    notary.keys                   r           -           -           -           ra          r
-    notary.tiles                  r           -           -           -           raw         r
+    notary.checkpoints            r           -           r           -           ra          r
+    notary.keys                   r           -           r           -           ra          r
+    notary.tiles                  r           -           r           -           raw         r
     notary.witnessed              r           -           -           -           raw         r
     notify.deliveries             -           -           rawd        rawd        -           r
     notify.place                  -           -           rw          rw          -           r
@@ -30,6 +30,8 @@ MATRIX = """
     read.building_tables          r           -           r           -           -           owner
     read.checkpoints              r           raw         raw         raw         r           owner
     read.erasures                 r           raw         r           -           -           owner
+    read.export_parts             -           -           rawd        -           -           owner
+    read.exports                  raw         -           rawd        -           -           owner
     read.file_variants            r           rawd        r           -           -           owner
     read.files                    r           raw         r           -           -           owner
     read.followers                r           raw         raw         raw         -           owner

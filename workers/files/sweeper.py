@@ -30,6 +30,8 @@ log = structlog.get_logger()
 SELECT_REFERENCED = """
     SELECT storage_path FROM read.files WHERE storage_path = ANY ($1::text[])
     UNION SELECT storage_path FROM read.file_variants WHERE storage_path = ANY ($1::text[])
+    UNION SELECT storage_path FROM read.exports WHERE storage_path = ANY ($1::text[])
+    UNION SELECT storage_path FROM read.export_parts WHERE storage_path = ANY ($1::text[])
 """
 PAUSE_SECONDS = 0.05
 

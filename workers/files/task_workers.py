@@ -25,7 +25,7 @@ from domain.ports.record import RecordUnavailableError
 from domain.ports.scanner import ScannerUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.processing import Reason
-from domain.tasks import FileTask, Kind, RebuildProjection, next_task
+from domain.tasks import FileTask, Kind, MakeExport, RebuildProjection, next_task
 from projections import file_queries
 from projections.file_queries import BEGINNING
 from workers.files.saga import ClaimLostError, Saga
@@ -177,7 +177,7 @@ class TaskWorker:
 
 def _file_task(taken: Taken) -> FileTask:
     task = taken.envelope.task
-    assert not isinstance(task, RebuildProjection), "it has a queue of its own"
+    assert not isinstance(task, RebuildProjection | MakeExport), "it has a queue of its own"
     return task
 
 

@@ -18,6 +18,7 @@ from hansard_client.errors import (
 from hansard_client.feeds import Feed, Notices
 from hansard_client.models import (
     Event,
+    Export,
     File,
     FileError,
     LegalHold,
@@ -53,6 +54,7 @@ __all__ = [
     "Dial",
     "Erasure",
     "Event",
+    "Export",
     "Feed",
     "FieldError",
     "File",

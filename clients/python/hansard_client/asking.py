@@ -20,7 +20,7 @@ class Asked(TypedDict, total=False):
 
     `body` is its JSON, `file` the name and content of a form's file, `after` a position that the answer must be at or
     beyond. `version` becomes If-Match, `reason` Hansard-Reason, `key` the Idempotency-Key of a POST, which else is made
-    up. An answer may be silent for `seconds`. What `is_public` needs no session.
+    up. `span` are the first and last byte of a part. An answer may be silent for `seconds`. What `is_public` needs no session.
     """
 
     body: Mapping[str, Any] | None
@@ -31,6 +31,7 @@ class Asked(TypedDict, total=False):
     reason: str | None
     key: str | None
     is_public: bool
+    span: tuple[int, int] | None
     seconds: float
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import httpx
 
 from hansard_client.asking import PAGE_ITEMS, Asked, Moment, Said, moment_of, path_of
+from hansard_client.auditing import Auditing
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.devices import Devices
@@ -61,7 +62,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices, Erasures, Records):
+class Client(Everyday, Devices, Erasures, Records, Auditing):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.
@@ -400,17 +401,11 @@ class Client(Everyday, Devices, Erasures, Records):
         reason: str | None = None,
         key: str | None = None,
         is_public: bool = False,
+        span: tuple[int, int] | None = None,
         seconds: float = REQUEST_SECONDS,
     ) -> httpx.Response:
-        headers = httpx.Headers()
-        if method == "POST":
-            headers["Idempotency-Key"] = key or self._new_id()
-        if after is not None:
-            headers["Hansard-After"] = str(after)
-        if version is not None:
-            headers["If-Match"] = f'"{version}"'
-        if reason is not None:
-            headers["Hansard-Reason"] = reason  # in UTF-8
+        key = key or self._new_id() if method == "POST" else None
+        headers = _headers(key=key, after=after, version=version, reason=reason, span=span)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         now, pauses = asyncio.get_running_loop().time, self._backoff.pauses(self._chance)
         until = now() + self._patience_seconds
@@ -460,6 +455,23 @@ class Client(Everyday, Devices, Erasures, Records):
 
     def _new_id(self) -> str:
         return str(UUID(int=self._chance.getrandbits(128), version=4))
+
+
+def _headers(
+    *, key: str | None, after: int | None, version: int | None, reason: str | None, span: tuple[int, int] | None
+) -> httpx.Headers:
+    headers = httpx.Headers()
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    if after is not None:
+        headers["Hansard-After"] = str(after)
+    if version is not None:
+        headers["If-Match"] = f'"{version}"'
+    if reason is not None:
+        headers["Hansard-Reason"] = reason  # in UTF-8
+    if span is not None:
+        headers["Range"] = f"bytes={span[0]}-{span[1]}"
+    return headers
 
 
 def _part(name: str, content: bytes | Path, opened: ExitStack) -> tuple[str, bytes | BinaryIO]:

@@ -157,6 +157,29 @@ class PushSubscription(_Said):
     subscribed_at: datetime = _time()
 
 
+@dataclass(frozen=True)
+class Export(_Said):
+    """A package of what was said. `status`: awaiting_approval, queued, running, interrupted, completed, cancelled, failed or
+    expired; `progress` from 0 to 1. `content_sha256` is that of the package before it was encrypted."""
+
+    id: str
+    status: str
+    progress: float
+    messages: int
+    size: int | None
+    sha256: str | None
+    content_sha256: str | None
+    requested_by: str
+    formats: tuple[str, ...] = _read_by(tuple)
+    encrypted: bool = False
+    error: str | None = None
+    requested_at: datetime | None = field(default=None, metadata={"read": datetime.fromisoformat})
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ("completed", "cancelled", "failed", "expired")
+
+
 def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
     return tuple(map(Reaction.of, said))
 

@@ -1,0 +1,201 @@
+"""Exports as operations: queued, running, and their packages. Owns the tables `read.exports` and `read.export_parts`."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from domain.export import ExportRequested
+from domain.ids import UserId
+from domain.ports.database import Db
+
+State = Literal["awaiting_approval", "queued", "running", "completed", "cancelled", "failed", "expired"]
+SILENT_SECONDS = 60.0
+
+INSERT = """
+    INSERT INTO read.exports (id, requested_by, request, state) SELECT $1, $2, $3, $4
+    WHERE (SELECT count(*) FROM read.exports WHERE state IN ('awaiting_approval', 'queued', 'running')) < $5 ON CONFLICT DO NOTHING
+"""
+SELECT = """
+    SELECT id, requested_by, requested_at, request, state, run_by, heard_at, ended_at, progress, messages, storage_path, size_bytes,
+        sha256, content_sha256, erased, fault, expires_at,
+        coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
+    FROM read.exports WHERE id = $1
+"""
+SELECT_NEWEST = """
+    SELECT id, requested_by, requested_at, request, state, run_by, heard_at, ended_at, progress, messages, storage_path, size_bytes,
+        sha256, content_sha256, erased, fault, expires_at,
+        coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
+    FROM read.exports ORDER BY requested_at DESC, id LIMIT $1
+"""
+SELECT_UNDER_WAY = """
+    SELECT id, requested_by, requested_at, request, state, run_by, heard_at, ended_at, progress, messages, storage_path, size_bytes,
+        sha256, content_sha256, erased, fault, expires_at,
+        coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
+    FROM read.exports WHERE state IN ('awaiting_approval', 'queued', 'running') ORDER BY requested_at, id
+"""
+SELECT_OVERDUE = """
+    SELECT id FROM read.exports WHERE state = 'completed' AND expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
+"""
+SELECT_KEPT = "SELECT id FROM read.exports WHERE state = 'completed' ORDER BY id"
+TELL = """
+    UPDATE read.exports SET state = 'running', run_by = $2, progress = $3, messages = $4, heard_at = clock_timestamp()
+    WHERE id = $1 AND state IN ('queued', 'running')
+"""
+KEEP = """
+    UPDATE read.exports SET storage_path = $2, size_bytes = $3, sha256 = $4, content_sha256 = $5, messages = $6, erased = $7
+    WHERE id = $1 AND state = 'running'
+"""
+COMPLETE = """
+    UPDATE read.exports SET state = 'completed', progress = 1, ended_at = clock_timestamp(),
+        expires_at = clock_timestamp() + make_interval(days => $2)
+    WHERE id = $1 AND state = 'running'
+"""
+END = """
+    UPDATE read.exports SET state = $2, fault = $3, storage_path = '', ended_at = coalesce(ended_at, clock_timestamp())
+    WHERE id = $1 AND (state IN ('awaiting_approval', 'queued', 'running') OR $2 = 'expired')
+"""
+APPROVE = "UPDATE read.exports SET state = 'queued' WHERE id = $1 AND state = 'awaiting_approval'"
+INSERT_PART = """
+    INSERT INTO read.export_parts (export_id, number, storage_path, place, counts, lengths) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT DO NOTHING
+"""
+SELECT_PARTS = """
+    SELECT export_id, number, storage_path, place, counts, lengths FROM read.export_parts WHERE export_id = $1 ORDER BY number
+"""
+DELETE_PARTS = """
+    DELETE FROM read.export_parts p USING read.exports e
+    WHERE e.id = p.export_id AND e.state NOT IN ('awaiting_approval', 'queued', 'running')
+"""
+
+
+class ExportRow(Struct, frozen=True):
+    id: UUID
+    requested_by: UserId
+    requested_at: datetime
+    request: str
+    state: State
+    run_by: str | None
+    heard_at: datetime | None
+    ended_at: datetime | None
+    progress: float
+    messages: int
+    storage_path: str
+    size_bytes: int
+    sha256: str
+    content_sha256: str
+    erased: int
+    fault: str | None
+    expires_at: datetime | None
+    silent_seconds: float
+
+    @property
+    def requested(self) -> ExportRequested:
+        return msgspec.json.decode(self.request, type=ExportRequested)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody has been heard of for so long that whoever made it is taken for dead."""
+        return self.state == "running" and self.silent_seconds > SILENT_SECONDS
+
+
+class ExportId(Struct, frozen=True):
+    id: UUID
+
+
+class PartRow(Struct, frozen=True):
+    """`place`, `counts` and `lengths` are JSON of whoever makes exports."""
+
+    export_id: UUID
+    number: int
+    storage_path: str
+    place: str
+    counts: str
+    lengths: str
+
+
+async def ask(db: Db, requested: ExportRequested, *, at_once: int, waits: bool = False) -> bool:
+    """Queue an export, or have it wait for an approval. Return False if there are as many as may be at once."""
+    request = msgspec.json.encode(requested).decode()
+    state: State = "awaiting_approval" if waits else "queued"
+    return await db.run(INSERT, requested.export_id, requested.requested_by, request, state, at_once) == "INSERT 0 1"
+
+
+async def of(db: Db, export_id: UUID) -> ExportRow | None:
+    return await db.one(ExportRow, SELECT, export_id)
+
+
+async def newest(db: Db, *, limit: int) -> list[ExportRow]:
+    """Return what was asked for, the latest first."""
+    return await db.all(ExportRow, SELECT_NEWEST, limit)
+
+
+async def under_way(db: Db) -> list[ExportRow]:
+    """Return what waits, is queued or runs, the oldest first."""
+    return await db.all(ExportRow, SELECT_UNDER_WAY)
+
+
+async def approve(db: Db, export_id: UUID) -> None:
+    """Queue an export that waited for an approval."""
+    await db.run(APPROVE, export_id)
+
+
+async def overdue(db: Db, *, limit: int) -> list[UUID]:
+    """Return the exports whose packages have been kept for long enough."""
+    return [row.id for row in await db.all(ExportId, SELECT_OVERDUE, limit)]
+
+
+async def kept(db: Db) -> list[UUID]:
+    """Return the exports that have a package."""
+    return [row.id for row in await db.all(ExportId, SELECT_KEPT)]
+
+
+async def tell(db: Db, export_id: UUID, *, run_by: str, progress: float, messages: int) -> bool:
+    """Note that somebody makes it, and how far it is. Return False if it is not to be made any more."""
+    return await db.run(TELL, export_id, run_by, progress, messages) == "UPDATE 1"
+
+
+async def keep(
+    db: Db,
+    export_id: UUID,
+    *,
+    storage_path: str,
+    size_bytes: int,
+    sha256: str,
+    content_sha256: str,
+    messages: int,
+    erased: int,
+) -> bool:
+    """Note the package, which is not given out yet. Return False if it is not wanted any more."""
+    noted = await db.run(KEEP, export_id, storage_path, size_bytes, sha256, content_sha256, messages, erased)
+    return noted == "UPDATE 1"
+
+
+async def complete(db: Db, export_id: UUID, *, days: int) -> None:
+    """Give out the package that was noted, for so many days."""
+    await db.run(COMPLETE, export_id, days)
+
+
+async def end(db: Db, export_id: UUID, state: State, fault: str | None = None) -> None:
+    """End an export that is under way, or have a completed one expire."""
+    await db.run(END, export_id, state, fault)
+
+
+async def add_part(db: Db, part: PartRow) -> bool:
+    """Note a finished part. Return False if somebody else has: they make this export now."""
+    added = await db.run(
+        INSERT_PART, part.export_id, part.number, part.storage_path, part.place, part.counts, part.lengths
+    )
+    return added == "INSERT 0 1"
+
+
+async def parts(db: Db, export_id: UUID) -> list[PartRow]:
+    """Return the finished parts, in order."""
+    return await db.all(PartRow, SELECT_PARTS, export_id)
+
+
+async def forget_parts(db: Db) -> None:
+    """Forget the parts of exports that have ended: nothing refers to their bytes any more."""
+    await db.run(DELETE_PARTS)

@@ -1,0 +1,27 @@
+"""Recalling: when somebody's texts are erased, no package that is kept here may hold them any longer.
+
+Which packages hold somebody is not known, so all go that were made, or are being made; they are asked for again, and then have
+what is erased marked as such. What was handed out already is beyond reach, and the record says to whom it went.
+"""
+
+from commands.command_bus import CommandBus
+from commands.export import ExpireExport, FailExport
+from domain.events import Caller
+from domain.ports.database import Db
+from projections import exports
+
+WORKER = Caller(agent="hansard worker")
+
+
+async def recall(command_bus: CommandBus, db: Db) -> int:
+    """End what is under way, and have finished packages expire; return how many there were. Call it after the keys are destroyed."""
+    running = [row for row in await exports.under_way(db) if row.state == "running"]
+    for row in running:
+        await command_bus.do(FailExport(row.id, "recalled"), WORKER)
+        await exports.end(db, row.id, "failed", "recalled")
+    kept = await exports.kept(db)
+    for export_id in kept:
+        await command_bus.do(ExpireExport(export_id), WORKER)
+        await exports.end(db, export_id, "expired")
+    await exports.forget_parts(db)
+    return len(running) + len(kept)
