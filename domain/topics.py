@@ -56,6 +56,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (file.FILE, file.EVENTS),
     (approval.APPROVAL, approval.EVENTS),
     (audit.AUDIT_READS, audit.EVENTS),
+    (audit.FORWARDINGS, audit.FORWARDING),
     (operating.OPERATIONS_READS, operating.READS),
     (operating.REBUILDS, operating.ASKS),
     (security.SECURITY, security.EVENTS),

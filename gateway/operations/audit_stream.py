@@ -85,4 +85,6 @@ async def _refusal(services: Services, access: Access) -> DomainError | None:
 
 
 def _event(entry: AuditEntry) -> bytes:
-    return b"id: %d\nevent: entry\ndata: %s\n\n" % (entry.position, msgspec.json.encode(entry))
+    return b"".join(
+        (b"id: ", str(entry.position).encode(), b"\nevent: entry\ndata: ", msgspec.json.encode(entry), b"\n\n")
+    )

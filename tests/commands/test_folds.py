@@ -65,6 +65,7 @@ FOLDS = {
     "parking": (1, "73354e937d51"),
     "reading": (1, "2ffa33ca9ddd"),
     "file": (2, "6552fe22da7b"),
+    "audit-forwarding": (1, "175c29941240"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
     "approval": (1, "ec485a169141"),

@@ -19,6 +19,7 @@ GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
     ("OperationsRead", "minute"): None,
+    ("ForwardingBegan", "after"): None,
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],

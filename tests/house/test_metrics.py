@@ -7,6 +7,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from adapters.prometheus.forwarding import ForwardingMetrics
 from adapters.prometheus.gateway import RECORD_GAUGES, GatewayMetrics
 from adapters.prometheus.notices import NoticeMetrics
 from adapters.prometheus.record import AppendMetrics
@@ -21,7 +22,15 @@ UNITS = ("seconds", "events", "commands")
 def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return type and labels of every series that a process makes, by the name that is scraped."""
     registry = CollectorRegistry()
-    for family in (GatewayMetrics, AppendMetrics, ProjectionMetrics, PublisherMetrics, TaskMetrics, NoticeMetrics):
+    for family in (
+        GatewayMetrics,
+        AppendMetrics,
+        ProjectionMetrics,
+        PublisherMetrics,
+        TaskMetrics,
+        NoticeMetrics,
+        ForwardingMetrics,
+    ):
         family(registry)
     found: dict[str, tuple[str, tuple[str, ...]]] = {
         name: ("gauge", (label,) if label else ()) for name, _, label in RECORD_GAUGES
