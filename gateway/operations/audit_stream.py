@@ -40,7 +40,8 @@ async def stream(
     """Yield the record after a position as events, for ever; end where the client may not listen any more, and where this
     process stops. Raise `TooManyStreamsError` before anything is yielded."""
     with streams.taken(access.user_id):
-        yield f"retry: {RETRY_MS}\n\n".encode()
+        # An id without data: whoever comes again before anything was told begins there, too.
+        yield f"retry: {RETRY_MS}\nid: {after}\n\n".encode()
         told = checked = monotonic()
         async for entry in _entries(services, after):
             if entry is not None:

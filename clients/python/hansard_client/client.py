@@ -19,6 +19,7 @@ from uuid import UUID
 import httpx
 
 from hansard_client.asking import PAGE_ITEMS, Asked, Moment, Said, moment_of, path_of
+from hansard_client.auditing import Auditing
 from hansard_client.backoff import Backoff
 from hansard_client.chat import REPLY_SECONDS, Chat, Id
 from hansard_client.devices import Devices
@@ -59,7 +60,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices):
+class Client(Everyday, Devices, Auditing):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.
