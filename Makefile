@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean
+.PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema device bench bench-quick format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -77,6 +77,9 @@ fuzz: $(STAMP) ## A million frames against the socket protocol (RUNS=, SEED=)
 
 schema: $(STAMP) ## Hold the server to its OpenAPI document with made requests (EXAMPLES=100, SEED=)
 	@$(BIN)/python -m tests.schema $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
+
+device: $(STAMP) ## Be a device on this machine that is pushed to, to see what it is told (TOKEN=an access token, URL=)
+	@$(BIN)/python -m tests.channels.device --token "$(TOKEN)" $(if $(URL),--url $(URL))
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix .

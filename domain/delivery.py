@@ -42,6 +42,7 @@ class Delivery(Struct, frozen=True):
     at: datetime
     is_held: bool = False
     tries: int = 0
+    thread_id: MessageId | None = None
 
 
 class Bundle(NamedTuple):
@@ -63,6 +64,12 @@ class Bundle(NamedTuple):
         """The room in which all of them happened, or None."""
         rooms = {each.room_id for each in self.deliveries}
         return self.last.room_id if len(rooms) == 1 else None
+
+    @property
+    def thread_id(self) -> MessageId | None:
+        """The thread in which all of them happened, or None."""
+        threads = {each.thread_id for each in self.deliveries}
+        return self.last.thread_id if len(threads) == 1 else None
 
 
 def due_at(

@@ -167,6 +167,7 @@ class NoticeTeller:
             room_id=bundle.room_id,
             message_id=last.message_id if count == 1 else None,
             actor_id=last.actor_id if count == 1 else None,
+            thread_id=bundle.thread_id,
             at=last.at.isoformat().replace("+00:00", "Z"),
             count=count,
             room_name=None if shown is None or bundle.room_id is None else shown.room_name or None,

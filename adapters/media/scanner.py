@@ -86,7 +86,7 @@ class ClamdScanner:
                     answering.cancel()
                     await asyncio.gather(answering, return_exceptions=True)
         except (OSError, TimeoutError, EOFError) as error:
-            raise ScannerUnavailableError(f"clamd does not answer: {error or type(error).__name__}.") from error
+            raise ScannerUnavailableError(f"clamd does not answer: {str(error) or type(error).__name__}.") from error
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(SCAN_CONNECT_SECONDS):

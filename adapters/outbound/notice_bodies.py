@@ -34,6 +34,7 @@ def _encoded(notice: Notice) -> bytes:
         "at": notice.at,
         "room_id": notice.room_id,
         "message_id": notice.message_id,
+        "thread_id": notice.thread_id,
         "actor_id": notice.actor_id,
         "room_name": notice.room_name,
         "actor_name": notice.actor_name,

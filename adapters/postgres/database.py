@@ -94,7 +94,7 @@ def translated() -> Iterator[None]:
     except AWAY as error:
         if isinstance(error, ValueError):
             raise  # asyncpg's DataError: an argument of the wrong kind, which is our own fault
-        raise RecordUnavailableError(f"Postgres does not answer: {error or type(error).__name__}") from error
+        raise RecordUnavailableError(f"Postgres does not answer: {str(error) or type(error).__name__}") from error
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _place(url: str) -> str:
 
 def _cause(error: Exception) -> str:
     cause = error.__cause__
-    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip(".")
+    return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).rstrip(".")
 
 
 async def connect(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> Any:

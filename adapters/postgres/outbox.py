@@ -43,7 +43,7 @@ INSERT = """
 # nothing to be told any more (deleted, left, blocked, deactivated). While the plan is behind, what is older than $2 waits.
 SELECT_DUE = """
     SELECT d.account_id, d.position, d.channel, d.target_id, d.kind, d.room_id, d.message_id, d.actor_id, d.at, d.is_held, d.tries,
-        s.settings,
+        n.thread_id, s.settings,
         d.position <= greatest(
             coalesce(i.read_position, 0), coalesce(f.read_position, 0),
             CASE WHEN n.in_room IS NOT FALSE THEN coalesce(m.read_position, 0) ELSE 0 END

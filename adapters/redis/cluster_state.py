@@ -214,4 +214,4 @@ async def _asked(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (TimeoutError, RedisError, OSError) as error:
-        raise ClusterStateUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise ClusterStateUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}") from error

@@ -269,4 +269,4 @@ async def _asked(call: Awaitable[Any]) -> Any:
 
 
 def _does_not_answer(error: Exception) -> LanesUnavailableError:
-    return LanesUnavailableError(f"Redis does not answer: {error or type(error).__name__}")
+    return LanesUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}")

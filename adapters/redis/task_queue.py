@@ -211,4 +211,4 @@ async def _asked(call: Awaitable[Any]) -> Any:
             raise _NoGroupError from error
         raise TasksUnavailableError(f"Redis refuses: {error}") from error
     except (TimeoutError, RedisError, OSError) as error:
-        raise TasksUnavailableError(f"Redis does not answer: {error or type(error).__name__}") from error
+        raise TasksUnavailableError(f"Redis does not answer: {str(error) or type(error).__name__}") from error

@@ -15,6 +15,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     room_id: UUID | None
     message_id: UUID | None
     actor_id: UUID | None
+    thread_id: UUID | None = None
     at: str
     count: int = 1
     room_name: str | None = None

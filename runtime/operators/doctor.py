@@ -48,7 +48,7 @@ async def doctor(settings: Settings, names: Collection[str] = ()) -> int:
             )
         except Exception as error:
             failed += 1
-            print(f"[FAIL] {name}: {error or type(error).__name__}")
+            print(f"[FAIL] {name}: {str(error) or type(error).__name__}")
     print("All is well." if not failed else f"{failed} of {len(checks)} checks failed.")
     return 1 if failed else 0
 

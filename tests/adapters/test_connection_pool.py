@@ -68,6 +68,41 @@ async def test_who_finds_all_lent_waits_in_turn_and_not_for_ever() -> None:
     assert opened == [first]
 
 
+async def test_who_waits_for_a_new_connection_takes_one_that_comes_back_first() -> None:
+    """A new one may take long; asked for by many at once, each would wait for its own."""
+    slow = asyncio.Event()
+    opened: list[Wire] = []
+
+    async def connect() -> Any:
+        if opened:
+            await slow.wait()
+        opened.append(Wire())
+        return opened[-1]
+
+    pool = ConnectionPool(connect, size_max=3, wait_seconds=5.0)
+    first = await pool.acquire()
+    asking = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+    await asyncio.sleep(0)
+    pool.give_back(first, is_usable=True)
+    assert await asking[0] is first
+    slow.set()
+    assert await asking[1] in opened[1:]
+
+
+async def test_nobody_waits_longer_than_it_may_however_often_it_is_woken() -> None:
+    """A server that swallows everything lets one attempt after the other run into its end."""
+
+    async def connect() -> Any:
+        await asyncio.sleep(0.4)
+        raise TimeoutError
+
+    pool = ConnectionPool(connect, size_max=2, wait_seconds=0.5)
+    began = asyncio.get_running_loop().time()
+    ended = await asyncio.gather(*(pool.acquire() for _ in range(8)), return_exceptions=True)
+    assert {type(end) for end in ended} == {TimeoutError}
+    assert asyncio.get_running_loop().time() - began < 1.2, "one after the other would be 1.6"
+
+
 async def test_a_turn_that_came_to_somebody_who_was_cancelled_in_that_moment_goes_on_to_the_next() -> None:
     pool, _ = pool_of(1)
     first = await pool.acquire()

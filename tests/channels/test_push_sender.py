@@ -20,7 +20,7 @@ from tests.deployments import VAPID
 
 ROOM, OTHER_ROOM, ACCOUNT = [UUID(int=n) for n in (7, 8, 9)]
 NOTICE = Notice(
-    account_id=ACCOUNT, position=42, kind="mention", room_id=ROOM, message_id=UUID(int=10), actor_id=UUID(int=11),
+    account_id=ACCOUNT, position=42, kind="mention", room_id=ROOM, message_id=UUID(int=10), actor_id=UUID(int=11), thread_id=UUID(int=12),
     at="2026-11-27T12:00:00.000000Z", count=3,
 )  # fmt: skip
 SHOWN = replace(NOTICE, room_name="Foyer", actor_name="ada", text="shall we?")
@@ -47,7 +47,7 @@ async def test_a_device_gets_ids_and_no_content_unless_that_is_shown(service: Pu
     assert hidden.said == {
         "type": "notification", "user_id": str(ACCOUNT), "kind": "mention", "position": 42, "count": 3,
         "at": "2026-11-27T12:00:00.000000Z", "room_id": str(ROOM), "message_id": str(UUID(int=10)),
-        "actor_id": str(UUID(int=11)),
+        "actor_id": str(UUID(int=11)), "thread_id": str(UUID(int=12)),
     }  # fmt: skip
     assert shown.said == {**hidden.said, "room_name": "Foyer", "actor_name": "ada", "text": "shall we?"}
     assert (hidden.headers["TTL"], hidden.headers["Urgency"]) == ("86400", "high")

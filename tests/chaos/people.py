@@ -140,9 +140,10 @@ class Sender:
 
     def _place(self) -> tuple[str, dict[str, str | bool]]:
         """Return where to say something: in a room, or in the thread of what somebody said."""
-        if not self._log.roots or self._chance.random() > THREAD_SHARE:
+        roots = [each for each in self._log.roots if each[0] in self._rooms]
+        if not roots or self._chance.random() > THREAD_SHARE:
             return self._chance.choice(self._rooms), {}
-        room, root = self._chance.choice(self._log.roots)
+        room, root = self._chance.choice(roots)
         return room, {"thread_id": root, "in_room": self._chance.random() < THREAD_SHARE}
 
     def _settle(self, pending: list[Draft], sent: int, status: int, code: str, position: int) -> None:

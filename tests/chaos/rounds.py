@@ -36,6 +36,8 @@ SENDERS = 8
 OBSERVERS = 20
 REGULARS = 4
 ROOMS = 5
+DIRECT_ROOMS = 2
+DIRECT_PEOPLE = (3, 2)  # senders and observers, beside the owner
 ROOMS_OF_AN_OBSERVER = (2, 4)
 HEAL_SECONDS = 30.0
 CALM_SECONDS = 45.0
@@ -81,6 +83,7 @@ class People:
     """The accounts of a deployment: an owner of all rooms, senders, observers, and regulars."""
 
     def __init__(self, deployment: Deployment) -> None:
+        self.direct: set[str] = set()  # rooms of former rounds: the same people have one for ever
         self._base = deployment.base(GATEWAYS[0])
         self._accounts: list[Account] = []
 
@@ -177,7 +180,12 @@ class Round:
             members = [(room, each.user_id) for room in self._rooms for each in senders]
             members += [(room, user_id) for user_id, rooms in rooms_of.items() for room in rooms]
             await _at_once(client.put_member(room, user_id) for room, user_id in members)
-        self._senders = [Sender(self._deployment, self.log, each, self._rooms, self._own()) for each in senders]
+            own = {each.user_id: list(self._rooms) for each in senders}
+            for _ in range(DIRECT_ROOMS):
+                room, inside = await self._open_direct(client, senders, observers)
+                for user_id in inside:
+                    (own if user_id in own else rooms_of)[user_id].append(room)
+        self._senders = [Sender(self._deployment, self.log, each, own[each.user_id], self._own()) for each in senders]
         self._observers = [
             Observer(self._deployment, self.log, each, rooms_of[each.user_id], self._own()) for each in observers
         ]
@@ -191,6 +199,22 @@ class Round:
         self.kinds = nemesis.kinds
         self._owner = owner
         return nemesis
+
+    async def _open_direct(
+        self, client: Client, senders: Sequence[Account], observers: Sequence[Account]
+    ) -> tuple[str, list[str]]:
+        """Open a direct room of people who have none yet; answers it, and who is in it beside the owner."""
+        while True:
+            people = [
+                each.user_id
+                for some, count in zip((senders, observers), DIRECT_PEOPLE, strict=True)
+                for each in self._chance.sample(some, count)
+            ]
+            room = (await client.direct(people)).id
+            if room not in self._people.direct:
+                self._people.direct.add(room)
+                self._rooms.append(room)
+                return room, people
 
     def _own(self) -> random.Random:
         return random.Random(self._chance.getrandbits(64))

@@ -10,7 +10,7 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from projections import NOTIFICATIONS
-from tests.channels.push_service import LOOPBACK, PushService, push_service
+from tests.channels.push_service import LOOPBACK, Answering, PushService, push_service
 from tests.channels.test_push_subscriptions import subscribed
 from tests.deployments import MASTER, VAPID, Gateway, as_login, deployment, until
 from tests.notifier.test_processes import run
@@ -36,6 +36,51 @@ async def rebuilt(database_url: str) -> None:
     verdicts = await Rebuild(NOTIFICATIONS, record, operator, progress=lambda progress: None).run(swap=True)
     assert verdicts and all(verdict.is_equal for verdict in verdicts)
     await operator.close()
+
+
+async def test_what_a_killed_notifier_was_telling_is_told_by_nobody_again(
+    hansard: Gateway, service: PushService, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """`kill -9` while the push service has the notice and has not answered: whether it was told is unknown, and stays so."""
+    ada, ben, device = await hansard.person(), await hansard.person(), service.device()
+    room_id = await ada.room(ben)
+    await ben.ask("PUT", "/users/me/notifications", 200, json={"content": "shown"})
+    await subscribed(ben, device)
+    (tmp_path / "authority.pem").write_bytes(service.authority)
+    environment = {"SSL_CERT_FILE": str(tmp_path / "authority.pem"), "HANSARD_PUSH_NETWORKS": LOOPBACK}
+    root = await ada.say(room_id, "a root")
+
+    def texts() -> list[str]:
+        return [str(each.said.get("text")) for each in device.received if each.said["kind"] != "invitation"]
+
+    async def is_told(text: str) -> bool:
+        return text in texts()
+
+    process = await run(database_url, redis_url, tmp_path, "notifier", **environment)
+    try:
+        await ada.say(room_id, f"@{ben.username} one", thread_id=root["id"])
+        await until(lambda: is_told(f"@{ben.username} one"), seconds=30)
+        requests, service.answers = service.requests, [Answering(how="hang")]
+        await ada.say(room_id, f"@{ben.username} two")
+
+        async def is_asked() -> bool:
+            return service.requests > requests
+
+        await until(is_asked, seconds=30)
+        process.kill()
+        await process.wait()
+        process = await run(database_url, redis_url, tmp_path, "notifier", **environment)
+        await ada.say(room_id, f"@{ben.username} three")
+        await until(lambda: is_told(f"@{ben.username} three"), seconds=30)
+    finally:
+        process.kill()
+        await process.communicate()
+    assert texts() == [f"@{ben.username} one", f"@{ben.username} three"] and service.faults == []
+    assert service.requests == len(device.received) + 1, "the one that hung"
+    assert [each.said.get("thread_id") for each in device.received if each.said.get("text") in texts()] == [
+        root["id"],
+        None,
+    ]
 
 
 async def test_a_mention_is_pushed_to_a_device_once_whatever_is_rebuilt(

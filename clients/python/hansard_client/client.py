@@ -419,7 +419,7 @@ class Client(Everyday, Devices, Auditing):
                 pause = next(pauses)
                 is_safe = version is None or isinstance(error, NOT_SENT)
                 if not is_safe or now() + pause > until:
-                    raise Unreachable(f"{self.url} does not answer: {error or type(error).__name__}") from error
+                    raise Unreachable(f"{self.url} does not answer: {str(error) or type(error).__name__}") from error
             else:
                 if (written := answer.headers.get("Hansard-Position", "")).isdecimal():
                     self.position = max(self.position, int(written))
