@@ -166,12 +166,16 @@ class Scripted:
         self.unsure = unsure
         self.taken: list[int] = []
         self.sent: list[int] = []
+        self.checkpoint: Checkpoint | None = None
 
     def unsure_from(self) -> int | None:
         return self.unsure
 
     async def send(self, batch: Sequence[Sent]) -> Outcome:
         outcome = self.answers.pop(0) if self.answers else Told()
+        if self.checkpoint is not None:
+            remembered = self.checkpoint.read() or 0
+            assert remembered <= len(self.taken), "what was not taken is not remembered as taken"
         self.sent += [each.position for each in batch]
         if outcome == Told():
             self.taken += [each.position for each in batch]
@@ -205,6 +209,7 @@ async def test_what_is_not_taken_waits_longer_and_longer_and_is_sent_again(datab
         checkpoint,
     ):
         head = (await at.record.head()).position
+        siem.checkpoint = checkpoint
         pauses = [await it.step() for _ in range(5)]
         assert pauses == [1.0, 1.0, 2.0, 300.0, 0.5], (
             "as asked or longer each time, and never for more than five minutes"
