@@ -1,11 +1,13 @@
-"""Audit reads: who may look at the record; and each look is recorded."""
+"""Audit reads: who may look at the record; and each look is recorded, as it is that the record is forwarded."""
+
+from uuid import UUID
 
 from msgspec import Struct
 
 from commands.unit_of_work import Handler, UnitOfWork
 from domain import audit as decide
 from domain.account import ACCOUNT, require_right
-from domain.audit import AUDIT_READS, read_key
+from domain.audit import AUDIT_READS, FORWARDINGS, read_key
 from domain.ids import UserId
 
 
@@ -15,6 +17,16 @@ class NoteAuditRead(Struct, frozen=True):
 
     filter: str
     person: UserId | None = None
+
+
+class BeginForwarding(Struct, frozen=True):
+    """Record that an operator has the record forwarded: where to, what, and why (the caller's reason)."""
+
+    forwarding_id: UUID
+    destination: str
+    format: str
+    texts: bool
+    after: int
 
 
 async def note(command: NoteAuditRead, unit: UnitOfWork) -> None:
@@ -31,4 +43,13 @@ async def note(command: NoteAuditRead, unit: UnitOfWork) -> None:
     )
 
 
-HANDLERS: dict[type[Struct], Handler] = {NoteAuditRead: note}
+async def begin_forwarding(command: BeginForwarding, unit: UnitOfWork) -> None:
+    forwarding = await unit.load_new(FORWARDINGS, command.forwarding_id)
+    events = decide.begin_forwarding(
+        forwarding, forwarding_id=command.forwarding_id, destination=command.destination, format=command.format,
+        texts=command.texts, after=command.after,
+    )  # fmt: skip
+    unit.write(FORWARDINGS, command.forwarding_id, events=events)
+
+
+HANDLERS: dict[type[Struct], Handler] = {NoteAuditRead: note, BeginForwarding: begin_forwarding}

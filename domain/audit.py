@@ -35,6 +35,26 @@ class AuditRead(Event, frozen=True):
         return self.about(), None
 
 
+class ForwardingBegan(Event, frozen=True):
+    """An operator has the record forwarded from here. `destination` is the scheme, host and port; `texts`: with what people wrote."""
+
+    topic: ClassVar = "audit.forwarding_began"
+    sealed: ClassVar = ("destination",)
+
+    forwarding_id: UUID
+    destination: str
+    format: str
+    texts: bool
+    after: Int8
+
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.forwarding_id, None
+
+
+class Forwarding(Struct, frozen=True):
+    after: int
+
+
 class AuditReads(Struct, frozen=True):
     minute: int
 
@@ -54,5 +74,18 @@ def evolve(reads: AuditReads | None, recorded: Recorded[AuditRead]) -> AuditRead
     return AuditReads(recorded.event.minute)
 
 
+def begin_forwarding(
+    forwarding: Forwarding | None, *, forwarding_id: UUID, destination: str, format: str, texts: bool, after: int
+) -> tuple[ForwardingBegan, ...]:
+    """Record that forwarding begins; the same one again changes nothing."""
+    return () if forwarding else (ForwardingBegan(forwarding_id, destination, format, texts, after),)
+
+
+def evolve_forwarding(forwarding: Forwarding | None, recorded: Recorded[ForwardingBegan]) -> Forwarding:
+    return Forwarding(recorded.event.after)
+
+
 AUDIT_READS: Stream[AuditReads] = Stream("audit-read", evolve, AuditReads)
+FORWARDINGS: Stream[Forwarding] = Stream("audit-forwarding", evolve_forwarding, Forwarding)
 EVENTS: tuple[type[Event], ...] = (AuditRead,)
+FORWARDING: tuple[type[Event], ...] = (ForwardingBegan,)

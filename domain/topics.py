@@ -64,6 +64,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (retention.RETENTION, retention.EVENTS),
     (retention.DISPOSALS, retention.APPLIED),
     (audit.AUDIT_READS, audit.EVENTS),
+    (audit.FORWARDINGS, audit.FORWARDING),
     (operating.OPERATIONS_READS, operating.READS),
     (operating.REBUILDS, operating.ASKS),
     (export.EXPORT, export.EVENTS),

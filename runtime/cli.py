@@ -86,6 +86,7 @@ COMMANDS = {
     "keys": _operator(
         "keys:COMMAND", "List the keys that sign access tokens, make or retire one; or make the master key."
     ),
+    "audit": _operator("audit:COMMAND", "Forward the audit trail to syslog, CEF, OCSF or a signed webhook."),
     "clock": _operator("clock:COMMAND", "Say what the clocks say that times are taken from, or accept the database's."),
     "explain": _operator(
         "explain:COMMAND",

@@ -239,6 +239,11 @@ class Settings:
         "on",
         "Whether rooms can be seen as they were (?as_of=) and have a history; off: the worker keeps no tables for it.",
     )
+    forward_secret: tuple[str, ...] = setting(
+        (),
+        "What 'hansard audit forward' signs webhooks with (whsec_…); two with comma between while one takes the other's place.",
+        secret=True,
+    )
     four_eyes: tuple[str, ...] = setting(
         ("off",),
         "What somebody else must approve: off, on (everything of these), or some of export, erasure, comma between.",

@@ -23,27 +23,30 @@ async def sent(
     *,
     now: datetime,
     gone: Collection[int] = GONE,
+    later_seconds: float = LATER_SECONDS,
 ) -> Outcome:
-    """Send a body once, and return what came of it."""
+    """Send a body once, and return what came of it. `later_seconds`: when to try again, where the answer does not say."""
     try:
-        return outcome_of(await requests.post(url, body, headers), now=now, gone=gone)
+        return outcome_of(await requests.post(url, body, headers), now=now, gone=gone, later_seconds=later_seconds)
     except EndpointRefusedError:
         return Refused("not a public address")
     except NoAnswerError:
-        return Later(LATER_SECONDS)
+        return Later(later_seconds)
 
 
-def outcome_of(answer: Answer, *, now: datetime, gone: Collection[int] = GONE) -> Outcome:
+def outcome_of(
+    answer: Answer, *, now: datetime, gone: Collection[int] = GONE, later_seconds: float = LATER_SECONDS
+) -> Outcome:
     if 200 <= answer.status < 300:
         return Told()
     if answer.status in gone:
         return Gone()
     if answer.status in GONE | PASSING or answer.status >= 500:
-        return Later(_seconds(answer.retry_after, now))
+        return Later(_seconds(answer.retry_after, now, later_seconds))
     return Refused(f"answered {answer.status}")
 
 
-def _seconds(retry_after: str | None, now: datetime) -> float:
+def _seconds(retry_after: str | None, now: datetime, later_seconds: float) -> float:
     """Return how long to wait (RFC 9110 10.2.3: seconds or a date), within bounds."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdecimal():
@@ -53,5 +56,5 @@ def _seconds(retry_after: str | None, now: datetime) -> float:
             at = parsedate_to_datetime(text)
             seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
         except (ValueError, OverflowError):
-            return LATER_SECONDS
+            return later_seconds
     return min(max(seconds, 1.0), LATER_SECONDS_MAX)

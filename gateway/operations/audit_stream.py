@@ -40,7 +40,8 @@ async def stream(
     """Yield the record after a position as events, for ever; end where the client may not listen any more, and where this
     process stops. Raise `TooManyStreamsError` before anything is yielded."""
     with streams.taken(access.user_id):
-        yield f"retry: {RETRY_MS}\n\n".encode()
+        # An id without data: whoever comes again before anything was told begins there, too.
+        yield f"retry: {RETRY_MS}\nid: {after}\n\n".encode()
         told = checked = monotonic()
         async for entry in _entries(services, after):
             if entry is not None:
@@ -85,4 +86,6 @@ async def _refusal(services: Services, access: Access) -> DomainError | None:
 
 
 def _event(entry: AuditEntry) -> bytes:
-    return b"id: %d\nevent: entry\ndata: %s\n\n" % (entry.position, msgspec.json.encode(entry))
+    return b"".join(
+        (b"id: ", str(entry.position).encode(), b"\nevent: entry\ndata: ", msgspec.json.encode(entry), b"\n\n")
+    )

@@ -70,6 +70,7 @@ FOLDS = {
     "holds": (1, "df2b88075374"),
     "retention": (1, "fe9e29694b7a"),
     "disposals": (1, "4ac4a3b551bf"),
+    "audit-forwarding": (1, "175c29941240"),
     "audit-read": (1, "25d91f295246"),
     "security": (1, "7b5ef93f9762"),
     "approval": (1, "ec485a169141"),

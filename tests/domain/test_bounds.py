@@ -24,6 +24,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ErasureCompleted", "reactions"): None,
     ("ErasureCompleted", "keys"): None,
     ("ErasureCompleted", "wrapping"): "int",
+    ("ForwardingBegan", "after"): None,
     ("FileCompleted", "size_bytes"): files.FILES.types["size_bytes"],
     ("FileCompleted", "pages"): files.FILES.types["pages"],
     ("FileFailed", "size_bytes"): files.FILES.types["size_bytes"],

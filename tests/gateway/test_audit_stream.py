@@ -35,6 +35,7 @@ class Listener:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
+        self.begin: int | None = None  # what it says before anything else: after which position it begins
         self._lines = answer.aiter_lines()
 
     async def next(self, *, heartbeats: bool = False) -> Told | None:
@@ -47,6 +48,8 @@ class Listener:
                 if line:
                     name, _, value = line.partition(": ")
                     fields[name] = value
+                elif set(fields) == {"retry", "id"}:
+                    self.begin, fields = int(fields["id"]), {}
                 elif "data" in fields:
                     position = int(fields["id"]) if "id" in fields else None
                     return Told(fields["event"], position, json.loads(fields["data"]))
@@ -106,7 +109,7 @@ async def test_whoever_comes_again_with_the_last_id_misses_nothing(hansard: Gate
     async with listening(auditor) as listener:  # from now on
         first = await ben.say(room, "heard")
         [told] = await listener.several(1)
-        assert told.id == first["position"]
+        assert told.id == first["position"] and listener.begin == first["position"] - 1
     missed = [(await ben.say(room, f"missed {i}"))["position"] for i in range(3)]
     # A browser sends both: what the page asked for first, and what it got last.
     async with listening(auditor, "?after=0", **{"Last-Event-ID": str(told.id)}) as listener:

@@ -7,6 +7,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
+from adapters.prometheus.forwarding import ForwardingMetrics
 from adapters.prometheus.gateway import RECORD_GAUGES, GatewayMetrics
 from adapters.prometheus.notary import NOTARY_GAUGES
 from adapters.prometheus.notices import NoticeMetrics
@@ -30,6 +31,7 @@ def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
         TaskMetrics,
         NoticeMetrics,
         RetentionMetrics,
+        ForwardingMetrics,
     ):
         family(registry)
     found: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -43,7 +43,7 @@ HASHES = {"sha256", "blake2b"}
 # They spread pauses and drains over time, or have a test give them its seed: `random` can be guessed.
 DRAWS_PAUSES = {
     "gateway/realtime/draining.py", "gateway/http/background_jobs.py", "runtime/processes/worker.py", "clients/python/hansard_client/backoff.py",
-    "clients/python/hansard_client/chat.py", "clients/python/hansard_client/client.py",
+    "clients/python/hansard_client/auditing.py", "clients/python/hansard_client/chat.py", "clients/python/hansard_client/client.py",
 }  # fmt: skip
 
 # A history that follows from a seed: nothing in it is secret, and what seals it comes from the system.

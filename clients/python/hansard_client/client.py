@@ -26,6 +26,7 @@ from hansard_client.devices import Devices
 from hansard_client.erasures import Erasures
 from hansard_client.errors import NotLoggedIn, Refused, Unreachable, seconds_of
 from hansard_client.everyday import Everyday
+from hansard_client.exports import Exports
 from hansard_client.models import (
     File,
     Member,
@@ -62,7 +63,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices, Erasures, Records, Auditing):
+class Client(Everyday, Devices, Erasures, Records, Exports, Auditing):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.

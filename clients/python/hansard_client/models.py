@@ -180,6 +180,47 @@ class Export(_Said):
         return self.status in ("completed", "cancelled", "failed", "expired")
 
 
+@dataclass(frozen=True)
+class AuditEntry(_Said):
+    """An event of the record as auditors see it. `before` has what `data` replaced."""
+
+    position: int
+    type: str
+    stream: str
+    version: int
+    room_id: str | None
+    command: str
+    actor: str | None
+    session: str | None
+    address: str | None
+    agent: str | None
+    reason: str | None
+    data: Json
+    before: Json | None
+    erased: bool
+    leaf_hash: str
+    recorded_at: datetime = _time()
+
+
+@dataclass(frozen=True)
+class Approval(_Said):
+    """What waits for somebody else's approval, or what became of it; `state` is pending, granted, refused or expired."""
+
+    id: str
+    subject: str
+    about_id: str
+    state: str
+    requester_id: str | None
+    user_id: str | None
+    summary: str
+    reason: str
+    decider_id: str | None
+    decision_reason: str | None
+    requested_at: datetime = _time()
+    expires_at: datetime = _time()
+    decided_at: datetime | None = _time()
+
+
 def _reactions(said: Sequence[Json]) -> tuple[Reaction, ...]:
     return tuple(map(Reaction.of, said))
 
