@@ -2,7 +2,7 @@
 
 Each round does what can be done of everything: messages become tombstones, reactions are taken back, files end as erased and
 their bytes are removed, the account is emptied, data keys are destroyed (the record says first which), what was to be told is
-forgotten. What a legal hold covers is left, and noted; a later round goes on when the hold is released. When nothing is left,
+forgotten, and exports that are kept here are recalled. What a legal hold covers is left, and noted; a later round goes on when the hold is released. When nothing is left,
 the erasure is completed, which is its certificate.
 
 The keys of what was not said in a room are the last ones: with them goes what says where the bytes of files are.
@@ -53,6 +53,7 @@ from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints, erasure_queries, erasures
 from projections.erasures import ErasureRow
+from workers.exports.recalling import recall
 from workers.files.sweeper import Sweeper
 
 ERASURES_AT_ONCE = 10
@@ -139,6 +140,7 @@ class _Round:
             return None
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
+            await recall(self._command_bus, self._db)  # a process that died may have destroyed keys and not come to this
             await self._complete(len(files))
         return self._held
 
@@ -206,6 +208,8 @@ class _Round:
         for i in range(0, len(free), CONDEMNED_KEYS_MAX):
             await self._do([CondemnKeys(self._user_id, tuple(free[i : i + CONDEMNED_KEYS_MAX]))])
         await self._destroy_condemned()
+        if free:
+            await recall(self._command_bus, self._db)
 
     async def _are_tables_scrubbed(self) -> bool:
         """Wait a little for the read tables to take what was recorded so far; return whether they have."""

@@ -61,6 +61,7 @@ COLUMNS: dict[tuple[str, str], str | None] = {
     ("ReadMarked", "position"): members.MEMBERS.types["read_position"],
     ("RetentionSet", "days_min"): retention.POLICIES.types["days_min"],
     ("RetentionSet", "days_max"): retention.POLICIES.types["days_max"],
+    ("RebuildAsked", "jobs"): "int",
     ("RetentionApplied", "days_max"): "int",
     ("RetentionApplied", "messages"): None,
     ("RetentionApplied", "files"): None,

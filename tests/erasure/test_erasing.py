@@ -24,6 +24,7 @@ from adapters.postgres.key_destruction import live_keys
 from adapters.postgres.tiles import TileStore
 from commands.account import Activate, GrantRole
 from commands.erasure import CondemnKeys, EraseMessage, EraseReaction, RequestErasure, sealed_by
+from commands.export import BeginExport
 from commands.hold import PlaceHold, ReleaseHold
 from domain.account import ACCOUNT
 from domain.approval import FourEyes, approval_key
@@ -35,7 +36,7 @@ from domain.ids import MessageId, RoomId, UserId
 from domain.leaf import PREFIX
 from domain.merkle import includes, leaf_hash
 from domain.tree_head import read_note, read_tree_head
-from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS
+from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS, exports
 from tests.conftest import Servers, fresh_database
 from tests.deployments import MASTER, PASSWORD, Person, as_login, logged, until
 from tests.erasure import scans
@@ -293,6 +294,19 @@ async def test_only_oneself_with_the_password_or_an_admin_with_a_reason_may_ask(
     third = await admin.ask("POST", f"/users/{ada.id}/erasure", 202, **why)
     assert third == {**first, "status": "completed"}
     assert (await home.house.hansard.client().get(f"/erasures/{uuid4()}")).status_code == 404
+
+
+async def test_exports_that_are_kept_here_are_recalled(home: Home) -> None:
+    """One that is being made has read some of the words already: it ends too, and is asked for again."""
+    ada, auditor = await home.house.hansard.person(), await granted(home, "auditor")
+    why = {"Hansard-Reason": "matter 17"}
+    asked = await auditor.ask("POST", "/audit/exports", 202, json={"formats": ["jsonl"]}, headers=why)
+    await exports.tell(home.house.world.db, UUID(asked["id"]), run_by="a worker", progress=0.5, messages=1)
+    await home.house.bus.do(BeginExport(UUID(asked["id"])), Caller())
+    await ask_erasure(ada)
+    await erased(home)
+    ended = await auditor.ask("GET", f"/audit/exports/{asked['id']}", 200, headers=why)
+    assert (ended["status"], ended["error"]) == ("failed", "recalled")
 
 
 async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:
