@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test check coverage docs hooks simulate chaos soak attack fuzz schema device bench bench-quick format env rights clean
+.PHONY: help up test check types coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean device
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -38,6 +38,12 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	@$(BIN)/pre-commit validate-config
+	@$(MAKE) --no-print-directory types
+
+types: ## Check the types of the JavaScript by TypeScript, and that the client's declarations are current (needs npm)
+	@if ! command -v npm >/dev/null; then echo "npm is not there: the types of the JavaScript were not checked."; else \
+	npm ci --silent --no-audit --no-fund && npx tsc --project . && npx tsc --project clients/javascript && \
+	{ git diff --exit-code --stat -- clients/javascript/types || { echo "The declarations were made anew: commit them."; exit 1; }; }; fi
 
 coverage: $(STAMP) ## Branch coverage of domain, commands and projections: a table; fails below 95 %
 	@$(BIN)/coverage erase
