@@ -55,6 +55,7 @@ from gateway.routes import (
     thread,
     ticket,
     upload,
+    web,
 )
 from gateway.services import Services
 from gateway.sockets import connection
@@ -93,6 +94,7 @@ UNVERSIONED: list[BaseRouteHandler] = [
     *health.ROUTES,
     *metrics.ROUTES,
     *front_page.ROUTES,
+    *web.ROUTES,
     *documents.ROUTES,
     *proof.UNVERSIONED,
 ]

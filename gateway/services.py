@@ -11,6 +11,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.push.sender import PushSender
 from adapters.redis.lanes import Lanes
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from commands.command_bus import CommandBus
 from domain.derived_ids import DerivedIds
@@ -54,6 +55,7 @@ class Policy:
     tls_only: bool = False
     tlog_on: bool = True
     time_travel_on: bool = True
+    web_url: str = ""
     migrations: frozenset[int] = frozenset()
 
 
@@ -89,6 +91,7 @@ class Services:
     mail_links: MailLinks
     metrics: GatewayMetrics
     exposition: Exposition
+    page: WebFiles | None = None
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)

@@ -48,6 +48,7 @@ from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
 from adapters.redis.task_queue import RedisTasks
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from commands import HANDLERS
 from commands.command_bus import CommandBus
@@ -311,6 +312,8 @@ async def gateway(
     tls_only: bool = False,
     tlog_on: bool = True,
     time_travel_on: bool = True,
+    page: WebFiles | None = None,
+    web_url: str = "",
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -359,6 +362,7 @@ async def gateway(
                 tls_only=tls_only,
                 tlog_on=tlog_on,
                 time_travel_on=time_travel_on,
+                web_url=web_url,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
@@ -390,6 +394,7 @@ async def gateway(
             push=PushSender(requests, VAPID, topics_secret=b"a secret for tests", now=now),
             metrics=metrics,
             exposition=Exposition(registry, fresh_seconds=0),
+            page=page,
         )
         port = free_port()
         stop = asyncio.Event()

@@ -16,6 +16,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from domain import emojis
 from gateway.edge.client_address import Proxies
@@ -36,6 +37,7 @@ from runtime.descriptors import connections_max
 from runtime.locations import redis_url
 from runtime.migrate import migrations
 from runtime.settings import Settings
+from web import folders
 
 
 async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Services:
@@ -85,6 +87,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         mail_links=mail_links(base),
         metrics=metrics,
         exposition=Exposition(base.registry),
+        page=WebFiles.read(folders()) if settings.web == "on" else None,
     )
 
 
@@ -103,6 +106,7 @@ def terms_of(settings: Settings) -> Policy:
         links_url=settings.links_url,
         tlog_on=settings.tlog == "on",
         time_travel_on=settings.time_travel == "on",
+        web_url="" if settings.web in ("on", "off") else settings.web,
         tls_only=settings.env == "production",
         migrations=frozenset(migration.number for migration in migrations()),
         upload_bytes_max=settings.upload_bytes_max,

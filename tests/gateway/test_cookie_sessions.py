@@ -25,7 +25,8 @@ async def hansard(database_url: str, redis_url: str) -> AsyncIterator[Gateway]:
 async def log_in(hansard: Gateway, who: Person, **headers: str) -> httpx.Response:
     async with hansard.client() as http:
         body = {"email": who.email, "password": PASSWORD}
-        return await http.post("/auth/login", json=body, headers={**ASKED, **headers})
+        sent = {name: value for name, value in {**ASKED, **headers}.items() if value}
+        return await http.post("/auth/login", json=body, headers=sent)
 
 
 async def refresh(hansard: Gateway, cookie: str | None, body: Any = None, **headers: str) -> httpx.Response:
