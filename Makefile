@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test check types coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean device
+.PHONY: help up test browse screenshots check types coverage docs hooks simulate chaos soak attack fuzz schema bench bench-quick format env rights clean device
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -26,6 +26,13 @@ up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 
 test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+browse: $(STAMP) ## Test the page in a real browser (Debian's chromium, or CHROMIUM=); axe-core comes with npm
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund; fi
+	@$(BIN)/python -m pytest tests/web
+
+screenshots: $(STAMP) ## Make the pictures of README and docs anew (needs Chromium)
+	@$(BIN)/python -m pytest tests/web/screenshots.py
 
 check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/ruff check .

@@ -44,7 +44,7 @@ export class Details extends HTMLElement {
     const title = wanted.kind === "thread" ? say("thread") : wanted.kind === "pins" ? say("pins") : say("members");
     fill(this.#body);
     const foot = wanted.kind === "thread" ? this.#threadForm() : wanted.kind === "members" ? this.#addForm() : null;
-    fill(this, el("header", { class: "details-head" }, el("h2", {}, title), iconButton("close", say("close"), () => this.close())), this.#body, foot);
+    fill(this, el("div", { class: "details-head" }, el("h2", {}, title), iconButton("close", say("close"), () => this.close())), this.#body, foot);
     this.#draw();
     return true;
   }

@@ -20,9 +20,10 @@ function showDoor() {
 
 async function enter() {
   localStorage.setItem(WAS_HERE, "yes");
+  const started = workspace.start();
   fill(document.body, custom("hansard-shell"));
   try {
-    await workspace.start();
+    await started;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) return leave();
     throw error;

@@ -4,7 +4,7 @@ import { el, iconButton } from "./dom.js";
 import { attachment } from "./files.js";
 import { elementsOf, mayHaveMarkup } from "./markup.js";
 import { avatar, nameTag } from "./parts.js";
-import { dayOf, momentOf, say, sayOr, timeOf } from "./words.js";
+import { dayOf, momentOf, say, sayWith, timeOf } from "./words.js";
 import { workspace } from "./workspace.js";
 
 const QUICK = ["👍", "❤️", "😂", "🎉", "👀", "✅", "🙏", "🚀"];
@@ -46,7 +46,7 @@ export function messageElement(place) {
 function systemRow(shown) {
   const [who, by] = shown.subjects ?? [];
   const word = shown.content === "member.joined" && by ? "member.added" : shown.content;
-  const said = sayOr(word, { who: workspace.nameOf(who ?? null), by: workspace.nameOf(by ?? who ?? null) });
+  const said = sayWith(word, { who: nameTag(who ?? null), by: nameTag(by ?? who ?? null) });
   return el("p", { class: "system" }, said, " ", el("time", { datetime: shown.created_at }, timeOf(shown.created_at)));
 }
 

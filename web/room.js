@@ -22,7 +22,7 @@ export class RoomView extends HTMLElement {
   #listening = /** @type {[EventTarget, string, (event: any) => void][]} */ ([
     [workspace, "room", (event) => this.#news(event.detail)],
     [workspace, "rooms", () => this.#drawHead()],
-    [workspace, "people", () => this.#drawHead()],
+    [workspace, "people", () => this.#named()],
     [window, "focus", () => this.#timeline.looked()],
   ]);
 
@@ -63,7 +63,7 @@ export class RoomView extends HTMLElement {
     }
     const room = this.room ?? (await attempt(() => workspace.reloadRoom(roomId)));
     if (this.roomId !== roomId || !room) return;
-    const about = { title: workspace.titleOf(room), mayManage: this.mayManage, readMark: room.unread ? (room.read_position ?? 0) : 0 };
+    const about = { title: workspace.titleOf(room), mayManage: this.mayManage, readMark: room.unread ? (room.read_position ?? 0) : null };
     fill(this, el("main", { class: "room" }, this.#head, this.#timeline, this.#typing, this.#foot, this.#drop));
     this.#foot.removeAttribute("data-kind");
     this.#drawHead();
@@ -113,6 +113,11 @@ export class RoomView extends HTMLElement {
     }
   }
 
+  #named() {
+    this.#drawHead();
+    this.#drawTyping();
+  }
+
   #drawTyping() {
     const typing = this.roomId === null ? [] : workspace.typingIn(this.roomId);
     const [first] = typing;
@@ -122,8 +127,9 @@ export class RoomView extends HTMLElement {
   // What happens
 
   /** @param {import("./workspace.js").RoomNews & { roomId: string }} news */
-  #news({ roomId, event }) {
+  #news({ roomId, event, hasBegun }) {
     if (roomId !== this.roomId) return;
+    if (hasBegun) this.#timeline.messages?.refresh().catch(() => undefined); // what was changed before it was heard
     if (event) this.#timeline.messages?.take(event);
     this.#drawTyping();
   }

@@ -62,6 +62,11 @@ export class RoomMessages extends EventTarget {
     if (!this.hasNewer && this.#head > (this.last?.position ?? 0)) await this.#catchUp();
   }
 
+  /** Read anew what is on screen, if that is the newest: it was read before the room was heard. */
+  async refresh() {
+    if (this.items.length > 0 && !this.hasNewer) await this.openNewest();
+  }
+
   /** @param {number} position */
   async openAround(position) {
     this.#replace(await this.#page({ around: position }), (page) => {

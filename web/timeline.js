@@ -15,7 +15,8 @@ const KEYS = { r: "reply", t: "thread", e: "edit", Delete: "delete", p: "pin", h
 export class Timeline extends HTMLElement {
   /** @type {RoomMessages | null} */
   messages = null;
-  readMark = 0;
+  /** @type {number | null} what was read when the room was opened; null: all of it */
+  readMark = null;
   mayManage = false;
   /** @type {Map<string, { signature: string, element: HTMLElement }>} */
   #made = new Map();
@@ -34,7 +35,7 @@ export class Timeline extends HTMLElement {
     new ResizeObserver(() => this.#isAtEnd && this.#toBottom()).observe(this.#scroller);
   }
 
-  /** Show a room from its newest messages. @param {string} roomId @param {{ title: string, mayManage: boolean, readMark: number }} about */
+  /** Show a room from its newest messages. @param {string} roomId @param {{ title: string, mayManage: boolean, readMark: number | null }} about */
   async show(roomId, { title, mayManage, readMark }) {
     this.messages?.removeEventListener("change", this.#change);
     const messages = (this.messages = new RoomMessages(roomId));
@@ -91,9 +92,10 @@ export class Timeline extends HTMLElement {
     }
     this.#beginning.hidden = messages.hasOlder || messages.items.length === 0;
     if (this.#isAtEnd) this.#toBottom();
-    else if (anchor) this.#scroller.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
+    else if (anchor) this.#scroller.scrollTop += topOf(this.#made.get(anchor.id)?.element, anchor.top) - anchor.top;
     this.#drawJump();
     this.#seen();
+    this.#move();
   }
 
   /** @param {import("./message.js").Shown[]} shown */
@@ -105,7 +107,7 @@ export class Timeline extends HTMLElement {
     const elements = [];
     for (const each of shown) {
       /** @type {boolean} */
-      const isNew = !isMarked && this.readMark > 0 && each.position > this.readMark && each.sender_id !== workspace.me?.id && before !== null;
+      const isNew = !isMarked && this.readMark !== null && each.position > this.readMark && each.sender_id !== null && each.sender_id !== workspace.me?.id && before !== null;
       isMarked ||= isNew;
       const place = { shown: each, before, isNew, mayManage: this.mayManage };
       const signature = signatureOf(place);
@@ -122,12 +124,11 @@ export class Timeline extends HTMLElement {
     return elements;
   }
 
-  /** The first element in sight, and where it is. */
+  /** The first message in sight, and where it is. Its elements may be made anew: under another one it has another head. */
   #anchor() {
     const top = this.#scroller.getBoundingClientRect().top;
     for (const element of this.#list.children) {
-      const box = element.getBoundingClientRect();
-      if (box.bottom > top) return { element, top: box.top };
+      if (element.getBoundingClientRect().bottom > top) return { id: element.getAttribute("data-id") ?? "", top: topOf(element, top) };
     }
     return null;
   }
@@ -144,10 +145,18 @@ export class Timeline extends HTMLElement {
     this.#isAtEnd = !messages.hasNewer && below < END_PX;
     messages.isAtEnd = this.#isAtEnd;
     if (this.#isAtEnd) messages.missed = 0;
-    if (scrollTop < NEAR_PX && messages.hasOlder) messages.older().catch(() => undefined);
-    else if (below < NEAR_PX && messages.hasNewer) messages.newer().catch(() => undefined);
+    this.#move();
     this.#drawJump();
     this.#seen();
+  }
+
+  /** Move the window where its end comes into sight. */
+  #move() {
+    const { messages } = this;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    if (messages === null || messages.items.length === 0) return;
+    if (scrollTop < NEAR_PX && messages.hasOlder) messages.older().catch(() => undefined);
+    else if (scrollHeight - scrollTop - clientHeight < NEAR_PX && messages.hasNewer) messages.newer().catch(() => undefined);
   }
 
   #drawJump() {
@@ -185,6 +194,11 @@ export class Timeline extends HTMLElement {
       if (shown) rows[at].dispatchEvent(new CustomEvent("act", { bubbles: true, detail: { kind: KEYS[event.key], shown } }));
     }
   }
+}
+
+/** Where a message begins, below what marks its day. @param {Element | undefined} element @param {number} otherwise */
+function topOf(element, otherwise) {
+  return element?.lastElementChild?.getBoundingClientRect().top ?? otherwise;
 }
 
 customElements.define("hansard-timeline", Timeline);

@@ -79,16 +79,24 @@ export function say(word, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
+/** Say it with elements in it; what has no such words is said as it is called. @param {string} word @param {Record<string, Node>} values
+ * @returns {(string | Node)[]} */
+export function sayWith(word, values) {
+  return sayOr(word, {}).split(/\{(\w+)\}/).map((part, i) => (i % 2 ? (values[part] ?? "") : part));
+}
+
 /** Say it if there are such words, else what a server newer than the page called it. @param {string} word
  * @param {Record<string, string | number>} [values] */
 export function sayOr(word, values) {
   return word in en ? say(/** @type {Word} */ (word), values) : word;
 }
 
-const TIME = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
-const MOMENT = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-const SIZE = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+// The reader's own way of writing times, where it is one of the language that is spoken.
+const place = navigator.languages.find((each) => each.startsWith(language)) ?? language;
+const TIME = new Intl.DateTimeFormat(place, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(place, { weekday: "long", day: "numeric", month: "long" });
+const MOMENT = new Intl.DateTimeFormat(place, { dateStyle: "medium", timeStyle: "short" });
+const SIZE = new Intl.NumberFormat(place, { maximumFractionDigits: 1 });
 
 /** @param {string} at */
 export const timeOf = (at) => TIME.format(new Date(at));

@@ -14,7 +14,7 @@ const NAMES_MS = 20;
 const TYPING_MS = 6000;
 const TYPING_EVERY_MS = 3000;
 
-/** @typedef {{ event?: ChatEvent, typing?: string, presence?: string, system?: boolean, summary?: boolean }} RoomNews */
+/** @typedef {{ event?: ChatEvent, typing?: string, presence?: string, hasBegun?: boolean }} RoomNews */
 
 class Workspace extends EventTarget {
   client = new Client(location.origin, { cookie: true, keys: localStorage });
@@ -115,6 +115,7 @@ class Workspace extends EventTarget {
     this.#heard.add(roomId);
     try {
       const feed = await chat.subscribe(roomId);
+      this.tell("room", { roomId, hasBegun: true });
       for await (const event of feed) this.#take(roomId, event);
       this.rooms.delete(roomId);
     } catch (error) {
@@ -129,7 +130,6 @@ class Workspace extends EventTarget {
   /** @param {string} roomId @param {ChatEvent} event */
   #take(roomId, event) {
     const room = this.rooms.get(roomId);
-    const isSystem = event.kind.startsWith("member.") || event.kind.startsWith("room.");
     if (room !== undefined) {
       const data = /** @type {any} */ (event.data);
       if (event.kind === "message.posted") this.#posted(room, data);
@@ -139,7 +139,7 @@ class Workspace extends EventTarget {
       if (event.kind === "member.role_changed" && data.user_id === this.me?.id) room.my_role = data.role;
       this.tell("rooms");
     }
-    this.tell("room", { roomId, event, system: isSystem });
+    this.tell("room", { roomId, event });
   }
 
   /** @param {Room} room @param {Message} message */

@@ -1,17 +1,13 @@
 """A Chromium of the machine's, driven by Playwright. Where there is none, the page is not tested, and a run says so."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-STATE = f"The page was seen in {CHROMIUM}." if CHROMIUM else "The page was not tested: there is no Chromium here."
+from tests.web.chromium import CHROMIUM
+
 # Its own sandbox needs rights that containers do not give; what it shows here is ours.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 SECONDS = 20.0
