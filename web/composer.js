@@ -2,6 +2,7 @@
 
 import { el, fill, icon, iconButton } from "./dom.js";
 import { upload } from "./files.js";
+import { Mentions } from "./mentions.js";
 import { toast } from "./parts.js";
 import { say, sizeOf } from "./words.js";
 import { sentenceOf, workspace } from "./workspace.js";
@@ -27,6 +28,7 @@ export class Composer extends HTMLElement {
   #files = el("ul", { class: "uploads", "aria-label": say("attach"), hidden: true });
   #input = el("input", { type: "file", multiple: true, hidden: true, "aria-label": say("attach"), on: { change: () => this.#picked() } });
   #text = el("textarea", { rows: 1, maxlength: CHARS_MAX, class: "write", autocapitalize: "sentences" });
+  #mentions = new Mentions(this.#text);
   #send = el("button", { type: "submit", class: "send", "aria-label": say("send"), title: say("keys") }, icon("send"));
 
   connectedCallback() {
@@ -39,7 +41,7 @@ export class Composer extends HTMLElement {
       event.preventDefault();
       this.#submit();
     });
-    fill(this, this.#about, this.#files, form);
+    fill(this, this.#mentions.list, this.#about, this.#files, form);
   }
 
   /** @param {string} roomId @param {string} title */
@@ -93,6 +95,7 @@ export class Composer extends HTMLElement {
 
   #typed() {
     this.#fit();
+    this.#mentions.look(this.roomId);
     if (!this.#editing) sessionStorage.setItem(DRAFTS + this.roomId, this.#text.value);
     if (this.#text.value) this.dispatchEvent(new CustomEvent("typing"));
   }
@@ -105,7 +108,7 @@ export class Composer extends HTMLElement {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.isComposing) return;
+    if (event.isComposing || this.#mentions.takes(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#submit();

@@ -54,7 +54,7 @@ class Window:
 
     async def write(self, text: str) -> None:
         """Write a message in the room on screen, and send it."""
-        box = self.page.get_by_role("textbox", name="Message ")
+        box = self.page.locator("textarea.write")
         await box.fill(text)
         await box.press("Enter")
 

@@ -1,5 +1,6 @@
 """The page in a real browser: people chat, go away and come back; hostile text stays text; nobody is shut out."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from tests.deployments import PASSWORD, Gateway
 from tests.files.pictures import png
 from tests.web.browser import Window, chromium, window
 from tests.web.chromium import CHROMIUM
-from tests.web.houses import house
+from tests.web.houses import PAGE, house
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
 
@@ -80,7 +81,7 @@ async def test_two_people_chat_and_one_goes_away_and_comes_back(database_url: st
 
         await ada.write("Good *evening*, ben")
         await expect(message(ben, "Good evening, ben").locator("em")).to_have_text("evening")
-        await ben.page.get_by_role("textbox", name="Message Engines").press_sequentially("hi")
+        await ben.page.locator("textarea.write").press_sequentially("hi")
         await expect(ada.page.get_by_text("ben is typing")).to_be_visible()
         await act(ben, "Good evening", "Add reaction")
         await ben.page.get_by_role("button", name="🎉").click()
@@ -88,6 +89,13 @@ async def test_two_people_chat_and_one_goes_away_and_comes_back(database_url: st
         await act(ben, "Good evening", "Reply")
         await ben.write("A reply to it")
         await expect(message(ada, "A reply to it").locator(".quote")).to_contain_text("Good *evening*, ben")
+
+        await ada.page.locator("textarea.write").press_sequentially("look, @be")
+        await expect(ada.page.get_by_role("option", name="ben")).to_be_visible()
+        await ada.page.keyboard.press("Tab")
+        await expect(ada.page.locator("textarea.write")).to_have_value("look, @ben ")
+        await ada.page.keyboard.press("Enter")
+        await expect(message(ben, "look, @ben")).to_contain_class("for-me")
 
         is_away.append(True)
         for line in lines:
@@ -103,7 +111,7 @@ async def test_two_people_chat_and_one_goes_away_and_comes_back(database_url: st
         order = "[...document.querySelectorAll('hansard-timeline .text')].map((each) => each.textContent.trim())"
         assert await ada.page.evaluate(order) == await ben.page.evaluate(order)
 
-        await ada.page.get_by_role("textbox", name="Message ").press("ArrowUp")
+        await ada.page.locator("textarea.write").press("ArrowUp")
         await ada.write("Said and mended")
         await expect(message(ben, "Said and mended").get_by_role("button", name="(edited)")).to_be_visible()
         await message(ben, "Said and mended").get_by_role("button", name="(edited)").click()
@@ -155,6 +163,15 @@ async def test_unread_rooms_say_so_and_a_session_that_is_ended_elsewhere_leads_t
         await expect(link.locator(".badge")).to_have_count(0)
         await expect(message(ada, "@ada three")).to_contain_class("for-me")
 
+        tabs = [await ada.context.new_page() for _ in range(3)]
+        await asyncio.gather(
+            *(tab.goto(hansard.base) for tab in tabs)
+        )  # all renew by one cookie, and none is taken for a thief
+        for tab in (ada.page, *tabs):
+            await expect(tab.get_by_role("link", name="Second")).to_be_visible()
+        for tab in tabs:
+            await tab.close()
+
         elsewhere = hansard.client()
         login = await elsewhere.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD})
         sure = hansard.client(login.json()["access_token"])
@@ -180,6 +197,11 @@ async def test_pictures_are_shown_and_hostile_text_runs_nowhere(database_url: st
         await ada.write("a caption")
         picture = message(ada, "a caption").get_by_role("img", name=name)
         await expect(picture).to_have_js_property("naturalWidth", 640)
+        for event in ("drop", "paste"):
+            await ada.page.evaluate(GIVEN, event)
+            await expect(ada.page.locator(".uploads li.done", has_text=f"{event}.txt")).to_be_visible()
+            await ada.page.get_by_role("button", name=f"Remove {event}.txt").click()
+        await expect(ada.page.locator(".uploads li")).to_have_count(0)
 
         ben = await hansard.person("ben")
         await ben.ask("POST", f"/rooms/{room_id}/join", 200)
@@ -238,6 +260,14 @@ async def test_a_timeline_scrolls_both_ways_without_growing_or_jumping(database_
         await expect(message(ada, "something new")).to_be_visible()
 
 
+# A file that is dropped on the room, or pasted into what one writes.
+GIVEN = """(kind) => {
+    const files = new DataTransfer();
+    files.items.add(new File(["plain words"], `${kind}.txt`, { type: "text/plain" }));
+    const options = { bubbles: true, cancelable: true, dataTransfer: files, clipboardData: files };
+    const event = kind === "drop" ? new DragEvent(kind, options) : new ClipboardEvent(kind, options);
+    document.querySelector("textarea.write").dispatchEvent(event);
+}"""
 NUMBERS = "[...document.querySelectorAll('.entry .text')].map((each) => Number(/number (\\d+):/.exec(each.textContent)?.[1])).filter((n) => n >= 0)"
 # Two frames, and no request on its way.
 SETTLED = """async () => {
@@ -285,6 +315,24 @@ async def test_nobody_is_shut_out(database_url: str, redis_url: str) -> None:
         await ada.page.keyboard.type("by keys")
         await ada.page.keyboard.press("Enter")
         await expect(message(ada, "by keys").locator(".quote")).to_be_visible()
+
+
+async def test_both_languages_say_everything(database_url: str, redis_url: str) -> None:
+    async with house(database_url, redis_url) as hansard, chromium() as browser:
+        seen = await window(browser, locale="de-DE")
+        await seen.page.goto(hansard.base)
+        await expect(seen.page.get_by_role("button", name="Anmelden", exact=True)).to_be_visible()
+        words = await seen.page.evaluate(WORDS, f"/assets/{PAGE.digest}/words.js")
+        assert words["en"] == words["de"], sorted(set(words["en"]) ^ set(words["de"]))
+        await seen.whole()
+
+
+WORDS = """async (address) => {
+    const { LANGUAGES } = await import(address);
+    const holes = (text) => (text.match(/\\{\\w+\\}/g) ?? []).sort().join("");
+    const all = ({ words }) => Object.entries(words).map(([word, text]) => word + holes(text)).sort();
+    return Object.fromEntries(Object.entries(LANGUAGES).map(([name, said]) => [name, all(said)]));
+}"""
 
 
 async def _faults(seen: Window) -> list[Any]:
