@@ -20,6 +20,7 @@ export class RoomMessages extends EventTarget {
   items = [];
   /** @type {Map<string, Shown>} */
   pending = new Map();
+  isOpen = false; // something was read
   hasOlder = false;
   hasNewer = false;
   missed = 0; // how many came while the window was elsewhere
@@ -64,7 +65,7 @@ export class RoomMessages extends EventTarget {
 
   /** Read anew what is on screen, if that is the newest: it was read before the room was heard. */
   async refresh() {
-    if (this.items.length > 0 && !this.hasNewer) await this.openNewest();
+    if (this.isOpen && !this.hasNewer) await this.openNewest();
   }
 
   /** @param {number} position */
@@ -117,6 +118,7 @@ export class RoomMessages extends EventTarget {
   /** @template Page @param {Page} page @param {(page: Page) => void} take */
   #replace(page, take) {
     this.#turn += 1;
+    this.isOpen = true;
     take(page);
     this.#changed();
   }
@@ -135,7 +137,7 @@ export class RoomMessages extends EventTarget {
   }
 
   #trim() {
-    if (this.items.length <= WINDOW_MAX) return;
+    if (this.items.length <= WINDOW_MAX + PAGE) return; // many at once: each time everything in sight is laid out anew
     this.items.splice(0, this.items.length - WINDOW_MAX);
     this.hasOlder = true;
   }
@@ -160,7 +162,7 @@ export class RoomMessages extends EventTarget {
   #posted(message) {
     if (message.thread_id && message.in_room !== true) return;
     this.pending.delete(message.id);
-    const isFull = this.items.length >= WINDOW_MAX && !this.isAtEnd;
+    const isFull = this.items.length >= WINDOW_MAX + PAGE && !this.isAtEnd;
     if (this.hasNewer || isFull) {
       this.hasNewer = true;
       this.missed += 1;

@@ -8,6 +8,7 @@ import { workspace } from "./workspace.js";
 
 const NEAR_PX = 700;
 const END_PX = 48;
+const SPACE_PX_MAX = 200_000;
 
 /** @type {Record<string, string>} what a key does to the message that has the focus */
 const KEYS = { r: "reply", t: "thread", e: "edit", Delete: "delete", p: "pin", h: "history" };
@@ -22,6 +23,7 @@ export class Timeline extends HTMLElement {
   #made = new Map();
   #list = el("div", { class: "entries", role: "log", "aria-label": say("messages"), "aria-relevant": "additions" });
   #beginning = el("p", { class: "beginning", hidden: true });
+  #spacePx = 0;
   #scroller = el("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": say("messages"), on: { scroll: () => this.#scrolled() } }, this.#beginning, this.#list);
   #jump = el("button", { type: "button", class: "jump", hidden: true, on: { click: () => this.toEnd() } });
   #isDue = false;
@@ -84,18 +86,27 @@ export class Timeline extends HTMLElement {
     const anchor = this.#isAtEnd ? null : this.#anchor();
     const elements = this.#elements(messages.shown);
     const wanted = new Set(elements);
+    const kept = /** @type {HTMLElement | undefined} */ ([...this.#list.children].findLast((child) => wanted.has(/** @type {HTMLElement} */ (child))));
+    const keptAt = kept?.offsetTop ?? 0;
     for (const child of [...this.#list.children]) if (!wanted.has(/** @type {HTMLElement} */ (child))) child.remove();
     let at = this.#list.firstChild;
     for (const element of elements) {
       if (element === at) at = at.nextSibling;
       else this.#list.insertBefore(element, at);
     }
-    this.#beginning.hidden = messages.hasOlder || messages.items.length === 0;
+    this.#beginning.hidden = messages.hasOlder || !messages.isOpen;
+    this.#makeSpace(this.#isAtEnd && kept ? this.#spacePx + Math.max(0, keptAt - kept.offsetTop) : 0);
     if (this.#isAtEnd) this.#toBottom();
     else if (anchor) this.#scroller.scrollTop += topOf(this.#made.get(anchor.id)?.element, anchor.top) - anchor.top;
     this.#drawJump();
     this.#seen();
     this.#move();
+  }
+
+  /** Have space stand for what left the list above, while one looks at its end: so nothing in sight is laid out anew. */
+  #makeSpace(/** @type {number} */ px) {
+    this.#spacePx = px > SPACE_PX_MAX ? 0 : px;
+    this.#list.style.setProperty("padding-top", `${this.#spacePx}px`);
   }
 
   /** @param {import("./message.js").Shown[]} shown */
@@ -155,7 +166,7 @@ export class Timeline extends HTMLElement {
     const { messages } = this;
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     if (messages === null || messages.items.length === 0) return;
-    if (scrollTop < NEAR_PX && messages.hasOlder) messages.older().catch(() => undefined);
+    if (scrollTop - this.#spacePx < NEAR_PX && messages.hasOlder) messages.older().catch(() => undefined);
     else if (scrollHeight - scrollTop - clientHeight < NEAR_PX && messages.hasNewer) messages.newer().catch(() => undefined);
   }
 

@@ -18,6 +18,7 @@ from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import (
     AccountDeactivatedError,
     BadCredentialsError,
+    BadRefreshTokenError,
     BusyError,
     SessionRevokedError,
     UnauthenticatedError,
@@ -36,18 +37,14 @@ from gateway.http.error_mapping import problem_of
 from gateway.http.fields import NewPassword
 from gateway.http.idempotency import idempotency_key
 from gateway.http.pagination import Page
-from gateway.http.problems import Problem
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute
 from gateway.operations.passwords import account_in_time, hash_for, matching_form, require_good
-from gateway.protocol.faults import FieldError
 from gateway.routes.email_token import verify_again
 from gateway.services import Services
 from projections import sessions
 from projections.sessions import SessionRow
 from projections.users import Profile
-
-IN_COOKIE = "It is in the cookie."
 
 
 class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -183,14 +180,12 @@ async def _refreshed(
 
 
 def _presented(request: Request[Any, Any, Any], data: RefreshBody, in_cookie: bool) -> str:
-    """Return the refresh token of a request, which is in one place or in the other. Raise `Problem` if it is not."""
+    """Return the refresh token of a request: that of its cookie or of its body, whichever it says. Raise `BadRefreshTokenError` if
+    it is not there, or in the other place, too."""
     given = None if data.refresh_token is UNSET else data.refresh_token
-    if in_cookie and given is None:
-        return token_of(request)
-    if given is not None and not in_cookie:
-        return given
-    code, detail = ("field.invalid", IN_COOKIE) if in_cookie else ("field.missing", "This field is needed.")
-    raise Problem(422, code, detail, errors=[FieldError("/refresh_token", code, detail)])
+    if in_cookie == (given is not None):
+        raise BadRefreshTokenError
+    return token_of(request) if given is None else given
 
 
 @post("/auth/logout", status_code=204, opt=declare("session.close", described=Described(takes_cookie=True)))

@@ -8,6 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from adapters.web_files import BASE, IDENTITY, WebFile
 from gateway.http.declarations import declare
 from gateway.http.problems import not_found
+from gateway.http.response_headers import REFUSED
 from gateway.services import Services
 
 # Nothing inline, nothing from elsewhere, and no text becomes HTML but through the one policy of `web/markup.js`. Pictures are
@@ -35,14 +36,15 @@ def page(request: Request[Any, Any, Any], services: Services) -> Response[bytes]
     )
 
 
-@get(BASE + "{digest:str}/{name:path}", include_in_schema=False, opt=declare("deployment.read"))
-async def web_file(digest: str, name: str, request: Request[Any, Any, Any], services: Services) -> Response[Any]:
+@get(BASE + "{asset:path}", include_in_schema=False, opt=declare("deployment.read"))
+async def web_file(asset: str, request: Request[Any, Any, Any], services: Services) -> Response[Any]:
     """Return a file of the page. One of another version is sent to the present one: servers are replaced one after another."""
-    found = None if services.page is None else services.page.files.get(name.lstrip("/"))
+    digest, _, name = asset.removeprefix("/").partition("/")
+    found = None if services.page is None else services.page.files.get(name)
     if services.page is None or found is None:
         raise not_found()
     if digest != services.page.digest:
-        address = f"{BASE}{services.page.digest}/{name.lstrip('/')}"
+        address = f"{BASE}{services.page.digest}/{name}"
         return Response(b"", status_code=307, headers={"Location": address, "Cache-Control": "no-store"})
     return _answer(request, found, digest, FOR_EVER | {"Vary": "Accept-Encoding"})
 
@@ -60,8 +62,7 @@ def _encoding(accepted: str, file: WebFile) -> str:
     named = set()
     for each in accepted.lower().split(","):
         coding, _, parameters = each.partition(";")
-        weight = parameters.replace(" ", "").removeprefix("q=").rstrip("0").rstrip(".")
-        if not parameters or weight:
+        if not REFUSED.fullmatch(parameters):
             named.add(coding.strip())
     return next((coding for coding in file.forms if coding in named), IDENTITY)
 

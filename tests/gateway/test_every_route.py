@@ -26,6 +26,7 @@ CONTRACTS = {
     ("POST", "/api/v1/auth/password/reset"), ("GET", "/api/v1/meta"), ("GET", "/.well-known/jwks.json"), ("GET", "/livez"),
     ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/schema"), ("GET", "/schema/openapi.json"), ("GET", "/asyncapi.json"), ("GET", "/"),
     ("GET", "/api/v1/audit/checkpoint"), ("GET", "/.well-known/hansard-keys"), ("GET", "/tlog/checkpoint"), ("GET", "/tlog/tile/{tile}"),
+    ("GET", "/assets/{asset}"),
     ("GET", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/subscribe"),
 }  # fmt: skip
 PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
@@ -161,6 +162,7 @@ async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
     there = {
         "room_id": room_id, "message_id": said["id"], "session_id": session["id"], "file_id": file_id, "user_id": ada.id,
         "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "emoji": "%F0%9F%91%8D", "tile": "0/000",
+        "asset": "0/main.js",
         "subscription_id": subscription_id,
     }  # fmt: skip
     return [
@@ -203,8 +205,9 @@ async def test_without_a_token_no_spelling_of_any_route_opens_it(hansard: Gatewa
 
 
 def is_public(asked: Asked) -> bool:
-    """Whether a request is for a route that everybody may ask; tiles are the one of them with a parameter."""
+    """Whether a request is for a route that everybody may ask; tiles, and files of the page, are those of them with a parameter."""
     path = re.sub(r"^(/tlog/tile/).+", r"\1{tile}", path_of(asked.target))
+    path = re.sub(r"^(/assets/).+", r"\1{asset}", path)
     return (asked.method.replace("HEAD", "GET"), path) in PUBLIC
 
 
