@@ -12,6 +12,7 @@ import { say } from "./words.js";
 const NAMES_AT_ONCE = 100;
 const NAMES_MS = 20;
 const TYPING_MS = 6000;
+const RECOUNT_MS = 250;
 const TYPING_EVERY_MS = 3000;
 
 /** @typedef {{ event?: ChatEvent, typing?: string, presence?: string, hasBegun?: boolean }} RoomNews */
@@ -38,6 +39,8 @@ class Workspace extends EventTarget {
   /** @type {Set<string>} */
   #unnamed = new Set();
   #typedAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #recounting;
 
   /** Show this person's rooms, and hear them. */
   async start() {
@@ -164,7 +167,18 @@ class Workspace extends EventTarget {
     room.unread = 0;
     room.mention_count = 0;
     this.tell("rooms");
-    this.chat?.read(roomId, position).catch(() => undefined);
+    this.chat?.read(roomId, position).then(() => this.#recount(), () => undefined);
+  }
+
+  /** Ask how much of the inbox is unread: what was read in its room is read there, too. */
+  #recount() {
+    clearTimeout(this.#recounting);
+    this.#recounting = setTimeout(async () => {
+      const page = await this.client.notifications({ limit: 1 }).catch(() => null);
+      if (page === null || this.chat === null) return;
+      this.inboxUnread = page.unread;
+      this.tell("inbox");
+    }, RECOUNT_MS);
   }
 
   /** Say that one is typing, now and then. @param {string} roomId */
@@ -214,10 +228,7 @@ class Workspace extends EventTarget {
         this.tell("rooms");
       }
     }
-    if (event.kind === "notification") {
-      this.inboxUnread += 1;
-      this.tell("inbox");
-    }
+    if (event.kind === "notification" || event.kind === "notification.read" || event.kind === "reading.marked") this.#recount();
     if (event.kind === "account.profile_changed" && this.me) {
       Object.assign(this.me, { username: data.username, avatar_url: data.avatar_url });
       this.tell("people");

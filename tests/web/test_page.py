@@ -162,6 +162,7 @@ async def test_unread_rooms_say_so_and_a_session_that_is_ended_elsewhere_leads_t
         await link.click()
         await expect(ada.page.get_by_role("separator", name="New messages")).to_be_visible()
         await expect(link.locator(".badge")).to_have_count(0)
+        await expect(ada.page.get_by_role("button", name="Notifications").locator(".badge")).to_be_hidden()
         await expect(message(ada, "@ada three")).to_contain_class("for-me")
 
         tabs = [await ada.context.new_page() for _ in range(3)]
