@@ -18,7 +18,11 @@ ROOT_PAGES = (
     "CODE_OF_CONDUCT.md",
 )
 FOLDERS = ("docs", "clients")
-LINKED = ("LICENSE", "docs/side-by-side.svg", "docs/pictures/chat-light.png")  # what pages link to or show and is no page
+LINKED = (
+    "LICENSE",
+    "docs/side-by-side.svg",
+    "docs/pictures/chat-light.png",
+)  # what pages link to or show and is no page
 FENCE = "```"
 MERMAID = "```mermaid"
 

@@ -221,7 +221,7 @@ async def test_pictures_are_shown_and_hostile_text_runs_nowhere(database_url: st
         for row in await ada.page.locator(".message a").all():
             await row.hover()
         assert await ada.page.evaluate("window.wasHacked") is None
-        wrong = "hansard-timeline :is(script, iframe, form, svg:not(.icon), [onerror], [onload], [style]:not(.picture, hansard-avatar))"
+        wrong = "hansard-timeline :is(script, iframe, form, svg:not(.icon), [onerror], [onload], .message [style]:not(.picture, hansard-avatar))"
         assert await ada.page.locator(wrong).count() == 0
         addresses = await ada.page.eval_on_selector_all(
             ".message a", "all => all.map((each) => new URL(each.href).protocol)"
