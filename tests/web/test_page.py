@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import FilePayload, Locator, WebSocketRoute, expect
 
-from tests.deployments import PASSWORD, Gateway
+from tests.deployments import PASSWORD, Gateway, gateway
 from tests.files.pictures import png
 from tests.web.browser import Window, chromium, window
 from tests.web.chromium import CHROMIUM
@@ -67,8 +67,13 @@ async def act(seen: Window, text: str, what: str) -> None:
 
 
 async def test_two_people_chat_and_one_goes_away_and_comes_back(database_url: str, redis_url: str) -> None:
-    async with house(database_url, redis_url) as hansard, people(hansard, "ada", "ben") as [ada, ben]:
+    async with (
+        house(database_url, redis_url) as hansard,
+        gateway(database_url, redis_url, page=PAGE) as second,
+        people(hansard, "ada", "ben") as [ada, ben],
+    ):
         lines, is_away = await _cuttable(ben)
+        await ben.enter(second.base, "ben", PASSWORD, is_new=False)
         await ben.page.reload()  # goes on by the cookie
         await expect(ben.page.locator("hansard-shell")).to_be_visible()
         assert await ben.page.evaluate("document.cookie") == ""
