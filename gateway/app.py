@@ -61,6 +61,7 @@ from gateway.routes import (
     thread,
     ticket,
     upload,
+    web,
 )
 from gateway.services import Services
 from gateway.sockets import connection
@@ -105,6 +106,7 @@ UNVERSIONED: list[BaseRouteHandler] = [
     *health.ROUTES,
     *metrics.ROUTES,
     *front_page.ROUTES,
+    *web.ROUTES,
     *documents.ROUTES,
     *proof.UNVERSIONED,
 ]

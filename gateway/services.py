@@ -11,6 +11,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.push.sender import PushSender
 from adapters.redis.lanes import Lanes
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from commands.command_bus import CommandBus
 from domain.approval import FourEyes
@@ -58,6 +59,7 @@ class Policy:
     tlog_on: bool = True
     witness_quorum: int = 0
     time_travel_on: bool = True
+    web_url: str = ""
     migrations: frozenset[int] = frozenset()
     four_eyes: FourEyes = FourEyes()
 
@@ -95,6 +97,7 @@ class Services:
     mail_links: MailLinks
     metrics: GatewayMetrics
     exposition: Exposition
+    page: WebFiles | None = None
     audit_streams: AuditStreams = field(default_factory=AuditStreams)
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)

@@ -17,6 +17,8 @@ BOUNDS = {
     "maxLength": "at most {} characters",
     "minimum": "≥ {}",
     "maximum": "≤ {}",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
     "minProperties": "at least {} entries",
     "maxProperties": "at most {} entries",
     "pattern": "matches `{}`",
@@ -24,7 +26,7 @@ BOUNDS = {
 KNOWN = {
     *BOUNDS,
     *("$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum", "format", "items"),
-    *("properties", "required", "title", "type"),
+    *("contentEncoding", "examples", "properties", "propertyNames", "required", "title", "type", "uniqueItems"),
 }
 
 

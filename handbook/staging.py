@@ -1,6 +1,6 @@
 """The pages of the site, laid out as they lie in the repository, so that a link that works there works here.
 
-What is not Markdown is not copied, but for the licence and a chart: a page that speaks of code names it in code instead of linking.
+What is not Markdown is not copied, but for the licence and pictures: a page that speaks of code names it in code instead of linking.
 """
 
 import shutil
@@ -18,7 +18,11 @@ ROOT_PAGES = (
     "CODE_OF_CONDUCT.md",
 )
 FOLDERS = ("docs", "clients")
-LINKED = ("LICENSE", "docs/side-by-side.svg")  # what pages link to or show and is no page
+LINKED = (
+    "LICENSE",
+    "docs/side-by-side.svg",
+    "docs/pictures/chat-light.png",
+)  # what pages link to or show and is no page
 FENCE = "```"
 MERMAID = "```mermaid"
 
@@ -38,6 +42,7 @@ def stage(root: Path, target: Path, draw: Callable[[str], str]) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(drawn(page.read_text(), copy, draw))
     for name in LINKED:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, target / name)
 
 

@@ -177,6 +177,10 @@ class Settings:
         "Networks beside the public ones in which push services and webhooks may be (10.1.2.0/24, comma between). Empty: none.",
     )
     links_url: str = setting("", "A page of yours that mails link to; the code follows after #. Empty: no link.")
+    web: str = setting(
+        "on",
+        "The page that browsers see at /: on, off, or the address of another one (https://chat.example.com) to send them to.",
+    )
     schema: Literal["on", "off"] = setting("on", "Whether /schema and /asyncapi.json are served.")
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
     metrics_listen: str = setting(

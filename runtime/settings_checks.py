@@ -15,6 +15,7 @@ SSLMODES = frozenset({"verify-full", "verify-ca", "disable"})
 GROUPS = frozenset({"live", "message_html", "audit_index", "past", "notifications"})
 CONTACT = re.compile(r"(?:mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*)")
 ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
+PAGE = re.compile(r"https?://[!-~]+")
 
 
 def check(settings: Settings) -> None:
@@ -39,6 +40,8 @@ def _check_urls(settings: Settings) -> None:
     for origin in settings.origins:
         if not ORIGIN.fullmatch(origin):
             raise SettingRefusedError(f"HANSARD_ORIGINS has {origin!r}; an origin is like https://chat.example.com.")
+    if settings.web not in ("on", "off") and not PAGE.fullmatch(settings.web):
+        raise SettingRefusedError(f"HANSARD_WEB is {settings.web!r}; it is on, off, or like https://chat.example.com/.")
     if unknown := set(settings.stopping) - GROUPS:
         raise SettingRefusedError(
             f"HANSARD_STOPPING has {', '.join(sorted(unknown))}; groups of read tables are {', '.join(sorted(GROUPS))}."

@@ -31,6 +31,7 @@ from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
 from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND
+from tests.web.chromium import PAGE_WAS
 
 # These servers do not wait for the disk: nobody cuts the power here. Tests that kill a server start one of their own, as an
 # operator would.
@@ -59,6 +60,7 @@ LONGEST = (
     "blobs/test_blobs.py",
     "blobs/test_hung_store.py",
     "record/test_turns_and_crashes.py",
+    "web/test_page.py",
     "schema/test_schema.py",
 )
 MEMORY_BYTES = 2 * 1024**3
@@ -94,10 +96,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which scanner the tests of files were scanned by."""
+    """Say which scanner the tests of files were scanned by, and whether the page was seen in a browser."""
     terminalreporter.write_line(
         f"Files were scanned by a {KIND}{f' ({CLAMD})' if CLAMD else ': no clamd is installed'}."
     )
+    terminalreporter.write_line(PAGE_WAS)
 
 
 @dataclass(frozen=True)

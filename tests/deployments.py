@@ -48,6 +48,7 @@ from adapters.redis.cluster_state import ClusterState
 from adapters.redis.lanes import Lanes
 from adapters.redis.rate_limits import RedisLimits
 from adapters.redis.task_queue import RedisTasks
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from commands import HANDLERS
 from commands.command_bus import CommandBus
@@ -315,6 +316,8 @@ async def gateway(
     witness_quorum: int = 0,
     time_travel_on: bool = True,
     four_eyes: FourEyes = FourEyes(),  # noqa: B008
+    page: WebFiles | None = None,
+    web_url: str = "",
     blobs_url: str = "",
     upload_bytes_max: int = 8 * 1024**2,
     storage_bytes_of_user: int = 1024**4,
@@ -365,6 +368,7 @@ async def gateway(
                 witness_quorum=witness_quorum,
                 time_travel_on=time_travel_on,
                 four_eyes=four_eyes,
+                web_url=web_url,
                 migrations=frozenset(migration.number for migration in migrations()),
             ),
             record_id=head.record,
@@ -397,6 +401,7 @@ async def gateway(
             push=PushSender(requests, VAPID, topics_secret=b"a secret for tests", now=now),
             metrics=metrics,
             exposition=Exposition(registry, fresh_seconds=0),
+            page=page,
         )
         port = free_port()
         stop = asyncio.Event()

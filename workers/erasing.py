@@ -140,7 +140,9 @@ class _Round:
             return None
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
-            await recall(self._command_bus, self._db)  # a process that died may have destroyed keys and not come to this
+            await recall(
+                self._command_bus, self._db
+            )  # a process that died may have destroyed keys and not come to this
             await self._complete(len(files))
         return self._held
 

@@ -70,6 +70,7 @@ class Authentication:
         is_secure, address = self._proxies.is_secure(scope), self._proxies.client(scope)
         scope["client"] = None if address is None else (address, 0)  # from here on there is no other address
         scope.setdefault("state", {})["request_id"] = request_id_of(dict(scope["headers"]))
+        scope["state"]["is_secure"] = is_secure
         send = with_browser_headers(send, is_secure)
         route = self._routes.of(scope)
         is_too_plain = self._tls_only and not is_secure and not _is_unlimited(route)

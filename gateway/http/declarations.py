@@ -30,12 +30,13 @@ class Described(Struct, frozen=True, kw_only=True):
     """What the OpenAPI document says of a route beyond its types.
 
     `makes` is the path parameter of other routes that the answer's `id` is good for. `form` is the request body if it is not
-    JSON. `narrowed` is added to the schema of the body. `answers` are further statuses with the same body.
+    JSON. `narrowed` is added to the schema of the body. `answers` are further statuses with the same body. `takes_cookie`: by a header, a browser may have its refresh token in a cookie.
     """
 
     makes: str | None = None
     has_version: bool = False
     is_download: bool = False
+    takes_cookie: bool = False
     needs_reason: bool = False
     form: Json | None = None
     narrowed: Json | None = None

@@ -1,4 +1,7 @@
-"""The front page: what a browser sees at `/`. For everybody who does not ask for HTML there is nothing at this address."""
+"""The front page: what a browser sees at `/`. For everybody who does not ask for HTML there is nothing at this address.
+
+It is the page (`web/`), unless operators have switched it off or have it elsewhere (`HANSARD_WEB`).
+"""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -11,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from gateway.http.declarations import declare
 from gateway.http.problems import not_found
 from gateway.http.response_headers import FRONT_PAGE, wants_page
+from gateway.routes import web
 from gateway.services import Services
 
 STYLE = "body{font:16px/1.5 system-ui;margin:4rem auto;max-width:40rem;padding:0 1rem}"
@@ -22,9 +26,13 @@ POLICY = (
 
 @get(FRONT_PAGE, include_in_schema=False, opt=declare("deployment.read"))
 async def front_page(request: Request[Any, Any, Any], services: Services) -> Response[bytes]:
-    """Say what this is, on a page that loads nothing."""
+    """Answer with the page, or say what this is on one that loads nothing."""
     if not wants_page(request.headers.get("accept", "")):
         raise not_found()
+    if services.page is not None:
+        return web.page(request, services)
+    if services.policy.web_url:
+        return Response(b"", status_code=307, headers={"Location": services.policy.web_url, "Vary": "Accept"})
     links = (
         "<ul><li><a href=/schema>The API, for people</a>"
         "<li><a href=/schema/openapi.json>OpenAPI</a>, and <a href=/asyncapi.json>AsyncAPI</a> of the sockets</ul>"

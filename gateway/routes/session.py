@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import BaseRouteHandler
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from commands.account import ChangePassword, RehashPassword
 from commands.session import EndSession, OpenSession, RefreshSession
@@ -18,8 +18,10 @@ from domain.bounds import EMAIL_CHARS_MAX, PASSWORD_BYTES_MAX, REFRESH_SECONDS
 from domain.errors import (
     AccountDeactivatedError,
     BadCredentialsError,
+    BadRefreshTokenError,
     BusyError,
     SessionRevokedError,
+    UnauthenticatedError,
     WrongPasswordError,
 )
 from domain.events import Caller
@@ -29,7 +31,9 @@ from domain.quotas import of_email, of_email_at, of_session
 from domain.session import SESSION, SessionEnded
 from domain.text import fold_email, normalised
 from gateway.edge import rate_limits
+from gateway.http.browser_sessions import clear_cookie, set_cookie, token_of, wants_cookie
 from gateway.http.declarations import Described, declare
+from gateway.http.error_mapping import problem_of
 from gateway.http.fields import NewPassword
 from gateway.http.idempotency import idempotency_key
 from gateway.http.pagination import Page
@@ -49,7 +53,9 @@ class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
-    refresh_token: Annotated[str, Meta(max_length=512)]
+    """`refresh_token` is needed, unless it is in a cookie (`Hansard-Session: cookie`); then the object is empty."""
+
+    refresh_token: Annotated[str, Meta(max_length=512)] | UnsetType = UNSET
 
 
 class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,10 +76,13 @@ class SessionView(Struct, frozen=True):
 
 
 class TokensView(Struct, frozen=True):
-    """`expires_in` in seconds is the access token's; the refresh token lives seven days and is good for one use."""
+    """`expires_in` in seconds is the access token's; the refresh token lives seven days and is good for one use.
+
+    It is absent where it is in a cookie.
+    """
 
     access_token: str
-    refresh_token: str
+    refresh_token: str | UnsetType
     token_type: Literal["bearer"]
     expires_in: int
     user: Profile
@@ -86,7 +95,7 @@ class TokensView(Struct, frozen=True):
         "session.open",
         quotas=("logins",),
         hashes_password=True,
-        described=Described(refused_with=frozenset({401, 403})),
+        described=Described(refused_with=frozenset({401, 403}), takes_cookie=True),
     ),
 )
 async def login(
@@ -98,6 +107,7 @@ async def login(
     more than tries one after the other. Strangers have so many together, and each address where the account was logged in
     of late has as many of its own: guessing does not lock the owner out. Live sessions know nothing of it.
     """
+    in_cookie = wants_cookie(request)
     account, is_known = await account_in_time(services, data.email, caller)
     folded = fold_email(data.email)
     whose = of_email_at(folded, caller.address) if is_known else of_email(folded)
@@ -128,13 +138,17 @@ async def login(
         outcome = await execute(services, command, caller)
     except AccountDeactivatedError:
         raise BadCredentialsError from None
-    return written(outcome, await _tokens(services, outcome, token))
+    return await _with_tokens(request, services, outcome, token, in_cookie=in_cookie)
 
 
 @post(
     "/auth/refresh",
     status_code=200,
-    opt=declare("session.refresh", idempotency="token", described=Described(refused_with=frozenset({401, 403}))),
+    opt=declare(
+        "session.refresh",
+        idempotency="token",
+        described=Described(refused_with=frozenset({401, 403}), takes_cookie=True),
+    ),
 )
 async def refresh(
     request: Request[Any, Any, Any], data: RefreshBody, services: Services, caller: Caller
@@ -143,23 +157,47 @@ async def refresh(
 
     Who sends an Idempotency-Key and loses the answer gets it again for ten seconds with the same key.
     """
-    presented = services.tokens.read_refresh(data.refresh_token)
-    key = idempotency_key(request)
+    in_cookie = wants_cookie(request)
+    try:
+        return await _refreshed(request, services, caller, _presented(request, data, in_cookie), in_cookie=in_cookie)
+    except UnauthenticatedError as refusal:
+        problem = problem_of(refusal)
+        if in_cookie:
+            problem.headers |= clear_cookie(request)
+        raise problem from None
+
+
+async def _refreshed(
+    request: Request[Any, Any, Any], services: Services, caller: Caller, token: str, *, in_cookie: bool
+) -> Response[TokensView]:
+    presented, key = services.tokens.read_refresh(token), idempotency_key(request)
     fresh = services.tokens.refresh(presented.session_id, after=presented.token, key=key)
     outcome = await execute(services, RefreshSession(presented.session_id, presented.hash, fresh.hash), caller)
     if outcome.recorded(SessionEnded) is not None:
         services.sessions.end(presented.session_id)
         raise SessionRevokedError("This refresh token was used before: the session has ended. Log in again.")
-    return written(outcome, await _tokens(services, outcome, fresh))
+    return await _with_tokens(request, services, outcome, fresh, in_cookie=in_cookie)
 
 
-@post("/auth/logout", status_code=204, opt=declare("session.close"))
-async def logout(services: Services, caller: Caller) -> Response[None]:
+def _presented(request: Request[Any, Any, Any], data: RefreshBody, in_cookie: bool) -> str:
+    """Return the refresh token of a request: that of its cookie or of its body, whichever it says. Raise `BadRefreshTokenError` if
+    it is not there, or in the other place, too."""
+    given = None if data.refresh_token is UNSET else data.refresh_token
+    if in_cookie == (given is not None):
+        raise BadRefreshTokenError
+    return token_of(request) if given is None else given
+
+
+@post("/auth/logout", status_code=204, opt=declare("session.close", described=Described(takes_cookie=True)))
+async def logout(request: Request[Any, Any, Any], services: Services, caller: Caller) -> Response[None]:
     """End the session of the token that asks; its sockets close, its tokens are refused."""
+    in_cookie = wants_cookie(request)
     assert caller.session_id, "authentication lets no stranger here"
     outcome = await execute(services, EndSession(caller.session_id, "logout"), caller)
     services.sessions.end(caller.session_id)
-    return written(outcome, None, status=204)
+    answer = written(outcome, None, status=204)
+    answer.headers.update(clear_cookie(request) if in_cookie else {})
+    return answer
 
 
 @get("/auth/sessions", opt=declare("session.list"))
@@ -199,8 +237,10 @@ async def change_password(
     return written(outcome, None, status=204)
 
 
-async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> TokensView:
-    """Return the tokens of a session, as it is after a command. An access token does not outlive its session."""
+async def _with_tokens(
+    request: Request[Any, Any, Any], services: Services, outcome: Outcome, token: Refreshing, *, in_cookie: bool
+) -> Response[TokensView]:
+    """Answer with the tokens of a session, as it is after a command. An access token does not outlive its session."""
     session = outcome.folded(SESSION, token.session_id).state
     assert session is not None, "it was opened or refreshed"
     services.reads.wrote(session.user_id, outcome.position)
@@ -209,7 +249,10 @@ async def _tokens(services: Services, outcome: Outcome, token: Refreshing) -> To
     )
     seen = await services.command_bus.see(ACCOUNT, session.user_id)
     assert seen.state is not None, "a session belongs to an account"
-    return TokensView(access, token.token, "bearer", seconds, profile_of(seen.state, seen.version))
+    profile = profile_of(seen.state, seen.version)
+    answer = written(outcome, TokensView(access, UNSET if in_cookie else token.token, "bearer", seconds, profile))
+    answer.headers.update(set_cookie(request, token.token) if in_cookie else {})
+    return answer
 
 
 async def _rehashed(services: Services, account: Account, matching: str, caller: Caller) -> Account:

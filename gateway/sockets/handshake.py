@@ -10,6 +10,7 @@ from domain.ports.credentials import Access
 from gateway.edge.authentication import bearer
 from gateway.edge.problem_answers import refuse_handshake
 from gateway.edge.refusal_log import Refusals
+from gateway.http.browser_sessions import is_own_origin
 from gateway.http.error_mapping import problem_of
 from gateway.http.problems import Problem
 from gateway.protocol.faults import FieldError
@@ -83,5 +84,5 @@ async def _spend(services: Services, ticket: str, origin: str, of_token: Access 
 
 def _check_origin(origin: str, host: str, allowed: tuple[str, ...]) -> None:
     """Browsers send Origin: it must be the server's own or on the list, or any page could use a person's socket."""
-    if origin and origin not in (f"http://{host}", f"https://{host}") and origin not in allowed:
+    if origin and not is_own_origin(origin, host) and origin not in allowed:
         raise Problem(403, "origin.refused", "Pages of this origin may not connect.")

@@ -77,6 +77,11 @@ ETAG: Json = {"ETag": {"description": "The version, in quotation marks.", "schem
 UNCHANGED: Json = {"description": "It is what If-None-Match names", "headers": ETAG}
 KEY_SCHEMA: Json = {**TEXT, "pattern": "^[!-~]+$", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX}
 KEY = ("Idempotency-Key", "The same key and body give the same answer for 24 hours.", KEY_SCHEMA)
+SESSION = (
+    "Hansard-Session",
+    "For pages of this server's own origin: the refresh token is in a cookie that scripts cannot read, and in no body.",
+    {**TEXT, "enum": ["cookie"]},
+)
 REFRESH_KEY = ("Idempotency-Key", "The same key and token give the same answer again for ten seconds.", KEY_SCHEMA)
 
 
@@ -228,6 +233,7 @@ def _headers(method: str, handler: HTTPRouteHandler, declared: Declaration) -> l
         (REASON, "caller" in parameters),
         (AFTER, is_read and not declared.is_public),
         (KEY, declared.idempotency == "receipt"),
+        (SESSION, described.takes_cookie),
         (REFRESH_KEY, declared.idempotency == "token"),
         (IF_MATCH, "if_match" in parameters or is_tagged),
         (IF_NONE_MATCH, is_tagged),

@@ -16,6 +16,7 @@ from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.gateway import GatewayMetrics
 from adapters.redis.cluster_state import ClusterState
 from adapters.redis.rate_limits import RedisLimits
+from adapters.web_files import WebFiles
 from adapters.webhooks.sender import WebhookSender
 from domain import emojis
 from domain.tree_head import origin_of
@@ -38,6 +39,7 @@ from runtime.descriptors import connections_max
 from runtime.locations import redis_url
 from runtime.migrate import migrations
 from runtime.settings import Settings
+from web import folders
 
 
 async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Services:
@@ -88,6 +90,7 @@ async def opened_services(base: ProcessContext, stack: AsyncExitStack) -> Servic
         mail_links=mail_links(base),
         metrics=metrics,
         exposition=Exposition(base.registry),
+        page=WebFiles.read(folders()) if settings.web == "on" else None,
     )
 
 
@@ -107,6 +110,7 @@ def terms_of(settings: Settings) -> Policy:
         tlog_on=settings.tlog == "on",
         witness_quorum=settings.witness_quorum,
         time_travel_on=settings.time_travel == "on",
+        web_url="" if settings.web in ("on", "off") else settings.web,
         tls_only=settings.env == "production",
         four_eyes=settings.approvals,
         migrations=frozenset(migration.number for migration in migrations()),

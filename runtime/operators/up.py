@@ -78,7 +78,7 @@ def welcome(settings: Settings) -> str:
     field = "python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])'"
     json_body = "-H 'Content-Type: application/json'"
     return f"""
-Hansard is running at {base} (data in {settings.home}). Ctrl-C stops it.
+Hansard is running at {base} (data in {settings.home}): open it in a browser. Ctrl-C stops it.
 
 Try, in another terminal:
 

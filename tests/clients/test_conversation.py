@@ -1,6 +1,10 @@
-"""The client's conversation without a socket: what a user sees, whatever a wire makes of a correct server's frames."""
+"""The clients' conversation without a socket: what a user sees, whatever a wire makes of a correct server's frames.
+
+Each test is of both libraries, the Python one and the JavaScript one.
+"""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +15,28 @@ from hansard_client.models import Event, Notice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.clients.javascript import JavaScriptConversation, node
+
 RECORD, OTHER = str(UUID(int=1)), str(UUID(int=2))
 LOBBY, ATTIC, ME = str(UUID(int=11)), str(UUID(int=12)), str(UUID(int=21))
 AT = "2026-11-24T20:05:00.123456Z"
+
+LIBRARIES: dict[str, type[Conversation]] = {"python": Conversation, "javascript": JavaScriptConversation}
+tried: list[type[Conversation]] = []
+
+
+@pytest.fixture(scope="module", params=LIBRARIES, autouse=True)
+def library(request: pytest.FixtureRequest) -> Iterator[None]:
+    with node():
+        tried.append(LIBRARIES[request.param])
+        yield
+        tried.clear()
+
+
+def begun(user_id: str | None = None) -> Conversation:
+    """A conversation of the library that is tried."""
+    [kind] = tried
+    return kind(user_id)
 
 
 def frame(kind: str, **fields: Any) -> str:
@@ -42,7 +65,7 @@ def written(conversation: Conversation) -> list[dict[str, Any]]:
 
 def heard(*rooms: tuple[str, int | None], user_id: str | None = ME) -> Conversation:
     """A conversation that hears rooms, up to the server's reply."""
-    conversation = Conversation(user_id)
+    conversation = begun(user_id)
     for room_id, after in rooms:
         conversation.subscribe(room_id, after)
     conversation.receive(hello())
@@ -109,7 +132,7 @@ def test_the_first_frame_after_a_stretch_that_may_not_be_seen_is_no_gap() -> Non
 
 
 def test_outstanding_requests_are_repeated_word_for_word_until_answered() -> None:
-    conversation = Conversation()
+    conversation = begun()
     number = conversation.ask("send", room_id=LOBBY, message_id=ME, content="hëllo")
     assert written(conversation) == []
     conversation.receive(hello())
@@ -127,14 +150,14 @@ def test_outstanding_requests_are_repeated_word_for_word_until_answered() -> Non
 
 
 def test_a_withdrawn_request_is_not_repeated() -> None:
-    conversation = Conversation()
+    conversation = begun()
     conversation.withdraw(conversation.ask("read", room_id=LOBBY, position=4))
     conversation.receive(hello())
     assert written(conversation) == []
 
 
 def test_a_frame_longer_than_the_server_takes_is_refused_here() -> None:
-    conversation = Conversation()
+    conversation = begun()
     with pytest.raises(Refused, match=r"frame\.too_large"):
         conversation.ask("send", content="x" * 131_072)
     with pytest.raises(ValueError, match="surrogates"):
@@ -186,7 +209,7 @@ def test_a_refusal_that_names_no_room_of_ours_is_of_all(more: dict[str, Any]) ->
 
 
 def test_what_may_be_tried_again_is_tried_on_another_connection() -> None:
-    conversation = Conversation()
+    conversation = begun()
     conversation.subscribe(LOBBY, 4)
     conversation.receive(hello())
     (subscribe,) = written(conversation)
@@ -327,7 +350,7 @@ ACTIONS = st.one_of(
 def test_each_event_is_seen_once_in_order_without_a_gap_and_each_send_is_posted_once(
     history: list[str], after: int, since: int, actions: list[tuple[str, Any]]
 ) -> None:
-    server, conversation = Server(since), Conversation()
+    server, conversation = Server(since), begun()
     for room_id in history:
         server.post(room_id)
     after = min(after, server.head)

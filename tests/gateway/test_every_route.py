@@ -27,6 +27,7 @@ CONTRACTS = {
     ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/schema"), ("GET", "/schema/openapi.json"), ("GET", "/asyncapi.json"), ("GET", "/"),
     ("GET", "/api/v1/audit/checkpoint"), ("GET", "/.well-known/hansard-keys"), ("GET", "/tlog/checkpoint"), ("GET", "/tlog/tile/{tile}"),
     ("GET", "/api/v1/erasures/{erasure_id}"), ("GET", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/unsubscribe"), ("POST", "/api/v1/mail/subscribe"),
+    ("GET", "/assets/{asset}"),
 }  # fmt: skip
 PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
 
@@ -163,6 +164,7 @@ async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
         "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "emoji": "%F0%9F%91%8D", "tile": "0/000",
         "subscription_id": subscription_id, "erasure_id": said["id"], "hold_id": said["id"], "approval_id": said["id"],
         "export_id": said["id"],
+        "asset": "0/main.js",
     }  # fmt: skip
     return [
         Asked(name, PARAMETER.sub(lambda found: there[found[1]], route.path))
@@ -204,9 +206,11 @@ async def test_without_a_token_no_spelling_of_any_route_opens_it(hansard: Gatewa
 
 
 def is_public(asked: Asked) -> bool:
-    """Whether a request is for a route that everybody may ask; tiles and erasures are those of them with a parameter."""
+    """Whether a request is for a route that everybody may ask; tiles, erasures and files of the page are those of them with a
+    parameter."""
     path = re.sub(r"^(/tlog/tile/).+", r"\1{tile}", path_of(asked.target))
     path = re.sub(r"^(/api/v1/erasures/)[0-9a-fA-F-]{36}$", r"\1{erasure_id}", path)
+    path = re.sub(r"^(/assets/).+", r"\1{asset}", path)
     return (asked.method.replace("HEAD", "GET"), path) in PUBLIC
 
 

@@ -159,7 +159,18 @@ def test_the_image_holds_what_serves_and_nothing_else() -> None:
     assert {".git", ".env", "tests", "bench", "docs", ".hansard", ".venv"} <= set(ignored)
     copied = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")]
     taken = {part for words in copied for part in words[1:-1] if not part.startswith("--from")}
-    rooms = {"domain", "commands", "projections", "adapters", "gateway", "workers", "runtime", "migrations", "clients"}
+    rooms = {
+        "domain",
+        "commands",
+        "projections",
+        "adapters",
+        "gateway",
+        "workers",
+        "runtime",
+        "migrations",
+        "web",
+        "clients",
+    }
     assert taken == rooms | {
         "pyproject.toml",
         "uv.lock",

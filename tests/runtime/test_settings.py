@@ -172,6 +172,7 @@ def test_values_are_parsed() -> None:
             "chat.pem",
             "HANSARD_TLS_CERTIFICATE and HANSARD_TLS_KEY are set together, or neither is.",
         ),
+        ("HANSARD_WEB", "yes", "HANSARD_WEB is 'yes'; it is on, off, or like https://chat.example.com/."),
         (
             "HANSARD_ORIGINS",
             "chat.example",

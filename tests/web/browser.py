@@ -1,0 +1,84 @@
+"""A Chromium of the machine's, driven by Playwright. Where there is none, the page is not tested, and a run says so."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from tests.web.chromium import CHROMIUM
+
+# Its own sandbox needs rights that containers do not give; what it shows here is ours.
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+SECONDS = 20.0
+WATCH = """
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sample }) =>
+        window.violations.push(`${violatedDirective} ${blockedURI} ${sample}`));
+"""
+
+
+class Window:
+    """A browser window of somebody's own: cookies, storage, and what went wrong in it."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.context = context
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._heard)
+
+    def _heard(self, message: Any) -> None:
+        # A refused request is the server's answer, which the page tells its person.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.errors.append(message.text)
+
+    async def enter(self, base: str, name: str, password: str, *, is_new: bool = True) -> None:
+        """Open the page, and register or log in as a person would."""
+        await self.page.goto(base)
+        if is_new:
+            await self.page.get_by_role("button", name="New here?").click()
+            await self.page.get_by_label("Name").fill(name)
+        await self.page.get_by_label("E-mail").fill(f"{name}@example.com")
+        await self.page.get_by_label("Password").fill(password)
+        await self.page.get_by_role("button", name="Create account" if is_new else "Log in", exact=True).click()
+        await expect(self.page.locator("hansard-shell")).to_be_visible()
+
+    async def open_room(self, name: str) -> str:
+        """Open a room; returns its id."""
+        await self.page.get_by_role("button", name="New room").click()
+        await self.page.get_by_label("Name of the room").fill(name)
+        await self.page.get_by_role("button", name="Create").click()
+        await expect(self.page.get_by_role("heading", name=name)).to_be_visible()
+        return str(await self.page.evaluate("location.hash.slice(1)"))
+
+    async def write(self, text: str) -> None:
+        """Write a message in the room on screen, and send it."""
+        box = self.page.locator("textarea.write")
+        await box.fill(text)
+        await box.press("Enter")
+
+    async def whole(self) -> None:
+        """Assert that nothing went wrong: no error, and nothing that the policy had to stop."""
+        assert await self.page.evaluate("window.violations") == []
+        assert self.errors == []
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser, without a window."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+async def window(browser: Browser, **options: Any) -> Window:
+    """Open a window that shares nothing with the others."""
+    context = await browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 800}, **options})
+    context.set_default_timeout(SECONDS * 1000)
+    await context.add_init_script(WATCH)
+    return Window(context, await context.new_page())
+
+
+expect.set_options(timeout=SECONDS * 1000)

@@ -1,0 +1,9 @@
+"""Which Chromium the page is tested in: the machine's own (Debian's package, or `CHROMIUM=` a path)."""
+
+import os
+import shutil
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PAGE_WAS = f"The page was seen in {CHROMIUM}." if CHROMIUM else "The page was not tested: there is no Chromium here."

@@ -1,0 +1,23 @@
+"""A deployment that shows the page, with a worker for its files."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from adapters.web_files import WebFiles
+from tests.deployments import Gateway, deployment
+from tests.files.deployments import worker, working
+from web import folders
+
+PAGE = WebFiles.read(folders())
+
+
+@asynccontextmanager
+async def house(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
+    """Everything that the page needs, running."""
+    async with (
+        deployment(database_url, redis_url, page=PAGE, **options) as hansard,
+        worker(hansard, database_url, redis_url) as works,
+        working(works),
+    ):
+        yield hansard

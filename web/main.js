@@ -1,0 +1,62 @@
+/** The page: the door, or the workspace of who has come in. The address says which room is on screen. */
+
+import "./door.js";
+import "./shell.js";
+import { custom, fill } from "./dom.js";
+import { Refused } from "./hansard-client/index.js";
+import { toast } from "./parts.js";
+import { applyTheme } from "./theme.js";
+import { say } from "./words.js";
+import { workspace } from "./workspace.js";
+
+const WAS_HERE = "hansard-was-here"; // else there is no cookie to ask for
+
+applyTheme();
+
+function showDoor() {
+  document.title = "Hansard";
+  fill(document.body, custom("hansard-door", { on: { entered: enter } }));
+}
+
+async function enter() {
+  localStorage.setItem(WAS_HERE, "yes");
+  const started = workspace.start();
+  fill(document.body, custom("hansard-shell"));
+  try {
+    await started;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) return leave();
+    throw error;
+  }
+}
+
+function leave() {
+  localStorage.removeItem(WAS_HERE);
+  workspace.stop();
+  toast(say("sessionOver"));
+  showDoor();
+}
+
+workspace.addEventListener("over", leave);
+workspace.addEventListener("left", () => {
+  localStorage.removeItem(WAS_HERE);
+  workspace.stop();
+  showDoor();
+});
+addEventListener("online", () => workspace.chat?.hurry());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") workspace.chat?.hurry();
+});
+
+if (localStorage.getItem(WAS_HERE) === null) showDoor();
+else await goOn();
+
+async function goOn() {
+  try {
+    await workspace.client.restore();
+    await enter();
+  } catch (error) {
+    showDoor();
+    if (!(error instanceof Refused)) toast(say("unreachable"));
+  }
+}

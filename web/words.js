@@ -1,0 +1,117 @@
+/** Words: everything that the page says, in one place. A language is one more table; what it lacks is said in English. */
+
+const en = {
+  tagline: "Team chat on a provable record", logIn: "Log in", register: "Create account", email: "E-mail", username: "Name", password: "Password",
+  toRegister: "New here? Create an account", toLogIn: "Have an account? Log in", passwordHint: "At least 8 characters",
+  verify: "Almost there: open the link in the mail that we sent you, then log in.", sessionOver: "Your session has ended. Log in again.",
+  rooms: "Rooms", directs: "Direct messages", newRoom: "New room", newDirect: "New direct message", browse: "Browse rooms", noRooms: "No rooms yet",
+  roomName: "Name of the room", description: "Description", topic: "Topic", isPrivate: "Private: only those who are added see it", create: "Create", cancel: "Cancel",
+  save: "Save", close: "Close", join: "Join room", leave: "Leave room", members: "Members", memberCount: "{n} members", oneMember: "1 member", pins: "Pinned", thread: "Thread",
+  addPerson: "Add somebody by name", add: "Add", remove: "Remove from room", makeAdmin: "Make admin", makeMember: "Make member", makeOwner: "Make owner",
+  owner: "owner", admin: "admin", member: "member", online: "online", offline: "offline", nobodyNamed: "Nobody has that name.",
+  messages: "Messages", writeTo: "Message {room}", send: "Send message", attach: "Attach files", replyTo: "Replying to {name}", editing: "Editing your message",
+  reply: "Reply", startThread: "Reply in thread", react: "Add reaction", edit: "Edit", remove_: "Delete", pin: "Pin", unpin: "Unpin", history: "Versions", edited: "edited",
+  deleted: "This message was deleted", sending: "sending", failed: "Not sent", retry: "Try again", discard: "Discard", replies: "{n} replies", oneReply: "1 reply",
+  newMessages: "New messages", toPresent: "Jump to the newest", newBelow: "{n} new", oneTyping: "{name} is typing …", manyTyping: "Several people are typing …",
+  "state.connecting": "Connecting …", "state.away": "Reconnecting – nothing will be lost", "state.over": "Not connected", beginning: "This is the beginning of {room}.",
+  settings: "Settings", profile: "Profile", appearance: "Appearance", theme: "Theme", "theme.system": "As the system", "theme.light": "Light", "theme.dark": "Dark", language: "Language",
+  sessions: "Sessions", thisSession: "this session", endSession: "End", lastUsed: "last used {at}", changePassword: "Change password", currentPassword: "Current password",
+  newPassword: "New password", changed: "Changed. Your other sessions have ended.", logOut: "Log out", inbox: "Notifications", inboxEmpty: "Nothing new. Mentions, direct messages and replies appear here.", markRead: "Mark all read",
+  "kind.mention": "{name} mentioned you in {room}", "kind.direct": "{name} wrote to you", "kind.thread": "{name} replied in a thread in {room}", "kind.keyword": "A keyword of yours in {room}", "kind.invitation": "{name} added you to {room}", "kind.report": "A report in {room}", "kind.file": "Your file is ready",
+  notifyMe: "Notify me", "level.all": "of every message", "level.mentions": "of mentions", "level.none": "of nothing",
+  "member.joined": "{who} joined", "member.added": "{by} added {who}", "member.left": "{who} left", "member.removed": "{by} removed {who}", "member.role_changed": "{by} changed the role of {who}", "room.changed": "The room was changed", "room.archived": "The room was archived",
+  processing: "Being checked …", fileFailed: "This file was refused", download: "Download {name}", picture: "Picture {name}", dropHere: "Drop files to share them in {room}", uploading: "Uploading {name}", removeFile: "Remove {name}",
+  noPins: "Nothing is pinned here.", threadHint: "Replies to a message stand here, beside the room.", alsoInRoom: "Also show in the room", mayNotWrite: "Join to write here.", archived: "This room is archived. Nothing can be written any more.",
+  search: "Search rooms", openMenu: "Rooms", details: "Details", more: "More", today: "Today", yesterday: "Yesterday", welcome: "Welcome to Hansard", welcomeHint: "Choose a room on the left, or open one.", unread: "{n} unread", archive: "Archive room", roomSettings: "Room settings",
+  keys: "Enter sends · Shift+Enter new line · ↑ edits your last message", skip: "Skip to messages", you: "you", versions: "Versions of this message", error: "Something went wrong", unreachable: "The server does not answer.", people: "Names, with commas between", open: "Open", confirmDelete: "Delete this message? Nobody will be able to read it any more.", confirmLeave: "Leave this room?",
+};
+
+/** @type {Partial<Record<keyof typeof en, string>>} */
+const de = {
+  tagline: "Team-Chat mit beweisbarem Protokoll", logIn: "Anmelden", register: "Konto anlegen", email: "E-Mail", username: "Name", password: "Passwort",
+  toRegister: "Neu hier? Konto anlegen", toLogIn: "Schon ein Konto? Anmelden", passwordHint: "Mindestens 8 Zeichen",
+  verify: "Fast fertig: Öffne den Link in der Mail, die wir dir geschickt haben, und melde dich dann an.", sessionOver: "Deine Sitzung ist beendet. Melde dich neu an.",
+  rooms: "Räume", directs: "Direktnachrichten", newRoom: "Neuer Raum", newDirect: "Neue Direktnachricht", browse: "Räume finden", noRooms: "Noch keine Räume",
+  roomName: "Name des Raums", description: "Beschreibung", topic: "Thema", isPrivate: "Privat: nur wer hinzugefügt wird, sieht ihn", create: "Anlegen", cancel: "Abbrechen",
+  save: "Speichern", close: "Schließen", join: "Beitreten", leave: "Raum verlassen", members: "Mitglieder", memberCount: "{n} Mitglieder", oneMember: "1 Mitglied", pins: "Angeheftet", thread: "Thread",
+  addPerson: "Jemanden mit Namen hinzufügen", add: "Hinzufügen", remove: "Aus dem Raum entfernen", makeAdmin: "Zum Admin machen", makeMember: "Zum Mitglied machen", makeOwner: "Zum Besitzer machen",
+  owner: "Besitzer", admin: "Admin", member: "Mitglied", online: "online", offline: "offline", nobodyNamed: "Niemand heißt so.",
+  messages: "Nachrichten", writeTo: "Nachricht an {room}", send: "Nachricht senden", attach: "Dateien anhängen", replyTo: "Antwort an {name}", editing: "Nachricht bearbeiten",
+  reply: "Antworten", startThread: "Im Thread antworten", react: "Reagieren", edit: "Bearbeiten", remove_: "Löschen", pin: "Anheften", unpin: "Lösen", history: "Fassungen", edited: "bearbeitet",
+  deleted: "Diese Nachricht wurde gelöscht", sending: "wird gesendet", failed: "Nicht gesendet", retry: "Noch einmal", discard: "Verwerfen", replies: "{n} Antworten", oneReply: "1 Antwort",
+  newMessages: "Neue Nachrichten", toPresent: "Zur neuesten", newBelow: "{n} neue", oneTyping: "{name} schreibt …", manyTyping: "Mehrere schreiben …",
+  "state.connecting": "Verbinde …", "state.away": "Verbinde neu – nichts geht verloren", "state.over": "Nicht verbunden", beginning: "Hier beginnt {room}.",
+  settings: "Einstellungen", profile: "Profil", appearance: "Aussehen", theme: "Farben", "theme.system": "Wie das System", "theme.light": "Hell", "theme.dark": "Dunkel", language: "Sprache",
+  sessions: "Sitzungen", thisSession: "diese Sitzung", endSession: "Beenden", lastUsed: "zuletzt {at}", changePassword: "Passwort ändern", currentPassword: "Jetziges Passwort",
+  newPassword: "Neues Passwort", changed: "Geändert. Deine anderen Sitzungen sind beendet.", logOut: "Abmelden", inbox: "Benachrichtigungen", inboxEmpty: "Nichts Neues. Erwähnungen, Direktnachrichten und Antworten stehen hier.", markRead: "Alles gelesen",
+  "kind.mention": "{name} hat dich in {room} erwähnt", "kind.direct": "{name} hat dir geschrieben", "kind.thread": "{name} hat in einem Thread in {room} geantwortet", "kind.keyword": "Ein Stichwort von dir in {room}", "kind.invitation": "{name} hat dich zu {room} hinzugefügt", "kind.report": "Eine Meldung in {room}", "kind.file": "Deine Datei ist fertig",
+  notifyMe: "Benachrichtige mich", "level.all": "über jede Nachricht", "level.mentions": "über Erwähnungen", "level.none": "über nichts",
+  "member.joined": "{who} ist beigetreten", "member.added": "{by} hat {who} hinzugefügt", "member.left": "{who} ist gegangen", "member.removed": "{by} hat {who} entfernt", "member.role_changed": "{by} hat die Rolle von {who} geändert", "room.changed": "Der Raum wurde geändert", "room.archived": "Der Raum wurde archiviert",
+  processing: "Wird geprüft …", fileFailed: "Diese Datei wurde abgelehnt", download: "{name} herunterladen", picture: "Bild {name}", dropHere: "Dateien hier ablegen, um sie in {room} zu teilen", uploading: "{name} wird hochgeladen", removeFile: "{name} entfernen",
+  noPins: "Hier ist nichts angeheftet.", threadHint: "Antworten auf eine Nachricht stehen hier, neben dem Raum.", alsoInRoom: "Auch im Raum zeigen", mayNotWrite: "Tritt bei, um hier zu schreiben.", archived: "Dieser Raum ist archiviert. Es kann nichts mehr geschrieben werden.",
+  search: "Räume suchen", openMenu: "Räume", details: "Details", more: "Mehr", today: "Heute", yesterday: "Gestern", welcome: "Willkommen bei Hansard", welcomeHint: "Wähle links einen Raum oder öffne einen.", unread: "{n} ungelesen", archive: "Raum archivieren", roomSettings: "Raum-Einstellungen",
+  keys: "Enter sendet · Umschalt+Enter neue Zeile · ↑ bearbeitet deine letzte Nachricht", skip: "Zu den Nachrichten", you: "du", versions: "Fassungen dieser Nachricht", error: "Etwas ist schiefgegangen", unreachable: "Der Server antwortet nicht.", people: "Namen, mit Komma dazwischen", open: "Öffnen", confirmDelete: "Diese Nachricht löschen? Niemand wird sie mehr lesen können.", confirmLeave: "Diesen Raum verlassen?",
+};
+
+/** @typedef {keyof typeof en} Word */
+/** @type {Record<string, { name: string, words: Partial<Record<Word, string>> }>} */
+export const LANGUAGES = { en: { name: "English", words: en }, de: { name: "Deutsch", words: de } };
+const KEPT = "hansard-language";
+
+export const language = chosen();
+document.documentElement.lang = language;
+
+function chosen() {
+  const kept = localStorage.getItem(KEPT);
+  const wanted = [...(kept ? [kept] : []), ...navigator.languages.map((each) => each.slice(0, 2))];
+  return wanted.find((each) => each in LANGUAGES) ?? "en";
+}
+
+/** Speak another language from now on; the page is made anew. @param {string} wanted */
+export function speak(wanted) {
+  localStorage.setItem(KEPT, wanted);
+  location.reload();
+}
+
+/** Return what is said. @param {Word} word @param {Record<string, string | number>} [values] for {names} in it */
+export function say(word, values = {}) {
+  const text = LANGUAGES[language].words[word] ?? en[word] ?? word;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/** Say it with elements in it; what has no such words is said as it is called. @param {string} word @param {Record<string, Node>} values
+ * @returns {(string | Node)[]} */
+export function sayWith(word, values) {
+  return sayOr(word, {}).split(/\{(\w+)\}/).map((part, i) => (i % 2 ? (values[part] ?? "") : part));
+}
+
+/** Say it if there are such words, else what a server newer than the page called it. @param {string} word
+ * @param {Record<string, string | number>} [values] */
+export function sayOr(word, values) {
+  return word in en ? say(/** @type {Word} */ (word), values) : word;
+}
+
+// The reader's own way of writing times, where it is one of the language that is spoken.
+const place = navigator.languages.find((each) => each.startsWith(language)) ?? language;
+const TIME = new Intl.DateTimeFormat(place, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(place, { weekday: "long", day: "numeric", month: "long" });
+const MOMENT = new Intl.DateTimeFormat(place, { dateStyle: "medium", timeStyle: "short" });
+const SIZE = new Intl.NumberFormat(place, { maximumFractionDigits: 1 });
+
+/** @param {string} at */
+export const timeOf = (at) => TIME.format(new Date(at));
+/** @param {string} at */
+export const momentOf = (at) => MOMENT.format(new Date(at));
+
+/** @param {string} at */
+export function dayOf(at) {
+  const day = new Date(at).toDateString();
+  if (day === new Date().toDateString()) return say("today");
+  return day === new Date(Date.now() - 86_400_000).toDateString() ? say("yesterday") : DAY.format(new Date(at));
+}
+
+/** @param {number} bytes */
+export function sizeOf(bytes) {
+  const [unit, name] = bytes < 1e6 ? [1e3, "kB"] : bytes < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
+  return `${SIZE.format(bytes / unit)} ${name}`;
+}
