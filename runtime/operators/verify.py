@@ -1,6 +1,6 @@
 """`hansard verify`: hashes every event again and holds it against what was signed. 0 whole, 1 altered, 2 it cannot be judged.
 `hansard verify counts` holds what read tables count against the record instead (`verify_counts.py`), and
-`hansard verify PACKAGE` an export against its proofs (`verify_exports.py`), with the same codes.
+`hansard verify PACKAGE` an export against its proofs (`workers/export_verification.py`), with the same codes.
 
 It needs no master key: what is hashed is what is stored. It reads beside whatever is going on, and verifies up to the last
 checkpoint that there was when it began.
@@ -26,8 +26,9 @@ from adapters.postgres.tiles import TileStore
 from domain.tree_head import NoteUnreadableError, VerifierKey, origin_of, read_key
 from runtime.command import Command
 from runtime.locations import database_url
-from runtime.operators import verify_counts, verify_exports
+from runtime.operators import verify_counts
 from runtime.settings import Settings
+from workers import export_verification
 from workers.package_verification import PackageVerification
 from workers.record_rules import RecordRules
 from workers.refolding import PlaceFile
@@ -42,7 +43,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
     if asked.what == "counts":
         return await verify_counts.run(settings, asked)
     if asked.what != "record":
-        if await asyncio.to_thread(verify_exports.is_export, Path(asked.what)):
+        if await asyncio.to_thread(export_verification.is_export, Path(asked.what)):
             return await _export(settings, asked)
         return await _package(settings, asked)
     db = await Database.open(database_url(settings), size=2)
@@ -67,7 +68,7 @@ async def _export(settings: Settings, asked: argparse.Namespace) -> int:
     """Verify an export, under the key that is given or that of the notary's folder."""
     path = settings.notary / VERIFIER
     key_text = asked.key or (path.read_text() if path.exists() else "")
-    return _say(asked, *await asyncio.to_thread(verify_exports.judge, Path(asked.what), key_text), None)
+    return _say(asked, *await asyncio.to_thread(export_verification.judge, Path(asked.what), key_text), None)
 
 
 async def _package(settings: Settings, asked: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hansard_client import Client, auditing
+from hansard_client import Client, exports
 
 from tests.deployments import PASSWORD, running
 from tests.exports.deployments import exporting
@@ -19,7 +19,7 @@ async def test_the_client_library_and_the_command_line_fetch_a_package(
     async with exporting(database_url, redis_url) as scene:
         ada = await scene.hansard.person("ada")
         await ada.say(await ada.room(), "hello")
-        monkeypatch.setattr(auditing, "PIECE_BYTES", 1000)
+        monkeypatch.setattr(exports, "PIECE_BYTES", 1000)
         target = tmp_path / "package.zip"
         words = [
             "--email",

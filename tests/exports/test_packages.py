@@ -19,9 +19,9 @@ import jsonschema
 import pytest
 
 from adapters.notary.key import NotaryKey
-from runtime.operators import verify_exports
 from tests.exports.deployments import ALL, Exporting, Said, exported, exporting, lines, opened, talk
 from tests.gateway.test_proofs import run_verifier
+from workers import export_verification
 
 ROOT = Path(__file__).parents[2]
 RSMF = json.loads((Path(__file__).parent / "rsmf_2_0.json").read_text())
@@ -262,7 +262,7 @@ async def test_a_package_verifies_offline_with_nothing_but_python(made: Made, tm
     async def judged(package: bytes, key: str) -> tuple[int, str]:
         file.write_bytes(package)
         code, said = await run_verifier("export", file, "--key", key)
-        ours, words = verify_exports.judge(file, key)
+        ours, words = export_verification.judge(file, key)
         assert ours == code, (said, words)
         return code, said
 

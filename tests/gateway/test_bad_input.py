@@ -156,7 +156,7 @@ async def test_ids_paths_and_methods(hansard: Gateway) -> None:
     for path, allowed in (
         (f"/rooms/{uuid4()}", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/files/upload", "OPTIONS, POST"),
-        ("/users/me", "GET, HEAD, OPTIONS, PUT"),
+        ("/users/me", "DELETE, GET, HEAD, OPTIONS, PUT"),
     ):
         answer = await ada.http.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (204, allowed)

@@ -1,5 +1,6 @@
 """What administrators see of read tables over HTTP, and rebuilds that they ask for: run by a worker, recorded with who asked."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,10 @@ from uuid import UUID
 import pytest
 from structlog.processors import KeyValueRenderer
 
+from adapters.clock import now
+from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresRecord
 from adapters.redis.task_queue import RedisTasks
 from commands.account import GrantRole
 from domain.events import Caller
@@ -17,7 +21,7 @@ from domain.ports.record import RecordUnavailableError
 from projections import LIVE, PROJECTIONS, checkpoints, parked, projection_states, rebuilds, versions
 from projections.parked import Parked
 from runtime.operators.projections import rebuild_sentence, sentence
-from tests.deployments import Gateway, Person, as_login, deployment, ledger, logged, running, until
+from tests.deployments import MASTER, Gateway, Person, as_login, deployment, ledger, logged, running, until
 from tests.projections.test_read_models import project
 from tests.projections.test_rebuild_crashes import Interrupted
 from workers import rebuild, table_filling
@@ -116,10 +120,11 @@ async def test_a_rebuild_is_divided_among_as_many_jobs_as_are_asked_for(
     monkeypatch.setattr(rebuild, "DIVIDED_EVENTS_MIN", 1)
     parts: list[tuple[int, int]] = []
     async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
+        operators = PostgresRecord(worker._operator, Vault(worker._operator, MASTER), now=now, chance=os.urandom)
 
         async def fill(part: Part, come_to: Callable[[int], None]) -> None:
             parts.append((part.number, part.parts))
-            await fill_part(LIVE, worker._record, worker._operator, part, come_to)
+            await fill_part(LIVE, operators, worker._operator, part, come_to)
 
         worker._fill = fill
         ada = await administrator(hansard)

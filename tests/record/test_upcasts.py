@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres import codec
 from adapters.postgres.audit import AuditReader
 from adapters.postgres.audit_index import Filter
 from adapters.postgres.record_topics import count_topics
@@ -119,8 +120,10 @@ async def test_a_chain_of_upcasts_reads_every_version(database_url: str, monkeyp
 
         # A release that does not know the version passes it over, and nothing is guessed.
         monkeypatch.setitem(topics.TOPICS, TOPIC, Weighed2)
+        codec._todays.cache_clear()
         assert [type(recorded.event) for recorded in await record.after(2, limit=10)] == [Weighed2, UnknownEvent]
         monkeypatch.setitem(topics.TOPICS, TOPIC, Weighed3)
+        codec._todays.cache_clear()
         await owner.execute(DESTROY)
         await owner.close()
     async with ledger(database_url) as (_, record, _):

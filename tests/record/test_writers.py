@@ -126,7 +126,7 @@ async def test_who_stands_in_the_half_that_was_not_tried_is_answered_when_the_wr
     await asyncio.sleep(0)
     owner = await asyncpg.connect(database_url)
     async with owner.transaction():
-        await owner.execute("LOCK TABLE record.events IN ACCESS EXCLUSIVE MODE")
+        await owner.execute("LOCK TABLE record.events IN EXCLUSIVE MODE")  # who reads passes
         writer = asyncio.create_task(record.run())
         while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0)

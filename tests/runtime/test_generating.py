@@ -24,7 +24,7 @@ from workers.rebuild_reports import Progress
 
 EVENTS = 4_000
 # Nobody who is generated has a device, or asks for what needs four eyes.
-EMPTY = {"read.push_subscriptions", "read.approvals"}
+EMPTY = {"read.push_subscriptions", "read.approvals", "read.erasures", "read.legal_holds", "read.retention_policies"}
 
 
 @asynccontextmanager

@@ -238,7 +238,10 @@ async def test_servers_that_are_away_name_the_setting_that_leads_to_them(
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("keys master", "hansard: Make the master key with 'hansard keys master new'.\n"),
+        (
+            "keys master",
+            "hansard: Make the master key with 'hansard keys master new', or replace it with 'hansard keys master rotate'.\n",
+        ),
         ("keys retire", "hansard: Name the key with 'hansard keys retire KID', and with nothing else.\n"),
         ("tasks retry", "hansard: Say which file: hansard tasks retry FILE_ID\n"),
     ],

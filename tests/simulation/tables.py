@@ -26,7 +26,7 @@ from projections import (
     sessions,
     users,
 )
-from projections.table_statements import COMMIT_ARGUMENTS
+from projections.table_statements import COMMIT_ARGUMENTS, COMMIT_NOTHING
 
 Row = TypeVar("Row")
 Values = dict[str, Any]
@@ -60,7 +60,7 @@ class MemoryTables:
         return row(*found[0]) if found else None
 
     async def value(self, sql: str, *args: object) -> Any:
-        if writes := WRITE.findall(sql):
+        if (writes := WRITE.findall(sql)) or sql == COMMIT_NOTHING:
             return await self._commit(writes, args)
         found = self._select(sql, args)
         return found[0][0] if found else None
@@ -137,6 +137,8 @@ class MemoryTables:
             case checkpoints.SELECT_POSITION:
                 kept = self.checkpoints.get(args[0])
                 return [] if kept is None else [(kept["position"],)]
+            case notifications.SELECT_FILLED:
+                return [(min(self.checkpoints[name]["position"] if name in self.checkpoints else 0 for name in args),)]
             case checkpoints.TAKE:
                 name, _, seconds, seconds_max, version = args
                 kept = self.checkpoints[name]

@@ -77,6 +77,13 @@ EMOJIS = ("👍", "❤️")
 SESSION_REVOKED = "auth.session_revoked"
 
 
+class Unsigned:
+    """There is no notary in a simulation, so no checkpoint either."""
+
+    async def newest(self) -> None:
+        return None
+
+
 class Tokens:
     """The port `domain.ports.Tokens`, unsigned: `<user>.<session>`."""
 
@@ -152,6 +159,7 @@ class Gateway(Process):
                 policy=policy, record_id=world.record_id, record=record, db=db, command_bus=self.command_bus, reads=reads,
                 sessions=sessions, tokens=tokens, limits=LocalLimits(world.lapsed), lanes=lanes, hub=self.hub,
                 socket_limit=socket_limit, now=world.now, refusals=Refusals(self.command_bus), derived=DerivedIds(), marks=ReadMarks(cluster_state),
+                checkpoints=Unsigned(),
             ),
         )  # fmt: skip
         self.start(self.command_bus.run())
@@ -574,6 +582,8 @@ class World:
             if isinstance(recorded.event, MessagePosted)
         ]
         by_id = {str(event.message_id): (position, event.content) for event, position in posted}
+        if not self.acknowledged:
+            self.faults.append("nobody said anything, so nothing was tried")
         if len(by_id) != len(posted):
             self.faults.append("a message was posted twice")
         for message_id, accepted in self.acknowledged.items():
