@@ -98,8 +98,11 @@ ExportEvent = ExportRequested | ExportCancelled | ExportCompleted | ExportFailed
 
 
 class Export(Struct, frozen=True):
+    """`fault` is why it failed."""
+
     requested_by: UserId
     status: Status
+    fault: ExportFault | None = None
 
 
 def request(export: Export | None, requested: ExportRequested) -> tuple[ExportEvent, ...]:
@@ -161,7 +164,7 @@ def evolve(export: Export | None, recorded: Recorded[ExportEvent]) -> Export:
         case ExportCompleted():
             return replace(export, status="completed")
         case ExportFailed():
-            return replace(export, status="failed")
+            return replace(export, status="failed", fault=event.fault)
         case ExportExpired():
             return replace(export, status="expired")
         case _:
