@@ -17,6 +17,7 @@ import pytest
 
 from adapters.blobs.folder import FolderBlobs
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.sealing import SealingError
 from commands.account import GrantRole
 from commands.export import CancelExport
 from domain.approval import SUBJECTS, FourEyes, approval_key
@@ -40,7 +41,7 @@ from tests.exports.deployments import (
 )
 from tests.files.deployments import ended as file_ended
 from tests.gateway.test_proofs import run_verifier
-from workers.exports import gathering
+from workers.exports import gathering, maker
 from workers.exports.maker import Maker
 from workers.exports.recalling import recall
 from workers.files.sweeper import Sweeper
@@ -417,3 +418,32 @@ async def test_an_erasure_recalls_an_export_that_has_read_its_first_words_and_sa
         done = await ended(scene, export["id"])
     assert (done["status"], done["error"]) == ("failed", "recalled")
     assert b"the words of ada" not in (await fetched(scene, export["id"])).content
+
+
+async def test_a_package_that_is_not_wanted_any_more_is_left_in_no_folder(
+    scene: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole then, and not encrypted: the staging folder is cleared of what crashes left there after a day alone."""
+    ada = await scene.hansard.person("ada")
+    await ada.say(await ada.room(), "the words of ada")
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    loop, hashed, worker = asyncio.get_running_loop(), maker.hashed, scene.worker
+
+    def slow(path: Path) -> str:
+        asyncio.run_coroutine_threadsafe(recall(worker._command_bus, worker._db), loop).result()
+        return hashed(path)
+
+    def refused(*_: Any) -> None:
+        raise SealingError
+
+    async def is_over() -> bool:
+        return not await worker._tasks.listed()
+
+    for name, instead, fault in (("hashed", slow, "recalled"), ("seal", refused, "recipient_unusable")):
+        export = await asked(scene, recipient=key)
+        with monkeypatch.context() as patched:
+            patched.setattr(maker, name, instead)
+            async with running(worker.run()):
+                assert (await ended(scene, export["id"]))["error"] == fault
+                await until(is_over)
+        assert list(scene.hansard.services.blobs.staging().glob("export-*")) == []
