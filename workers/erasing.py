@@ -140,9 +140,8 @@ class _Round:
             return None
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
-            await recall(
-                self._command_bus, self._db
-            )  # a process that died may have destroyed keys and not come to this
+            # A process that died may have destroyed keys and not come to this.
+            await recall(self._command_bus, self._db, self._user_id)
             await self._complete(len(files))
         return self._held
 
@@ -211,7 +210,7 @@ class _Round:
             await self._do([CondemnKeys(self._user_id, tuple(free[i : i + CONDEMNED_KEYS_MAX]))])
         await self._destroy_condemned()
         if free:
-            await recall(self._command_bus, self._db)
+            await recall(self._command_bus, self._db, self._user_id)
 
     async def _are_tables_scrubbed(self) -> bool:
         """Wait a little for the read tables to take what was recorded so far; return whether they have."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
+import pysequoia
 import pytest
 import pytest_asyncio
 from msgspec import Struct
@@ -307,6 +308,24 @@ async def test_exports_that_are_kept_here_are_recalled(home: Home) -> None:
     await erased(home)
     ended = await auditor.ask("GET", f"/audit/exports/{asked['id']}", 200, headers=why)
     assert (ended["status"], ended["error"]) == ("failed", "recalled")
+
+
+async def test_an_auditors_own_key_for_exports_goes_with_them(home: Home) -> None:
+    """It says their name and their address; what they asked for and is not made yet ends, and is never made without it."""
+    auditor, why = await granted(home, "auditor"), {"Hansard-Reason": "matter 17"}
+    with pytest.warns(DeprecationWarning, match="generate"):
+        key = str(pysequoia.Cert.generate("Ada of the auditors <ada@auditors.example>"))
+    line = max(key.splitlines(), key=len).lower()
+    phrases = {"ada of the auditors", "ada@auditors.example", line}
+    body = {"formats": ["jsonl"], "recipient": key}
+    queued, cancelled = [await auditor.ask("POST", "/audit/exports", 202, json=body, headers=why) for _ in range(2)]
+    await auditor.ask("POST", f"/audit/exports/{cancelled['id']}/cancel", 200, headers=why)
+    assert (await scans.in_tables(home.owner, phrases))["read.exports"] == phrases
+    await ask_erasure(auditor)
+    await erased(home)
+    assert await scans.in_tables(home.owner, phrases) == {}
+    rows = [await exports.of(home.house.world.db, UUID(each["id"])) for each in (queued, cancelled)]
+    assert [(row.state, row.requested.recipient) for row in rows if row] == [("failed", ""), ("cancelled", "")]
 
 
 async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:

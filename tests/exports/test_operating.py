@@ -41,7 +41,7 @@ from tests.exports.deployments import (
 )
 from tests.files.deployments import ended as file_ended
 from tests.gateway.test_proofs import run_verifier
-from workers.exports import gathering, maker
+from workers.exports import gathering, maker, parts
 from workers.exports.maker import Maker
 from workers.exports.recalling import recall
 from workers.files.sweeper import Sweeper
@@ -427,7 +427,7 @@ async def test_a_package_that_is_not_wanted_any_more_is_left_in_no_folder(
     ada = await scene.hansard.person("ada")
     await ada.say(await ada.room(), "the words of ada")
     key = str(pyrage.x25519.Identity.generate().to_public())
-    loop, hashed, worker = asyncio.get_running_loop(), maker.hashed, scene.worker
+    loop, hashed, worker = asyncio.get_running_loop(), parts.hashed, scene.worker
 
     def slow(path: Path) -> str:
         asyncio.run_coroutine_threadsafe(recall(worker._command_bus, worker._db), loop).result()
