@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 
 from domain.errors import InvalidError
 
-EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+EARLIEST, LATEST = (
+    datetime(1, 1, 4, tzinfo=UTC),
+    datetime(9999, 12, 28, tzinfo=UTC),
+)  # some days are left for quiet hours
 
 
 def is_in_range(at: datetime) -> bool:
-    """Return whether a time is far enough from the ends of the calendar, which are a day away in any offset."""
+    """Return whether a time is far enough from the ends of the calendar, which are some days away in any offset."""
     return EARLIEST <= at <= LATEST
 
 
