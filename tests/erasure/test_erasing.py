@@ -279,6 +279,27 @@ async def test_a_hold_beats_it_and_it_goes_on_once_the_hold_is_released(home: Ho
     assert [row[0] for row in await home.owner.fetch(rooms, UUID(ada.id))] == []
 
 
+async def test_those_that_wait_keep_no_other_one_waiting(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matter may be open for years, with more people in it than are looked at at once."""
+    monkeypatch.setattr("workers.erasing.ERASURES_AT_ONCE", 1)
+    keeper = await granted(home, "records_manager")
+    held, awaiting, free = [await home.house.hansard.person() for _ in range(3)]
+    hold_id, caller = HoldId(uuid4()), Caller(UserId(UUID(keeper.id)), reason="matter 9")
+    await home.house.bus.do(PlaceHold(hold_id, "matter 9", persons=(UserId(UUID(held.id)),)), caller)
+    asked = [await ask_erasure(held)]
+    admin = Caller(UserId(UUID((await granted(home, "admin")).id)), reason="a letter")
+    command = RequestErasure(UserId(UUID(awaiting.id)), uuid4(), four_eyes=FourEyes(frozenset(["erasure"])))
+    await home.house.hansard.services.command_bus.do(command, admin)
+    asked += [command.erasure_id, await ask_erasure(free)]
+    await settled(home)
+    async with asyncio.timeout(60):
+        for _ in range(STEPS_MAX):
+            if await home.house.eraser.step():
+                break
+    assert [(await seen(home, each))["status"] for each in asked] == ["waiting", "waiting", "completed"]
+    await home.house.bus.do(ReleaseHold(hold_id), caller)
+
+
 async def test_only_oneself_with_the_password_or_an_admin_with_a_reason_may_ask(home: Home) -> None:
     ada, ben, admin = await home.house.hansard.person(), await home.house.hansard.person(), await granted(home, "admin")
     why = {"headers": {"Hansard-Reason": "she wrote us a letter"}}
