@@ -49,9 +49,12 @@ class _OfExport(Event, frozen=True):
 
 class ExportRequested(_OfExport, frozen=True):
     """Events after the position `after`, up to `until`, are exported: as `since` and `before` say, which may be null. Rooms and
-    actors that are empty: all. `recipient` is the public key for which the package is encrypted."""
+    actors that are empty: all. `recipient` is the public key for which the package is encrypted; it may say whose it is."""
 
     topic: ClassVar = "export.requested"
+    topic_version: ClassVar = 2
+    upcasts: ClassVar = {1: lambda fields: fields}  # the recipient was not sealed
+    sealed: ClassVar = ("recipient",)
 
     after: Int8
     until: Int8
@@ -61,6 +64,9 @@ class ExportRequested(_OfExport, frozen=True):
     since: datetime | None = None
     before: datetime | None = None
     recipient: str | None = None
+
+    def encryption_subject(self) -> tuple[UUID, RoomId | None]:
+        return self.requested_by, None
 
 
 class ExportCancelled(_OfExport, frozen=True):
@@ -98,8 +104,11 @@ ExportEvent = ExportRequested | ExportCancelled | ExportCompleted | ExportFailed
 
 
 class Export(Struct, frozen=True):
+    """`fault` is why it failed."""
+
     requested_by: UserId
     status: Status
+    fault: ExportFault | None = None
 
 
 def request(export: Export | None, requested: ExportRequested) -> tuple[ExportEvent, ...]:
@@ -161,12 +170,12 @@ def evolve(export: Export | None, recorded: Recorded[ExportEvent]) -> Export:
         case ExportCompleted():
             return replace(export, status="completed")
         case ExportFailed():
-            return replace(export, status="failed")
+            return replace(export, status="failed", fault=event.fault)
         case ExportExpired():
             return replace(export, status="expired")
         case _:
             assert_never(event)
 
 
-EXPORT: Stream[Export] = Stream("export", evolve, Export)
+EXPORT: Stream[Export] = Stream("export", evolve, Export, fold=2)
 EVENTS: tuple[type[Event], ...] = (ExportRequested, ExportCancelled, ExportCompleted, ExportFailed, ExportExpired)

@@ -18,6 +18,7 @@ from domain.bounds import HOLDS_ACTIVE_MAX
 from domain.errors import ConflictError, InvalidError, NotFoundError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
+from domain.moments import require_in_range
 
 HoldId = NewType("HoldId", UUID)
 
@@ -140,6 +141,8 @@ def place(
     holds = holds or NO_HOLDS
     if any(hold.hold_id == hold_id for hold in (*holds.active, *holds.released)):
         return ()
+    require_in_range(from_at, pointer="/from")
+    require_in_range(to_at, pointer="/to")
     if from_at is not None and to_at is not None and to_at <= from_at:
         raise HoldTimesError(pointer="/to")
     if len(holds.active) >= HOLDS_ACTIVE_MAX:

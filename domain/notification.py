@@ -17,6 +17,7 @@ from domain.errors import InvalidError
 from domain.events import Event, Recorded, Stream
 from domain.ids import RoomId, UserId
 from domain.integers import Int8
+from domain.moments import require_in_range
 from domain.quiet_hours import Quiet, check_quiet
 from domain.text import LINE_BREAKING, fold
 
@@ -129,6 +130,7 @@ def _check(wanted: NotificationSettings) -> None:
         check_quiet(wanted.quiet)
     if wanted.dnd_until is not None and wanted.dnd_until.tzinfo is None:
         raise InvalidError("A time has an offset, like Z.", pointer="/dnd_until")
+    require_in_range(wanted.dnd_until, pointer="/dnd_until")
 
 
 def _each_once(keywords: Sequence[str]) -> tuple[str, ...]:

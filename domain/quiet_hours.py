@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Struct
 
 from domain.errors import InvalidError
+from domain.moments import LATEST
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = get_args(Day)
@@ -44,8 +45,11 @@ def check_quiet(quiet: Quiet) -> None:
 
 
 def held_until(quiet: Quiet | None, dnd_until: datetime | None, now: datetime) -> datetime | None:
-    """Return until when a person is not to be told anything; None if they may be told now."""
-    until = now
+    """Return until when a person is not to be told anything; None if they may be told now.
+
+    Do-not-disturb for ever, as records may have it, ends a few days before the calendar does.
+    """
+    until, dnd_until = now, None if dnd_until is None else min(dnd_until, LATEST)
     for _ in range(TURNS_MAX):
         ends = [end for end in (dnd_until, _quiet_until(quiet, until)) if end is not None and end > until]
         if not ends:

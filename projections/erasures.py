@@ -23,7 +23,8 @@ SELECT_ONE = """
 SELECT_OPEN = """
     SELECT id, user_id, requested_at, requested_position, held_by, completed_at, completed_position,
         awaits_approval, is_cancelled
-    FROM read.erasures WHERE completed_at IS NULL AND NOT is_cancelled ORDER BY requested_position LIMIT $1
+    FROM read.erasures WHERE completed_at IS NULL AND NOT is_cancelled AND requested_position > $1
+    ORDER BY requested_position LIMIT $2
 """
 
 ERASURES = Table(
@@ -63,9 +64,9 @@ async def one(db: Db, erasure_id: UUID) -> ErasureRow | None:
     return await db.one(ErasureRow, SELECT_ONE, erasure_id)
 
 
-async def unfinished(db: Db, *, limit: int) -> list[ErasureRow]:
-    """Return what is to be done, the oldest first."""
-    return await db.all(ErasureRow, SELECT_OPEN, limit)
+async def unfinished(db: Db, *, after: int, limit: int) -> list[ErasureRow]:
+    """Return what is to be done of what was requested after a position, the oldest first."""
+    return await db.all(ErasureRow, SELECT_OPEN, after, limit)
 
 
 def requested(recorded: Recorded[ErasureRequested]) -> Iterable[Change]:

@@ -58,6 +58,11 @@ END = """
     WHERE id = $1 AND (state IN ('awaiting_approval', 'queued', 'running') OR $2 = 'expired')
 """
 APPROVE = "UPDATE read.exports SET state = 'queued' WHERE id = $1 AND state = 'awaiting_approval'"
+# An empty recipient is one that nothing can be encrypted for: never none.
+FORGET_RECIPIENTS = """
+    UPDATE read.exports SET request = jsonb_set(request::jsonb, '{recipient}', '""')::text
+    WHERE requested_by = $1 AND request::jsonb ->> 'recipient' <> ''
+"""
 INSERT_PART = """
     INSERT INTO read.export_parts (export_id, number, storage_path, place, counts, lengths) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT DO NOTHING
@@ -181,6 +186,11 @@ async def complete(db: Db, export_id: UUID, *, days: int) -> None:
 async def end(db: Db, export_id: UUID, state: State, fault: str | None = None) -> None:
     """End an export that is under way, or have a completed one expire."""
     await db.run(END, export_id, state, fault)
+
+
+async def forget_recipients(db: Db, user_id: UserId) -> None:
+    """Forget the keys for which exports that somebody asked for are encrypted. They have ended before."""
+    await db.run(FORGET_RECIPIENTS, user_id)
 
 
 async def add_part(db: Db, part: PartRow) -> bool:

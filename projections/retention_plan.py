@@ -41,15 +41,19 @@ SELECT_FROM = """
     WHERE room_id IS NOT NULL AND (room_id, position) >= ($1, $2) AND (room_id, position) <= ($1, 9223372036854775807)
     ORDER BY room_id, position LIMIT 1
 """
+# A message that was deleted is gone for its room, and its file is not.
 SELECT_SAID = """
-    SELECT m.id, m.sender_id, m.created_at, m.updated_at, m.file_id
+    SELECT m.id, m.sender_id, m.created_at, m.updated_at, m.file_id, m.deleted AS is_deleted
     FROM record.events e JOIN read.messages m ON m.position = e.position
     WHERE e.room_id IS NOT NULL AND (e.room_id, e.position) >= ($1, $2) AND (e.room_id, e.position) < ($1, $3)
-        AND NOT m.deleted AND m.sender_id = ANY ($4::uuid[])
+        AND (NOT m.deleted OR m.file_id IS NOT NULL) AND m.sender_id = ANY ($4::uuid[])
     ORDER BY e.room_id, e.position
 """
-SELECT_SHOWN = """
-    SELECT DISTINCT file_id FROM read.messages WHERE file_id = ANY ($1::uuid[]) AND NOT deleted AND id <> ALL ($2::uuid[])
+SELECT_UNSHOWN = """
+    SELECT f.id FROM read.files f
+    WHERE f.id = ANY ($1::uuid[]) AND (f.storage_path <> '' OR f.original_name <> '') AND NOT EXISTS (
+        SELECT FROM read.messages m WHERE m.file_id = f.id AND NOT m.deleted AND m.id <> ALL ($2::uuid[])
+    ) ORDER BY f.id
 """
 
 
@@ -69,27 +73,25 @@ class Moment(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """A message that is not deleted."""
+    """A message that is not deleted, or that shows a file."""
 
     id: MessageId
     sender_id: UserId
     created_at: datetime
     updated_at: datetime
     file_id: FileId | None
+    is_deleted: bool
 
 
 class Due(NamedTuple):
-    """A key with what goes with it. `until` is when one of the messages was changed last; `held_by` are the holds that keep all
-    of it."""
+    """A key with what goes with it: messages that are not deleted, and files of these and of those that are. `until` is when one
+    of the messages was changed last; `held_by` are the holds that keep all of it."""
 
     key: SealedDay
     messages: Sequence[Said]
+    file_ids: frozenset[FileId]
     until: datetime
     held_by: tuple[HoldId, ...]
-
-    @property
-    def file_ids(self) -> set[FileId]:
-        return {said.file_id for said in self.messages if said.file_id is not None}
 
 
 async def rooms(db: Db, *, after: RoomId, before: date) -> list[RoomId]:
@@ -107,17 +109,18 @@ async def due(db: Db, room_id: RoomId, *, before: date, holds: Holds | None, at:
 
 
 async def unshown(db: Db, file_ids: Collection[FileId], *, but_by: Collection[MessageId] = ()) -> list[FileId]:
-    """Return those of these files that no message shows which is not deleted, or is one of `but_by`."""
-    shown = set(await db.all(FileId, SELECT_SHOWN, list(file_ids), list(but_by))) if file_ids else set()
-    return sorted(set(file_ids) - shown)
+    """Return those of these files that have not ended for good, and that no message shows which is not deleted, or is one of `but_by`."""
+    return await db.all(FileId, SELECT_UNSHOWN, list(file_ids), list(but_by)) if file_ids else []
 
 
 def _due(key: SealedDay, room_id: RoomId, said: Sequence[Said], holds: Holds | None, at: datetime) -> Due:
     window = window_of(key.day)
-    messages = [each for each in said if window.since <= each.created_at < window.until]
+    of_day = [each for each in said if window.since <= each.created_at < window.until]
+    messages = [each for each in of_day if not each.is_deleted]
+    file_ids = frozenset(each.file_id for each in of_day if each.file_id is not None)
     until = max([window.until, *(each.updated_at for each in messages)])
     held_by = covering(holds, person=key.person, room=room_id, since=window.since, until=until, at=at)
-    return Due(key, messages, until, held_by)
+    return Due(key, messages, file_ids, until, held_by)
 
 
 async def _said(db: Db, room_id: RoomId, keys: Sequence[SealedDay]) -> dict[UserId, list[Said]]:

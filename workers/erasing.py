@@ -86,21 +86,30 @@ class Eraser:
         while True:
             try:
                 await self.step()
-            except (RecordUnavailableError, BlobsUnavailableError, DomainError) as error:
-                log.warning("an erasure waits", reason=str(error))
+            except (RecordUnavailableError, BlobsUnavailableError) as error:
+                log.warning("erasures wait", reason=str(error))
             await asyncio.sleep(POLL_SECONDS)
 
     async def step(self, *, at_once: bool = False) -> int:
         """Make a round; return how many erasures were completed. `at_once` looks at those that are held, too."""
-        completed = 0
-        for erasure in await erasures.unfinished(self._world.db, limit=ERASURES_AT_ONCE):
-            if not at_once and self._next.get(erasure.id, 0.0) > monotonic():
-                continue
-            rooms = {key.room_id for key in await live_keys(self._world.db, erasure.user_id) if key.room_id is not None}
-            held = await _Round(self._world, erasure, await holding(self._world.command_bus, rooms)).go()
-            completed += held is not None and not held
-            self._next[erasure.id] = monotonic() + (HELD_SECONDS if held else 0.0)
+        completed = after = 0
+        while some := await erasures.unfinished(self._world.db, after=after, limit=ERASURES_AT_ONCE):
+            after = some[-1].requested_position
+            for erasure in some:
+                if at_once or self._next.get(erasure.id, 0.0) <= monotonic():
+                    completed += await self._round(erasure)
         return completed
+
+    async def _round(self, erasure: ErasureRow) -> bool:
+        """Make a round of one erasure; return whether it was completed. What is at fault with it is no other one's fault."""
+        rooms = {key.room_id for key in await live_keys(self._world.db, erasure.user_id) if key.room_id is not None}
+        try:
+            held = await _Round(self._world, erasure, await holding(self._world.command_bus, rooms)).go()
+        except DomainError as error:
+            log.warning("an erasure waits", reason=str(error))
+            return False
+        self._next[erasure.id] = monotonic() + (HELD_SECONDS if held else 0.0)
+        return held is not None and not held
 
 
 class _File(NamedTuple):
@@ -140,9 +149,8 @@ class _Round:
             return None
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
-            await recall(
-                self._command_bus, self._db
-            )  # a process that died may have destroyed keys and not come to this
+            # A process that died may have destroyed keys and not come to this.
+            await recall(self._command_bus, self._db, self._user_id)
             await self._complete(len(files))
         return self._held
 
@@ -211,7 +219,7 @@ class _Round:
             await self._do([CondemnKeys(self._user_id, tuple(free[i : i + CONDEMNED_KEYS_MAX]))])
         await self._destroy_condemned()
         if free:
-            await recall(self._command_bus, self._db)
+            await recall(self._command_bus, self._db, self._user_id)
 
     async def _are_tables_scrubbed(self) -> bool:
         """Wait a little for the read tables to take what was recorded so far; return whether they have."""

@@ -5,7 +5,6 @@ other sites cannot have a browser send it, as no answer to a preflight allows it
 Sec-Fetch-Site, say the same twice more (OWASP: defence in depth). No other route reads the cookie.
 """
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from litestar import Request
@@ -41,14 +40,16 @@ def wants_cookie(request: Request[Any, Any, Any]) -> bool:
 
 
 def token_of(request: Request[Any, Any, Any]) -> str:
-    """Return the refresh token of the request's cookie. Raise `BadRefreshTokenError` if there is none."""
-    try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(NAME)
-    except CookieError:
-        found = None
-    if found is None or not found.value:
+    """Return the refresh token of the request's cookie. Raise `BadRefreshTokenError` if there is none, or more than one.
+
+    Other cookies are anybody's on this host, or of another name of its domain, and may be of any form (RFC 6265 5.4); one more of
+    this name would be somebody's who wants the page to go on in a session of theirs.
+    """
+    pairs = (pair.strip(" \t").partition("=") for pair in request.headers.get("cookie", "").split(";"))
+    found = [value for name, _, value in pairs if name == NAME]
+    if len(found) != 1 or not found[0]:
         raise BadRefreshTokenError
-    return found.value
+    return found[0]
 
 
 def set_cookie(request: Request[Any, Any, Any], token: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from domain.errors import InvalidError
 from domain.events import Caller
 from domain.export import FORMATS, ExportNotReadyError, ExportRequested, Format, NoSuchExportError, TooManyExportsError
 from domain.ids import RoomId, UserId
+from domain.moments import require_in_range
 from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
 from domain.ports.record import Receipt
 from domain.ports.tasks import TasksUnavailableError
@@ -196,6 +197,8 @@ async def read_package(
 
 async def _requested(data: ExportBody, services: Services, caller: Caller) -> ExportRequested:
     """Return the request, with times as positions. Raise `InvalidError`."""
+    require_in_range(data.from_, pointer="/from")
+    require_in_range(data.to, pointer="/to")
     head = (await services.record.head()).position
     after = 0 if data.from_ is None else await services.past.position_at(data.from_ - MOMENT)
     until = head if data.to is None else min(head, await services.past.position_at(data.to - MOMENT))

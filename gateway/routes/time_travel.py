@@ -20,6 +20,7 @@ from domain.account import ACCOUNT
 from domain.errors import AccountNotFoundError
 from domain.events import Caller
 from domain.ids import UserId
+from domain.moments import is_in_range
 from gateway.http.declarations import Admit
 from gateway.http.problems import Problem, behind
 from gateway.http.query_parameters import query_problem
@@ -119,6 +120,8 @@ async def _read(services: Services, as_of: str) -> int:
         raise query_problem(
             "as_of", "query.invalid", "This is neither a position nor a time with its offset."
         ) from None
+    if not is_in_range(moment):
+        raise query_problem("as_of", "query.invalid", "This time is out of range.")
     if moment > (await services.record.head()).clock:
         raise _beyond_head()
     return await services.past.position_at(moment)

@@ -60,7 +60,7 @@ FOLDS = {
     "notification_settings": (1, "5b8584c5f9ad"),
     "inbox": (1, "b7b719e7353d"),
     "operations-read": (1, "7cd5f2d43ff3"),
-    "export": (1, "fb81a3c32fd8"),
+    "export": (2, "8ec0dffd3d24"),
     "rebuild": (1, "69bbc4d47b00"),
     "restorations": (1, "daf06cbdef50"),
     "notary_keys": (1, "a78501bf7bd5"),

@@ -1,8 +1,6 @@
 """Numbers in events: each fits the column that keeps it, in whatever way the event is made."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +11,8 @@ from msgspec.structs import replace
 from domain.integers import INT4_MAX, INT8_MAX
 from domain.topics import TOPICS
 from projections import files, members, messages, notifications, pins, reactions, retention, threads
+from tests.domain.test_topics import LINES, event_of
 
-GOLDEN = Path(__file__).parent / "golden" / "topics.jsonl"
 # The column in which each number ends; None: it is in no table, and as wide as a bigint.
 COLUMNS: dict[tuple[str, str], str | None] = {
     ("AuditRead", "minute"): None,
@@ -111,8 +109,7 @@ NUMBERS = sorted(
 
 
 def golden() -> list[Any]:
-    lines = map(json.loads, GOLDEN.read_text().splitlines())
-    return [msgspec.convert(line["data"], TOPICS[line["topic"]]) for line in lines]
+    return [event_of(line) for line in LINES]
 
 
 def every_struct(made: Any) -> Iterator[Struct]:

@@ -58,6 +58,14 @@ def test_do_not_disturb_and_quiet_hours_are_one_silence_if_they_touch() -> None:
     assert held_until(always, None, at("2026-11-27T12:00:00")) == at("2026-11-27T23:59:00")
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin"])
+@pytest.mark.parametrize("quiet", [("22:00", "07:00"), ("00:00", "23:59"), ("09:00", "08:59")])
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"])
+def test_the_end_of_the_calendar_is_the_end_of_every_silence(zone: str, quiet: tuple[str, str], end: str) -> None:
+    until = held_until(Quiet(*quiet, zone), datetime.fromisoformat(end), at("2026-11-27T12:00:00"))
+    assert until is not None and until.astimezone(ZoneInfo(zone)).year == 9999
+
+
 @given(
     st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)),
     st.sampled_from(["UTC", "Asia/Kathmandu", "America/Phoenix"]),
@@ -120,6 +128,7 @@ NOTHING_SAID = NotificationSettings(ADA)
         ({"quiet": replace(NIGHT, time_zone="Europe")}, "/quiet/time_zone"),
         ({"quiet": replace(NIGHT, time_zone="../etc/passwd")}, "/quiet/time_zone"),
         ({"dnd_until": datetime(2026, 1, 1)}, "/dnd_until"),
+        ({"dnd_until": datetime.fromisoformat("9999-12-31T23:59:59-14:00")}, "/dnd_until"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wanted: dict[str, Any], pointer: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
+import pysequoia
 import pytest
 import pytest_asyncio
 from msgspec import Struct
@@ -278,6 +279,27 @@ async def test_a_hold_beats_it_and_it_goes_on_once_the_hold_is_released(home: Ho
     assert [row[0] for row in await home.owner.fetch(rooms, UUID(ada.id))] == []
 
 
+async def test_those_that_wait_keep_no_other_one_waiting(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matter may be open for years, with more people in it than are looked at at once."""
+    monkeypatch.setattr("workers.erasing.ERASURES_AT_ONCE", 1)
+    keeper = await granted(home, "records_manager")
+    held, awaiting, free = [await home.house.hansard.person() for _ in range(3)]
+    hold_id, caller = HoldId(uuid4()), Caller(UserId(UUID(keeper.id)), reason="matter 9")
+    await home.house.bus.do(PlaceHold(hold_id, "matter 9", persons=(UserId(UUID(held.id)),)), caller)
+    asked = [await ask_erasure(held)]
+    admin = Caller(UserId(UUID((await granted(home, "admin")).id)), reason="a letter")
+    command = RequestErasure(UserId(UUID(awaiting.id)), uuid4(), four_eyes=FourEyes(frozenset(["erasure"])))
+    await home.house.hansard.services.command_bus.do(command, admin)
+    asked += [command.erasure_id, await ask_erasure(free)]
+    await settled(home)
+    async with asyncio.timeout(60):
+        for _ in range(STEPS_MAX):
+            if await home.house.eraser.step():
+                break
+    assert [(await seen(home, each))["status"] for each in asked] == ["waiting", "waiting", "completed"]
+    await home.house.bus.do(ReleaseHold(hold_id), caller)
+
+
 async def test_only_oneself_with_the_password_or_an_admin_with_a_reason_may_ask(home: Home) -> None:
     ada, ben, admin = await home.house.hansard.person(), await home.house.hansard.person(), await granted(home, "admin")
     why = {"headers": {"Hansard-Reason": "she wrote us a letter"}}
@@ -307,6 +329,24 @@ async def test_exports_that_are_kept_here_are_recalled(home: Home) -> None:
     await erased(home)
     ended = await auditor.ask("GET", f"/audit/exports/{asked['id']}", 200, headers=why)
     assert (ended["status"], ended["error"]) == ("failed", "recalled")
+
+
+async def test_an_auditors_own_key_for_exports_goes_with_them(home: Home) -> None:
+    """It says their name and their address; what they asked for and is not made yet ends, and is never made without it."""
+    auditor, why = await granted(home, "auditor"), {"Hansard-Reason": "matter 17"}
+    with pytest.warns(DeprecationWarning, match="generate"):
+        key = str(pysequoia.Cert.generate("Ada of the auditors <ada@auditors.example>"))
+    line = max(key.splitlines(), key=len).lower()
+    phrases = {"ada of the auditors", "ada@auditors.example", line}
+    body = {"formats": ["jsonl"], "recipient": key}
+    queued, cancelled = [await auditor.ask("POST", "/audit/exports", 202, json=body, headers=why) for _ in range(2)]
+    await auditor.ask("POST", f"/audit/exports/{cancelled['id']}/cancel", 200, headers=why)
+    assert (await scans.in_tables(home.owner, phrases))["read.exports"] == phrases
+    await ask_erasure(auditor)
+    await erased(home)
+    assert await scans.in_tables(home.owner, phrases) == {}
+    rows = [await exports.of(home.house.world.db, UUID(each["id"])) for each in (queued, cancelled)]
+    assert [(row.state, row.requested.recipient) for row in rows if row] == [("failed", ""), ("cancelled", "")]
 
 
 async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:

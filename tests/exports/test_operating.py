@@ -17,7 +17,9 @@ import pytest
 
 from adapters.blobs.folder import FolderBlobs
 from adapters.postgres.blob_leases import BlobLeases
+from adapters.sealing import SealingError
 from commands.account import GrantRole
+from commands.export import CancelExport
 from domain.approval import SUBJECTS, FourEyes, approval_key
 from domain.events import Caller
 from domain.ids import UserId
@@ -39,7 +41,8 @@ from tests.exports.deployments import (
 )
 from tests.files.deployments import ended as file_ended
 from tests.gateway.test_proofs import run_verifier
-from workers.exports import gathering
+from workers.exports import gathering, maker, parts
+from workers.exports.maker import Maker
 from workers.exports.recalling import recall
 from workers.files.sweeper import Sweeper
 
@@ -355,3 +358,92 @@ async def test_a_request_that_is_sent_again_makes_one_export(scene: Exporting) -
     assert (first.status_code, again.status_code) == (202, 202) and first.json()["id"] == again.json()["id"]
     assert again.headers["Idempotency-Replayed"] == "true"
     assert len(await topics(scene, "export.")) == 1
+
+
+async def test_an_export_that_was_cancelled_is_given_to_nobody_whatever_the_table_says(scene: Exporting) -> None:
+    """The gateway died between the record, which says that it is cancelled, and the table, which does not."""
+    ada = await scene.hansard.person("ada")
+    await ada.say(await ada.room(), "hello")
+    export = await asked(scene)
+    export_id, bus = UUID(export["id"]), scene.hansard.services.command_bus
+    await bus.do(CancelExport(export_id), Caller(UserId(UUID(scene.auditor.id)), reason="matter 17"))
+    async with running(scene.worker.run()):
+        done = await ended(scene, export["id"])
+    assert done["status"] == "cancelled"
+    assert (await fetched(scene, export["id"])).json()["code"] == "export.not_ready"
+
+
+async def test_an_export_that_is_cancelled_at_the_last_moment_is_given_to_nobody(
+    scene: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await scene.hansard.person("ada")
+    await ada.say(await ada.room(), "hello")
+    export = await asked(scene)
+    export_id, bus, keep = UUID(export["id"]), scene.hansard.services.command_bus, exports.keep
+
+    async def cancelled(*args: Any, **fields: Any) -> bool:
+        kept = await keep(*args, **fields)
+        await bus.do(CancelExport(export_id), Caller(UserId(UUID(scene.auditor.id)), reason="matter 17"))
+        return kept
+
+    monkeypatch.setattr(exports, "keep", cancelled)
+    async with running(scene.worker.run()):
+        done = await ended(scene, export["id"])
+    assert done["status"] == "cancelled"
+    assert (await fetched(scene, export["id"])).json()["code"] == "export.not_ready"
+
+
+async def test_an_erasure_recalls_an_export_that_has_read_its_first_words_and_said_nothing_yet(
+    scene: Exporting, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await scene.hansard.person("ada")
+    await ada.say(await ada.room(), "the words of ada")
+    write, has_read, go_on = Maker._write, asyncio.Event(), asyncio.Event()
+
+    async def slow(maker: Maker, gathered: Any, *, is_first: bool) -> None:
+        has_read.set()
+        await go_on.wait()
+        await write(maker, gathered, is_first=is_first)
+
+    monkeypatch.setattr(Maker, "_write", slow)
+    export = await asked(scene)
+    async with running(scene.worker.run()):
+        await has_read.wait()
+        owner = await asyncpg.connect(database_url)
+        await owner.execute(DESTROY, UUID(ada.id))
+        await owner.close()
+        scene.source.vault.hear()
+        await recall(scene.worker._command_bus, scene.worker._db)
+        go_on.set()
+        done = await ended(scene, export["id"])
+    assert (done["status"], done["error"]) == ("failed", "recalled")
+    assert b"the words of ada" not in (await fetched(scene, export["id"])).content
+
+
+async def test_a_package_that_is_not_wanted_any_more_is_left_in_no_folder(
+    scene: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole then, and not encrypted: the staging folder is cleared of what crashes left there after a day alone."""
+    ada = await scene.hansard.person("ada")
+    await ada.say(await ada.room(), "the words of ada")
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    loop, hashed, worker = asyncio.get_running_loop(), parts.hashed, scene.worker
+
+    def slow(path: Path) -> str:
+        asyncio.run_coroutine_threadsafe(recall(worker._command_bus, worker._db), loop).result()
+        return hashed(path)
+
+    def refused(*_: Any) -> None:
+        raise SealingError
+
+    async def is_over() -> bool:
+        return not await worker._tasks.listed()
+
+    for name, instead, fault in (("hashed", slow, "recalled"), ("seal", refused, "recipient_unusable")):
+        export = await asked(scene, recipient=key)
+        with monkeypatch.context() as patched:
+            patched.setattr(maker, name, instead)
+            async with running(worker.run()):
+                assert (await ended(scene, export["id"]))["error"] == fault
+                await until(is_over)
+        assert list(scene.hansard.services.blobs.staging().glob("export-*")) == []

@@ -87,6 +87,19 @@ async def test_the_cookie_alone_is_no_credential(hansard: Gateway) -> None:
     assert (await refresh(hansard, f"theme=dark; {pair}; x=1")).status_code == 200
 
 
+async def test_what_else_the_host_has_in_cookies_ends_no_session_and_takes_its_place_in_none(hansard: Gateway) -> None:
+    """Cookies know no ports, and whoever has another name of the domain can set some for this one, of this name, too."""
+    ada, eve = await hansard.person(), await hansard.person()
+    pair, _ = cookie_of(await log_in(hansard, ada))
+    theirs, _ = cookie_of(await log_in(hansard, eve))
+    for both in (f"{pair}; {theirs}", f"{theirs}; {pair}"):
+        assert_problem(await refresh(hansard, both), 401, "auth.refresh_invalid")
+    for other in ('prefs={"a": 1}', "a b=c d", "words", "a[0]=1", '"', "=", "x=hansard_refresh=y"):
+        answer = await refresh(hansard, f"{other}; {pair}; {other}")
+        assert answer.status_code == 200 and answer.json()["user"]["id"] == ada.id, other
+        pair, _ = cookie_of(answer)
+
+
 @pytest.mark.parametrize(
     "foreign",
     [

@@ -101,6 +101,20 @@ async def test_quiet_hours_end_with_one_summary(desk: Notifier) -> None:
     assert (await desk.states())["folded"] == 2
 
 
+async def test_whoever_is_not_to_be_disturbed_for_ever_keeps_nobody_else_waiting(
+    desk: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records have such times from before they were refused."""
+    monkeypatch.setattr("domain.notification.require_in_range", lambda *_, **__: None, raising=False)
+    ada, ben, eve = await desk.somebody(), await desk.somebody(), await desk.somebody()
+    room_id = await desk.room(ada, ben, eve)
+    for quiet in (None, Quiet("22:00", "07:00", "Pacific/Kiritimati")):
+        await desk.want(ben, quiet=quiet, dnd_until=datetime.fromisoformat("9999-12-31T23:59:59-14:00"))
+        said = await desk.say(ada, room_id, f"@{ben.name} @{eve.name}")
+        assert await desk.run() == [(said, 1)]
+        assert desk.push.told[-1].target_id == eve.device
+
+
 async def test_after_an_outage_of_an_hour_there_is_one_summary(desk: Notifier) -> None:
     ada, ben = await desk.somebody(), await desk.somebody()
     room_id = await desk.room(ada, ben)

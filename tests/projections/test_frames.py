@@ -2,20 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 
 from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, StreamId, UserId
-from domain.topics import TOPICS
 from projections import frames
 from projections.frames import OWN_FRAMES, ROOM_FRAMES
+from tests.domain.test_topics import LINES, event_of
 
-GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "topics.jsonl"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MESSAGE = {
     "id", "room_id", "sender_id", "message_type", "content", "file_id", "reply_to", "is_edited", "created_at",
@@ -59,8 +56,8 @@ def recorded_of_every_topic() -> list[Recorded[Any]]:
     """Return a recorded event of every line of the golden file."""
     meta = Meta(EventId(UUID(int=30)), "Test", actor=UserId(UUID(int=7)))
     found = []
-    for line in map(json.loads, GOLDEN.read_text().splitlines()):
-        event = msgspec.convert(line["data"], TOPICS[line["topic"]])
+    for line in LINES:
+        event = event_of(line)
         found.append(Recorded(1050, StreamId(UUID(int=40)), 3, NOON, event, meta))
     return found
 

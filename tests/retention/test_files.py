@@ -8,7 +8,7 @@ from adapters.clock import now
 from adapters.postgres.blob_leases import BlobLeases
 from tests.deployments import ledger
 from tests.files.deployments import ended, pipeline
-from tests.retention.scenes import Clock, officer, put, retainer
+from tests.retention.scenes import Clock, counts, officer, put, retainer
 from tests.retention.test_retaining import caught_up, everything_follows_from_the_record, tables_that_say
 from workers.files.sweeper import Sweeper
 
@@ -54,3 +54,29 @@ async def test_a_file_and_its_bytes_go_with_the_last_message_that_shows_it(datab
 
 def _bytes_in(folder: Path) -> set[bytes]:
     return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_file_goes_too_whose_message_was_deleted_before_it_was_due(database_url: str, redis_url: str) -> None:
+    """Deleting hides a message; its file is still its uploader's, and auditors', until it is as old as it may get."""
+    clock = Clock()
+    async with pipeline(database_url, redis_url) as works:
+        hansard = works.services
+        ada, manager = await hansard.person(), await officer(hansard)
+        room_id = await ada.room(name="room")
+        file_id = (await ada.upload(b"bytes of hers", name="hers.bin"))["id"]
+        await ended(ada, file_id)
+        message = await ada.say(room_id, "see", message_type="file", file_id=file_id)
+        await ada.ask("DELETE", f"/messages/{message['id']}", 200)
+        await put(manager, f"/rooms/{room_id}/retention", days_max=10)
+        await caught_up(ada, database_url)
+        clock.days = 13
+        said = await counts(hansard, room_id, clock, days_max=10)
+        async with retainer(database_url, clock) as worker:
+            done = await worker.step()
+        assert done is not None and (done.messages, done.files, done.keys) == (0, 1, 1)
+        assert (said.messages, said.files) == (0, 1)
+        await caught_up(ada, database_url)
+        view = await ada.ask("GET", f"/files/{file_id}", 200)
+        assert (view["original_name"], view["size_bytes"], view["error"]["code"]) == ("", 0, "expired")
+        assert await tables_that_say(database_url, "hers.bin") == []
+        await everything_follows_from_the_record(database_url)

@@ -23,7 +23,7 @@ from commands.export import BeginExport, CompleteExport, ExpireExport, FailExpor
 from domain.bounds import POLL_SECONDS
 from domain.errors import ApprovalExpiredError, ApprovalNeededError, ApprovalRefusedError, BusyError
 from domain.events import Caller
-from domain.export import ExportFault
+from domain.export import EXPORT, ExportFault, require_known
 from domain.file_name import storage_path
 from domain.ids import RecordId
 from domain.ports.blobs import BlobMissingError, Blobs, BlobsUnavailableError
@@ -84,6 +84,8 @@ class ExportWorker:
     async def _ask_for_approvals(self, waiting: Sequence[ExportRow]) -> None:
         """Queue what somebody else has approved by now; end what they refused, or did not decide in time."""
         for row in waiting:
+            if not await self._is_wanted(row):
+                continue
             try:
                 await self._command_bus.do(BeginExport(row.id), WORKER)
             except ApprovalNeededError:
@@ -156,6 +158,10 @@ class ExportWorker:
     async def _make(self, row: ExportRow) -> None:
         """Make the package and note it, record it, then give it out. Whoever goes on after a crash goes on at that step, so what
         is recorded of a package that is sealed, and is not the same twice, is of the one that is given out."""
+        # From here on an erasure recalls it, which looks for what runs: nothing was read before.
+        is_mine = await exports.tell(self._db, row.id, run_by=self._name, progress=row.progress, messages=row.messages)
+        if not is_mine or not await self._is_wanted(row):
+            return
         if not row.storage_path:
             try:
                 await self._keep(row, await self._maker(row).make())
@@ -165,9 +171,19 @@ class ExportWorker:
             row = await exports.of(self._db, row.id) or row
         made = CompleteExport(row.id, row.sha256, row.content_sha256, row.size_bytes, row.messages, row.erased)
         await self._command_bus.do(made, WORKER)
+        if not await self._is_wanted(row):
+            return
         await exports.complete(self._db, row.id, days=self._days)
         await exports.forget_parts(self._db)
         log.info("exported", export=str(row.id), messages=row.messages, bytes=row.size_bytes)
+
+    async def _is_wanted(self, row: ExportRow) -> bool:
+        """Return whether the record has not ended it. If it has, have the table say so: whoever recorded that may not have come to it."""
+        export = require_known((await self._command_bus.see(EXPORT, row.id)).state)
+        if export.status == "requested" or export.status == "completed":
+            return True
+        await exports.end(self._db, row.id, export.status, export.fault)
+        return False
 
     async def _keep(self, row: ExportRow, made: Made) -> None:
         if not await exports.keep(

@@ -96,6 +96,7 @@ class Maker:
             return await self._assemble(checkpoint)
         finally:
             self._growing.close()
+            self._store.clear()
 
     async def _checkpoint(self) -> SignedCheckpoint | None:
         """Return the first checkpoint that holds all of the stretch, which no later one replaces; None if nothing was signed."""

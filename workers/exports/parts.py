@@ -124,6 +124,7 @@ class Store:
         self._db = db
         self._blobs = blobs
         self._leases = leases
+        self._staged: list[Path] = []
 
     async def rows(self) -> list[PartRow]:
         return await exports.parts(self._db, self._export_id)
@@ -162,7 +163,13 @@ class Store:
 
     def staged(self) -> Path:
         """Return the name of a new file in the staging folder."""
-        return self._blobs.staging() / f"export-{os.getpid()}-{uuid4().hex}"
+        self._staged.append(self._blobs.staging() / f"export-{os.getpid()}-{uuid4().hex}")
+        return self._staged[-1]
+
+    def clear(self) -> None:
+        """Remove what was staged and not put: it is not encrypted, and may hold words that are erased."""
+        for path in self._staged:
+            path.unlink(missing_ok=True)
 
 
 def place_of(row: PartRow) -> Place:

@@ -7,15 +7,19 @@ what is erased marked as such. What was handed out already is beyond reach, and 
 from commands.command_bus import CommandBus
 from commands.export import ExpireExport, FailExport
 from domain.events import Caller
+from domain.ids import UserId
 from domain.ports.database import Db
 from projections import exports
 
 WORKER = Caller(agent="hansard worker")
 
 
-async def recall(command_bus: CommandBus, db: Db) -> int:
-    """End what is under way, and have finished packages expire; return how many there were. Call it after the keys are destroyed."""
-    running = [row for row in await exports.under_way(db) if row.state == "running"]
+async def recall(command_bus: CommandBus, db: Db, requested_by: UserId | None = None) -> int:
+    """End what is being made, and have finished packages expire; return how many there were. Call it after the keys are destroyed.
+
+    What the person themselves asked for ends, too, though nobody makes it yet: the key that it is for is destroyed with the others.
+    """
+    running = [row for row in await exports.under_way(db) if row.state == "running" or row.requested_by == requested_by]
     for row in running:
         await command_bus.do(FailExport(row.id, "recalled"), WORKER)
         await exports.end(db, row.id, "failed", "recalled")
@@ -24,4 +28,6 @@ async def recall(command_bus: CommandBus, db: Db) -> int:
         await command_bus.do(ExpireExport(export_id), WORKER)
         await exports.end(db, export_id, "expired")
     await exports.forget_parts(db)
+    if requested_by is not None:
+        await exports.forget_recipients(db, requested_by)
     return len(running) + len(kept)
