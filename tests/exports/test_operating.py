@@ -16,6 +16,7 @@ import pysequoia
 import pytest
 
 from adapters.blobs.folder import FolderBlobs
+from adapters.clock import now
 from adapters.postgres.blob_leases import BlobLeases
 from commands.account import GrantRole
 from domain.approval import SUBJECTS, FourEyes, approval_key
@@ -23,7 +24,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from gateway.routes import export as routes
 from projections import exports
-from tests.deployments import deployment, notary, running, until
+from tests.deployments import PASSWORD, deployment, ledger, notary, running, until
 from tests.exports.deployments import (
     ALL,
     REASON,
@@ -39,6 +40,8 @@ from tests.exports.deployments import (
 )
 from tests.files.deployments import ended as file_ended
 from tests.gateway.test_proofs import run_verifier
+from tests.retention.scenes import Clock, officer, put, retainer
+from workers.erasing import Eraser, World
 from workers.exports import gathering
 from workers.exports.recalling import recall
 from workers.files.sweeper import Sweeper
@@ -239,6 +242,37 @@ async def test_what_was_erased_stays_erased(scene: Exporting, database_url: str)
     for name in archive.namelist():
         if name.startswith("csv/"):
             assert b"[erased: the key of this text was destroyed]" in archive.read(name)
+
+
+async def test_what_is_erased_says_what_for_and_where_the_record_says_so(scene: Exporting, database_url: str) -> None:
+    clock = Clock()
+    ada, ben = await scene.hansard.person("ada"), await scene.hansard.person("ben")
+    manager = await officer(scene.hansard)
+    room, short = await ada.room(ben), await ada.room(ben)
+    await ada.say(room, "hers")
+    await ben.say(short, "what is kept for a month")
+    await put(manager, f"/rooms/{short}/retention", days_max=30)
+    clock.days = 33
+    async with retainer(database_url, clock) as disposing:
+        disposed = await disposing.step()
+        assert disposed is not None and disposed.messages == 1
+    await ada.ask("DELETE", "/users/me", 202, json={"password": PASSWORD})
+    async with ledger(database_url, kind="worker") as (db, record, bus):
+        sweeper = Sweeper(scene.hansard.services.blobs, BlobLeases(db), record, db, now=now, age_seconds=0)
+        eraser = Eraser(World(record, bus, db, sweeper))
+        while not await eraser.step(at_once=True):
+            pass
+    scene.source.vault.hear()
+    archive = opened(await exported(scene, formats=ALL))
+    texts = [version for item in lines(archive, "jsonl") if item["type"] == "message" for version in item["versions"]]
+    told = {version["destroyed"]["why"]: version["destroyed"] for version in texts if version["is_erased"]}
+    assert [version["destroyed"] for version in texts if version["what"] == "deleted"] == [None, None]
+    for why, topic in (("erasure", "erasure.keys_condemned"), ("retention", "retention.applied")):
+        [event] = await topics(scene, topic)
+        assert told[why]["position"] == event.position
+    tables = b"".join(archive.read(name) for name in archive.namelist() if name.startswith("csv/"))
+    for words in (b"[erased when somebody was erased]", b"[erased by the retention of its room]"):
+        assert words in tables and words in archive.read("slack-export.zip"), words
 
 
 async def test_another_worker_goes_on_where_one_was_killed(database_url: str, redis_url: str, tmp_path: Path) -> None:
