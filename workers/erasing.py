@@ -53,7 +53,7 @@ from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints, erasure_queries, erasures
 from projections.erasures import ErasureRow
-from workers.exports.recalling import recall
+from workers.exports.recalling import left, recall
 from workers.files.sweeper import Sweeper
 
 ERASURES_AT_ONCE = 10
@@ -140,9 +140,10 @@ class _Round:
             return None
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
-            await recall(
-                self._command_bus, self._db
-            )  # a process that died may have destroyed keys and not come to this
+            # A process that died may have destroyed keys and not come to this.
+            await recall(self._command_bus, self._db)
+            if await self._sweeper.sweep(await left(self._db)):
+                return None
             await self._complete(len(files))
         return self._held
 

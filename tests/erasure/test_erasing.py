@@ -42,6 +42,7 @@ from tests.deployments import MASTER, PASSWORD, Person, as_login, logged, until
 from tests.erasure import scans
 from tests.erasure.deployments import House, ask_erasure, house
 from tests.erasure.planting import planted
+from tests.exports.deployments import ALL, Exporting, export_worker, exported, opened
 from tests.files.deployments import ended
 from tests.files.pictures import png
 from workers.erasing import Eraser
@@ -90,6 +91,15 @@ async def seen(home: Home, erasure_id: UUID) -> dict[str, Any]:
     return dict(answer.json())
 
 
+async def package(home: Home) -> bytes:
+    """Have an export of everything in all formats made now, and fetch it."""
+    hansard, auditor = home.house.hansard, await granted(home, "auditor")
+    async with export_worker(home.url, home.redis_url, hansard.services.blobs) as worker:
+        made = await exported(Exporting(hansard, worker, home.house.notary, "", worker._source, auditor), formats=ALL)
+    assert "manifest.json" in opened(made).namelist()
+    return made
+
+
 async def granted(home: Home, role: Any) -> Person:
     person = await home.house.hansard.person()
     await home.house.hansard.services.command_bus.do(GrantRole(UserId(UUID(person.id)), role), Caller())
@@ -103,6 +113,7 @@ async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) ->
         assert {"read.messages", "read.message_html", "read.users", "read.files", "read.sessions"} <= before.keys()
         assert len(set().union(*before.values())) > 30 and await scans.in_redis(home.redis_url, made.phrases)
         assert scans.in_files(home.house.blobs, made.phrases), "the scans find what is there"
+        assert len(set().union(*scans.in_package(await package(home), made.phrases).values())) > 30
         erasure_id = await ask_erasure(made.person)
         await erased(home)
         assert await scans.in_tables(home.owner, made.phrases) == {}
@@ -110,6 +121,7 @@ async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) ->
         assert await scans.in_reach_of_the_log(home.owner, made.phrases) == set()
         assert await scans.in_redis(home.redis_url, made.phrases) == {}
         assert scans.in_files(home.house.blobs, made.phrases) == {}
+        assert scans.in_package(await package(home), made.phrases) == {}, "exports that are made afterwards"
     assert scans.phrases_in(written.getvalue().encode(), made.phrases) == set()
     certificate = (await seen(home, erasure_id))["certificate"]
     counts = {name: certificate[name] for name in ("messages", "files", "reactions", "hold_ids")}

@@ -9,6 +9,7 @@ from commands.export import ExpireExport, FailExport
 from domain.events import Caller
 from domain.ports.database import Db
 from projections import exports
+from workers.exports.parts import BLOB_CHARS
 
 WORKER = Caller(agent="hansard worker")
 
@@ -23,5 +24,9 @@ async def recall(command_bus: CommandBus, db: Db) -> int:
     for export_id in kept:
         await command_bus.do(ExpireExport(export_id), WORKER)
         await exports.end(db, export_id, "expired")
-    await exports.forget_parts(db)
     return len(running) + len(kept)
+
+
+async def left(db: Db) -> set[str]:
+    """Return the blobs of what was recalled, and of other exports that have ended lately, parts too: some may be there still."""
+    return {path[-BLOB_CHARS:] for path in await exports.left(db)}
