@@ -39,7 +39,7 @@ SELECT_UNDER_WAY = """
 SELECT_OVERDUE = """
     SELECT id FROM read.exports WHERE state = 'completed' AND expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
 """
-SELECT_KEPT = "SELECT id FROM read.exports WHERE state = 'completed' ORDER BY id"
+SELECT_KEPT = "SELECT id FROM read.exports WHERE state = 'completed' AND requested_at < $1 ORDER BY id"
 TELL = """
     UPDATE read.exports SET state = 'running', run_by = $2, progress = $3, messages = $4, heard_at = clock_timestamp()
     WHERE id = $1 AND state IN ('queued', 'running')
@@ -66,11 +66,12 @@ INSERT_PART = """
 SELECT_PARTS = """
     SELECT export_id, number, storage_path, place, counts, lengths FROM read.export_parts WHERE export_id = $1 ORDER BY number
 """
-# What has ended, and whose bytes may be there still: nobody holds them for longer than an hour (`BLOB_HOLD_SECONDS`).
+# What has ended, and whose bytes may be there still: nobody holds them for longer than ten minutes (`HOLD_SECONDS` of `workers/exports/parts.py`).
 SELECT_LEFT = """
-    SELECT storage_path FROM read.exports WHERE storage_path <> '' AND state IN ('cancelled', 'failed', 'expired')
+    SELECT storage_path FROM read.exports
+    WHERE storage_path <> '' AND state IN ('cancelled', 'failed', 'expired') AND requested_at < $1
     UNION SELECT p.storage_path FROM read.export_parts p JOIN read.exports e ON e.id = p.export_id
-    WHERE e.state IN ('completed', 'cancelled', 'failed', 'expired')
+    WHERE e.state IN ('completed', 'cancelled', 'failed', 'expired') AND e.requested_at < $1
 """
 DELETE_PARTS = """
     DELETE FROM read.export_parts p USING read.exports e
@@ -159,9 +160,9 @@ async def overdue(db: Db, *, limit: int) -> list[UUID]:
     return [row.id for row in await db.all(ExportId, SELECT_OVERDUE, limit)]
 
 
-async def kept(db: Db) -> list[UUID]:
-    """Return the exports that have a package."""
-    return [row.id for row in await db.all(ExportId, SELECT_KEPT)]
+async def kept(db: Db, before: datetime) -> list[UUID]:
+    """Return the exports that have a package, and were asked for before a time."""
+    return [row.id for row in await db.all(ExportId, SELECT_KEPT, before)]
 
 
 async def tell(db: Db, export_id: UUID, *, run_by: str, progress: float, messages: int) -> bool:
@@ -208,9 +209,10 @@ async def parts(db: Db, export_id: UUID) -> list[PartRow]:
     return await db.all(PartRow, SELECT_PARTS, export_id)
 
 
-async def left(db: Db) -> list[str]:
-    """Return where the bytes were of what has ended lately: of packages, and of their parts. Nothing refers to them any more."""
-    return await db.all(str, SELECT_LEFT)
+async def left(db: Db, before: datetime) -> list[str]:
+    """Return where the bytes were of what was asked for before a time and has ended: of packages, and of their parts, which nothing
+    refers to any more."""
+    return await db.all(str, SELECT_LEFT, before)
 
 
 async def forget_left(db: Db) -> None:

@@ -321,6 +321,23 @@ async def test_exports_that_are_kept_here_are_recalled(home: Home) -> None:
     assert (ended["status"], ended["error"]) == ("failed", "recalled")
 
 
+async def test_exports_that_are_asked_for_afterwards_are_not_recalled(home: Home) -> None:
+    """An erasure that waits, until nobody holds the bytes of a package of before, goes round and round meanwhile."""
+    ada = await home.house.hansard.person()
+    await ada.say(await ada.room(), "in both")
+    await package(home)
+    erasure_id = await ask_erasure(ada)
+    await settled(home)
+    assert await home.house.eraser.step(at_once=True) == 0
+    await package(home)
+    made = (await exports.newest(home.house.world.db, limit=2))[::-1]
+    assert await home.house.eraser.step(at_once=True) == 0
+    states = [row.state for each in made if (row := await exports.of(home.house.world.db, each.id))]
+    assert states == ["expired", "completed"] and (await seen(home, erasure_id))["status"] == "running"
+    await erased(home)
+    assert (await seen(home, erasure_id))["status"] == "completed"
+
+
 async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:
     admin, keeper = await granted(home, "admin"), await granted(home, "records_manager")
     caller = Caller(UserId(UUID(admin.id)), reason="she wrote us a letter")

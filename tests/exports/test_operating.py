@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ async def test_a_cancelled_export_ends_while_it_is_made_and_leaves_nothing(scene
 
         await until(is_over)
         await scene.worker.dispatch()
-    assert await left(scene.worker._db) == set(stored) and len(stored) == 1
+    assert await left(scene.worker._db, now() + timedelta(hours=1)) == set(stored) and len(stored) == 1
     assert [recorded.event.topic for recorded in await topics(scene, "export.")] == [
         "export.requested",
         "export.cancelled",
@@ -228,8 +229,9 @@ async def test_what_was_erased_stays_erased(scene: Exporting, database_url: str)
     await owner.close()
     scene.source.vault.hear()
     package = await exported(scene, formats=ALL)
-    kept = await exports.kept(scene.worker._db)
-    assert len(kept) == 2 and await recall(scene.worker._command_bus, scene.worker._db) == 2
+    later = now() + timedelta(hours=1)
+    kept = await exports.kept(scene.worker._db, later)
+    assert len(kept) == 2 and await recall(scene.worker._command_bus, scene.worker._db, later) == 2
     for export_id in kept:  # the one from before, too, which had her words
         assert (await fetched(scene, str(export_id))).json()["code"] == "export.not_ready"
     archive = opened(package)
