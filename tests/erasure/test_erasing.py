@@ -204,7 +204,7 @@ async def test_it_goes_on_after_a_death_at_any_step(home: Home) -> None:
     room_id = await ben.room(ada)
     for number in range(3):
         await ada.say(room_id, f"{number}")
-    await ada.upload(b"some bytes of hers", "hers.txt")
+    await ended(ada, (await ada.upload(b"some bytes of hers", "hers.txt"))["id"])  # so that nobody holds them anew
     erasure_id = await ask_erasure(ada)
     await home.owner.execute(LET_GO)
     bus, do = home.house.bus, home.house.bus.do
