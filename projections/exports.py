@@ -39,7 +39,7 @@ SELECT_UNDER_WAY = """
 SELECT_OVERDUE = """
     SELECT id FROM read.exports WHERE state = 'completed' AND expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
 """
-SELECT_KEPT = "SELECT id FROM read.exports WHERE state = 'completed' ORDER BY id"
+SELECT_KEPT = "SELECT id FROM read.exports WHERE state = 'completed' AND requested_at < $1 ORDER BY id"
 TELL = """
     UPDATE read.exports SET state = 'running', run_by = $2, progress = $3, messages = $4, heard_at = clock_timestamp()
     WHERE id = $1 AND state IN ('queued', 'running')
@@ -54,7 +54,8 @@ COMPLETE = """
     WHERE id = $1 AND state = 'running'
 """
 END = """
-    UPDATE read.exports SET state = $2, fault = $3, storage_path = '', ended_at = coalesce(ended_at, clock_timestamp())
+    UPDATE read.exports SET state = $2, fault = $3, ended_at = coalesce(ended_at, clock_timestamp()),
+        expires_at = CASE WHEN $2 = 'expired' THEN least(expires_at, clock_timestamp()) ELSE expires_at END
     WHERE id = $1 AND (state IN ('awaiting_approval', 'queued', 'running') OR $2 = 'expired')
 """
 APPROVE = "UPDATE read.exports SET state = 'queued' WHERE id = $1 AND state = 'awaiting_approval'"
@@ -70,9 +71,21 @@ INSERT_PART = """
 SELECT_PARTS = """
     SELECT export_id, number, storage_path, place, counts, lengths FROM read.export_parts WHERE export_id = $1 ORDER BY number
 """
+# What has ended, and whose bytes may be there still: nobody holds them for longer than ten minutes (`HOLD_SECONDS` of `workers/exports/parts.py`).
+SELECT_LEFT = """
+    SELECT storage_path FROM read.exports
+    WHERE storage_path <> '' AND state IN ('cancelled', 'failed', 'expired') AND requested_at < $1
+    UNION SELECT p.storage_path FROM read.export_parts p JOIN read.exports e ON e.id = p.export_id
+    WHERE e.state IN ('completed', 'cancelled', 'failed', 'expired') AND e.requested_at < $1
+"""
 DELETE_PARTS = """
     DELETE FROM read.export_parts p USING read.exports e
-    WHERE e.id = p.export_id AND e.state NOT IN ('awaiting_approval', 'queued', 'running')
+    WHERE e.id = p.export_id AND e.state IN ('completed', 'cancelled', 'failed', 'expired')
+        AND e.ended_at < clock_timestamp() - interval '2 hours'
+"""
+FORGET_PACKAGES = """
+    UPDATE read.exports SET storage_path = '' WHERE storage_path <> '' AND state IN ('cancelled', 'failed', 'expired')
+        AND greatest(ended_at, expires_at) < clock_timestamp() - interval '2 hours'
 """
 
 
@@ -152,9 +165,9 @@ async def overdue(db: Db, *, limit: int) -> list[UUID]:
     return [row.id for row in await db.all(ExportId, SELECT_OVERDUE, limit)]
 
 
-async def kept(db: Db) -> list[UUID]:
-    """Return the exports that have a package."""
-    return [row.id for row in await db.all(ExportId, SELECT_KEPT)]
+async def kept(db: Db, before: datetime) -> list[UUID]:
+    """Return the exports that have a package, and were asked for before a time."""
+    return [row.id for row in await db.all(ExportId, SELECT_KEPT, before)]
 
 
 async def tell(db: Db, export_id: UUID, *, run_by: str, progress: float, messages: int) -> bool:
@@ -206,6 +219,13 @@ async def parts(db: Db, export_id: UUID) -> list[PartRow]:
     return await db.all(PartRow, SELECT_PARTS, export_id)
 
 
-async def forget_parts(db: Db) -> None:
-    """Forget the parts of exports that have ended: nothing refers to their bytes any more."""
+async def left(db: Db, before: datetime) -> list[str]:
+    """Return where the bytes were of what was asked for before a time and has ended: of packages, and of their parts, which nothing
+    refers to any more."""
+    return await db.all(str, SELECT_LEFT, before)
+
+
+async def forget_left(db: Db) -> None:
+    """Forget those that nobody can hold any more."""
     await db.run(DELETE_PARTS)
+    await db.run(FORGET_PACKAGES)

@@ -53,7 +53,7 @@ from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
 from projections import checkpoints, erasure_queries, erasures
 from projections.erasures import ErasureRow
-from workers.exports.recalling import recall
+from workers.exports.recalling import left, recall
 from workers.files.sweeper import Sweeper
 
 ERASURES_AT_ONCE = 10
@@ -130,6 +130,7 @@ class _Round:
         self._until = erasure.requested_position
         self._holding = holding
         self._held: set[UUID] = set()
+        self._destroyed_at: datetime | None = None  # the last keys
 
     async def go(self) -> set[UUID] | None:
         """Do what can be done. Return the holds that keep the rest; if none does, it is completed. None: there is more to do."""
@@ -150,7 +151,8 @@ class _Round:
         await self._command_bus.do(HoldErasure(self._user_id, tuple(self._held)), Caller())
         if not self._held:
             # A process that died may have destroyed keys and not come to this.
-            await recall(self._command_bus, self._db, self._user_id)
+            if await self._recall():
+                return None
             await self._complete(len(files))
         return self._held
 
@@ -203,6 +205,7 @@ class _Round:
         for recorded in (await self._record.streams([stream]))[stream]:
             if isinstance(recorded.event, KeysCondemned):
                 await destroy(self._db, recorded.event.key_ids)
+                self._destroyed_at = recorded.at
 
     async def _condemn_keys(self, files: Sequence[_File], *, everything: bool) -> None:
         """Destroy what is not held, each only after the record says so. `everything`: also the keys of what was in no room."""
@@ -219,7 +222,14 @@ class _Round:
             await self._do([CondemnKeys(self._user_id, tuple(free[i : i + CONDEMNED_KEYS_MAX]))])
         await self._destroy_condemned()
         if free:
-            await recall(self._command_bus, self._db, self._user_id)
+            await self._recall()
+
+    async def _recall(self) -> set[str]:
+        """Recall exports that may have what the destroyed keys sealed; return those of their blobs that somebody still holds."""
+        if self._destroyed_at is None:
+            return set()
+        await recall(self._command_bus, self._db, self._destroyed_at, self._user_id)
+        return await self._sweeper.sweep(await left(self._db, self._destroyed_at))
 
     async def _are_tables_scrubbed(self) -> bool:
         """Wait a little for the read tables to take what was recorded so far; return whether they have."""

@@ -231,6 +231,15 @@ def _key(text: str) -> KeyId:
     return KeyId(str(UUID(text)))
 
 
+def sealing_key(row: StoredRow) -> KeyId | None:
+    """Return the data key that what is personal in an event's data is sealed under, destroyed or not; None: nothing is."""
+    try:
+        sealed = _box(row.data).sealed
+        return None if sealed is None else _key(sealed.key)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 def _keys_of_meta(row: StoredRow) -> list[KeyId]:
     try:
         box = _box(row.meta)

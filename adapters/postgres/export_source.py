@@ -10,7 +10,7 @@ from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.master_key import Master
 from domain.events import Event, Recorded
-from domain.ids import RoomId, StreamId
+from domain.ids import KeyId, RoomId, StreamId
 
 EXPORT_CONNECTIONS = 2
 EXPORT_STATEMENT_SECONDS = 60.0
@@ -57,6 +57,25 @@ SELECT_RECORDED_AT = "SELECT recorded_at FROM record.events WHERE position = $1"
 SELECT_FIRST_POSITIONS = """
     SELECT stream, position, recorded_at AS at FROM record.events WHERE stream = ANY ($1::uuid[]) AND version = 1
 """
+
+
+# Which event names a destroyed key first. What destroys keys of a person or of a room is on their own streams.
+SELECT_DESTROYED = """
+    SELECT DISTINCT ON (named.key_id) named.key_id::uuid AS key_id, split_part(e.topic, '@', 1) AS topic, e.position, e.recorded_at AS at
+    FROM unnest($1::uuid[]) asked (stream) CROSS JOIN LATERAL (
+        SELECT * FROM record.events e WHERE e.stream = asked.stream AND e.version > 0
+    ) e CROSS JOIN LATERAL jsonb_array_elements_text(convert_from(e.data, 'UTF8')::jsonb -> 'key_ids') named (key_id)
+    WHERE named.key_id = ANY ($2::text[]) ORDER BY named.key_id, e.position
+"""
+
+
+class DestroyedKey(NamedTuple):
+    """A key that is destroyed, and the event that says so."""
+
+    key_id: KeyId
+    topic: str
+    position: int
+    at: datetime
 
 
 class FirstEvent(NamedTuple):
@@ -111,6 +130,11 @@ class ExportSource:
         for kept in await self._kept(SELECT_STREAMS, list(found), until) if found else []:
             found[kept.recorded.stream].append(kept)
         return found
+
+    async def destroyed(self, streams: Collection[StreamId], keys: Collection[KeyId]) -> dict[KeyId, DestroyedKey]:
+        """Return which events of these streams say that these keys are destroyed. What destroyed them may be later than what is read."""
+        found = await self.db.all(DestroyedKey, SELECT_DESTROYED, list(streams), list(keys)) if keys else []
+        return {KeyId(str(each.key_id)): each for each in found}
 
     async def recorded_at(self, position: int) -> datetime | None:
         """Return when an event was recorded; None if there is none."""

@@ -56,8 +56,9 @@ async def erase(settings: Settings, email: str) -> int:
         erasure = (await base.command_bus.do(command, OPERATOR)).folded(ERASURE, user_id).state
     assert erasure is not None, "it was requested now or before"
     waits = ", once somebody approves" if erasure.awaits_approval else ""
+    where = f"GET /api/v1/erasures/{erasure.erasure_id}"
     print(
-        f"{email} is erased{waits}: GET /api/v1/erasures/{erasure.erasure_id} says how far it is. The id is a secret."
+        f"The erasure of {email} is requested{waits}: {where} says how far it is, and what holds it. The id is a secret."
     )
     return 0
 

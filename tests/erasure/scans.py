@@ -1,8 +1,12 @@
-"""Scans: where bytes of a phrase still are: in every row of every table, every key of Redis, and every file of a folder."""
+"""Scans: where bytes of a phrase still are: in every row of every table, every key of Redis, every file of a folder, and an
+export."""
 
 from collections.abc import Collection, Iterator
+from email import message_from_bytes
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import asyncpg
 from redis.asyncio import Redis
@@ -89,6 +93,30 @@ def in_files(folder: Path, phrases: Collection[str]) -> dict[str, set[str]]:
         for each in _files(folder)
         if (here := phrases_in(each.read_bytes() + each.name.encode(), phrases))
     }
+
+
+def in_package(package: bytes, phrases: Collection[str]) -> dict[str, set[str]]:
+    """Return the phrases in each member of an export that has any: of archives in it and of parts of mails that are Base64, too."""
+    found: dict[str, set[str]] = {}
+    with ZipFile(BytesIO(package)) as archive:
+        for name in archive.namelist():
+            found |= {f"{name}/{inner}": here for inner, here in _in_member(name, archive.read(name), phrases).items()}
+    return found
+
+
+def _in_member(name: str, content: bytes, phrases: Collection[str]) -> dict[str, set[str]]:
+    if content.startswith(b"PK"):
+        return in_package(content, phrases)
+    parts = [content]
+    if name.endswith((".eml", ".rsmf")):
+        parts += [bytes(part.get_payload(decode=True) or b"") for part in message_from_bytes(content).walk()]
+    found: dict[str, set[str]] = {}
+    for number, part in enumerate(parts):
+        if part is not content and part.startswith(b"PK"):
+            found |= in_package(part, phrases)
+        elif here := phrases_in(part + name.encode(), phrases):
+            found[str(number)] = here
+    return found
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -43,6 +43,7 @@ from tests.deployments import MASTER, PASSWORD, Person, as_login, logged, until
 from tests.erasure import scans
 from tests.erasure.deployments import House, ask_erasure, house
 from tests.erasure.planting import planted
+from tests.exports.deployments import ALL, Exporting, export_worker, exported, opened
 from tests.files.deployments import ended
 from tests.files.pictures import png
 from workers.erasing import Eraser
@@ -91,6 +92,15 @@ async def seen(home: Home, erasure_id: UUID) -> dict[str, Any]:
     return dict(answer.json())
 
 
+async def package(home: Home) -> bytes:
+    """Have an export of everything in all formats made now, and fetch it."""
+    hansard, auditor = home.house.hansard, await granted(home, "auditor")
+    async with export_worker(home.url, home.redis_url, hansard.services.blobs) as worker:
+        made = await exported(Exporting(hansard, worker, home.house.notary, "", worker._source, auditor), formats=ALL)
+    assert "manifest.json" in opened(made).namelist()
+    return made
+
+
 async def granted(home: Home, role: Any) -> Person:
     person = await home.house.hansard.person()
     await home.house.hansard.services.command_bus.do(GrantRole(UserId(UUID(person.id)), role), Caller())
@@ -104,6 +114,7 @@ async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) ->
         assert {"read.messages", "read.message_html", "read.users", "read.files", "read.sessions"} <= before.keys()
         assert len(set().union(*before.values())) > 30 and await scans.in_redis(home.redis_url, made.phrases)
         assert scans.in_files(home.house.blobs, made.phrases), "the scans find what is there"
+        assert len(set().union(*scans.in_package(await package(home), made.phrases).values())) > 30
         erasure_id = await ask_erasure(made.person)
         await erased(home)
         assert await scans.in_tables(home.owner, made.phrases) == {}
@@ -111,6 +122,7 @@ async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) ->
         assert await scans.in_reach_of_the_log(home.owner, made.phrases) == set()
         assert await scans.in_redis(home.redis_url, made.phrases) == {}
         assert scans.in_files(home.house.blobs, made.phrases) == {}
+        assert scans.in_package(await package(home), made.phrases) == {}, "exports that are made afterwards"
     assert scans.phrases_in(written.getvalue().encode(), made.phrases) == set()
     certificate = (await seen(home, erasure_id))["certificate"]
     counts = {name: certificate[name] for name in ("messages", "files", "reactions", "hold_ids")}
@@ -193,7 +205,7 @@ async def test_it_goes_on_after_a_death_at_any_step(home: Home) -> None:
     room_id = await ben.room(ada)
     for number in range(3):
         await ada.say(room_id, f"{number}")
-    await ada.upload(b"some bytes of hers", "hers.txt")
+    await ended(ada, (await ada.upload(b"some bytes of hers", "hers.txt"))["id"])  # so that nobody holds them anew
     erasure_id = await ask_erasure(ada)
     await home.owner.execute(LET_GO)
     bus, do = home.house.bus, home.house.bus.do
@@ -347,6 +359,23 @@ async def test_an_auditors_own_key_for_exports_goes_with_them(home: Home) -> Non
     assert await scans.in_tables(home.owner, phrases) == {}
     rows = [await exports.of(home.house.world.db, UUID(each["id"])) for each in (queued, cancelled)]
     assert [(row.state, row.requested.recipient) for row in rows if row] == [("failed", ""), ("cancelled", "")]
+
+
+async def test_exports_that_are_asked_for_afterwards_are_not_recalled(home: Home) -> None:
+    """An erasure that waits, until nobody holds the bytes of a package of before, goes round and round meanwhile."""
+    ada = await home.house.hansard.person()
+    await ada.say(await ada.room(), "in both")
+    await package(home)
+    erasure_id = await ask_erasure(ada)
+    await settled(home)
+    assert await home.house.eraser.step(at_once=True) == 0
+    await package(home)
+    made = (await exports.newest(home.house.world.db, limit=2))[::-1]
+    assert await home.house.eraser.step(at_once=True) == 0
+    states = [row.state for each in made if (row := await exports.of(home.house.world.db, each.id))]
+    assert states == ["expired", "completed"] and (await seen(home, erasure_id))["status"] == "running"
+    await erased(home)
+    assert (await seen(home, erasure_id))["status"] == "completed"
 
 
 async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_does_not(home: Home) -> None:

@@ -47,7 +47,7 @@ async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew
         again = await http.post("/auth/login", json={"email": "ben@example.com", "password": PASSWORD})
         assert again.status_code == 200, "claims survive a new master key"
         code, said = await hansard.run("account", "erase", "ben@example.com")
-        assert code == 0 and "ben@example.com is erased: GET /api/v1/erasures/" in said, said
+        assert code == 0 and "The erasure of ben@example.com is requested: GET /api/v1/erasures/" in said, said
         code, said = await hansard.run("verify")
         assert code == 0, said
 

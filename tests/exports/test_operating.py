@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pysequoia
 import pytest
 
 from adapters.blobs.folder import FolderBlobs
+from adapters.clock import now
 from adapters.postgres.blob_leases import BlobLeases
 from adapters.sealing import SealingError
 from commands.account import GrantRole
@@ -25,7 +27,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from gateway.routes import export as routes
 from projections import exports
-from tests.deployments import deployment, notary, running, until
+from tests.deployments import PASSWORD, deployment, ledger, notary, running, until
 from tests.exports.deployments import (
     ALL,
     REASON,
@@ -41,9 +43,11 @@ from tests.exports.deployments import (
 )
 from tests.files.deployments import ended as file_ended
 from tests.gateway.test_proofs import run_verifier
+from tests.retention.scenes import Clock, officer, put, retainer
+from workers.erasing import Eraser, World
 from workers.exports import gathering, maker, parts
 from workers.exports.maker import Maker
-from workers.exports.recalling import recall
+from workers.exports.recalling import left, recall
 from workers.files.sweeper import Sweeper
 
 DESTROY = "UPDATE vault.data_keys SET wrapped = NULL WHERE subject = $1"
@@ -144,8 +148,7 @@ async def test_a_cancelled_export_ends_while_it_is_made_and_leaves_nothing(scene
 
         await until(is_over)
         await scene.worker.dispatch()
-    assert not await scene.worker._db.all(str, "SELECT storage_path FROM read.export_parts")
-    assert len(stored) == 1
+    assert await left(scene.worker._db, now() + timedelta(hours=1)) == set(stored) and len(stored) == 1
     assert [recorded.event.topic for recorded in await topics(scene, "export.")] == [
         "export.requested",
         "export.cancelled",
@@ -229,8 +232,9 @@ async def test_what_was_erased_stays_erased(scene: Exporting, database_url: str)
     await owner.close()
     scene.source.vault.hear()
     package = await exported(scene, formats=ALL)
-    kept = await exports.kept(scene.worker._db)
-    assert len(kept) == 2 and await recall(scene.worker._command_bus, scene.worker._db) == 2
+    later = now() + timedelta(hours=1)
+    kept = await exports.kept(scene.worker._db, later)
+    assert len(kept) == 2 and await recall(scene.worker._command_bus, scene.worker._db, later) == 2
     for export_id in kept:  # the one from before, too, which had her words
         assert (await fetched(scene, str(export_id))).json()["code"] == "export.not_ready"
     archive = opened(package)
@@ -242,6 +246,37 @@ async def test_what_was_erased_stays_erased(scene: Exporting, database_url: str)
     for name in archive.namelist():
         if name.startswith("csv/"):
             assert b"[erased: the key of this text was destroyed]" in archive.read(name)
+
+
+async def test_what_is_erased_says_what_for_and_where_the_record_says_so(scene: Exporting, database_url: str) -> None:
+    clock = Clock()
+    ada, ben = await scene.hansard.person("ada"), await scene.hansard.person("ben")
+    manager = await officer(scene.hansard)
+    room, short = await ada.room(ben), await ada.room(ben)
+    await ada.say(room, "hers")
+    await ben.say(short, "what is kept for a month")
+    await put(manager, f"/rooms/{short}/retention", days_max=30)
+    clock.days = 33
+    async with retainer(database_url, clock) as disposing:
+        disposed = await disposing.step()
+        assert disposed is not None and disposed.messages == 1
+    await ada.ask("DELETE", "/users/me", 202, json={"password": PASSWORD})
+    async with ledger(database_url, kind="worker") as (db, record, bus):
+        sweeper = Sweeper(scene.hansard.services.blobs, BlobLeases(db), record, db, now=now, age_seconds=0)
+        eraser = Eraser(World(record, bus, db, sweeper))
+        while not await eraser.step(at_once=True):
+            pass
+    scene.source.vault.hear()
+    archive = opened(await exported(scene, formats=ALL))
+    texts = [version for item in lines(archive, "jsonl") if item["type"] == "message" for version in item["versions"]]
+    told = {version["destroyed"]["why"]: version["destroyed"] for version in texts if version["is_erased"]}
+    assert [version["destroyed"] for version in texts if version["what"] == "deleted"] == [None, None]
+    for why, topic in (("erasure", "erasure.keys_condemned"), ("retention", "retention.applied")):
+        [event] = await topics(scene, topic)
+        assert told[why]["position"] == event.position
+    tables = b"".join(archive.read(name) for name in archive.namelist() if name.startswith("csv/"))
+    for words in (b"[erased when somebody was erased]", b"[erased by the retention of its room]"):
+        assert words in tables and words in archive.read("slack-export.zip"), words
 
 
 async def test_another_worker_goes_on_where_one_was_killed(database_url: str, redis_url: str, tmp_path: Path) -> None:
@@ -413,7 +448,7 @@ async def test_an_erasure_recalls_an_export_that_has_read_its_first_words_and_sa
         await owner.execute(DESTROY, UUID(ada.id))
         await owner.close()
         scene.source.vault.hear()
-        await recall(scene.worker._command_bus, scene.worker._db)
+        await recall(scene.worker._command_bus, scene.worker._db, now())
         go_on.set()
         done = await ended(scene, export["id"])
     assert (done["status"], done["error"]) == ("failed", "recalled")
@@ -430,7 +465,7 @@ async def test_a_package_that_is_not_wanted_any_more_is_left_in_no_folder(
     loop, hashed, worker = asyncio.get_running_loop(), parts.hashed, scene.worker
 
     def slow(path: Path) -> str:
-        asyncio.run_coroutine_threadsafe(recall(worker._command_bus, worker._db), loop).result()
+        asyncio.run_coroutine_threadsafe(recall(worker._command_bus, worker._db, now()), loop).result()
         return hashed(path)
 
     def refused(*_: Any) -> None:

@@ -1,7 +1,7 @@
 """What an export says: messages with all their versions, what happened to rooms and members, and who was there when.
 
 Formats are functions of these structs alone, and these of the record up to a position. A text that cannot be read any more,
-because its key was destroyed, is None, and `is_erased` is true.
+because its key was destroyed, is None, and `is_erased` is true; `destroyed` says what for, where the record does.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,20 @@ from msgspec import Struct
 from domain.ids import FileId, MessageId, RoomId, UserId
 
 ERASED = "[erased: the key of this text was destroyed]"
+ERASED_FOR = {
+    "erasure": "[erased when somebody was erased]",
+    "retention": "[erased by the retention of its room]",
+}
 DELETED = "[deleted]"
 What = Literal["posted", "edited", "deleted", "unreadable"]
+
+
+class Destroyed(Struct, frozen=True):
+    """What a text was destroyed for, and the event that says so: the erasure of whoever wrote it, or the retention of its room."""
+
+    why: Literal["erasure", "retention"]
+    position: int
+    at: datetime
 
 
 class Version(Struct, frozen=True):
@@ -27,6 +39,14 @@ class Version(Struct, frozen=True):
     content: str | None
     reason: str | None
     is_erased: bool = False
+    destroyed: Destroyed | None = None
+
+    @property
+    def shown(self) -> str | None:
+        """What stands in the place of the text: why there is none, where it is erased."""
+        if not self.is_erased:
+            return self.content
+        return ERASED if self.destroyed is None else ERASED_FOR[self.destroyed.why]
 
 
 class Reaction(Struct, frozen=True):

@@ -75,7 +75,7 @@ class ExportWorker:
         for export_id in await exports.overdue(self._db, limit=EXPIRED_AT_ONCE):
             await self._command_bus.do(ExpireExport(export_id), WORKER)
             await exports.end(self._db, export_id, "expired")
-        await exports.forget_parts(self._db)
+        await exports.forget_left(self._db)
         under_way = await exports.under_way(self._db)
         await self._ask_for_approvals([row for row in under_way if row.state == "awaiting_approval"])
         due = [row for row in await exports.under_way(self._db) if row.state == "queued" or row.is_silent]
@@ -174,7 +174,6 @@ class ExportWorker:
         if not await self._is_wanted(row):
             return
         await exports.complete(self._db, row.id, days=self._days)
-        await exports.forget_parts(self._db)
         log.info("exported", export=str(row.id), messages=row.messages, bytes=row.size_bytes)
 
     async def _is_wanted(self, row: ExportRow) -> bool:

@@ -12,15 +12,17 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from adapters.postgres.codec import StoredRow
-from adapters.postgres.export_source import ExportSource, Kept
+from adapters.postgres.codec import StoredRow, sealing_key
+from adapters.postgres.export_source import DestroyedKey, ExportSource, Kept
+from domain.erasure import ERASURE
 from domain.events import Recorded, UnknownEvent, UnreadableEvent
 from domain.export import ExportRequested
 from domain.file import FILE
-from domain.ids import FileId, MessageId, RoomId, UserId
+from domain.ids import FileId, KeyId, MessageId, RoomId, UserId
 from domain.membership import MEMBERSHIP
 from domain.message import MESSAGE, MessageDeleted, MessageEdited, MessageEvent, MessagePosted
 from domain.reaction import REACTIONS
+from domain.retention import DISPOSALS
 from domain.room import ROOM
 from domain.thread import THREAD, ThreadReplied
 from domain.topics import FEATURES
@@ -177,6 +179,7 @@ class Gathering:
         firsts = {MESSAGE.id(reply.message_id) for replies in replied.values() for reply in replies}
         firsts |= {MESSAGE.id(event.thread_id) for event in wanted.values() if event.thread_id}
         begin = await self._source.first_positions(firsts)
+        destroyed = await self._destroyed([kept for each in wanted for kept in found[MESSAGE.id(each)]])
         return {
             message_id: Streams(
                 found[MESSAGE.id(message_id)],
@@ -188,9 +191,21 @@ class Gathering:
                     for reply in replied[message_id]
                     if (first := begin.get(MESSAGE.id(reply.message_id))) is not None
                 ],
+                destroyed,
             )
             for message_id, event in wanted.items()
         }
+
+    async def _destroyed(self, versions: Sequence[Kept]) -> dict[KeyId, DestroyedKey]:
+        """Return what the record says of the keys of texts that are erased."""
+        erased = [kept for kept in versions if kept.recorded.erased]
+        streams = set()
+        for kept in erased:
+            event = kept.recorded.event
+            if isinstance(event, MADE_OF_MESSAGES):
+                streams |= {ERASURE.id(event.sender_id), DISPOSALS.id(event.room_id)}
+        keys = {key for kept in erased if (key := sealing_key(kept.row)) is not None}
+        return await self._source.destroyed(streams, keys)
 
 
 def replies_of(thread: Sequence[Kept]) -> list[ThreadReplied]:

@@ -28,6 +28,8 @@ from workers.exports.gathering import Place
 
 PART_BYTES = 32 * 1024**2
 BLOB_CHARS = 64
+# A row refers to the bytes as soon as they are there, and the sweeper passes over what came in the last ten minutes (`SWEEP_AGE_SECONDS`).
+HOLD_SECONDS = 600.0
 
 
 class TakenOverError(Exception):
@@ -151,7 +153,7 @@ class Store:
 
     async def put(self, blob: str, path: Path) -> None:
         """Put a staged file into the store, held until what refers to it is written."""
-        await self._leases.hold([blob])
+        await self._leases.hold([blob], seconds=HOLD_SECONDS)
         await self._blobs.put(blob, path)
 
     @asynccontextmanager

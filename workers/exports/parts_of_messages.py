@@ -1,35 +1,38 @@
 """How a message of an export is made of the events of its streams."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from adapters.postgres.export_source import FirstEvent, Kept
+from adapters.postgres.codec import sealing_key
+from adapters.postgres.export_source import DestroyedKey, FirstEvent, Kept
 from domain.events import Recorded, UnreadableEvent
 from domain.file import FileCompleted, FileFailed, FileReceived
 from domain.file_name import file_name
 from domain.file_snapshot import FileSnapshot
-from domain.ids import FileId, MessageId, UserId
+from domain.ids import FileId, KeyId, MessageId, UserId
 from domain.message import MessageDeleted, MessageEdited, MessagePosted
 from domain.reaction import ReactionAdded, ReactionRemoved
-from workers.exports.conversation import Attachment, Message, Reaction, Reply, Version
+from domain.retention import RetentionApplied
+from workers.exports.conversation import Attachment, Destroyed, Message, Reaction, Reply, Version
 
 NAME_BYTES_MAX = 120
 
 
 class Streams(NamedTuple):
-    """All that is read of a message: its own events, its reactions, its file, where the root of its thread stands, and the
-    replies to it."""
+    """All that is read of a message: its own events, its reactions, its file, where the root of its thread stands, the
+    replies to it, and what is known of keys that are destroyed."""
 
     versions: Sequence[Kept]
     reactions: Sequence[Kept]
     file: Sequence[Kept]
     root: FirstEvent | None
     replies: Sequence[Reply]
+    destroyed: Mapping[KeyId, DestroyedKey]
 
 
 def message_of(touched: Recorded[Any], streams: Streams) -> Message:
     """Return a message as its streams say it. `touched` is the event for which it is exported."""
-    versions, reactions, file, root, replies = streams
+    versions, reactions, file, root, replies, destroyed = streams
     event, first = touched.event, versions[0].recorded
     posted = first.event if isinstance(first.event, MessagePosted) else None
     attachment = None
@@ -41,11 +44,12 @@ def message_of(touched: Recorded[Any], streams: Streams) -> Message:
         touched.position, touched.at, event.message_id, event.room_id, event.sender_id, event.message_type,
         first.position, first.at, event.reply_to, event.thread_id, root.position if root else None, root.at if root else None, tuple(replies), event.in_room,
         posted.mentions if posted else (), posted.mentions_room if posted else None,
-        tuple(version_of(kept.recorded) for kept in versions), tuple(reactions_of(reactions)), attachment,
+        tuple(version_of(kept, destroyed) for kept in versions), tuple(reactions_of(reactions)), attachment,
     )  # fmt: skip
 
 
-def version_of(recorded: Recorded[Any]) -> Version:
+def version_of(kept: Kept, destroyed: Mapping[KeyId, DestroyedKey]) -> Version:
+    recorded: Recorded[Any] = kept.recorded
     event, meta = recorded.event, recorded.meta
     what: Any = "unreadable"
     content, by = None, meta.actor
@@ -67,7 +71,17 @@ def version_of(recorded: Recorded[Any]) -> Version:
         None if erased else content,
         meta.reason,
         erased,
+        destruction_of(kept, destroyed) if erased else None,
     )
+
+
+def destruction_of(kept: Kept, destroyed: Mapping[KeyId, DestroyedKey]) -> Destroyed | None:
+    """Return what the text of an event was destroyed for; None: the record does not say."""
+    key = sealing_key(kept.row)
+    found = None if key is None else destroyed.get(key)
+    if found is None:
+        return None
+    return Destroyed("retention" if found.topic == RetentionApplied.topic else "erasure", found.position, found.at)
 
 
 def reactions_of(events: Sequence[Kept]) -> list[Reaction]:

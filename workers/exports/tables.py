@@ -46,7 +46,7 @@ def _of_message(chunk: Chunk, message: Message) -> Iterator[tuple[str, ...]]:
     attachment = message.attachment
     shown = ("", "", "") if attachment is None else (attachment.name, attachment.sha256 or "", attachment.path or "")
     for version in message.versions:
-        content = ERASED if version.is_erased else version.content
+        content = version.shown
         if content is None:
             content = DELETED if version.what == "deleted" else ""
         yield _row(

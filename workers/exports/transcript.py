@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from workers.exports.conversation import ERASED, Chunk, Happening, Message, Version
+from workers.exports.conversation import Chunk, Happening, Message, Version
 
 
 class Paragraph(Struct, frozen=True):
@@ -36,7 +36,7 @@ def participants(chunk: Chunk) -> list[str]:
 
 
 def text_of(version: Version) -> str:
-    return ERASED if version.is_erased else version.content or ""
+    return version.shown or ""
 
 
 def _said(chunk: Chunk, message: Message) -> Paragraph:

@@ -30,8 +30,10 @@ log = structlog.get_logger()
 SELECT_REFERENCED = """
     SELECT storage_path FROM read.files WHERE storage_path = ANY ($1::text[])
     UNION SELECT storage_path FROM read.file_variants WHERE storage_path = ANY ($1::text[])
-    UNION SELECT storage_path FROM read.exports WHERE storage_path = ANY ($1::text[])
-    UNION SELECT storage_path FROM read.export_parts WHERE storage_path = ANY ($1::text[])
+    UNION SELECT storage_path FROM read.exports
+    WHERE storage_path = ANY ($1::text[]) AND state IN ('awaiting_approval', 'queued', 'running', 'completed')
+    UNION SELECT p.storage_path FROM read.export_parts p JOIN read.exports e ON e.id = p.export_id
+    WHERE p.storage_path = ANY ($1::text[]) AND e.state IN ('awaiting_approval', 'queued', 'running')
 """
 PAUSE_SECONDS = 0.05
 
