@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
@@ -26,8 +27,9 @@ FAILED_MAX = 10
 
 
 class GatewayStats(Struct, frozen=True):
-    """What the gateway that answers counts, since it was started. `faults` are answers of 500 and more."""
+    """What the gateway that answers counts, since it was started; `id` is of that start. `faults` are answers of 500 and more."""
 
+    id: UUID
     version: str
     sockets: int
     requests: int
@@ -109,7 +111,9 @@ async def read_stats(request: Request[Any, Any, Any], services: Services, caller
 def _gateway(services: Services) -> GatewayStats:
     requests, faults = services.metrics.http.answers()
     sockets, frames = services.metrics.hub.figures()
-    return GatewayStats(services.policy.version, sockets, requests, faults, frames, len(asyncio.all_tasks()))
+    return GatewayStats(
+        services.instance, services.policy.version, sockets, requests, faults, frames, len(asyncio.all_tasks())
+    )
 
 
 async def _notary(services: Services) -> NotaryStats:

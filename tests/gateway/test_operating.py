@@ -116,6 +116,7 @@ async def test_an_administrator_sees_how_the_whole_deployment_does(database_url:
         assert {each["kind"]: each["queued"] for each in found["tasks"]}["rebuild"] == 1
         assert found["projections"][0]["rebuild"]["id"] == rebuild["id"]
         assert found["gateway"]["requests"] - before["gateway"]["requests"] >= 4 and found["gateway"]["faults"] == 0
+        assert found["gateway"]["id"] == before["gateway"]["id"], "counters of one start can be compared"
         assert found["position"] > before["position"] and found["at"] > before["at"]
     reads = [event for event in await all_events(database_url) if event.topic == "operations.read"]
     assert {(str(each.admin_id), each.path) for each in reads} == {(ada.id, "/api/v1/admin/stats")}
