@@ -37,11 +37,11 @@ class Operator extends HTMLElement {
     events: new Chart(say("op.events"), countOf),
     requests: new Chart(say("op.requests"), countOf),
     sockets: new Chart(say("op.sockets"), countOf),
-    lag: new Chart(say("op.lagSeconds"), secondsOf),
+    lag: new Chart(say("op.lagSeconds"), secondsOf, { height: 1 }),
   };
   #rows = el("tbody");
   #rebuilds = el("div", { class: "op-rebuilds" });
-  #cards = el("div", { class: "op-cards" });
+  #cards = el("div", { class: "op-cards op-facts" });
   #drawn = "";
   /** @type {Map<string, WatchedRebuild>} */
   #watched = new Map();

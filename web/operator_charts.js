@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { say } from "./words.js";
 
 const POINTS_MAX = 90;
+const POINTS_MIN = 20; // fewer stand on the right, and the line grows to the left
 const WIDTH = 240;
 const HEIGHT = 56;
 const MARGIN = 3;
@@ -20,6 +21,8 @@ export function drawing(tag, properties, ...children) {
 export class Chart {
   #title;
   #write;
+  #pointsMin;
+  #height;
   /** @type {number[]} */
   #values = [];
   #now = el("strong", { class: "chart-now" }, "–");
@@ -29,17 +32,17 @@ export class Chart {
   #line = drawing("path", { class: "chart-line" });
   #drawn = drawing("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" }, this.#area, this.#line);
 
-  /** @param {string} title @param {(value: number) => string} write how a value is written */
-  constructor(title, write) {
+  /**
+   * @param {string} title @param {(value: number) => string} write how a value is written
+   * @param {{ pointsMin?: number, height?: number }} [options] for how many points there is room at least, and for which value
+   */
+  constructor(title, write, { pointsMin = POINTS_MIN, height = 0 } = {}) {
     this.#title = title;
+    this.#pointsMin = pointsMin;
+    this.#height = height;
     this.#write = write;
     this.#drawn.setAttribute("aria-label", title);
     this.element = el("div", { class: "op-card" }, el("h2", { class: "op-name" }, title), el("div", { class: "chart-head" }, this.#now, this.#most), this.#drawn, this.#aside);
-  }
-
-  /** How many values there are. */
-  get length() {
-    return this.#values.length;
   }
 
   /** @param {number | null} value null: there is none yet @param {string} [aside] */
@@ -52,15 +55,16 @@ export class Chart {
     this.#now.textContent = this.#write(value);
     this.#most.textContent = say("op.most", { n: this.#write(most) });
     this.#drawn.setAttribute("aria-label", `${this.#title}: ${this.#write(value)}, ${this.#most.textContent}`);
-    this.#draw(most);
+    this.#draw(Math.max(most, this.#height));
   }
 
   /** @param {number} most */
   #draw(most) {
-    const step = WIDTH / (POINTS_MAX - 1);
-    const first = WIDTH - (this.#values.length - 1) * step;
+    const values = this.#values.length === 1 ? [this.#values[0], this.#values[0]] : this.#values;
+    const step = WIDTH / (Math.max(this.#pointsMin, values.length) - 1);
+    const first = WIDTH - (values.length - 1) * step;
     const high = (/** @type {number} */ value) => HEIGHT - MARGIN - (value / (most || 1)) * (HEIGHT - 2 * MARGIN);
-    const points = this.#values.map((value, i) => `${(first + i * step).toFixed(1)} ${high(value).toFixed(1)}`);
+    const points = values.map((value, i) => `${(first + i * step).toFixed(1)} ${high(value).toFixed(1)}`);
     this.#line.setAttribute("d", `M${points.join("L")}`);
     this.#area.setAttribute("d", `M${first.toFixed(1)} ${HEIGHT}L${points.join("L")}L${WIDTH} ${HEIGHT}Z`);
   }

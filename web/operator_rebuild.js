@@ -31,7 +31,7 @@ export function openRebuild(name, then) {
 
 /** A rebuild that is watched: how far it is and how fast, then what came of it. */
 export class WatchedRebuild {
-  #rate = new Chart(say("op.rate"), countOf);
+  #rate = new Chart(say("op.rate"), countOf, { pointsMin: 2 });
   #title;
   #state = el("span", { class: "op-state" });
   #bar = el("progress", { max: 1, value: 0 });
