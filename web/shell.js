@@ -2,9 +2,9 @@
 
 import "./details.js";
 import "./room.js";
+import { attachOperator, isOperator } from "./operator_link.js";
 import { openBrowser, openInbox, openNewDirect, openNewRoom, openSettings } from "./dialogs.js";
 import { custom, el, fill, icon, iconButton } from "./dom.js";
-import { attachOperator, isOperator } from "./operator_link.js";
 import { avatar, nameTag } from "./parts.js";
 import { say } from "./words.js";
 import { workspace } from "./workspace.js";
