@@ -1,6 +1,7 @@
 """Services: all the parts of a gateway process, made once by `runtime/composition/gateway.py` and given to every route."""
 
 from dataclasses import dataclass, field
+from uuid import UUID, uuid4
 
 from adapters.mail_links import MailLinks
 from adapters.postgres.audit import AuditReader
@@ -102,3 +103,4 @@ class Services:
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)
+    instance: UUID = field(default_factory=uuid4)

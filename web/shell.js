@@ -2,6 +2,7 @@
 
 import "./details.js";
 import "./room.js";
+import { attachOperator, isOperator } from "./operator_link.js";
 import { openBrowser, openInbox, openNewDirect, openNewRoom, openSettings } from "./dialogs.js";
 import { custom, el, fill, icon, iconButton } from "./dom.js";
 import { avatar, nameTag } from "./parts.js";
@@ -38,6 +39,7 @@ class Shell extends HTMLElement {
     this.#room.addEventListener("details", (event) => this.#showDetails(/** @type {CustomEvent} */ (event).detail));
     this.#details.addEventListener("closed", () => this.classList.remove("with-details"));
     this.addEventListener("keydown", (event) => this.#key(event));
+    attachOperator(this);
     for (const [target, type, listener] of this.#listening) target.addEventListener(type, listener);
     this.#drawState();
     this.#drawRooms();
@@ -63,6 +65,7 @@ class Shell extends HTMLElement {
   #follow() {
     const named = location.hash.slice(1);
     const roomId = workspace.rooms.has(named) || named ? named : null;
+    if (isOperator()) return;
     if (roomId) {
       if (this.#room.roomId !== roomId) this.#details.close();
       this.#room.show(roomId);

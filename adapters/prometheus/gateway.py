@@ -61,6 +61,16 @@ class HttpMetrics:
         bound[0].inc()
         bound[1].observe(seconds)
 
+    def answers(self) -> tuple[int, int]:
+        """Return how many requests were answered since the start, and how many of them with a fault of ours (5xx)."""
+        counts = [
+            (each.value, each.labels["status"] >= "500")
+            for family in self._requests.collect()
+            for each in family.samples
+            if each.name.endswith("_total")
+        ]
+        return int(sum(count for count, _ in counts)), int(sum(count for count, is_fault in counts if is_fault))
+
 
 class HubMetrics:
     """Metrics of a gateway's sockets and rooms."""
@@ -77,6 +87,10 @@ class HubMetrics:
             buckets=TURN,
             registry=registry,
         )
+
+    def figures(self) -> tuple[int, int]:
+        """Return how many sockets are open, and how many frames were queued for one since the start."""
+        return int(_value(self.sockets)), int(_value(self.delivered))
 
 
 class RecordGauges(Collector):
@@ -113,3 +127,7 @@ class GatewayMetrics:
         self.hub = HubMetrics(registry)
         self.record = RecordGauges(registry)
         self.asyncio_tasks = Gauge("hansard_asyncio_tasks", "Tasks of the event loop.", registry=registry)
+
+
+def _value(metric: Counter | Gauge) -> float:
+    return next(iter(metric.collect())).samples[0].value

@@ -23,7 +23,7 @@ from adapters.redis.connections import REDIS_SECONDS
 from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Listed, Taken, decode, encode, listed
 from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER
 from domain.ids import RecordId
-from domain.ports.tasks import TasksUnavailableError
+from domain.ports.tasks import TaskCount, TasksUnavailableError
 from domain.tasks import KIND_OF, KINDS, Kind, Task
 
 TASK_CLAIM_SECONDS = 15.0
@@ -142,6 +142,14 @@ class RedisTasks:
         await _if_held(self._later(keys=keys, args=args))
 
     # The operators' side
+
+    async def counts(self) -> list[TaskCount]:
+        pipe = self._redis.pipeline(transaction=False)
+        for kind in KINDS:
+            pipe.xlen(self._stream(kind))
+            pipe.zcard(self._later_key(kind))
+        found = await _asked(pipe.execute())
+        return [TaskCount(kind, found[2 * i], found[2 * i + 1]) for i, kind in enumerate(KINDS)]
 
     async def listed(self) -> list[Listed]:
         """Return what is queued, at most `TASKS_LISTED_MAX` for each kind and state."""

@@ -100,10 +100,8 @@ async def list_projections(
     request: Request[Any, Any, Any], services: Services, caller: Caller
 ) -> Response[Page[ProjectionView]]:
     """List all projections: their version, how far they are, who follows them, and how a rebuild of them goes."""
-    await _note(request, services, caller)
-    found = await projection_states.of(services.db, versions(time_travel=services.policy.time_travel_on))
-    building = {(row.group_name, row.version): row for row in await rebuilds.under_way(services.db)}
-    return shown(Page([_projection(each, building.get((each.name, each.version))) for each in found], None))
+    await note_look(request, services, caller)
+    return shown(Page(await projection_views(services), None))
 
 
 @post(
@@ -146,17 +144,24 @@ async def read_rebuild(
     rebuild_id: UUID, request: Request[Any, Any, Any], services: Services, caller: Caller
 ) -> Response[RebuildView]:
     """Return how a rebuild goes, or what came of it."""
-    await _note(request, services, caller)
+    await note_look(request, services, caller)
     row = await rebuilds.of(services.db, rebuild_id)
     if row is None:
         raise NoSuchRebuildError
     return shown(_rebuild(row))
 
 
-async def _note(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
+async def note_look(request: Request[Any, Any, Any], services: Services, caller: Caller) -> None:
     """Record who looks at what. Raise `DomainError` if they have no role for it."""
     await _admit(services, caller, "operations.read")
     await services.command_bus.do(NoteOperationsRead(request.url.path), caller)
+
+
+async def projection_views(services: Services) -> list[ProjectionView]:
+    """Return how all projections do, and the rebuilds that are under way."""
+    found = await projection_states.of(services.db, versions(time_travel=services.policy.time_travel_on))
+    building = {(row.group_name, row.version): row for row in await rebuilds.under_way(services.db)}
+    return [_projection(each, building.get((each.name, each.version))) for each in found]
 
 
 def _projection(found: ProjectionState, row: RebuildRow | None) -> ProjectionView:

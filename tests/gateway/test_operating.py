@@ -18,6 +18,7 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
+from domain.tasks import KINDS
 from projections import LIVE, PROJECTIONS, checkpoints, parked, projection_states, rebuilds, versions
 from projections.parked import Parked
 from runtime.operators.projections import rebuild_sentence, sentence
@@ -83,6 +84,42 @@ async def test_projections_are_listed_with_version_position_lag_and_owner(databa
         assert 'hansard_projection_waiting_seconds{group="live"} ' in text and "hansard_rebuild_position{" not in text
     reads = [event for event in await all_events(database_url) if event.topic == "operations.read"]
     assert {(str(each.admin_id), each.path) for each in reads} == {(ada.id, "/api/v1/admin/projections")}
+
+
+async def test_an_administrator_sees_how_the_whole_deployment_does(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as hansard:
+        ada = await administrator(hansard)
+        assert (await ada.ask("GET", "/users/me/roles", 200))["roles"] == ["admin"]
+        assert (await (await hansard.person()).ask("GET", "/users/me/roles", 200))["roles"] == []
+        said = await ada.say(await ada.room(), "hello")
+        before = await ada.ask("GET", "/admin/stats", 200)
+        assert before["position"] >= said["position"] and before["redis"] is True
+        assert [each["name"] for each in before["projections"]] == list(PROJECTIONS)
+        assert before["keys"]["signing_keys"] >= 1 and before["notary"]["witnessed_position"] is None
+        assert (
+            0 < before["disk"]["free_bytes"] <= before["disk"]["total_bytes"] and before["disk"]["database_bytes"] > 0
+        )
+        assert {(each["kind"], each["queued"], each["later"]) for each in before["tasks"]} == {
+            (kind, 0, 0) for kind in KINDS
+        }
+        up = await ada.upload(b"text", "a.txt")  # nobody works here: it waits for the scanner
+        rebuild = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={})
+        await ada.ask("GET", "/nowhere", 404)
+
+        async def is_seen() -> bool:
+            found.update(await ada.ask("GET", "/admin/stats", 200))
+            return bool(found["files"]["unscanned"])
+
+        found: dict[str, Any] = {}
+        await until(is_seen)
+        assert found["files"]["unscanned"] == 1 and found["files"]["failed"] == [] and up["id"]
+        assert {each["kind"]: each["queued"] for each in found["tasks"]}["rebuild"] == 1
+        assert found["projections"][0]["rebuild"]["id"] == rebuild["id"]
+        assert found["gateway"]["requests"] - before["gateway"]["requests"] >= 4 and found["gateway"]["faults"] == 0
+        assert found["gateway"]["id"] == before["gateway"]["id"], "counters of one start can be compared"
+        assert found["position"] > before["position"] and found["at"] > before["at"]
+    reads = [event for event in await all_events(database_url) if event.topic == "operations.read"]
+    assert {(str(each.admin_id), each.path) for each in reads} == {(ada.id, "/api/v1/admin/stats")}
 
 
 async def test_a_rebuild_that_an_administrator_asks_for_is_run_by_a_worker(database_url: str, redis_url: str) -> None:

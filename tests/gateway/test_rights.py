@@ -496,6 +496,7 @@ async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
     requests: tuple[tuple[rights.PersonalOperation, str, str, dict[str, Any]], ...] = (
         ("operations.read", "GET", lists, {}),
         ("operations.read", "GET", one, {}),
+        ("operations.read", "GET", "/admin/stats", {}),
         ("projection.rebuild", "POST", asks, {"json": {}}),
     )
     refused: tuple[tuple[rights.Whom, Guest], ...] = (
