@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from commands.account import ChangeProfile, RegisterAccount
 from commands.unit_of_work import Outcome
-from domain.account import ACCOUNT, AccountRegistered, require_active
+from domain.account import ACCOUNT, AccountRegistered, AccountRole, require_active
 from domain.bounds import AVATAR_URL_CHARS_MAX, PAGE_ITEMS_MAX, USERNAME_CHARS_MAX, USERNAME_CHARS_MIN
 from domain.errors import AccountNotFoundError, EmailTakenError, RegistrationClosedError
 from domain.events import Caller
@@ -24,7 +24,7 @@ from gateway.http.pagination import Page
 from gateway.http.problems import Problem
 from gateway.http.query_parameters import uuid_of
 from gateway.http.responses import shown, written
-from gateway.operations.execution import execute
+from gateway.operations.execution import execute, me
 from gateway.operations.passwords import hash_for, require_good, require_same
 from gateway.protocol.faults import CHECK, FieldError
 from gateway.routes.email_token import issue_email_token, notify_owner
@@ -53,6 +53,12 @@ AvatarUrl = Annotated[
         extra={CHECK: lambda value, _: check_avatar_url(value)},
     ),
 ]
+
+
+class RolesView(Struct, frozen=True):
+    """Roles that an operator gave. What each may do, docs/rights.md says; that one has none is no fault."""
+
+    roles: list[AccountRole]
 
 
 class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +146,13 @@ async def read_me(services: Services, caller: Caller) -> Response[Profile]:
     return shown(profile_of(require_active(seen.state), seen.version), version=seen.version)
 
 
+@get("/users/me/roles", opt=declare("profile.read"))
+async def read_roles(services: Services, caller: Caller) -> Response[RolesView]:
+    """Return one's roles beside being a person, as the record has them: which views a page need not offer."""
+    seen = await services.command_bus.see(ACCOUNT, me(caller))
+    return shown(RolesView(sorted(require_active(seen.state).roles)))
+
+
 @put("/users/me", opt=declare("profile.change"))
 async def change_me(
     data: ProfileBody, services: Services, caller: Caller, if_match: frozenset[int] | None
@@ -178,4 +191,4 @@ async def find_users(
     return shown(Page(await users.listed(services.db, wanted), None))
 
 
-ROUTES: list[BaseRouteHandler] = [register, read_me, change_me, read_user, find_users]
+ROUTES: list[BaseRouteHandler] = [register, read_me, read_roles, change_me, read_user, find_users]
