@@ -24,6 +24,20 @@ const en = {
   noPins: "Nothing is pinned here.", threadHint: "Replies to a message stand here, beside the room.", alsoInRoom: "Also show in the room", mayNotWrite: "Join to write here.", archived: "This room is archived. Nothing can be written any more.",
   search: "Search rooms", openMenu: "Rooms", details: "Details", more: "More", today: "Today", yesterday: "Yesterday", welcome: "Welcome to Hansard", welcomeHint: "Choose a room on the left, or open one.", unread: "{n} unread", archive: "Archive room", roomSettings: "Room settings",
   keys: "Enter sends · Shift+Enter new line · ↑ edits your last message", skip: "Skip to messages", you: "you", versions: "Versions of this message", error: "Something went wrong", unreachable: "The server does not answer.", people: "Names, with commas between", open: "Open", confirmDelete: "Delete this message? Nobody will be able to read it any more.", confirmLeave: "Leave this room?",
+  audit: "Audit console", auditHint: "Every look is itself on the record, with its reason", recordedReason: "Recorded with each look:", changeReason: "Change", whyLook: "Why are you looking?",
+  whyLookHint: "Your name, what you look at and this reason go on the record before you are answered. Others with a role read them.", reason: "Reason", reasonExample: "complaint 17",
+  theRecord: "The record", filter: "Show", actor: "Who did it", subject: "Whom it was about", room: "Room", eventType: "Type of event", from: "From", until: "Until", noRoomNamed: "You see no room of that name.",
+  newestFirst: "Everything, the latest first", oldestFirst: "What was asked for, the earliest first", nothingFound: "Nothing on the record is like this.", showMore: "Show more", showEarlier: "Show earlier",
+  theSystem: "the system", who: "Who", fromWhere: "From where", why: "Why", noReason: "No reason was given", when: "When", eventStream: "Stream and version", session: "Session", request: "Request", causedBy: "Caused by", leafHash: "Leaf hash",
+  entryErased: "Its text was erased: the keys are destroyed, the proofs still hold.", entryUnreadable: "This row cannot be decoded: it is not what was written.", noData: "The event holds nothing else.",
+  eventField: "Field", before: "Before", after: "After", recorded: "Recorded", proveEntry: "Prove this entry", proveMessage: "Prove this message", proofOf: "Proof of entry #{n}", proving: "Verifying in your browser …",
+  cannotVerify: "This page was not loaded over HTTPS, and so the browser offers no cryptography to verify with.", proven: "Entry #{n} stands in the signed record.", notProven: "This is not proven.",
+  provenPath: "{n} hashes lead from it to the root of the tree of {size} events", otherRoot: "The hashes lead to another root than the one that was signed", provenSigned: "That root was signed by key {key} of {origin}", notSigned: "No key that is known has signed this root",
+  keyFirst: "This browser sees the record's key for the first time, and has kept it: compare it with one that you had from elsewhere", keyKnown: "It is the key that this browser has kept since {at}", keyFollowed: "The key was replaced since the last time; both keys have signed that",
+  keyAnother: "It is another key than the one kept since {at}, and nothing that both signed leads to it. Do not believe it before the operator has explained it", pinKey: "Keep this key from now on", keyPinned: "Kept. The next proof is held against it.",
+  proofWhole: "All of it, to compare", proofLeaf: "Leaf", proofRoot: "Root", proofKey: "Key", proofSays: "What was signed", keepProof: "Keep the proof as a file",
+  proofMeans: "Verified here with SHA-256 and Ed25519. It shows that the entry is on the record, at this place, and cannot be changed unnoticed; not that what it says is true.",
+  treeEvent: "event {n}", treeEvents: "events {from}–{to}", treeRoot: "root of {n} events", treeSaid: "The path of event {n} to the root, in {steps} steps",
 };
 
 /** @type {Partial<Record<keyof typeof en, string>>} */
@@ -51,6 +65,20 @@ const de = {
   noPins: "Hier ist nichts angeheftet.", threadHint: "Antworten auf eine Nachricht stehen hier, neben dem Raum.", alsoInRoom: "Auch im Raum zeigen", mayNotWrite: "Tritt bei, um hier zu schreiben.", archived: "Dieser Raum ist archiviert. Es kann nichts mehr geschrieben werden.",
   search: "Räume suchen", openMenu: "Räume", details: "Details", more: "Mehr", today: "Heute", yesterday: "Gestern", welcome: "Willkommen bei Hansard", welcomeHint: "Wähle links einen Raum oder öffne einen.", unread: "{n} ungelesen", archive: "Raum archivieren", roomSettings: "Raum-Einstellungen",
   keys: "Enter sendet · Umschalt+Enter neue Zeile · ↑ bearbeitet deine letzte Nachricht", skip: "Zu den Nachrichten", you: "du", versions: "Fassungen dieser Nachricht", error: "Etwas ist schiefgegangen", unreachable: "Der Server antwortet nicht.", people: "Namen, mit Komma dazwischen", open: "Öffnen", confirmDelete: "Diese Nachricht löschen? Niemand wird sie mehr lesen können.", confirmLeave: "Diesen Raum verlassen?",
+  audit: "Prüfung", auditHint: "Jeder Blick steht selbst im Protokoll, mit seinem Grund", recordedReason: "Wird bei jedem Blick vermerkt:", changeReason: "Ändern", whyLook: "Warum siehst du nach?",
+  whyLookHint: "Dein Name, was du ansiehst und dieser Grund stehen im Protokoll, bevor du Antwort bekommst. Andere mit einer Rolle lesen sie.", reason: "Grund", reasonExample: "Beschwerde 17",
+  theRecord: "Das Protokoll", filter: "Zeigen", actor: "Wer es tat", subject: "Wen es betraf", room: "Raum", eventType: "Art des Ereignisses", from: "Von", until: "Bis", noRoomNamed: "Du siehst keinen Raum, der so heißt.",
+  newestFirst: "Alles, das Neueste zuerst", oldestFirst: "Das Gesuchte, das Älteste zuerst", nothingFound: "So etwas steht nicht im Protokoll.", showMore: "Mehr zeigen", showEarlier: "Früheres zeigen",
+  theSystem: "das System", who: "Wer", fromWhere: "Von wo", why: "Warum", noReason: "Es wurde kein Grund genannt", when: "Wann", eventStream: "Strom und Fassung", session: "Sitzung", request: "Anfrage", causedBy: "Ausgelöst von", leafHash: "Blatt-Hash",
+  entryErased: "Der Text wurde gelöscht: Die Schlüssel sind vernichtet, die Beweise gelten weiter.", entryUnreadable: "Diese Zeile ist nicht lesbar: Sie ist nicht, was geschrieben wurde.", noData: "Das Ereignis enthält sonst nichts.",
+  eventField: "Feld", before: "Vorher", after: "Nachher", recorded: "Vermerkt", proveEntry: "Diesen Eintrag beweisen", proveMessage: "Diese Nachricht beweisen", proofOf: "Beweis des Eintrags #{n}", proving: "Wird in deinem Browser geprüft …",
+  cannotVerify: "Diese Seite kam nicht über HTTPS, darum bietet der Browser keine Kryptographie zum Prüfen an.", proven: "Eintrag #{n} steht im unterschriebenen Protokoll.", notProven: "Das ist nicht bewiesen.",
+  provenPath: "{n} Hashes führen von ihm zur Wurzel des Baums aus {size} Ereignissen", otherRoot: "Die Hashes führen zu einer anderen Wurzel als der unterschriebenen", provenSigned: "Diese Wurzel hat der Schlüssel {key} von {origin} unterschrieben", notSigned: "Kein bekannter Schlüssel hat diese Wurzel unterschrieben",
+  keyFirst: "Dieser Browser sieht den Schlüssel des Protokolls zum ersten Mal und hat ihn behalten: Vergleiche ihn mit einem, den du anderswoher hast", keyKnown: "Es ist der Schlüssel, den dieser Browser seit {at} kennt", keyFollowed: "Der Schlüssel wurde seit dem letzten Mal ersetzt; beide haben das unterschrieben",
+  keyAnother: "Es ist ein anderer Schlüssel als der seit {at} bekannte, und nichts, was beide unterschrieben haben, führt zu ihm. Glaube ihm nicht, bevor der Betreiber es erklärt hat", pinKey: "Diesen Schlüssel von nun an behalten", keyPinned: "Behalten. Der nächste Beweis wird daran gemessen.",
+  proofWhole: "Alles, zum Vergleichen", proofLeaf: "Blatt", proofRoot: "Wurzel", proofKey: "Schlüssel", proofSays: "Was unterschrieben wurde", keepProof: "Beweis als Datei behalten",
+  proofMeans: "Hier geprüft mit SHA-256 und Ed25519. Es zeigt, dass der Eintrag an dieser Stelle im Protokoll steht und nicht unbemerkt geändert werden kann; nicht, dass wahr ist, was er sagt.",
+  treeEvent: "Ereignis {n}", treeEvents: "Ereignisse {from}–{to}", treeRoot: "Wurzel aus {n} Ereignissen", treeSaid: "Der Weg von Ereignis {n} zur Wurzel, in {steps} Schritten",
 };
 
 /** @typedef {keyof typeof en} Word */
