@@ -38,6 +38,8 @@ const en = {
   proofWhole: "All of it, to compare", proofLeaf: "Leaf", proofRoot: "Root", proofKey: "Key", proofSays: "What was signed", keepProof: "Keep the proof as a file",
   proofMeans: "Verified here with SHA-256 and Ed25519. It shows that the entry is on the record, at this place, and cannot be changed unnoticed; not that what it says is true.",
   treeEvent: "event {n}", treeEvents: "events {from}–{to}", treeRoot: "root of {n} events", treeSaid: "The path of event {n} to the root, in {steps} steps",
+  thePast: "Time travel", pastHint: "A room as it stood at any position of the record. What was deleted since stays a tombstone.", stop: "Position", eyes: "Through whose eyes", ownEyes: "My own",
+  stopSaid: "Right after #{n}, {at}: {type} by {who}", thenMembers: "Members then:", thenEmpty: "Nothing was said yet.",
 };
 
 /** @type {Partial<Record<keyof typeof en, string>>} */
@@ -79,6 +81,8 @@ const de = {
   proofWhole: "Alles, zum Vergleichen", proofLeaf: "Blatt", proofRoot: "Wurzel", proofKey: "Schlüssel", proofSays: "Was unterschrieben wurde", keepProof: "Beweis als Datei behalten",
   proofMeans: "Hier geprüft mit SHA-256 und Ed25519. Es zeigt, dass der Eintrag an dieser Stelle im Protokoll steht und nicht unbemerkt geändert werden kann; nicht, dass wahr ist, was er sagt.",
   treeEvent: "Ereignis {n}", treeEvents: "Ereignisse {from}–{to}", treeRoot: "Wurzel aus {n} Ereignissen", treeSaid: "Der Weg von Ereignis {n} zur Wurzel, in {steps} Schritten",
+  thePast: "Zeitreise", pastHint: "Ein Raum, wie er an jeder Stelle des Protokolls war. Was seither gelöscht wurde, bleibt ein Grabstein.", stop: "Stelle", eyes: "Mit wessen Augen", ownEyes: "Meinen",
+  stopSaid: "Gleich nach #{n}, {at}: {type} von {who}", thenMembers: "Mitglieder damals:", thenEmpty: "Noch war nichts gesagt.",
 };
 
 /** @typedef {keyof typeof en} Word */

@@ -102,10 +102,30 @@ async def test_an_auditor_sees_who_changed_what_and_proves_it(database_url: str,
             assert await faults(seen) == []
         await _lied_to(seen)
 
+        await seen.page.get_by_role("link", name="Time travel").click()
+        await _travelled(seen, said["position"])
+        await seen.page.get_by_role("link", name="The record").click()
+        await expect(seen.page.locator("hansard-audit-record")).to_be_visible()
         looks = await find(seen, who="ada", type="audit.read")
         await expect(looks.first.locator("q")).to_have_text(WHY)
         for one in (his, seen):
             await one.whole()
+
+
+async def _travelled(seen: Window, position: int) -> None:
+    """Assert that a room is shown as it was, by the slider's keys."""
+    await seen.page.locator("hansard-audit-past").get_by_label("Room", exact=True).fill("Engines")
+    await seen.page.get_by_role("button", name="Open", exact=True).click()
+    slider, text = seen.page.get_by_label("Position"), seen.page.locator(".then .text")
+    await expect(text).to_have_text("Two tons of coal")
+    while f"#{position}," not in await seen.page.locator(".stop").inner_text():
+        await slider.press("ArrowLeft")
+    await expect(text).to_have_text("Ten tons of coal")
+    await expect(seen.page.get_by_role("heading", name="Engines")).to_be_visible()
+    if AXE.exists():
+        assert await faults(seen) == []
+    await slider.press("Home")
+    await expect(seen.page.get_by_text("Nothing was said yet.")).to_be_visible()
 
 
 async def _lied_to(seen: Window) -> None:
