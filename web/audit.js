@@ -4,12 +4,16 @@ import { desk } from "./audit_desk.js";
 import { custom, el, fill, iconButton, wear } from "./dom.js";
 import { field, form } from "./parts.js";
 import { say } from "./words.js";
+import "./audit_approvals.js";
+import "./audit_exports.js";
+import "./audit_holds.js";
 import "./audit_past.js";
 import "./audit_record.js";
+import "./audit_retention.js";
 wear(new URL("./audit.css", import.meta.url).href);
 
 /** @type {Record<string, import("./words.js").Word>} what stands in the address, and what it is called */
-const VIEWS = { record: "theRecord", past: "thePast" };
+const VIEWS = { record: "theRecord", past: "thePast", holds: "legalHolds", retention: "retention", exports: "exports", approvals: "approvals" };
 const REASON_CHARS_MAX = 500;
 
 export class AuditConsole extends HTMLElement {

@@ -40,6 +40,15 @@ const en = {
   treeEvent: "event {n}", treeEvents: "events {from}–{to}", treeRoot: "root of {n} events", treeSaid: "The path of event {n} to the root, in {steps} steps",
   thePast: "Time travel", pastHint: "A room as it stood at any position of the record. What was deleted since stays a tombstone.", stop: "Position", eyes: "Through whose eyes", ownEyes: "My own",
   stopSaid: "Right after #{n}, {at}: {type} by {who}", thenMembers: "Members then:", thenEmpty: "Nothing was said yet.",
+  legalHolds: "Legal holds", persons: "Persons", holdsHint: "What a hold covers is kept, whatever retention or an erasure would destroy of it.", noHolds: "There are no holds.", holdActive: "active", holdReleased: "released", placeHold: "Place a hold", release: "Release",
+  confirmRelease: "Release “{name}”? What it covered is kept for a while, and goes the way of everything else then.", holdName: "Name of the hold", anybody: "anybody", anywhere: "all rooms", placedBy: "Placed by", releasedBy: "Released by",
+  commaOrAll: "Several with commas between; empty: all", approvals: "Approvals", approvalsHint: "Four eyes: what somebody has asked for is done once somebody else agrees.", noApprovals: "Nothing waits for a decision.", approve: "Approve", refuse: "Refuse",
+  confirmDecision: "{what} – your reason is recorded: {reason}", "subject.export": "An export", "subject.erasure": "An erasure", othersDecide: "Somebody else decides this", askedFor: "What", askedBy: "Asked by", about: "About", theOperator: "the operator",
+  exports: "Exports", exportsHint: "A package holds what was said, with its proofs: hansard verify checks it offline.", newExport: "Ask for an export", noExports: "Nothing was exported yet.", exportOf: "Events {from}–{to}", downloadPackage: "Download the package",
+  formats: "Formats", size: "Size", messageCount: "{n} messages", recipient: "Only for", recipientHint: "An age key that alone opens the package; empty: not encrypted", "export.awaiting_approval": "waits for somebody to agree", "export.queued": "queued",
+  "export.running": "under way", "export.interrupted": "interrupted, goes on", "export.completed": "ready", "export.cancelled": "cancelled", "export.failed": "failed", "export.expired": "expired", retention: "Retention",
+  retentionHint: "How long things are kept. A dry run counts what a policy would destroy now, and changes nothing.", everyOtherRoom: "All rooms without a policy of their own", dryRun: "Dry run", count: "Count", emptyForAll: "Empty: all without a policy of their own",
+  daysMin: "Days at least", daysMax: "Days at most", noBound: "no bound", destroysFrom: "Destroys from", dryRunSaid: "This would be destroyed at {at}:", files: "Files", dataKeys: "Keys", heldMessages: "Messages that a hold keeps", heldKeys: "Keys that a hold keeps", dryRunPart: "There is more than a dry run counts.",
 };
 
 /** @type {Partial<Record<keyof typeof en, string>>} */
@@ -83,6 +92,15 @@ const de = {
   treeEvent: "Ereignis {n}", treeEvents: "Ereignisse {from}–{to}", treeRoot: "Wurzel aus {n} Ereignissen", treeSaid: "Der Weg von Ereignis {n} zur Wurzel, in {steps} Schritten",
   thePast: "Zeitreise", pastHint: "Ein Raum, wie er an jeder Stelle des Protokolls war. Was seither gelöscht wurde, bleibt ein Grabstein.", stop: "Stelle", eyes: "Mit wessen Augen", ownEyes: "Meinen",
   stopSaid: "Gleich nach #{n}, {at}: {type} von {who}", thenMembers: "Mitglieder damals:", thenEmpty: "Noch war nichts gesagt.",
+  legalHolds: "Aufbewahrungspflichten", persons: "Personen", holdsHint: "Was eine Pflicht umfasst, bleibt, was immer Fristen oder eine Löschung davon vernichten würden.", noHolds: "Es gibt keine.", holdActive: "gilt", holdReleased: "aufgehoben", placeHold: "Pflicht anlegen", release: "Aufheben",
+  confirmRelease: "„{name}“ aufheben? Was sie umfasste, bleibt noch eine Weile und geht dann den Weg von allem anderen.", holdName: "Name der Pflicht", anybody: "alle", anywhere: "alle Räume", placedBy: "Angelegt von", releasedBy: "Aufgehoben von",
+  commaOrAll: "Mehrere mit Komma dazwischen; leer: alle", approvals: "Freigaben", approvalsHint: "Vier Augen: Worum jemand gebeten hat, geschieht, wenn jemand anderes zustimmt.", noApprovals: "Nichts wartet auf eine Entscheidung.", approve: "Zustimmen", refuse: "Ablehnen",
+  confirmDecision: "{what} – dein Grund wird vermerkt: {reason}", "subject.export": "Ein Export", "subject.erasure": "Eine Löschung", othersDecide: "Das entscheidet jemand anderes", askedFor: "Was", askedBy: "Erbeten von", about: "Über", theOperator: "der Betreiber",
+  exports: "Exporte", exportsHint: "Ein Paket enthält, was gesagt wurde, mit den Beweisen: hansard verify prüft es ohne Netz.", newExport: "Export erbitten", noExports: "Es wurde noch nichts exportiert.", exportOf: "Ereignisse {from}–{to}", downloadPackage: "Paket herunterladen",
+  formats: "Formate", size: "Größe", messageCount: "{n} Nachrichten", recipient: "Nur für", recipientHint: "Ein age-Schlüssel, der allein das Paket öffnet; leer: unverschlüsselt", "export.awaiting_approval": "wartet auf Zustimmung", "export.queued": "wartet",
+  "export.running": "läuft", "export.interrupted": "unterbrochen, geht weiter", "export.completed": "fertig", "export.cancelled": "abgebrochen", "export.failed": "gescheitert", "export.expired": "abgelaufen", retention: "Fristen",
+  retentionHint: "Wie lange etwas bleibt. Ein Probelauf zählt, was eine Frist jetzt vernichten würde, und ändert nichts.", everyOtherRoom: "Alle Räume ohne eigene Frist", dryRun: "Probelauf", count: "Zählen", emptyForAll: "Leer: alle ohne eigene Frist",
+  daysMin: "Mindestens Tage", daysMax: "Höchstens Tage", noBound: "unbegrenzt", destroysFrom: "Vernichtet ab", dryRunSaid: "Das würde vernichtet, Stand {at}:", files: "Dateien", dataKeys: "Schlüssel", heldMessages: "Nachrichten unter einer Pflicht", heldKeys: "Schlüssel unter einer Pflicht", dryRunPart: "Es gibt mehr, als ein Probelauf zählt.",
 };
 
 /** @typedef {keyof typeof en} Word */
