@@ -6,7 +6,7 @@ import { el, fill, icon, wear } from "./dom.js";
 import { openDialog } from "./parts.js";
 import { judge, pin } from "./pinned_key.js";
 import { drawPath } from "./proof_tree.js";
-import { bytesOf, canVerify, climb, hexOf, isSame, leafOf, readCheckpoint, readProof } from "./proofs.js";
+import { ProofError, bytesOf, canVerify, climb, hexOf, isSame, leafOf, readCheckpoint, readProof } from "./proofs.js";
 import { momentOf, say } from "./words.js";
 import { sentenceOf, workspace } from "./workspace.js";
 
@@ -57,8 +57,14 @@ async function show(position, given) {
   try {
     await draw(body, position, await given());
   } catch (error) {
-    fill(body, verdict(false, say("notProven")), el("p", { class: "problem" }, sentenceOf(error)));
+    fill(body, verdict(false, say("notProven")), el("p", { class: "problem" }, faultOf(error)));
   }
+}
+
+/** Why there is no proof. @param {unknown} error */
+function faultOf(error) {
+  if (error instanceof ProofError) return say("proofFaulty", { what: error.message });
+  return error instanceof DOMException && error.name === "NotSupportedError" ? say("noEd25519") : sentenceOf(error);
 }
 
 /** @param {HTMLElement} body @param {number} position @param {Given} given */
