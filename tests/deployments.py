@@ -181,6 +181,7 @@ async def notary(database_url: str) -> AsyncIterator[Notary]:
     db = await Database.open(as_login(database_url, "notary"), size=3)
     events, store = EventEntries(db), TileStore(db)
     key = NotaryKey(os.urandom(32), origin_of((await events.head()).record))
+    await store.tell_key(str(key.verifier), key.verifier.name)
     with TemporaryDirectory() as folder:
         made = Notary(events, store, key, LastSigned(Path(folder)))
         async with running(made.run()):

@@ -33,6 +33,12 @@ export function custom(tag, properties = {}, ...children) {
   return el(/** @type {any} */ (tag), properties, ...children);
 }
 
+/** Have the page wear a style sheet that stands beside a module, from the first time on. @param {string} address */
+export function wear(address) {
+  const { pathname } = new URL(address);
+  if (document.querySelector(`link[href="${pathname}"]`) === null) document.head.append(el("link", { rel: "stylesheet", href: pathname }));
+}
+
 /** Replace everything in an element. @param {Element} element @param {...(Child | Child[])} children */
 export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
@@ -50,6 +56,7 @@ function nodes(children) {
 
 /** @type {Record<string, string>} */
 const PATHS = {
+  shield: "M12 3l7.5 3v5.5c0 4.5-3 8-7.5 9.5-4.5-1.5-7.5-5-7.5-9.5V6zM8.5 12l2.5 2.5 4.5-5",
   hash: "M9 4 7 20M17 4l-2 16M4.5 9h16M3.5 15h16", lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3", plus: "M12 5v14M5 12h14",
   send: "M4 12 20 4l-5 16-3.5-6.5z", close: "M6 6l12 12M18 6 6 18", reply: "M9 6 4 11l5 5M4 11h9a7 7 0 0 1 7 7v1",
   smile: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM8.5 14.5s1.2 2 3.5 2 3.5-2 3.5-2M9 9.5v.5M15 9.5v.5", edit: "M4 20h4L19 9l-4-4L4 16z",

@@ -1,4 +1,4 @@
-/** A message as elements. What it may be asked to do is told by an `act` event: reply, thread, react, edit, delete, pin, history. */
+/** A message as elements. What it may be asked to do is told by an `act` event: reply, thread, react, edit, delete, pin, history, prove. */
 
 import { el, iconButton } from "./dom.js";
 import { attachment } from "./files.js";
@@ -117,6 +117,7 @@ function toolbar({ shown, inThread, mayManage }, isMine) {
   if (isMine) buttons.push(iconButton("edit", say("edit"), act("edit", shown)));
   if (mayManage && !shown.thread_id) buttons.push(iconButton("pin", say(shown.pinned ? "unpin" : "pin"), act("pin", shown)));
   if (shown.is_edited) buttons.push(iconButton("history", say("history"), act("history", shown)));
+  if (!inThread) buttons.push(iconButton("shield", say("proveMessage"), act("prove", shown)));
   if (isMine || mayManage) buttons.push(iconButton("trash", say("remove_"), act("delete", shown)));
   return el("div", { class: "toolbar", role: "group", "aria-label": say("more") }, buttons);
 }

@@ -173,6 +173,8 @@ export class RoomView extends HTMLElement {
         return await attempt(() => (me ? client.unreact(shown.id, emoji) : client.react(shown.id, emoji)));
       case "pin":
         return this.mayManage && (await attempt(() => (shown.pinned ? client.unpin(shown.id) : client.pin(shown.id))));
+      case "prove":
+        return await attempt(async () => (await import("./audit_proof.js")).proveMessage(shown.id, shown.position));
       case "history":
         return openVersions(shown.id);
       case "retry":

@@ -5,9 +5,12 @@ import "./room.js";
 import { attachOperator, isOperator } from "./operator_link.js";
 import { openBrowser, openInbox, openNewDirect, openNewRoom, openSettings } from "./dialogs.js";
 import { custom, el, fill, icon, iconButton } from "./dom.js";
-import { avatar, nameTag } from "./parts.js";
+import { attempt, avatar, nameTag } from "./parts.js";
 import { say } from "./words.js";
 import { workspace } from "./workspace.js";
+
+const AUDIT = "#audit";
+const isAudit = () => location.hash === AUDIT || location.hash.startsWith(`${AUDIT}/`);
 
 class Shell extends HTMLElement {
   #rooms = el("nav", { class: "rooms", "aria-label": say("rooms") });
@@ -15,6 +18,8 @@ class Shell extends HTMLElement {
   #inbox = el("span", { class: "badge", hidden: true });
   #room = /** @type {import("./room.js").RoomView} */ (custom("hansard-room"));
   #details = /** @type {import("./details.js").Details} */ (custom("hansard-details", { hidden: true }));
+  #console = el("div", { class: "console", hidden: true });
+  #audit = el("a", { href: AUDIT, class: "room-link", hidden: true }, icon("shield"), el("span", { class: "room-name" }, say("audit")));
   #search = el("input", { class: "input search", type: "search", placeholder: say("search"), "aria-label": say("search"), on: { input: () => this.#drawRooms() } });
   #isDue = false;
   /** @type {[EventTarget, string, () => void][]} */
@@ -23,6 +28,7 @@ class Shell extends HTMLElement {
     [workspace, "people", () => this.#later()],
     [workspace, "connection", () => this.#drawState()],
     [workspace, "inbox", () => this.#drawInbox()],
+    [workspace, "roles", () => this.#showConsole()],
     [window, "hashchange", () => this.#follow()],
   ];
 
@@ -32,10 +38,10 @@ class Shell extends HTMLElement {
       el("aside", { class: "sidebar", "aria-label": say("rooms") },
         el("header", { class: "sidebar-head" }, el("strong", { class: "wordmark" }, "Hansard"), inbox,
           iconButton("plus", say("newRoom"), openNewRoom)),
-        this.#search, this.#rooms, this.#state,
+        this.#search, this.#rooms, this.#audit, this.#state,
         el("footer", { class: "me" }, avatar(workspace.me?.id ?? null, true), el("span", { class: "me-name" }, nameTag(workspace.me?.id ?? null)),
           iconButton("gear", say("settings"), openSettings))),
-      this.#room, this.#details);
+      this.#room, this.#console, this.#details);
     this.#room.addEventListener("details", (event) => this.#showDetails(/** @type {CustomEvent} */ (event).detail));
     this.#details.addEventListener("closed", () => this.classList.remove("with-details"));
     this.addEventListener("keydown", (event) => this.#key(event));
@@ -57,12 +63,14 @@ class Shell extends HTMLElement {
       this.#isDue = false;
       this.#drawRooms();
       const { roomId } = this.#room;
-      if (roomId === null) this.#follow();
+      if (roomId === null && !isAudit()) this.#follow();
     });
   }
 
   /** Show the room that the address names, or the first one. */
   #follow() {
+    this.#showConsole();
+    if (isAudit()) return;
     const named = location.hash.slice(1);
     const roomId = workspace.rooms.has(named) || named ? named : null;
     if (isOperator()) return;
@@ -75,6 +83,27 @@ class Shell extends HTMLElement {
       this.classList.remove("in-room");
       this.#room.show(null);
     }
+  }
+
+  /** Show the console instead of the room, where the address says so and one has a role for it. */
+  #showConsole() {
+    this.#audit.hidden = workspace.roles.length === 0;
+    const isShown = isAudit() && !this.#audit.hidden;
+    [this.#console.hidden, this.#room.hidden] = [!isShown, isShown];
+    if (!isAudit()) return this.#audit.removeAttribute("aria-current");
+    this.#audit.setAttribute("aria-current", "page");
+    this.#details.close();
+    this.#room.show(null);
+    this.#drawRooms();
+    this.classList.add("in-room");
+    if (isShown) attempt(() => this.#loadConsole());
+  }
+
+  async #loadConsole() {
+    await import("./audit.js");
+    if (!this.#console.firstElementChild) fill(this.#console, custom("hansard-audit"));
+    const shown = /** @type {import("./audit.js").AuditConsole} */ (this.#console.firstElementChild);
+    shown.show(location.hash.slice(AUDIT.length + 1));
   }
 
   /** @param {{ kind: string, message?: any }} wanted */

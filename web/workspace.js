@@ -1,8 +1,8 @@
 /**
  * The workspace: what the page knows, and keeps up by what it is told. Views read it, and listen to its events:
- * `rooms`, `people`, `connection`, `inbox`, `over`, and `room` (with a room's event, a typing or a presence) for the room on screen.
+ * `rooms`, `people`, `connection`, `inbox`, `roles`, `over`, and `room` (with a room's event, a typing or a presence) for the room on screen.
  *
- * @import { ChatEvent, Message, Profile, Room, User } from "./hansard-client/types.js"
+ * @import { AccountRole, ChatEvent, Message, Profile, Room, User } from "./hansard-client/types.js"
  * @import { Chat } from "./hansard-client/index.js"
  */
 
@@ -23,6 +23,8 @@ class Workspace extends EventTarget {
   chat = null;
   /** @type {Profile | null} */
   me = null;
+  /** @type {AccountRole[]} beside being a person: which views there are. What one may do, the server judges */
+  roles = [];
   /** @type {Map<string, Room>} */
   rooms = new Map();
   /** @type {Map<string, User | null>} */
@@ -53,6 +55,8 @@ class Workspace extends EventTarget {
     chat.addEventListener("state", () => this.#connection(chat));
     this.#notices(chat);
     await this.reload();
+    this.roles = await this.client.roles();
+    this.tell("roles");
   }
 
   /** Forget everything: somebody else may log in. */
@@ -62,6 +66,7 @@ class Workspace extends EventTarget {
     this.me = null;
     for (const each of [this.rooms, this.people, this.online, this.typing, this.#heard, this.#others]) each.clear();
     this.inboxUnread = 0;
+    this.roles = [];
   }
 
   /** @param {string} type @param {any} [detail] */

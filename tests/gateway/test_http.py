@@ -363,7 +363,9 @@ async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recor
     assert (await ada.ask("GET", "/audit/events", 403, headers=why))["code"] == "auth.role_needed"
     from uuid import UUID
 
+    assert await ada.ask("GET", "/users/me/roles", 200) == {"roles": []}
     await hansard.services.command_bus.do(GrantRole(UserId(UUID(ada.id)), "auditor"), Caller())
+    assert await ada.ask("GET", "/users/me/roles", 200) == {"roles": ["auditor"]}
     assert (await ada.ask("GET", "/audit/events", 422))["code"] == "reason.missing"
     page = await ada.ask("GET", f"/audit/events?actor={eve.id}&type=message.edited", 200, headers=why)
     (entry,) = page["items"]

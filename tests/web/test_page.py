@@ -4,21 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import FilePayload, Locator, WebSocketRoute, expect
 
 from tests.deployments import PASSWORD, Gateway, gateway
 from tests.files.pictures import png
+from tests.web.axe import AXE, faults
 from tests.web.browser import Window, chromium, window
 from tests.web.chromium import CHROMIUM
 from tests.web.houses import PAGE, house
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
 
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 ENTRIES_MAX = 251  # and a day's mark
 SHIFT_MAX = 0.1  # "good", by web.dev/cls
 HACKED = "void (window.hacked = () => { window.wasHacked = true; })"
@@ -309,18 +307,18 @@ async def test_nobody_is_shut_out(database_url: str, redis_url: str) -> None:
         await expect(message(ada, "a list").locator("li")).to_be_visible()
         for theme in ("light", "dark"):
             await ada.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-            assert await _faults(ada) == [], theme
+            assert await faults(ada) == [], theme
         await ada.page.locator(".room-head .chip").click()
         await expect(ada.page.locator("hansard-details li")).to_have_count(2)
-        assert await _faults(ada) == []
+        assert await faults(ada) == []
         for button in ("Settings", "New room", "Notifications", "Browse rooms"):
             await ada.page.get_by_role("button", name=button, exact=True).first.click()
             await expect(ada.page.get_by_role("dialog")).to_be_visible()
-            assert await _faults(ada) == [], button
+            assert await faults(ada) == [], button
             await ada.page.keyboard.press("Escape")
         await ada.page.set_viewport_size({"width": 375, "height": 700})
         await ada.page.locator("hansard-details").get_by_role("button", name="Close").click()
-        assert await _faults(ada) == []
+        assert await faults(ada) == []
         wide = "[...document.querySelectorAll('main *')].filter((each) => each.getBoundingClientRect().right > 376).map((each) => each.className)"
         assert await ada.page.evaluate(wide) == []
 
@@ -351,15 +349,3 @@ WORDS = """async (address) => {
     const all = ({ words }) => Object.entries(words).map(([word, text]) => word + holes(text)).sort();
     return Object.fromEntries(Object.entries(LANGUAGES).map(([name, said]) => [name, all(said)]));
 }"""
-
-
-async def _faults(seen: Window) -> list[Any]:
-    """Return what axe-core finds, in the words of WCAG 2.2 AA; the page's own policy keeps axe from being put in by a tag."""
-    if not await seen.page.evaluate("'axe' in window"):
-        await seen.page.evaluate(AXE.read_text())
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = await seen.page.evaluate(f"axe.run({{ runOnly: {json.dumps(tags)} }})")
-    return [
-        (fault["id"], [node["html"][:200] + " " + node["failureSummary"] for node in fault["nodes"]][:4])
-        for fault in found["violations"]
-    ]

@@ -7,7 +7,7 @@
  *
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
- * @import { Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
+ * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
  *   Session as Tokens, SessionInfo, User, Version } from "./types.js"
  */
 
@@ -156,6 +156,11 @@ export class Client {
   /** @returns {Promise<Profile>} */
   async me() {
     return await this.call("GET", "/users/me");
+  }
+
+  /** Return one's roles beside being a person. @returns {Promise<AccountRole[]>} */
+  async roles() {
+    return (await this.call("GET", "/users/me/roles")).roles;
   }
 
   /** Absent means unchanged; null clears. @param {{ username?: string, avatar_url?: string | null }} changes
@@ -405,7 +410,7 @@ export class Client {
    * @returns {Promise<Blob>} */
   async download(fileId, variant) {
     const form = variant === undefined ? "content" : `variants/${encodeURIComponent(variant)}`;
-    return await (await this.#ask("GET", `/files/${idOf(fileId)}/${form}`, { seconds: FILE_SECONDS })).blob();
+    return await this.bytes("GET", `/files/${idOf(fileId)}/${form}`, { seconds: FILE_SECONDS });
   }
 
   /** @returns {Promise<Meta>} */
@@ -423,6 +428,15 @@ export class Client {
   async call(method, path, asked = {}) {
     const text = await (await this.#ask(method, path, asked)).text();
     return text ? JSON.parse(text) : null;
+  }
+
+  /**
+   * Call a route that answers with something else than JSON: a text, bytes. It is read in the time of the call.
+   * @param {string} method @param {string} path @param {Asked} [asked]
+   * @returns {Promise<Blob>}
+   */
+  async bytes(method, path, asked = {}) {
+    return await (await this.#ask(method, path, asked)).blob();
   }
 
   /**

@@ -7,10 +7,10 @@
  *
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
- * @import { Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
+ * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
  *   Session as Tokens, SessionInfo, User, Version } from "./types.js"
  */
-import type { Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room, Session as Tokens, SessionInfo, User, Version } from "./types.js";
+import type { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room, Session as Tokens, SessionInfo, User, Version } from "./types.js";
 import { Backoff } from "./backoff.js";
 import { Chat } from "./chat.js";
 export type Asked = {
@@ -101,6 +101,8 @@ export declare class Client {
     changePassword(current: string, fresh: string): Promise<void>;
     /** @returns {Promise<Profile>} */
     me(): Promise<Profile>;
+    /** Return one's roles beside being a person. @returns {Promise<AccountRole[]>} */
+    roles(): Promise<AccountRole[]>;
     /** Absent means unchanged; null clears. @param {{ username?: string, avatar_url?: string | null }} changes
      * @returns {Promise<Profile>} */
     changeMe(changes: {
@@ -270,6 +272,12 @@ export declare class Client {
      * @returns {Promise<any>}
      */
     call(method: string, path: string, asked?: Asked): Promise<any>;
+    /**
+     * Call a route that answers with something else than JSON: a text, bytes. It is read in the time of the call.
+     * @param {string} method @param {string} path @param {Asked} [asked]
+     * @returns {Promise<Blob>}
+     */
+    bytes(method: string, path: string, asked?: Asked): Promise<Blob>;
     /**
      * Iterate over all items of a list.
      * @param {string} path @param {NonNullable<Asked["query"]>} query @param {number} [after]

@@ -2,6 +2,7 @@
  * What the server says, as types: names as in the contract, ids and times as text. Servers may be newer: they say more.
  *
  * @typedef {"owner" | "admin" | "member"} Role
+ * @typedef {"auditor" | "records_manager" | "admin"} AccountRole
  * @typedef {{ id: string, username: string, avatar_url: string | null, created_at: string }} User
  * @typedef {User & { email: string, is_active: boolean, is_verified: boolean, updated_at: string, version: number }} Profile
  * @typedef {{ access_token: string, refresh_token?: string, token_type: "bearer", expires_in: number, user: Profile }} Session
@@ -36,6 +37,7 @@
  *   email: "off" | "soon" | "daily", content: "hidden" | "shown" }} NotificationSettings
  */
 export type Role = "owner" | "admin" | "member";
+export type AccountRole = "auditor" | "records_manager" | "admin";
 export type User = {
     id: string;
     username: string;
