@@ -11,10 +11,10 @@ from domain.ids import UserId
 from projections import PROJECTIONS
 from tests.deployments import PASSWORD, running
 from tests.gateway.test_operating import rebuilding
+from tests.web.axe import AXE, faults
 from tests.web.browser import chromium, window
 from tests.web.chromium import CHROMIUM
 from tests.web.houses import house
-from tests.web.test_page import AXE, _faults
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
 
@@ -85,7 +85,7 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(database_ur
         if AXE.exists():
             for theme in ("light", "dark"):
                 await seen.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-                assert await _faults(seen) == [], theme
+                assert await faults(seen) == [], theme
         await seen.page.get_by_role("link", name="Engines").click()
         await expect(view).to_have_count(0)
         await expect(seen.page.get_by_role("heading", name="Engines")).to_be_visible()
