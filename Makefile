@@ -3,7 +3,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 STAMP := .venv/.synced
 # What covers domain, commands and projections: their own tests, and the routes that ask for each read model. Not those that
 # compare times, which measuring stretches.
@@ -24,7 +24,7 @@ help: ## Show this list
 up: $(STAMP) ## Start the whole system on this machine (Ctrl-C stops it)
 	@exec $(BIN)/hansard up
 
-test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=2)
+test: $(STAMP) ## Run every test, on servers of their own (TESTS=a file or folder, WORKERS=3)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 browse: $(STAMP) ## Test the page in a real browser (Debian's chromium, or CHROMIUM=); axe-core comes with npm
