@@ -42,7 +42,7 @@ async def test_every_import_of_its_modules_is_served_from_the_house_itself(hansa
     modules = {name: file.forms["identity"].decode() for name, file in PAGE.files.items() if name.endswith(".js")}
     assert len(modules) > 15
     for name, source in modules.items():
-        for imported in re.findall(r'(?:from|import)\s*\(?\s*"([^"]+)"', source):
+        for imported in re.findall(r'(?<!")\b(?:from|import)\s*\(?\s*"([^"]+)"', source):
             folder = name.rpartition("/")[0]
             target = imported.removeprefix("./")
             if imported.startswith("node:"):

@@ -39,7 +39,7 @@ from tests.simulation.world import World, live_through
 from workers.lane_entries import LaneEntries
 from workers.publisher import Publisher
 
-SEEDS = 80  # `make simulate` lives through a thousand
+SEEDS = 40  # `make simulate` lives through a thousand
 CHUNK = 20
 PLANTED_SEEDS = 40
 
