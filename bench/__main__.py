@@ -66,7 +66,7 @@ async def gateways() -> list[Measured]:
 
 
 async def notaries() -> list[Measured]:
-    return [*await with_deployment(notary.price), *await notary.rates()]
+    return [*await with_deployment(notary.price), *await notary.rates(), *await record.sealing()]
 
 
 async def curves() -> list[Measured]:

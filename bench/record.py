@@ -2,17 +2,19 @@
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from uuid import UUID, uuid4
 
 from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
-from adapters.postgres.master_key import Master
+from adapters.postgres.master_key import Master, load_master
 from bench.sockets import TEXT, Measured
 from commands import HANDLERS
 from commands.account import RegisterAccount
@@ -20,21 +22,25 @@ from commands.command_bus import CommandBus
 from commands.message import PostMessage
 from commands.room import OpenRoom
 from domain.events import Caller
-from domain.ids import MessageId, RoomId, UserId
+from domain.ids import KeyId, MessageId, RoomId, UserId
 from projections import LIVE
+from runtime.embedded.servers import Embedded
+from runtime.migrate import create_database, migrate
 from workers.projector import Follower
 from workers.rebuild import Rebuild
 from workers.rebuild_reports import Progress
 
 ROOMS = 100
 RUNS = 3
+PAIRS = 7
+NONCE = bytes(12)
 
 
 @asynccontextmanager
-async def record_in(url: str, master: Master) -> AsyncIterator[PostgresRecord]:
+async def record_in(url: str, master: Master, *, vault: type[Vault] = Vault) -> AsyncIterator[PostgresRecord]:
     """A record with its writer running."""
     db = await Database.open(url)
-    record = PostgresRecord(db, Vault(db, master), now=lambda: datetime.now(UTC), chance=os.urandom)
+    record = PostgresRecord(db, vault(db, master), now=lambda: datetime.now(UTC), chance=os.urandom)
     writer = asyncio.create_task(record.run())
     try:
         yield record
@@ -85,6 +91,40 @@ async def fill(url: str, master: Master, events: int) -> None:
         caller, rooms = await settle(command_bus)
         missing = events - (await record.head()).position
         await post_all(command_bus, caller, rooms, 256, max(0, missing) // 256)
+
+
+class Clear(Vault):
+    """A vault that leaves what it is given as it is, to know what sealing costs. Nothing that it wrote can be read again."""
+
+    def seal(self, key_id: KeyId, plain: bytes, bound: bytes) -> bytes:
+        return NONCE + plain
+
+
+async def sealing() -> list[Measured]:
+    """N1: commands a second into the record as they are sealed, to those in the clear; in turns, 64 waiting."""
+    with tempfile.TemporaryDirectory(prefix="hansard-bench-") as folder:
+        with Embedded(Path(folder) / "home", redis=False) as embedded:
+            url = embedded.servers.database_url
+            await create_database(url)
+            await migrate(url, say=lambda sentence: None)
+            master = load_master(Path(folder) / "home" / "master.key", create=True)
+            async with record_in(url, master) as sealed, record_in(url, master, vault=Clear) as clear:
+                buses = [
+                    CommandBus(each, HANDLERS, now=lambda: datetime.now(UTC), chance=os.urandom)
+                    for each in (sealed, clear)
+                ]
+                caller, rooms = await settle(buses[0])
+                for bus in buses:  # what rooms and people are is folded before it is timed
+                    await post_all(bus, caller, rooms, 64, 10)
+                rates = [[await post_all(bus, caller, rooms, 64, 100) for bus in buses] for _ in range(PAIRS)]
+    pairs = sorted(on / off for on, off in rates)
+    on, off = (median(column) for column in zip(*rates, strict=True))
+    return [
+        Measured(
+            f"N1 commands/s into the record, sealed, to those in the clear (median of {PAIRS} pairs)",
+            f"{on:,.0f} : {off:,.0f}, × {median(pairs):.2f} ({pairs[0]:.2f}–{pairs[-1]:.2f})",
+        )
+    ]
 
 
 async def settle(command_bus: CommandBus) -> tuple[Caller, list[RoomId]]:
