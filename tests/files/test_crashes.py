@@ -341,5 +341,9 @@ async def survived(s3: FaultyS3, fault: Fault, turn: int, works: Works, who: Per
     else:
         assert answer.status_code == 503, "half a file is never given out as a whole one"
     await s3.heal()
-    assert (await who.http.get(f"/files/{file_id}/content")).content == whole
+
+    async def is_given_out() -> bool:  # a store that was just started may still be refusing
+        return (await who.http.get(f"/files/{file_id}/content")).content == whole
+
+    await until(is_given_out)
     return file_id
