@@ -94,6 +94,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Measured]]]] = {
     "S8": lambda: with_deployment(sockets.slow_readers),
     "T1": lambda: with_log_ins(logins.confirming(), logins.stopwatch),
     "L1": lambda: with_log_ins(logins.behind_a_proxy(), logins.flood),
+    "L2": lambda: with_log_ins(Deployment(), logins.crowd),
     "N1": notaries,
     "C1": lambda: with_deployment(mentions.price),
     "E1": notices.rate,

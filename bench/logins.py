@@ -3,6 +3,7 @@
 T1 the medians of known and unknown, for log-in, registration and a forgotten password, with the hash of production.
 L1 acknowledgements while an attacker tries 200 passwords a second, each from another address and of another account, so
 that no limit but the queue for hashing stops them; paired with the same talk in peace, round by round.
+L2 how fast accounts are registered and logged in on a machine that does nothing else, and how much of it hashing takes.
 """
 
 import asyncio
@@ -130,6 +131,33 @@ async def flood(
                              f"{without:.1f} → {under:.1f} ms: ×{under / without:.2f}"))  # fmt: skip
     told = " ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
     return [*rows, Measured("L1 how the log-ins were answered; what one costs", told, spent * 1000 / max(1, answered))]
+
+
+async def crowd(deployment: Deployment, *, accounts: int = 200, at_once: int = 8) -> list[Measured]:
+    """L2."""
+    tag = uuid4().hex[:10]
+    turns = asyncio.Semaphore(at_once)
+    rows = []
+    async with httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=60) as http:
+
+        async def ask(path: str, body: dict[str, str]) -> None:
+            async with turns:
+                (await http.post(path, json=body)).raise_for_status()
+
+        names = [{"email": f"{tag}-{i}@example.com", "password": PASSWORD} for i in range(accounts)]
+        registrations = [each | {"username": f"{tag}{i}"} for i, each in enumerate(names)]
+        for what, path, bodies in (
+            ("registered", "/auth/register", registrations),
+            ("logged in", "/auth/login", names),
+        ):
+            started, cpu = time.perf_counter(), deployment.cpu_seconds()
+            await asyncio.gather(*(ask(path, body) for body in bodies))
+            elapsed, spent = time.perf_counter() - started, deployment.cpu_seconds() - cpu
+            figure = f"{elapsed:.1f} s, {accounts / elapsed:.0f}/s, {spent / elapsed:.2f} cores"
+            rows.append(
+                Measured(f"L2 {accounts} accounts {what}, {at_once} at a time", figure, spent * 1000 / accounts)
+            )
+    return rows
 
 
 async def _attack(deployment: Deployment, tries: int, statuses: dict[int, int]) -> None:
