@@ -1,9 +1,10 @@
 """The ASGI application: authentication in front, the routes behind it, a problem for every error.
 
-`API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
+The routes know no process: its services come with each request, in the scope, so that gateways of one process share the routes,
+which take longer to make than all else of a gateway. `API` is the table of all routes below `/api/v1`; a feature's own table is one more line.
 """
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from litestar import Litestar, Request, Router
@@ -13,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Scope
 
 from domain import addresses
 from domain.bounds import BODY_BYTES_MAX
@@ -23,6 +25,7 @@ from gateway.edge.rate_limits import Throttle
 from gateway.edge.route_matching import Routes, table_of
 from gateway.http import error_handler
 from gateway.http.callers import caller_of
+from gateway.http.context import SERVICES
 from gateway.http.idempotency import receipt_of
 from gateway.http.requests import check, versions_asked
 from gateway.protocol.client_frames import declared_operations
@@ -118,10 +121,11 @@ def create_app(services: Services) -> Authentication:
     """Return the application of one gateway process: all routes, with authentication in front of them."""
     declared_operations()
     throttle = Throttle(services.limits, services.policy.quotas)
-    app = application(services)
+    app = routes(services.policy.version)
     return Authentication(
         app,
         Routes(app, addresses.IN_FRAMES),
+        services,
         services.sessions,
         services.policy.origins,
         services.metrics.http,
@@ -133,16 +137,9 @@ def create_app(services: Services) -> Authentication:
     )
 
 
-def application(services: Services) -> Litestar:
-    """Return the routes alone. Nothing here authenticates: use `create_app` to serve them."""
-    app = _litestar(lambda: services, services.policy.version)
-    app.state.services = services
-    return app
-
-
 def surface() -> Surface:
     """Return all routes and client frames with what they declare. No process is needed for that."""
-    return Surface(table_of(_litestar(lambda: None, "")), declared_operations())
+    return Surface(table_of(routes("")), declared_operations())
 
 
 def rights_page() -> str:
@@ -150,12 +147,14 @@ def rights_page() -> str:
     return rendered(surface())
 
 
-def _litestar(services: Callable[[], Services | None], version: str) -> Litestar:
+@lru_cache(maxsize=2)
+def routes(version: str) -> Litestar:
+    """Return the routes alone. Nothing here authenticates: use `create_app` to serve them."""
     return Litestar(
         [Router(addresses.API, route_handlers=API), *UNVERSIONED],
         before_request=check,
         dependencies={
-            "services": Provide(services, sync_to_thread=False),
+            "services": Provide(_services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "receipt": Provide(_receipt),
             "if_match": Provide(_versions, sync_to_thread=False),
@@ -170,6 +169,11 @@ def _litestar(services: Callable[[], Services | None], version: str) -> Litestar
 
 # Each dependency names the one before it: Litestar has those that stand side by side awaited by a task group, and that costs
 # more than all of them together.
+
+
+def _services(scope: Scope) -> Services:
+    services: Services = scope["state"][SERVICES]
+    return services
 
 
 def _caller(request: Request[Any, Any, Any], services: Services) -> Caller:

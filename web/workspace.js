@@ -43,6 +43,7 @@ class Workspace extends EventTarget {
   #typedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #recounting;
+  #counts = 0;
 
   /** Show this person's rooms, and hear them. */
   async start() {
@@ -81,9 +82,7 @@ class Workspace extends EventTarget {
     for await (const room of this.client.rooms({ joined: true, after: this.client.position })) this.rooms.set(room.id, room);
     this.tell("rooms");
     for (const room of this.rooms.values()) if (room.my_role !== null && !room.is_archived) this.#hear(room.id);
-    const { unread } = await this.client.notifications({ limit: 1 });
-    this.inboxUnread = unread;
-    this.tell("inbox");
+    await this.#count();
   }
 
   /** Read one room anew. @param {string} roomId */
@@ -178,12 +177,16 @@ class Workspace extends EventTarget {
   /** Ask how much of the inbox is unread: what was read in its room is read there, too. */
   #recount() {
     clearTimeout(this.#recounting);
-    this.#recounting = setTimeout(async () => {
-      const page = await this.client.notifications({ limit: 1 }).catch(() => null);
-      if (page === null || this.chat === null) return;
-      this.inboxUnread = page.unread;
-      this.tell("inbox");
-    }, RECOUNT_MS);
+    this.#recounting = setTimeout(() => this.#count().catch(() => undefined), RECOUNT_MS);
+  }
+
+  /** Count now. Of several that ask at once the last one is believed: an older answer may come after a newer one. */
+  async #count() {
+    const count = ++this.#counts;
+    const { unread } = await this.client.notifications({ limit: 1 });
+    if (count !== this.#counts || this.chat === null) return;
+    this.inboxUnread = unread;
+    this.tell("inbox");
   }
 
   /** Say that one is typing, now and then. @param {string} roomId */

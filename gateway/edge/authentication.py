@@ -26,6 +26,7 @@ from gateway.edge.refusal_log import Refusals
 from gateway.edge.request_ids import request_id_of, trace_of
 from gateway.edge.route_matching import Matched, Routes, is_canonical
 from gateway.edge.sessions import Sessions
+from gateway.http.context import SERVICES
 from gateway.http.error_mapping import problem_of
 from gateway.http.preconditions import conditional, listed
 from gateway.http.problems import Problem, not_found
@@ -42,6 +43,7 @@ class Authentication:
         self,
         app: ASGIApp,
         routes: Routes,
+        services: object,
         sessions: Sessions,
         origins: tuple[str, ...],
         metrics: HttpMetrics,
@@ -52,11 +54,13 @@ class Authentication:
         *,
         tls_only: bool = False,
     ) -> None:
+        """`services` are what the routes work with: they find them in the scope."""
         self._tls_only = tls_only
         self._refusals = refusals
         self._passwords = passwords
         self._app = app
         self._routes = routes
+        self._services = services
         self._sessions = sessions
         self._metrics = metrics
         self._throttle = throttle
@@ -71,6 +75,7 @@ class Authentication:
         scope["client"] = None if address is None else (address, 0)  # from here on there is no other address
         scope.setdefault("state", {})["request_id"] = request_id_of(dict(scope["headers"]))
         scope["state"]["is_secure"] = is_secure
+        scope["state"][SERVICES] = self._services
         send = with_browser_headers(send, is_secure)
         route = self._routes.of(scope)
         is_too_plain = self._tls_only and not is_secure and not _is_unlimited(route)

@@ -8,6 +8,8 @@ from domain.ids import RecordId
 from domain.ports.record import Record
 from gateway.http.read_your_writes import Reads
 
+SERVICES = "services"  # where a scope's state has them
+
 
 class Policy(Protocol):
     """What operators decide about bodies."""
@@ -33,5 +35,5 @@ class Context(Protocol):
 
 def context_of(request: Request[Any, Any, Any]) -> Context:
     """Return the context of a request: the services of its process."""
-    context: Context = request.app.state.services
+    context: Context = request.scope["state"][SERVICES]
     return context

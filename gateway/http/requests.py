@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from domain.errors import InvalidError
 from gateway.http.bodies import body_of
 from gateway.http.callers import reason_of, who
-from gateway.http.context import context_of
+from gateway.http.context import SERVICES, context_of
 from gateway.http.declarations import declaration_of
 from gateway.http.error_handler import allowed_at
 from gateway.http.idempotency import idempotency_key
@@ -66,7 +66,7 @@ def _check_headers(request: Request[Any, Any, Any], handler: BaseRouteHandler) -
 async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     declared = declaration_of(handler)
     if declared is not None and declared.admit is not None:
-        await declared.admit(request.app.state.services, who(request), dict(request.path_params))
+        await declared.admit(request.scope["state"][SERVICES], who(request), dict(request.path_params))
 
 
 async def _catch_up(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -13,13 +13,13 @@ log = structlog.get_logger()
 
 
 async def run_together(*loops: Coroutine[Any, Any, None]) -> None:
-    """Run loops until one fails, or until cancelled; then cancel all until they have ended.
+    """Run loops until one ends, in whichever way, or until cancelled; then cancel all until they have ended.
 
     A task group cancels its tasks once, and `asyncio.wait_for` of Python 3.11, which redis-py uses, may swallow that.
     """
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             task.result()
     finally:

@@ -371,7 +371,15 @@ async def test_much_of_a_day_comes_in_parts_and_what_is_missing_says_so(
     assert (code, "5 messages of" in words) == (0, True), words
 
 
-async def test_of_two_workers_at_one_export_one_leaves_it(scene: Exporting) -> None:
+async def test_of_two_workers_at_one_export_one_leaves_it(scene: Exporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    gather, both = Maker._gather, asyncio.Barrier(2)
+
+    async def together(maker: Maker, place: gathering.Place) -> None:
+        """Neither writes a part before both know of none: the second would else go on behind the first one's."""
+        await both.wait()
+        await gather(maker, place)
+
+    monkeypatch.setattr(Maker, "_gather", together)
     ada = await scene.hansard.person("ada")
     await ada.say(await ada.room(), "hello")
     export = await asked(scene)
@@ -380,6 +388,7 @@ async def test_of_two_workers_at_one_export_one_leaves_it(scene: Exporting) -> N
     makers = [scene.worker._maker(row).make() for _ in range(2)]
     outcomes = await asyncio.gather(*makers, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Made", "TakenOverError"]
+    monkeypatch.undo()
     async with running(scene.worker.run()):
         assert (await ended(scene, export["id"]))["status"] == "completed"
 

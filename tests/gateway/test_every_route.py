@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from litestar.routes import BaseRoute, HTTPRoute
 
-from gateway.app import application, surface
+from gateway.app import routes, surface
 from tests.channels.push_service import FakeDevice
 from tests.deployments import Gateway, Person, deployment
 
@@ -148,7 +148,7 @@ async def wire(hansard: Gateway) -> AsyncIterator[Wire]:
 
 
 def routes_of(hansard: Gateway) -> list[BaseRoute]:
-    return list(application(hansard.services).routes)
+    return list(routes(hansard.services.policy.version).routes)
 
 
 async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:

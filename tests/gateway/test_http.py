@@ -10,7 +10,7 @@ from litestar.routes import HTTPRoute
 from commands.message import PostMessage
 from domain.events import Caller
 from domain.ids import MessageId, RoomId, UserId
-from gateway.app import _litestar
+from gateway.app import routes
 from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from tests.deployments import PASSWORD, Gateway, deployment
 from tests.lines import line
@@ -385,8 +385,8 @@ async def test_the_audit_trail_is_for_auditors_with_a_reason_and_is_itself_recor
 
 def test_no_route_awaits_its_dependencies_in_a_task_group() -> None:
     """Litestar makes one for those that stand side by side: it cost more than the dependencies, a seventh of a page."""
-    routes = [route for route in _litestar(lambda: None, "").routes if isinstance(route, HTTPRoute)]
-    models = [model for route in routes for _, model in route.route_handler_map.values()]
+    found = [route for route in routes("").routes if isinstance(route, HTTPRoute)]
+    models = [model for route in found for _, model in route.route_handler_map.values()]
     batches = [batch for model in models for batch in model.dependency_batches]
     assert len(batches) > 50
     assert [sorted(each.key for each in batch) for batch in batches if len(batch) > 1] == []

@@ -196,27 +196,29 @@ def _name(value: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("part", "planted"),
+    ("part", "planted", "found_by"),
     [
-        ("hub", DeafHub),
-        ("hub", partial(Hub, replay=ForgetfulReplay)),
-        ("hub", partial(Hub, fan_out=EndlessFanOut)),
-        ("hub", partial(Hub, fan_out=LeakyFanOut)),
-        ("hub", partial(Hub, fan_out=GappyFanOut)),
-        ("publisher", ForgetfulPublisher),
-        ("store", TrustingRecord),
-        ("watch", BelievingWatch),
-        ("read_tables", PatientTables),
-        ("read_tables", StubbornTables),
-        ("record_link", ErasingLink),
-        ("command_bus", TrustingDesk),
-        ("rebuild", staticmethod(forgetful_rebuild)),
+        ("hub", DeafHub, 3),
+        ("hub", partial(Hub, replay=ForgetfulReplay), 1),
+        ("hub", partial(Hub, fan_out=EndlessFanOut), 2),
+        ("hub", partial(Hub, fan_out=LeakyFanOut), 2),
+        ("hub", partial(Hub, fan_out=GappyFanOut), 2),
+        ("publisher", ForgetfulPublisher, 1),
+        ("store", TrustingRecord, 1),
+        ("watch", BelievingWatch, 1),
+        ("read_tables", PatientTables, 32),
+        ("read_tables", StubbornTables, 1),
+        ("record_link", ErasingLink, 3),
+        ("command_bus", TrustingDesk, 12),
+        ("rebuild", staticmethod(forgetful_rebuild), 2),
     ],
     ids=_name,
 )
-def test_a_planted_fault_is_found(part: str, planted: Any) -> None:
+def test_a_planted_fault_is_found(part: str, planted: Any, found_by: int) -> None:
+    """The seed that found it last is tried first: to come to it took twenty seconds. Another code may take another one."""
+
     class Faulty(World):
         pass
 
     setattr(Faulty, part, planted)
-    assert any(live_through(seed, Faulty)[0] for seed in range(1, PLANTED_SEEDS + 1))
+    assert any(live_through(seed, Faulty)[0] for seed in (found_by, *range(1, PLANTED_SEEDS + 1)))
