@@ -122,7 +122,10 @@ async def _kept(services: Services, user_id: UserId, key: PageKey) -> bytes | No
     state = await page_states.current(
         services.db, user_id, key.room_id, before=key.before, limit=key.limit, html=key.html
     )
-    return kept.body if kept.state == state else None
+    if kept.state != state:
+        services.kept_pages.forget(key)
+        return None
+    return kept.body
 
 
 def _keep(services: Services, key: PageKey, read: PageRead, page: Page[MessageView]) -> None:

@@ -38,8 +38,8 @@ class Scene:
         self.path = f"/rooms/{room_id}/messages"
         self.last = said[-1]
 
-    def is_kept(self, *, html: bool = False) -> bool:
-        return self.hansard.services.kept_pages.find(PageKey(RoomId(UUID(self.room_id)), None, LIMIT, html)) is not None
+    def kept(self, *, html: bool = False) -> KeptPage | None:
+        return self.hansard.services.kept_pages.find(PageKey(RoomId(UUID(self.room_id)), None, LIMIT, html))
 
     async def read(self, person: Person, *, after: int = 0, html: bool = False, status: int = 200) -> httpx.Response:
         answer = await person.http.get(
@@ -54,7 +54,7 @@ class Scene:
         position = (await self.hansard.services.record.head()).position
         first = await self.read(self.ada, after=position, html=html)
         assert first.content == (await self.read(self.ada, html=html)).content
-        assert self.is_kept(html=html)
+        assert self.kept(html=html)
         kept = await self.read(self.ada, html=html)
         assert kept.content == first.content
         for name in ("content-type", "cache-control", "content-length", "content-security-policy"):
@@ -62,9 +62,11 @@ class Scene:
         return kept.content
 
     async def renewed(self, position: int, *, html: bool = False) -> bytes:
-        """Read the page with what is kept of it, and without; both are the same."""
-        assert self.is_kept(html=html)
+        """Read the page with what is kept of it, and without; both are the same. What was kept is so no more."""
+        kept = self.kept(html=html)
+        assert kept is not None
         shown = (await self.read(self.ada, after=position, html=html)).content
+        assert self.kept(html=html) is not kept
         self.hansard.services.kept_pages.clear()
         assert shown == (await self.read(self.ada, html=html)).content
         return shown
@@ -152,7 +154,7 @@ async def test_a_kept_page_is_for_those_who_may_read_it(hansard: Gateway) -> Non
         assert (await s.read(ben)).content == whole
         await s.read(eve, status=404)
         position = await asked(by, method, f"/rooms/{s.room_id}/{path}")
-        assert s.is_kept()
+        assert s.kept()
         await s.read(ben, after=position, status=404)
         await s.warm()
         await s.read(ben, after=position, status=404)
@@ -187,7 +189,7 @@ async def test_a_page_with_more_than_its_rows_is_not_kept(hansard: Gateway) -> N
     position = await asked(s.ben, "PUT", f"/messages/{s.last['id']}/reactions/{quote('👍')}")
     for _ in range(3):
         await s.read(s.ada, after=position)
-    assert not s.is_kept()
+    assert s.kept() is None
 
 
 KEY = PageKey(RoomId(uuid4()), None, LIMIT, False)
