@@ -32,6 +32,7 @@ from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
 from gateway.http.audit_streams import AuditStreams
 from gateway.http.background_jobs import BackgroundJobs
+from gateway.http.kept_pages import KeptPages
 from gateway.http.read_your_writes import Reads
 from gateway.http.upload_slots import UploadSlots
 from gateway.realtime.connection_limit import SocketLimit
@@ -100,6 +101,7 @@ class Services:
     exposition: Exposition
     page: WebFiles | None = None
     audit_streams: AuditStreams = field(default_factory=AuditStreams)
+    kept_pages: KeptPages = field(default_factory=KeptPages)
     uploads: UploadSlots = field(default_factory=UploadSlots)
     clock: ClockWatch = field(default_factory=ClockWatch)
     derived: DerivedIds = field(default_factory=DerivedIds)

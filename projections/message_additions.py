@@ -11,6 +11,16 @@ from projections.messages import THREAD_ASKED, MessageView
 from projections.rooms import RoomView
 
 
+def are_any(found: Sequence[MessageView]) -> bool:
+    """Return whether something stands beside the rows of these messages."""
+    return any(
+        message.reactions is None
+        or message.thread is THREAD_ASKED
+        or (message.file_id is not None and not message.deleted)
+        for message in found
+    )
+
+
 async def complete(db: Db, user_id: UserId, found: Sequence[MessageView]) -> list[MessageView]:
     """Return these messages with everything that this person sees of them."""
     with_files = await message_queries.with_files(db, found)

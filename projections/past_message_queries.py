@@ -78,7 +78,7 @@ async def page(db: Db, past: Past, then: Then, room_id: RoomId, wanted: Wanted) 
         if (wanted.after, wanted.around) != (None, None)
         else min(end if wanted.before is None else wanted.before, end)
     )
-    rows, has_more = await message_pages.page(
+    rows, has_more, _ = await message_pages.page(
         db, then.viewer_id, room_id, before=before, after=wanted.after, around=wanted.around, limit=wanted.limit,
         html=wanted.html,
     )  # fmt: skip

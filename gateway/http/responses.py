@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from litestar import Response
+from litestar import MediaType, Response
 
 from commands.unit_of_work import Outcome
 
@@ -12,6 +12,11 @@ Body = TypeVar("Body")
 def shown(body: Body, *, version: int | None = None) -> Response[Body]:
     """Return the answer to a read. `version` becomes the ETag."""
     return Response(body, headers={} if version is None else {"ETag": f'"{version}"'})
+
+
+def ready(body: bytes) -> Response[Any]:
+    """Return the answer to a read whose JSON was made already."""
+    return Response(body, media_type=MediaType.JSON)
 
 
 def written(outcome: Outcome, body: Body, *, status: int = 200, version: int | None = None) -> Response[Body]:

@@ -6,21 +6,30 @@ from uuid import UUID
 
 from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
-from msgspec import Struct
+from msgspec import Struct, json
 
 from domain.events import Caller, UnknownEvent
 from domain.ids import MessageId, RecordId, RoomId, UserId
 from domain.message import MESSAGE, MessageDeleted
 from gateway.http.declarations import Described, declare
+from gateway.http.kept_pages import KeptPage, PageKey
 from gateway.http.pagination import LIMIT, Cursor, Limit, Page, Place, cursor_of, place_of, place_then
 from gateway.http.problems import Problem, record_changed
-from gateway.http.responses import shown
+from gateway.http.responses import ready, shown
 from gateway.operations.execution import me
 from gateway.protocol.faults import FieldError
 from gateway.routes.room import admitting
 from gateway.routes.time_travel import As, AsOf, look
 from gateway.services import Services
-from projections import message_additions, message_pages, message_queries, past_message_queries, past_room_queries
+from projections import (
+    message_additions,
+    message_pages,
+    message_queries,
+    page_states,
+    past_message_queries,
+    past_room_queries,
+)
+from projections.message_pages import PageRead
 from projections.messages import MessageView, view_of
 from projections.past_message_queries import Then, Wanted
 
@@ -86,16 +95,47 @@ async def list_messages(
         return await _list_then(
             services, seen.then, RoomId(room_id), Wanted(before, after, around, limit, render == "html")
         )
-    found, has_more = await message_pages.page(
+    key = PageKey(RoomId(room_id), before, limit, render == "html") if after is None and around is None else None
+    if key is not None and (body := await _kept(services, me(caller), key)) is not None:
+        return ready(body)
+    read = await message_pages.page(
         services.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
     )  # fmt: skip
+    found = read.messages
     await _require_of_record(services, found, after, around)
     following = None
-    if has_more and around is None:
+    if read.has_more and around is None:
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
-    return shown(Page(await message_additions.complete(services.db, me(caller), found), following))
+    page = Page(await message_additions.complete(services.db, me(caller), found), following)
+    if key is not None:
+        _keep(services, key, read, page)
+    return shown(page)
+
+
+async def _kept(services: Services, user_id: UserId, key: PageKey) -> bytes | None:
+    """Return the page as it was kept, if it would be the same now. Raise `DomainError` if this person may not read it."""
+    kept = services.kept_pages.find(key)
+    if kept is None:
+        return None
+    state = await page_states.current(
+        services.db, user_id, key.room_id, before=key.before, limit=key.limit, html=key.html
+    )
+    if kept.state != state:
+        services.kept_pages.forget(key)
+        return None
+    return kept.body
+
+
+def _keep(services: Services, key: PageKey, read: PageRead, page: Page[MessageView]) -> None:
+    """Keep a page that is asked for again, if its rows are all that it shows."""
+    if not read.messages or message_additions.are_any(read.messages):
+        return
+    if services.kept_pages.is_asked_again(key, read.messages[0].position):
+        state = page_states.of_rows(read.rows)
+        if state is not None:
+            services.kept_pages.keep(key, KeptPage(state, json.encode(page)))
 
 
 async def _list_then(services: Services, then: Then, room_id: RoomId, wanted: Wanted) -> Response[Page[MessageView]]:

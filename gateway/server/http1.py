@@ -34,6 +34,7 @@ from gateway.server.early_refusals import (
     answer,
     new_request_id,
 )
+from gateway.server.joined_writes import JoinedWrites
 from gateway.server.request_progress import TARGET_BYTES_MAX, RequestProgress
 from gateway.server.stalls import Stall
 from gateway.server.websocket import WebSocketProtocol
@@ -77,6 +78,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._parting_seconds = 0.0
 
     # What the transport calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport = self._joined = JoinedWrites(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._slot.release()
@@ -210,9 +215,11 @@ class HttpProtocol(HttpToolsProtocol):
         lines = [b" ".join((self.scope["method"].encode(), self.url, b"HTTP/1.1"))]
         lines += [b": ".join(header) for header in self.scope["headers"]]
         socket = WebSocketProtocol(self.config, self.server_state, self.app_state, slot=self._slot)
-        socket.connection_made(self.transport)
+        self._joined.flush()
+        transport = self._joined.below
+        socket.connection_made(transport)
         socket.data_received(b"\r\n".join(lines) + b"\r\n\r\n")
-        self.transport.set_protocol(socket)
+        transport.set_protocol(socket)
 
     # Waiting
 

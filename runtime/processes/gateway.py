@@ -35,7 +35,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
         # In the order in which they end: what appends ends last.
         loops = (
             watching(base.record, base.record_id),
-            following_key_news(base, services.audit.hear_of_keys),
+            following_key_news(base, services.audit.hear_of_keys, services.kept_pages.clear),
             asyncio.create_task(services.refusals.run(), name="refusals"),
             asyncio.create_task(services.jobs.run(), name="background jobs"),
             asyncio.create_task(services.hub.run(), name="hub"),

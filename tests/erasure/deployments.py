@@ -32,7 +32,9 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
     async with pipeline(database_url, redis_url) as works, ledger(database_url, kind="worker") as (db, record, bus):
         hansard = works.services
         services = hansard.services
-        news = KeyNews(as_login(database_url, "gateway"), services.command_bus.forget, *_vaults(hansard))
+        news = KeyNews(
+            as_login(database_url, "gateway"), services.command_bus.forget, services.kept_pages.clear, *_vaults(hansard)
+        )
         sweeper = Sweeper(services.blobs, BlobLeases(db), record, db, now=now, age_seconds=0)
         await hansard.person()  # so that there is something to sign
         async with notary(database_url) as signing, running(news.run()):

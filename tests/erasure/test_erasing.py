@@ -108,6 +108,26 @@ async def granted(home: Home, role: Any) -> Person:
     return person
 
 
+async def test_pages_that_a_gateway_keeps_hold_nothing_of_who_is_erased(home: Home) -> None:
+    hansard = home.house.hansard
+    ada, ben = await hansard.person(), await hansard.person()
+    room_id = await ada.room(ben)
+    await ada.say(room_id, "what she said")
+    kept = hansard.services.kept_pages
+    kept.seconds = 3600.0
+    for _ in range(3):
+        page = await ben.http.get(f"/rooms/{room_id}/messages")
+    assert b"what she said" in page.content and kept.bytes
+    await ask_erasure(ada)
+    await erased(home)
+
+    async def is_empty() -> bool:
+        return kept.bytes == 0
+
+    await until(is_empty)
+    assert b"what she said" not in (await ben.http.get(f"/rooms/{room_id}/messages")).content
+
+
 async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) -> None:
     with logged(JSONRenderer()) as written:
         made = await planted(home.house.hansard)

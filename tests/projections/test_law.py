@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 async def answered(db: Database, user_id: UserId, room_id: RoomId) -> Json:
     """What REST answers to a member."""
-    page, _ = await message_pages.page(db, user_id, room_id, limit=PAGE)
+    page = (await message_pages.page(db, user_id, room_id, limit=PAGE)).messages
     for root in [each for each in page if each.thread is not None]:
         replies, is_more = await thread_pages.page(db, user_id, MessageId(root.id), after=0, limit=PAGE)
         assert not is_more

@@ -194,7 +194,7 @@ async def now_seen(db: Database, viewer: UserId) -> Seen:
             continue
         found_members = await members.page(db, viewer, room_id, after=None, limit=ALL)
         seen.members[room_id] = [member for member, _ in found_members]
-        page, _ = await message_pages.page(db, viewer, room_id, limit=ALL)
+        page = (await message_pages.page(db, viewer, room_id, limit=ALL)).messages
         complete = await message_additions.complete(db, viewer, page)
         seen.messages[room_id] = {message.position: message for message in complete}
     seen.files.update(await file_queries.views(db, await db.all(FileId, SELECT_FILES)))

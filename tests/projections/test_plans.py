@@ -13,7 +13,7 @@ import pytest
 from domain.authorization import file_relationships, standings
 from domain.ids import MessageId
 from domain.message import MESSAGE
-from projections import file_queries, message_pages, message_queries, rooms, thread_pages, threads, users
+from projections import file_queries, message_pages, message_queries, page_states, rooms, thread_pages, threads, users
 from projections.message_pages import PAGE_TEXT_BYTES_MAX
 from projections.rooms import UNREAD_COUNTED_MAX
 from tests.deployments import PLAN_MODES, pages_met, rows_met
@@ -140,6 +140,16 @@ async def test_a_page_of_messages_touches_no_more_than_it_shows(talk: tuple[asyn
             assert await rows_met(db, mode, "messages", sql, READER, ids[0], reads, start, *limits) <= LIMIT
             for quiet in ids[-2:]:
                 assert await rows_met(db, mode, "messages", sql, READER, quiet, reads, start, *limits) == 0
+
+
+async def test_the_state_of_a_page_touches_no_more_than_the_page(talk: tuple[asyncpg.Connection, list[UUID]]) -> None:
+    db, ids = talk
+    reads = standings("message.list")
+    states = (page_states.SELECT_STATE, page_states.SELECT_STATE_HTML)
+    for mode, sql, start in product(PLAN_MODES, states, (0, LOUD_MESSAGES // 2, message_pages.POSITION_MAX)):
+        assert await rows_met(db, mode, "messages", sql, READER, ids[0], reads, start, LIMIT) <= LIMIT
+        for quiet in ids[-2:]:
+            assert await rows_met(db, mode, "messages", sql, READER, quiet, reads, start, LIMIT) == 0
 
 
 async def test_rooms_and_threads_pass_over_nothing_of_each_other(

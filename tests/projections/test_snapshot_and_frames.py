@@ -125,7 +125,7 @@ async def seen(db: Database, member: Member) -> RoomView:
 
 async def page(db: Database, member: Member) -> list[MessageView]:
     """Return the newest messages of a room as a member reads them."""
-    found, _ = await message_pages.page(db, UserId(member.user_id), RoomId(member.room_id), limit=200)
+    found = (await message_pages.page(db, UserId(member.user_id), RoomId(member.room_id), limit=200)).messages
     return await message_additions.complete(db, UserId(member.user_id), found)
 
 
