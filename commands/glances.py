@@ -11,9 +11,10 @@ from domain.ids import StreamId
 from domain.ports.record import ClaimKind
 
 GLANCE_SECONDS = 30.0
+GLANCE = timedelta(seconds=GLANCE_SECONDS)
 GLANCES_MAX = 10_000
 
-Key = StreamId | tuple[ClaimKind, str]
+Key = int | tuple[ClaimKind, str]  # a stream by its number, as `stream_id`
 
 
 class Glances:
@@ -21,11 +22,11 @@ class Glances:
     forgotten first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Key, tuple[Any, datetime]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[Any, datetime, datetime]] = OrderedDict()  # since when, and until when
 
     def fold(self, stream_id: StreamId, now: datetime) -> Folded[Any] | None:
         """Return a stream as it was within the last seconds, if somebody looked."""
-        found: Folded[Any] | None = self._get(stream_id, now)
+        found: Folded[Any] | None = self._get(stream_id.int, now)
         return found
 
     def claimant(self, kind: ClaimKind, value: str, now: datetime) -> StreamId | None:
@@ -33,15 +34,24 @@ class Glances:
         found: StreamId | None = self._get((kind, value), now)
         return found
 
-    def keep(self, key: Key, found: Any, now: datetime) -> None:
-        self._kept.pop(key, None)
-        self._kept[key] = (found, now)
-        while len(self._kept) > GLANCES_MAX:
-            self._kept.popitem(last=False)
+    def keep(self, stream_id: StreamId, folded: Folded[Any], now: datetime) -> None:
+        self._keep(stream_id.int, folded, now)
+
+    def keep_claimant(self, kind: ClaimKind, value: str, stream_id: StreamId, now: datetime) -> None:
+        self._keep((kind, value), stream_id, now)
 
     def forget(self) -> None:
         self._kept.clear()
 
+    def _keep(self, key: Key, found: Any, now: datetime) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = (found, now, now + GLANCE)
+        while len(self._kept) > GLANCES_MAX:
+            self._kept.popitem(last=False)
+
     def _get(self, key: Key, now: datetime) -> Any:
-        found, at = self._kept.get(key, (None, now))
-        return found if timedelta(0) <= now - at <= timedelta(seconds=GLANCE_SECONDS) else None
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        found, since, until = kept
+        return found if since <= now <= until else None

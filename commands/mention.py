@@ -16,7 +16,6 @@ from domain.ids import UserId
 from domain.membership import MEMBERSHIP
 from domain.mention import Mentions, MentionsRoom, names_in, spellings_of, whole_of
 from domain.rights import Relationship
-from domain.text import fold
 
 
 async def mentions_of(unit: UnitOfWork, entered: Entered, content: str, *, members: int | None) -> Mentions:
@@ -58,4 +57,4 @@ async def _named(unit: UnitOfWork, entered: Entered, name: str) -> UserId | None
 
 
 def _is_called(name: str, account: Account) -> bool:
-    return fold(account.username) == name
+    return spellings_of(account.username)[0] == name

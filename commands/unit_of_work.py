@@ -117,7 +117,7 @@ class UnitOfWork:
 
     async def glance_all(self, *wanted: tuple[Stream[Any], Sequence[UUID]]) -> tuple[Any, ...]:
         """Return several states as `glance` does, with at most one read."""
-        return await self._seen({stream.id(*key): stream for stream, key in wanted})
+        return await self._seen(*[(stream, stream.id(*key)) for stream, key in wanted])
 
     async def claimed(
         self, stream: Stream[State], kind: ClaimKind, value: str, *, holds: Callable[[State], bool]
@@ -126,26 +126,25 @@ class UnitOfWork:
         the claim is still its own."""
         stream_id = None if self._fresh else self._streams.glances.claimant(kind, value, self.now)
         if stream_id is not None:
-            [found] = await self._seen({stream_id: stream})
+            [found] = await self._seen((stream, stream_id))
             if found is not None and holds(found):
                 return found  # type: ignore[no-any-return]
         stream_id = await self._streams.record.claimant(kind, value)
         if stream_id is None:
             return None
-        self._streams.glances.keep((kind, value), stream_id, self.now)
-        [found] = await self._seen({stream_id: stream})
+        self._streams.glances.keep_claimant(kind, value, stream_id, self.now)
+        [found] = await self._seen((stream, stream_id))
         return found  # type: ignore[no-any-return]
 
-    async def _seen(self, streams: Mapping[StreamId, Stream[Any]]) -> tuple[Any, ...]:
-        glances = self._streams.glances
-        found = {stream_id: None if self._fresh else glances.fold(stream_id, self.now) for stream_id in streams}
-        missing = {stream_id: stream for stream_id, stream in streams.items() if found[stream_id] is None}
-        for stream_id, folded in (await self._streams.read(missing) if missing else {}).items():
+    async def _seen(self, *wanted: tuple[Stream[Any], StreamId]) -> tuple[Any, ...]:
+        glances, states = self._streams.glances, list[Any]()
+        found = [None if self._fresh else glances.fold(stream_id, self.now) for _, stream_id in wanted]
+        missing = {stream_id: stream for (stream, stream_id), seen in zip(wanted, found, strict=True) if seen is None}
+        read = await self._streams.read(missing) if missing else {}
+        for stream_id, folded in read.items():
             glances.keep(stream_id, folded, self.now)
-            found[stream_id] = folded
-        states = []
-        for stream_id, stream in streams.items():
-            own, seen = self._streams.cached(stream, stream_id), found[stream_id] or Folded()
+        for (stream, stream_id), glance in zip(wanted, found, strict=True):
+            own, seen = self._streams.cached(stream, stream_id), read[stream_id] if glance is None else glance
             states.append(own.state if own is not None and own.version > seen.version else seen.state)
         return tuple(states)
 

@@ -19,6 +19,7 @@ BACKTICKS = re.compile(r"`+")
 FENCE_CHARS_MIN = 3
 NAMES_KEPT = 4_096  # of which it is remembered how they may be meant
 WHOLE: dict[str, MentionsRoom] = {"room": "room", "here": "here"}
+WHOLE_ASCII = re.compile("@(?:room|here)", re.IGNORECASE)  # what else folds to these is not ASCII
 
 
 class Mentions(NamedTuple):
@@ -48,7 +49,9 @@ def whole_of(name: str) -> MentionsRoom | None:
 
 def names_all(content: str) -> bool:
     """Return whether a text names everybody in a room, or everybody who is here."""
-    return "@" in content and any(whole_of(name) for name in names_in(content))
+    if "@" not in content or (content.isascii() and not WHOLE_ASCII.search(content)):
+        return False
+    return any(whole_of(name) for name in names_in(content))
 
 
 def outside_code(content: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ it for a gap that a new request could close. Single people get nothing.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -108,11 +109,12 @@ class _Summarised(Struct):
     data: _Data
 
 
-class Own(Struct, frozen=True):
-    """A frame for all sockets of one person."""
+class Own(Struct, frozen=True, omit_defaults=True):
+    """A frame for all sockets of one person; with its position, if the entry holds frames of several."""
 
     user_id: UserId
     frame: str
+    position: int = 0
 
 
 class Control(Struct, frozen=True, omit_defaults=True):
@@ -235,9 +237,13 @@ def _control(recorded: Recorded[Any]) -> Control | None:
             return Control(recorded.position, activated=event.user_id)
     if (data := OWN_FRAMES.get(type(event))) is None:
         return None
-    frame = OwnEvent(event.topic, recorded.position, None, None, recorded.at, recorded.meta.actor, data.of(recorded))
-    text = _encode(frame).decode()
+    text = own_frame(event.topic, recorded.position, recorded.at, recorded.meta.actor, data.of(recorded))
     return Control(recorded.position, own=[Own(user_id, text) for user_id in dict.fromkeys(_recipients(event))])
+
+
+def own_frame(topic: str, position: int, at: datetime, actor: UserId | None, data: Struct) -> str:
+    """Return a frame of one's own, as text."""
+    return _encode(OwnEvent(topic, position, None, None, at, actor, data)).decode()
 
 
 def _recipients(event: Event) -> tuple[UserId, ...]:

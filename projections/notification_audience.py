@@ -6,7 +6,7 @@ true up to where the batch begins; then each event of the batch changes them, or
 done beside the served tables in a rebuild (`suffix`). So the inbox is a function of the record, however it is cut into batches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -23,7 +23,16 @@ from domain.ports.database import Db
 from domain.telling import Person, Post, told, words_of
 from domain.text import fold
 from domain.thread import ThreadFollowed, ThreadUnfollowed
-from projections.notifications import BLOCKS, MEMBERS, NOTIFICATIONS, PROJECTION, SETTINGS, THREADS, decode_settings
+from projections.notifications import (
+    BLOCKS,
+    MEMBERS,
+    NOTIFICATIONS,
+    PROJECTION,
+    SETTINGS,
+    THREADS,
+    decode_settings,
+    watches,
+)
 from projections.tables import Change, Handler, Handlers
 
 # Of the rooms in $1: those in $2 whole, else who is in a direct room, watches, is one of $3 or follows a thread of $4.
@@ -90,6 +99,7 @@ class Audience:
         for member in members:
             self._members.setdefault(member.room_id, {})[member.user_id] = member.is_direct
         self._settings = {each.user_id: each for each in settings}
+        self._watching = {user_id for user_id, each in self._settings.items() if watches(each)}
         self._blocks = {(block.user_id, block.blocked_id) for block in blocks}
         self._follows = {(follower.thread_id, follower.user_id): follower.follows for follower in followers}
         self._authors = {author.root_position: author.user_id for author in authors}
@@ -115,8 +125,10 @@ class Audience:
     def _posted(self, recorded: Recorded[MessagePosted]) -> Iterable[Change]:
         e = recorded.event
         members, in_room = self._members.get(e.room_id, {}), e.thread_id is None or bool(e.in_room)
-        post = Post(e.sender_id, _words(e), frozenset(e.mentions), e.mentions_room, any(members.values()), in_room)
-        people = (self._person(user_id, e) for user_id in sorted(members))
+        is_direct = any(members.values())
+        people = [self._person(user_id, e) for user_id in self._eligible(e, members, is_direct=is_direct)]
+        words = words_of(e.content) if any(person.keywords for person in people) else ""
+        post = Post(e.sender_id, words, frozenset(e.mentions), e.mentions_room, is_direct, in_room)
         for user_id, kind in told(post, people).items():
             is_here = kind == "mention" and e.mentions_room == "here" and user_id not in post.mentions
             yield NOTIFICATIONS.new(
@@ -124,6 +136,12 @@ class Audience:
                 actor_id=e.sender_id, at=recorded.at, is_here=is_here, thread_id=e.thread_id,
                 root_position=e.root_position, in_room=in_room,
             )  # fmt: skip
+
+    def _eligible(self, e: MessagePosted, members: Mapping[UserId, bool], *, is_direct: bool) -> list[UserId]:
+        """Return which members a post may be told to at all. Most posts name nobody, and hardly anybody watches."""
+        if is_direct or e.mentions_room is not None or e.thread_id is not None:
+            return sorted(members)
+        return sorted(members.keys() & (self._watching.union(e.mentions) if e.mentions else self._watching))
 
     def _person(self, user_id: UserId, e: MessagePosted) -> Person:
         settings = self._settings.get(user_id) or NotificationSettings(user_id)
@@ -164,7 +182,8 @@ class Audience:
         return ()
 
     def _settings_changed(self, recorded: Recorded[NotificationSettingsChanged]) -> Iterable[Change]:
-        self._settings[recorded.event.user_id] = settings_of(recorded.event)
+        settings = self._settings[recorded.event.user_id] = settings_of(recorded.event)
+        (self._watching.add if watches(settings) else self._watching.discard)(settings.user_id)
         return ()
 
     def _followed(self, recorded: Recorded[ThreadFollowed]) -> Iterable[Change]:
@@ -187,6 +206,7 @@ class Audience:
         """Forget what the person set, blocked and followed: later events of the batch are judged without it."""
         user_id = recorded.event.user_id
         self._settings.pop(user_id, None)
+        self._watching.discard(user_id)
         self._blocks = {each for each in self._blocks if each[0] != user_id}
         self._follows = {each: follows for each, follows in self._follows.items() if each[1] != user_id}
         return ()
@@ -246,10 +266,6 @@ async def prepare(db: Db, suffix: str, events: Sequence[Recorded[Event]]) -> Han
     settings = [decode_settings(text) for text in await db.all(str, SELECT_SETTINGS.format(**names), concerned)]
     blocks = await db.all(Block, SELECT_BLOCKS.format(**names), list(wanted.actors), concerned)
     return Audience(members, settings, blocks, followers, authors).handlers()
-
-
-def _words(event: MessagePosted) -> str:
-    return words_of(event.content)
 
 
 @lru_cache(maxsize=10_000)

@@ -1,17 +1,14 @@
-"""Frames of the inbox: they are made of its rows, and not of events."""
+"""Frames of the inbox: they are made of its rows, and not of events. So many are made that they are made directly; they are what
+`projections.frames.control` makes of `Notified`."""
 
-from uuid import UUID
-
-from domain.events import Meta, Recorded
-from domain.ids import EventId, StreamId
-from projections import frames
-from projections.frames import Control
-from projections.notifications import Notified, Told
+from projections.frames import Own, own_frame
+from projections.notifications import NotificationView, Notified, Told
 
 
-def notified(row: Told) -> Control:
-    """Return the frame of a row of somebody's inbox, as the control lane carries frames."""
-    event = Notified(row.user_id, row.kind, row.room_id, row.message_id, row.file_id, row.thread_id)
-    meta = Meta(EventId(UUID(int=0)), "", actor=row.actor_id)
-    made = frames.control(Recorded(row.position, StreamId(UUID(int=0)), 0, row.at, event, meta))
-    return made or Control(row.position)
+def own_of(row: Told) -> Own:
+    """Return the frame of a row of somebody's inbox, for all of their sockets."""
+    view = NotificationView(
+        row.position, row.kind, row.room_id, row.message_id, row.file_id, row.actor_id, row.at, row.thread_id, False
+    )
+    frame = own_frame(Notified.topic, row.position, row.at, row.actor_id, view)
+    return Own(row.user_id, frame, row.position)

@@ -26,7 +26,7 @@ from projections.notifications import decode_settings
 from workers.woken_loop import repeat
 
 PLAN_ROWS_MAX = 500
-REST_SECONDS = 0.25
+REST_SECONDS = 0.5  # between rounds, where people are named all the time
 EMPTY_EVENTS = 10_000  # in which nothing was for anybody, until that is noted
 BEHIND_EVENTS = 500  # the inbox behind the record: what is old is then not told piece by piece
 
@@ -91,7 +91,7 @@ class NoticePlanner:
 
     async def _plan_what_came(self) -> int:
         """Plan until nothing more is there, then rest a little, if there was something: a talk that names people all the time is
-        planned a few times a second."""
+        planned twice a second."""
         planned = 0
         while found := await self.step():
             planned += found

@@ -2,12 +2,13 @@
 
 They go on a lane of their own. Whoever is told follows from the inbox and not from one event, so these frames come later than
 those of the event itself, which must not wait for them: nobody is told of a message before it can be read. Like all of one's own feed they are a hint that nobody replays: who was
-away reads the inbox. Redis refuses what the lane has already, so a repeat tells nobody twice, and a rebuild tells nothing.
+away reads the inbox. An entry has frames of several people and positions, and is refused if the lane does not end where it
+begins; so a repeat tells nobody twice, and a rebuild tells nothing.
 """
 
 import asyncio
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import islice, zip_longest
 
 import structlog
 
@@ -15,14 +16,15 @@ from adapters.redis.lanes import NOTIFICATIONS, Lanes, LanesUnavailableError, No
 from domain.bounds import POLL_SECONDS
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import frames, notifications
-from projections.frames import Control
-from projections.notification_frames import notified
+from projections import notifications
+from projections.frames import Control, Own, encode_control
+from projections.notification_frames import own_of
 from projections.notifications import Told
 
 PAUSE_SECONDS = 0.05  # until it is looked again whether the events themselves were published
 ROWS_MAX = 2_000
-PEOPLE_OF_ENTRY_MAX = 200
+ENTRY_FRAMES = 20  # enough for an entry: it ends with the position
+ENTRY_FRAMES_MAX = 200
 
 log = structlog.get_logger()
 
@@ -49,19 +51,23 @@ class NotificationFrames:
     async def step(self) -> int:
         """Publish what was committed; return how many entries. Raise `LanesUnavailableError`."""
         until = await self._until()
-        if self._place is None:
-            last = await self._lanes.last(NOTIFICATIONS)
-            self._place = int(last.partition("-")[0]) or until
-        published = 0
-        while rows := await notifications.told_since(self._db, self._place, until, limit=ROWS_MAX):
-            entries = [
-                entry for _, of_one in groupby(rows, key=lambda row: row.position) for entry in entries_of(list(of_one))
-            ]
-            await self._lanes.publish_notifications(entries)
-            self._place = rows[-1].position
-            published += len(entries)
-        self._place = max(self._place, until)
+        published, place = 0, await self._found_place(until)
+        while rows := await notifications.told_since(self._db, place, until, limit=ROWS_MAX):
+            entries = entries_of(rows)
+            if await self._lanes.publish_notifications(entries, after=place):
+                self._place = place = rows[-1].position
+                published += len(entries)
+            else:  # another process was here, or the answer to our last call was lost
+                self._place = None
+                place = await self._found_place(until)
+        self._place = max(place, until)
         return published
+
+    async def _found_place(self, until: int) -> int:
+        """Return up to where everything was published; what the lane says, if it is to be found anew."""
+        if self._place is None:
+            self._place = int((await self._lanes.last(NOTIFICATIONS)).partition("-")[0]) or until
+        return self._place
 
     async def _until(self) -> int:
         """Return up to where inboxes are filled, and the events themselves were published."""
@@ -87,11 +93,13 @@ class NotificationFrames:
 
 
 def entries_of(rows: Sequence[Told]) -> list[NotificationEntry]:
-    """Return the entries of what was told at one position: one for so many people."""
-    own = [own for row in rows for own in notified(row).own]
-    position = rows[0].position
-    parts = (own[begin : begin + PEOPLE_OF_ENTRY_MAX] for begin in range(0, len(own), PEOPLE_OF_ENTRY_MAX))
-    return [
-        NotificationEntry(position, number, frames.encode_control(Control(position, own=part)))
-        for number, part in enumerate(parts)
-    ]
+    """Return the entries of what was told, in its order. A position is in one of them, unless it is of very many people."""
+    entries, own, part = list[NotificationEntry](), list[Own](), 0
+    for row, following in zip_longest(rows, islice(rows, 1, None)):
+        own.append(own_of(row))
+        is_last = following is None or following.position != row.position
+        is_enough = following is None or part > 0 or len(own) >= ENTRY_FRAMES
+        if (is_last and is_enough) or len(own) >= ENTRY_FRAMES_MAX:
+            entries.append(NotificationEntry(row.position, part, encode_control(Control(row.position, own=own))))
+            own, part = [], 0 if is_last else part + 1
+    return entries

@@ -63,7 +63,7 @@ class SharedReading:
         self._looked = asyncio.Event()
 
     def gathering(self, seconds: float) -> "Gathering":
-        """Return the record for a follower that takes events at once which come within so many seconds."""
+        """Return the record for a follower that takes events at once which come within so many seconds of the ones before."""
         return Gathering(self, seconds)
 
     async def run(self) -> None:
@@ -150,7 +150,8 @@ class SharedReading:
 
 
 class Gathering:
-    """The record as one follower sees it: it is woken by looks, and not by commits, and no more often than it asked for."""
+    """The record as one follower sees it: it is woken by looks, and not by commits. What comes after a quiet while it hears of at
+    the next look, and of what follows no more often than it asked for."""
 
     def __init__(self, reading: SharedReading, seconds: float) -> None:
         self._reading = reading
@@ -164,9 +165,10 @@ class Gathering:
         yield self._looks()
 
     async def _looks(self) -> AsyncIterator[int]:
-        woken = monotonic() - self._seconds
+        moved_at, last = monotonic() - self._seconds, 0
         while True:
             position = await self._reading.look()
-            if monotonic() - woken >= self._seconds - LOOK_SECONDS / 2:
-                woken = monotonic()
+            if monotonic() - moved_at >= self._seconds - LOOK_SECONDS / 2:
+                if position != last:
+                    moved_at, last = monotonic(), position
                 yield position

@@ -1,7 +1,8 @@
 """Lanes: the Redis streams that carry frames from the one publisher to every hub.
 
 A room belongs to one of N lanes by a hash of its id; two more lanes, control and notifications, are read by every hub. An
-entry's id is `<position>-0`, so Redis itself refuses duplicates (of a notification to very many people there are several). Keys name the record and have no hash tag: in a cluster they spread
+entry's id is `<position>-0`, so Redis itself refuses duplicates. An entry of notifications has those up to its position, so it
+is added only if the lane ends where its publisher believes. Keys name the record and have no hash tag: in a cluster they spread
 over the slots. Lanes are a hint: what is lost here is found in the record.
 
 They hold text, so nothing stays in them for long. A lane that nobody writes to expires; entries of the others are
@@ -24,6 +25,7 @@ from domain.errors import ReadableError
 from domain.ids import RecordId, RoomId
 
 LANE_ENTRIES_MAX = 10_000
+NOTIFICATION_ENTRIES_MAX = 2_000  # each has frames of several people
 LANE_AGE_SECONDS = 600
 LANE_TRIM_SECONDS = 10.0
 LANE_BLOCK_MS = 2_000
@@ -59,6 +61,21 @@ PUBLISH = """
     if ARGV[3] ~= '' and #refused == 0 then redis.call('SET', KEYS[1], ARGV[3]) end
     return refused
 """
+# ARGV are how long the lane may be and live, after which position the entries begin, and of each its id and frame. Nothing is
+# added and 0 is answered if the lane is further than that; so it is if it was, and has nothing any more.
+PUBLISH_NOTIFICATIONS = """
+    local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+    if newest and tonumber(string.match(newest[1], '^%d+')) > tonumber(ARGV[3]) then return 0 end
+    for at = 4, #ARGV, 2 do
+        local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[at], 'f', ARGV[at + 1])
+        if type(added) == 'table' and added.err then
+            if string.find(added.err, 'equal or smaller') then return 0 end
+            return redis.error_reply(added.err)
+        end
+    end
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    return 1
+"""
 CONTROL, NOTIFICATIONS = -1, -2
 
 
@@ -77,7 +94,8 @@ class Entry(NamedTuple):
 
 
 class NotificationEntry(NamedTuple):
-    """Frames of one's own for some of those who are told of what happened at a position; `part` counts from 0."""
+    """Frames of one's own: for those who are told of what happened up to a position, after the entry before. Of a position with
+    very many people there are several, by `part`, which counts from 0."""
 
     position: int
     part: int
@@ -92,6 +110,7 @@ class Lanes:
         self._redis = redis
         self._prefix = f"hansard:{record}"
         self._script = redis.register_script(PUBLISH)
+        self._notifying = redis.register_script(PUBLISH_NOTIFICATIONS)
         self._reader = redis.client()  # a connection of its own, which may block
         self._reader_id: int | None = None
 
@@ -132,11 +151,13 @@ class Lanes:
                 await _asked(cast(Awaitable[Any], self._redis.set(self._key_of("told"), published)))
         return refused
 
-    async def publish_notifications(self, entries: Sequence[NotificationEntry]) -> None:
-        """Add entries, in order, to the lane of notifications."""
-        added = [[f"{entry.position}-{entry.part}", 2, b"f", entry.frame] for entry in entries]
-        if added and await self._add({NOTIFICATIONS: [each for one in added for each in one]}, None):
-            raise LanesUnavailableError("A key of another type is in the place of the lane of notifications.")
+    async def publish_notifications(self, entries: Sequence[NotificationEntry], *, after: int) -> bool:
+        """Add entries, in order, to the lane of notifications: they hold what was told after a position. Return False, and add
+        nothing, if the lane is further than that."""
+        arguments: list[Any] = [NOTIFICATION_ENTRIES_MAX, LANE_AGE_SECONDS, after]
+        for entry in entries:
+            arguments += [f"{entry.position}-{entry.part}", entry.frame]
+        return bool(await _written(self._notifying(keys=[self._key(NOTIFICATIONS)], args=arguments)))
 
     def _lane_of(self, room_id: RoomId | None) -> int:
         return CONTROL if room_id is None else self.lane_of(room_id)
@@ -153,12 +174,7 @@ class Lanes:
         for entries in by_lane.values():
             arguments.append(len(entries))
             arguments += entries
-        try:
-            refused = await self._script(keys=keys, args=arguments)
-        except ResponseError as error:
-            raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
-        except (TimeoutError, RedisError, OSError) as error:
-            raise _does_not_answer(error) from error
+        refused = await _written(self._script(keys=keys, args=arguments))
         lanes = list(by_lane)
         return frozenset(lanes[int(number)] for number in refused)
 
@@ -262,6 +278,15 @@ def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
         fields[b"f"],
         None if ended is None else UUID(bytes=ended),
     )
+
+
+async def _written(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except ResponseError as error:
+        raise LanesUnavailableError(f"Redis refuses to write: {error}") from error
+    except (TimeoutError, RedisError, OSError) as error:
+        raise _does_not_answer(error) from error
 
 
 async def _asked(call: Awaitable[Any]) -> Any:

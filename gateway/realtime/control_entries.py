@@ -1,6 +1,7 @@
 """Control entries: the control lane's, for every gateway. Sessions that ended, accounts, and each user's own frames."""
 
 from gateway.protocol import close_codes
+from gateway.protocol.framing import text_frame
 from gateway.realtime.connections import Connections
 from gateway.realtime.session_watch import Sessions, SessionWatch
 from projections.frames import Control
@@ -27,9 +28,10 @@ class ControlEntries:
     def send_own_frames(self, control: Control) -> None:
         """Send frames to all sockets of a user. They are not replayed, so a socket that cannot hold one is closed."""
         for own in control.own:
-            frame = own.frame.encode()
+            frame = None
             for connection in self._connections.of_user(own.user_id):
                 if connection.outbox.is_overfull:
                     connection.close(close_codes.TOO_SLOW, "come back, and read your lists again")
                 else:
-                    connection.send(frame)
+                    frame = frame or text_frame(own.frame.encode())
+                    connection.outbox.push(frame)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from adapters.redis.lanes import Entry
 from domain.ports.database import Db
 from projections import frames, notifications
-from projections.notification_frames import notified
+from projections.notification_frames import own_of
 
 ROWS_MAX = 1_000
 
@@ -54,7 +55,12 @@ class NotificationLane:
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 log.error("an entry of the lane of notifications cannot be read", position=entry.position)
             else:
-                self._apply(control)
+                self._apply(self._unsent(control))
+
+    def _unsent(self, control: frames.Control) -> frames.Control:
+        """Return an entry without what was sent from the inbox: it may begin before that ends."""
+        own = [each for each in control.own if each.position > self._healed or not each.position]
+        return control if len(own) == len(control.own) else replace(control, own=own)
 
     async def heal(self) -> None:
         """Send what inboxes got since the last entry. Raise `RecordUnavailableError`."""
@@ -62,6 +68,6 @@ class NotificationLane:
         rows = await notifications.told_since(self._db, self._sent, until, limit=ROWS_MAX)
         for row in rows:
             self._sent = self._healed = row.position
-            self._apply(notified(row))
+            self._apply(frames.Control(row.position, own=[own_of(row)]))
         if len(rows) < ROWS_MAX:
             self._looked = until

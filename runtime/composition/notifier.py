@@ -18,7 +18,8 @@ from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
 from workers.shared_reading import SharedReading
 
-INBOX_GATHER_SECONDS = 0.1  # fewer batches beside a lively talk; a frame of the inbox comes so much later
+# Fewer batches beside a lively talk, and fewer writes to sockets; there a frame of the inbox comes so much later.
+INBOX_GATHER_SECONDS = 0.3
 
 
 def notifying(

@@ -11,6 +11,7 @@ from commands.account import Activate, ChangeProfile, Deactivate
 from commands.block import BlockUser, UnblockUser
 from commands.command_bus import CommandBus
 from commands.direct import OpenDirect
+from commands.folds import Folded
 from commands.glances import GLANCE_SECONDS, GLANCES_MAX, Glances
 from commands.membership import RemoveMember
 from domain.direct import people_of, room_id_of
@@ -116,10 +117,11 @@ async def test_a_block_hides_nothing_where_more_than_two_are(database_url: str) 
 def test_as_many_glances_are_kept_as_may_be_and_none_of_the_future() -> None:
     glances, at = Glances(), now()
     first, last = stream_id("blocks", UserId(stream_id("x"))), stream_id("blocks", UserId(stream_id("y")))
-    glances.keep(first, "first", at)
+    one: Folded[Any] = Folded(None, 1)
+    glances.keep(first, one, at)
     for n in range(GLANCES_MAX - 1):
-        glances.keep(("username", f"{n}"), first, at)
-    assert glances.fold(first, at) == "first"  # type: ignore[comparison-overlap]
-    glances.keep(last, "last", at)
-    assert glances.fold(first, at) is None and glances.fold(last, at) == "last"  # type: ignore[comparison-overlap]
+        glances.keep_claimant("username", f"{n}", first, at)
+    assert glances.fold(first, at) is one
+    glances.keep(last, one, at)
+    assert glances.fold(first, at) is None and glances.fold(last, at) is one
     assert glances.fold(last, at - timedelta(seconds=1)) is None, "the clock was set back"

@@ -149,3 +149,33 @@ async def test_one_look_wakes_all_who_are_due(monkeypatch: pytest.MonkeyPatch) -
         while len(woken) < 6:
             await asyncio.sleep(0.001)
     assert woken[:6] == [("often", 1), ("seldom", 1), ("often", 2), ("often", 3), ("often", 4), ("often", 5)]
+
+
+async def test_what_comes_after_a_quiet_while_is_heard_of_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(shared_reading, "monotonic", lambda: clock[0])
+    shelf = Shelf()
+    reading = SharedReading(shelf)
+
+    async def woken(seconds: float, position: int) -> bool:
+        """Let time pass, and say whether the next look wakes who gathers for ten seconds."""
+        await asyncio.sleep(0)
+        clock[0], shelf.position = clock[0] + seconds, position
+        await reading.step()
+        await asyncio.sleep(0)
+        if not waiting[0].done():
+            return False
+        assert waiting[0].result() == position
+        waiting[0] = asyncio.ensure_future(anext(wakes))
+        return True
+
+    async with reading.gathering(10.0).wakes() as wakes:
+        waiting = [asyncio.ensure_future(anext(wakes))]
+        assert await woken(0.1, 20)
+        assert not await woken(0.1, 25)
+        assert await woken(10.0, 25)
+        assert not await woken(0.1, 26)
+        assert await woken(10.0, 26)
+        assert await woken(10.0, 26) and await woken(0.1, 26) and await woken(0.1, 27), "it was quiet"
+        assert not await woken(0.1, 28)
+        waiting[0].cancel()
