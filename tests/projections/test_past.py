@@ -217,8 +217,7 @@ async def then_seen(db: Database, past: PostgresPast, then: Then) -> Seen:
             seen.rooms[room_id] = await past_room_queries.one(db, past, then, room_id)
         except DomainError:
             continue
-        found_members = await past_member_queries.page(db, then, room_id, after=None, limit=ALL)
-        seen.members[room_id] = [member for member, _ in found_members]
+        seen.members[room_id] = await members_then(db, then, room_id, ALL)
         complete, _ = await past_message_queries.page(db, past, then, room_id, Wanted(None, None, None, ALL, False))
         seen.messages[room_id] = {message.position: message for message in complete}
     seen.files.update(await past_files.views(past, await db.all(FileId, SELECT_FILES), then.position))
@@ -230,6 +229,15 @@ async def listed(db: Database, past: PostgresPast, then: Then, asked: Asked, lim
     found, following = await past_room_queries.page(db, past, then, asked, limit=limit)
     while following is not None:
         more, following = await past_room_queries.page(db, past, then, asked, before=following, limit=limit)
+        found += more
+    return found
+
+
+async def members_then(db: Database, then: Then, room_id: RoomId, limit: int) -> list[MemberView]:
+    """Ask for all pages of the members of a room."""
+    found, following = await past_member_queries.page(db, then, room_id, after=None, limit=limit)
+    while following is not None:
+        more, following = await past_member_queries.page(db, then, room_id, after=following, limit=limit)
         found += more
     return found
 
@@ -296,6 +304,11 @@ async def test_as_of_every_position_is_what_was_answered_there(database_url: str
                 for asked, whole in zip(FILTERS, then.lists, strict=True):
                     paged = await listed(db, past, Then(viewer, position), Asked(**asked), 1 + position % 3)
                     assert paged == whole, position
+                for room_id, all_members in then.members.items():
+                    assert await members_then(db, Then(viewer, position), room_id, 1) == all_members, (
+                        position,
+                        room_id,
+                    )
 
 
 async def test_what_is_erased_or_deleted_is_told_to_nobody_though_the_tables_have_not_heard_of_it(

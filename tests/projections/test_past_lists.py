@@ -18,7 +18,8 @@ from projections import past_room_pages, past_room_queries
 from projections.past_message_queries import Then
 from projections.past_room_pages import FEW_ROOMS, Asked
 from tests.conftest import Servers, fresh_database
-from tests.deployments import MASTER, PLAN_MODES, rows_met
+from tests.deployments import MASTER, PLAN_MODES
+from tests.projections.metering import Metered
 
 READER, OTHER = UserId(UUID(int=1)), UUID(int=2)
 OPEN = 2**63 - 1
@@ -36,20 +37,6 @@ ANALYZE = """
     ANALYZE read.rooms; ANALYZE read.room_members; ANALYZE read.messages; ANALYZE read.past_rooms; ANALYZE read.past_roles;
     ANALYZE read.past_stays
 """
-
-
-class Metered:
-    """A database that counts the rows that its statements meet."""
-
-    def __init__(self, db: Database, connection: asyncpg.Connection, mode: str) -> None:
-        self._db = db
-        self._connection = connection
-        self._mode = mode
-        self.rows = 0.0
-
-    async def all(self, row: Any, sql: str, *args: object) -> Any:
-        self.rows += await rows_met(self._connection, self._mode, None, sql, *args)
-        return await self._db.all(row, sql, *args)
 
 
 def uuid_of(room: int) -> UUID:

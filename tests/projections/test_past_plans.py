@@ -77,10 +77,9 @@ async def filled(database_url: str) -> asyncpg.Connection:
 
 async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(database_url: str) -> None:
     db = await filled(database_url)
-    after = (0, UUID(int=0))
     for mode, position in product(PLAN_MODES, (1_000, 30_000, 59_000)):
         then = (READER, position)
-        page = (*then, ROOM, *after, LIMIT, past_member_queries.LENGTHS, standings("member.list"))
+        page = (*then, ROOM, 0, LIMIT, past_member_queries.LENGTHS, standings("member.list"), 2 * LIMIT)
         met = await rows_met(db, mode, "past_stays", past_member_queries.SELECT_PAGE, *page)
         assert 5 < met <= 4 * LIMIT, (mode, position)
         assert await rows_met(db, mode, "past_roles", past_member_queries.SELECT_PAGE, *page) <= LIMIT
@@ -111,4 +110,20 @@ async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(d
         moment = await db.fetchval("SELECT recorded_at FROM record.events WHERE position = $1", position)
         assert await db.fetchval(past.SELECT_POSITION_AT, moment) == position
         assert await rows_met(db, mode, "events", past.SELECT_POSITION_AT, moment) <= 25
+    await db.close()
+
+
+async def test_pins_of_messages_that_one_may_not_read_are_passed_over_page_by_page(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    for sql, count in STATEMENTS_OF[:3]:
+        await db.execute(sql, *((READER, ROOM) if count == 2 else (ROOM,)))
+    await db.execute("UPDATE read.rooms SET history = 'joined'")
+    await db.execute("UPDATE read.room_members SET joined_position = 1000")
+    await db.execute("INSERT INTO read.room_changes SELECT $1::uuid, n, 500 FROM generate_series(1001, 20000) n", ROOM)
+    await db.execute("ANALYZE read.room_changes; ANALYZE read.past_rooms")
+    for mode in PLAN_MODES:
+        changed = (READER, ROOM, standings("room.history"), POSITIONS, LIMIT)
+        assert await rows_met(db, mode, "room_changes", room_history.SELECT_PAGE, *changed) == LIMIT
+        found = await db.fetch(room_history.SELECT_PAGE, *changed)
+        assert [row["is_hidden"] for row in found] == [True] * LIMIT
     await db.close()
