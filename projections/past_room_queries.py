@@ -101,11 +101,17 @@ SELECT_UNREAD = """
     ) unread
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
-            SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages new ON new.position = n.position
-            WHERE n.room_id = asked.room_id AND n.user_id = ANY ($6::uuid[]) AND n.position > asked.after AND n.position <= $2
-                AND new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
-                    SELECT FROM read.past_deletions d WHERE d.posted_position = new.position AND d.position > $2))
-            LIMIT $5
+            SELECT DISTINCT named.position FROM unnest($6::uuid[]) who (user_id)
+            CROSS JOIN LATERAL (
+                SELECT n.position FROM read.mentions n
+                CROSS JOIN LATERAL (
+                    SELECT m.sender_id, m.in_room, m.deleted FROM read.messages m WHERE m.position = n.position OFFSET 0
+                ) new
+                WHERE n.room_id = asked.room_id AND n.user_id = who.user_id AND n.position > asked.after AND n.position <= $2
+                    AND new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
+                        SELECT FROM read.past_deletions d WHERE d.posted_position = n.position AND d.position > $2))
+                ORDER BY n.position LIMIT $5
+            ) named LIMIT $5
         ) counted
     ) mentioning
 """
