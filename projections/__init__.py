@@ -18,6 +18,7 @@ from projections import (
     notification_audience,
     notifications,
     past_messages,
+    past_places,
     past_rooms,
     pins,
     push,
@@ -53,7 +54,7 @@ LIVE = Group(
 )
 MESSAGE_HTML = Group("message_html", version=2, projections=(message_html.PROJECTION,))
 AUDIT_INDEX = Group("audit_index", version=1, projections=(audit_index.PROJECTION,))
-PAST = Group("past", version=1, projections=(past_rooms.PROJECTION, past_messages.PROJECTION))
+PAST = Group("past", version=2, projections=(past_rooms.PROJECTION, past_places.PROJECTION, past_messages.PROJECTION))
 NOTIFICATIONS = Group(
     "notifications", version=2, projections=(notifications.PROJECTION,), prepare=notification_audience.prepare
 )

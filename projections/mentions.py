@@ -22,11 +22,18 @@ SELECT_COUNTS = """
     JOIN read.room_members m ON m.room_id = asked.room_id AND m.user_id = $1
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
-            SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages msg ON msg.position = n.position
-            WHERE n.room_id = asked.room_id AND n.user_id = ANY ($4::uuid[])
-                AND n.position > greatest(asked.read_position, m.joined_position)
-                AND msg.sender_id <> $1 AND NOT msg.deleted AND msg.in_room IS NOT FALSE
-            LIMIT $5
+            SELECT DISTINCT named.position FROM unnest($4::uuid[]) who (user_id)
+            CROSS JOIN LATERAL (
+                SELECT n.position FROM read.mentions n
+                CROSS JOIN LATERAL (
+                    SELECT said.sender_id, said.in_room, said.deleted FROM read.messages said
+                    WHERE said.position = n.position OFFSET 0
+                ) msg
+                WHERE n.room_id = asked.room_id AND n.user_id = who.user_id
+                    AND n.position > greatest(asked.read_position, m.joined_position)
+                    AND msg.sender_id <> $1 AND NOT msg.deleted AND msg.in_room IS NOT FALSE
+                ORDER BY n.position LIMIT $5
+            ) named LIMIT $5
         ) found
     ) counted
 """

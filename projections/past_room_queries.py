@@ -1,7 +1,8 @@
 """Rooms as they were at a position, as somebody sees them who may see them today.
 
-A list is made in two steps: which rooms, in the order of their last message then; and what those on the page were. `$1` is the
-person, `$2` the position. Bounds and order of what is read of `read.messages` name the room, as in `projections/message_pages.py`.
+A list is made in two steps: which rooms (`projections/past_room_pages.py`), and what those on the page were. `$1` is the
+person, `$2` the position. Bounds and order of what is read of `read.messages` name the room, as in `projections/message_pages.py`; rooms and
+members are looked up one by one (`OFFSET 0`), so that no plan looks at all of them for those of a page.
 """
 
 from collections.abc import Sequence
@@ -10,48 +11,20 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.authorization import require_standing, standings, unknown
+from domain.authorization import require_standing, unknown
 from domain.ids import RoomId, UserId
 from domain.membership import MemberRole
 from domain.ports.database import Db
 from domain.ports.past import Past
 from domain.reading import READING, ReadMarked
 from domain.room import History
-from domain.text import fold
 from projections import past_message_queries
 from projections.mentions import EVERYBODY
 from projections.messages import MessageRow, MessageView, of_message_row
 from projections.past_message_queries import Then
-from projections.rooms import FIRST, UNREAD_COUNTED_MAX, RoomView
+from projections.past_room_pages import ALL, Asked, Offset, offsets
+from projections.rooms import UNREAD_COUNTED_MAX, RoomView
 
-# A room in which nothing was posted since stands where it stood: only the others are looked up, each once (`OFFSET 0`).
-SELECT_PLACES = """
-    SELECT r.id AS room_id, place.last_posted
-    FROM read.rooms r LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
-    CROSS JOIN LATERAL (
-        SELECT p.name_folded, p.position FROM read.past_rooms p
-        WHERE p.room_id = r.id AND p.name IS NOT NULL AND p.position <= $2 ORDER BY p.position DESC LIMIT 1
-    ) named
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN r.last_posted <= $2 THEN r.last_posted ELSE coalesce((
-            SELECT last.position FROM read.messages last
-            WHERE (last.room_id, last.position) > (r.id, 0) AND (last.room_id, last.position) <= (r.id, $2)
-                AND last.in_room IS NOT FALSE
-            ORDER BY last.room_id DESC, last.position DESC LIMIT 1
-        ), (
-            SELECT p.position FROM read.past_rooms p WHERE p.room_id = r.id ORDER BY p.position LIMIT 1
-        )) END AS last_posted OFFSET 0
-    ) place
-    WHERE read.standing(r.is_private, r.is_archived, m.role, m.is_banned) = ANY ($3::text[])
-        AND ($4 OR NOT EXISTS (
-            SELECT FROM read.past_rooms p WHERE p.room_id = r.id AND p.is_archived AND p.position <= $2))
-        AND (NOT $5 OR EXISTS (
-            SELECT FROM read.past_stays s
-            WHERE s.room_id = r.id AND s.user_id = $1 AND s.until_position > $2 AND s.joined_position <= $2))
-        AND ($6::text IS NULL OR position($6 IN named.name_folded) > 0)
-        AND (place.last_posted, r.id) < ($7, $8)
-    ORDER BY place.last_posted DESC, r.id DESC LIMIT $9
-"""
 SELECT_ROOMS = """
     SELECT read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing, msg.subject_id, msg.subject_by, msg.reacted, msg.pinned,
         msg.mentions, msg.mentions_room, msg.thread_id, msg.in_room, msg.threaded, r.id, named.name, named.description,
@@ -74,8 +47,11 @@ SELECT_ROOMS = """
         msg.id, msg.room_id, msg.sender_id, msg.message_type, msg.content,
         CASE WHEN NOT msg.deleted THEN msg.file_id END AS file_id, msg.reply_to, msg.is_edited, msg.created_at,
         msg.updated_at, msg.position, msg.version, msg.deleted
-    FROM unnest($3::uuid[]) WITH ORDINALITY asked (id, i) JOIN read.rooms r ON r.id = asked.id
-    LEFT JOIN read.room_members m ON m.room_id = r.id AND m.user_id = $1
+    FROM unnest($3::uuid[]) WITH ORDINALITY asked (id, i)
+    CROSS JOIN LATERAL (SELECT * FROM read.rooms room WHERE room.id = asked.id OFFSET 0) r
+    LEFT JOIN LATERAL (
+        SELECT * FROM read.room_members member WHERE member.room_id = asked.id AND member.user_id = $1 OFFSET 0
+    ) m ON true
     LEFT JOIN LATERAL (
         SELECT * FROM read.past_rooms p
         WHERE p.room_id = r.id AND p.name IS NOT NULL AND p.position <= $2 ORDER BY p.position DESC LIMIT 1
@@ -125,21 +101,20 @@ SELECT_UNREAD = """
     ) unread
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
-            SELECT DISTINCT n.position FROM read.mentions n JOIN read.messages new ON new.position = n.position
-            WHERE n.room_id = asked.room_id AND n.user_id = ANY ($6::uuid[]) AND n.position > asked.after AND n.position <= $2
-                AND new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
-                    SELECT FROM read.past_deletions d WHERE d.posted_position = new.position AND d.position > $2))
-            LIMIT $5
+            SELECT DISTINCT named.position FROM unnest($6::uuid[]) who (user_id)
+            CROSS JOIN LATERAL (
+                SELECT n.position FROM read.mentions n
+                CROSS JOIN LATERAL (
+                    SELECT m.sender_id, m.in_room, m.deleted FROM read.messages m WHERE m.position = n.position OFFSET 0
+                ) new
+                WHERE n.room_id = asked.room_id AND n.user_id = who.user_id AND n.position > asked.after AND n.position <= $2
+                    AND new.sender_id <> $1 AND new.in_room IS NOT FALSE AND (NOT new.deleted OR EXISTS (
+                        SELECT FROM read.past_deletions d WHERE d.posted_position = n.position AND d.position > $2))
+                ORDER BY n.position LIMIT $5
+            ) named LIMIT $5
         ) counted
     ) mentioning
 """
-
-
-class Place(Struct, frozen=True):
-    """Where a room stood in the list."""
-
-    room_id: RoomId
-    last_posted: int
 
 
 class PastRoom(MessageRow, frozen=True):
@@ -171,24 +146,13 @@ class Unread(Struct, frozen=True):
 
 
 async def page(
-    db: Db,
-    past: Past,
-    then: Then,
-    *,
-    q: str | None = None,
-    joined: bool = False,
-    archived: bool = False,
-    before: tuple[int, UUID] | None = None,
-    limit: int,
-) -> list[tuple[RoomView, tuple[int, UUID]]]:
-    """Return rooms that this person may see today, as they were, each with its cursor; the order and the filters are those of
-    `projections.rooms.page`, by what was true then."""
-    places = await db.all(
-        Place, SELECT_PLACES, *then, standings("room.list"), archived, joined, None if q is None else fold(q).strip(),
-        *(before or FIRST), limit,
-    )  # fmt: skip
-    found = await _rooms(db, past, then, [place.room_id for place in places])
-    return [(found[place.room_id], (place.last_posted, place.room_id)) for place in places if place.room_id in found]
+    db: Db, past: Past, then: Then, asked: Asked = ALL, *, before: tuple[int, UUID] | None = None, limit: int
+) -> tuple[list[RoomView], Offset | None]:
+    """Return at most `limit` rooms that this person may see today, as they were, and where to go on (None: nothing is after
+    them); the order and the filters are those of `projections.rooms.page`, by what was true then."""
+    places, following = await offsets(db, then, asked, before=before, limit=limit)
+    found = await _rooms(db, past, then, [room_id for _, room_id in places])
+    return [found[room_id] for _, room_id in places if room_id in found], following
 
 
 async def one(db: Db, past: Past, then: Then, room_id: RoomId) -> RoomView:

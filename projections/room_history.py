@@ -17,7 +17,7 @@ from domain.ports.past import Past
 from domain.room import RoomArchived, RoomChanged, RoomOpened
 
 SELECT_PAGE = """
-    SELECT room.standing, change.position, change.named_position
+    SELECT room.standing, change.position, change.named_position, change.is_hidden
     FROM (
         SELECT r.id, read.standing(r.is_private, r.is_archived, m.role, m.is_banned) AS standing,
             read.readable_from(r.history, m.role, m.joined_position) AS readable_from
@@ -27,10 +27,9 @@ SELECT_PAGE = """
         SELECT c.position, (
             SELECT p.position FROM read.past_rooms p
             WHERE p.room_id = c.room_id AND p.name IS NOT NULL AND p.position < c.position ORDER BY p.position DESC LIMIT 1
-        ) AS named_position
+        ) AS named_position, coalesce(c.posted_position < room.readable_from, false) AS is_hidden
         FROM read.room_changes c
         WHERE room.standing = ANY ($3::text[]) AND c.room_id = room.id AND c.position >= room.readable_from AND c.position < $4
-            AND (c.posted_position IS NULL OR c.posted_position >= room.readable_from)
         ORDER BY c.position DESC LIMIT $5
     ) change ON true
     ORDER BY change.position DESC
@@ -54,28 +53,31 @@ class RoomChangeView(Struct, frozen=True):
 
 
 class ChangePlace(Struct, frozen=True):
-    """Where a change stands, and the room's last naming before it. Positions None: the page is empty."""
+    """Where a change stands, the room's last naming before it, and whether it is of a message that the viewer may not read.
+    Positions None: there is no change."""
 
     standing: str
     position: int | None
     named_position: int | None
+    is_hidden: bool | None
 
 
 async def page(
     db: Db, past: Past, user_id: UserId, room_id: RoomId, *, before: int | None, limit: int
-) -> tuple[list[RoomChangeView], bool]:
-    """Return changes of a room, the latest first, and whether there may be more. Raise `DomainError` if this person may not
-    read them."""
+) -> tuple[list[RoomChangeView], int | None]:
+    """Return at most `limit` changes of a room, the latest first, and the position before which to go on; None: there are no more.
+    There may be fewer, or none, although it goes on: pins of messages from before somebody joined are passed over. Raise
+    `DomainError` if this person may not read them."""
     rows = await db.all(
         ChangePlace, SELECT_PAGE, user_id, room_id, standings("room.history"), END if before is None else before, limit
     )
     require_standing("room.history", rows[0].standing if rows else None)
-    named = {row.position: row.named_position for row in rows if row.position is not None}
+    named = {row.position: row.named_position for row in rows if row.position is not None and not row.is_hidden}
     events = await past.at([*named, *(each for each in named.values() if each is not None)])
     members = [events[position] for position in named if _is_of_member(events[position])]
     earlier = await past.before([(recorded.stream, recorded.version) for recorded in members])
     found = [_view(events[position], events.get(named[position] or 0), earlier) for position in named]
-    return found, len(found) == limit
+    return found, rows[-1].position if len(rows) == limit else None
 
 
 def _is_of_member(recorded: Recorded[Any]) -> bool:

@@ -446,12 +446,13 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> 
 PLAN_MODES = ("force_custom_plan", "force_generic_plan")
 
 
-async def rows_met(db: asyncpg.Connection, mode: str, table: str, sql: str, *args: object) -> float:
-    """Run a statement with this `plan_cache_mode`; answers how many rows of a table its scans met, kept or not."""
+async def rows_met(db: asyncpg.Connection, mode: str, table: str | None, sql: str, *args: object) -> float:
+    """Run a statement with this `plan_cache_mode`; answers how many rows of a table (None: of all tables) its scans met, kept
+    or not."""
 
     def touched(plan: dict[str, Any]) -> float:
         below = sum(touched(each) for each in plan.get("Plans", ()))
-        if plan.get("Relation Name") != table:
+        if "Relation Name" not in plan or table not in (None, plan["Relation Name"]):
             return below
         met = plan["Actual Rows"] + sum(n for key, n in plan.items() if key.startswith("Rows Removed"))
         return float(below + met * plan["Actual Loops"])

@@ -78,19 +78,19 @@ async def list_members(
     cursor: Cursor | None = None,
     limit: Limit = LIMIT,
 ) -> Response[Page[MemberView]]:
-    """List the members of a room in the order they joined; `as_of`: those of then."""
+    """List the members of a room in the order they joined; `as_of`: those of then; a page of them may be short, or empty, and go
+    on."""
     after, moment = (None, None) if cursor is None else place_at(cursor, services.record_id)
     seen = await look(
         request, services, caller, as_, as_of, cursor=moment, has_cursor=cursor is not None, admit=admit_listing
     )
     if seen.then is not None:
         await past_room_queries.require(services.db, seen.then, RoomId(room_id))
-        then = await past_member_queries.page(services.db, seen.then, RoomId(room_id), after=after, limit=limit)
-        position = seen.then.position
+        then, place = await past_member_queries.page(services.db, seen.then, RoomId(room_id), after=after, limit=limit)
         following = (
-            cursor_of(services.record_id, "members", *then[-1][1], as_of=position) if len(then) == limit else None
+            None if place is None else cursor_of(services.record_id, "members", *place, as_of=seen.then.position)
         )
-        return shown(Page([member for member, _ in then], following))
+        return shown(Page(then, following))
     found = await members.page(services.db, me(caller), RoomId(room_id), after=after, limit=limit)
     following = cursor_of(services.record_id, "members", *found[-1][1]) if len(found) == limit else None
     return shown(Page([member for member, _ in found], following))

@@ -24,9 +24,11 @@ from gateway.http.problems import behind
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.protocol.faults import CHECK
-from gateway.routes.time_travel import As, AsOf, look
+from gateway.routes.time_travel import As, AsOf, look, require_places
 from gateway.services import Services
 from projections import mentions, message_additions, past_room_queries, rooms
+from projections.past_message_queries import Then
+from projections.past_room_pages import Asked
 from projections.rooms import RoomView
 
 Name = Annotated[
@@ -110,22 +112,28 @@ async def list_rooms(
     limit: Limit = LIMIT,
 ) -> Response[Page[RoomView]]:
     """List public rooms and one's own private ones, that of the last message posted (`last_message`, or else the opening)
-    first; archived ones only when asked for. `as_of`: those that one may see today, as they were, in the order of then."""
+    first; archived ones only when asked for. `as_of`: those that one may see today, as they were, in the order of then; a page of
+    them may be short, or empty, and go on."""
     before, moment = (None, None) if cursor is None else place_at(cursor, services.record_id)
     seen = await look(request, services, caller, as_, as_of, cursor=moment, has_cursor=cursor is not None)
     if seen.then is not None:
-        then = await past_room_queries.page(
-            services.db, services.past, seen.then, q=q, joined=joined, archived=archived, before=before, limit=limit
-        )
-        position = seen.then.position
-        following = cursor_of(services.record_id, "rooms", *then[-1][1], as_of=position) if len(then) == limit else None
-        return shown(Page([room for room, _ in then], following))
+        return await _list_then(services, seen.then, Asked(archived, joined, q), before, limit)
     marks = await services.marks.of(me(caller))
     found = await rooms.page(
         services.db, me(caller), q=q, joined=joined, archived=archived, before=before, limit=limit, marks=marks
     )
     following = cursor_of(services.record_id, "rooms", *found[-1][1]) if len(found) == limit else None
     return shown(Page(await _complete(services, caller, [room for room, _ in found]), following))
+
+
+async def _list_then(
+    services: Services, then: Then, asked: Asked, before: tuple[int, UUID] | None, limit: int
+) -> Response[Page[RoomView]]:
+    """Return a page of rooms as they were."""
+    await require_places(services)
+    found, following = await past_room_queries.page(services.db, services.past, then, asked, before=before, limit=limit)
+    cursor = None if following is None else cursor_of(services.record_id, "rooms", *following, as_of=then.position)
+    return shown(Page(found, cursor))
 
 
 @post("/rooms", opt=declare("room.open", idempotency="receipt", described=Described(makes="room_id")))

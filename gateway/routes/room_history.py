@@ -41,10 +41,10 @@ async def list_changes(
     history `joined`, members see what came since they joined."""
     viewer_id = await viewer_of(request, services, caller, as_)
     (before,) = (None,) if cursor is None else place_at(cursor, services.record_id)
-    found, has_more = await room_history.page(
+    found, place = await room_history.page(
         services.db, services.past, viewer_id, RoomId(room_id), before=before, limit=limit
     )
-    following = cursor_of(services.record_id, "room_history", found[-1].position) if has_more else None
+    following = None if place is None else cursor_of(services.record_id, "room_history", place)
     return shown(Page(found, following))
 
 

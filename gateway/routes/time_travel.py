@@ -27,7 +27,7 @@ from gateway.http.query_parameters import query_problem
 from gateway.operations.execution import me
 from gateway.routes.audit import note
 from gateway.services import Services
-from projections import LIVE, PAST
+from projections import LIVE, PAST, checkpoints
 from projections.past_message_queries import Then
 
 POSITION = re.compile(r"[0-9]{1,19}")
@@ -88,6 +88,12 @@ async def viewer_of(request: Request[Any, Any, Any], services: Services, caller:
     _require_on(services)
     await _reached(services, (await services.record.head()).position)
     return viewer_id
+
+
+async def require_places(services: Services) -> None:
+    """Raise `Problem` while tables of a release before are served, which do not say where rooms stood in their list."""
+    if (await checkpoints.version(services.db, PAST.name) or 0) < PAST.version:
+        raise behind()
 
 
 async def _viewer(request: Request[Any, Any, Any], services: Services, caller: Caller, as_: UUID | None) -> UserId:

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from commands.account import GrantRole
 from commands.file import NoteScan
 from domain.events import Caller
@@ -202,6 +204,19 @@ async def test_where_it_is_switched_off_the_past_is_refused(database_url: str, r
         listed = (await admin.ask("GET", "/admin/projections", 200))["items"]
         assert [each["name"] for each in listed] == ["live", "message_html", "audit_index", "notifications"]
         await admin.ask("POST", "/admin/projections/past/rebuild", 404, json={})
+
+
+async def test_tables_of_a_release_before_do_not_say_where_rooms_stood(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as here:
+        ada = await here.person("ada")
+        room_id, of = await ada.room(), {"as_of": await head_of(here)}
+        [listed] = (await ada.ask("GET", "/rooms", 200, params=of))["items"]
+        assert listed["id"] == room_id
+        owner = await asyncpg.connect(database_url)
+        await owner.execute("UPDATE read.checkpoints SET version = 1 WHERE name = 'past'")
+        await owner.close()
+        assert (await ada.ask("GET", "/rooms", 503, params=of))["code"] == "projection.behind"
+        await ada.ask("GET", f"/rooms/{room_id}", 200, params=of)
 
 
 async def test_the_replies_of_a_thread_are_as_they_were(database_url: str, redis_url: str) -> None:

@@ -59,6 +59,7 @@ from projections.files import FileView
 from projections.members import MemberView
 from projections.messages import MessageView
 from projections.past_message_queries import Then, Wanted
+from projections.past_room_pages import Asked
 from projections.rooms import RoomView
 from tests.deployments import MASTER, ledger
 from tests.projections.test_read_models import make_history, project, small_step
@@ -210,19 +211,35 @@ async def then_seen(db: Database, past: PostgresPast, then: Then) -> Seen:
     """Ask the past."""
     seen = Seen([], {}, {}, {}, {})
     for asked in FILTERS:
-        found = await past_room_queries.page(db, past, then, limit=ALL, **asked)
-        seen.lists.append([room for room, _ in found])
+        seen.lists.append(await listed(db, past, then, Asked(**asked), ALL))
     for room_id in await db.all(RoomId, SELECT_IDS):
         try:
             seen.rooms[room_id] = await past_room_queries.one(db, past, then, room_id)
         except DomainError:
             continue
-        found_members = await past_member_queries.page(db, then, room_id, after=None, limit=ALL)
-        seen.members[room_id] = [member for member, _ in found_members]
+        seen.members[room_id] = await members_then(db, then, room_id, ALL)
         complete, _ = await past_message_queries.page(db, past, then, room_id, Wanted(None, None, None, ALL, False))
         seen.messages[room_id] = {message.position: message for message in complete}
     seen.files.update(await past_files.views(past, await db.all(FileId, SELECT_FILES), then.position))
     return seen
+
+
+async def listed(db: Database, past: PostgresPast, then: Then, asked: Asked, limit: int) -> list[RoomView]:
+    """Ask for all pages of the list of rooms."""
+    found, following = await past_room_queries.page(db, past, then, asked, limit=limit)
+    while following is not None:
+        more, following = await past_room_queries.page(db, past, then, asked, before=following, limit=limit)
+        found += more
+    return found
+
+
+async def members_then(db: Database, then: Then, room_id: RoomId, limit: int) -> list[MemberView]:
+    """Ask for all pages of the members of a room."""
+    found, following = await past_member_queries.page(db, then, room_id, after=None, limit=limit)
+    while following is not None:
+        more, following = await past_member_queries.page(db, then, room_id, after=following, limit=limit)
+        found += more
+    return found
 
 
 def expected(was: Seen, today: Seen) -> Seen:
@@ -284,6 +301,14 @@ async def test_as_of_every_position_is_what_was_answered_there(database_url: str
             compare_what_both_show(then, should, today[viewer])
             if viewer == guest and position >= settled:  # they are in every room, from that time until today
                 assert then == should, position
+                for asked, whole in zip(FILTERS, then.lists, strict=True):
+                    paged = await listed(db, past, Then(viewer, position), Asked(**asked), 1 + position % 3)
+                    assert paged == whole, position
+                for room_id, all_members in then.members.items():
+                    assert await members_then(db, Then(viewer, position), room_id, 1) == all_members, (
+                        position,
+                        room_id,
+                    )
 
 
 async def test_what_is_erased_or_deleted_is_told_to_nobody_though_the_tables_have_not_heard_of_it(

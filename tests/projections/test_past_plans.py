@@ -7,7 +7,15 @@ import asyncpg
 
 from adapters.postgres import past
 from domain.authorization import standings
-from projections import past_member_queries, past_message_queries, past_room_queries, past_threads, room_history
+from projections import (
+    mentions,
+    past_member_queries,
+    past_message_queries,
+    past_room_queries,
+    past_threads,
+    room_history,
+)
+from projections.mentions import EVERYBODY
 from projections.rooms import UNREAD_COUNTED_MAX
 from projections.threads import THREAD_UNREAD_COUNTED_MAX
 from tests.deployments import PLAN_MODES, pages_met, rows_met
@@ -50,6 +58,7 @@ REACTIONS = """
     INSERT INTO read.past_reactions SELECT 500, '👍', n, gen_random_uuid(), true, n FROM generate_series(501, 60000) n
 """
 EMOJI = "INSERT INTO read.reaction_counts VALUES (500, '👍', 59500, 501)"
+MENTIONS = "INSERT INTO read.mentions SELECT $2::uuid, $1::uuid, n FROM generate_series(1, 60000) n"
 PINS = "INSERT INTO read.past_pins SELECT 500, n, n % 2 = 0 FROM generate_series(501, 60000) n"
 EVENTS = """
     INSERT INTO record.events SELECT n, $1::uuid, n, 'reading.marked', '{}', '{}', NULL, now() + n * interval '1 s'
@@ -58,9 +67,18 @@ EVENTS = """
 ANALYZE = """
     ANALYZE read.rooms; ANALYZE read.room_members; ANALYZE read.messages; ANALYZE read.past_stays; ANALYZE read.past_roles;
     ANALYZE read.past_member_counts; ANALYZE read.past_rooms; ANALYZE read.room_changes; ANALYZE read.past_reactions;
-    ANALYZE read.past_pins; ANALYZE record.events
+    ANALYZE read.past_pins; ANALYZE record.events; ANALYZE read.mentions
 """
-STATEMENTS_OF = ((ROOMS, 2), (MEMBERS, 2), (NAMES, 2), (MESSAGES, 1), (STAYS, 1), (CHANGES, 1), (ROLE, 2))
+STATEMENTS_OF = (
+    (ROOMS, 2),
+    (MEMBERS, 2),
+    (NAMES, 2),
+    (MESSAGES, 1),
+    (STAYS, 1),
+    (CHANGES, 1),
+    (ROLE, 2),
+    (MENTIONS, 2),
+)
 
 
 async def filled(database_url: str) -> asyncpg.Connection:
@@ -77,10 +95,9 @@ async def filled(database_url: str) -> asyncpg.Connection:
 
 async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(database_url: str) -> None:
     db = await filled(database_url)
-    after = (0, UUID(int=0))
     for mode, position in product(PLAN_MODES, (1_000, 30_000, 59_000)):
         then = (READER, position)
-        page = (*then, ROOM, *after, LIMIT, past_member_queries.LENGTHS, standings("member.list"))
+        page = (*then, ROOM, 0, LIMIT, past_member_queries.LENGTHS, standings("member.list"), 2 * LIMIT)
         met = await rows_met(db, mode, "past_stays", past_member_queries.SELECT_PAGE, *page)
         assert 5 < met <= 4 * LIMIT, (mode, position)
         assert await rows_met(db, mode, "past_roles", past_member_queries.SELECT_PAGE, *page) <= LIMIT
@@ -91,11 +108,12 @@ async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(d
         assert await rows_met(db, mode, "messages", past_room_queries.SELECT_ROOMS, *room) <= 1
         assert await rows_met(db, mode, "past_member_counts", past_room_queries.SELECT_ROOMS, *room) <= 3 * 1024
         assert await rows_met(db, mode, "past_stays", past_room_queries.SELECT_ROOMS, *room) <= 1
-        listed = (*then, standings("room.list"), False, False, None, 2**63 - 1, UUID(int=2**128 - 1), LIMIT)
-        assert await rows_met(db, mode, "messages", past_room_queries.SELECT_PLACES, *listed) <= 1
-        assert await rows_met(db, mode, "past_rooms", past_room_queries.SELECT_PLACES, *listed) <= 3
-        unread = (*then, [ROOM], [0], UNREAD_COUNTED_MAX, [READER])
-        assert await rows_met(db, mode, "messages", past_room_queries.SELECT_UNREAD, *unread) <= 2 * UNREAD_COUNTED_MAX
+        unread = (*then, [ROOM], [0], UNREAD_COUNTED_MAX, [READER, EVERYBODY])
+        assert await rows_met(db, mode, "mentions", past_room_queries.SELECT_UNREAD, *unread) <= 2 * UNREAD_COUNTED_MAX
+        assert await rows_met(db, mode, "messages", past_room_queries.SELECT_UNREAD, *unread) <= 4 * UNREAD_COUNTED_MAX
+
+        today = (READER, [ROOM], [0], [READER, EVERYBODY], UNREAD_COUNTED_MAX)
+        assert await rows_met(db, mode, "mentions", mentions.SELECT_COUNTS, *today) <= 2 * UNREAD_COUNTED_MAX
 
         replies = (READER, [500], [ROOM], [500], position, THREAD_UNREAD_COUNTED_MAX)
         met = await rows_met(db, mode, "messages", past_threads.SELECT_UNREAD, *replies)
@@ -114,4 +132,20 @@ async def test_the_past_costs_what_is_shown_however_long_ago_and_however_large(d
         moment = await db.fetchval("SELECT recorded_at FROM record.events WHERE position = $1", position)
         assert await db.fetchval(past.SELECT_POSITION_AT, moment) == position
         assert await rows_met(db, mode, "events", past.SELECT_POSITION_AT, moment) <= 25
+    await db.close()
+
+
+async def test_pins_of_messages_that_one_may_not_read_are_passed_over_page_by_page(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    for sql, count in STATEMENTS_OF[:3]:
+        await db.execute(sql, *((READER, ROOM) if count == 2 else (ROOM,)))
+    await db.execute("UPDATE read.rooms SET history = 'joined'")
+    await db.execute("UPDATE read.room_members SET joined_position = 1000")
+    await db.execute("INSERT INTO read.room_changes SELECT $1::uuid, n, 500 FROM generate_series(1001, 20000) n", ROOM)
+    await db.execute("ANALYZE read.room_changes; ANALYZE read.past_rooms")
+    for mode in PLAN_MODES:
+        changed = (READER, ROOM, standings("room.history"), POSITIONS, LIMIT)
+        assert await rows_met(db, mode, "room_changes", room_history.SELECT_PAGE, *changed) == LIMIT
+        found = await db.fetch(room_history.SELECT_PAGE, *changed)
+        assert [row["is_hidden"] for row in found] == [True] * LIMIT
     await db.close()

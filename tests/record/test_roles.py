@@ -53,6 +53,7 @@ MATRIX = """
     read.past_deletions           r           -           raw         -           -           owner
     read.past_member_counts       r           -           raw         -           -           owner
     read.past_pins                r           -           raw         -           -           owner
+    read.past_places              r           -           raw         -           -           owner
     read.past_reactions           r           -           raw         -           -           owner
     read.past_roles               r           -           raw         -           -           owner
     read.past_rooms               r           -           raw         -           -           owner
