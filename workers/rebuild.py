@@ -34,7 +34,8 @@ from projections.tables import Group, Table
 from workers.begun_tables import begun
 from workers.code_version import code_version
 from workers.differences import Side, differences, snapshot
-from workers.rebuild_parts import DIVIDED_EVENTS_MIN, FillPart, Part, fill_part, fill_side_by_side
+from workers.folding import PoisonedError
+from workers.rebuild_parts import AGAIN, FillPart, Part, fill_part, fill_side_by_side
 from workers.rebuild_reports import Differences, Progress, Verdict
 from workers.table_filling import Filling
 from workers.table_swap import (
@@ -52,6 +53,7 @@ from workers.table_swap import (
 )
 from workers.unserved_tables import drop_begun
 
+DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
 SUFFIX_BYTES = 3  # an index name with it stays below the 63 bytes of Postgres
 FOLLOWER_PAUSE_SECONDS = 0.5
 # Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
@@ -142,6 +144,8 @@ class Rebuild:
         except RowsLostError:
             await drop_begun(self._db, self._group)
             raise
+        except PoisonedError as error:
+            raise RebuildRefusedError(f"{self._group.name} is not rebuilt. {error} {AGAIN}") from None
         except LeaseLostError:
             raise RebuildRefusedError(
                 f"What was built of {self._group.name} is somebody else's by now: this rebuild had lost its connection."

@@ -19,7 +19,7 @@ from projections.parked import Parked
 from projections.tables import Group
 from workers.table_filling import Filling
 
-DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
+AGAIN = "Then rebuild it again: what is made of it stays, and the same code goes on with that."
 
 
 class Part(Struct, frozen=True):

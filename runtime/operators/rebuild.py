@@ -17,7 +17,8 @@ from runtime.composition.process_context import ProcessContext, process_context,
 from runtime.operators.progress import ProgressShown
 from runtime.settings import Settings
 from workers.begun_tables import unfit
-from workers.rebuild_parts import Part, fill_part
+from workers.folding import PoisonedError
+from workers.rebuild_parts import AGAIN, Part, fill_part
 from workers.rebuild_reports import Verdict, report
 from workers.rebuild_runs import Run
 from workers.rollback import Rollback
@@ -66,21 +67,33 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
 
 
 async def fill(base: ProcessContext, part: Part) -> int:
-    """Fill a part of what another process divided; print each position that it comes to."""
+    """Fill a part of what another process divided; tell it each position that this one comes to, and why it comes no further."""
     group = with_policies(PROJECTIONS[part.group], base.settings.stopping)
-    found = await building_tables.of(base.db, group.name)
-    if found is None or (reason := await unfit(base.db, base.record, group, found)):
-        raise RebuildRefusedError(
-            f"There is nothing of {group.name} to be filled: what was begun is gone, or {reason}."
-        )
     try:
-        await fill_part(group, base.record, base.db, part, lambda position: print(position, flush=True))
+        await require_fit(base, group)
+        await fill_part(group, base.record, base.db, part, _tell)
     except LeaseLostError:
-        raise RebuildRefusedError(f"What was built of {group.name} is somebody else's by now.") from None
+        _tell(f"What was built of {group.name} is somebody else's by now.")
+        return 1
+    except PoisonedError as error:
+        _tell(f"{error} {AGAIN}")
+        return 1
+    except RebuildRefusedError as error:
+        _tell(str(error))
+        return 1
     except RecordUnavailableError as error:
-        _say(f"{group.name}: {error}")
+        _tell(str(error))
         return EX_TEMPFAIL
     return 0
+
+
+async def require_fit(base: ProcessContext, group: Group) -> None:
+    """Raise `RebuildRefusedError` if what was begun of a group is not what this process makes."""
+    found = await building_tables.of(base.db, group.name)
+    if found is None:
+        raise RebuildRefusedError(f"There is nothing of {group.name} to be filled: what was begun is gone.")
+    if reason := await unfit(base.db, base.record, group, found):
+        raise RebuildRefusedError(f"There is nothing of {group.name} to be filled: what was begun {reason}.")
 
 
 async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
@@ -99,6 +112,11 @@ async def drop(base: ProcessContext, asked: argparse.Namespace) -> int:
 
 def _groups(asked: argparse.Namespace) -> list[Group]:
     return list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+
+
+def _tell(said: int | str) -> None:
+    """Tell the process that divided the rebuild."""
+    print(msgspec.json.encode(said).decode(), flush=True)
 
 
 def _say(sentence: str) -> None:

@@ -45,8 +45,19 @@ async def followed(
         yield db, record, url
 
 
-def divided(db: Database, record: PostgresRecord, fill: FillPart | None, said: list[Progress]) -> Rebuild:
-    return Rebuild(LIVE, record, db, progress=said.append, say=lambda sentence: None, jobs=JOBS, fill=fill)
+def divided(
+    db: Database, record: PostgresRecord, fill: FillPart | None, said: list[Progress], *, jobs: int = JOBS
+) -> Rebuild:
+    return Rebuild(LIVE, record, db, progress=said.append, say=lambda sentence: None, jobs=jobs, fill=fill)
+
+
+def settings(home: Path) -> dict[str, str]:
+    """Return the environment of processes that fill parts, and give them the master key."""
+    key = home / "master.key"
+    key.write_text(SECRET.hex())
+    key.chmod(0o600)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
+    return {**kept, "HANSARD_HOME": str(home), "HANSARD_MASTER_KEY_FILE": str(key)}
 
 
 async def test_interrupted_each_part_goes_on_from_where_it_was(
@@ -123,12 +134,8 @@ async def test_a_group_that_looks_at_other_rooms_is_not_divided(
 async def test_parts_are_filled_by_processes_and_one_that_is_killed_is_gone_on_with(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "master.key").write_text(SECRET.hex())
-    (tmp_path / "master.key").chmod(0o600)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
-    told = {**kept, "HANSARD_HOME": str(tmp_path), "HANSARD_MASTER_KEY_FILE": str(tmp_path / "master.key")}
     async with followed(servers, monkeypatch) as (db, record, url):
-        processes = PartProcesses(as_login(url, "operator"), told)
+        processes = PartProcesses(as_login(url, "operator"), settings(tmp_path))
         run = asyncio.create_task(divided(db, record, processes.fill, []).run(swap=True))
         await until(partial(are_there, JOBS))
         of_parts()[0].kill()
