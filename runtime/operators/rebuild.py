@@ -3,6 +3,7 @@ those that were served before, once more."""
 
 import argparse
 import sys
+from functools import partial
 
 import msgspec
 
@@ -15,6 +16,7 @@ from runtime.command import Command, MisusedError
 from runtime.composition.part_processes import EX_TEMPFAIL, PartProcesses
 from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.operators.progress import ProgressShown
+from runtime.priority import give_way
 from runtime.settings import Settings
 from workers.begun_tables import unfit
 from workers.folding import PoisonedError
@@ -26,6 +28,11 @@ from workers.table_swap import RebuildRefusedError
 from workers.unserved_tables import drop_unserved
 
 STATEMENT_SECONDS = 600.0
+STEPS = {
+    "indexing": "making indexes",
+    "comparing": "comparing with what is served",
+    "exchanging": "adding what came meanwhile, and exchanging",
+}
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
@@ -39,6 +46,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         raise MisusedError("--afresh is for a rebuild: it leaves aside what an interrupted one began.")
     if asked.jobs != 1 and (asked.rollback or asked.drop):
         raise MisusedError("--jobs is for a rebuild: it divides the record by room among so many processes.")
+    give_way()
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
         if asked.part:
             return await fill(base, msgspec.json.decode(asked.part, type=Part))
@@ -53,8 +61,8 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     processes = PartProcesses(base.db.url)
     for group in groups:
         run = Run(
-            group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say, jobs=asked.jobs,
-            fill=processes.fill,
+            group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say,
+            step=partial(_say_step, group.name), jobs=asked.jobs, fill=processes.fill,
         )  # fmt: skip
         verdicts += await run.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
@@ -117,6 +125,11 @@ def _groups(asked: argparse.Namespace) -> list[Group]:
 def _tell(said: int | str) -> None:
     """Tell the process that divided the rebuild."""
     print(msgspec.json.encode(said).decode(), flush=True)
+
+
+def _say_step(group: str, step: str) -> None:
+    if step in STEPS:
+        _say(f"{group}: {STEPS[step]}")
 
 
 def _say(sentence: str) -> None:
