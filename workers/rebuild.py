@@ -160,8 +160,7 @@ class Rebuild:
         else:
             self._next = building.suffix
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
-        began, started = 0 if building is None else building.position, time.perf_counter()
-        self._filling = self._new_filling(await self._fill_parts(began, started), (began, started))
+        self._filling = await self._fill_parts(0 if building is None else building.position)
         await self._filling.catch_up()
         self._begin("indexing")
         await make_indexes(self._db, self._group, self._next, at_once=self._jobs)
@@ -201,8 +200,8 @@ class Rebuild:
             await self._filling.catch_up()
         self.doing = began
 
-    async def _fill_parts(self, position: int, started: float) -> int:
-        """Go on with the parts that were begun, or divide what is to be filled. Return the position that the tables came to."""
+    async def _fill_parts(self, position: int) -> Filling:
+        """Go on with the parts that were begun, or divide what is to be filled. Return what fills the tables from there on."""
         name, suffix, epoch = self._group.name, self._next, self._epoch
         parts = await building_parts.of(self._db, name)
         checkpoint = await checkpoints.position(self._db, name)
@@ -212,18 +211,18 @@ class Rebuild:
             await building_parts.divide(self._db, name, suffix, epoch, parts=self._jobs, until=checkpoint)
             parts = await building_parts.of(self._db, name)
         if not parts:
-            return position
-        until = parts[0].until_position
+            return self._new_filling(position, None)
+        until, began, started = parts[0].until_position, building_parts.done(parts), time.perf_counter()
 
         def come_to(done: int) -> None:
-            self._progress(Progress(name, done, until, time.perf_counter() - started, position))
+            self._progress(Progress(name, done, until, time.perf_counter() - started, began))
 
-        come_to(sum(part.position for part in parts) // len(parts))
+        come_to(began)
         wanted = [Part(name, suffix, epoch, part.part, part.parts, part.position, until) for part in parts]
         await fill_side_by_side(wanted, self._jobs, self._fill, come_to)
         async with self._db.transaction() as transaction:
             await building_parts.join(transaction, name, suffix, epoch, until)
-        return until
+        return self._new_filling(until, (began, started))
 
     def _new_filling(self, position: int, since: tuple[int, float] | None) -> Filling:
         return Filling(

@@ -152,8 +152,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
     how.add_argument("--drop", action="store_true", help="drop what rebuilds replaced and kept, and what one began")
     parser.add_argument(
-        "--jobs", type=jobs, default=1, metavar="N", help="divide the record by room among N processes (now 1)"
-    )
+        "--jobs", type=jobs, default=1, metavar="N",
+        help="divide the record by room among N processes, and make as many indexes at a time (1 to 8, by default 1)",
+    )  # fmt: skip
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)  # of another process that divided it
     parser.add_argument("--afresh", action="store_true", help="do not go on with what an interrupted rebuild began")
     parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")

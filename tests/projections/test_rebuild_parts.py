@@ -97,7 +97,9 @@ async def test_interrupted_each_part_goes_on_from_where_it_was(
         verdicts = await divided(db, record, note, told).run(swap=True)
         assert [part.position for part in resumed] == [part.position for part in parts]
         assert all(verdict.is_equal and verdict.swapped for verdict in verdicts)
-        assert [each.done for each in told] == sorted(each.done for each in told) and told[0].began == begun.position
+        assert [each.done for each in told] == sorted(each.done for each in told) and told[0].began == told[
+            0
+        ].done == building_parts.done(parts)
         assert await building_parts.of(db, "live") == [] and await db.all(str, SELECT_NEXT) == []
 
 

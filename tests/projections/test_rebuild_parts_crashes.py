@@ -63,6 +63,7 @@ async def test_whichever_process_is_killed_each_part_goes_on_from_where_it_was(s
             [said] = ended["said"]
             assert said.startswith("live: going on with"), ending
             if begun:
+                assert said.endswith(f" in its {JOBS} parts."), said
                 assert ended["begun"] == begun, ending
                 done = {part: position for part, (_, position) in begun.items()}
                 assert all(
