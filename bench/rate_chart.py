@@ -3,7 +3,6 @@ light and on a dark page."""
 
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
 
 from bench.comparison.chart import STYLE
 from bench.rebuild_runs import Rebuilt, Step
@@ -12,7 +11,8 @@ from workers.rebuild_reports import Progress
 WIDTH, LEFT, RIGHT = 760, 70, 20
 TOP, PANEL, GAP = 34, 120, 62
 COLOUR, AXIS = "#2f7d5b", "#8a8f98"
-LABEL_CHARS = 6.0  # what a letter is wide
+LETTER = 6.5  # what a letter is wide, at most
+REPORT_SECONDS, REPORTS_MAX = 0.3, 60
 
 
 def chart(rebuilds: Sequence[Rebuilt], title: str) -> str:
@@ -30,12 +30,14 @@ def chart(rebuilds: Sequence[Rebuilt], title: str) -> str:
 
 
 def rates(said: Sequence[Progress]) -> list[tuple[float, float]]:
-    """Return when each report came, and the rate since the one before."""
-    return [
-        (later.seconds, (later.done - before.done) / (later.seconds - before.seconds))
-        for before, later in pairwise((Progress("", 0, 0, 0.0), *said))
-        if later.seconds > before.seconds and later.done > before.done
-    ]
+    """Return when a report came, and the rate since the one before. Parts report in turn: what is close together is one report."""
+    found, before = [], Progress("", 0, 0, 0.0)
+    apart = max(REPORT_SECONDS, said[-1].seconds / REPORTS_MAX)
+    for later in said:
+        if later.seconds - before.seconds >= apart and later.done > before.done:
+            found.append((later.seconds, (later.done - before.done) / (later.seconds - before.seconds)))
+            before = later
+    return found
 
 
 def _panel(found: Rebuilt, top: float, longest: float, fastest: float) -> str:
@@ -66,9 +68,9 @@ def _steps(steps: Sequence[Step], end: float, begins: Sequence[float], head: flo
     """Return a line where each step begins, and its name behind that; names that have no place go below the others."""
     drawn, row, last = [], 0, 0.0
     for step, at in zip(steps, begins, strict=True):
-        row = row + 1 if at < last else 0
-        is_right = at + LABEL_CHARS * len(step.name) > WIDTH
-        last = at + LABEL_CHARS * len(step.name) + 8
+        is_right = at + LETTER * len(step.name) > WIDTH - RIGHT
+        row = row + 1 if at < last or is_right else 0
+        last = at + LETTER * len(step.name) + 8
         drawn.append(
             f'<path d="M{at:.1f} {head}V{low}" stroke="{AXIS}" stroke-dasharray="2 3"/>'
             f'<text class="s" x="{at - 4 if is_right else at + 4:.1f}" y="{head + 10 + 13 * row}"'

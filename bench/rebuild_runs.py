@@ -25,7 +25,7 @@ from workers.rebuild_reports import Progress
 LOOK_SECONDS = 0.1
 COMPARED_UNEQUAL = 3
 BAR = re.compile(r"([\d,]+) of ([\d,]+) events \(\d+%\), ([\d,]+)/s")
-STEP = re.compile(r"live: (making indexes|comparing|adding)")
+STEP = re.compile(r"live: (?:adding what came meanwhile, and )?(making indexes|comparing|exchanging)")
 
 
 class Step(Struct, frozen=True):
