@@ -45,8 +45,10 @@ class Sent(Struct, frozen=True):
 class Beside:
     """Somebody who sends, and some who read; what each waits, and how often one is refused or not answered."""
 
-    def __init__(self, http: httpx.AsyncClient, room: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, token: Callable[[], Awaitable[str]], room: str) -> None:
+        """`token` answers one that is still valid: a rebuild may take longer than that."""
         self._http = http
+        self._token = token
         self._path = f"/rooms/{room}/messages"
         self._began = 0.0
         self.sent: list[Sent] = []
@@ -62,17 +64,21 @@ class Beside:
     async def _one(self) -> None:
         began = time.perf_counter()
         try:
-            (await self._http.post(self._path, json={"content": "beside a rebuild"})).raise_for_status()
+            said, headers = {"content": "beside a rebuild"}, await self._headers()
+            (await self._http.post(self._path, json=said, headers=headers)).raise_for_status()
         except httpx.HTTPError:
             self.send_errors += 1
         self.sent.append(Sent(began - self._began, (time.perf_counter() - began) * 1000))
+
+    async def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {await self._token()}"}
 
     async def read(self) -> None:
         while True:
             for path in ("/rooms?joined=true", self._path):
                 self.reads += 1
                 try:
-                    answer = await self._http.get(path)
+                    answer = await self._http.get(path, headers=await self._headers())
                     self.read_errors += answer.status_code != 200 or not answer.json()["items"]
                 except httpx.HTTPError:
                     self.read_errors += 1
@@ -114,8 +120,7 @@ async def beside(deployment: Deployment, *, picture: Path | None = None, figures
         runs = [(1, min(all_cores())), *((jobs, None) for jobs in JOBS)]
         alone = [await Watched(deployment, jobs, swap=False, idle_mib=idle, core=core).run() for jobs, core in runs]
         async with httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=60) as http:
-            http.headers["Authorization"] = f"Bearer {await ada.token()}"
-            noticed = await _beside_people(deployment, lambda: Beside(http, str(room)), idle)
+            noticed = await _beside_people(deployment, lambda: Beside(http, ada.token, str(room)), idle)
     if picture:
         title = f"Rebuild of {alone[0].events:,} events beside {READERS} readers and {SENDS_A_SECOND} sends a second"
         await asyncio.to_thread(picture.write_text, chart([each.rebuilt for each in noticed], title))
