@@ -17,7 +17,7 @@ export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help up test browse screenshots check types coverage docs hooks simulate chaos soak honest attack fuzz schema device bench bench-quick slack-viewer format env rights clean
+.PHONY: help up test browse screenshots check types coverage docs hooks simulate chaos soak honest crashes attack fuzz schema device bench bench-quick slack-viewer format env rights clean
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
@@ -78,6 +78,9 @@ soak: $(STAMP) ## Talk steadily for an hour; nothing may grow (SECONDS=3600)
 honest: $(STAMP) ## Verify made-up honest records, in which nothing may be found, then every attack with stolen keys (RECORDS=1000)
 	@$(BIN)/python -m tests.record.honest $(if $(RECORDS),--records $(RECORDS)) $(if $(FIRST),--first $(FIRST))
 	@ATTACK_POSITIONS=10 $(BIN)/python -m pytest -q -s tests/record/test_stolen_keys.py
+
+crashes: $(STAMP) ## Kill each process of a divided rebuild at random, and go on with it (KILLS=60, SEED=)
+	@REBUILD_KILLS=$(or $(KILLS),60) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -q tests/projections/test_rebuild_parts_crashes.py
 
 attack: $(STAMP) ## Attack a deployment of its own in every way known; others must not notice (ONLY="pings …", SECONDS=4)
 	@$(BIN)/python -m tests.attack $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))

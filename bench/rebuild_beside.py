@@ -1,79 +1,58 @@
-"""R: rebuilds of the live tables of a generated record, alone and while people send and read, and what those notice of them.
+"""R: rebuilds of the live tables of a generated record, alone and while people send and read, and what those notice of it.
 
-The record is written by `hansard bench generate` under a deployment that runs, and followed. Then the tables are rebuilt beside the
-served ones by one process, and by two between which the record is divided; then messages are sent and pages are read, first
-with nothing else, then beside the same two rebuilds, which exchange the tables. Rows are rate, processor time an event and memory above
-idle of the former, and of the latter the p99 of sends, to that with nothing else, and how often a reader got an error.
+The record is written by `hansard bench generate` under a deployment that runs, and followed. Then `hansard rebuild live` makes the
+tables: by one process with everything on one core; by one on all cores; and by two, between which the record is divided. Then messages
+are sent and pages are read, first with nothing else, then beside rebuilds by one and by two processes, which exchange the tables.
 `EVENTS` is how many events: a million unless the environment says otherwise.
 """
 
 import asyncio
 import json
 import os
-import resource
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
-from typing import Self
 
 import httpx
-import psutil
 from msgspec import Struct, to_builtins
-from msgspec.structs import replace
 
-from adapters.clock import now
-from adapters.postgres.data_keys import Vault
 from adapters.postgres.database import Database
-from adapters.postgres.event_store import PostgresRecord
-from adapters.postgres.master_key import load_master
 from bench.comparison.report import machine
 from bench.deployment import Deployment
 from bench.million import caught_up, command
 from bench.rate_chart import chart
+from bench.rebuild_runs import Rebuilt, Step, Watched, all_cores
 from bench.sockets import Measured, people, room_of
-from projections import LIVE
-from runtime.composition.part_processes import PartProcesses
 from runtime.embedded.location import locate
-from workers.rebuild import Rebuild
-from workers.rebuild_parts import FillPart
-from workers.rebuild_reports import Progress
 
 EVENTS = int(os.environ.get("EVENTS", "1000000"))
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 30.0
 SENDS_A_SECOND = 20
 READERS = 4
 JOBS = (1, 2)
+SELECT_HEAD = "SELECT position FROM record.head"
 
 
-class Rebuilt(Struct):
-    """What was measured of one rebuild; memory above idle, of its parts all that they have. With nobody beside it the last four
-    say nothing."""
+class Sent(Struct, frozen=True):
+    """When a message was sent, in seconds since that began, and what its answer took."""
 
-    jobs: int
-    events: int
-    events_a_second: float
-    seconds: float
-    python_us: float
-    memory_mib: float
-    is_equal: bool
-    said: list[Progress]
-    quiet_p99_ms: float = 0.0
-    beside_p99_ms: float = 0.0
-    reads: int = 0
-    errors: int = 0
+    at: float
+    ms: float
 
 
 class Beside:
-    """Somebody who sends, and some who read; what each waits, and how often a reader is refused."""
+    """Somebody who sends, and some who read; what each waits, and how often one is refused or not answered."""
 
-    def __init__(self, http: httpx.AsyncClient, room: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, token: Callable[[], Awaitable[str]], room: str) -> None:
+        """`token` answers one that is still valid: a rebuild may take longer than that."""
         self._http = http
-        self._room = room
+        self._token = token
         self._path = f"/rooms/{room}/messages"
-        self.sent_ms: list[float] = []
-        self.reads = 0
-        self.errors = 0
+        self._began = 0.0
+        self.sent: list[Sent] = []
+        self.reads = self.read_errors = self.send_errors = 0
 
     async def send(self) -> None:
         """Send at a steady rate, whatever the answers take."""
@@ -84,148 +63,175 @@ class Beside:
 
     async def _one(self) -> None:
         began = time.perf_counter()
-        (await self._http.post(self._path, json={"content": "beside a rebuild"})).raise_for_status()
-        self.sent_ms.append((time.perf_counter() - began) * 1000)
+        try:
+            said, headers = {"content": "beside a rebuild"}, await self._headers()
+            (await self._http.post(self._path, json=said, headers=headers)).raise_for_status()
+        except httpx.HTTPError:
+            self.send_errors += 1
+        self.sent.append(Sent(began - self._began, (time.perf_counter() - began) * 1000))
+
+    async def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {await self._token()}"}
 
     async def read(self) -> None:
         while True:
             for path in ("/rooms?joined=true", self._path):
-                answer = await self._http.get(path)
                 self.reads += 1
-                self.errors += answer.status_code != 200 or not answer.json()["items"]
-
-    def again(self) -> Self:
-        """Return the same people, who have not begun."""
-        return type(self)(self._http, self._room)
+                try:
+                    answer = await self._http.get(path, headers=await self._headers())
+                    self.read_errors += answer.status_code != 200 or not answer.json()["items"]
+                except httpx.HTTPError:
+                    self.read_errors += 1
 
     async def during(self, doing: Callable[[], Awaitable[None]]) -> None:
         """Send and read for as long as something is done."""
+        self._began = time.perf_counter()
         others = [asyncio.create_task(self.send()), *(asyncio.create_task(self.read()) for _ in range(READERS))]
         try:
             await doing()
         finally:
+            assert not any(each.done() for each in others), "somebody fell silent"
             for each in others:
                 each.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
 
+class Noticed(Struct):
+    """A rebuild, and what people noticed of it; `p99_by_step_ms`: of sends during each step of it."""
+
+    rebuilt: Rebuilt
+    quiet_p99_ms: float
+    beside_p99_ms: float
+    p99_by_step_ms: dict[str, float]
+    reads: int
+    read_errors: int
+    sends: int
+    send_errors: int
+
+
 async def beside(deployment: Deployment, *, picture: Path | None = None, figures: Path | None = None) -> list[Measured]:
-    """R; draws the rate of the rebuild by one process, and writes all figures down as JSON, where that is asked for."""
+    """R; draws the rates of the rebuilds beside people, and writes all figures down as JSON, where that is asked for."""
     async with deployment:
-        url, master = locate(deployment.home).database_url, load_master(deployment.home / "master.key", create=False)
         await command(deployment, "bench", "generate", "--events", str(EVENTS), "--into")
         (ada,) = await people(deployment.base, 1)
         room = await room_of(ada, [], "Beside a rebuild")
-        db = await Database.open(url, statement_seconds=600)
-        record = PostgresRecord(db, Vault(db, master), now=now, chance=os.urandom)
-        await caught_up(deployment, (await record.head()).position, time.perf_counter())
-        processes = PartProcesses(url, deployment.environment)
-        alone = [await _rebuilt(db, record, jobs, processes.fill, swap=False) for jobs in JOBS]
+        await caught_up(deployment, await _head(deployment), time.perf_counter())
+        idle = await _idle_mib(deployment)
+        runs = [(1, min(all_cores())), *((jobs, None) for jobs in JOBS)]
+        alone = [await Watched(deployment, jobs, swap=False, idle_mib=idle, core=core).run() for jobs, core in runs]
         async with httpx.AsyncClient(base_url=deployment.base + "/api/v1", timeout=60) as http:
-            http.headers["Authorization"] = f"Bearer {await ada.token()}"
-            quiet = Beside(http, str(room))
-            await quiet.during(lambda: asyncio.sleep(QUIET_SECONDS))
-            beside = [await _rebuilt_beside(quiet, db, record, jobs, processes.fill) for jobs in JOBS]
-        await db.close()
+            noticed = await _beside_people(deployment, lambda: Beside(http, ada.token, str(room)), idle)
     if picture:
-        title = f"Rebuild of {beside[0].events:,} events beside {READERS} readers and {SENDS_A_SECOND} sends/s"
-        await asyncio.to_thread(picture.write_text, chart(beside[0].said, title))
+        title = f"Rebuild of {alone[0].events:,} events beside {READERS} readers and {SENDS_A_SECOND} sends a second"
+        await asyncio.to_thread(picture.write_text, chart([each.rebuilt for each in noticed], title))
     if figures:
-        said = {"alone": [_figures(each) for each in alone], "beside": [_figures(each) for each in beside]}
+        said = {"alone": [_figures(each) for each in alone], "beside": [_noticed(each) for each in noticed]}
         written = json.dumps({"made": time.strftime("%Y-%m-%d"), "machine": machine(), **said}, indent=1)
         await asyncio.to_thread(figures.write_text, written + "\n")
-    faster = alone[-1].events_a_second / alone[0].events_a_second
     return [
         *(row for each in alone for row in _rows(each)),
-        Measured(f"R by {JOBS[-1]} processes, to one", f"{faster:.2f} x"),
-        *(row for each in beside for row in _rows_beside(each)),
-    ]
+        *_ratios(alone[0], alone[-1]), *_ratios(alone[1], alone[-1]),
+        *(row for each in noticed for row in _rows_beside(each)),
+    ]  # fmt: skip
 
 
-async def _rebuilt(db: Database, record: PostgresRecord, jobs: int, fill: FillPart, *, swap: bool) -> Rebuilt:
-    said: list[Progress] = []
-    memory = before = _memory_mib()
-    cpu, began = _cpu_seconds(), time.perf_counter()
+async def _beside_people(deployment: Deployment, made: Callable[[], Beside], idle: float) -> list[Noticed]:
+    """Rebuild by each number of processes beside people; before, between and after they are alone."""
+    quiet = [made()]
+    await quiet[0].during(lambda: asyncio.sleep(QUIET_SECONDS))
+    runs: list[tuple[Rebuilt, Beside]] = []
+    for jobs in JOBS:
+        busy, watched = made(), Watched(deployment, jobs, swap=True, idle_mib=idle)
+        rebuilt: list[Rebuilt] = []
+        await busy.during(lambda watched=watched, rebuilt=rebuilt: _run(watched, rebuilt))  # type: ignore[misc]
+        runs.append((rebuilt[0], busy))
+        quiet.append(made())
+        await quiet[-1].during(lambda: asyncio.sleep(QUIET_SECONDS))
+    p99 = _p99([sent for each in quiet for sent in each.sent])
+    return [
+        Noticed(
+            rebuilt, p99, _p99(busy.sent), _by_step(rebuilt, busy), busy.reads, busy.read_errors, len(busy.sent), busy.send_errors
+        )
+        for rebuilt, busy in runs
+    ]  # fmt: skip
 
-    def hear(progress: Progress) -> None:
-        nonlocal memory
-        said.append(progress)
-        memory = max(memory, _memory_mib())
 
-    verdicts = await Rebuild(LIVE, record, db, progress=hear, jobs=jobs, fill=fill).run(swap=swap)
-    seconds, events = time.perf_counter() - began, said[-1].done
-    filled = max(each.seconds for each in said if each.began == 0)
-    return Rebuilt(
-        jobs, events, events / filled, seconds, 1e6 * (_cpu_seconds() - cpu) / events, memory - before,
-        all(verdict.is_equal for verdict in verdicts), said,
-    )  # fmt: skip
+async def _run(watched: Watched, rebuilt: list[Rebuilt]) -> None:
+    rebuilt.append(await watched.run())
 
 
-async def _rebuilt_beside(quiet: Beside, db: Database, record: PostgresRecord, jobs: int, fill: FillPart) -> Rebuilt:
-    """Rebuild while somebody sends and some read."""
-    busy, found = quiet.again(), list[Rebuilt]()
+def _by_step(rebuilt: Rebuilt, busy: Beside) -> dict[str, float]:
+    steps = [Step("filling", 0.0), *rebuilt.steps, Step("", rebuilt.seconds)]
+    found = {}
+    for step, after in pairwise(steps):
+        sent = [each for each in busy.sent if step.seconds <= each.at < after.seconds]
+        if len(sent) > 1:
+            found[step.name] = _p99(sent)
+    return found
 
-    async def rebuild() -> None:
-        found.append(await _rebuilt(db, record, jobs, fill, swap=True))
 
-    await busy.during(rebuild)
-    p99 = {"quiet_p99_ms": _p99(quiet), "beside_p99_ms": _p99(busy)}
-    return replace(found[0], **p99, reads=busy.reads, errors=busy.errors)
+async def _idle_mib(deployment: Deployment) -> float:
+    """Return what a process of the command holds that has loaded everything, and has nothing to do yet."""
+    found = await Watched(deployment, JOBS[-1], swap=False, idle_mib=0.0).run()
+    return found.peaks_mib[0]
+
+
+async def _head(deployment: Deployment) -> int:
+    db = await Database.open(locate(deployment.home).database_url, size=1)
+    try:
+        return int(await db.value(SELECT_HEAD))
+    finally:
+        await db.close()
 
 
 def _rows(found: Rebuilt) -> list[Measured]:
     by, equal = _by(found), "equal" if found.is_equal else "DIFFERENT"
     return [
-        Measured(f"{by}: {found.events:,} events, events/s until the tables are full", f"{found.events_a_second:,.0f}"),
-        Measured(f"{by}: Python's processor time an event", f"{found.python_us:.1f} us"),
+        Measured(f"{by}: {found.events:,} events, events/s until they are in", f"{found.events_a_second:,.0f}"),
+        Measured(
+            f"{by}: processor time an event, Python and Postgres", f"{found.python_us:.1f} + {found.postgres_us:.1f} us"
+        ),
         Measured(f"{by}: all of it, with indexes and comparison ({equal})", f"{found.seconds:,.0f} s"),
-        Measured(f"{by}: memory above idle", f"{found.memory_mib:,.0f} MiB"),
+        Measured(f"{by}: peak of its largest process, above idle", f"{found.memory_mib:,.0f} MiB"),
     ]
 
 
-def _rows_beside(found: Rebuilt) -> list[Measured]:
-    by, ratio = f"{_by(found)}, beside sends and readers", found.beside_p99_ms / found.quiet_p99_ms
-    p99 = f"{found.quiet_p99_ms:,.1f}, {found.beside_p99_ms:,.1f} ms ({ratio:.2f} x)"
+def _ratios(one: Rebuilt, other: Rebuilt) -> list[Measured]:
+    filling, whole = other.events_a_second / one.events_a_second, one.seconds / other.seconds
     return [
-        Measured(f"{by}: events/s", f"{found.events_a_second:,.0f}"),
+        Measured(
+            f"{_by(other)}, to {_by(one).removeprefix('R ')}: filling, all of it", f"{filling:.2f} x, {whole:.2f} x"
+        )
+    ]
+
+
+def _rows_beside(found: Noticed) -> list[Measured]:
+    by, ratio = f"{_by(found.rebuilt)}, beside people", found.beside_p99_ms / found.quiet_p99_ms
+    p99 = f"{found.quiet_p99_ms:,.1f}, {found.beside_p99_ms:,.1f} ms ({ratio:.2f} x)"
+    steps = ", ".join(f"{name} {ms:,.0f}" for name, ms in found.p99_by_step_ms.items())
+    return [
+        Measured(f"{by}: events/s", f"{found.rebuilt.events_a_second:,.0f}"),
         Measured(f"{by}: p99 of a send without and with it", p99),
-        Measured(f"{by}: errors of readers", f"{found.errors} of {found.reads:,}"),
+        Measured(f"{by}: p99 by what it does, ms", steps),
+        Measured(f"{by}: errors of readers", f"{found.read_errors} of {found.reads:,}"),
+        Measured(f"{by}: errors of senders", f"{found.send_errors} of {found.sends:,}"),
     ]
 
 
 def _by(found: Rebuilt) -> str:
-    return f"R by {found.jobs} process{'es' if found.jobs > 1 else ''}"
+    return f"R by {found.jobs} on {found.cores} core{'s' if found.cores > 1 else ''}"
 
 
 def _figures(found: Rebuilt) -> dict[str, object]:
     return {name: value for name, value in to_builtins(found).items() if name != "said"}
 
 
-def _p99(who: Beside) -> float:
-    return quantiles(who.sent_ms, n=100)[98]
+def _noticed(found: Noticed) -> dict[str, object]:
+    return {
+        **_figures(found.rebuilt),
+        **{name: value for name, value in to_builtins(found).items() if name != "rebuilt"},
+    }
 
 
-def _cpu_seconds() -> float:
-    """Return the processor time of this process and of those that it waited for."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
-
-
-def _memory_mib() -> float:
-    """Return what this process holds and what the parts of a rebuild do."""
-    processes = [psutil.Process(), *(each for each in psutil.Process().children() if "--part" in _typed(each))]
-    return sum(_resident_bytes(each) for each in processes) / 1024**2
-
-
-def _typed(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
-
-
-def _resident_bytes(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
+def _p99(sent: list[Sent]) -> float:
+    return quantiles((each.ms for each in sent), n=100)[98]

@@ -5,6 +5,8 @@ takes these waits for that transaction, and the next one of the part finds anoth
 are joined, and the tables are at it as if one process had come there.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from domain.ports.database import Db
@@ -42,6 +44,11 @@ class BuildingPart(Struct, frozen=True):
 async def of(db: Db, group: str) -> list[BuildingPart]:
     """Return the parts into which a group's building tables are divided; none if they are not."""
     return await db.all(BuildingPart, SELECT, group)
+
+
+def done(parts: Sequence[BuildingPart]) -> int:
+    """Return how much is done: at this position one process would have as much."""
+    return sum(part.position for part in parts) // len(parts)
 
 
 async def divide(db: Db, group: str, suffix: str, epoch: int, *, parts: int, until: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from domain.ports.database import Db
 from domain.ports.record import Record
-from projections import building_tables
+from projections import building_parts, building_tables
 from projections.building_tables import Building
 from projections.tables import Group
 from workers.code_version import code_version
@@ -27,12 +27,18 @@ async def begun(db: Db, record: Record, group: Group, say: Callable[[str], None]
     found = await building_tables.of(db, group.name)
     if found is None:
         return None
-    what = f"the rebuild of {found.began_at:%Y-%m-%d %H:%M:%S} UTC, which came to position {found.position:,}"
+    what = f"the rebuild of {found.began_at:%Y-%m-%d %H:%M:%S} UTC, which came to {await _came_to(db, group, found)}"
     if reason := await unfit(db, record, group, found):
         say(f"{group.name}: beginning afresh. {what[0].upper()}{what[1:]}, {reason}.")
         return None
     say(f"{group.name}: going on with {what}.")
     return found
+
+
+async def _came_to(db: Db, group: Group, found: Building) -> str:
+    if parts := await building_parts.of(db, group.name):
+        return f"positions {', '.join(f'{part.position:,}' for part in parts)} in its {len(parts)} parts"
+    return f"position {found.position:,}"
 
 
 async def unfit(db: Db, record: Record, group: Group, found: Building) -> str:

@@ -34,13 +34,13 @@ from projections.tables import Group, Table
 from workers.begun_tables import begun
 from workers.code_version import code_version
 from workers.differences import Side, differences, snapshot
-from workers.rebuild_parts import DIVIDED_EVENTS_MIN, FillPart, Part, fill_part, fill_side_by_side
+from workers.folding import PoisonedError
+from workers.rebuild_parts import AGAIN, FillPart, Part, fill_part, fill_side_by_side
 from workers.rebuild_reports import Differences, Progress, Verdict
+from workers.side_by_side import side_by_side
 from workers.table_filling import Filling
+from workers.table_indexes import make_indexes
 from workers.table_swap import (
-    SELECT_INDEXES,
-    VACUUM,
-    Index,
     RebuildRefusedError,
     RowsLostError,
     alone,
@@ -52,6 +52,7 @@ from workers.table_swap import (
 )
 from workers.unserved_tables import drop_begun
 
+DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
 SUFFIX_BYTES = 3  # an index name with it stays below the 63 bytes of Postgres
 FOLLOWER_PAUSE_SECONDS = 0.5
 # Whose the served table is, who may do what with it, and how it is vacuumed: said of another table.
@@ -71,9 +72,7 @@ CREATE_TABLE = "CREATE TABLE {made} (LIKE {table} INCLUDING DEFAULTS INCLUDING C
 ADD_KEY = "ALTER TABLE {made} ADD CONSTRAINT {name} PRIMARY KEY ({key})"
 # Of the columns that the table declares: a column that is on its way out differs from nothing.
 SELECT_CHECKSUM = """
-    SELECT {number} AS number, (SELECT position FROM read.checkpoints WHERE name = $1 ORDER BY position DESC LIMIT 1) AS position,
-        coalesce(sum(hashtextextended(r::text, 0)), 0)::text AS checksum, count(*) AS rows
-    FROM (SELECT {columns} FROM {table}) r
+    SELECT {number} AS number, coalesce(sum(hashtextextended(r::text, 0)), 0)::text AS checksum, count(*) AS rows FROM (SELECT {columns} FROM {table}) r
 """
 
 
@@ -81,10 +80,9 @@ log = structlog.get_logger()
 
 
 class Checksum(Struct, frozen=True):
-    """What a table holds at a position, and which of its group's tables it is."""
+    """What a table holds, and which of its group's tables it is."""
 
     number: int
-    position: int | None
     checksum: str
     rows: int
 
@@ -109,22 +107,25 @@ class Rebuild:
         *,
         progress: Callable[[Progress], None],
         say: Callable[[str], None] | None = None,
+        step: Callable[[str], None] = lambda step: None,
         jobs: int = 1,
         fill: FillPart | None = None,
     ) -> None:
-        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is. With
-        several `jobs` the record is divided by room, and so many parts are filled at a time, by `fill`; None: here."""
+        """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is. `step` is
+        told what begins. With several `jobs` the record is divided by room, and so many parts are filled at a time, by `fill`;
+        None: here."""
         self._group = group
         self._record = record
         self._db = db
         self._progress = progress
         self._say = say or (lambda sentence: log.info(sentence))  # the logger as it is then
+        self._step = step
         self._next = ""
         self._epoch = 0
         self.doing = ""  # the step that it is at; "" before it is alone
         self._jobs = jobs
         self._fill = fill or partial(fill_part, group, record, db)
-        self._filling = self._new_filling(0)
+        self._filling = self._new_filling(0, None)
 
     async def run(self, *, swap: bool, afresh: bool = False) -> list[Verdict]:
         """Build, compare and, with `swap`, exchange; the record is right, so a difference is no reason not to. `afresh`: do not
@@ -142,13 +143,15 @@ class Rebuild:
         except RowsLostError:
             await drop_begun(self._db, self._group)
             raise
+        except PoisonedError as error:
+            raise RebuildRefusedError(f"{self._group.name} is not rebuilt. {error} {AGAIN}") from None
         except LeaseLostError:
             raise RebuildRefusedError(
                 f"What was built of {self._group.name} is somebody else's by now: this rebuild had lost its connection."
             ) from None
 
     async def _run(self, session: Session, *, swap: bool, afresh: bool) -> list[Verdict]:
-        self.doing = "filling"
+        self._begin("filling")
         await self._require_no_later()
         building = None if afresh else await begun(self._db, self._record, self._group, self._say)
         if building is None:
@@ -157,21 +160,24 @@ class Rebuild:
         else:
             self._next = building.suffix
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
-        self._filling = self._new_filling(await self._fill_parts(0 if building is None else building.position))
+        self._filling = await self._fill_parts(0 if building is None else building.position)
         await self._filling.catch_up()
-        self.doing = "indexing"
-        for table in self._group.tables:
-            await self._index(table)
-        self.doing = "comparing"
+        self._begin("indexing")
+        await make_indexes(self._db, self._group, self._next, at_once=self._jobs)
+        self._begin("comparing")
         verdicts, missing = await self._compare(session, swapped=swap)
         if swap:
-            self.doing = "exchanging"
+            self._begin("exchanging")
             await self._filling.catch_up()
             await self._wait_for_a_follower()
             await self._swap(session, missing)
         else:
             await drop_begun(self._db, self._group)
         return verdicts
+
+    def _begin(self, doing: str) -> None:
+        self.doing = doing
+        self._step(doing)
 
     async def _require_no_later(self) -> None:
         """Raise `RebuildRefusedError` if what is served is of a later version than this code makes."""
@@ -194,8 +200,8 @@ class Rebuild:
             await self._filling.catch_up()
         self.doing = began
 
-    async def _fill_parts(self, position: int) -> int:
-        """Go on with the parts that were begun, or divide what is to be filled. Return the position that the tables came to."""
+    async def _fill_parts(self, position: int) -> Filling:
+        """Go on with the parts that were begun, or divide what is to be filled. Return what fills the tables from there on."""
         name, suffix, epoch = self._group.name, self._next, self._epoch
         parts = await building_parts.of(self._db, name)
         checkpoint = await checkpoints.position(self._db, name)
@@ -205,22 +211,24 @@ class Rebuild:
             await building_parts.divide(self._db, name, suffix, epoch, parts=self._jobs, until=checkpoint)
             parts = await building_parts.of(self._db, name)
         if not parts:
-            return position
-        until, started = parts[0].until_position, time.perf_counter()
+            return self._new_filling(position, None)
+        until, began, started = parts[0].until_position, building_parts.done(parts), time.perf_counter()
 
         def come_to(done: int) -> None:
-            self._progress(Progress(name, done, until, time.perf_counter() - started, position))
+            self._progress(Progress(name, done, until, time.perf_counter() - started, began))
 
+        come_to(began)
         wanted = [Part(name, suffix, epoch, part.part, part.parts, part.position, until) for part in parts]
         await fill_side_by_side(wanted, self._jobs, self._fill, come_to)
         async with self._db.transaction() as transaction:
             await building_parts.join(transaction, name, suffix, epoch, until)
-        return until
+        return self._new_filling(until, (began, started))
 
-    def _new_filling(self, position: int) -> Filling:
+    def _new_filling(self, position: int, since: tuple[int, float] | None) -> Filling:
         return Filling(
-            self._group, self._record, self._db, self._next, note=self._note, progress=self._progress, position=position
-        )
+            self._group, self._record, self._db, self._next, note=self._note, progress=self._progress, position=position,
+            since=since,
+        )  # fmt: skip
 
     async def _note(self, db: Db, events: Sequence[Parked], position: int) -> None:
         await building_tables.move(db, self._group.name, self._next, self._epoch, position)
@@ -230,12 +238,12 @@ class Rebuild:
         """Compare with the served tables, both at the position at which those were read. Return the verdicts, and how
         many rows are missing in each rebuilt table."""
         async with snapshot(session) as moment:
-            served = await self._checksums(moment, "")
-            position = served[0].position or 0
+            position = await checkpoints.position(moment, self._group.name)
             version = await checkpoints.version(moment, self._group.name) or self._group.version
             raised_from = version if version < self._group.version else None
             await self._filling.until(position, self._db)
-            rebuilt = await self._checksums(self._db, self._next)
+            both = partial(self._checksums, moment, ""), partial(self._checksums, self._db, self._next)
+            served, rebuilt = await side_by_side(both, self._jobs)
             pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
             verdicts = [
                 Verdict(
@@ -266,7 +274,7 @@ class Rebuild:
             )
             for number, table in enumerate(self._group.tables)
         )
-        found = await db.all(Checksum, " UNION ALL ".join(each), self._group.name)
+        found = await db.all(Checksum, " UNION ALL ".join(each))
         return sorted(found, key=lambda checksum: checksum.number)
 
     async def _create(self) -> None:
@@ -290,14 +298,3 @@ class Rebuild:
                 await transaction.run(ADD_KEY.format(made=made, name=name, key=", ".join(table.key)))
                 for right in await transaction.all(str, SELECT_RIGHTS, table.name, made):
                     await transaction.run(right)
-
-    async def _index(self, table: Table) -> None:
-        """Make the served table's other indexes on the new one, unless a run before did, then VACUUM it, so that index-only
-        scans work at once."""
-        made = table.name + self._next
-        there = {index.name for index in await self._db.all(Index, SELECT_INDEXES, made)}
-        for index in await self._db.all(Index, SELECT_INDEXES, table.name):
-            if not index.is_primary and index.name + self._next not in there:
-                served = f"INDEX {index.name} ON {table.name} "
-                await self._db.run(index.definition.replace(served, f"INDEX {index.name}{self._next} ON {made} "))
-        await self._db.run(VACUUM.format(table=made))

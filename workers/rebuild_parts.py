@@ -6,7 +6,6 @@ with what the tables say of other rooms. Who runs a part is the caller's: this p
 own (`runtime/composition/part_processes.py`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -17,9 +16,10 @@ from domain.ports.record import DivisibleRecord
 from projections import building_parts, parked
 from projections.parked import Parked
 from projections.tables import Group
+from workers.side_by_side import side_by_side
 from workers.table_filling import Filling
 
-DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
+AGAIN = "Then rebuild it again: what is made of it stays, and the same code goes on with that."
 
 
 class Part(Struct, frozen=True):
@@ -65,19 +65,9 @@ async def fill_side_by_side(parts: Sequence[Part], jobs: int, fill: FillPart, co
     """Fill all parts, so many at a time. `come_to` is told how far they are, as one process that was at that position would have
     as much done. Raise what the first of them that fails raises; the others are ended then."""
     positions = {part.number: part.position for part in parts}
-    free = asyncio.Semaphore(jobs)
 
     def hear(number: int, position: int) -> None:
         positions[number] = position
         come_to(sum(positions.values()) // len(positions))
 
-    async def one(part: Part) -> None:
-        async with free:
-            await fill(part, partial(hear, part.number))
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(one(part))
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+    await side_by_side([partial(fill, part, partial(hear, part.number)) for part in parts], jobs)

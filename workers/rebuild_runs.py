@@ -36,6 +36,7 @@ class Run:
         run_by: str,
         progress: Callable[[Progress], None] = lambda progress: None,
         say: Callable[[str], None] | None = None,
+        step: Callable[[str], None] = lambda step: None,
         jobs: int = 1,
         fill: FillPart | None = None,
     ) -> None:
@@ -45,7 +46,7 @@ class Run:
         self._progress = progress
         self._id = UUID(int=0)
         self._last = Progress(group.name, 0, 0, 0.0)
-        self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say, jobs=jobs, fill=fill)
+        self._rebuild = Rebuild(group, record, db, progress=self._hear, say=say, step=step, jobs=jobs, fill=fill)
 
     async def run(self, *, swap: bool, afresh: bool = False, rebuild_id: UUID | None = None) -> list[Verdict]:
         """Rebuild. Raise what `Rebuild.run` raises; what is no fault of the moment is written down as such."""

@@ -42,8 +42,10 @@ class Filling:
         note: Note,
         progress: Callable[[Progress], None],
         position: int = 0,
+        since: tuple[int, float] | None = None,
     ) -> None:
-        """`note` is called in the transaction of each batch, with what of it is parked and the position that it comes to."""
+        """`note` is called in the transaction of each batch, with what of it is parked and the position that it comes to. `since`: the
+        position, and the time of `perf_counter`, at which others began with what this one goes on with."""
         self.suffix = suffix
         self.position = position
         self._group = group
@@ -54,8 +56,8 @@ class Filling:
         self._db = db
         self._note = note
         self._progress = progress
-        self._began = self._collected = position
-        self._started = time.perf_counter()
+        self._collected = position
+        self._began, self._started = since or (position, time.perf_counter())
 
     async def catch_up(self) -> None:
         """Fold the record until little is left before the checkpoint."""

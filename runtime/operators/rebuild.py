@@ -3,6 +3,7 @@ those that were served before, once more."""
 
 import argparse
 import sys
+from functools import partial
 
 import msgspec
 
@@ -15,9 +16,11 @@ from runtime.command import Command, MisusedError
 from runtime.composition.part_processes import EX_TEMPFAIL, PartProcesses
 from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.operators.progress import ProgressShown
+from runtime.priority import give_way
 from runtime.settings import Settings
 from workers.begun_tables import unfit
-from workers.rebuild_parts import Part, fill_part
+from workers.folding import PoisonedError
+from workers.rebuild_parts import AGAIN, Part, fill_part
 from workers.rebuild_reports import Verdict, report
 from workers.rebuild_runs import Run
 from workers.rollback import Rollback
@@ -25,6 +28,11 @@ from workers.table_swap import RebuildRefusedError
 from workers.unserved_tables import drop_unserved
 
 STATEMENT_SECONDS = 600.0
+STEPS = {
+    "indexing": "making indexes",
+    "comparing": "comparing with what is served",
+    "exchanging": "adding what came meanwhile, and exchanging",
+}
 
 
 async def run(settings: Settings, asked: argparse.Namespace) -> int:
@@ -38,6 +46,7 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         raise MisusedError("--afresh is for a rebuild: it leaves aside what an interrupted one began.")
     if asked.jobs != 1 and (asked.rollback or asked.drop):
         raise MisusedError("--jobs is for a rebuild: it divides the record by room among so many processes.")
+    give_way()
     async with process_context(settings, statement_seconds=STATEMENT_SECONDS) as base:
         if asked.part:
             return await fill(base, msgspec.json.decode(asked.part, type=Part))
@@ -52,8 +61,8 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
     processes = PartProcesses(base.db.url)
     for group in groups:
         run = Run(
-            group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say, jobs=asked.jobs,
-            fill=processes.fill,
+            group, base.record, base.db, run_by=process_name(), progress=ProgressShown(sys.stderr), say=_say,
+            step=partial(_say_step, group.name), jobs=asked.jobs, fill=processes.fill,
         )  # fmt: skip
         verdicts += await run.run(swap=not asked.shadow, afresh=asked.afresh)
     missing = {} if asked.shadow else await parked.counts(base.db)
@@ -66,21 +75,33 @@ async def rebuild(base: ProcessContext, asked: argparse.Namespace) -> int:
 
 
 async def fill(base: ProcessContext, part: Part) -> int:
-    """Fill a part of what another process divided; print each position that it comes to."""
+    """Fill a part of what another process divided; tell it each position that this one comes to, and why it comes no further."""
     group = with_policies(PROJECTIONS[part.group], base.settings.stopping)
-    found = await building_tables.of(base.db, group.name)
-    if found is None or (reason := await unfit(base.db, base.record, group, found)):
-        raise RebuildRefusedError(
-            f"There is nothing of {group.name} to be filled: what was begun is gone, or {reason}."
-        )
     try:
-        await fill_part(group, base.record, base.db, part, lambda position: print(position, flush=True))
+        await require_fit(base, group)
+        await fill_part(group, base.record, base.db, part, _tell)
     except LeaseLostError:
-        raise RebuildRefusedError(f"What was built of {group.name} is somebody else's by now.") from None
+        _tell(f"What was built of {group.name} is somebody else's by now.")
+        return 1
+    except PoisonedError as error:
+        _tell(f"{error} {AGAIN}")
+        return 1
+    except RebuildRefusedError as error:
+        _tell(str(error))
+        return 1
     except RecordUnavailableError as error:
-        _say(f"{group.name}: {error}")
+        _tell(str(error))
         return EX_TEMPFAIL
     return 0
+
+
+async def require_fit(base: ProcessContext, group: Group) -> None:
+    """Raise `RebuildRefusedError` if what was begun of a group is not what this process makes."""
+    found = await building_tables.of(base.db, group.name)
+    if found is None:
+        raise RebuildRefusedError(f"There is nothing of {group.name} to be filled: what was begun is gone.")
+    if reason := await unfit(base.db, base.record, group, found):
+        raise RebuildRefusedError(f"There is nothing of {group.name} to be filled: what was begun {reason}.")
 
 
 async def roll_back(base: ProcessContext, asked: argparse.Namespace) -> int:
@@ -99,6 +120,16 @@ async def drop(base: ProcessContext, asked: argparse.Namespace) -> int:
 
 def _groups(asked: argparse.Namespace) -> list[Group]:
     return list(PROJECTIONS.values()) if asked.all else [PROJECTIONS[asked.name]]
+
+
+def _tell(said: int | str) -> None:
+    """Tell the process that divided the rebuild."""
+    print(msgspec.json.encode(said).decode(), flush=True)
+
+
+def _say_step(group: str, step: str) -> None:
+    if step in STEPS:
+        _say(f"{group}: {STEPS[step]}")
 
 
 def _say(sentence: str) -> None:
@@ -121,8 +152,9 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--rollback", action="store_true", help="serve what the last rebuild replaced, up to the record")
     how.add_argument("--drop", action="store_true", help="drop what rebuilds replaced and kept, and what one began")
     parser.add_argument(
-        "--jobs", type=jobs, default=1, metavar="N", help="divide the record by room among N processes (now 1)"
-    )
+        "--jobs", type=jobs, default=1, metavar="N",
+        help="divide the record by room among N processes, and make as many indexes at a time (1 to 8, by default 1)",
+    )  # fmt: skip
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)  # of another process that divided it
     parser.add_argument("--afresh", action="store_true", help="do not go on with what an interrupted rebuild began")
     parser.add_argument("--show-content", action="store_true", help="with --shadow: texts, too, not only their lengths")

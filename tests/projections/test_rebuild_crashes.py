@@ -3,12 +3,13 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.postgres.database import Database
@@ -19,7 +20,7 @@ from projections import LIVE, building_tables, kept_tables
 from projections.parked import Parked
 from projections.tables import Group
 from tests.deployments import as_login, ledger, until
-from tests.projections.crashing_rebuild import BATCH_EVENTS
+from tests.projections.crashing_rebuild import BATCH_EVENTS, Ending
 from tests.projections.test_read_models import make_history, project
 from tests.projections.test_rebuild import SELECT_NEXT, rebuilt
 from workers import table_filling
@@ -48,26 +49,36 @@ async def is_free(db: Database) -> bool:
     return not await db.value(SELECT_LOCKS)
 
 
-async def ends(crashing: Process, how: str) -> Any:
-    assert crashing.stdin and crashing.stdout
-    crashing.stdin.write(f"{how}\n".encode())
-    return json.loads(await crashing.stdout.readline())
+@asynccontextmanager
+async def crashing(database_url: str) -> AsyncIterator[Callable[[Ending], Awaitable[Any]]]:
+    """What has a rebuild end in a way, and answers what came of it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.projections.crashing_rebuild", database_url, cwd=ROOT, stdin=PIPE, stdout=PIPE
+    )  # fmt: skip
+
+    async def end(ending: Ending) -> Any:
+        assert process.stdin and process.stdout
+        process.stdin.write(msgspec.json.encode(ending) + b"\n")
+        return json.loads(await process.stdout.readline())
+
+    try:
+        yield end
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_killed_at_any_statement_it_leaves_what_is_served_and_the_next_one_goes_on(database_url: str) -> None:
-    async with ledger(database_url) as (db, record, command_bus):
+    async with crashing(database_url) as end, ledger(database_url) as (db, record, command_bus):
         await make_history(command_bus, 70, 160)
         await project(record, db)
         served, head = await sums(db), (await record.head()).position
-        crashing = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.projections.crashing_rebuild", database_url, cwd=ROOT, stdin=PIPE, stdout=PIPE
-        )  # fmt: skip
-        whole = await ends(crashing, "never")
+        whole = await end(Ending())
         assert whole["is_equal"] and whole["said"] == [] and head > 5 * BATCH_EVENTS
         came_to, not_begun = set[int](), 0
         for kill in range(KILLS):
             at = 1 + kill * (whole["statements"] - 1) // (KILLS - 1)
-            found = await ends(crashing, f"{'before' if kill % 2 else 'amid'} {at}")
+            found = await end(Ending("before" if kill % 2 else "amid", at))
             assert found == {"signal": 9}, (at, found)
             await until(lambda: is_free(db))
             assert await sums(db) == served, at
@@ -76,7 +87,7 @@ async def test_killed_at_any_statement_it_leaves_what_is_served_and_the_next_one
             if building is not None:
                 assert building.position % BATCH_EVENTS == 0 or building.position == head
                 came_to.add(building.position)
-            ended = await ends(crashing, "never")
+            ended = await end(Ending())
             assert ended["is_equal"] and await sums(db) == served, at
             if building is None:
                 assert ended["said"] == []
@@ -86,8 +97,6 @@ async def test_killed_at_any_statement_it_leaves_what_is_served_and_the_next_one
                 assert ended["statements"] < whole["statements"]
         assert len(came_to) >= 5 and head in came_to and not_begun <= KILLS / 2, (came_to, not_begun)
         assert await db.all(str, SELECT_NEXT) == []
-        crashing.terminate()
-        await crashing.wait()
 
 
 class Interrupted(Rebuild):

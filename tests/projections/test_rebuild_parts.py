@@ -3,6 +3,7 @@ processes of their own. That the tables are the same whoever makes them stands i
 
 import asyncio
 import os
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,10 +17,11 @@ from adapters.postgres.event_store import PostgresRecord
 from domain.ports.record import RecordUnavailableError
 from projections import LIVE, NOTIFICATIONS, building_parts, building_tables
 from runtime.composition.part_processes import PartProcesses
+from runtime.operators.generating.in_order import InOrder
 from tests.conftest import Servers, fresh_database
 from tests.deployments import SECRET, as_login, until
 from tests.projections.test_rebuild import SELECT_NEXT
-from tests.runtime.test_generating import generated
+from tests.runtime.test_generating import generate, generated
 from workers import rebuild, table_filling
 from workers.projector import Follower
 from workers.rebuild import Rebuild
@@ -31,9 +33,7 @@ EVENTS, BATCH_EVENTS, JOBS = 300, 20, 3
 
 
 @asynccontextmanager
-async def followed(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Database, PostgresRecord, str]]:
+async def followed(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Database, InOrder, str]]:
     """A generated history with its live tables; rebuilds of it are divided."""
     monkeypatch.setattr(rebuild, "DIVIDED_EVENTS_MIN", 1)
     monkeypatch.setattr(table_filling, "REBUILD_BATCH_EVENTS_MAX", BATCH_EVENTS)
@@ -45,8 +45,19 @@ async def followed(
         yield db, record, url
 
 
-def divided(db: Database, record: PostgresRecord, fill: FillPart | None, said: list[Progress]) -> Rebuild:
-    return Rebuild(LIVE, record, db, progress=said.append, say=lambda sentence: None, jobs=JOBS, fill=fill)
+def divided(
+    db: Database, record: PostgresRecord, fill: FillPart | None, said: list[Progress], *, jobs: int = JOBS
+) -> Rebuild:
+    return Rebuild(LIVE, record, db, progress=said.append, say=lambda sentence: None, jobs=jobs, fill=fill)
+
+
+def settings(home: Path) -> dict[str, str]:
+    """Return the environment of processes that fill parts, and give them the master key."""
+    key = home / "master.key"
+    key.write_text(SECRET.hex())
+    key.chmod(0o600)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
+    return {**kept, "HANSARD_HOME": str(home), "HANSARD_MASTER_KEY_FILE": str(key)}
 
 
 async def test_interrupted_each_part_goes_on_from_where_it_was(
@@ -86,7 +97,9 @@ async def test_interrupted_each_part_goes_on_from_where_it_was(
         verdicts = await divided(db, record, note, told).run(swap=True)
         assert [part.position for part in resumed] == [part.position for part in parts]
         assert all(verdict.is_equal and verdict.swapped for verdict in verdicts)
-        assert [each.done for each in told] == sorted(each.done for each in told) and told[0].began == begun.position
+        assert [each.done for each in told] == sorted(each.done for each in told) and told[0].began == told[
+            0
+        ].done == building_parts.done(parts)
         assert await building_parts.of(db, "live") == [] and await db.all(str, SELECT_NEXT) == []
 
 
@@ -123,12 +136,8 @@ async def test_a_group_that_looks_at_other_rooms_is_not_divided(
 async def test_parts_are_filled_by_processes_and_one_that_is_killed_is_gone_on_with(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "master.key").write_text(SECRET.hex())
-    (tmp_path / "master.key").chmod(0o600)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HANSARD_")}
-    told = {**kept, "HANSARD_HOME": str(tmp_path), "HANSARD_MASTER_KEY_FILE": str(tmp_path / "master.key")}
     async with followed(servers, monkeypatch) as (db, record, url):
-        processes = PartProcesses(as_login(url, "operator"), told)
+        processes = PartProcesses(as_login(url, "operator"), settings(tmp_path))
         run = asyncio.create_task(divided(db, record, processes.fill, []).run(swap=True))
         await until(partial(are_there, JOBS))
         of_parts()[0].kill()
@@ -147,3 +156,36 @@ def of_parts() -> list[psutil.Process]:
 
 async def are_there(count: int) -> bool:
     return len(of_parts()) == count
+
+
+async def test_how_far_it_is_and_how_fast_is_told_from_the_beginning_to_the_end(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with followed(servers, monkeypatch) as (db, record, _):
+        head, told, steps = (await record.head()).position, list[Progress](), list[str]()
+        unit = Rebuild(LIVE, record, db, progress=told.append, step=steps.append, say=lambda sentence: None, jobs=JOBS)
+        await unit.run(swap=True)
+        assert (told[0].done, told[0].total, told[0].share) == (0, head, 0.0), "before any part has written"
+        assert {each.began for each in told} == {0} and told[-1].done == head
+        assert [each.seconds for each in told] == sorted(each.seconds for each in told)
+        assert steps == ["filling", "indexing", "comparing", "exchanging"]
+
+
+async def test_memory_does_not_grow_with_the_record(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python holds at most while parts are filled; the resident size of the processes is measured by `make bench ROWS=R`."""
+    async with followed(servers, monkeypatch) as (db, record, _):
+        peaks: list[float] = []
+        for events in (0, 3 * EVENTS):
+            if events:
+                await generate(record, events=events, seed=16)
+                follower = Follower(LIVE, record, db, owner="after")
+                await db.run("UPDATE read.checkpoints SET leased_to = '-infinity'")
+                while await follower.step() > 0:
+                    await asyncio.sleep(0)
+            tracemalloc.start()
+            try:
+                await divided(db, record, None, []).run(swap=False)
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+        assert (await record.head()).position > 3.5 * EVENTS and peaks[1] < 1.5 * peaks[0], peaks
