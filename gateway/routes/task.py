@@ -12,7 +12,7 @@ from adapters.postgres.standing_tasks import TaskState
 from domain.events import Caller
 from domain.ids import RecordId
 from gateway.http.declarations import Described, declare
-from gateway.http.pagination import LIMIT, Cursor, Limit, Page, cursor_of, place_of
+from gateway.http.pagination import LIMIT, Cursor, Limit, Microseconds, Page, cursor_of, moment_at, place_of, placed
 from gateway.http.responses import shown, written
 from gateway.operations import tasks
 from gateway.operations.tasks import TASK_KINDS, TaskKind, TaskView, key_of
@@ -24,7 +24,6 @@ LATEST = (datetime(9999, 1, 1, tzinfo=UTC), "")
 KEY_CHARS_MAX = 200
 
 Key = Annotated[str, Meta(max_length=KEY_CHARS_MAX)]
-Microseconds = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class TaskRetryView(Struct, frozen=True):
@@ -38,7 +37,7 @@ class TaskRetryView(Struct, frozen=True):
 def place_at(cursor: str, record: RecordId) -> tuple[datetime, str]:
     """Return the place that a cursor of this list names."""
     microseconds, key = place_of(cursor, record, "tasks", tuple[Microseconds, Key])
-    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000), key
+    return moment_at(microseconds), key
 
 
 @get("/admin/tasks", opt=declare("operations.read", admit=admitting("operations.read"), cursor=place_at))
@@ -59,9 +58,7 @@ async def list_tasks(
     items = found[:limit]
     following = None
     if len(found) > limit:
-        at = items[-1].at
-        microseconds = int(at.replace(microsecond=0).timestamp()) * 1_000_000 + at.microsecond
-        following = cursor_of(services.record_id, "tasks", microseconds, key_of(items[-1]))
+        following = cursor_of(services.record_id, "tasks", placed(items[-1].at), key_of(items[-1]))
     return shown(Page(items, following))
 
 
