@@ -1,13 +1,16 @@
-"""Operating: who may look at how the deployment does, and have read tables rebuilt; each is recorded."""
+"""Operating: who may look at how the deployment does, have read tables rebuilt, and failed tasks tried again; each is recorded."""
 
 from uuid import UUID
 
 from msgspec import Struct
 
 from commands.unit_of_work import Handler, UnitOfWork
+from domain import file as file_decide
 from domain import operating as decide
 from domain.account import ACCOUNT, require_right
-from domain.operating import OPERATIONS_READS, REBUILDS, look_key
+from domain.file import FILE
+from domain.ids import FileId
+from domain.operating import OPERATIONS_READS, REBUILDS, TASK_RETRIES, look_key, retry_key
 
 
 class NoteOperationsRead(Struct, frozen=True):
@@ -23,6 +26,16 @@ class AskRebuild(Struct, frozen=True):
     projection: str
     shadow: bool
     jobs: int
+
+
+class RetryTask(Struct, frozen=True):
+    """Record that the caller has a task tried again; `file_id` is that of a file which was given up, and goes on with it. Refused to
+    people without the role."""
+
+    kind: str
+    task_id: str
+    failure: str
+    file_id: FileId | None = None
 
 
 async def note(command: NoteOperationsRead, unit: UnitOfWork) -> None:
@@ -51,4 +64,19 @@ async def ask(command: AskRebuild, unit: UnitOfWork) -> None:
     unit.write(REBUILDS, command.rebuild_id, events=events)
 
 
-HANDLERS: dict[type[Struct], Handler] = {NoteOperationsRead: note, AskRebuild: ask}
+async def retry(command: RetryTask, unit: UnitOfWork) -> None:
+    user_id = unit.caller.user_id
+    assert user_id, "authentication lets no stranger here"
+    require_right(await unit.load(ACCOUNT, user_id), "task.retry")
+    key = retry_key(command.task_id, command.failure)
+    retried = await unit.load_new(TASK_RETRIES, key)
+    events = decide.retry(
+        retried, admin_id=user_id, kind=command.kind, task_id=command.task_id, failure=command.failure
+    )
+    unit.write(TASK_RETRIES, key, events=events)
+    if command.file_id is not None:
+        file = await unit.load(FILE, command.file_id)
+        unit.write(FILE, command.file_id, events=file_decide.retry(file))
+
+
+HANDLERS: dict[type[Struct], Handler] = {NoteOperationsRead: note, AskRebuild: ask, RetryTask: retry}

@@ -49,7 +49,7 @@ PersonalOperation = Literal[
     "notification.mark_read", "notification.settings", "operations.read", "password.change",
     "password.forget", "password.reset", "profile.change", "profile.read", "projection.rebuild", "push.key", "push.list",
     "push.subscribe", "push.test", "push.unsubscribe", "retention.put", "retention.read", "room.open", "session.close", "session.end",
-    "session.list", "session.open", "session.refresh", "socket.open", "user.find", "user.read",
+    "session.list", "session.open", "session.refresh", "socket.open", "task.retry", "user.find", "user.read",
     "webhook.put", "webhook.read", "webhook.remove",
 ]  # fmt: skip
 RoomOperation = Literal[
@@ -170,6 +170,7 @@ AS_WHOM: tuple[AsWhom, ...] = (
     AsWhom("operations.read",      BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("account.erase_other",  BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom("projection.rebuild",   BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
+    AsWhom("task.retry",           BadTokenError, SessionRevokedError, SessionRevokedError,     RoleNeededError,  RoleNeededError, RoleNeededError, RoleNeededError, ok),
     AsWhom(EVERY_OTHER,            BadTokenError, SessionRevokedError, SessionRevokedError,     ok,               ok,              ok,     ok,             ok),
 )
 IN_ROOM: tuple[InRoom, ...] = (

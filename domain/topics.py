@@ -67,6 +67,7 @@ FEATURES: tuple[tuple[Stream[Any], tuple[type[Event], ...]], ...] = (
     (audit.FORWARDINGS, audit.FORWARDING),
     (operating.OPERATIONS_READS, operating.READS),
     (operating.REBUILDS, operating.ASKS),
+    (operating.TASK_RETRIES, operating.RETRYING),
     (export.EXPORT, export.EVENTS),
     (security.SECURITY, security.EVENTS),
     (clock.CLOCK, clock.EVENTS),

@@ -1,6 +1,6 @@
 """Exports as operations: queued, running, and their packages. Owns the tables `read.exports` and `read.export_parts`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from domain.ports.database import Db
 
 State = Literal["awaiting_approval", "queued", "running", "completed", "cancelled", "failed", "expired"]
 SILENT_SECONDS = 60.0
+LATEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=0))
 
 INSERT = """
     INSERT INTO read.exports (id, requested_by, request, state) SELECT $1, $2, $3, $4
@@ -28,7 +29,7 @@ SELECT_NEWEST = """
     SELECT id, requested_by, requested_at, request, state, run_by, heard_at, ended_at, progress, messages, storage_path, size_bytes,
         sha256, content_sha256, erased, fault, expires_at,
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
-    FROM read.exports ORDER BY requested_at DESC, id LIMIT $1
+    FROM read.exports WHERE (requested_at, id) < ($2, $3) ORDER BY requested_at DESC, id DESC LIMIT $1
 """
 SELECT_UNDER_WAY = """
     SELECT id, requested_by, requested_at, request, state, run_by, heard_at, ended_at, progress, messages, storage_path, size_bytes,
@@ -145,9 +146,9 @@ async def of(db: Db, export_id: UUID) -> ExportRow | None:
     return await db.one(ExportRow, SELECT, export_id)
 
 
-async def newest(db: Db, *, limit: int) -> list[ExportRow]:
-    """Return what was asked for, the latest first."""
-    return await db.all(ExportRow, SELECT_NEWEST, limit)
+async def newest(db: Db, *, before: tuple[datetime, UUID] = LATEST, limit: int) -> list[ExportRow]:
+    """Return what was asked for before a place, the latest first."""
+    return await db.all(ExportRow, SELECT_NEWEST, limit, *before)
 
 
 async def under_way(db: Db) -> list[ExportRow]:

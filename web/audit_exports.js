@@ -3,8 +3,9 @@
 import { desk, facts, momentAt, personOf, roomNamed, roomOf, several } from "./audit_desk.js";
 import { keep } from "./audit_files.js";
 import { el, fill, icon } from "./dom.js";
+import { Pages } from "./pages.js";
 import { attempt, field, form, nameTag } from "./parts.js";
-import { momentOf, say, sayOr, sizeOf } from "./words.js";
+import { momentOf, percentOf, say, sayOr, sizeOf } from "./words.js";
 import { workspace } from "./workspace.js";
 
 const FORMATS = ["jsonl", "csv", "eml", "slack", "rsmf"];
@@ -20,27 +21,26 @@ const UNDER_WAY = new Set(["queued", "running", "interrupted"]);
  *   error: string | null }} Export */
 
 class AuditExports extends HTMLElement {
-  #list = el("ul", { class: "cards" });
+  /** @type {Pages<Export>} */
+  #pages = new Pages((place) => desk.call("GET", "/audit/exports", { query: place }), (each) => this.#row(each), () => say("noExports"),
+    { then: (items) => this.#wait(items) });
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #looking;
 
   connectedCallback() {
-    fill(this, el("p", { class: "hint" }, say("exportsHint")), this.#asking(), this.#list);
-    attempt(() => this.#draw());
+    fill(this, el("p", { class: "hint" }, say("exportsHint")), this.#asking(), this.#pages.element);
+    this.#pages.draw();
   }
 
   disconnectedCallback() {
     clearTimeout(this.#looking);
   }
 
-  /** Draw them, and look again as long as one is under way: each look is recorded, once a minute. */
-  async #draw() {
+  /** Look again as long as one is under way: each look is recorded, once a minute. @param {Export[] | null} items */
+  #wait(items) {
     clearTimeout(this.#looking);
-    /** @type {{ items: Export[] }} */
-    const { items } = await desk.call("GET", "/audit/exports");
-    fill(this.#list, items.length ? items.map((each) => this.#row(each)) : el("li", { class: "hint" }, say("noExports")));
-    const again = items.some(({ status }) => UNDER_WAY.has(status)) ? LOOK_MS : items.some(({ status }) => status === AWAITING) ? WAITING_LOOK_MS : null;
-    if (this.isConnected && again !== null) this.#looking = setTimeout(() => attempt(() => this.#draw()), again);
+    const again = items === null ? WAITING_LOOK_MS : items.some(({ status }) => UNDER_WAY.has(status)) ? LOOK_MS : items.some(({ status }) => status === AWAITING) ? WAITING_LOOK_MS : null;
+    if (this.isConnected && again !== null) this.#looking = setTimeout(() => this.#pages.draw(), again);
   }
 
   /** @param {Export} each */
@@ -48,7 +48,7 @@ class AuditExports extends HTMLElement {
     const isWaiting = UNDER_WAY.has(each.status) || each.status === AWAITING;
     const cancel = () => attempt(async () => {
       await desk.call("POST", `/audit/exports/${each.id}/cancel`);
-      await this.#draw();
+      await this.#pages.draw();
     });
     const fetched = () => attempt(async () => {
       const made = await workspace.client.bytes("GET", `/audit/exports/${each.id}/package`, { reason: desk.reason, seconds: PACKAGE_SECONDS });
@@ -57,12 +57,14 @@ class AuditExports extends HTMLElement {
     });
     return el("li", { class: "card" }, el("header", {}, el("h2", {}, say("exportOf", { from: each.range.after + 1, to: each.range.until })),
       el("span", { class: `state ${each.status === "completed" ? "on" : ""}` }, sayOr(`export.${each.status}`, {})),
-      isWaiting ? el("button", { type: "button", class: "button", on: { click: cancel } }, say("cancel")) : null,
-      each.status === "completed" ? el("button", { type: "button", class: "button primary", on: { click: fetched } }, icon("down"), say("downloadPackage")) : null),
-    UNDER_WAY.has(each.status) ? el("progress", { max: 1, value: each.progress, "aria-label": sayOr(`export.${each.status}`, {}) }) : null,
+      isWaiting ? el("button", { type: "button", class: "button", "data-key": `cancel ${each.id}`, on: { click: cancel } }, say("cancel")) : null,
+      each.status === "completed" ? el("button", { type: "button", class: "button primary", "data-key": `fetch ${each.id}`, on: { click: fetched } }, icon("down"), say("downloadPackage")) : null),
+    UNDER_WAY.has(each.status) ? el("div", { class: "far" }, el("progress", { max: 1, value: each.progress, "aria-label": sayOr(`export.${each.status}`, {}) }),
+      el("small", {}, `${percentOf(each.progress)} · ${say("messageCount", { n: each.messages })}`)) : null,
+    each.status === AWAITING ? el("p", {}, say("waitsForApproval"), " ", el("a", { href: "#audit/approvals" }, say("approvals"))) : null,
     facts([[say("askedBy"), el("span", {}, nameTag(each.requested_by), ", ", momentOf(each.requested_at))], [say("formats"), each.formats.join(", ")],
       [say("rooms"), each.rooms.map(roomNamed).join(", ") || say("anywhere")], [say("size"), each.size === null ? null : `${sizeOf(each.size)} · ${say("messageCount", { n: each.messages })}`],
-      ["SHA-256", each.sha256 && el("code", {}, each.sha256)], [say("error"), each.error]]));
+      ["SHA-256", each.sha256 && el("code", {}, each.sha256)], [say("whyFailed"), each.error && sayOr(`exportFault.${each.error}`, {})]]));
   }
 
   #asking() {
@@ -72,7 +74,7 @@ class AuditExports extends HTMLElement {
       const [rooms, actors] = [await several(given.rooms, roomOf), await several(given.actors, personOf)];
       const body = { formats: FORMATS.filter((each) => given[each]), rooms, actors, from: momentAt(given.from), to: momentAt(given.to), recipient: given.recipient.trim() || null };
       await desk.call("POST", "/audit/exports", { body });
-      await this.#draw();
+      await this.#pages.draw();
     }, say("newExport"), formats, field(say("rooms"), { name: "rooms", autocomplete: "off" }, say("commaOrAll")),
     field(say("persons"), { name: "actors", autocomplete: "off" }, say("commaOrAll")), field(say("from"), { name: "from", type: "datetime-local" }),
     field(say("until"), { name: "to", type: "datetime-local" }), field(say("recipient"), { name: "recipient", autocomplete: "off" }, say("recipientHint"))));

@@ -2,6 +2,7 @@
 
 import { desk, facts, momentAt, personOf, roomNamed, roomOf, several } from "./audit_desk.js";
 import { el, fill } from "./dom.js";
+import { Pages } from "./pages.js";
 import { attempt, confirmed, field, form, nameTag } from "./parts.js";
 import { momentOf, say } from "./words.js";
 
@@ -11,23 +12,12 @@ const NAME_CHARS_MAX = 200;
  *   placed_at: string, released_by: string | null, released_at: string | null }} Hold */
 
 class AuditHolds extends HTMLElement {
-  #list = el("ul", { class: "cards" });
+  /** @type {Pages<Hold>} */
+  #pages = new Pages((place) => desk.call("GET", "/legal-holds", { query: place }), (hold) => this.#row(hold), () => say("noHolds"));
 
   connectedCallback() {
-    fill(this, el("p", { class: "hint" }, say("holdsHint")), desk.is("records_manager") ? this.#placing() : null, this.#list);
-    attempt(() => this.#draw());
-  }
-
-  async #draw() {
-    /** @type {Hold[]} */
-    const holds = [];
-    let cursor = null;
-    do {
-      const page = await desk.call("GET", "/legal-holds", { query: { cursor } });
-      holds.push(...page.items);
-      cursor = page.next_cursor;
-    } while (cursor !== null);
-    fill(this.#list, holds.length ? holds.map((hold) => this.#row(hold)) : el("li", { class: "hint" }, say("noHolds")));
+    fill(this, el("p", { class: "hint" }, say("holdsHint")), desk.is("records_manager") ? this.#placing() : null, this.#pages.element);
+    this.#pages.draw();
   }
 
   /** @param {Hold} hold */
@@ -37,12 +27,12 @@ class AuditHolds extends HTMLElement {
       if (!(await confirmed(say("confirmRelease", { name: hold.name }), say("release")))) return;
       await attempt(async () => {
         await desk.call("POST", `/legal-holds/${hold.id}/release`);
-        await this.#draw();
+        await this.#pages.draw();
       });
     };
     const isMine = hold.released_at === null && desk.is("records_manager");
     return el("li", { class: "card" }, el("header", {}, el("h2", {}, hold.name), el("span", { class: `state ${hold.released_at ? "" : "on"}` }, say(hold.released_at ? "holdReleased" : "holdActive")),
-      isMine ? el("button", { type: "button", class: "button", on: { click: release } }, say("release")) : null),
+      isMine ? el("button", { type: "button", class: "button", "data-key": hold.id, on: { click: release } }, say("release")) : null),
     facts([[say("persons"), names.length ? el("span", {}, names) : say("anybody")], [say("rooms"), hold.rooms.map(roomNamed).join(", ") || say("anywhere")],
       [say("from"), hold.from && momentOf(hold.from)], [say("until"), hold.to && momentOf(hold.to)],
       [say("placedBy"), el("span", {}, nameTag(hold.placed_by), ", ", momentOf(hold.placed_at))],
@@ -54,7 +44,7 @@ class AuditHolds extends HTMLElement {
       const body = { name, persons: await several(persons, personOf), rooms: await several(rooms, roomOf), from: momentAt(from), to: momentAt(to) };
       await desk.call("POST", "/legal-holds", { body });
       made.reset();
-      await this.#draw();
+      await this.#pages.draw();
     }, say("placeHold"), field(say("holdName"), { name: "name", required: true, maxlength: NAME_CHARS_MAX, autocomplete: "off" }),
     field(say("persons"), { name: "persons", autocomplete: "off" }, say("commaOrAll")), field(say("rooms"), { name: "rooms", autocomplete: "off" }, say("commaOrAll")),
     field(say("from"), { name: "from", type: "datetime-local" }), field(say("until"), { name: "to", type: "datetime-local" })));

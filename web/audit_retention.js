@@ -1,42 +1,81 @@
-/** Retention: how long things are kept, and what another policy would destroy today. The page only asks; it sets nothing. */
+/** Retention: how long things are kept; records managers set it, once they have seen what that would destroy. */
 
 import { desk, facts, roomNamed, roomOf } from "./audit_desk.js";
 import { el, fill } from "./dom.js";
-import { attempt, field, form } from "./parts.js";
+import { Pages } from "./pages.js";
+import { attempt, confirmed, field, form, toast } from "./parts.js";
 import { momentOf, say } from "./words.js";
 
-/** @typedef {{ room_id: string | null, days_min: number | null, days_max: number | null, set_at: string | null, destroys_from: string | null,
- *   dry_run: { at: string, messages: number, files: number, keys: number, held_messages: number, held_keys: number, is_complete: boolean } | null }} Retention */
+/** @typedef {{ room_id: string | null, source: "room" | "default" | "none", days_min: number | null, days_max: number | null,
+ *   set_at: string | null, destroys_from: string | null, dry_run: DryRun | null }} Retention
+ * @typedef {{ at: string, messages: number, files: number, keys: number, held_messages: number, held_keys: number, is_complete: boolean }} DryRun
+ * @typedef {{ days_min: number | null, days_max: number | null }} Days */
 
 class AuditRetention extends HTMLElement {
-  #outcome = el("div", { "aria-live": "polite" });
-  #policies = el("ul", { class: "cards" });
+  #outcome = el("div", { class: "outcome", "aria-live": "polite" });
+  /** @type {Pages<Retention>} the policy of all rooms without one of their own stands before those of rooms */
+  #pages = new Pages(async ({ cursor, limit }) => {
+    const page = await desk.call("GET", "/retention/rooms", { query: { cursor, limit } });
+    return cursor === null ? { ...page, items: [await desk.call("GET", "/retention"), ...page.items] } : page;
+  }, (each) => this.#row(each), () => "");
 
   connectedCallback() {
-    fill(this, el("p", { class: "hint" }, say("retentionHint")), desk.is("records_manager") ? this.#trying() : null, this.#policies);
-    attempt(async () => {
-      const [most, { items }] = await Promise.all([desk.call("GET", "/retention"), desk.call("GET", "/retention/rooms")]);
-      fill(this.#policies, [most, ...items].map((/** @type {Retention} */ each) => el("li", { class: "card" },
-        el("header", {}, el("h2", {}, each.room_id ? roomNamed(each.room_id) : say("everyOtherRoom"))), facts(bounds(each)))));
-    });
+    fill(this, el("p", { class: "hint" }, say("retentionHint")), desk.is("records_manager") ? this.#trying() : null, this.#pages.element);
+    this.#pages.draw();
+  }
+
+  /** @param {Retention} each */
+  #row(each) {
+    const title = each.room_id ? roomNamed(each.room_id) : say("everyOtherRoom");
+    const isSet = each.room_id !== null || each.source === "default";
+    const remove = async () => {
+      if (!(await confirmed(say("confirmPolicyGone", { of: title, reason: desk.reason }), say("removePolicy")))) return;
+      await attempt(async () => {
+        await desk.call("DELETE", addressOf(each.room_id));
+        await this.#pages.draw();
+      });
+    };
+    return el("li", { class: "card" }, el("header", {}, el("h2", {}, title),
+      isSet && desk.is("records_manager") ? el("button", { type: "button", class: "button", "data-key": `remove ${each.room_id}`, on: { click: remove } }, say("removePolicy")) : null),
+    facts(bounds(each)));
   }
 
   #trying() {
     const days = { type: "number", min: 1, step: 1, inputmode: "numeric" };
-    return el("section", { class: "card" }, el("h2", {}, say("dryRun")), form(async ({ room, days_min, days_max }) => {
+    const trying = form(async ({ room, days_min, days_max }) => {
+      fill(this.#outcome);
       const roomId = await roomOf(room);
       const body = { days_min: days_min ? Number(days_min) : null, days_max: days_max ? Number(days_max) : null };
       /** @type {Retention} */
-      const { dry_run } = await desk.call("PUT", roomId ? `/rooms/${roomId}/retention` : "/retention", { body, query: { dry_run: true } });
-      if (dry_run === null) return;
-      const { at, messages, files, keys, held_messages, held_keys, is_complete } = dry_run;
-      fill(this.#outcome, el("p", { class: "hint" }, say("dryRunSaid", { at: momentOf(at) })),
-        facts([[say("messages"), messages], [say("files"), files], [say("dataKeys"), keys], [say("heldMessages"), held_messages], [say("heldKeys"), held_keys]]),
-        is_complete ? null : el("p", { class: "problem" }, say("dryRunPart")));
+      const { dry_run } = await desk.call("PUT", addressOf(roomId), { body, query: { dry_run: true } });
+      if (dry_run !== null) this.#show(roomId, room.trim() || say("everyOtherRoom"), body, dry_run);
     }, say("count"), field(say("room"), { name: "room", autocomplete: "off" }, say("emptyForAll")),
-    field(say("daysMin"), { name: "days_min", ...days }), field(say("daysMax"), { name: "days_max", ...days })), this.#outcome);
+    field(say("daysMin"), { name: "days_min", ...days }), field(say("daysMax"), { name: "days_max", ...days }));
+    trying.addEventListener("input", () => fill(this.#outcome)); // what was counted was of something else
+    return el("section", { class: "card" }, el("h2", {}, say("setPolicy")), trying, this.#outcome);
+  }
+
+  /** Show what a policy would destroy now, and have it set by whoever wants it still.
+   * @param {string | null} roomId @param {string} title @param {Days} body @param {DryRun} counted */
+  #show(roomId, title, body, { at, messages, files, keys, held_messages, held_keys, is_complete }) {
+    const set = async () => {
+      if (!(await confirmed(say("confirmPolicy", { of: title, n: messages, reason: desk.reason }), say("setPolicy")))) return;
+      await attempt(async () => {
+        await desk.call("PUT", addressOf(roomId), { body });
+        fill(this.#outcome);
+        toast(say("policySet", { of: title }));
+        await this.#pages.draw();
+      });
+    };
+    fill(this.#outcome, el("p", { class: "hint" }, say("dryRunSaid", { at: momentOf(at) })),
+      facts([[say("messages"), messages], [say("files"), files], [say("dataKeys"), keys], [say("heldMessages"), held_messages], [say("heldKeys"), held_keys]]),
+      is_complete ? null : el("p", { class: "problem" }, say("dryRunPart")),
+      el("div", { class: "buttons" }, el("button", { type: "button", class: "button danger", on: { click: set } }, say("setPolicy"))));
   }
 }
+
+/** @param {string | null} roomId */
+const addressOf = (roomId) => (roomId ? `/rooms/${roomId}/retention` : "/retention");
 
 /** @param {Retention} each @returns {[string, import("./dom.js").Child][]} */
 function bounds({ days_min, days_max, set_at, destroys_from }) {

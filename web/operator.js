@@ -18,6 +18,7 @@
 import { el, fill, iconButton } from "./dom.js";
 import { cards } from "./operator_cards.js";
 import { Chart } from "./operator_charts.js";
+import { TaskList } from "./operator_tasks.js";
 import { WatchedRebuild, openRebuild } from "./operator_rebuild.js";
 import { countOf, secondsOf } from "./operator_words.js";
 import { Refused } from "./hansard-client/index.js";
@@ -41,6 +42,7 @@ class Operator extends HTMLElement {
   };
   #rows = el("tbody");
   #rebuilds = el("div", { class: "op-rebuilds" });
+  #tasks = new TaskList();
   #cards = el("div", { class: "op-cards op-facts" });
   #drawn = "";
   /** @type {Map<string, WatchedRebuild>} */
@@ -67,7 +69,7 @@ class Operator extends HTMLElement {
         el("section", {}, el("h2", {}, say("op.projections")),
           el("div", { class: "op-table" }, el("table", {},
             el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)), el("td"))), this.#rows))),
-        this.#cards));
+        this.#tasks.element, this.#cards));
     document.addEventListener("visibilitychange", this.#turned);
     this.#turned();
   }
@@ -90,6 +92,8 @@ class Operator extends HTMLElement {
       if (asked !== this.#asked) return;
       this.#draw(stats);
       await this.#follow(stats);
+      await this.#tasks.refresh();
+      if (asked !== this.#asked) return;
       this.#say("live", say("op.live"));
     } catch (error) {
       if (asked !== this.#asked) return;

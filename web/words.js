@@ -60,6 +60,15 @@ const en = {
   "export.running": "under way", "export.interrupted": "interrupted, goes on", "export.completed": "ready", "export.cancelled": "cancelled", "export.failed": "failed", "export.expired": "expired", retention: "Retention",
   retentionHint: "How long things are kept. A dry run counts what a policy would destroy now, and changes nothing.", everyOtherRoom: "All rooms without a policy of their own", dryRun: "Dry run", count: "Count", emptyForAll: "Empty: all without a policy of their own",
   daysMin: "Days at least", daysMax: "Days at most", noBound: "no bound", destroysFrom: "Destroys from", dryRunSaid: "This would be destroyed at {at}:", files: "Files", dataKeys: "Keys", heldMessages: "Messages that a hold keeps", heldKeys: "Keys that a hold keeps", dryRunPart: "There is more than a dry run counts.",
+  tryAgain: "Try again", noSuchApprovals: "There are none.", "approval.pending": "waits for a decision", "approval.granted": "approved", "approval.refused": "refused", "approval.expired": "expired undecided",
+  decidedBy: "Decided by", decidedWhy: "Reason of the decision", waitsForApproval: "Somebody else must approve it first:", whyFailed: "Why it failed",
+  "exportFault.not_approved": "Nobody else approved it.", "exportFault.proof_unavailable": "The record could not prove what is in it; an operator must look.", "exportFault.recipient_unusable": "Nothing can be encrypted for this key.",
+  "exportFault.recalled": "It was recalled, because something of it was erased.", "exportFault.gave_up": "It was given up after several tries; an operator's log says why.",
+  setPolicy: "Set a policy", removePolicy: "Remove the policy", policySet: "The policy is set: {of}", confirmPolicy: "Set this policy for {of}? It would destroy {n} messages now, for ever, once its time of grace is over. Your reason is recorded: {reason}",
+  confirmPolicyGone: "Remove the policy of {of}? Your reason is recorded: {reason}",
+  "op.allTasks": "What is to be done", "op.every": "all", "op.is.queued": "queued", "op.is.running": "running", "op.is.failed": "fails", "op.is.dead": "given up", "op.noTasks": "Nothing waits, and nothing failed.",
+  "op.task.push": "Push notices", "op.task.mail": "Mails", "op.task.webhook": "Webhooks", "op.task.erasure": "Erasures", "op.tries": "tried: {n}", "op.againAt": "again at {at}", "op.dueAt": "due at {at}",
+  "op.retry": "Try again", "op.retryOf": "Try again: {kind} {id}", "op.triedAgain": "It is tried again.", "op.underWay": "It is under way already.",
 };
 
 /** @type {Partial<Record<keyof typeof en, string>>} */
@@ -123,6 +132,15 @@ const de = {
   "export.running": "läuft", "export.interrupted": "unterbrochen, geht weiter", "export.completed": "fertig", "export.cancelled": "abgebrochen", "export.failed": "gescheitert", "export.expired": "abgelaufen", retention: "Fristen",
   retentionHint: "Wie lange etwas bleibt. Ein Probelauf zählt, was eine Frist jetzt vernichten würde, und ändert nichts.", everyOtherRoom: "Alle Räume ohne eigene Frist", dryRun: "Probelauf", count: "Zählen", emptyForAll: "Leer: alle ohne eigene Frist",
   daysMin: "Mindestens Tage", daysMax: "Höchstens Tage", noBound: "unbegrenzt", destroysFrom: "Vernichtet ab", dryRunSaid: "Das würde vernichtet, Stand {at}:", files: "Dateien", dataKeys: "Schlüssel", heldMessages: "Nachrichten unter einer Pflicht", heldKeys: "Schlüssel unter einer Pflicht", dryRunPart: "Es gibt mehr, als ein Probelauf zählt.",
+  tryAgain: "Noch einmal versuchen", noSuchApprovals: "Es gibt keine.", "approval.pending": "wartet auf Entscheidung", "approval.granted": "zugestimmt", "approval.refused": "abgelehnt", "approval.expired": "unentschieden abgelaufen",
+  decidedBy: "Entschieden von", decidedWhy: "Grund der Entscheidung", waitsForApproval: "Erst muss jemand anderes zustimmen:", whyFailed: "Woran es lag",
+  "exportFault.not_approved": "Niemand anderes hat zugestimmt.", "exportFault.proof_unavailable": "Das Protokoll konnte den Inhalt nicht beweisen; der Betreiber muss nachsehen.", "exportFault.recipient_unusable": "Für diesen Schlüssel lässt sich nichts verschlüsseln.",
+  "exportFault.recalled": "Er wurde zurückgerufen, weil etwas daraus gelöscht wurde.", "exportFault.gave_up": "Er wurde nach mehreren Versuchen aufgegeben; das Log des Betreibers sagt, warum.",
+  setPolicy: "Frist setzen", removePolicy: "Frist aufheben", policySet: "Die Frist ist gesetzt: {of}", confirmPolicy: "Diese Frist für {of} setzen? Sie würde jetzt {n} Nachrichten vernichten, für immer, sobald ihre Schonzeit vorbei ist. Dein Grund wird vermerkt: {reason}",
+  confirmPolicyGone: "Die Frist von {of} aufheben? Dein Grund wird vermerkt: {reason}",
+  "op.allTasks": "Was zu tun ist", "op.every": "alle", "op.is.queued": "wartet", "op.is.running": "läuft", "op.is.failed": "scheitert", "op.is.dead": "aufgegeben", "op.noTasks": "Nichts wartet, und nichts ist gescheitert.",
+  "op.task.push": "Push-Nachrichten", "op.task.mail": "E-Mails", "op.task.webhook": "Webhooks", "op.task.erasure": "Löschungen", "op.tries": "Versuche: {n}", "op.againAt": "wieder um {at}", "op.dueAt": "fällig um {at}",
+  "op.retry": "Noch einmal", "op.retryOf": "Noch einmal versuchen: {kind} {id}", "op.triedAgain": "Es wird noch einmal versucht.", "op.underWay": "Es ist schon im Gange.",
 };
 
 /** @typedef {keyof typeof en} Word */
@@ -168,8 +186,11 @@ const place = navigator.languages.find((each) => each.startsWith(language)) ?? l
 const TIME = new Intl.DateTimeFormat(place, { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(place, { weekday: "long", day: "numeric", month: "long" });
 const MOMENT = new Intl.DateTimeFormat(place, { dateStyle: "medium", timeStyle: "short" });
+const PERCENT = new Intl.NumberFormat(place, { style: "percent" });
 const SIZE = new Intl.NumberFormat(place, { maximumFractionDigits: 1 });
 
+/** @param {number} share of one */
+export const percentOf = (share) => PERCENT.format(share);
 /** @param {string} at */
 export const timeOf = (at) => TIME.format(new Date(at));
 /** @param {string} at */

@@ -1,21 +1,24 @@
 """What stands in the task queue, as a worker takes it and as an operator sees it. An entry is JSON that a person can read."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from domain.ports.tasks import Listed
 from domain.tasks import Kind, Task, subject_of
 
 TASK_SHOWN_BYTES = 100
 
 
 class Envelope(Struct, frozen=True):
-    """What stands in the queue: a task, which try this is, and since when it waits."""
+    """What stands in the queue: a task, which try this is, since when it waits, and in words why the try before failed."""
 
     task: Task
     attempt: int
     added_at: datetime
+    error: str | None = None
 
     @property
     def name(self) -> str:
@@ -32,29 +35,17 @@ class Taken(Struct, frozen=True):
     deliveries: int
 
 
-class Listed(Struct, frozen=True):
-    """A queued task, for people: `state` is waiting, running (by whom) or later (when it is tried again).
-
-    A task that this version does not know is named by the start of its entry, and has neither try nor time.
-    """
-
-    name: str
-    kind: Kind
-    state: str
-    detail: str
-    attempt: int | None
-    added_at: datetime | None
-
-
 decode = msgspec.json.Decoder(Envelope).decode
 encode = msgspec.json.Encoder().encode
 
 
-def listed(entry: bytes, kind: Kind, state: str, detail: str) -> Listed:
+def listed(
+    entry: bytes, kind: Kind, state: Literal["waiting", "running", "later"], detail: str, due_at: datetime | None = None
+) -> Listed:
     """Return an entry as people see it, also one that this version does not know."""
     try:
-        envelope = decode(entry)
+        found = decode(entry)
     except msgspec.DecodeError:
         shown = entry[:TASK_SHOWN_BYTES].decode(errors="replace")
-        return Listed(f"unknown here: {shown!r}", kind, state, detail, None, None)
-    return Listed(envelope.name, kind, state, detail, envelope.attempt, envelope.added_at)
+        return Listed(f"unknown here: {shown!r}", kind, state, detail, None, None, due_at=due_at)
+    return Listed(found.name, kind, state, detail, found.attempt, found.added_at, found.task, due_at, found.error)

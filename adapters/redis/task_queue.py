@@ -10,7 +10,8 @@ A Redis that lost its data has no groups: then nothing is held, and the next `ta
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -20,11 +21,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.redis.connections import REDIS_SECONDS
-from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Listed, Taken, decode, encode, listed
-from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER
+from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Taken, decode, encode, listed
+from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER, NOW
 from domain.ids import RecordId
-from domain.ports.tasks import TaskCount, TasksUnavailableError
-from domain.tasks import KIND_OF, KINDS, Kind, Task
+from domain.ports.tasks import Listed, TaskCount, TasksUnavailableError
+from domain.tasks import KIND_OF, KINDS, Kind, Task, subject_of
 
 TASK_CLAIM_SECONDS = 15.0
 TASK_BLOCK_MS = 3_000  # an idle worker has some nine hands, and each asks Redis three times in it
@@ -46,8 +47,8 @@ class RedisTasks:
         self.claim_seconds = claim_seconds
         self._claim_ms = int(claim_seconds * 1000)
         self._block_ms = block_ms
-        self._add, self._done, self._later, self._due, self._beat = (
-            redis.register_script(script) for script in (ADD, DONE, LATER, DUE, BEAT)
+        self._add, self._done, self._later, self._due, self._beat, self._now = (
+            redis.register_script(script) for script in (ADD, DONE, LATER, DUE, BEAT, NOW)
         )
 
     @classmethod
@@ -128,9 +129,10 @@ class RedisTasks:
         args = [*self._claim(taken.id, taken.deliveries), taken.envelope.name]
         return await _if_held(self._done(keys=keys, args=args))
 
-    async def later(self, taken: Taken, *, seconds: float) -> None:
-        """Put a task back, to be tried again after some seconds, unless another consumer has it by now."""
-        envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1)
+    async def later(self, taken: Taken, *, seconds: float, error: str | None = None) -> None:
+        """Put a task back, to be tried again after some seconds, unless another consumer has it by now. `error`: why, in words that
+        name nobody."""
+        envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1, error=error)
         await self._put_back(taken.kind, taken.id, taken.deliveries, encode(envelope), seconds)
 
     def _claim(self, entry_id: bytes, deliveries: int) -> list[str | bytes | int]:
@@ -164,13 +166,25 @@ class RedisTasks:
             except _NoGroupError:
                 running = {}
             for entry_id, fields in await _asked(self._redis.xrange(stream, count=TASKS_LISTED_MAX)):
-                state = "running" if entry_id in running else "waiting"
+                state: Literal["running", "waiting"] = "running" if entry_id in running else "waiting"
                 found.append(listed(fields.get(b"task", b""), kind, state, running.get(entry_id, "")))
-            later = self._redis.zrange(self._later_key(kind), 0, TASKS_LISTED_MAX - 1, withscores=True)
-            for entry, due in await _asked(cast(Awaitable[Any], later)):
+            for entry, due in await self._waiting(kind):
                 at = datetime.fromtimestamp(due / 1000, UTC)
-                found.append(listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC"))
+                found.append(listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC", at))
         return found
+
+    async def hurry_one(self, kind: Kind, subject: UUID) -> bool:
+        for entry, _ in await self._waiting(kind):
+            task = listed(entry, kind, "later", "").task
+            if task is not None and subject_of(task) == subject:
+                keys = [self._later_key(kind), self._stream(kind)]
+                return bool(await _asked(self._now(keys=keys, args=[entry])))
+        return False
+
+    async def _waiting(self, kind: Kind) -> list[tuple[bytes, float]]:
+        """Return entries that wait for their next try, and when that is in milliseconds, the first ones first."""
+        later = self._redis.zrange(self._later_key(kind), 0, TASKS_LISTED_MAX - 1, withscores=True)
+        return cast(list[tuple[bytes, float]], await _asked(cast(Awaitable[Any], later)))
 
     async def hurry(self) -> int:
         """Make every task that waits for its next try due now; return how many."""

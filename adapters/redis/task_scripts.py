@@ -37,6 +37,12 @@ DUE = """
     end
     return #due
 """
+# KEYS: later, stream. ARGV: entry.
+NOW = """
+    if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+    redis.call('XADD', KEYS[2], '*', 'task', ARGV[1])
+    return 1
+"""
 # KEYS: stream. ARGV: group, id, consumer, deliveries.
 BEAT = """
     local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)

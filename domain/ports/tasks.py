@@ -1,6 +1,8 @@
-"""The task queue: what is to be done with files next, and how much of it there is."""
+"""The task queue: what is to be done with files, read models and exports next, and how much of it there is."""
 
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -16,14 +18,38 @@ class TaskCount(Struct, frozen=True):
     later: int
 
 
+class Listed(Struct, frozen=True):
+    """A queued task, for people: `state` is waiting, running (by whom) or later (when it is tried again, `due_at`). `attempt` is
+    which try this is, or the next one will be; `error` says in words why the one before failed.
+
+    A task that this version does not know is named by the start of its entry, and has neither try nor time.
+    """
+
+    name: str
+    kind: Kind
+    state: Literal["waiting", "running", "later"]
+    detail: str
+    attempt: int | None
+    added_at: datetime | None
+    task: Task | None = None
+    due_at: datetime | None = None
+    error: str | None = None
+
+
 class Tasks(Protocol):
-    """The queue of what is to be done with files. It may lose everything: the record remembers."""
+    """The queue of what is to be done. It may lose everything: the record and the tables remember."""
 
     async def add(self, *tasks: Task) -> int:
         """Queue those tasks that are not queued yet. Return how many. Raise `TasksUnavailableError`."""
 
     async def counts(self) -> list[TaskCount]:
         """Return how many there are of each kind. Raise `TasksUnavailableError`."""
+
+    async def listed(self) -> list[Listed]:
+        """Return what is queued, a bounded number of each kind and state. Raise `TasksUnavailableError`."""
+
+    async def hurry_one(self, kind: Kind, subject: UUID) -> bool:
+        """Make a task due now; return whether it waited for its next try. Raise `TasksUnavailableError`."""
 
 
 class TasksUnavailableError(ReadableError):

@@ -14,7 +14,7 @@ from commands.export import CancelExport, RequestExport
 from domain.errors import InvalidError
 from domain.events import Caller
 from domain.export import FORMATS, ExportNotReadyError, ExportRequested, Format, NoSuchExportError, TooManyExportsError
-from domain.ids import RoomId, UserId
+from domain.ids import RecordId, RoomId, UserId
 from domain.moments import require_in_range
 from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
 from domain.ports.record import Receipt
@@ -24,7 +24,7 @@ from gateway.http import downloads
 from gateway.http.callers import require_reason
 from gateway.http.declarations import Described, declare
 from gateway.http.downloads import Content
-from gateway.http.pagination import Page
+from gateway.http.pagination import Cursor, Limit, Microseconds, Page, cursor_of, moment_at, place_of, placed
 from gateway.http.responses import shown, written
 from gateway.operations.execution import execute, me
 from gateway.routes.audit import note
@@ -34,7 +34,7 @@ from projections import exports
 from projections.exports import ExportRow, State
 
 EXPORTS_AT_ONCE_MAX = 10  # queued or under way, of the whole deployment
-EXPORTS_LISTED_MAX = 100
+EXPORTS_LISTED = 100
 FILTER_IDS_MAX = 1_000
 RECIPIENT_CHARS_MAX = 20_000
 BLOB_CHARS = 64
@@ -86,6 +86,12 @@ class ExportView(Struct, frozen=True):
     formats: list[Format]
     encrypted: bool
     error: str | None
+
+
+def place_at(cursor: str, record: RecordId) -> tuple[datetime, UUID]:
+    """Return the place that a cursor of this list names."""
+    microseconds, export_id = place_of(cursor, record, "exports", tuple[Microseconds, UUID])
+    return moment_at(microseconds), export_id
 
 
 READ = declare(
@@ -140,14 +146,24 @@ async def _queue(services: Services, caller: Caller, requested: ExportRequested,
             await services.tasks.add(MakeExport(requested.export_id))
 
 
-@get("/audit/exports", opt=READ)
+@get(
+    "/audit/exports",
+    opt=declare("export.read", admit=admitting("export.read"), cursor=place_at, described=Described(needs_reason=True)),
+)
 async def list_exports(
-    request: Request[Any, Any, Any], services: Services, caller: Caller
+    request: Request[Any, Any, Any],
+    services: Services,
+    caller: Caller,
+    cursor: Cursor | None = None,
+    limit: Limit = EXPORTS_LISTED,
 ) -> Response[Page[ExportView]]:
     """List the exports that were asked for, whoever asked, the latest first."""
     await note(request, services, caller)
-    rows = await exports.newest(services.db, limit=EXPORTS_LISTED_MAX)
-    return shown(Page([_view(row) for row in rows], None))
+    before = exports.LATEST if cursor is None else place_at(cursor, services.record_id)
+    rows = await exports.newest(services.db, before=before, limit=limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = None if last is None else cursor_of(services.record_id, "exports", placed(last.requested_at), last.id)
+    return shown(Page([_view(row) for row in rows[:limit]], following))
 
 
 @get("/audit/exports/{export_id:uuid}", opt=READ)

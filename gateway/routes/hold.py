@@ -134,8 +134,11 @@ async def list_holds(
     await note(request, services, caller)
     before = None if cursor is None else place_at(cursor, services.record_id)[0]
     active = None if status is None else status == "active"
-    found = await holds.page(services.db, before=before, active=active, limit=limit)
-    following = cursor_of(services.record_id, "legal-holds", found[-1].position) if len(found) == limit else None
+    found = await holds.page(services.db, before=before, active=active, limit=limit + 1)
+    following = None
+    if len(found) > limit:
+        found = found[:limit]
+        following = cursor_of(services.record_id, "legal-holds", found[-1].position)
     return shown(Page([_view(row) for row in found], following))
 
 

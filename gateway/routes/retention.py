@@ -103,9 +103,9 @@ async def list_policies(
     await READING(services, caller, {})
     await note(request, services, caller)
     after = DEFAULT if cursor is None else RoomId(place_at(cursor, services.record_id)[0])
-    found = await retention.page(services.db, after=after, limit=limit)
-    views = [_view(row.room_id, Effective("room", row.days_min, row.days_max, row.set_at)) for row in found]
-    following = cursor_of(services.record_id, "retention", found[-1].room_id) if len(found) == limit else None
+    found = await retention.page(services.db, after=after, limit=limit + 1)
+    views = [_view(row.room_id, Effective("room", row.days_min, row.days_max, row.set_at)) for row in found[:limit]]
+    following = cursor_of(services.record_id, "retention", found[limit - 1].room_id) if len(found) > limit else None
     return shown(Page(views, following))
 
 

@@ -61,6 +61,7 @@ FOLDS = {
     "inbox": (1, "b7b719e7353d"),
     "operations-read": (1, "7cd5f2d43ff3"),
     "export": (2, "8ec0dffd3d24"),
+    "task-retry": (1, "89c39c2c5031"),
     "rebuild": (1, "69bbc4d47b00"),
     "restorations": (1, "daf06cbdef50"),
     "notary_keys": (1, "a78501bf7bd5"),

@@ -218,6 +218,13 @@ async def test_a_package_is_sealed_for_a_key_and_opens_with_no_other(scene: Expo
     listed = (await scene.auditor.ask("GET", "/audit/exports", 200, headers=REASON))["items"]
     assert [each["encrypted"] for each in listed] == [True, True, False]
     assert len({each["content_sha256"] for each in listed}) == 1
+    paged: list[Any] = []
+    cursor: dict[str, Any] = {}
+    for items in (2, 1):
+        page = await scene.auditor.ask("GET", "/audit/exports", 200, headers=REASON, params={"limit": 2, **cursor})
+        assert len(page["items"]) == items
+        paged, cursor = paged + page["items"], {"cursor": page["next_cursor"]}
+    assert paged == listed and cursor == {"cursor": None}
 
 
 async def test_what_was_erased_stays_erased(scene: Exporting, database_url: str) -> None:

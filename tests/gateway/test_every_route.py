@@ -161,7 +161,7 @@ async def asked_of(hansard: Gateway, ada: Person) -> list[Asked]:
     subscription_id = (await ada.ask("POST", "/push/subscriptions", 201, json=device))["id"]
     there = {
         "room_id": room_id, "message_id": said["id"], "session_id": session["id"], "file_id": file_id, "user_id": ada.id,
-        "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "emoji": "%F0%9F%91%8D", "tile": "0/000",
+        "position": "1", "name": "original", "path": "x", "rebuild_id": said["id"], "task_id": "x", "emoji": "%F0%9F%91%8D", "tile": "0/000",
         "subscription_id": subscription_id, "erasure_id": said["id"], "hold_id": said["id"], "approval_id": said["id"],
         "export_id": said["id"],
         "asset": "0/main.js",

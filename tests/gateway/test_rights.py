@@ -447,7 +447,13 @@ async def test_without_a_session_nothing_opens_but_what_is_public(cast: Cast) ->
     for (method, path), declared in ROUTES.items():
         operation = declared.operations[0]
         path = path.format(
-            **values, name="preview", position=1, emoji="%F0%9F%91%8D", tile="0/000.p/1", asset="0/main.js"
+            **values,
+            task_id=f"scan.{uuid4()}",
+            name="preview",
+            position=1,
+            emoji="%F0%9F%91%8D",
+            tile="0/000.p/1",
+            asset="0/main.js",
         )
         url = cast.services.base + path
         for whom, http in strangers.items():
@@ -495,12 +501,14 @@ async def test_the_record_is_read_in_a_role_and_a_role_opens_no_room(cast: Cast)
 
 async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
     lists, asks = "/admin/projections", "/admin/projections/nothing/rebuild"
-    one = f"/admin/rebuilds/{uuid4()}"
+    one, again = f"/admin/rebuilds/{uuid4()}", f"/admin/tasks/scan.{uuid4()}/retry"
     requests: tuple[tuple[rights.PersonalOperation, str, str, dict[str, Any]], ...] = (
         ("operations.read", "GET", lists, {}),
         ("operations.read", "GET", one, {}),
         ("operations.read", "GET", "/admin/stats", {}),
+        ("operations.read", "GET", "/admin/tasks", {}),
         ("projection.rebuild", "POST", asks, {"json": {}}),
+        ("task.retry", "POST", again, {}),
     )
     refused: tuple[tuple[rights.Whom, Guest], ...] = (
         ("person", cast.person), ("person", cast.founder), ("auditor", cast.auditor),
@@ -513,6 +521,8 @@ async def test_operators_pages_are_for_administrators(cast: Cast) -> None:
     assert await answered(cast.admin, "GET", lists, {}) is None
     assert (await cast.admin.ask("GET", one)).status_code == 404
     assert (await cast.admin.ask("POST", asks, json={})).json()["code"] == "projection.not_found"
+    assert (await cast.admin.ask("POST", again)).json()["code"] == "task.not_found"
+    assert await answered(cast.admin, "GET", "/admin/tasks", {}) is None
 
 
 async def test_exports_are_for_people_with_a_role(cast: Cast) -> None:

@@ -21,7 +21,7 @@ MATRIX = """
     notary.keys                   r           -           r           -           ra          r
     notary.tiles                  r           -           r           -           raw         r
     notary.witnessed              r           -           -           -           raw         r
-    notify.deliveries             -           -           rawd        rawd        -           r
+    notify.deliveries             rw(due_at,state,tries,reason,changed_at) - rawd rawd -      rw(due_at,state,tries,reason,changed_at)
     notify.place                  -           -           rw          rw          -           r
     public.hansard_migrations     r           r           r           r           r           r
     read.approvals                r           raw         -           -           -           owner

@@ -1,10 +1,11 @@
 """A Chromium of the machine's, driven by Playwright. Where there is none, the page is not tested, and a run says so."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
 from tests.web.chromium import CHROMIUM
 
@@ -58,10 +59,19 @@ class Window:
         await box.fill(text)
         await box.press("Enter")
 
+    async def turn_pages(self, *paths: str, items: int = 1) -> None:
+        """Have these lists come by pages of so few items: the page asks for more than a test can fill."""
+
+        async def fewer(route: Route) -> None:
+            await route.continue_(url=re.sub(r"\blimit=\d+", f"limit={items}", route.request.url))
+
+        for path in paths:
+            await self.page.route(f"**/api/v1{path}?*", fewer)
+
     async def whole(self) -> None:
         """Assert that nothing went wrong: no error, and nothing that the policy had to stop."""
         assert await self.page.evaluate("window.violations") == []
-        assert self.errors == []
+        assert self.errors == [], self.errors
 
 
 @asynccontextmanager

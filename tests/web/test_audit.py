@@ -66,6 +66,7 @@ async def verdict(seen: Window) -> str:
     """Prove the entry that stands open, and return what the page says of it."""
     await seen.page.get_by_role("button", name="Prove this entry").click()
     said = await seen.page.locator(".verdict").text_content()
+    await _is_open_to_all(seen)
     await seen.page.keyboard.press("Escape")
     return said or ""
 
@@ -124,50 +125,131 @@ async def test_a_records_manager_keeps_agrees_and_hands_out(database_url: str, r
         cleo = await with_role(hansard, "cleo", "auditor")
         room_id = (await cleo.ask("POST", "/rooms", 201, json={"name": "Engines"}))["id"]
         await cleo.say(room_id, "Ten tons of coal")
-        because = {"Hansard-Reason": "matter 17"}
-        asked = await cleo.ask("POST", "/audit/exports", 202, json={"formats": ["jsonl"]}, headers=because)
+        asked, _ = [
+            await cleo.ask("POST", "/audit/exports", 202, json={"formats": ["jsonl"]}, headers={"Hansard-Reason": each})
+            for each in ("matter 17", "matter 18")
+        ]
 
         seen = await window(browser)
         page = seen.page
+        await seen.turn_pages("/approvals", "/audit/exports", "/legal-holds", "/retention/rooms")
         await seen.enter(hansard.base, "ada", PASSWORD, is_new=False)
         await open_console(seen, "Legal holds")
-        await page.locator("summary", has_text="Place a hold").click()
-        await page.get_by_label("Name of the hold").fill("Coal & Co")
-        await page.get_by_label("Persons").fill("cleo")
-        await page.locator("form").get_by_role("button", name="Place a hold").click()
-        hold = page.locator("li.card", has_text="Coal & Co")
-        await expect(hold).to_contain_text("active")
-        await expect(hold).to_contain_text("cleo")
-        await _is_open_to_all(seen)
-        await hold.get_by_role("button", name="Release").click()
-        await page.get_by_role("dialog").get_by_role("button", name="Release").click()
-        await expect(hold).to_contain_text("released")
-
-        await page.get_by_role("link", name="Retention").click()
-        await page.get_by_label("Days at most").fill("1")
-        await page.get_by_role("button", name="Count").click()
-        await expect(page.get_by_text("This would be destroyed at")).to_be_visible()
-        await _is_open_to_all(seen)
+        await _held(seen)
+        await _set_policies(seen)
 
         await page.get_by_role("link", name="Approvals").click()
         waiting = page.locator("li.card", has_text="An export")
-        await expect(waiting).to_contain_text("matter 17")
+        await expect(waiting).to_have_count(1)
+        await _show_more(seen, waiting, 2)
         await _is_open_to_all(seen)
-        await waiting.get_by_role("button", name="Approve").click()
+        await waiting.filter(has_text="matter 17").get_by_role("button", name="Approve").click()
         await page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+        await expect(waiting).to_have_count(1)
+        await waiting.filter(has_text="matter 18").get_by_role("button", name="Refuse").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Refuse").click()
         await expect(page.get_by_text("Nothing waits for a decision.")).to_be_visible()
+        await page.get_by_role("combobox", name="Show").select_option("refused")
+        for each in ("matter 18", "refused", "Decided by", "ada", WHY):
+            await expect(waiting).to_contain_text(each)
 
         async with export_worker(database_url, redis_url, hansard.services.blobs) as exports:
             await exports.dispatch()
             await page.get_by_role("link", name="Exports").click()
-            await expect(page.locator("li.card")).to_contain_text("queued")
+            shown = page.locator("li.card")
+            await expect(shown).to_contain_text("Nobody else approved it.")
+            await _show_more(seen, shown, 2)
+            await expect(shown.last).to_contain_text("queued")
+            await expect(shown.last.get_by_role("progressbar")).to_be_visible()
             await _is_open_to_all(seen)
+            await shown.last.get_by_role("button", name="Cancel").focus()
+            async with page.expect_response("**/audit/exports?*"):  # it looks again, and nobody loses their place
+                pass
+            await expect(shown.last.get_by_role("button", name="Cancel")).to_be_focused()
             async with running(exports.run()), page.expect_download() as handed:
                 await page.get_by_role("button", name="Download the package").click()
         package = await (await handed.value).path()
-        made = await cleo.ask("GET", f"/audit/exports/{asked['id']}", 200, headers=because)
+        made = await cleo.ask("GET", f"/audit/exports/{asked['id']}", 200, headers={"Hansard-Reason": "matter 17"})
         assert sha256(package.read_bytes()).hexdigest() == made["sha256"]
+
+        await page.route("**/legal-holds?*", lambda route: route.abort())
+        await page.get_by_role("link", name="Legal holds").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await page.unroute("**/legal-holds?*")
+        await page.get_by_role("button", name="Try again").click()
+        await expect(page.locator("li.card", has_text="Coal & Co").first).to_be_visible()
         await seen.whole()
+
+
+async def _show_more(seen: Window, items: Locator, count: int) -> None:
+    """Press "Show more" by the keyboard until so many are shown, and assert that one is still there then, and there are no more."""
+    more = seen.page.get_by_role("button", name="Show more")
+    while await items.count() < count:
+        before = await items.count()
+        await more.focus()
+        await seen.page.keyboard.press("Enter")
+        await expect(items).to_have_count(before + 1)
+    await expect(more).to_have_count(0)
+    assert await seen.page.evaluate("document.activeElement.closest('.pages') !== null")
+
+
+async def _held(seen: Window) -> None:
+    page = seen.page
+    await expect(page.get_by_text("There are no holds.")).to_be_visible()
+    await page.locator("summary", has_text="Place a hold").click()
+    holds = page.locator("li.card", has_text="Coal & Co")
+    for each in ("first", "second"):
+        await page.get_by_label("Name of the hold").fill(f"Coal & Co, {each}")
+        await page.get_by_label("Persons").fill("nobody-at-all")
+        await page.locator("form").get_by_role("button", name="Place a hold").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Nobody")
+        await page.get_by_label("Persons").fill("cleo")
+        await page.locator("form").get_by_role("button", name="Place a hold").click()
+        await expect(holds).to_have_count(1)
+    await _show_more(seen, holds, 2)
+    hold = holds.filter(has_text="first")
+    await expect(hold).to_contain_text("active")
+    await expect(hold).to_contain_text("cleo")
+    await _is_open_to_all(seen)
+    await hold.get_by_role("button", name="Release").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    await expect(hold).to_contain_text("released")
+
+
+async def _set_policies(seen: Window) -> None:
+    """Assert that a policy is set for a room once it was counted what it would destroy, and that it can be removed."""
+    page = seen.page
+    await page.get_by_role("link", name="Retention").click()
+    room_named = page.locator("hansard-audit-retention").get_by_label("Room")
+    set_one = page.get_by_role("button", name="Set a policy")
+    await page.get_by_label("Days at least").fill("3")
+    await page.get_by_label("Days at most").fill("1")
+    await page.get_by_role("button", name="Count").click()
+    await expect(page.get_by_role("alert")).to_contain_text("cannot be disposed of before")
+    await expect(set_one).to_have_count(0)
+    await page.get_by_label("Days at least").fill("")
+    await page.get_by_role("button", name="Count").click()
+    await expect(page.get_by_text("This would be destroyed at")).to_be_visible()
+    await _is_open_to_all(seen)
+    await room_named.fill("Engines")  # what was counted was of something else
+    await expect(set_one).to_have_count(0)
+    policies = page.locator("li.card")
+    await expect(policies).to_have_count(1)
+    await expect(policies).to_contain_text("All rooms without a policy of their own")
+    for days, room in (("30", "Engines"), ("400", "")):
+        await page.get_by_label("Days at most").fill(days)
+        await room_named.fill(room)
+        await page.get_by_role("button", name="Count").click()
+        await set_one.click()
+        await expect(page.get_by_role("dialog")).to_contain_text(WHY)
+        await page.get_by_role("dialog").get_by_role("button", name="Set a policy").click()
+        await expect(page.get_by_role("status").get_by_text("The policy is set").last).to_be_visible()
+        await expect(policies.filter(has_text=days)).to_contain_text("Destroys from")
+    await policies.filter(has_text="400").get_by_role("button", name="Remove the policy").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove the policy").click()
+    await expect(policies.filter(has_text="400")).to_have_count(0)
+    await expect(policies).to_have_count(2)
+    await _is_open_to_all(seen)
 
 
 async def _is_open_to_all(seen: Window) -> None:

@@ -1,5 +1,7 @@
 """The operator's view in a real browser: administrators see how the deployment does, and watch a rebuild that they start."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -9,12 +11,16 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from projections import PROJECTIONS
-from tests.deployments import PASSWORD, running
+from tests.deployments import PASSWORD, Gateway, Person, running
+from tests.files.deployments import ended
+from tests.files.test_saga import Moody
 from tests.gateway.test_operating import rebuilding
+from tests.gateway.test_tasks import SCANNER_AWAY
 from tests.web.axe import AXE, faults
-from tests.web.browser import chromium, window
+from tests.web.browser import Window, chromium, window
 from tests.web.chromium import CHROMIUM
 from tests.web.houses import house
+from workers.files import task_workers
 
 pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
 
@@ -25,9 +31,13 @@ TURN = """(isHidden) => {
 }"""
 
 
-async def test_an_administrator_watches_the_deployment_and_a_rebuild(database_url: str, redis_url: str) -> None:
+async def test_an_administrator_watches_the_deployment_and_a_rebuild(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_workers, "TASK_BACKOFF_SECONDS_MAX", 3600)
+    scanner = Moody()
     async with (
-        house(database_url, redis_url) as hansard,
+        house(database_url, redis_url, scanner=scanner, backoff_seconds=3600) as hansard,
         rebuilding(database_url, redis_url) as rebuilds,
         chromium() as browser,
     ):
@@ -47,19 +57,23 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(database_ur
         await seen.context.clear_cookies()
         await seen.page.reload()
         await seen.enter(hansard.base, "ada", PASSWORD, is_new=False)
-        await seen.page.get_by_role("link", name="Operations").click()
+        link = seen.page.get_by_role("link", name="Operations")
+        await expect(link).to_be_visible()
+        await seen.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=2))
+        await link.click()
         view = seen.page.locator("hansard-operator")
         await expect(view.get_by_role("rowheader")).to_have_count(len(PROJECTIONS))
         await expect(view.get_by_text("Live", exact=True)).to_be_visible()
-        head = (await hansard.services.record.head()).position
-        await expect(view.get_by_text(f"at position {head}")).to_be_visible()
         row = view.get_by_role("row", name="live", exact=False).first
         await expect(row).to_contain_text("served")
         events = view.get_by_role("img", name="Events per second")
         await expect(events).to_have_accessible_name("Events per second")  # one answer makes no rate yet
-        async with seen.page.expect_response("**/admin/stats"):
-            await seen.page.clock.run_for(3000)
-        await expect(events).to_have_accessible_name("Events per second: 0, most 0")
+        for _ in range(2):  # the first looks at things are recorded themselves
+            async with seen.page.expect_response("**/admin/tasks?*"):
+                await seen.page.clock.run_for(3000)
+        head = (await hansard.services.record.head()).position
+        await expect(view.get_by_text(f"at position {head}")).to_be_visible()
+        await expect(events).to_have_accessible_name(re.compile("Events per second: 0, most "))
 
         # Nobody looks: nothing is asked, however long that takes.
         asked: list[str] = []
@@ -82,6 +96,7 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(database_ur
             await expect(watched).to_contain_text(f"All {len(PROJECTIONS['live'].tables)} tables are equal")
             await expect(watched).to_contain_text("Nothing was exchanged.")
             await expect(row.get_by_role("button", name="Rebuild live")).to_be_enabled()
+        await _tried_again(seen, hansard, scanner, eve)
         if AXE.exists():
             for theme in ("light", "dark"):
                 await seen.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
@@ -90,3 +105,36 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(database_ur
         await expect(view).to_have_count(0)
         await expect(seen.page.get_by_role("heading", name="Engines")).to_be_visible()
         await seen.whole()
+
+
+async def _tried_again(seen: Window, hansard: Gateway, scanner: Moody, eve: Person) -> None:
+    """Assert that what fails is listed by page, with why, tried again by the keyboard, and gone once it is done."""
+    await seen.turn_pages("/admin/tasks")
+    tasks = seen.page.get_by_role("region", name="What is to be done")
+    await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
+    first, second = [(await eve.upload(text))["id"] for text in (b"first", b"second")]
+    await expect(tasks.get_by_role("listitem")).to_have_count(1)
+    await tasks.get_by_role("button", name="Show more").click()
+    rows = {each: tasks.get_by_role("listitem").filter(has_text=each) for each in (first, second)}
+    for row in rows.values():
+        for each in ("Scans", "fails", SCANNER_AWAY, "tried: 1", "eve"):
+            await expect(row).to_contain_text(each)
+    await tasks.get_by_label("State").select_option("given up")
+    await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
+    await tasks.get_by_label("State").select_option("fails")
+    await tasks.get_by_role("button", name="Show more").click()
+
+    again = rows[first].get_by_role("button", name=f"Try again: Scans {first}")
+    await again.focus()
+    await seen.page.keyboard.press("Enter")
+    await expect(seen.page.get_by_role("status").get_by_text("It is tried again.").first).to_be_visible()
+    await expect(rows[first]).to_contain_text("tried: 2")
+    if AXE.exists():
+        assert await faults(seen) == []
+    scanner.away = False
+    for row in (rows[first], rows[second]):
+        await row.get_by_role("button", name="Try again").click()
+        await expect(row).to_have_count(0)
+    await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
+    for each in (first, second):
+        assert (await ended(eve, each))["status"] == "completed"

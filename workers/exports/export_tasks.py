@@ -36,6 +36,7 @@ from projections.exports import ExportRow
 from workers.exports.maker import Made, Maker, NotSignedYetError, UnwantedError
 from workers.exports.parts import PART_BYTES, Store, TakenOverError
 from workers.exports.proofs import ProofUnavailableError
+from workers.task_faults import in_words
 
 DISPATCH_SECONDS = 5.0
 LATER_SECONDS = 5.0
@@ -141,7 +142,7 @@ class ExportWorker:
             except PASSING as error:
                 if taken.tries < TRIES_MAX:
                     log.warning("an export waits", export=str(row.id), reason=str(error) or type(error).__name__)
-                    await self._tasks.later(taken, seconds=LATER_SECONDS)
+                    await self._tasks.later(taken, seconds=LATER_SECONDS, error=in_words(error, PASSING))
                     return "retried"
                 outcome = await self._fail(row, "gave_up")
             except ProofUnavailableError as error:

@@ -18,17 +18,16 @@ from adapters.prometheus.workers import TaskMetrics, TaskOutcome
 from adapters.redis.task_entries import Taken
 from adapters.redis.task_queue import TASK_CLAIM_SECONDS, RedisTasks
 from domain.bounds import POLL_SECONDS
-from domain.errors import BusyError, DomainError
-from domain.ports.blobs import BlobMissingError, BlobsUnavailableError
+from domain.errors import DomainError
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from domain.ports.scanner import ScannerUnavailableError
 from domain.ports.tasks import TasksUnavailableError
 from domain.processing import Reason
 from domain.tasks import FileTask, Kind, MakeExport, RebuildProjection, next_task
 from projections import file_queries
 from projections.file_queries import BEGINNING
 from workers.files.saga import ClaimLostError, Saga
+from workers.task_faults import PASSING, in_words
 
 TASK_TRIES_MAX = 12
 TASK_BACKOFF_SECONDS = 0.5
@@ -38,17 +37,6 @@ DISPATCH_FILES_MAX = 500
 CHILD_DEATHS_MAX = 3
 
 log = structlog.get_logger()
-
-# What goes away by itself, sooner or later.
-PASSING = (
-    BlobMissingError,
-    BlobsUnavailableError,
-    RecordUnavailableError,
-    ScannerUnavailableError,
-    TasksUnavailableError,
-    ChildDiedError,
-    BusyError,
-)
 
 
 class TaskWorker:
@@ -158,7 +146,7 @@ class TaskWorker:
         seconds = min(self._backoff_seconds * 2.0 ** (taken.tries - 1), TASK_BACKOFF_SECONDS_MAX)
         seconds *= 0.5 + self._chance()
         log.warning("a task is tried again", task=name, tries=taken.tries, seconds=seconds, reason=str(error))
-        await self._tasks.later(taken, seconds=seconds)
+        await self._tasks.later(taken, seconds=seconds, error=in_words(error))
         return "retried"
 
     async def _give_up(self, taken: Taken, reason: str) -> TaskOutcome:

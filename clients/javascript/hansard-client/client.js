@@ -8,7 +8,7 @@
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
  * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
- *   Session as Tokens, SessionInfo, User, Version } from "./types.js"
+ *   Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
  */
 
 import { Backoff, idOf, newId, pause, secureChance } from "./backoff.js";
@@ -350,6 +350,20 @@ export class Client {
    * @returns {Promise<Message[]>} */
   async pins(roomId, { after } = {}) {
     return await all(this.pages(`/rooms/${idOf(roomId)}/pins`, {}, after));
+  }
+
+  // Operating, for administrators
+
+  /** Return a page of the tasks that are queued, fail or were given up, the latest first.
+   * @param {{ state?: TaskState, kind?: TaskKind, cursor?: string, limit?: number }} [options] @returns {Promise<Page<Task>>} */
+  async tasks({ state, kind, cursor, limit = 50 } = {}) {
+    return await this.call("GET", "/admin/tasks", { query: { state, kind, cursor, limit } });
+  }
+
+  /** Have a task tried again now that failed or was given up; return false if it was under way already. @param {string} taskId */
+  async retryTask(taskId) {
+    const { retried } = await this.call("POST", `/admin/tasks/${encodeURIComponent(taskId)}/retry`);
+    return Boolean(retried);
   }
 
   // Notifications

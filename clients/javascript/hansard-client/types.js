@@ -37,6 +37,15 @@
  *   email: "off" | "soon" | "daily", content: "hidden" | "shown" }} NotificationSettings
  */
 
+/**
+ * Work of the deployment, for administrators.
+ *
+ * @typedef {"queued" | "running" | "failed" | "dead"} TaskState failed: it is tried again at `due_at`; dead: it was given up
+ * @typedef {"scan" | "image" | "document" | "rebuild" | "export" | "push" | "mail" | "webhook" | "erasure"} TaskKind
+ * @typedef {{ id: string, kind: TaskKind, state: TaskState, attempts: number | null, error: string | null, at: string, due_at: string | null,
+ *   user_id: string | null, about_id: string, can_retry: boolean }} Task
+ */
+
 /** @template Item @typedef {{ items: Item[], next_cursor: string | null }} Page */
 
 /**

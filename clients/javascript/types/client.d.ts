@@ -8,9 +8,9 @@
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
  * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
- *   Session as Tokens, SessionInfo, User, Version } from "./types.js"
+ *   Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
  */
-import type { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room, Session as Tokens, SessionInfo, User, Version } from "./types.js";
+import type { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room, Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js";
 import { Backoff } from "./backoff.js";
 import { Chat } from "./chat.js";
 export type Asked = {
@@ -232,6 +232,16 @@ export declare class Client {
     pins(roomId: string, { after }?: {
         after?: number;
     }): Promise<Message[]>;
+    /** Return a page of the tasks that are queued, fail or were given up, the latest first.
+     * @param {{ state?: TaskState, kind?: TaskKind, cursor?: string, limit?: number }} [options] @returns {Promise<Page<Task>>} */
+    tasks({ state, kind, cursor, limit }?: {
+        state?: TaskState;
+        kind?: TaskKind;
+        cursor?: string;
+        limit?: number;
+    }): Promise<Page<Task>>;
+    /** Have a task tried again now that failed or was given up; return false if it was under way already. @param {string} taskId */
+    retryTask(taskId: string): Promise<boolean>;
     /** Return a page of one's inbox, the latest first. @param {{ cursor?: string, limit?: number, after?: number }} [options]
      * @returns {Promise<NotificationPage>} */
     notifications({ cursor, limit, after }?: {

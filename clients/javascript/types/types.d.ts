@@ -204,6 +204,20 @@ export type NotificationSettings = {
     email: "off" | "soon" | "daily";
     content: "hidden" | "shown";
 };
+export type TaskState = "queued" | "running" | "failed" | "dead";
+export type TaskKind = "scan" | "image" | "document" | "rebuild" | "export" | "push" | "mail" | "webhook" | "erasure";
+export type Task = {
+    id: string;
+    kind: TaskKind;
+    state: TaskState;
+    attempts: number | null;
+    error: string | null;
+    at: string;
+    due_at: string | null;
+    user_id: string | null;
+    about_id: string;
+    can_retry: boolean;
+};
 export type Page<Item> = {
     items: Item[];
     next_cursor: string | null;
@@ -271,6 +285,14 @@ export type Wire = {
     close(): void;
 };
 export type Dial = (token: string) => Promise<Wire>;
+/**
+ * Work of the deployment, for administrators.
+ *
+ * @typedef {"queued" | "running" | "failed" | "dead"} TaskState failed: it is tried again at `due_at`; dead: it was given up
+ * @typedef {"scan" | "image" | "document" | "rebuild" | "export" | "push" | "mail" | "webhook" | "erasure"} TaskKind
+ * @typedef {{ id: string, kind: TaskKind, state: TaskState, attempts: number | null, error: string | null, at: string, due_at: string | null,
+ *   user_id: string | null, about_id: string, can_retry: boolean }} Task
+ */
 /** @template Item @typedef {{ items: Item[], next_cursor: string | null }} Page */
 /**
  * What a chat tells.

@@ -7,11 +7,11 @@ from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from hansard_client.chat import Id
-from hansard_client.models import Member, Message, Notification, Reactor, Room, RoomChange, User, Version
+from hansard_client.models import Member, Message, Notification, Reactor, Room, RoomChange, Task, User, Version
 
 PAGE_ITEMS = 100
 
-Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor, RoomChange, Notification)
+Said = TypeVar("Said", User, Room, Member, Message, Version, Reactor, RoomChange, Notification, Task)
 Moment = int | datetime  # a position, or a time with its offset
 
 

@@ -42,6 +42,7 @@ from hansard_client.models import (
     User,
     Version,
 )
+from hansard_client.operating import Operating
 from hansard_client.records import Records
 from hansard_client.wire import Dial, dialer
 
@@ -63,7 +64,7 @@ def _trust() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Client(Everyday, Devices, Erasures, Records, Exports, Auditing):
+class Client(Everyday, Devices, Erasures, Records, Exports, Auditing, Operating):
     """One person at one server. Every method raises `DomainError` where the server says no, `Unreachable` where nobody does.
 
     Reads take `after`: a position that the answer must be at or beyond; `client.position` is that of one's last write.

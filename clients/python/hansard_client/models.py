@@ -451,3 +451,24 @@ class Retention(_Said):
     days_max: int | None
     destroys_from: datetime | None = field(default=None, metadata={"read": _time_or_none})
     dry_run: Json | None = None
+
+
+TaskState = Literal["queued", "running", "failed", "dead"]
+TaskKind = Literal["scan", "image", "document", "rebuild", "export", "push", "mail", "webhook", "erasure"]
+
+
+@dataclass(frozen=True)
+class Task(_Said):
+    """A step of background work. `failed`: it is tried again at `due_at`; `dead`: it was given up. `at`: since when it stands so.
+    `about_id` is the file, rebuild, export, erasure, device or address; `attempts` None: nobody counts."""
+
+    id: str
+    kind: TaskKind
+    state: TaskState
+    attempts: int | None
+    error: str | None
+    user_id: str | None
+    about_id: str
+    can_retry: bool
+    at: datetime = _time()
+    due_at: datetime | None = field(default=None, metadata={"read": _time_or_none})
