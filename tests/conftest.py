@@ -32,6 +32,7 @@ from runtime.roles import LOGINS, make_groups
 from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND
 from tests.web.chromium import PAGE_WAS
+from tests.web.firefox import CHAT_WAS
 
 # These servers do not wait for the disk: nobody cuts the power here. Tests that kill a server start one of their own, as an
 # operator would.
@@ -101,11 +102,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which scanner the tests of files were scanned by, and whether the page was seen in a browser."""
+    """Say which scanner the tests of files were scanned by, and in which browsers the page was seen."""
     terminalreporter.write_line(
         f"Files were scanned by a {KIND}{f' ({CLAMD})' if CLAMD else ': no clamd is installed'}."
     )
     terminalreporter.write_line(PAGE_WAS)
+    terminalreporter.write_line(CHAT_WAS)
 
 
 @dataclass(frozen=True)
