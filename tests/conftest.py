@@ -29,6 +29,7 @@ from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
+from tests import reports
 from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND
 from tests.web.chromium import PAGE_WAS
@@ -83,6 +84,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SECRETS = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{20,}|[0-9a-f-]{32,36}\.[\w-]{43}\b|[\w-]{120,}={0,2}|" + re.escape(PASSWORD)
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures be reported undisturbed."""
+    config.pluginmanager.register(reports)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageDraw
 from playwright.async_api import expect
 
@@ -11,10 +10,11 @@ from tests.deployments import PASSWORD, Gateway, Person
 from tests.files.deployments import ended
 from tests.files.pictures import saved
 from tests.web.browser import Window, chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import house
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+pytestmark = IN_CHROMIUM
 ROOMS = ("analytical-engine", "announcements", "compilers", "lunch")
 SCALE = 2
 
@@ -94,7 +94,6 @@ async def keep(seen: Window, name: str) -> None:
     Image.open(path).convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 async def test_pictures(database_url: str, redis_url: str) -> None:
     async with house(database_url, redis_url) as hansard, chromium() as browser:
         room, _ = await talk(hansard)

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import pytest
 from playwright.async_api import expect
 
 from commands.account import GrantRole
@@ -13,10 +12,10 @@ from tests.deployments import PASSWORD, running
 from tests.gateway.test_operating import rebuilding
 from tests.web.axe import AXE, faults
 from tests.web.browser import chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import house
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
+pytestmark = IN_CHROMIUM
 
 # Whether the page counts as looked at; a browser without a window never hides one by itself.
 TURN = """(isHidden) => {
