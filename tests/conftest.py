@@ -48,6 +48,7 @@ LONGEST = (
     "attack/test_attacks.py",
     "simulation/test_simulation.py",
     "web/test_page.py",
+    "web/test_deployed.py",
     "runtime/test_notary.py",
     "projections/test_two_releases.py",
     "exports/test_operating.py",

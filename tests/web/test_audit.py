@@ -35,9 +35,11 @@ async def with_role(hansard: Gateway, name: str, role: AccountRole) -> Person:
 
 
 @asynccontextmanager
-async def auditing(hansard: Gateway, database_url: str, role: AccountRole = "auditor") -> AsyncIterator[None]:
-    """Ada has a role, and there is a notary, which needs something to sign."""
-    await with_role(hansard, "ada", role)
+async def auditing(
+    hansard: Gateway, database_url: str, role: AccountRole = "auditor", *, name: str = "ada"
+) -> AsyncIterator[None]:
+    """Somebody has a role, and there is a notary, which needs something to sign."""
+    await with_role(hansard, name, role)
     async with notary(database_url):
         yield
 
