@@ -29,9 +29,11 @@ from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.migrate import create_database, migrate
 from runtime.roles import LOGINS, make_groups
+from tests import reports
 from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND
 from tests.web.chromium import PAGE_WAS
+from tests.web.firefox import CHAT_WAS
 
 # These servers do not wait for the disk: nobody cuts the power here. Tests that kill a server start one of their own, as an
 # operator would.
@@ -41,6 +43,8 @@ PREFIX = "hansard-tests-"
 LONGEST = (
     "runtime/test_up.py",
     "simulation/test_simulation.py",
+    "web/test_page.py",
+    "web/test_deployed.py",
     "clients/test_javascript.py",
     "files/test_crashes.py",
     "projections/test_leases.py",
@@ -50,7 +54,6 @@ LONGEST = (
     "erasure/test_erasing.py",
     "clients/test_client.py",
     "gateway/test_presence.py",
-    "web/test_page.py",
     "chaos/test_chaos.py",
     "runtime/test_gateways.py",
     "files/test_sandbox.py",
@@ -88,6 +91,11 @@ SECRETS = re.compile(
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures be reported undisturbed."""
+    config.pluginmanager.register(reports)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test that passed and whose output, logs of the deployment among it, shows a secret."""
@@ -105,11 +113,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which scanner the tests of files were scanned by, and whether the page was seen in a browser."""
+    """Say which scanner the tests of files were scanned by, and in which browsers the page was seen."""
     terminalreporter.write_line(
         f"Files were scanned by a {KIND}{f' ({CLAMD})' if CLAMD else ': no clamd is installed'}."
     )
     terminalreporter.write_line(PAGE_WAS)
+    terminalreporter.write_line(CHAT_WAS)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 /** Details beside a room: its members, what is pinned in it, or a thread. */
 
+import { block } from "./blocks.js";
 import { el, fill, iconButton } from "./dom.js";
 import { Refused } from "./hansard-client/index.js";
 import { messageElement } from "./message.js";
@@ -97,6 +98,7 @@ export class Details extends HTMLElement {
       roles.map((each) => el("option", { value: each, selected: each === role }, say(each))));
     return el("li", {}, avatar(user_id, true), el("span", { class: "member-name" }, nameTag(user_id), isMe ? el("small", {}, ` (${say("you")})`) : null),
       mayChange ? choice : el("small", { class: "role" }, say(role)),
+      isMe ? null : iconButton("block", say("blockName", { name: workspace.nameOf(user_id) }), () => block(user_id)),
       mayRemove ? iconButton("close", say("remove"), () => attempt(() => workspace.client.removeMember(this.#roomId, user_id))) : null);
   }
 

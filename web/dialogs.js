@@ -1,8 +1,10 @@
 /** Dialogs: opening rooms, finding them, one's inbox, and settings. */
 
+import { openBlocks } from "./blocks.js";
 import { el, fill, icon } from "./dom.js";
 import { Refused } from "./hansard-client/index.js";
-import { attempt, confirmed, field, form, nameTag, openDialog, toast } from "./parts.js";
+import { openNotificationSettings } from "./notification_settings.js";
+import { agentOf, attempt, confirmed, field, form, nameTag, openDialog, toast } from "./parts.js";
 import { THEMES, changeTheme, theme } from "./theme.js";
 import { LANGUAGES, language, momentOf, say, sayOr, speak } from "./words.js";
 import { workspace } from "./workspace.js";
@@ -150,10 +152,20 @@ export function openSettings() {
   const dialog = openDialog(say("settings"),
     el("section", {}, el("h3", {}, say("profile")), el("p", { class: "hint" }, me?.email), name),
     el("section", {}, el("h3", {}, say("appearance")), el("label", { class: "field" }, el("span", {}, say("theme")), themes), el("label", { class: "field" }, el("span", {}, say("language")), languages)),
+    el("section", {}, el("h3", {}, say("inbox")), el("div", { class: "buttons start" }, leads(say("nt.title"), "bell", openNotificationSettings), leads(say("blocked"), "block", openBlocks))),
     el("section", {}, el("h3", {}, say("sessions")), sessions),
     el("section", {}, el("h3", {}, say("changePassword")), password),
     el("div", { class: "buttons start" }, leave));
   attempt(() => drawSessions(sessions));
+
+  /** @param {string} said @param {string} drawn @param {() => unknown} open */
+  function leads(said, drawn, open) {
+    const follow = () => {
+      dialog.close();
+      open();
+    };
+    return el("button", { type: "button", class: "button", on: { click: follow } }, icon(drawn), said);
+  }
 
   async function logOut() {
     dialog.close();
@@ -177,10 +189,3 @@ async function drawSessions(list) {
       session.is_current ? el("small", {}, say("thisSession")) : el("button", { type: "button", class: "button", on: { click: end } }, say("endSession")));
   }));
 }
-
-/** What a browser calls itself, shortened. @param {string | null} agent */
-function agentOf(agent) {
-  const found = /(Firefox|Edg|Chrome|Safari)\/[\d.]+/.exec(agent ?? "");
-  return found ? found[1].replace("Edg", "Edge") : (agent ?? "").slice(0, 40) || "?";
-}
-

@@ -5,6 +5,7 @@ import "./shell.js";
 import { custom, fill } from "./dom.js";
 import { Refused } from "./hansard-client/index.js";
 import { toast } from "./parts.js";
+import { attachPush } from "./push.js";
 import { applyTheme } from "./theme.js";
 import { say } from "./words.js";
 import { workspace } from "./workspace.js";
@@ -22,6 +23,7 @@ async function enter() {
   localStorage.setItem(WAS_HERE, "yes");
   const started = workspace.start();
   fill(document.body, custom("hansard-shell"));
+  attachPush().catch(() => undefined); // a browser that keeps nothing has no words to leave
   try {
     await started;
   } catch (error) {

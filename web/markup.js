@@ -4,17 +4,16 @@
  * so a fault of one side alone lets nothing through. The page's policy allows no other way from text to HTML.
  */
 
+import { trustedHtml } from "./trusted.js";
+
 const ELEMENTS = new Set(["P", "BR", "EM", "STRONG", "S", "DEL", "CODE", "PRE", "BLOCKQUOTE", "UL", "OL", "LI", "A", "SPAN"]);
 const SCHEMES = new Set(["http:", "https:", "mailto:"]);
 const DEPTH_MAX = 64;
 
-/** @type {{ createHTML(html: string): unknown } | undefined} */
-const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("hansard", { createHTML: (/** @type {string} */ html) => html });
-
 /** Return the elements of a message's HTML. @param {string} html */
 export function elementsOf(html) {
   const template = document.createElement("template");
-  template.innerHTML = /** @type {string} */ (policy ? /** @type {unknown} */ (policy.createHTML(html)) : html);
+  template.innerHTML = trustedHtml(html);
   const fragment = document.createDocumentFragment();
   take(template.content, fragment, 0);
   return fragment;

@@ -144,3 +144,9 @@ export function confirmed(question, yes) {
     });
   });
 }
+
+/** What a browser calls itself, shortened. @param {string | null} agent */
+export function agentOf(agent) {
+  const found = /(Firefox|Edg|Chrome|Safari)\/[\d.]+/.exec(agent ?? "");
+  return found ? found[1].replace("Edg", "Edge") : (agent ?? "").slice(0, 40) || "?";
+}

@@ -11,7 +11,7 @@ from gateway.http.problems import not_found
 from gateway.http.response_headers import REFUSED
 from gateway.services import Services
 
-# Nothing inline, nothing from elsewhere, and no text becomes HTML but through the one policy of `web/markup.js`. Pictures are
+# Nothing inline, nothing from elsewhere, and no text becomes HTML but through the one policy of `web/trusted.js`. Pictures are
 # fetched with a token, and so shown from `blob:`.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; manifest-src 'self'; "
@@ -25,6 +25,9 @@ PAGE_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-cache",
 }
+# What push messages wake. Its address stays, since browsers keep a worker by it, and its scope is the whole page.
+PUSH_WORKER = "push_worker.js"
+PUSH_WORKER_HEADERS = {"Cache-Control": "no-cache", "Service-Worker-Allowed": "/", "Vary": "Accept-Encoding"}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -40,6 +43,8 @@ def page(request: Request[Any, Any, Any], services: Services) -> Response[bytes]
 async def web_file(asset: str, request: Request[Any, Any, Any], services: Services) -> Response[Any]:
     """Return a file of the page. One of another version is sent to the present one: servers are replaced one after another."""
     digest, _, name = asset.removeprefix("/").partition("/")
+    if services.page is not None and (digest, name) == (PUSH_WORKER, ""):
+        return _answer(request, services.page.files[PUSH_WORKER], services.page.digest, PUSH_WORKER_HEADERS)
     found = None if services.page is None else services.page.files.get(name)
     if services.page is None or found is None:
         raise not_found()

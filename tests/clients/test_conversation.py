@@ -1,10 +1,11 @@
 """The clients' conversation without a socket: what a user sees, whatever a wire makes of a correct server's frames.
 
-Each test is of both libraries, the Python one and the JavaScript one.
+Each test is of both libraries, the Python one and the JavaScript one, in Node and in Deno.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +16,22 @@ from hansard_client.models import Event, Notice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.clients.javascript import JavaScriptConversation, node
+from tests.clients.javascript import NO_DENO, RUN, JavaScriptConversation, puppet
 
 RECORD, OTHER = str(UUID(int=1)), str(UUID(int=2))
 LOBBY, ATTIC, ME = str(UUID(int=11)), str(UUID(int=12)), str(UUID(int=21))
 AT = "2026-11-24T20:05:00.123456Z"
 
-LIBRARIES: dict[str, type[Conversation]] = {"python": Conversation, "javascript": JavaScriptConversation}
 tried: list[type[Conversation]] = []
 
 
-@pytest.fixture(scope="module", params=LIBRARIES, autouse=True)
+@pytest.fixture(scope="module", params=["python", "node", "deno"], autouse=True)
 def library(request: pytest.FixtureRequest) -> Iterator[None]:
-    with node():
-        tried.append(LIBRARIES[request.param])
+    if request.param == "deno" and "deno" not in RUN:
+        pytest.skip(NO_DENO)
+    command = RUN.get(request.param)
+    with puppet(*command) if command else nullcontext():
+        tried.append(JavaScriptConversation if command else Conversation)
         yield
         tried.clear()
 

@@ -133,3 +133,17 @@ def test_all_of_it_weighs_little() -> None:
 def test_a_changed_file_changes_the_address_of_all() -> None:
     before, after = (WebFiles({INDEX: b'"/assets/a.js"', "a.js": content}) for content in (b"1", b"2"))
     assert before.digest != after.digest and after.digest.encode() in after.index.forms["identity"]
+
+
+async def test_the_worker_that_push_wakes_has_an_address_that_stays_and_is_asked_for_anew(hansard: Gateway) -> None:
+    async with hansard.client() as http:
+        worker = await http.get(f"{hansard.base}/assets/push_worker.js", headers={"Accept-Encoding": "identity"})
+        assert (worker.status_code, worker.headers["cache-control"]) == (200, "no-cache")
+        assert worker.headers["service-worker-allowed"] == "/"
+        assert worker.headers["content-type"].startswith("text/javascript")
+        assert worker.content == PAGE.files["push_worker.js"].forms["identity"]
+
+
+async def test_without_a_page_there_is_no_worker(database_url: str, redis_url: str) -> None:
+    async with deployment(database_url, redis_url) as hansard, hansard.client() as http:
+        assert (await http.get(f"{hansard.base}/assets/push_worker.js")).status_code == 404

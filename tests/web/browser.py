@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route, async_playwright, expect
 
 from tests.web.chromium import CHROMIUM
 
@@ -74,13 +74,40 @@ class Window:
         assert self.errors == [], self.errors
 
 
+class OneBrowser:
+    """The browser of a run: starting one takes longer than most of what is asked of it. A loop owns it, that of the session."""
+
+    def __init__(self) -> None:
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+
+    async def get(self) -> Browser:
+        """Return it, started if it does not run."""
+        if self._playwright is None:
+            self._playwright = await async_playwright().start()
+        if self._browser is None or not self._browser.is_connected():
+            self._browser = await self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        return self._browser
+
+    async def close(self) -> None:
+        if self._browser is not None:
+            await self._browser.close()
+        if self._playwright is not None:
+            await self._playwright.stop()
+
+
+ONE_BROWSER = OneBrowser()
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser, without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    """The browser, without a window. Those that are opened in it are closed at the end, and forget everything."""
+    browser = await ONE_BROWSER.get()
+    try:
         yield browser
-        await browser.close()
+    finally:
+        for context in browser.contexts:
+            await context.close()
 
 
 async def window(browser: Browser, **options: Any) -> Window:

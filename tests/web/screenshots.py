@@ -7,16 +7,23 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.async_api import expect
 
-from tests.deployments import PASSWORD, Gateway, Person
+from tests.deployments import PASSWORD, Gateway, Person, running
 from tests.files.deployments import ended
 from tests.files.pictures import saved
+from tests.gateway.test_operating import rebuilding
 from tests.web.browser import Window, chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import house
+from tests.web.test_audit import auditing, find, open_console, with_role
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+pytestmark = [*IN_CHROMIUM, pytest.mark.timeout(480)]
 ROOMS = ("analytical-engine", "announcements", "compilers", "lunch")
 SCALE = 2
+AUDITOR = "audrey"
+WIDE = {"width": 1280, "height": 820}
+STATS_MS = 3000  # how often the operator's view asks
+SAID = (3, 9, 14, 8, 17, 11, 5, 12)
 
 
 def chart() -> bytes:
@@ -85,23 +92,21 @@ async def _react(message_id: str, *given: tuple[str | Person, ...]) -> None:
 async def keep(seen: Window, name: str) -> None:
     """Keep a picture of a window, once everything that it loads is there."""
     await seen.page.wait_for_load_state("networkidle")
-    await expect(seen.page.locator("hansard-timeline .message").last).to_be_visible()
     await asyncio.sleep(0.4)  # what only looks nice, like a caret or a scrollbar, comes to rest
     await seen.page.mouse.move(0, 0)
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.png"
     await seen.page.screenshot(path=path)
     Image.open(path).convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+    await seen.whole()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-async def test_pictures(database_url: str, redis_url: str) -> None:
+async def test_pictures_of_the_chat(database_url: str, redis_url: str) -> None:
     async with house(database_url, redis_url) as hansard, chromium() as browser:
         room, _ = await talk(hansard)
-        small = {"width": 1280, "height": 820}
         for name, scheme, viewport in (
-            ("chat-light", "light", small),
-            ("chat-dark", "dark", small),
+            ("chat-light", "light", WIDE),
+            ("chat-dark", "dark", WIDE),
             ("phone", "light", {"width": 390, "height": 780}),
         ):
             seen = await window(browser, color_scheme=scheme, viewport=viewport, device_scale_factor=SCALE)
@@ -113,5 +118,64 @@ async def test_pictures(database_url: str, redis_url: str) -> None:
                     seen.page.locator(".message", has_text="p99 since").get_by_role("button", name="3 replies").click()
                 )
                 await expect(seen.page.locator("hansard-details .message")).to_have_count(4)
+            await expect(seen.page.locator("hansard-timeline .message").last).to_be_visible()
             await keep(seen, name)
-            await seen.whole()
+
+
+async def test_pictures_of_the_audit_console(database_url: str, redis_url: str) -> None:
+    """The record, an edit before and after, and a proof with its tree."""
+    async with (
+        house(database_url, redis_url) as hansard,
+        auditing(hansard, database_url, name=AUDITOR),
+        chromium() as browser,
+    ):
+        room, _ = await talk(hansard)
+        edith = await hansard.person("edith")
+        await edith.ask("POST", f"/rooms/{room}/join", 200)
+        said = await edith.say(room, "Ten tons of coal for the engine, please.")
+        change = {
+            "json": {"content": "Two tons of coal for the engine, please."},
+            "headers": {"Hansard-Reason": "a slip"},
+        }
+        await edith.ask("PATCH", f"/messages/{said['id']}", 200, **change)
+        seen = await window(browser, viewport=WIDE, device_scale_factor=SCALE)
+        await seen.enter(hansard.base, AUDITOR, PASSWORD, is_new=False)
+        await open_console(seen)
+        await expect(seen.page.locator(".events > li").nth(5)).to_be_visible()
+        await keep(seen, "audit-list")
+        entries = await find(seen, who="edith", type="message.edited")
+        await entries.first.locator("summary").click()
+        await expect(entries.locator("del")).to_be_visible()
+        await keep(seen, "audit-before-after")
+        await seen.page.get_by_role("button", name="Prove this entry").click()
+        await expect(seen.page.locator(".verdict")).to_contain_text("stands in the signed record")
+        await keep(seen, "audit-proof")
+
+
+async def test_a_picture_of_the_operators_view(database_url: str, redis_url: str) -> None:
+    async with (
+        house(database_url, redis_url) as hansard,
+        rebuilding(database_url, redis_url) as rebuilds,
+        auditing(hansard, database_url, name=AUDITOR),
+        chromium() as browser,
+    ):
+        room, _ = await talk(hansard)
+        olga = await with_role(hansard, "olga", "admin")
+        await olga.ask("POST", f"/rooms/{room}/join", 200)
+        seen = await window(browser, viewport={"width": 1280, "height": 1080}, device_scale_factor=SCALE)
+        await seen.page.clock.install()
+        await seen.enter(hansard.base, "olga", PASSWORD, is_new=False)
+        await seen.page.get_by_role("link", name="Operations").click()
+        for count in SAID:  # between two answers each, so that the charts have something to draw
+            for i in range(count):
+                await olga.say(room, f"{count}.{i}")
+            async with seen.page.expect_response("**/admin/stats"):
+                await seen.page.clock.run_for(STATS_MS)
+        row = seen.page.locator("hansard-operator").get_by_role("row", name="live", exact=False).first
+        await row.get_by_role("button", name="Rebuild live").click()
+        await seen.page.get_by_label("Only compare").check()
+        await seen.page.get_by_role("button", name="Start").click()
+        await seen.page.clock.resume()
+        async with running(rebuilds.run()):
+            await expect(seen.page.get_by_role("region", name="Rebuild live")).to_contain_text("done")
+        await keep(seen, "operations")

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from uuid import UUID
 
-import pytest
 from playwright.async_api import Locator, Route, expect
 
 from commands.account import GrantRole
@@ -18,10 +17,10 @@ from tests.deployments import PASSWORD, Gateway, Person, notary, running
 from tests.exports.deployments import export_worker
 from tests.web.axe import AXE, faults
 from tests.web.browser import Window, chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import house
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
+pytestmark = IN_CHROMIUM
 
 WHY = "complaint 17"
 # A key of somebody else's: that of the examples in docs/record-format.md.
@@ -36,9 +35,11 @@ async def with_role(hansard: Gateway, name: str, role: AccountRole) -> Person:
 
 
 @asynccontextmanager
-async def auditing(hansard: Gateway, database_url: str, role: AccountRole = "auditor") -> AsyncIterator[None]:
-    """Ada has a role, and there is a notary, which needs something to sign."""
-    await with_role(hansard, "ada", role)
+async def auditing(
+    hansard: Gateway, database_url: str, role: AccountRole = "auditor", *, name: str = "ada"
+) -> AsyncIterator[None]:
+    """Somebody has a role, and there is a notary, which needs something to sign."""
+    await with_role(hansard, name, role)
     async with notary(database_url):
         yield
 

@@ -18,11 +18,11 @@ from tests.gateway.test_operating import rebuilding
 from tests.gateway.test_tasks import SCANNER_AWAY
 from tests.web.axe import AXE, faults
 from tests.web.browser import Window, chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import house
 from workers.files import task_workers
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
+pytestmark = IN_CHROMIUM
 
 # Whether the page counts as looked at; a browser without a window never hides one by itself.
 TURN = """(isHidden) => {

@@ -12,10 +12,10 @@ from tests.deployments import PASSWORD, Gateway, gateway
 from tests.files.pictures import png
 from tests.web.axe import AXE, faults
 from tests.web.browser import Window, chromium, window
-from tests.web.chromium import CHROMIUM
+from tests.web.chromium import IN_CHROMIUM
 from tests.web.houses import PAGE, house
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
+pytestmark = IN_CHROMIUM
 
 ENTRIES_MAX = 251  # and a day's mark
 SHIFT_MAX = 0.1  # "good", by web.dev/cls
@@ -364,7 +364,7 @@ async def test_nobody_is_shut_out(database_url: str, redis_url: str) -> None:
 
 
 async def test_both_languages_say_everything(database_url: str, redis_url: str) -> None:
-    async with house(database_url, redis_url) as hansard, chromium() as browser:
+    async with gateway(database_url, redis_url, page=PAGE) as hansard, chromium() as browser:
         seen = await window(browser, locale="de-DE")
         await seen.page.goto(hansard.base)
         await expect(seen.page.get_by_role("button", name="Anmelden", exact=True)).to_be_visible()

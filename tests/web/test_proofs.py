@@ -4,18 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.async_api import Route
 
 from adapters.notary.key import NotaryKey
 from adapters.notary.rotation import rotation_note
 from domain.key_rotation import Rotated
 from domain.tree_head import TreeHead, signed_note
+from tests.deployments import gateway
 from tests.web.browser import chromium, window
-from tests.web.chromium import CHROMIUM
-from tests.web.houses import PAGE, house
+from tests.web.chromium import IN_CHROMIUM
+from tests.web.houses import PAGE
 
-pytestmark = [pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"), pytest.mark.web]
+pytestmark = IN_CHROMIUM
 
 ORIGIN = "hansard/018f0000-0000-7000-8000-000000000000"
 FORMAT = (Path(__file__).parents[2] / "docs" / "record-format.md").read_text()
@@ -59,7 +59,7 @@ async def test_the_browser_judges_proofs_as_the_format_says(database_url: str, r
         {"key": key, "proof": proof.replace("BFU=", "BFV=")},  # bits that make no byte
     ]
     assert all(lie["proof"] != proof or lie["key"] != key for lie in lies)
-    async with house(database_url, redis_url) as hansard, chromium() as browser:
+    async with gateway(database_url, redis_url, page=PAGE) as hansard, chromium() as browser:
         seen = await window(browser)
         await seen.page.goto(hansard.base)
         judged = await seen.page.evaluate(
@@ -94,7 +94,7 @@ async def test_another_key_is_believed_only_where_both_have_signed(database_url:
         (other, [{"position": 5, "note": rotation_note(before, after)}], ["another", other]),
         (first, [], ["another", first]),
     ]
-    async with house(database_url, redis_url) as hansard, chromium() as browser:
+    async with gateway(database_url, redis_url, page=PAGE) as hansard, chromium() as browser:
         seen = await window(browser)
         await seen.page.goto(hansard.base)
         told: dict[str, Any] = {"origin": ORIGIN, "keys": [{"vkey": second}]}

@@ -7,8 +7,8 @@
  *
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
- * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
- *   Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
+ * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile,
+ *   PushSubscriptionInfo, Reactor, Role, Room, Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
  */
 
 import { Backoff, idOf, newId, pause, secureChance } from "./backoff.js";
@@ -387,6 +387,52 @@ export class Client {
   /** Absent means unchanged; null clears. @param {Partial<NotificationSettings>} changes @returns {Promise<NotificationSettings>} */
   async changeNotifications(changes) {
     return await this.call("PUT", "/users/me/notifications", { body: changes });
+  }
+
+  /** Return the key that this browser is to subscribe with (VAPID). @returns {Promise<string>} */
+  async pushKey() {
+    return (await this.call("GET", "/push/key")).public_key;
+  }
+
+  /** Return one's subscriptions, the newest first. @returns {Promise<PushSubscriptionInfo[]>} */
+  async pushSubscriptions() {
+    return (await this.call("GET", "/push/subscriptions", { after: this.position })).items;
+  }
+
+  /** Have a device be told of things while this session lives. @param {{ endpoint: string, keys: { p256dh: string, auth: string },
+   * device?: string | null }} device what `PushSubscription.toJSON()` says, and a name @returns {Promise<PushSubscriptionInfo>} */
+  async subscribePush(device) {
+    return await this.call("POST", "/push/subscriptions", { body: device });
+  }
+
+  /** @param {string} subscriptionId */
+  async unsubscribePush(subscriptionId) {
+    await this.call("DELETE", `/push/subscriptions/${idOf(subscriptionId)}`);
+  }
+
+  /** Send a device a test, and return what its push service said. @param {string} subscriptionId
+   * @returns {Promise<"told" | "gone" | "later" | "refused">} */
+  async testPush(subscriptionId) {
+    return (await this.call("POST", `/push/subscriptions/${idOf(subscriptionId)}/test`)).outcome;
+  }
+
+  // Blocks
+
+  /** Return the ids of those whom one has blocked. @returns {Promise<string[]>} */
+  async blocks() {
+    /** @type {{ user_id: string }[]} */
+    const found = await all(this.pages("/users/me/blocks", {}));
+    return found.map(({ user_id }) => user_id);
+  }
+
+  /** Block somebody: they open no direct room with one, and mention one no more. @param {string} userId */
+  async block(userId) {
+    await this.call("PUT", `/users/me/blocks/${idOf(userId)}`);
+  }
+
+  /** @param {string} userId */
+  async unblock(userId) {
+    await this.call("DELETE", `/users/me/blocks/${idOf(userId)}`);
   }
 
   // Files

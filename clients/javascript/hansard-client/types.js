@@ -33,7 +33,9 @@
  *   read: boolean, at: string, thread_id?: string | null, file_id?: string | null }} Notification
  * @typedef {{ items: Notification[], next_cursor: string | null, unread: number }} NotificationPage
  * @typedef {"all" | "mentions" | "none"} Level
- * @typedef {{ default: Level, rooms: Record<string, Level>, keywords: string[], quiet: object | null, dnd_until: string | null,
+ * @typedef {{ from: string, to: string, time_zone: string, days: string[] }} Quiet
+ * @typedef {{ id: string, device: string | null, service: string, subscribed_at: string, is_current: boolean }} PushSubscriptionInfo
+ * @typedef {{ default: Level, rooms: Record<string, Level>, keywords: string[], quiet: Quiet | null, dnd_until: string | null,
  *   email: "off" | "soon" | "daily", content: "hidden" | "shown" }} NotificationSettings
  */
 

@@ -7,10 +7,10 @@
  *
  * What the server says is returned as it said it: names as in the contract, times as text.
  *
- * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room,
- *   Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
+ * @import { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile,
+ *   PushSubscriptionInfo, Reactor, Role, Room, Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js"
  */
-import type { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, Reactor, Role, Room, Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js";
+import type { AccountRole, Dial, File, Member, Message, Meta, NotificationPage, NotificationSettings, Page, Profile, PushSubscriptionInfo, Reactor, Role, Room, Session as Tokens, SessionInfo, Task, TaskKind, TaskState, User, Version } from "./types.js";
 import { Backoff } from "./backoff.js";
 import { Chat } from "./chat.js";
 export type Asked = {
@@ -255,6 +255,31 @@ export declare class Client {
     notificationSettings(): Promise<NotificationSettings>;
     /** Absent means unchanged; null clears. @param {Partial<NotificationSettings>} changes @returns {Promise<NotificationSettings>} */
     changeNotifications(changes: Partial<NotificationSettings>): Promise<NotificationSettings>;
+    /** Return the key that this browser is to subscribe with (VAPID). @returns {Promise<string>} */
+    pushKey(): Promise<string>;
+    /** Return one's subscriptions, the newest first. @returns {Promise<PushSubscriptionInfo[]>} */
+    pushSubscriptions(): Promise<PushSubscriptionInfo[]>;
+    /** Have a device be told of things while this session lives. @param {{ endpoint: string, keys: { p256dh: string, auth: string },
+     * device?: string | null }} device what `PushSubscription.toJSON()` says, and a name @returns {Promise<PushSubscriptionInfo>} */
+    subscribePush(device: {
+        endpoint: string;
+        keys: {
+            p256dh: string;
+            auth: string;
+        };
+        device?: string | null;
+    }): Promise<PushSubscriptionInfo>;
+    /** @param {string} subscriptionId */
+    unsubscribePush(subscriptionId: string): Promise<void>;
+    /** Send a device a test, and return what its push service said. @param {string} subscriptionId
+     * @returns {Promise<"told" | "gone" | "later" | "refused">} */
+    testPush(subscriptionId: string): Promise<"told" | "gone" | "later" | "refused">;
+    /** Return the ids of those whom one has blocked. @returns {Promise<string[]>} */
+    blocks(): Promise<string[]>;
+    /** Block somebody: they open no direct room with one, and mention one no more. @param {string} userId */
+    block(userId: string): Promise<void>;
+    /** @param {string} userId */
+    unblock(userId: string): Promise<void>;
     /**
      * Upload a file and return its id: send it with `fileId`, wait for it with `processed`.
      * @param {Blob} content @param {string} name what people see

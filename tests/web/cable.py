@@ -1,0 +1,53 @@
+"""A cable between a browser and a gateway, which a test pulls and plugs in again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from tests.deployments import free_port
+
+CHUNK_BYTES = 65_536
+
+
+class Cable:
+    """A port that leads to another one, unless the cable is pulled; then what was connected is cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._is_pulled = False
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_pulled:
+            return writer.close()
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._ends |= {writer, far_writer}
+        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        self._ends -= {writer, far_writer}
+        return None
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK_BYTES):
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    def pull(self) -> None:
+        self._is_pulled = True
+        for end in self._ends:
+            end.transport.abort()
+
+    def plug_in(self) -> None:
+        self._is_pulled = False
+
+
+@asynccontextmanager
+async def cable(target: int) -> AsyncIterator[Cable]:
+    made = Cable(target)
+    server = await asyncio.start_server(made.connect, "127.0.0.1", made.port)
+    yield made
+    server.close()
+    made.pull()
