@@ -11,7 +11,7 @@ import structlog
 
 from adapters.postgres.database import Database
 from domain.errors import SetupError
-from runtime.roles import GROUP_OF
+from runtime.groups import GROUP_OF
 from runtime.settings import Settings
 
 SELECT_ME = "SELECT session_user::text"

@@ -74,7 +74,7 @@ async def migrate(
 ) -> int:
     """Bring a database to this version; return how many migrations were applied. Several processes may try at once.
 
-    `logins` are passwords by kind of process (`runtime/roles.py`), whose log-ins are made. Without them, a log-in that
+    `logins` are passwords by kind of process (`runtime/groups.py`), whose log-ins are made. Without them, a log-in that
     may not migrate is refused only if something is to be migrated. `only`: no migrations but those of these numbers.
     """
     connection = await connect(url, statement_seconds=STATEMENT_SECONDS)

@@ -5,7 +5,7 @@ again in a database that was restored into another cluster. The groups cannot lo
 what each may do. Log-ins are the operator's to name; `make_logins` makes those of the embedded servers and of compose.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -13,20 +13,8 @@ import asyncpg
 
 from adapters.postgres.rows import decode
 from domain.errors import SetupError
+from runtime.groups import APP, GROUP_OF, GROUPS, login
 
-APP = "hansard_app"
-# Each process' group, by the name under which its log-in is asked for.
-GROUP_OF = {
-    "gateway": "hansard_gateway",
-    "projector": "hansard_projector",
-    "worker": "hansard_worker",
-    "notifier": "hansard_notifier",
-    "notary": "hansard_notary",
-    "operator": "hansard_operator",
-}
-SERVER = "server"  # one log-in for all of them, where a deployment is small
-LOGINS = (*GROUP_OF, SERVER)
-GROUPS = (APP, *GROUP_OF.values())
 # The worker runs a notifier, too.
 MEMBERSHIPS = (
     *((APP, group) for group in GROUP_OF.values()),
@@ -78,21 +66,9 @@ class RolesRefusedError(SetupError):
     """The roles cannot be made by this user; the sentence says who is to do what."""
 
 
-class Login(NamedTuple):
-    """A log-in of one kind of process: its name in Postgres, and its groups."""
-
-    name: str
-    groups: Sequence[str]
-
-
 class Membership(NamedTuple):
     granted: str
     member: str
-
-
-def login(kind: str) -> Login:
-    """Return the log-in of a process, or of all of them (`SERVER`)."""
-    return Login(f"hansard_{kind}_login", tuple(GROUP_OF.values()) if kind == SERVER else (GROUP_OF[kind],))
 
 
 async def make_groups(connection: Any) -> None:

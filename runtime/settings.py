@@ -17,7 +17,7 @@ from domain.approval import SUBJECTS, ApprovalSubject, FourEyes
 from domain.bounds import APPROVAL_SECONDS, CLOCK_AHEAD_SECONDS_MAX
 from domain.errors import SetupError
 from domain.quotas import CONNECTIONS_OF_ADDRESS, SETS, SOCKET_LIMITS, Quota, Quotas, QuotaSet, SocketLimit
-from runtime.roles import LOGINS
+from runtime.groups import LOGINS
 
 PREFIX = "HANSARD_"
 QUOTA = re.compile(r"(\d{1,12})/(\d{1,6})/(\d{1,12})")
@@ -46,6 +46,11 @@ class Settings:
         low=1,
         high=16,
     )
+    together: Literal["on", "off"] = setting(
+        "on",
+        "Whether 'hansard up' has its gateway do the projector's work, if there is one gateway. Then they need less memory and "
+        "processor together, and one core.",
+    )
     database_url: str = setting(
         "",
         "Postgres 15 or newer (postgresql://…), with the log-in of this very process. Empty: the embedded one.",
@@ -60,6 +65,12 @@ class Settings:
         "",
         "The same with a log-in of the group hansard_operator, for workers: they run rebuilds that are asked for over HTTP. Empty: as "
         "HANSARD_DATABASE_URL.",
+        secret=True,
+    )
+    projector_url: str = setting(
+        "",
+        "The same with a log-in of the group hansard_projector, for a gateway: with it the gateway does the projector's work, too. "
+        "Empty: a process of its own does.",
         secret=True,
     )
     logins: tuple[str, ...] = setting(

@@ -132,6 +132,7 @@ def _postgres_urls(settings: Settings) -> tuple[tuple[str, str], ...]:
         ("HANSARD_DATABASE_URL", settings.database_url),
         ("HANSARD_MIGRATION_URL", settings.migration_url),
         ("HANSARD_REBUILD_URL", settings.rebuild_url),
+        ("HANSARD_PROJECTOR_URL", settings.projector_url),
     )
 
 

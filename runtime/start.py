@@ -10,9 +10,13 @@ from importlib import import_module
 from types import ModuleType
 
 # What others load because it is installed, to draw or read what we never do: structlog colours with rich; Litestar knows
-# models of attrs (which blobs on S3 bring) and pydantic, and documents in YAML.
-UNUSED = ("rich", "attr", "attrs", "pydantic")
-UNLIKELY = ("yaml",)  # loaded without asking whether it is installed, so it is left out by loading it late
+# models of attrs (which blobs on S3 bring) and pydantic, and documents in YAML; structlog knows greenlets.
+UNUSED = ("rich", "attr", "attrs", "pydantic", "greenlet")
+UNLIKELY = (
+    "yaml",
+    "pyrage",
+    "pysequoia",
+)  # loaded without asking, or for few exports: when something of them is first used
 
 
 @contextmanager

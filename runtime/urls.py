@@ -10,6 +10,7 @@ SCHEMES = {
     "HANSARD_DATABASE_URL": ("postgresql", "postgres"),
     "HANSARD_MIGRATION_URL": ("postgresql", "postgres"),
     "HANSARD_REBUILD_URL": ("postgresql", "postgres"),
+    "HANSARD_PROJECTOR_URL": ("postgresql", "postgres"),
     "HANSARD_REDIS_URL": ("redis", "rediss", "unix"),
     "HANSARD_BLOBS_URL": ("file", "s3"),
     "HANSARD_MAIL_URL": ("smtp", "smtps", "smtp+plain", "file"),

@@ -27,8 +27,9 @@ from hypothesis import settings
 from adapters.postgres import database
 from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
+from runtime.groups import LOGINS
 from runtime.migrate import create_database, migrate
-from runtime.roles import LOGINS, make_groups
+from runtime.roles import make_groups
 from tests import reports
 from tests.deployments import LOGIN_PASSWORD, PASSWORD
 from tests.files.clamd import CLAMD, KIND

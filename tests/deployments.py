@@ -72,8 +72,8 @@ from gateway.server.listening import listen
 from gateway.server.uvicorn_server import serve
 from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
+from runtime.groups import SERVER, login
 from runtime.migrate import migrations
-from runtime.roles import SERVER, login
 from workers.notary import Notary
 from workers.notification_frames import NotificationFrames
 from workers.projector import Follower

@@ -12,7 +12,7 @@ restored to an earlier state: the record gets a new id, and every process starts
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
 
@@ -20,7 +20,7 @@ import structlog
 
 from adapters.clock import monotonic
 from adapters.prometheus.workers import PublisherMetrics
-from adapters.redis.lanes import LANE_TRIM_SECONDS, Lanes, LanesUnavailableError
+from adapters.redis.lanes import LANE_TRIM_SECONDS, Entry, Lanes, LanesUnavailableError
 from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
 from domain.events import Event, Recorded
 from domain.ids import RoomId
@@ -40,9 +40,18 @@ class Publisher:
     """Publishes frames. Only the process that holds the group's lease publishes; a standby's publisher waits."""
 
     def __init__(
-        self, record: Record, db: Db, lanes: Lanes, group: Group, metrics: PublisherMetrics | None = None
+        self,
+        record: Record,
+        db: Db,
+        lanes: Lanes,
+        group: Group,
+        metrics: PublisherMetrics | None = None,
+        *,
+        deliver: Callable[[Sequence[Entry]], None] | None = None,
     ) -> None:
+        """`deliver` gets the entries before they are added to the lanes: the hub of the same process, if there is one."""
         self._record = record
+        self._deliver = deliver
         self._db = db
         self._lanes = lanes
         self._entries = LaneEntries(record, lanes)
@@ -146,6 +155,8 @@ class Publisher:
         if events[0].position > self._place + 1:
             await self._tell_between(events[0].position)
         entries = await self._entries.of(events, self._heard)
+        if self._deliver is not None:
+            self._deliver(entries)
         entries = [entry for entry in entries if self._entries.lane(entry) not in self._behind]
         last = events[-1].position
         forgotten = [

@@ -25,7 +25,7 @@ from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import connect
 from adapters.prometheus.record import AppendMetrics
 from domain.errors import BusyError
-from domain.events import Meta
+from domain.events import Event, Meta, Recorded
 from domain.ids import EventId, uuid7
 from domain.ports.clock import Chance, Clock
 from domain.ports.record import (
@@ -80,11 +80,18 @@ class Appender:
         self._head = head
         self._queue: deque[PendingAppend] = deque()
         self._wake = asyncio.Event()
+        self._answered = asyncio.Event()  # set unless a batch is being appended
+        self._answered.set()
         self._connection: Any = None
         self._closing = False
         self._alarmed = -CLOCK_ALARM_SECONDS
+        self._hand_over: Callable[[Sequence[Recorded[Event]]], None] | None = None
         self._metrics = metrics
         self._metrics.waiting.set_function(lambda: len(self._queue))
+
+    def hand_over_to(self, take: Callable[[Sequence[Recorded[Event]]], None]) -> None:
+        """Call `take` with the events of each command once they are on the disk, in order of their positions."""
+        self._hand_over = take
 
     async def append(self, append: Append) -> Answer:
         if len(self._queue) >= APPEND_QUEUE_MAX:
@@ -120,8 +127,16 @@ class Appender:
             self._wake.clear()
         if batch:
             self._metrics.batch_commands.observe(len(batch))
-            await self._commit(batch)
+            self._answered.clear()
+            try:
+                await self._commit(batch)
+            finally:
+                self._answered.set()
         return len(batch)
+
+    async def answered(self) -> None:
+        """Wait until the batch that is being appended, if there is one, is answered and handed over."""
+        await self._answered.wait()
 
     def _waiting(self, append: Append, answer: "asyncio.Future[Answer]") -> PendingAppend:
         caller = append.caller
@@ -189,6 +204,9 @@ class Appender:
             self._fail(batch, RecordUnavailableError("The writer was stopped."))
             raise
         else:
+            if self._hand_over is not None:
+                for appended in (answer for answer in answers if isinstance(answer, Appended)):
+                    self._hand_over(appended.events)
             now, observe = perf_counter(), self._metrics.seconds.observe
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():

@@ -105,6 +105,7 @@ class PostgresRecord:
         """`clock` judges that of Postgres; None: by itself, as is usual."""
         self._db = db
         self._vault = vault
+        self._listeners: set[HeadListener] = set()
         self.appender = Appender(
             db.url,
             vault,
@@ -199,11 +200,18 @@ class PostgresRecord:
 
     # Following
 
+    def hear(self, position: int) -> None:
+        """Wake who follows this record: somebody of this process knows that it goes as far as this."""
+        for listener in self._listeners:
+            listener.hear(position)
+
     @asynccontextmanager
     async def wakes(self) -> AsyncIterator[AsyncIterator[int]]:
         """LISTEN on a connection of its own, to news of keys too; without one, ask for the head every `POLL_SECONDS`."""
         ears = HeadListener(self._db.url, keys_gone=self._vault.hear)
+        self._listeners.add(ears)
         try:
             yield ears.follow(self)
         finally:
+            self._listeners.discard(ears)
             await ears.close()

@@ -54,9 +54,14 @@ class HeadListener:
             self._position = (await record.head()).position
         self._heard.clear()
 
+    def hear(self, position: int) -> None:
+        """Wake who follows, unless it was woken for this position, or a later one, already."""
+        if position > self._position:
+            self._position = position
+            self._heard.set()
+
     def _hear(self, connection: object, pid: int, channel: str, payload: str) -> None:
-        self._position = max(self._position, int(payload))
-        self._heard.set()
+        self.hear(int(payload))
 
     def _hear_of_keys(self, connection: object, pid: int, channel: str, payload: str) -> None:
         self._keys_gone()

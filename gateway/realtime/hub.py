@@ -8,7 +8,7 @@ Redis is only a hint. While it is away, and every few seconds anyway, the rooms 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -124,6 +124,18 @@ class Hub:
         await draining.drain(self._connections)
 
     # The lanes' side
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        """Take entries from the publisher of this process, before their lanes have them. Those of the control lane are left to it:
+        they are few, and nobody waits for them."""
+        for entry in entries:
+            if entry.room_id is not None:
+                self._follower.note_delivered(entry)
+                self.receive(entry)
+
+    def publishes_here(self, is_here: Callable[[], bool]) -> None:
+        """Leave the lanes of rooms unread as long as this is true: everything on them is delivered."""
+        self._follower.publishes_here = is_here
 
     def receive(self, entry: Entry) -> None:
         """Take one entry of a room's lane."""

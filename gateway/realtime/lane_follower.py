@@ -45,6 +45,7 @@ class LaneFollower:
         """`receive` gets every entry of a room's lane, `apply_control` every entry of the control lane, `send_own` every one of the
         lane of notifications, once and in order."""
         self.left_lanes = asyncio.Event()  # set while the record is followed instead
+        self.publishes_here: Callable[[], bool] = _never
         self._record = record
         self._db = db
         self._lanes = lanes
@@ -70,11 +71,19 @@ class LaneFollower:
         if room_lane in self._cursors:
             return
         await self._find_cursor(room_lane)
+        if self.publishes_here():
+            return
         deadline = monotonic() + FOLLOW_SECONDS
         while room_lane not in self._lanes_read and not self._is_away and monotonic() < deadline:
             with suppress(LanesUnavailableError):
                 await self._lanes.interrupt()
             await asyncio.sleep(0.001)
+
+    def note_delivered(self, entry: Entry) -> None:
+        """Note that an entry of a room came without its lane, so that the lane need not be read up to there."""
+        assert entry.room_id is not None, "it is an entry of a room"
+        if (lane := self._lanes.lane_of(entry.room_id)) in self._cursors:
+            self._cursors[lane] = f"{entry.position}-0"
 
     async def run(self) -> None:
         """Read the lanes until cancelled."""
@@ -95,9 +104,10 @@ class LaneFollower:
                 self._cursors[lane] = await self._lanes.last(lane)
             self._is_away = False
             log.info("the hub follows Redis again")
-        self._lanes_read = frozenset(self._cursors)
+        places = self._places()
+        self._lanes_read = frozenset(places)
         published = await self._published_once_in_a_while()
-        answer = await self._lanes.read(self._cursors)
+        answer = await self._lanes.read(places)
         for lane, (cursor, entries) in answer.items():
             self._cursors[lane] = cursor
             if lane == CONTROL:
@@ -111,6 +121,12 @@ class LaneFollower:
         is_all = CONTROL not in answer or len(answer[CONTROL][1]) < LANE_READ_ENTRIES_MAX
         if published is not None and is_all and not self.left_lanes.is_set():
             self._applied = max(self._applied, published)
+
+    def _places(self) -> dict[int, str]:
+        """Return where to read on. What this process publishes itself it was given before, but for what is in no room."""
+        if not self.publishes_here():
+            return self._cursors
+        return {lane: cursor for lane, cursor in self._cursors.items() if lane < 0}
 
     async def follow_record(self) -> None:
         """Apply what the control lane may have lost. Do nothing while the lane is whole. Raise `RecordUnavailableError`."""
@@ -176,3 +192,7 @@ class LaneFollower:
                     log.error("an entry of the control lane cannot be read", position=entry.position)
                 else:
                     self._apply_control(control)
+
+
+def _never() -> bool:
+    return False

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from runtime.embedded import logins
 from runtime.embedded.home import EmbeddedFailedError
 from runtime.embedded.logins import OWNER, password_of, read_secret
-from runtime.roles import GROUP_OF, login
+from runtime.groups import GROUP_OF, login
 
 SOCKET_PATH_BYTES_MAX = 80  # of 107 that the kernel allows, leaving room for the names of the sockets
 PORT = 5432
@@ -30,7 +30,7 @@ class Servers:
         return self._url(OWNER)
 
     def login_url(self, kind: str) -> str:
-        """Return the URL for a process of this kind (`runtime/roles.py`)."""
+        """Return the URL for a process of this kind (`runtime/groups.py`)."""
         return self._url(login(kind).name)
 
     def logins(self) -> dict[str, str]:

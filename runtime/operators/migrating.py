@@ -3,9 +3,9 @@
 import argparse
 
 from runtime.command import Command
+from runtime.groups import GROUP_OF
 from runtime.locations import embedded, owners_url
 from runtime.migrate import migrate
-from runtime.roles import GROUP_OF
 from runtime.settings import Settings
 
 

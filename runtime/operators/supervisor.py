@@ -1,8 +1,8 @@
 """The child processes of `hansard up`: started, started again when they end by themselves, and stopped in order.
 
 A child that ends is started again after a growing pause, unless its exit code says that it would end again
-(`EX_CONFIG`): then everything stops. Each child is handed the log-in of its kind, and never the owner's. Several gateways
-share the port (`HANSARD_GATEWAYS`), and end together.
+(`EX_CONFIG`): then everything stops. Each child is handed the log-in of its kind, and never the owner's. One gateway is handed the
+projector's, too, and does its work (`HANSARD_TOGETHER`); several share the port (`HANSARD_GATEWAYS`), and end together.
 """
 
 import asyncio
@@ -40,7 +40,9 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._started: dict[str, float] = {}
         gateways = ["gateway", *(f"gateway {number}" for number in range(2, settings.gateways + 1))]
-        self._stages = (gateways, ["projector"], ["worker"], ["notary"])  # in the order in which they start, and end
+        self._is_together = settings.together == "on" and settings.gateways == 1
+        projectors = [] if self._is_together else ["projector"]
+        self._stages = (gateways, projectors, ["worker"], ["notary"])  # in the order in which they start, and end
         self._pauses = dict.fromkeys((name for stage in self._stages for name in stage), 0.0)
 
     async def run(self) -> int:
@@ -72,11 +74,18 @@ class Supervisor:
             "HANSARD_DATABASE_URL": url,
             "HANSARD_MIGRATION_URL": "",
             "HANSARD_REBUILD_URL": "",
+            "HANSARD_PROJECTOR_URL": "",
             "HANSARD_LOGINS": "",
         }
         if _command(name) == "worker":
             told["HANSARD_REBUILD_URL"] = self._settings.rebuild_url or (
                 "" if self._settings.database_url else self._embedded.servers.login_url("operator")
+            )
+        if self._is_together and name == "gateway":
+            told["HANSARD_PROJECTOR_URL"] = (
+                self._settings.projector_url
+                or self._settings.database_url
+                or self._embedded.servers.login_url("projector")
             )
         if name in METRICS_PORTS_ON and (address := self._settings.metrics_address) is not None:
             host, port = address

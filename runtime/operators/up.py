@@ -1,32 +1,34 @@
-"""`hansard up`: the whole system on one machine. Embedded servers, then a gateway, a projector, a worker and a notary.
+"""`hansard up`: the whole system on one machine. Embedded servers, then a gateway (which does the projector's work, too, unless it is
+told not to, or there are several), a worker and a notary.
 
 On SIGTERM or Ctrl-C the gateway ends first, then the others, then the servers; even `kill -9` of this process leaves none
-of them running (`runtime/embedded/children.py`).
+of them running (`runtime/embedded/children.py`). What it does itself needs little: the database is prepared by a process that
+ends (`runtime/operators/preparing.py`), so this one, which stays, has loaded no driver of it.
 """
 
 import argparse
 import asyncio
+import signal
+import sys
 
-from adapters.postgres.database import Database
-from adapters.postgres.master_key import load_master
-from adapters.postgres.master_key_check import require_right
 from gateway.server.listening import listen
 from gateway.server.tls import server_context
 from runtime.command import Command
-from runtime.embedded.location import Servers
+from runtime.embedded.children import tied_to_parent
 from runtime.embedded.servers import Embedded
 from runtime.loops import stop_signal
-from runtime.master_key import MasterKeyLostError, make_master
-from runtime.migrate import create_database, migrate
 from runtime.operators.supervisor import Supervisor, say
 from runtime.settings import Settings, address
 from runtime.startup_checks import guard, guard_gateway
 
-SELECT_POSITION = "SELECT position FROM record.head"
 
-
-async def run(settings: Settings, _: argparse.Namespace) -> int:
+async def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Run everything until told to stop. Return the exit code."""
+    if asked.prepare:
+        from runtime.operators.preparing import prepare  # which the process that stays does without
+
+        await prepare(settings)
+        return 0
     stop = stop_signal()
     guard(settings)
     guard_gateway(settings)
@@ -35,38 +37,26 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     embedded = Embedded(settings.home, postgres=not settings.database_url, redis=not settings.redis_url)
     embedded.hold()
     listen(settings.host, settings.port).close()
-    if settings.database_url:
-        load_master(settings.master_key, create=False)
-    elif not (settings.home / "postgres" / "PG_VERSION").exists():
+    if not settings.database_url and not (settings.home / "postgres" / "PG_VERSION").exists():
         say("Preparing the database …")
     await asyncio.to_thread(embedded.start)
     try:
-        if settings.database_url:
-            await migrate(settings.migration_url or settings.database_url, say=say, logins=settings.login_passwords)
-        else:
-            await _prepare(settings, embedded.servers)
+        if code := await _prepared():
+            return code
         return await Supervisor(settings, embedded, stop, welcome=welcome(settings)).run()
     finally:
         await asyncio.to_thread(embedded.stop)
 
 
-async def _prepare(settings: Settings, servers: Servers) -> None:
-    """Bring the embedded database to this version, make its log-ins, and the master key of a record that is empty."""
-    await create_database(servers.database_url)
-    await migrate(servers.database_url, say=say, logins=servers.logins())
-    db = await Database.open(servers.login_url("operator"), size=1)
-    try:
-        if settings.master_key.exists():
-            await require_right(db, load_master(settings.master_key, create=False), settings.master_key, keep=True)
-            return
-        if position := await db.value(SELECT_POSITION):
-            raise MasterKeyLostError(
-                f"The record holds {position:,} events, and there is no master key at {settings.master_key}: without it "
-                "nobody can read them. Put back the copy that you kept (docs/backup.md)."
-            )
-    finally:
-        await db.close()
-    make_master(settings.master_key)
+async def _prepared() -> int:
+    """Have the database prepared by a process of its own; return its exit code. It has said what is wrong."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "runtime.cli", "up", "--prepare"),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=tied_to_parent(signal.SIGTERM),
+    )
+    return await process.wait()
 
 
 def welcome(settings: Settings) -> str:
@@ -90,4 +80,8 @@ The API: {base}/schema
 """
 
 
-COMMAND = Command(run)
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
+
+
+COMMAND = Command(run, _describe)

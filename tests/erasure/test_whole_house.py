@@ -16,7 +16,10 @@ VICTIMS = ("worker", "postgres", "worker", "projector")
 
 
 async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew_meanwhile(tmp_path: Path) -> None:
-    async with system(tmp_path) as hansard, httpx.AsyncClient(base_url=hansard.base + "/api/v1", timeout=30) as http:
+    async with (
+        system(tmp_path, HANSARD_TOGETHER="off") as hansard,
+        httpx.AsyncClient(base_url=hansard.base + "/api/v1", timeout=30) as http,
+    ):
         ada, ben = await _arrived(http, "ada"), await _arrived(http, "ben")
         room = (await http.post("/rooms", json={"name": "Lobby"}, headers=ada)).json()["id"]
         joined = await http.post(f"/rooms/{room}/join", headers=ben)

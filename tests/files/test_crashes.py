@@ -29,8 +29,8 @@ from adapters.blobs import s3 as s3_blobs
 from adapters.clock import now
 from adapters.media.scanner import ClamdScanner
 from runtime.embedded.servers import Embedded
+from runtime.groups import LOGINS
 from runtime.migrate import create_database, migrate
-from runtime.roles import LOGINS
 from tests.blobs.faulty import Fault, FaultyS3, faulty_s3
 from tests.blobs.stores import BUCKET, credentials, make_bucket, names
 from tests.blobs.test_sweeper import sweeper_of

@@ -22,8 +22,8 @@ import httpx
 from adapters.postgres.database import Database
 from projections import PROJECTIONS
 from runtime.embedded.servers import Embedded
+from runtime.groups import LOGINS
 from runtime.migrate import create_database, migrate
-from runtime.roles import LOGINS
 from tests.deployments import LOGIN_PASSWORD, SECRET, Gateway, Person, as_login, deployment, ledger, running
 from tests.lines import Line, line
 from workers.rebuild import Rebuild

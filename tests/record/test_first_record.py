@@ -22,8 +22,9 @@ from adapters.postgres.database import Database
 from domain.topics import kind_of
 from domain.tree_head import origin_of
 from projections import PROJECTIONS
+from runtime.groups import LOGINS
 from runtime.migrate import migrate
-from runtime.roles import LOGINS, make_groups
+from runtime.roles import make_groups
 from tests.conftest import Servers
 from tests.deployments import LOGIN_PASSWORD, PASSWORD, Gateway, Person, as_login, deployment, ledger, notary
 from tests.projections.test_read_models import project

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from runtime.roles import GROUP_OF, LOGINS, SERVER, login
+from runtime.groups import GROUP_OF, LOGINS, SERVER, login
 from tests.deployments import as_login
 
 # r SELECT, a INSERT, w UPDATE, d DELETE, D TRUNCATE; `owner` may everything, and is whose ALTER and DROP are taken.

@@ -11,8 +11,8 @@ from adapters.postgres.event_store import PostgresRecord
 from domain.ids import StreamId
 from domain.ports.record import Appended, NothingWrittenError, RecordUnavailableError
 from runtime.embedded.servers import Embedded
+from runtime.groups import LOGINS
 from runtime.migrate import create_database, migrate
-from runtime.roles import LOGINS
 from tests.deployments import LOGIN_PASSWORD, ledger
 from tests.record.test_record import post
 

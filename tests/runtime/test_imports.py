@@ -74,5 +74,5 @@ print(json.dumps(sorted({name.partition(".")[0] for name, module in sys.modules.
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     packages = set(json.loads(done.stdout))
-    assert {"asyncpg", "structlog"} <= packages
-    assert packages & {"litestar", "uvicorn", "redis", "nh3", "click"} == set()
+    assert {"asyncio", "msgspec"} <= packages
+    assert packages & {"litestar", "uvicorn", "redis", "nh3", "click", "asyncpg", "cryptography"} == set()

@@ -13,10 +13,11 @@ from adapters.postgres.database import Database
 from runtime.embedded.location import locate
 from runtime.embedded.logins import SECRET_FILE
 from runtime.embedded.servers import Embedded
+from runtime.groups import GROUP_OF, LOGINS, SERVER, login
 from runtime.login_checks import LoginRefusedError, guard_login
 from runtime.migrate import MigrationRefusedError, create_database, migrate, migrations
 from runtime.operators.doctor import doctor
-from runtime.roles import GROUP_OF, LOGINS, SERVER, RolesRefusedError, login
+from runtime.roles import RolesRefusedError
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from tests.conftest import Servers
@@ -210,10 +211,12 @@ async def test_every_child_of_up_has_its_own_log_in_and_nobody_comes_in_without_
         await owner.close()
         assert (hansard.home / SECRET_FILE).stat().st_mode & 0o777 == 0o600
         secrets = [servers.database_url, (hansard.home / SECRET_FILE).read_text().strip()]
-        for kind in ("gateway", "projector", "worker"):
+        for kind in ("gateway", "worker", "notary"):
             told = hansard.child(kind).environ()
             assert told["HANSARD_DATABASE_URL"] == servers.login_url(kind)
             assert told["HANSARD_REBUILD_URL"] == (servers.login_url("operator") if kind == "worker" else "")
+            # A gateway that does the projector's work, too, has its log-in beside its own.
+            assert told["HANSARD_PROJECTOR_URL"] == (servers.login_url("projector") if kind == "gateway" else "")
             assert not [value for value in told.values() if value in secrets]
         _, said = await hansard.run("doctor")
         assert "[ok]   log-in: hansard_gateway_login, hansard_projector_login" in said, said

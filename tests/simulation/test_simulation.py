@@ -124,8 +124,8 @@ class ForgetfulEntries(LaneEntries):
 
 
 class ForgetfulPublisher(Publisher):
-    def __init__(self, record: Record, db: Db, lanes: Lanes, group: Group) -> None:
-        super().__init__(record, db, lanes, group)
+    def __init__(self, record: Record, db: Db, lanes: Lanes, group: Group, **how: Any) -> None:
+        super().__init__(record, db, lanes, group, **how)
         self._entries = ForgetfulEntries(record, lanes)
 
 

@@ -145,6 +145,7 @@ class RecordLink:
         self._record = record
         self._watch = watch
         self._unknown = unknown
+        self.hand: Callable[[Sequence[Recorded[Event]]], None] | None = None
 
     async def append(self, append: Append) -> Answer:
         async def judged() -> Answer:
@@ -157,7 +158,13 @@ class RecordLink:
                 self._watch.believe(answer.events[-1].at, answer.events[-1].at)
             return answer
 
-        return await self._process.through("postgres", "append", judged)
+        answer = await self._process.through("postgres", "append", judged)
+        if self.hand is not None and isinstance(answer, Appended):
+            self.hand(answer.events)
+        return answer
+
+    def hear(self, position: int) -> None:
+        """Whoever follows was woken by the append itself."""
 
     async def renew(self, known: RecordId, told: int) -> bool:
         return await self._process.through("postgres", "renew", lambda: self._record.renew(known, told))

@@ -63,6 +63,7 @@ from tests.simulation.network import Line, Wire
 from tests.simulation.rebuilding import rebuild
 from tests.simulation.tables import COMMITS_LOST_MAX, MemoryTables
 from tests.simulation.weather import LanesLink, NoRoster, Process, RecordLink, TablesLink, Weather
+from workers.handed_events import HandedEvents
 from workers.projector import Follower
 from workers.publisher import Publisher
 
@@ -72,6 +73,7 @@ CHAOS_SECONDS = 20.0
 HEALING_SECONDS = 120.0
 LEAP = timedelta(days=2)
 OLD_SHARE = 0.3  # of the gateways
+TOGETHER_SEEDS = 4  # in every fourth world gateways of this release are projectors, too
 NEW_TOPICS = frozenset({RoomArchived.topic})
 EMOJIS = ("👍", "❤️")
 SESSION_REVOKED = "auth.session_revoked"
@@ -164,6 +166,19 @@ class Gateway(Process):
         )  # fmt: skip
         self.start(self.command_bus.run())
         self.start(self._run_hub())
+        if not unknown and world.seed % TOGETHER_SEEDS == 1:
+            self._project(world, record, db)
+
+    def _project(self, world: "World", record: RecordLink, db: TablesLink) -> None:
+        """Do a projector's work, too: take what was appended here as it was handed over, and give frames to the hub directly."""
+        lanes = cast(Any, LanesLink(self, world.streams, LANES))
+        publisher = world.publisher(record, db, lanes, LIVE, deliver=self.hub.deliver)
+        handed = HandedEvents(record, is_taken=lambda: follower.lease is not None)
+        follower = Follower(LIVE, handed, db, owner=self.name, committed=publisher.hand_over, taken=publisher.begin)
+        record.hand = handed.hand
+        self.hub.publishes_here(lambda: follower.lease is not None)
+        self.start(publisher.run())
+        self.start(follower.run())
 
     async def _run_hub(self) -> None:
         while True:  # a supervisor starts a gateway again that cannot begin without Postgres

@@ -10,7 +10,7 @@ import asyncpg
 import psutil
 from playwright.async_api import expect
 
-from runtime.roles import LOGINS, login
+from runtime.groups import LOGINS, login
 from runtime.settings_reader import read
 from tests.blobs.stores import moto
 from tests.conftest import Servers

@@ -12,10 +12,10 @@ from adapters.postgres.master_key_check import require_right
 from adapters.redis.lanes import Lanes
 from domain.ids import RecordId
 from projections import PROJECTIONS, checkpoints, followed, parked
+from runtime.groups import GROUP_OF, login
 from runtime.locations import database_url, redis_url
 from runtime.login_checks import SELECT_ME, powers_of, too_strong
 from runtime.migrate import SELECT_APPLIED, SELECT_VERSION, AppliedMigration, migrations, pending, require_version
-from runtime.roles import GROUP_OF, login
 from runtime.settings import Settings
 
 PARKED_LISTED_MAX = 20
