@@ -45,7 +45,10 @@ def peers() -> dict[str, Callable[[Servers, Plan], Peer]]:
         found["ejabberd"] = lambda servers, plan: Ejabberd(servers)
     if SocketIo.is_there():
         found["socketio"] = lambda servers, plan: SocketIo(servers)
-    # Not compared unless asked for: several gateways that share the port.
+    # Not compared unless asked for: a projector in a process of its own, and several gateways that share the port.
+    found["hansard×apart"] = lambda servers, plan: Hansard(
+        servers, plan.environment | {"HANSARD_TOGETHER": "off"}, name="hansard×apart"
+    )
     for gateways in SEVERAL_GATEWAYS:
         found[f"hansard×{gateways}"] = partial(_several, gateways=gateways)
     return found
