@@ -163,7 +163,7 @@ class Rebuild:
         else:
             self._next = building.suffix
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
-        self._filling = await self._fill_parts(0 if building is None else building.position)
+        self._filling = await self._fill_parts(await self._position())
         await self._filling.catch_up()
         self._begin("indexing")
         await make_indexes(self._db, self._group, self._next, at_once=self._statements)
@@ -177,6 +177,13 @@ class Rebuild:
         else:
             await drop_begun(self._db, self._group)
         return verdicts
+
+    async def _position(self) -> int:
+        """Return how far the tables are. Until the epoch was taken another run may have moved them."""
+        building = await building_tables.of(self._db, self._group.name)
+        if building is None or building.epoch != self._epoch:
+            raise LeaseLostError
+        return building.position
 
     def _begin(self, doing: str) -> None:
         self.doing = doing
