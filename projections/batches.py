@@ -43,12 +43,13 @@ class _Pending:
         rows[key] = {**rows[key], **values}
 
     def rekey(self, key: tuple[object, ...], values: dict[str, Any]) -> None:
-        """Give a row another key: one of this batch at once, one that is there already when the batch is written."""
+        """Give a row another key: one of this batch at once, one that is there already when the batch is written. That one moves
+        once: for whatever would move it again in this batch there is no such row."""
         for rows in (self.new, self.put):
             if key in rows:
                 rows[(*key[:-1], *values.values())] = rows.pop(key)
                 return
-        self.move[key] = values
+        self.move.setdefault(key, values)
 
 
 class Batch:
@@ -94,6 +95,12 @@ class Batch:
             amounts = (pending.add if operation == "add" else pending.sum).setdefault(key, {})
             for name, amount in values.items():
                 amounts[name] = amounts.get(name, 0) + amount
+
+    def unmove(self, change: Change) -> Change | None:
+        """Take back that the row of this change's key moves; return how it would have moved, or None if it would not."""
+        pending = self._pending.get(change.table)
+        values = None if pending is None else pending.move.pop(change.key, None)
+        return None if values is None else Change(change.table, "move", change.key, values)
 
     async def write(self, db: Db, *, suffix: str = "", bulk: bool = False) -> None:
         """Write everything; within the caller's transaction. `bulk`: new rows go in by COPY."""

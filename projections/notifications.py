@@ -53,13 +53,15 @@ SELECT_FILLED = """
         coalesce((SELECT position FROM read.checkpoints WHERE name = $2 ORDER BY position DESC LIMIT 1), 0)
     ) AS position
 """
-# All of a position or nothing of it: what is told together is published together.
+# All of a position or nothing of it: what is told together is published together. Both look at what is shown in inboxes alone, so
+# that nothing stands for "no more": there may be very much between that is not.
 SELECT_TOLD = """
     SELECT n.position, n.account_id AS user_id, n.kind, n.room_id, n.message_id, n.file_id, n.actor_id, n.at,
         n.thread_id
     FROM read.notifications n
     WHERE n.position > $1 AND n.kind <> 'room' AND n.position <= coalesce((
-        SELECT last.position FROM read.notifications last WHERE last.position > $1 AND last.position <= $2
+        SELECT last.position FROM read.notifications last
+        WHERE last.position > $1 AND last.position <= $2 AND last.kind <> 'room'
         ORDER BY last.position OFFSET $3 LIMIT 1
     ), $2)
     ORDER BY n.position, n.account_id

@@ -34,13 +34,17 @@ SELECT_UNDER_WAY = """
         coalesce(extract(epoch FROM clock_timestamp() - heard_at), 0)::float8 AS silent_seconds
     FROM read.rebuilds WHERE state IN ('queued', 'running') ORDER BY asked_at, id
 """
+# Two runs may believe that they are alone, as one that lost the connection which holds the group's lock does: the last that took
+# the row is whose it is.
 TELL = """
     UPDATE read.rebuilds SET state = 'running', run_by = $2, began_position = $3, position = $4, total = $5, seconds = $6, doing = $7,
-        began_at = coalesce(began_at, clock_timestamp()), heard_at = clock_timestamp() WHERE id = $1
+        began_at = coalesce(began_at, clock_timestamp()), heard_at = clock_timestamp(), ended_at = NULL, fault = NULL
+    WHERE id = $1 AND (run_by = $2 OR $8)
 """
 CHANGE = "UPDATE read.rebuilds SET is_shadow = $2 WHERE id = $1"
 END = """
-    UPDATE read.rebuilds SET state = $2, outcome = $3, fault = $4, ended_at = clock_timestamp(), doing = '' WHERE id = $1
+    UPDATE read.rebuilds SET state = $2, outcome = $3, fault = $4, ended_at = clock_timestamp(), doing = ''
+    WHERE id = $1 AND ($5::text IS NULL OR run_by IS NULL OR run_by = $5)
 """
 SELECT_FAILED = """
     SELECT EXISTS (
@@ -142,15 +146,32 @@ async def change(db: Db, rebuild_id: UUID, *, is_shadow: bool) -> None:
 
 
 async def tell(
-    db: Db, rebuild_id: UUID, *, run_by: str, began: int, position: int, total: int, seconds: float, doing: str
+    db: Db,
+    rebuild_id: UUID,
+    *,
+    run_by: str,
+    began: int,
+    position: int,
+    total: int,
+    seconds: float,
+    doing: str,
+    takes: bool = False,
 ) -> None:
-    """Note that somebody runs it, and how far it is."""
-    await db.run(TELL, rebuild_id, run_by, began, position, total, seconds, doing)
+    """Note how far it is, unless another run has taken it. `takes`: somebody begins to run it."""
+    await db.run(TELL, rebuild_id, run_by, began, position, total, seconds, doing, takes)
 
 
-async def end(db: Db, rebuild_id: UUID, state: State, tables: list[Compared], fault: str | None = None) -> None:
-    """Note what came of it."""
-    await db.run(END, rebuild_id, state, msgspec.json.encode(tables).decode(), fault)
+async def end(
+    db: Db,
+    rebuild_id: UUID,
+    state: State,
+    tables: list[Compared],
+    fault: str | None = None,
+    *,
+    run_by: str | None = None,
+) -> None:
+    """Note what came of it, unless another run than that of `run_by` has taken it."""
+    await db.run(END, rebuild_id, state, msgspec.json.encode(tables).decode(), fault, run_by)
 
 
 async def forget_old(db: Db) -> None:

@@ -52,6 +52,7 @@ from workers.table_swap import (
 )
 from workers.unserved_tables import drop_begun
 
+CONNECTIONS_SPARED = 3  # for the group's lock, for what is told once a second, and for one statement besides
 DIVIDED_EVENTS_MIN = 20_000  # fewer take no longer than processes need to start
 SUFFIX_BYTES = 3  # an index name with it stays below the 63 bytes of Postgres
 FOLLOWER_PAUSE_SECONDS = 0.5
@@ -113,7 +114,7 @@ class Rebuild:
     ) -> None:
         """`say` is given a sentence if something of before is gone on with, or is of no use any more; by default the log is. `step` is
         told what begins. With several `jobs` the record is divided by room, and so many parts are filled at a time, by `fill`;
-        None: here."""
+        None: here. So many statements run at a time, as far as connections are free for them."""
         self._group = group
         self._record = record
         self._db = db
@@ -124,6 +125,8 @@ class Rebuild:
         self._epoch = 0
         self.doing = ""  # the step that it is at; "" before it is alone
         self._jobs = jobs
+        free = max(1, db.pool.size_max - CONNECTIONS_SPARED)
+        self._statements = min(jobs, free)  # at a time: each takes a connection
         self._fill = fill or partial(fill_part, group, record, db)
         self._filling = self._new_filling(0, None)
 
@@ -160,10 +163,10 @@ class Rebuild:
         else:
             self._next = building.suffix
         self._epoch = await building_tables.take(self._db, self._group.name, self._next)
-        self._filling = await self._fill_parts(0 if building is None else building.position)
+        self._filling = await self._fill_parts(await self._position())
         await self._filling.catch_up()
         self._begin("indexing")
-        await make_indexes(self._db, self._group, self._next, at_once=self._jobs)
+        await make_indexes(self._db, self._group, self._next, at_once=self._statements)
         self._begin("comparing")
         verdicts, missing = await self._compare(session, swapped=swap)
         if swap:
@@ -174,6 +177,13 @@ class Rebuild:
         else:
             await drop_begun(self._db, self._group)
         return verdicts
+
+    async def _position(self) -> int:
+        """Return how far the tables are. Until the epoch was taken another run may have moved them."""
+        building = await building_tables.of(self._db, self._group.name)
+        if building is None or building.epoch != self._epoch:
+            raise LeaseLostError
+        return building.position
 
     def _begin(self, doing: str) -> None:
         self.doing = doing
@@ -243,7 +253,7 @@ class Rebuild:
             raised_from = version if version < self._group.version else None
             await self._filling.until(position, self._db)
             both = partial(self._checksums, moment, ""), partial(self._checksums, self._db, self._next)
-            served, rebuilt = await side_by_side(both, self._jobs)
+            served, rebuilt = await side_by_side(both, self._statements)
             pairs = list(zip(self._group.tables, served, rebuilt, strict=True))
             verdicts = [
                 Verdict(

@@ -53,6 +53,7 @@ class Run:
         try:
             async with alone(self._db, self._group) as session:
                 self._id = rebuild_id or await self._begun(swap)
+                await self._note(takes=True)
                 telling = asyncio.create_task(self._tell())
                 try:
                     verdicts = await self._rebuild.run_alone(session, swap=swap, afresh=afresh)
@@ -62,10 +63,11 @@ class Run:
         except RebuildUnderWayError:
             raise
         except RebuildRefusedError as error:
-            await rebuilds.end(self._db, self._id, "failed", [], str(error))
+            await rebuilds.end(self._db, self._id, "failed", [], str(error), run_by=self._run_by)
             raise
         await self._note()
-        await rebuilds.end(self._db, self._id, "done", [compared(verdict) for verdict in verdicts])
+        tables = [compared(verdict) for verdict in verdicts]
+        await rebuilds.end(self._db, self._id, "done", tables, run_by=self._run_by)
         return verdicts
 
     async def _begun(self, swap: bool) -> UUID:
@@ -85,11 +87,11 @@ class Run:
     async def _tell(self) -> None:
         """Write down how far it is, once a second."""
         while True:
+            await asyncio.sleep(TELL_SECONDS)
             with suppress(RecordUnavailableError):
                 await self._note()
-            await asyncio.sleep(TELL_SECONDS)
 
-    async def _note(self) -> None:
+    async def _note(self, *, takes: bool = False) -> None:
         last = self._last
         await rebuilds.tell(
             self._db,
@@ -100,6 +102,7 @@ class Run:
             total=last.total,
             seconds=last.seconds,
             doing=self._rebuild.doing,
+            takes=takes,
         )
 
 

@@ -140,7 +140,8 @@ class RebuildWorker:
             await self._tasks.later(taken, seconds=LATER_SECONDS)
         except Exception as error:
             log.exception("a rebuild failed", group=group.name)
-            await rebuilds.end(self._db, row.id, "failed", [], f"{type(error).__name__}: the worker's log says more.")
+            fault = f"{type(error).__name__}: the worker's log says more."
+            await rebuilds.end(self._db, row.id, "failed", [], fault, run_by=self._name)
             await self._tasks.done(taken)
         else:
             log.info("rebuilt", group=group.name, version=group.version, shadow=row.is_shadow)

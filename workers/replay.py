@@ -15,6 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
+from msgspec.structs import replace
 
 from adapters.postgres.database import Database, blames_values
 from domain.events import Event, Recorded
@@ -31,6 +32,7 @@ from workers.table_swap import LOCK_CHECKPOINT, RebuildRefusedError, alone
 
 PARKED_AT_ONCE_MAX = 1_000
 PAGE_EVENTS = 2_000
+AMOUNTS = ("add", "sum")
 STATEMENT_PASSING = (RecordUnavailableError, LeaseLostError, MemoryError)
 Row = tuple[Table, tuple[object, ...]]
 
@@ -51,23 +53,50 @@ class _Sequence:
         self.positions: list[int] = []
         self.rows: set[Row] = set()
         self.made: set[Row] = set()
+        # How a parked event would have moved a row whose key the record gives to another one meanwhile. The follower can have added
+        # that one only if it moved on in the same batch, or if there was no row to be moved.
+        self.beside: dict[Row, Change] = {}
         self.batch = Batch()
 
     def take(self, changes: Sequence[Change]) -> None:
         """Fold what a parked event changes. From here on its rows are followed: what came before is in them."""
         for change in changes:
-            self.rows.add((change.table, change.key))
-            if change.operation == "new":
-                self.made.add((change.table, change.key))
+            row = change.table, change.key
             self.batch.apply(change)
+            if change.operation == "move" and row in self.made:
+                self._let_go(row)
+                continue
+            self.rows.add(row)
+            if change.operation == "new":
+                self.made.add(row)
 
     def follow(self, change: Change) -> None:
         """Fold what a later event changes of these rows."""
         row = change.table, change.key
         if change.operation in ("blank", "drop"):
             self.batch.apply(change)  # of whatever rows there are, perhaps of these
-        elif row in self.rows and (change.operation != "add" or row in self.made):
+        elif change.operation == "new" and (moved := self.batch.unmove(change)) is not None:
+            self.beside[row] = moved
+        elif change.operation == "move" and (row in self.rows or row in self.beside):
+            self._move_on(change, row)
+        elif row in self.rows and (change.operation not in AMOUNTS or row in self.made):
             self.batch.apply(change)
+
+    def _move_on(self, change: Change, row: Row) -> None:
+        """Fold where a later event has moved a row. The one that a parked event would have moved is found there; what the parked one
+        made in its place moves there."""
+        if (moved := self.batch.unmove(change)) is not None:
+            self.batch.apply(replace(moved, key=(*change.key[:-1], *change.values.values())))
+        if row in self.made:
+            self.batch.apply(change)
+        self._let_go(row)
+        if row in self.beside:
+            self.batch.apply(self.beside.pop(row))
+
+    def _let_go(self, row: Row) -> None:
+        """Follow a row no more, because it has moved: from here on the row of this key is another one, and is in the tables."""
+        self.rows.discard(row)
+        self.made.discard(row)
 
 
 class Replay:

@@ -151,7 +151,8 @@ class SharedReading:
 
 class Gathering:
     """The record as one follower sees it: it is woken by looks, and not by commits. What comes after a quiet while it hears of at
-    the next look, and of what follows no more often than it asked for."""
+    the next look, and of what follows no more often than it asked for. It is woken as often if nothing comes: whoever stands by asks
+    Postgres for the lease each time."""
 
     def __init__(self, reading: SharedReading, seconds: float) -> None:
         self._reading = reading
@@ -165,10 +166,13 @@ class Gathering:
         yield self._looks()
 
     async def _looks(self) -> AsyncIterator[int]:
-        moved_at, last = monotonic() - self._seconds, 0
+        enough = self._seconds - LOOK_SECONDS / 2
+        moved_at = woken_at = monotonic() - self._seconds
+        last = 0
         while True:
-            position = await self._reading.look()
-            if monotonic() - moved_at >= self._seconds - LOOK_SECONDS / 2:
+            position, at = await self._reading.look(), monotonic()
+            if at - moved_at >= enough and (position != last or at - woken_at >= enough):
                 if position != last:
-                    moved_at, last = monotonic(), position
+                    moved_at, last = at, position
+                woken_at = at
                 yield position

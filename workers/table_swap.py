@@ -159,19 +159,24 @@ async def count_rows(db: Db, table: str) -> int:
 
 async def exchange(transaction: Db, group: Group, suffix: str) -> None:
     """Lock all served tables, then give the rebuilt ones their names, and keep those. Raise `RecordLockedError`."""
-    indexes = {table: await transaction.all(Index, SELECT_INDEXES, table.name) for table in group.tables}
+    renames = [rename for table in group.tables for rename in await _renames(transaction, table, suffix)]
     await transaction.value(LOCK_SHORTLY)
     await transaction.run(LOCK_OUT_READERS.format(tables=_names(group)))
-    for table in group.tables:
-        await transaction.run(RENAME_TABLE.format(table=table.name, name=bare(table) + OLD))
-        for index in indexes[table]:
-            await transaction.run(RENAME_INDEX.format(index=index.name, name=index.name + OLD))
-        await transaction.run(RENAME_TABLE.format(table=table.name + suffix, name=bare(table)))
-        for index in indexes[table]:
-            await transaction.run(RENAME_INDEX.format(index=index.name + suffix, name=index.name))
+    await transaction.run("; ".join(renames))  # at once: everybody waits
     await kept_tables.keep(transaction, group.name)
     await parked.serve_rebuilt(transaction, group.name)
     await transaction.run(SET_VERSION, group.name, group.version)
+
+
+async def _renames(db: Db, table: Table, suffix: str) -> list[str]:
+    """Return what keeps a served table under another name, and gives its own to that with a suffix; and so their indexes."""
+    indexes = [index.name for index in await db.all(Index, SELECT_INDEXES, table.name)]
+    return [
+        RENAME_TABLE.format(table=table.name, name=bare(table) + OLD),
+        *(RENAME_INDEX.format(index=index, name=index + OLD) for index in indexes),
+        RENAME_TABLE.format(table=table.name + suffix, name=bare(table)),
+        *(RENAME_INDEX.format(index=index + suffix, name=index) for index in indexes),
+    ]
 
 
 async def step_aside(transaction: Db, group: Group, suffix: str, other: str) -> None:

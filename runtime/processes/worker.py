@@ -13,6 +13,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.export_source import ExportSource
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, RetentionMetrics, TaskMetrics
+from domain.bounds import REBUILD_JOBS_MAX
 from projections import AUDIT_INDEX, MESSAGE_HTML, PAST, PROJECTIONS, followed, with_policies
 from runtime.command import Command
 from runtime.composition.notifier import notifying
@@ -32,6 +33,7 @@ from workers.files.task_workers import Dispatcher, worker_pool
 from workers.janitor import Janitor
 from workers.parking_notes import ParkingNotes
 from workers.projector import Follower
+from workers.rebuild import CONNECTIONS_SPARED
 from workers.rebuild_tasks import RebuildWorker
 from workers.retaining import Retainer
 from workers.shared_reading import SharedReading
@@ -43,7 +45,7 @@ PAST_GATHER_SECONDS = 0.2  # whoever asks for the past of a moment ago waits for
 AUDIT_GATHER_SECONDS = 1.0
 EXPORTS_AT_ONCE = 2
 REBUILDS_AT_ONCE = 2
-REBUILD_CONNECTIONS = 4 * REBUILDS_AT_ONCE
+REBUILD_CONNECTIONS = REBUILDS_AT_ONCE * (REBUILD_JOBS_MAX + CONNECTIONS_SPARED)  # opened when they are needed
 REBUILD_STATEMENT_SECONDS = 600.0
 
 

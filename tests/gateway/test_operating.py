@@ -247,6 +247,33 @@ async def test_one_of_the_command_line_is_not_gone_on_with_by_a_worker(database_
         ]
 
 
+async def test_a_run_that_lost_a_rebuild_to_another_one_says_nothing_of_it(database_url: str) -> None:
+    async def tell(run_by: str, position: int, *, takes: bool = False) -> None:
+        await rebuilds.tell(
+            db, mine, run_by=run_by, began=0, position=position, total=90, seconds=1.0, doing="filling", takes=takes
+        )
+
+    async def found() -> tuple[str, str | None, int, str | None, bool]:
+        row = await rebuilds.of(db, mine)
+        assert row is not None
+        return row.state, row.run_by, row.position, row.fault, row.ended_at is None
+
+    async with ledger(database_url, size=2) as (db, _, __):
+        mine = UUID(int=7)
+        assert await rebuilds.ask(db, mine, "live", version=LIVE.version, is_shadow=False)
+        await tell("one/1", 10, takes=True)
+        await rebuilds.end(db, mine, "failed", [], "It was silent.")
+        assert await found() == ("failed", "one/1", 10, "It was silent.", False)
+        await tell("one/1", 20)
+        assert await found() == ("running", "one/1", 20, None, True), "it is heard of again"
+        await tell("two/2", 30, takes=True)
+        await tell("one/1", 40)
+        await rebuilds.end(db, mine, "failed", [], "Somebody else's.", run_by="one/1")
+        assert await found() == ("running", "two/2", 30, None, True)
+        await rebuilds.end(db, mine, "done", [], run_by="two/2")
+        assert await found() == ("done", "two/2", 30, None, False)
+
+
 async def test_what_is_parked_is_counted_by_group(database_url: str, redis_url: str) -> None:
     async with deployment(database_url, redis_url) as hansard, ledger(database_url, size=2) as (db, _, __):
         ada = await administrator(hansard)
@@ -265,7 +292,7 @@ async def test_the_command_line_says_the_same(database_url: str) -> None:
         rebuild_id = UUID(int=7)
         assert await rebuilds.ask(db, rebuild_id, "live", version=3, is_shadow=False)
         await rebuilds.tell(
-            db, rebuild_id, run_by="one/1", began=0, position=500, total=2_000, seconds=5.0, doing="filling"
+            db, rebuild_id, run_by="one/1", began=0, position=500, total=2_000, seconds=5.0, doing="filling", takes=True
         )
         [row] = await rebuilds.under_way(db)
         assert rebuild_sentence(row) == (

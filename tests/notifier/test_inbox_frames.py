@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from adapters.redis.lanes import NOTIFICATIONS, Lanes, LanesUnavailableError, NotificationEntry
@@ -15,13 +16,21 @@ from gateway.realtime.notification_lane import NotificationLane
 from projections import frames
 from projections.frames import Control, Own, decode_control, encode_control
 from projections.notification_frames import own_of
-from projections.notifications import Notified, Told, told_since
+from projections.notifications import SELECT_TOLD, Notified, Told, told_since
 from tests.conftest import Servers, fresh_database
+from tests.deployments import PLAN_MODES, rows_met
 from tests.notifier.desks import Notifier, notifier
+from workers import notification_frames
 from workers.notification_frames import ENTRY_FRAMES, ENTRY_FRAMES_MAX, NotificationFrames, entries_of
 
 NOBODY = UUID(int=0)
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
+# Twenty thousand that are told to those who follow a room, and then three that inboxes show.
+HIDDEN_ROWS = """
+    INSERT INTO read.notifications (account_id, position, kind, at, is_here, in_room)
+    SELECT gen_random_uuid(), n, CASE WHEN n <= 20000 THEN 'room' ELSE 'mention' END, now(), false, true
+    FROM generate_series(1, 20003) n
+"""
 
 
 def told(position: int) -> Told:
@@ -148,6 +157,35 @@ async def test_of_two_that_publish_at_once_each_tells_what_the_other_did_not(ser
         lanes.before = others
         await publisher.step()
         assert await told_by(lanes) == [*before, *said]
+
+
+async def test_what_inboxes_do_not_show_keeps_back_nothing_that_comes_after_it(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notification_frames, "ROWS_MAX", 2)
+    async with publishing(servers) as (desk, lanes, publisher):
+        ada, ben = await desk.somebody(), await desk.somebody()
+        room_id = await desk.room(ada, ben)
+        await desk.want(ben, default="all")
+        await desk.follow()
+        await publisher.step()
+        before = await told_by(lanes)
+        for _ in range(4):
+            await desk.say(ada, room_id, "for those who follow the room")
+        said = await desk.say(ada, room_id, f"@{ben.name}")
+        await desk.follow()
+        assert await desk.db.value("SELECT count(*) FROM read.notifications WHERE kind = 'room'") == 4
+        await publisher.step()
+        assert await told_by(lanes) == [*before, said]
+
+
+async def test_what_inboxes_do_not_show_is_not_even_looked_at(database_url: str) -> None:
+    db = await asyncpg.connect(database_url)
+    await db.execute(HIDDEN_ROWS)
+    await db.execute("ANALYZE read.notifications")
+    for mode in PLAN_MODES:
+        assert await rows_met(db, mode, "notifications", SELECT_TOLD, 0, 30_000, 100) <= 10
+    await db.close()
 
 
 async def test_what_the_lane_had_and_has_no_more_is_not_told_again(servers: Servers) -> None:

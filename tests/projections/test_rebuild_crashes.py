@@ -16,7 +16,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import LIVE, building_tables, kept_tables
+from projections import LIVE, building_tables, kept_tables, parked
 from projections.parked import Parked
 from projections.tables import Group
 from tests.deployments import as_login, ledger, until
@@ -26,6 +26,7 @@ from tests.projections.test_rebuild import SELECT_NEXT, rebuilt
 from workers import table_filling
 from workers.rebuild import Rebuild
 from workers.rollback import Rollback
+from workers.table_filling import Filling
 from workers.table_swap import RebuildRefusedError
 from workers.unserved_tables import drop_unserved
 
@@ -193,6 +194,40 @@ async def test_a_run_that_lost_its_lock_writes_nothing_into_the_tables_of_the_ne
         [said] = await said_by(record, db)
         assert said.endswith("which came to position 40.")
         await other.close()
+
+
+class LateDatabase(Database):
+    """Before somebody takes what is being built, something else happens."""
+
+    before: Callable[[], Awaitable[None]]
+
+    async def value(self, sql: str, *args: object) -> Any:
+        if sql == building_tables.TAKE:
+            await self.before()
+        return await super().value(sql, *args)
+
+
+async def test_what_a_run_that_lost_its_lock_wrote_until_the_next_one_took_its_tables_is_not_written_twice(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with interrupted(database_url, monkeypatch) as (db, record):
+        building = await building_tables.of(db, "live")
+        assert building is not None
+        suffix, epoch = building.suffix, building.epoch
+
+        async def note(transaction: Db, events: Sequence[Parked], position: int) -> None:
+            await building_tables.move(transaction, "live", suffix, epoch, position)
+
+        filling = Filling(LIVE, record, db, suffix, note=note, progress=lambda progress: None, position=40)
+
+        async def go_on() -> None:
+            await filling.until(50, db)
+
+        late = await LateDatabase.open(as_login(database_url, "operator"), size=4)
+        late.before = go_on
+        assert (await said_by(record, late))[0].endswith("which came to position 40.")
+        assert filling.position == 50 and await parked.counts(db) == {}
+        await late.close()
 
 
 async def test_a_rollback_leaves_no_rebuild_that_was_begun_before_it(

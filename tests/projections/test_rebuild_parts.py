@@ -5,7 +5,7 @@ import asyncio
 import os
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresRecord
+from domain.bounds import REBUILD_JOBS_MAX
 from domain.ports.record import RecordUnavailableError
 from projections import LIVE, NOTIFICATIONS, building_parts, building_tables
 from runtime.composition.part_processes import PartProcesses
@@ -24,9 +25,10 @@ from tests.projections.test_rebuild import SELECT_NEXT
 from tests.runtime.test_generating import generate, generated
 from workers import rebuild, table_filling
 from workers.projector import Follower
-from workers.rebuild import Rebuild
+from workers.rebuild import CONNECTIONS_SPARED, Rebuild
 from workers.rebuild_parts import FillPart, Part, fill_part
 from workers.rebuild_reports import Progress
+from workers.rebuild_runs import Run
 from workers.table_swap import RebuildRefusedError
 
 EVENTS, BATCH_EVENTS, JOBS = 300, 20, 3
@@ -169,6 +171,21 @@ async def test_how_far_it_is_and_how_fast_is_told_from_the_beginning_to_the_end(
         assert {each.began for each in told} == {0} and told[-1].done == head
         assert [each.seconds for each in told] == sorted(each.seconds for each in told)
         assert steps == ["filling", "indexing", "comparing", "exchanging"]
+
+
+async def test_with_more_jobs_than_connections_nobody_waits_for_a_connection(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with followed(servers, monkeypatch) as (_, record, url):
+        monkeypatch.setattr(rebuild, "DIVIDED_EVENTS_MIN", EVENTS * 100)
+        few = await Database.open(as_login(url, "operator"), size=CONNECTIONS_SPARED + 1)
+        async with AsyncExitStack() as stack:
+            for _ in range(few.pool.size_max):
+                await stack.enter_async_context(few.session())
+        few.pool._wait_seconds = 0.0  # all are open: whoever finds none that is free gives up
+        verdicts = await Run(LIVE, record, few, run_by="test", jobs=REBUILD_JOBS_MAX).run(swap=True)
+        assert all(verdict.is_equal and verdict.swapped for verdict in verdicts)
+        await few.close()
 
 
 async def test_memory_does_not_grow_with_the_record(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
