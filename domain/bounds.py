@@ -57,6 +57,7 @@ READ_MARK_SECONDS = 5
 
 # Followers of the record.
 LIVE_BATCH_EVENTS_MAX = 2_000
+READ_EVENTS_MAX = 500  # at once: whoever shares the event loop with sockets takes short turns
 REBUILD_JOBS_MAX = 8
 POLL_SECONDS = 1.0
 

@@ -5,12 +5,15 @@ grant. Whoever owns a table can switch its triggers off, and whoever may create 
 the server can become its owner.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
-from adapters.postgres.database import Database
-from domain.errors import SetupError
+from adapters.postgres.database import Database, DatabaseRefusedError
+from domain.errors import ReadableError, SetupError
+from domain.ports.record import RecordUnavailableError
 from runtime.groups import GROUP_OF
 from runtime.settings import Settings
 
@@ -56,11 +59,18 @@ SELECT_TOO_STRONG = """
     SELECT power || CASE WHEN rolname <> $1 THEN ' (as ' || rolname || ')' ELSE '' END FROM powers
     ORDER BY rank, power, rolname LIMIT 3
 """
+# Locks of this kind are seen within one database of one running server, and nowhere else: not in a copy, not on a replica.
+LOCK = "SELECT pg_advisory_xact_lock($1)"
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
 log = structlog.get_logger()
 
 
 class LoginRefusedError(SetupError):
     """A process may do more or less than it should; the sentence says what to do."""
+
+
+class LoginUnavailableError(ReadableError):
+    """Postgres does not answer under the URL of a second log-in; the sentence says which."""
 
 
 async def guard_login(settings: Settings, db: Database, kind: str) -> None:
@@ -79,8 +89,32 @@ async def guard_login(settings: Settings, db: Database, kind: str) -> None:
     me = await db.value(SELECT_ME)
     if powers := await powers_of(db, me):
         if settings.env == "production":
-            raise LoginRefusedError(f"{too_strong(me, powers)} HANSARD_ENV is production.")
+            raise LoginRefusedError(f"{too_strong(me, powers, _setting_of(settings, kind))} HANSARD_ENV is production.")
         log.warning("this log-in may do more than its process needs", login=me, because=", ".join(powers))
+
+
+async def require_same_database(db: Database, projectors: Database) -> None:
+    """Raise `LoginRefusedError` unless a gateway's log-in and the projector's lead to one database."""
+    key = secrets.randbits(63)
+    async with db.transaction() as transaction:
+        await transaction.value(LOCK, key)
+        is_another = await projectors.value(TRY_LOCK, key)
+    if is_another:
+        raise LoginRefusedError(
+            "HANSARD_PROJECTOR_URL leads to another database than HANSARD_DATABASE_URL: let both name the same server and "
+            "database, with a log-in each; or leave HANSARD_PROJECTOR_URL empty, and start a projector."
+        )
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Have an error of connecting say which setting it is about, where that is not `HANSARD_DATABASE_URL`."""
+    try:
+        yield
+    except DatabaseRefusedError as error:
+        raise LoginRefusedError(f"{error} It stands in {setting}.") from error
+    except RecordUnavailableError as error:
+        raise LoginUnavailableError(f"{error} Does it run, and is {setting} right?") from error
 
 
 async def powers_of(db: Database, name: str) -> list[str]:
@@ -88,10 +122,16 @@ async def powers_of(db: Database, name: str) -> list[str]:
     return await db.all(str, SELECT_TOO_STRONG, name)
 
 
-def too_strong(name: str, powers: Sequence[str]) -> str:
+def too_strong(name: str, powers: Sequence[str], setting: str = "HANSARD_DATABASE_URL") -> str:
     groups = f"{', '.join(list(GROUP_OF.values())[:-1])} or {list(GROUP_OF.values())[-1]}"
     return (
-        f"{name}, as which HANSARD_DATABASE_URL logs in, {', '.join(powers)}. Give each process a log-in that is a member of "
+        f"{name}, as which {setting} logs in, {', '.join(powers)}. Give each process a log-in that is a member of "
         f"{groups} and of nothing else (docs/operating.md, Log-ins), and the owner's to 'hansard migrate' alone, "
         "as HANSARD_MIGRATION_URL."
     )
+
+
+def _setting_of(settings: Settings, kind: str) -> str:
+    """Return the setting with a log-in. A projector within a gateway has that of the second one as its own."""
+    is_second = kind == "projector" and settings.database_url and settings.database_url == settings.projector_url
+    return "HANSARD_PROJECTOR_URL" if is_second else "HANSARD_DATABASE_URL"

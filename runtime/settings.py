@@ -196,8 +196,8 @@ class Settings:
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
     metrics_listen: str = setting(
         "",
-        "Where a projector, worker or notary answers /metrics and /livez (127.0.0.1:9464, [::1]:9464). Empty: nowhere. Of 'hansard "
-        "up' the projector; its worker and its notary take the next ports.",
+        "Where a projector (or the gateway that does its work), worker or notary answers /metrics and /livez (127.0.0.1:9464, "
+        "[::1]:9464). Empty: nowhere. Of 'hansard up' the projector, or that gateway; its worker and its notary take the next ports.",
     )
     log: Literal["text", "json"] = setting("text", "How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Which log lines are written.")

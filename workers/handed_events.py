@@ -2,7 +2,7 @@
 
 Positions have no gaps, so a follower at position 7 may take what was handed over as 8, 9, …; if 8 is another process's, it reads
 the record as ever. What is handed over is on the disk. It holds texts, so it is kept only for a follower that takes it at
-once (a second at most), and forgotten at once when a data key is destroyed.
+once (a second at most, by a timer), is never much, and is forgotten at once when a data key is destroyed.
 """
 
 import asyncio
@@ -12,10 +12,13 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 from adapters.clock import monotonic
+from adapters.postgres.event_store import RECORD_PAGE_BYTES_MAX
+from domain.bounds import READ_EVENTS_MAX
 from domain.events import Event, Recorded
+from workers.publisher import bytes_of
 
-READ_EVENTS_MAX = 500  # at once: whoever shares the event loop with sockets takes short turns
 HANDED_EVENTS_MAX = 4_096  # a follower that is further behind reads the record
+HANDED_BYTES_MAX = 8 * 1024**2  # about
 ANSWER_SECONDS = 0.02  # a commit's notice may be here before its answer is, by microseconds
 HANDED_SECONDS = 1.0  # as it does after waiting for Postgres, which may be another one since
 
@@ -40,22 +43,28 @@ class HandedEvents:
         self._is_taken = is_taken
         self._answered = answered
         self._events: deque[Recorded[Event]] = deque()
+        self._bytes = 0
         self._since = 0.0  # of the oldest
+        self._timer: asyncio.TimerHandle | None = None  # one at most
 
     def hand(self, events: Sequence[Recorded[Event]]) -> None:
         """Take successive events that were appended just now."""
-        if not self._is_taken() or len(self._events) >= HANDED_EVENTS_MAX:
-            self._events.clear()
+        self._forget_old()
+        size = bytes_of(events)
+        if not self._is_taken() or len(self._events) >= HANDED_EVENTS_MAX or self._bytes + size > HANDED_BYTES_MAX:
+            self.forget()
         else:
-            self._forget_old()
             if not self._events:
                 self._since = monotonic()
             self._events += events
+            self._bytes += size
+            self._forget_in_time()
         self._record.hear(events[-1].position)
 
     def forget(self) -> None:
         """Forget everything: it is read from the record."""
         self._events.clear()
+        self._bytes = 0
 
     async def after(self, position: int, *, until: int | None = None, limit: int) -> Sequence[Recorded[Event]]:
         """Return what follows a position, as the record does: some of it, or nothing if there is nothing."""
@@ -68,18 +77,32 @@ class HandedEvents:
         return self._taken(position, end) or await self._record.after(position, until=until, limit=limit)
 
     def _taken(self, position: int, end: int) -> Sequence[Recorded[Event]]:
-        """Take what follows a position without a gap, up to another one."""
+        """Take what follows a position without a gap, up to another one; of long texts as much as a page of the record holds."""
         self._forget_old()
-        handed, found = self._events, list[Recorded[Event]]()
+        handed, found, size = self._events, list[Recorded[Event]](), 0
         while handed and handed[0].position <= position:
-            handed.popleft()
-        while handed and handed[0].position == position + len(found) + 1 <= end:
+            self._bytes -= bytes_of((handed.popleft(),))
+        while handed and handed[0].position == position + len(found) + 1 <= end and size < RECORD_PAGE_BYTES_MAX:
             found.append(handed.popleft())
+            size += bytes_of(found[-1:])
+        self._bytes -= size
         return found
 
     def wakes(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
         return self._record.wakes()
 
     def _forget_old(self) -> None:
-        if self._events and monotonic() - self._since > HANDED_SECONDS:
-            self._events.clear()
+        if self._events and monotonic() - self._since >= HANDED_SECONDS:
+            self.forget()
+
+    def _forget_in_time(self) -> None:
+        """Have what is handed over forgotten when it is old, whether or not anybody looks. A timer that finds younger events than
+        those that it was for goes on with these."""
+        if self._timer is None and self._events:
+            seconds = self._since + HANDED_SECONDS - monotonic()
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        self._timer = None
+        self._forget_old()
+        self._forget_in_time()

@@ -21,7 +21,7 @@ import structlog
 from adapters.clock import monotonic
 from adapters.prometheus.workers import PublisherMetrics
 from adapters.redis.lanes import LANE_TRIM_SECONDS, Entry, Lanes, LanesUnavailableError
-from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS
+from domain.bounds import LIVE_BATCH_EVENTS_MAX, POLL_SECONDS, READ_EVENTS_MAX
 from domain.events import Event, Recorded
 from domain.ids import RoomId
 from domain.ports.database import Db
@@ -52,6 +52,7 @@ class Publisher:
         """`deliver` gets the entries before they are added to the lanes: the hub of the same process, if there is one."""
         self._record = record
         self._deliver = deliver
+        self._events_max = LIVE_BATCH_EVENTS_MAX if deliver is None else READ_EVENTS_MAX
         self._db = db
         self._lanes = lanes
         self._entries = LaneEntries(record, lanes)
@@ -132,7 +133,7 @@ class Publisher:
         if told is not None and told > checkpoint:
             await self._require_told_by_this_record(told)
         self._place = checkpoint if told is None else min(told, checkpoint)
-        while events := await self._record.after(self._place, until=checkpoint, limit=LIVE_BATCH_EVENTS_MAX):
+        while events := await self._record.after(self._place, until=checkpoint, limit=self._events_max):
             await self._tell(events)
         self._place = max(self._place, checkpoint)
 
@@ -172,7 +173,7 @@ class Publisher:
     async def _tell_between(self, position: int) -> None:
         """Publish what was committed and never handed over, because the answer to its commit was lost."""
         while self._place < position - 1:
-            await self._tell(await self._record.after(self._place, until=position - 1, limit=LIVE_BATCH_EVENTS_MAX))
+            await self._tell(await self._record.after(self._place, until=position - 1, limit=self._events_max))
 
     async def _mend(self) -> None:
         """Publish to lanes that refused what they missed; lanes that still refuse stay where they are."""
@@ -185,7 +186,7 @@ class Publisher:
 
     async def _caught_up(self, lane: int, until: int) -> bool:
         while self._behind[lane] < until:
-            events = await self._record.after(self._behind[lane], until=until, limit=LIVE_BATCH_EVENTS_MAX)
+            events = await self._record.after(self._behind[lane], until=until, limit=self._events_max)
             entries = [entry for entry in await self._entries.of(events, {}) if self._entries.lane(entry) == lane]
             forgotten = [
                 each for each in await self._entries.forgotten(events) if self._entries.lane_of(each[0]) == lane

@@ -20,7 +20,7 @@ import structlog
 from adapters.clock import monotonic
 from adapters.postgres.append_batch import BatchColumns, CommandOutcome, PendingAppend, answer_of, append_in_turn
 from adapters.postgres.clock_watch import ClockLeaptError, ClockWatch
-from adapters.postgres.codec import key_names
+from adapters.postgres.codec import as_read_back, key_names
 from adapters.postgres.data_keys import KeyName, Vault
 from adapters.postgres.database import connect
 from adapters.prometheus.record import AppendMetrics
@@ -206,7 +206,7 @@ class Appender:
         else:
             if self._hand_over is not None:
                 for appended in (answer for answer in answers if isinstance(answer, Appended)):
-                    self._hand_over(appended.events)
+                    self._hand_over([as_read_back(recorded) for recorded in appended.events])
             now, observe = perf_counter(), self._metrics.seconds.observe
             for waiting, answer in zip(batch, answers, strict=True):
                 if not waiting.answer.done():

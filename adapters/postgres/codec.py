@@ -129,6 +129,13 @@ def encode(
     return _encode(plain), _encode(public)
 
 
+def as_read_back(recorded: Recorded[Event]) -> Recorded[Event]:
+    """Return an event that was appended just now as `decode_all` returns it: without what is sealed of its meta."""
+    meta = recorded.meta
+    public = Meta(meta.id, meta.command, meta.actor, meta.session, causation=meta.causation)
+    return msgspec.structs.replace(recorded, meta=public)
+
+
 async def decode_all(
     rows: Sequence[StoredRow], vault: Vault, *, whole_meta: bool = False, metas: bool = True
 ) -> list[Recorded[Event]]:

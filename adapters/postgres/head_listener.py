@@ -33,11 +33,12 @@ class HeadListener:
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connect(self._url)
+                    self._position = 0  # what is heard from here on may be later than the head that is asked for
                     with translated():
                         await self._connection.add_listener(CHANNEL, self._hear)
                         await self._connection.add_listener(key_news.CHANNEL, self._hear_of_keys)
                     self._keys_gone()
-                    self._position = (await record.head()).position
+                    await self._ask(record)
                 else:
                     await self._wait(record)
             except RecordUnavailableError:
@@ -46,13 +47,19 @@ class HeadListener:
             yield self._position
 
     async def _wait(self, record: Record) -> None:
-        """Return when something was appended; what is heard while the follower works is not lost."""
+        """Return when something was appended; what is heard while the follower works, or while the head is asked for, is not lost."""
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 await self._heard.wait()
+            self._heard.clear()
         except TimeoutError:
-            self._position = (await record.head()).position
-        self._heard.clear()
+            self._heard.clear()
+            await self._ask(record)
+
+    async def _ask(self, record: Record) -> None:
+        """Ask for the head, and keep what is heard until the answer is here, if that is later."""
+        head = (await record.head()).position
+        self._position = max(self._position, head)
 
     def hear(self, position: int) -> None:
         """Wake who follows, unless it was woken for this position, or a later one, already."""

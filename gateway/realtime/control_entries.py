@@ -15,15 +15,20 @@ class ControlEntries:
 
     def apply(self, control: Control) -> None:
         """Apply an entry. Applying one again closes nothing twice."""
-        if control.session_ended is not None:
-            self._sessions.end(control.session_ended)
         if control.activated is not None:
             self._sessions.activate(control.activated)
+        self.silence(control)
+        self.send_own_frames(control)
+
+    def silence(self, control: Control) -> None:
+        """Close the sockets of a session that ended, or of an account that was deactivated. Nothing else of an entry is done, so
+        that it may be applied later, in the order of its lane."""
+        if control.session_ended is not None:
+            self._sessions.end(control.session_ended)
         if control.deactivated is not None:
             self._sessions.deactivate(control.deactivated)
         if control.session_ended is not None or control.deactivated is not None:
             self._watch.check_all()
-        self.send_own_frames(control)
 
     def send_own_frames(self, control: Control) -> None:
         """Send frames to all sockets of a user. They are not replayed, so a socket that cannot hold one is closed."""

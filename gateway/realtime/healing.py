@@ -54,13 +54,14 @@ class Healing:
         """Read what was missed, up to what the read tables have, and fan it out."""
         try:
             while room.seen < room.heal_until:
+                asked = room.heal_until
                 until = await checkpoints.position(self._db, "live")
                 page, complete = await self._history.page(room.room_id, room.seen, until)
                 for frame in page:
                     if frame.position > room.seen:
                         self._broadcast(room, frame)
                 room.seen = max(room.seen, complete)
-                if complete == until:
+                if complete == until and room.heal_until == asked:
                     break
         except RecordUnavailableError as error:
             log.warning("healing waits for Postgres", room=str(room.room_id), reason=str(error))

@@ -127,7 +127,10 @@ class Hub:
 
     def deliver(self, entries: Sequence[Entry]) -> None:
         """Take entries from the publisher of this process, before their lanes have them. Those of the control lane are left to it:
-        they are few, and nobody waits for them."""
+        they are few, and nobody waits for them. But whose session they end gets no frame before that."""
+        for entry in entries:
+            if entry.room_id is None:
+                self._control.silence(frames.decode_control(entry.frame))
         for entry in entries:
             if entry.room_id is not None:
                 self._follower.note_delivered(entry)

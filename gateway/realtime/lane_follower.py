@@ -71,10 +71,8 @@ class LaneFollower:
         if room_lane in self._cursors:
             return
         await self._find_cursor(room_lane)
-        if self.publishes_here():
-            return
         deadline = monotonic() + FOLLOW_SECONDS
-        while room_lane not in self._lanes_read and not self._is_away and monotonic() < deadline:
+        while not (room_lane in self._lanes_read or self._is_away or self.publishes_here() or monotonic() >= deadline):
             with suppress(LanesUnavailableError):
                 await self._lanes.interrupt()
             await asyncio.sleep(0.001)

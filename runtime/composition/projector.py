@@ -6,14 +6,13 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import NamedTuple
 
-from adapters.postgres.appender import Appender
 from adapters.prometheus.exposition import Exposition
 from adapters.prometheus.workers import ProjectionMetrics, PublisherMetrics
 from adapters.redis.lanes import Entry
 from projections import LIVE, with_policies
 from runtime.composition.process_context import ProcessContext, process_context, process_name
 from runtime.composition.resources import opened_lanes
-from runtime.settings import Settings
+from runtime.login_checks import naming, require_same_database
 from workers.handed_events import HandedEvents
 from workers.projector import Followed, Follower
 from workers.publisher import Publisher
@@ -54,11 +53,15 @@ def projecting(
 
 
 async def projecting_here(
-    settings: Settings, stack: AsyncExitStack, appender: Appender, *, deliver: Callable[[Sequence[Entry]], None]
+    gateway: ProcessContext, stack: AsyncExitStack, *, deliver: Callable[[Sequence[Entry]], None]
 ) -> ProjectorParts:
-    """Start a projector beside a gateway, whose writer hands over to it. It has a log-in, keys and a lease of its own, as a process of its own would."""
-    own = replace(settings, database_url=settings.projector_url)
-    base = await stack.enter_async_context(process_context(own, kind="projector"))
+    """Start a projector beside a gateway, whose writer hands over to it. It has a log-in, keys and a lease of its own, as a process of
+    its own would. Raise `LoginRefusedError` if that log-in does not do, or is for another database."""
+    own = replace(gateway.settings, database_url=gateway.settings.projector_url)
+    with naming("HANSARD_PROJECTOR_URL"):
+        base = await stack.enter_async_context(process_context(own, kind="projector"))
+    await require_same_database(gateway.db, base.db)
+    appender = gateway.record.appender
     handed = HandedEvents(base.record, is_taken=lambda: follower.lease is not None, answered=appender.answered)
     appender.hand_over_to(handed.hand)
     follower, loops = projecting(base, stack, handed, deliver=deliver)

@@ -69,7 +69,8 @@ class Supervisor:
 
     def _settings_of(self, name: str) -> dict[str, str]:
         """Return the settings of a child: its own log-in. An empty setting overrides one in a file `.env`."""
-        url = self._settings.database_url or self._embedded.servers.login_url(_command(name))
+        given = name == "projector" and self._settings.projector_url
+        url = given or self._settings.database_url or self._embedded.servers.login_url(_command(name))
         told = {
             "HANSARD_DATABASE_URL": url,
             "HANSARD_MIGRATION_URL": "",

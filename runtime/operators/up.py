@@ -41,8 +41,11 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
         say("Preparing the database …")
     await asyncio.to_thread(embedded.start)
     try:
-        if code := await _prepared():
-            return code
+        code = await _prepared()
+        if stop.is_set():  # whoever told us so may have told that process, too, and ended it
+            return 0
+        if code:
+            return max(code, 1)  # it is negative after a signal
         return await Supervisor(settings, embedded, stop, welcome=welcome(settings)).run()
     finally:
         await asyncio.to_thread(embedded.stop)

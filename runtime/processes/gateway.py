@@ -37,7 +37,7 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     listener = listen(settings.host, settings.port, is_shared=settings.gateways > 1)
     async with process_context(settings, kind="gateway") as base, AsyncExitStack() as stack:
         services = await opened_services(base, stack)
-        projector = await _projector(settings, base, services, stack) if settings.projector_url else None
+        projector = await _projector(base, services, stack) if settings.projector_url else None
         # In the order in which they end: what appends ends last.
         loops = (
             watching(base.record, base.record_id),
@@ -64,13 +64,11 @@ async def run(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-async def _projector(
-    settings: Settings, base: ProcessContext, services: Services, stack: AsyncExitStack
-) -> "ProjectorParts":
+async def _projector(base: ProcessContext, services: Services, stack: AsyncExitStack) -> "ProjectorParts":
     """Start a projector in this process, and hand over to it what is appended here."""
     from runtime.composition.projector import projecting_here  # a gateway beside a projector does without
 
-    parts = await projecting_here(settings, stack, base.record.appender, deliver=services.hub.deliver)
+    parts = await projecting_here(base, stack, deliver=services.hub.deliver)
     services.hub.publishes_here(lambda: parts.follower.lease is not None)
     return parts
 

@@ -1,4 +1,4 @@
-"""An erasure in a whole house whose worker, projector and Postgres are killed with -9 meanwhile, and whose keys are wrapped anew."""
+"""An erasure in a whole house whose worker, projector (or the gateway that does its work) and Postgres are killed with -9 meanwhile, and whose keys are wrapped anew."""
 
 import asyncio
 from contextlib import suppress
@@ -7,17 +7,20 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from tests.deployments import PASSWORD
 from tests.runtime.test_up import System, system
 
 MESSAGES = 400
-VICTIMS = ("worker", "postgres", "worker", "projector")
 
 
-async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew_meanwhile(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("together", "projecting"), [("off", "projector"), ("on", "gateway")])
+async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew_meanwhile(
+    tmp_path: Path, together: str, projecting: str
+) -> None:
     async with (
-        system(tmp_path, HANSARD_TOGETHER="off") as hansard,
+        system(tmp_path, HANSARD_TOGETHER=together) as hansard,
         httpx.AsyncClient(base_url=hansard.base + "/api/v1", timeout=30) as http,
     ):
         ada, ben = await _arrived(http, "ada"), await _arrived(http, "ben")
@@ -30,7 +33,7 @@ async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew
         assert {answer.status_code for answer in await asyncio.gather(*sends)} == {201}
         asked = await http.request("DELETE", "/users/me", json={"password": PASSWORD}, headers=ada)
         assert asked.status_code == 202, asked.text
-        killing = asyncio.create_task(_kill(hansard))
+        killing = asyncio.create_task(_kill(hansard, "worker", "postgres", "worker", projecting))
         code, said = await hansard.run("keys", "rewrap")
         while code != 0:
             code, said = await hansard.run("keys", "rewrap")
@@ -63,9 +66,9 @@ async def _arrived(http: httpx.AsyncClient, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {login.json()['access_token']}"}
 
 
-async def _kill(hansard: System) -> None:
+async def _kill(hansard: System, *victims: str) -> None:
     """Kill each victim once it is there."""
-    for victim in VICTIMS:
+    for victim in victims:
         async with asyncio.timeout(60):
             while True:
                 with suppress(LookupError, psutil.NoSuchProcess):

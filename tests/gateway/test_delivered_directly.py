@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import pytest
+from websockets.exceptions import ConnectionClosed
+
 from adapters.redis.lanes import Entry, Lanes
 from domain.ids import RoomId
-from projections import LIVE
-from tests.deployments import gateway, ledger, running
+from gateway.protocol import close_codes
+from projections import LIVE, frames
+from tests.deployments import gateway, ledger, projector, running
 from tests.gateway.test_history import heard
 from tests.lines import line
 from workers.projector import Follower
@@ -76,6 +80,34 @@ async def test_frames_come_without_their_lanes_and_from_them_again_when_others_p
                 assert [event["position"] for event in await heard("by the lane", his)] == [last["position"]]
                 assert not set(watched.came) & set(said), "what was delivered is not read again"
         await lanes.close()
+
+
+async def test_who_is_logged_out_gets_no_frame_that_is_delivered_with_that(database_url: str, redis_url: str) -> None:
+    async with gateway(database_url, redis_url) as hansard, projector(database_url, redis_url):
+        hub = hansard.services.hub
+        ada, ben = await hansard.person(), await hansard.person()
+        room = await ada.room(ben)
+        async with line(hansard, ben, room) as his, line(hansard, ada, room) as hers:
+            await his.until("live")
+            await hers.until("live")
+            last = await ada.say(room, "before")
+            [event] = await heard("before", his)
+            [connection] = [each for each in hub._connections if str(each.access.user_id) == ben.id]
+            [recorded] = await hansard.services.record.after(last["position"] - 1, limit=1)
+            at = last["position"] + 1
+            ended = frames.Control(at + 1, session_ended=connection.access.session_id)
+            hub.deliver(
+                [
+                    Entry(at, RoomId(UUID(room)), at - 1, frames.room_frame(recorded, at - 1), None),
+                    Entry(at + 1, None, 0, frames.encode_control(ended), None),
+                ]
+            )
+            assert connection.is_closed
+            with pytest.raises(ConnectionClosed) as closed:
+                await his.frame()
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == close_codes.SESSION_REVOKED
+            assert (await heard("before", hers))[0]["position"] == event["position"]
+            assert (await hers.events(1))[0]["event"] == "message.posted", "others got it"
 
 
 def _seen(hub: Any, room_id: RoomId) -> int:

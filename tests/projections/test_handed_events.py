@@ -4,12 +4,15 @@ kept."""
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from domain.events import Event, Recorded
+from domain.events import Caller, Event, Meta, Recorded
+from domain.ids import EventId, MessageId, RoomId, SessionId, StreamId, UserId
+from domain.message import MessagePosted
 from projections import LIVE, checkpoints
 from tests.deployments import running
 from tests.projections.test_parking import scene
@@ -42,7 +45,13 @@ class Counted:
 
 
 def events(*positions: int) -> list[Recorded[Event]]:
-    return [cast(Any, SimpleNamespace(position=position)) for position in positions]
+    return [_posted(position) for position in positions]
+
+
+def _posted(position: int, content: str = "hello") -> Recorded[Event]:
+    nobody = UUID(int=0)
+    event = MessagePosted(MessageId(nobody), RoomId(nobody), UserId(nobody), content, "text", None, None)
+    return Recorded(position, StreamId(nobody), 1, datetime.now(UTC), event, Meta(EventId(nobody), ""))
 
 
 async def positions(handed: HandedEvents, after: int, **how: Any) -> list[int]:
@@ -83,6 +92,41 @@ async def test_nothing_is_kept_for_whoever_does_not_take_it(monkeypatch: pytest.
     assert await positions(handed, 3) == [] and record.reads == [0, 1, 3], "too far behind"
 
 
+async def test_texts_are_forgotten_after_a_while_although_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handed_events, "HANDED_SECONDS", 0.02)
+    handed = HandedEvents(Counted(), is_taken=lambda: True)
+
+    async def is_forgotten() -> None:
+        async with asyncio.timeout(10):
+            while handed._events:
+                await asyncio.sleep(0.005)
+
+    handed.hand(events(1))
+    assert await positions(handed, 0) == [1]
+    handed.hand(events(2))  # younger than those that the timer was set for
+    first = handed._timer
+    handed.hand(events(3))
+    assert handed._timer is first, "one at most"
+    await is_forgotten()
+    assert (handed._bytes, handed._timer) == (0, None)
+    handed.hand(events(4))
+    await is_forgotten()
+
+
+async def test_long_texts_come_a_page_at_a_time_and_too_many_are_read_back() -> None:
+    megabyte, record = "x" * 1024**2, Counted()
+    handed = HandedEvents(record, is_taken=lambda: True)
+    for position in range(1, 8):
+        handed.hand([_posted(position, megabyte)])
+    assert await positions(handed, 0) == [1, 2, 3, 4]
+    assert await positions(handed, 4) == [5, 6, 7] and (record.reads, handed._bytes) == ([], 0)
+    for position in range(8, 16):
+        handed.hand([_posted(position, megabyte)])
+    assert not handed._events, "eight of them are too much"
+    handed.hand([_posted(16, megabyte)])
+    assert await positions(handed, 15) == [16], "what comes then is kept again"
+
+
 async def test_a_follower_beside_the_writer_reads_back_nothing_and_gets_what_it_would_have_read(
     database_url: str,
 ) -> None:
@@ -102,6 +146,9 @@ async def test_a_follower_beside_the_writer_reads_back_nothing_and_gets_what_it_
         async with running(follower.run()):
             await has_followed()
             before, since = list(record.reads), (await here.record.head()).position
+            here.caller = Caller(
+                here.user, SessionId(uuid4()), "a correlation", "a cause", "192.0.2.1", "a browser", "a reason"
+            )
             for _ in range(5):
                 await here.post(1)
                 await has_followed()

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from adapters.clock import now
 from adapters.postgres.event_store import PostgresRecord
 from adapters.redis.lanes import CONTROL, Entry, Lanes
+from domain.bounds import READ_EVENTS_MAX
 from domain.events import Event, Recorded
 from domain.ids import RecordId, RoomId
 from domain.ports.record import RecordReplacedError
@@ -223,12 +224,38 @@ class ReadingsCounted(PostgresRecord):
     """A record that counts how often it is read on."""
 
     readings = 0
+    limit_max = 0
 
     async def after(
         self, position: int, *, until: int | None = None, limit: int, metas: bool = True
     ) -> Sequence[Recorded[Event]]:
         self.readings += 1
+        self.limit_max = max(self.limit_max, limit)
         return await super().after(position, until=until, limit=limit, metas=metas)
+
+
+async def test_a_publisher_beside_sockets_reads_less_at_once(database_url: str, redis_url: str) -> None:
+    async with scene(database_url) as here, lanes_of(here, redis_url) as lanes:
+        record = ReadingsCounted(here.db, here.record._vault, now=now, chance=os.urandom)
+        key, told = lanes._key(lanes.lane_of(here.room)), list[int]()
+        publisher = Publisher(
+            record, here.db, lanes, LIVE, deliver=lambda entries: told.extend(entry.position for entry in entries)
+        )
+        await lanes.publish((), published=0)
+        async with Redis.from_url(redis_url) as redis:
+            await redis.set(key, "not a stream")
+            await here.post(2)
+            await here.follow()
+            await publisher.step()  # finds its place, and leaves out a lane
+            await redis.delete(key)
+            posted = await here.post(2)
+            await here.follow()
+            publisher.hand_over(
+                await here.record.after(posted[-1] - 1, limit=1)
+            )  # the one before was never handed over
+            await publisher.step()
+        assert told[-2:] == posted and await lanes.published() == posted[-1]
+        assert (record.readings, record.limit_max) == (5, READ_EVENTS_MAX)
 
 
 async def test_a_batch_that_reaches_the_head_is_followed_by_no_empty_read(database_url: str) -> None:

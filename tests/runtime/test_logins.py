@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,9 +15,10 @@ from runtime.embedded.location import locate
 from runtime.embedded.logins import SECRET_FILE
 from runtime.embedded.servers import Embedded
 from runtime.groups import GROUP_OF, LOGINS, SERVER, login
-from runtime.login_checks import LoginRefusedError, guard_login
+from runtime.login_checks import LoginRefusedError, guard_login, require_same_database
 from runtime.migrate import MigrationRefusedError, create_database, migrate, migrations
 from runtime.operators.doctor import doctor
+from runtime.operators.supervisor import Supervisor
 from runtime.roles import RolesRefusedError
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
@@ -135,6 +137,57 @@ async def test_the_doctor_says_which_log_in_is_too_strong(
     assert "[FAIL] log-in: " in (said := capsys.readouterr().out) and "is a superuser" in said
     assert await doctor(Settings(database_url=as_login(database_url, "worker")), ["log-in"]) == 0
     assert "[ok]   log-in: hansard_worker_login: may do no more" in capsys.readouterr().out
+
+
+async def test_the_doctor_looks_at_the_projectors_log_in_of_a_gateway_too(
+    database_url: str, servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway, projector = as_login(database_url, "gateway"), as_login(database_url, "projector")
+    for second, code, says in (
+        (projector, 0, "[ok]   log-in: hansard_gateway_login, hansard_projector_login: may do no more"),
+        (database_url, 1, "as which HANSARD_PROJECTOR_URL logs in, is a superuser"),
+        (projector.replace(LOGIN_PASSWORD, "another"), 1, "It stands in HANSARD_PROJECTOR_URL."),
+        (servers.database("postgres"), 1, "HANSARD_PROJECTOR_URL leads to another database"),
+    ):
+        assert await doctor(Settings(database_url=gateway, projector_url=second), ["log-in"]) == code
+        assert says in capsys.readouterr().out
+
+
+async def test_a_gateway_names_the_setting_of_the_projectors_log_in_and_wants_one_database(
+    tmp_path: Path, database_url: str, redis_url: str, servers: Servers
+) -> None:
+    gateway, projector = as_login(database_url, "gateway"), as_login(database_url, "projector")
+    alone = System(tmp_path / "home", free_port())
+    given = {"HANSARD_DATABASE_URL": gateway, "HANSARD_REDIS_URL": redis_url, "HANSARD_TRUSTED_PROXIES": "10.0.0.0/8"}
+    alone.environment |= environment(tmp_path, **given)
+    for second, says in (
+        (projector.replace(LOGIN_PASSWORD, "another"), "It stands in HANSARD_PROJECTOR_URL."),
+        (database_url, "as which HANSARD_PROJECTOR_URL logs in, is a superuser"),
+    ):
+        alone.environment["HANSARD_PROJECTOR_URL"] = second
+        code, said = await alone.run("gateway")
+        assert (code, said.count("\n")) == (78, 1) and says in said, said
+    one = await Database.open(gateway, size=1)
+    for second, is_same in ((projector, True), (servers.database("postgres"), False)):
+        other = await Database.open(second, size=1)
+        try:
+            await require_same_database(one, other)
+            assert is_same
+        except LoginRefusedError as error:
+            assert not is_same and "HANSARD_PROJECTOR_URL leads to another database" in str(error)
+        await other.close()
+    await one.close()
+
+
+def test_a_projector_of_its_own_gets_the_projectors_log_in_where_it_is_given(tmp_path: Path) -> None:
+    given = Settings(database_url="postgresql://all", projector_url="postgresql://projector", redis_url="redis://x")
+    for settings in (replace(given, gateways=2), replace(given, together="off")):
+        embedded = Embedded(tmp_path, postgres=False, redis=False)
+        children = Supervisor(settings, embedded, asyncio.Event(), welcome="")
+        assert children._settings_of("projector")["HANSARD_DATABASE_URL"] == "postgresql://projector"
+        for other in ("gateway", "worker", "notary"):
+            told = children._settings_of(other)
+            assert (told["HANSARD_DATABASE_URL"], told["HANSARD_PROJECTOR_URL"]) == ("postgresql://all", "")
 
 
 async def test_an_owner_that_may_create_roles_migrates_and_one_that_may_not_is_told_what_is_missing(

@@ -185,6 +185,26 @@ async def test_killed_with_9_it_leaves_no_process_behind(tmp_path: Path) -> None
         assert (await hansard.run("doctor"))[0] == 0
 
 
+async def test_told_to_stop_while_the_database_is_prepared_it_ends_well_whoever_else_was_told(tmp_path: Path) -> None:
+    """A supervisor may tell the whole group: then the process that prepares is ended by it, too."""
+    hansard = System(tmp_path / "home", free_port())
+    hansard.process = await hansard.command("up")
+    async with asyncio.timeout(60):
+        while not (preparing := _preparing(hansard)):
+            await asyncio.sleep(0.005)
+    hansard.process.send_signal(signal.SIGTERM)
+    preparing[0].terminate()
+    said, _ = await hansard.process.communicate()
+    assert hansard.process.returncode == 0, said
+    assert b"Stopped." not in said, "no child was started"
+
+
+def _preparing(hansard: System) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return [process for process in hansard.family() if "--prepare" in process.cmdline()]
+    return []
+
+
 async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ from domain.ids import RecordId
 from projections import PROJECTIONS, checkpoints, followed, parked
 from runtime.groups import GROUP_OF, login
 from runtime.locations import database_url, redis_url
-from runtime.login_checks import SELECT_ME, powers_of, too_strong
+from runtime.login_checks import SELECT_ME, naming, powers_of, require_same_database, too_strong
 from runtime.migrate import SELECT_APPLIED, SELECT_VERSION, AppliedMigration, migrations, pending, require_version
 from runtime.settings import Settings
 
@@ -49,13 +49,29 @@ async def postgres(settings: Settings) -> str:
 
 
 async def login_rights(settings: Settings) -> str:
-    """Look at the log-in that is given, or at those of the embedded servers."""
+    """Look at the log-ins that are given, or at those of the embedded servers."""
     async with _opened(settings) as db:
         names = [await db.value(SELECT_ME)] if settings.database_url else [login(kind).name for kind in GROUP_OF]
         for name in names:
             if powers := await powers_of(db, name):
                 raise RuntimeError(too_strong(name, powers))
+        if settings.projector_url:
+            names.append(await _projectors_login(settings, db))
         return f"{', '.join(names)}: may do no more than what is needed"
+
+
+async def _projectors_login(settings: Settings, db: Database) -> str:
+    """Look at the log-in that a gateway has for a projector's work, too; return its name."""
+    with naming("HANSARD_PROJECTOR_URL"):
+        projectors = await Database.open(settings.projector_url, size=1)
+    try:
+        await require_same_database(db, projectors)
+        name = str(await projectors.value(SELECT_ME))
+        if powers := await powers_of(projectors, name):
+            raise RuntimeError(too_strong(name, powers, "HANSARD_PROJECTOR_URL"))
+        return name
+    finally:
+        await projectors.close()
 
 
 async def clock(settings: Settings) -> str:
