@@ -74,7 +74,7 @@ class RetentionApplied(Event, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """The policy of a room, or the default; `is_set` False: it was cleared."""
+    """The policy of a room, or the default; `is_set` False: it was cleared. `set_at`: when it was set, or cleared."""
 
     is_set: bool
     days_min: int | None = None
@@ -112,11 +112,13 @@ NO_POLICY = Effective("none", None, None, None)
 
 
 def effective(room: Policy | None, default: Policy | None) -> Effective:
-    """Return what holds in a room: its own policy as a whole, else the default, else none."""
+    """Return what holds in a room: its own policy as a whole, else the default, else none. The default holds in it since it was
+    set, or since the room's own was cleared if that was later."""
     if room is not None and room.is_set:
         return Effective("room", room.days_min, room.days_max, room.set_at)
     if default is not None and default.is_set:
-        return Effective("default", default.days_min, default.days_max, default.set_at)
+        times = [at for at in (default.set_at, None if room is None else room.set_at) if at is not None]
+        return Effective("default", default.days_min, default.days_max, max(times, default=None))
     return NO_POLICY
 
 
@@ -185,7 +187,7 @@ def evolve(policy: Policy | None, recorded: Recorded[RetentionEvent]) -> Policy:
         case RetentionSet():
             return Policy(True, event.days_min, event.days_max, recorded.at)
         case RetentionCleared():
-            return Policy(False)
+            return Policy(False, set_at=recorded.at)
         case _:
             assert_never(event)
 
@@ -198,7 +200,7 @@ def evolve_disposals(disposals: Disposals | None, recorded: Recorded[RetentionAp
     )  # fmt: skip
 
 
-RETENTION: Stream[Policy] = Stream("retention", evolve, Policy)
+RETENTION: Stream[Policy] = Stream("retention", evolve, Policy, fold=2)
 EVENTS: tuple[type[Event], ...] = (RetentionSet, RetentionCleared)
 DISPOSALS: Stream[Disposals] = Stream("disposals", evolve_disposals, Disposals)
 APPLIED: tuple[type[Event], ...] = (RetentionApplied,)

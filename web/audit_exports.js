@@ -61,7 +61,7 @@ class AuditExports extends HTMLElement {
       each.status === "completed" ? el("button", { type: "button", class: "button primary", "data-key": `fetch ${each.id}`, on: { click: fetched } }, icon("down"), say("downloadPackage")) : null),
     UNDER_WAY.has(each.status) ? el("div", { class: "far" }, el("progress", { max: 1, value: each.progress, "aria-label": sayOr(`export.${each.status}`, {}) }),
       el("small", {}, `${percentOf(each.progress)} · ${say("messageCount", { n: each.messages })}`)) : null,
-    each.status === AWAITING ? el("p", {}, say("waitsForApproval"), " ", el("a", { href: "#audit/approvals" }, say("approvals"))) : null,
+    each.status === AWAITING ? el("p", {}, say("waitsForApproval"), " ", el("a", { href: "#audit/approvals", "data-key": `approvals ${each.id}` }, say("approvals"))) : null,
     facts([[say("askedBy"), el("span", {}, nameTag(each.requested_by), ", ", momentOf(each.requested_at))], [say("formats"), each.formats.join(", ")],
       [say("rooms"), each.rooms.map(roomNamed).join(", ") || say("anywhere")], [say("size"), each.size === null ? null : `${sizeOf(each.size)} · ${say("messageCount", { n: each.messages })}`],
       ["SHA-256", each.sha256 && el("code", {}, each.sha256)], [say("whyFailed"), each.error && sayOr(`exportFault.${each.error}`, {})]]));

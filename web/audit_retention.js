@@ -13,6 +13,7 @@ import { momentOf, say } from "./words.js";
 
 class AuditRetention extends HTMLElement {
   #outcome = el("div", { class: "outcome", "aria-live": "polite" });
+  #typed = 0; // how often something else was asked for: what is counted of what stood in the form before is of no use
   /** @type {Pages<Retention>} the policy of all rooms without one of their own stands before those of rooms */
   #pages = new Pages(async ({ cursor, limit }) => {
     const page = await desk.call("GET", "/retention/rooms", { query: { cursor, limit } });
@@ -28,13 +29,12 @@ class AuditRetention extends HTMLElement {
   #row(each) {
     const title = each.room_id ? roomNamed(each.room_id) : say("everyOtherRoom");
     const isSet = each.room_id !== null || each.source === "default";
-    const remove = async () => {
-      if (!(await confirmed(say("confirmPolicyGone", { of: title, reason: desk.reason }), say("removePolicy")))) return;
-      await attempt(async () => {
-        await desk.call("DELETE", addressOf(each.room_id));
-        await this.#pages.draw();
-      });
-    };
+    const remove = () => attempt(async () => {
+      const then = await afterwards(each.room_id);
+      if (!(await confirmed(say("confirmPolicyGone", { of: title, then, reason: desk.reason }), say("removePolicy")))) return;
+      await desk.call("DELETE", addressOf(each.room_id));
+      await this.#pages.draw();
+    });
     return el("li", { class: "card" }, el("header", {}, el("h2", {}, title),
       isSet && desk.is("records_manager") ? el("button", { type: "button", class: "button", "data-key": `remove ${each.room_id}`, on: { click: remove } }, say("removePolicy")) : null),
     facts(bounds(each)));
@@ -43,26 +43,35 @@ class AuditRetention extends HTMLElement {
   #trying() {
     const days = { type: "number", min: 1, step: 1, inputmode: "numeric" };
     const trying = form(async ({ room, days_min, days_max }) => {
-      fill(this.#outcome);
+      const typed = this.#forget();
       const roomId = await roomOf(room);
       const body = { days_min: days_min ? Number(days_min) : null, days_max: days_max ? Number(days_max) : null };
       /** @type {Retention} */
       const { dry_run } = await desk.call("PUT", addressOf(roomId), { body, query: { dry_run: true } });
-      if (dry_run !== null) this.#show(roomId, room.trim() || say("everyOtherRoom"), body, dry_run);
+      if (dry_run !== null && typed === this.#typed) this.#show(roomId, room.trim() || say("everyOtherRoom"), body, dry_run);
     }, say("count"), field(say("room"), { name: "room", autocomplete: "off" }, say("emptyForAll")),
     field(say("daysMin"), { name: "days_min", ...days }), field(say("daysMax"), { name: "days_max", ...days }));
-    trying.addEventListener("input", () => fill(this.#outcome)); // what was counted was of something else
+    trying.addEventListener("input", () => this.#forget());
     return el("section", { class: "card" }, el("h2", {}, say("setPolicy")), trying, this.#outcome);
+  }
+
+  /** Show nothing that was counted, nor what is being counted: it is of something else. Return how often that was so. */
+  #forget() {
+    fill(this.#outcome);
+    return (this.#typed += 1);
   }
 
   /** Show what a policy would destroy now, and have it set by whoever wants it still.
    * @param {string | null} roomId @param {string} title @param {Days} body @param {DryRun} counted */
-  #show(roomId, title, body, { at, messages, files, keys, held_messages, held_keys, is_complete }) {
+  #show(roomId, title, body, counted) {
+    const { at, messages, files, keys, held_messages, held_keys, is_complete } = counted;
     const set = async () => {
-      if (!(await confirmed(say("confirmPolicy", { of: title, n: messages, reason: desk.reason }), say("setPolicy")))) return;
+      const question = say("confirmPolicy", { of: title, ...daysOf(body), n: messagesOf(counted), reason: desk.reason });
+      if (!(await confirmed(question, say("setPolicy")))) return;
       await attempt(async () => {
         await desk.call("PUT", addressOf(roomId), { body });
         fill(this.#outcome);
+        this.querySelector("input")?.focus(); // the button that was pressed is gone
         toast(say("policySet", { of: title }));
         await this.#pages.draw();
       });
@@ -76,6 +85,23 @@ class AuditRetention extends HTMLElement {
 
 /** @param {string | null} roomId */
 const addressOf = (roomId) => (roomId ? `/rooms/${roomId}/retention` : "/retention");
+
+/** @param {Days} days */
+const daysOf = ({ days_min, days_max }) => ({ min: days_min ?? say("noBound"), max: days_max ?? say("noBound") });
+
+/** @param {DryRun} counted */
+const messagesOf = ({ messages, is_complete }) => (is_complete ? messages : `> ${messages}`);
+
+/** Return what holds once a policy is gone, and what that would destroy. @param {string | null} roomId */
+async function afterwards(roomId) {
+  if (roomId === null) return say("thenNone");
+  /** @type {Retention} */
+  const { days_min, days_max } = await desk.call("GET", "/retention");
+  if (days_max === null) return say("thenKept", daysOf({ days_min, days_max }));
+  /** @type {Retention} */
+  const { dry_run } = await desk.call("PUT", addressOf(roomId), { body: { days_min, days_max }, query: { dry_run: true } });
+  return say("thenDefault", { ...daysOf({ days_min, days_max }), n: dry_run === null ? "?" : messagesOf(dry_run) });
+}
 
 /** @param {Retention} each @returns {[string, import("./dom.js").Child][]} */
 function bounds({ days_min, days_max, set_at, destroys_from }) {

@@ -92,8 +92,8 @@ class Operator extends HTMLElement {
       if (asked !== this.#asked) return;
       this.#draw(stats);
       await this.#follow(stats);
-      await this.#tasks.refresh();
       if (asked !== this.#asked) return;
+      this.#tasks.refresh(); // takes long while Redis is away, and says so itself
       this.#say("live", say("op.live"));
     } catch (error) {
       if (asked !== this.#asked) return;

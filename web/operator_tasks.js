@@ -14,9 +14,10 @@ const STATES = ["queued", "running", "failed", "dead"];
 export class TaskList {
   /** @type {TaskState | undefined} */
   #state;
+  #isLooking = false;
   /** @type {Pages<Task>} */
   #pages = new Pages(({ cursor, limit }) => workspace.client.tasks({ state: this.#state, cursor: cursor ?? undefined, limit }),
-    (task) => this.#row(task), () => say("op.noTasks"), { look: "op-tasks" });
+    (task) => this.#row(task), () => say(this.#state ? "op.noSuchTasks" : "op.noTasks"), { look: "op-tasks" });
 
   constructor() {
     const choose = (/** @type {Event & { currentTarget: HTMLSelectElement }} */ { currentTarget }) => {
@@ -29,8 +30,12 @@ export class TaskList {
     this.#pages.element);
   }
 
-  refresh() {
-    return this.#pages.draw();
+  /** Look anew, unless that is under way. */
+  async refresh() {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    await this.#pages.draw();
+    this.#isLooking = false;
   }
 
   /** @param {Task} task */

@@ -20,6 +20,7 @@ export class Pages {
   #list;
   #foot = el("div", { class: "buttons" });
   #drawn = "";
+  #failed = "";
   #pages = 1;
   #shown = 1;
   #turn = 0;
@@ -40,7 +41,10 @@ export class Pages {
    * @param {{ isAnother?: boolean }} [options] `isAnother`: it is of something else now, and begins at its first page */
   async draw({ isAnother = false } = {}) {
     const turn = (this.#turn += 1);
-    if (isAnother) this.#pages = this.#shown = 1;
+    if (isAnother) {
+      this.#pages = this.#shown = 1;
+      this.#drawn = ""; // where there is none of either, that is said in other words
+    }
     try {
       /** @type {Item[]} */
       const items = [];
@@ -66,6 +70,7 @@ export class Pages {
 
   /** Whoever was on a button of the list stays on it; if it is gone, they are on the list. @param {Item[]} items @param {boolean} hasMore */
   #show(items, hasMore) {
+    this.#failed = "";
     const at = this.element.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
     const before = this.#list.children.length;
     const key = at?.dataset.key;
@@ -74,7 +79,7 @@ export class Pages {
     if (at === null || at === this.#list) return;
     const again = key ? this.element.querySelector(`[data-key="${CSS.escape(key)}"]`) : null;
     const added = key === "more" ? this.#list.children[before] : null;
-    /** @type {HTMLElement} */ (again ?? added?.querySelector("button") ?? this.#list).focus();
+    /** @type {HTMLElement} */ (again ?? added?.querySelector("button") ?? this.#list).focus({ preventScroll: true });
   }
 
   #more() {
@@ -82,11 +87,17 @@ export class Pages {
     return this.draw();
   }
 
-  /** @param {unknown} error */
+  /** Say why it could not be had, once: what stands there already is not announced anew, and whoever is on its button stays there.
+   * @param {unknown} error */
   #fail(error) {
     this.#drawn = "";
     this.#pages = this.#shown;
-    fill(this.#foot, el("p", { class: "problem", role: "alert" }, sentenceOf(error)),
-      el("button", { type: "button", class: "button", on: { click: () => this.draw() } }, say("tryAgain")));
+    const sentence = sentenceOf(error);
+    if (sentence === this.#failed) return;
+    this.#failed = sentence;
+    const wasHere = this.#foot.contains(document.activeElement);
+    const again = el("button", { type: "button", class: "button", on: { click: () => this.draw() } }, say("tryAgain"));
+    fill(this.#foot, el("p", { class: "problem", role: "alert" }, sentence), again);
+    if (wasHere) again.focus({ preventScroll: true });
   }
 }

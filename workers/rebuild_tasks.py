@@ -24,6 +24,7 @@ from projections.tables import Group
 from workers.rebuild_parts import FillPart
 from workers.rebuild_runs import Run, ask_for_raised
 from workers.table_swap import RebuildRefusedError, RebuildUnderWayError
+from workers.task_faults import in_words
 
 DISPATCH_SECONDS = 5.0
 LATER_SECONDS = 15.0
@@ -33,6 +34,8 @@ NOT_ALLOWED = (
     "This worker's log-in may not make read tables: name one of the group hansard_operator in HANSARD_REBUILD_URL, "
     "or have the operator type 'hansard rebuild'."
 )
+OF_ANOTHER_RELEASE = "It is for the workers of the release that makes this version of the tables."
+UNDER_WAY = "Another rebuild of this projection runs; this one waits for its end."
 INTERRUPTED = "It was interrupted; the next rebuild goes on with what it made."
 
 log = structlog.get_logger()
@@ -87,7 +90,7 @@ class RebuildWorker:
         task = taken.envelope.task
         assert isinstance(task, RebuildProjection)
         if not self._makes(task.projection, task.version):
-            await self._tasks.later(taken, seconds=OTHERS_SECONDS)
+            await self._tasks.later(taken, seconds=OTHERS_SECONDS, error=OF_ANOTHER_RELEASE)
             return True
         doing = asyncio.ensure_future(self._do(taken, task, self._groups[task.projection]))
         try:
@@ -131,13 +134,13 @@ class RebuildWorker:
         try:
             await run.run(swap=not row.is_shadow, rebuild_id=row.id)
         except RebuildUnderWayError:
-            await self._tasks.later(taken, seconds=LATER_SECONDS)
+            await self._tasks.later(taken, seconds=LATER_SECONDS, error=UNDER_WAY)
         except RebuildRefusedError as error:
             log.warning("a rebuild was refused", group=group.name, reason=str(error))
             await self._tasks.done(taken)
         except RecordUnavailableError as error:
             log.warning("a rebuild waits for Postgres", group=group.name, reason=str(error))
-            await self._tasks.later(taken, seconds=LATER_SECONDS)
+            await self._tasks.later(taken, seconds=LATER_SECONDS, error=in_words(error))
         except Exception as error:
             log.exception("a rebuild failed", group=group.name)
             fault = f"{type(error).__name__}: the worker's log says more."

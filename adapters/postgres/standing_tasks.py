@@ -15,6 +15,9 @@ from domain.ports.database import Db
 
 TaskState = Literal["queued", "running", "failed", "dead"]
 
+# A delivery is pending, being told or dead: of each, and of those that were tried before, one page is looked at by an index of its
+# own. The order is that of the whole list: a key begins with the account, and ids are as long as each other.
+# The id of an erasure is the secret that reads it: it is named by whose it is.
 # Of exports those that people called off, or that went as they should, are no failures. A rebuild that was done later is none.
 SELECT_PAGE = """
     SELECT kind, key, state, attempts, error, at, due_at, user_id, about_id FROM (
@@ -23,11 +26,35 @@ SELECT_PAGE = """
             uploader_id AS user_id, id AS about_id
         FROM read.files WHERE status = 'failed' AND error = 'gave_up'
         UNION ALL
-        SELECT channel, account_id || '.' || position || '.' || target_id,
-            CASE WHEN state = 'telling' THEN 'running' WHEN state = 'dead' THEN 'dead'
-                WHEN tries > 0 AND due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END,
-            tries, reason, changed_at, CASE WHEN state = 'pending' THEN due_at END, account_id, target_id
-        FROM notify.deliveries WHERE state IN ('pending', 'telling', 'dead')
+        (SELECT channel, account_id || '.' || position || '.' || target_id, 'queued', tries, reason, changed_at,
+            due_at, account_id, target_id
+        FROM notify.deliveries
+        WHERE state = 'pending' AND tries = 0 AND channel = ANY ($1::text[]) AND 'queued' = ANY ($2::text[])
+            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        UNION ALL
+        (SELECT channel, account_id || '.' || position || '.' || target_id,
+            CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END, tries, reason, changed_at,
+            due_at, account_id, target_id
+        FROM notify.deliveries
+        WHERE state = 'pending' AND tries > 0 AND channel = ANY ($1::text[])
+            AND CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END = ANY ($2::text[])
+            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        UNION ALL
+        (SELECT channel, account_id || '.' || position || '.' || target_id, 'running', tries, reason, changed_at,
+            NULL, account_id, target_id
+        FROM notify.deliveries
+        WHERE state = 'telling' AND channel = ANY ($1::text[]) AND 'running' = ANY ($2::text[])
+            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        UNION ALL
+        (SELECT channel, account_id || '.' || position || '.' || target_id, 'dead', tries, reason, changed_at,
+            NULL, account_id, target_id
+        FROM notify.deliveries
+        WHERE state = 'dead' AND channel = ANY ($1::text[]) AND 'dead' = ANY ($2::text[])
+            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
         UNION ALL
         SELECT 'export', id::text, 'dead', NULL, fault, ended_at, NULL, requested_by, id
         FROM read.exports WHERE state = 'failed' AND fault IN ('gave_up', 'proof_unavailable', 'recipient_unusable')
@@ -37,7 +64,8 @@ SELECT_PAGE = """
             SELECT FROM read.rebuilds o WHERE o.group_name = r.group_name AND o.state = 'done' AND o.asked_at > r.asked_at
         )
         UNION ALL
-        SELECT 'erasure', id::text, 'queued', NULL, CASE WHEN held_by <> '' THEN 'held' END, requested_at, NULL, user_id, id
+        SELECT 'erasure', user_id::text, 'queued', NULL, CASE WHEN held_by <> '' THEN 'held' END, requested_at, NULL, user_id,
+            user_id
         FROM read.erasures WHERE completed_at IS NULL AND NOT is_cancelled AND NOT awaits_approval
     ) t
     WHERE kind = ANY ($1::text[]) AND state = ANY ($2::text[]) AND (at, key COLLATE "C") < ($3, $4)
@@ -59,8 +87,8 @@ MAKE_DUE = """
 
 
 class StandingTask(Struct, frozen=True):
-    """`error` is a code of the kind's, or a sentence; `at` is since when it stands so; `about_id` is a file, device, export, rebuild or
-    erasure."""
+    """`error` is a code of the kind's, or a sentence; `at` is since when it stands so; `about_id` is a file, device, export or rebuild;
+    of an erasure the person."""
 
     kind: str
     key: str

@@ -45,6 +45,7 @@ class KeptPages:
         self._pages: OrderedDict[PageKey, KeptPage] = OrderedDict()
         self._newest: OrderedDict[PageKey, int] = OrderedDict()
         self.bytes = 0
+        self.clearings = 0
 
     def find(self, key: PageKey) -> KeptPage | None:
         return self._pages.get(key)
@@ -59,25 +60,26 @@ class KeptPages:
 
     def keep(self, key: PageKey, page: KeptPage) -> None:
         """Keep a page for some seconds, unless it is too large."""
-        self.forget(key)
+        self._drop(key)
         if len(page.body) > min(KEPT_PAGE_BYTES_MAX, self._bytes_max):
             return
         while self.bytes + len(page.body) > self._bytes_max:
-            self.forget(next(iter(self._pages)))
+            self._drop(next(iter(self._pages)))
         self._pages[key] = page
         self.bytes += len(page.body)
-        asyncio.get_running_loop().call_later(self.seconds, self._expire, key, page.state)
+        asyncio.get_running_loop().call_later(self.seconds, self.forget, key, page)
 
-    def forget(self, key: PageKey) -> None:
-        if (page := self._pages.pop(key, None)) is not None:
-            self.bytes -= len(page.body)
+    def forget(self, key: PageKey, page: KeptPage) -> None:
+        """Drop a page, unless another one was kept in its place."""
+        if self._pages.get(key) is page:
+            self._drop(key)
 
     def clear(self) -> None:
-        """Drop all pages."""
+        """Drop all pages, and count that: a page that was read before is not to be kept afterwards."""
         self._pages.clear()
         self.bytes = 0
+        self.clearings += 1
 
-    def _expire(self, key: PageKey, state: bytes) -> None:
-        """Drop a page, unless another one was kept in its place."""
-        if (page := self._pages.get(key)) is not None and page.state is state:
-            self.forget(key)
+    def _drop(self, key: PageKey) -> None:
+        if (page := self._pages.pop(key, None)) is not None:
+            self.bytes -= len(page.body)

@@ -3,6 +3,7 @@
 A task is named `<kind>.<key>`. The queue may be away: what was given up is in tables, and is listed and tried again without it.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Literal, get_args
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.postgres import standing_tasks
 from adapters.postgres.standing_tasks import DeliveryKey, StandingTask, TaskState
@@ -17,12 +19,12 @@ from commands.operating import RetryTask
 from commands.unit_of_work import Outcome
 from domain.errors import BusyError
 from domain.events import Caller
-from domain.file import FILE
+from domain.file import FILE, File
 from domain.ids import FileId, UserId
 from domain.operating import NoSuchTaskError, TaskNotRetryableError
 from domain.ports.tasks import Listed, TasksUnavailableError
 from domain.processing import SENTENCES
-from domain.tasks import FILE_KINDS, KINDS, Kind, MakeExport, RebuildProjection, next_task, subject_of
+from domain.tasks import KIND_OF, KINDS, FileTask, Kind, MakeExport, RebuildProjection, next_task, subject_of
 from gateway.operations.execution import execute
 from gateway.services import Services
 from projections import exports, rebuilds
@@ -30,6 +32,7 @@ from projections import exports, rebuilds
 TaskKind = Literal["scan", "image", "document", "rebuild", "export", "push", "mail", "webhook", "erasure"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 CHANNELS = frozenset({"push", "mail", "webhook"})
+POSITION = re.compile("0|[1-9][0-9]{0,18}")
 # What the queue calls a task that waits for its next try is a failure of the one before.
 STATES: dict[str, TaskState] = {"waiting": "queued", "running": "running", "later": "failed"}
 QUEUE_AWAY = "The queue of tasks does not answer; what was given up can be listed without it (`state=dead`)."
@@ -44,7 +47,7 @@ WORDS = {
 class TaskView(Struct, frozen=True):
     """`id` names the task, for as long as it is one. `state` `failed`: it is tried again at `due_at`; `dead`: it was given up.
     `attempts`: how often it was tried; null: nobody counts. `at`: since when it waits, or stands so. `error` says why the last try
-    failed. `about_id` is the file, rebuild, export, erasure, or the device or address that is told; `user_id` whose it is.
+    failed. `about_id` is the file, rebuild or export, the device or address that is told, or who is erased; `user_id` whose it is.
     `can_retry`: another try can be asked for."""
 
     id: str
@@ -94,30 +97,34 @@ async def retry(services: Services, caller: Caller, task_id: str) -> tuple[TaskK
     if kind in CHANNELS:
         return kind, await _retry_delivery(services, caller, task_id, _delivery_key(kind, key))
     subject = _uuid(key)
-    if kind in FILE_KINDS:
-        return kind, await _retry_file(services, caller, task_id, FileId(subject))
+    if kind == "scan" or kind == "image" or kind == "document":
+        return kind, await _retry_file(services, caller, task_id, kind, FileId(subject))
     return kind, await _retry_other(services, caller, task_id, kind, subject)
 
 
-async def _retry_file(services: Services, caller: Caller, task_id: str, file_id: FileId) -> Outcome | None:
+async def _retry_file(services: Services, caller: Caller, task_id: str, kind: Kind, file_id: FileId) -> Outcome | None:
     folded = await services.command_bus.see(FILE, file_id)
     file = folded.state
     if file is None or (file.is_over and file.reason is None):
         raise NoSuchTaskError
-    if not file.is_over:
-        kind = next(each for each in FILE_KINDS if each == task_id.partition(".")[0])
-        return await _hurry(services, caller, task_id, kind, file_id)
-    if file.reason != "gave_up":
+    if file.is_over and file.reason != "gave_up":
         raise TaskNotRetryableError
-    outcome = await execute(
-        services, RetryTask(task_id.partition(".")[0], task_id, f"{folded.version}", file_id), caller
-    )
+    would_be = _next_of(replace(file, status="processing" if file.scan else "pending") if file.is_over else file)
+    if would_be is None or KIND_OF[type(would_be)] != kind:
+        raise NoSuchTaskError
+    if not file.is_over:
+        return await _hurry(services, caller, task_id, kind, file_id)
+    outcome = await execute(services, RetryTask(kind, task_id, f"{folded.version}", file_id), caller)
     file = outcome.folded(FILE, file_id).state
     assert file is not None, "it was there before"
-    due = next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
+    due = _next_of(file)
     with suppress(TasksUnavailableError):  # a worker finds it in the tables, too
         await services.tasks.add(*([] if due is None else [due]))
     return outcome
+
+
+def _next_of(file: File) -> FileTask | None:
+    return next_task(file.file_id, file.uploader_id, file.status, file.mime_type)
 
 
 async def _retry_other(
@@ -205,7 +212,7 @@ def _of_table(row: StandingTask) -> TaskView:
 
 def _delivery_key(channel: str, key: str) -> DeliveryKey:
     parts = key.split(".")
-    if len(parts) != 3 or not parts[1].isascii() or not parts[1].isdecimal() or int(parts[1]) >= 2**63:
+    if len(parts) != 3 or not POSITION.fullmatch(parts[1]) or int(parts[1]) >= 2**63:
         raise NoSuchTaskError
     return DeliveryKey(channel, _uuid(parts[0]), int(parts[1]), _uuid(parts[2]))
 

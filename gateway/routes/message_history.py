@@ -98,6 +98,7 @@ async def list_messages(
     key = PageKey(RoomId(room_id), before, limit, render == "html") if after is None and around is None else None
     if key is not None and (body := await _kept(services, me(caller), key)) is not None:
         return ready(body)
+    clearings = services.kept_pages.clearings
     read = await message_pages.page(
         services.db, me(caller), RoomId(room_id), before=before, after=after, around=around, limit=limit,
         html=render == "html",
@@ -109,9 +110,8 @@ async def list_messages(
         direction = "before" if after is None else "after"
         following = cursor_of(services.record_id, "messages", direction, found[-1].position)
     page = Page(await message_additions.complete(services.db, me(caller), found), following)
-    if key is not None:
-        _keep(services, key, read, page)
-    return shown(page)
+    body = None if key is None else _keep(services, key, read, page, clearings)
+    return shown(page) if body is None else ready(body)
 
 
 async def _kept(services: Services, user_id: UserId, key: PageKey) -> bytes | None:
@@ -123,19 +123,24 @@ async def _kept(services: Services, user_id: UserId, key: PageKey) -> bytes | No
         services.db, user_id, key.room_id, before=key.before, limit=key.limit, html=key.html
     )
     if kept.state != state:
-        services.kept_pages.forget(key)
+        services.kept_pages.forget(key, kept)
         return None
     return kept.body
 
 
-def _keep(services: Services, key: PageKey, read: PageRead, page: Page[MessageView]) -> None:
-    """Keep a page that is asked for again, if its rows are all that it shows."""
+def _keep(services: Services, key: PageKey, read: PageRead, page: Page[MessageView], clearings: int) -> bytes | None:
+    """Keep a page that is asked for again, if its rows are all that it shows, and all pages were not dropped since it was read
+    (`clearings`). Return its bytes if they were made."""
     if not read.messages or message_additions.are_any(read.messages):
-        return
-    if services.kept_pages.is_asked_again(key, read.messages[0].position):
-        state = page_states.of_rows(read.rows)
-        if state is not None:
-            services.kept_pages.keep(key, KeptPage(state, json.encode(page)))
+        return None
+    if not services.kept_pages.is_asked_again(key, read.messages[0].position):
+        return None
+    if (state := page_states.of_rows(read.rows)) is None:
+        return None
+    body = json.encode(page)
+    if services.kept_pages.clearings == clearings:
+        services.kept_pages.keep(key, KeptPage(state, body))
+    return body
 
 
 async def _list_then(services: Services, then: Then, room_id: RoomId, wanted: Wanted) -> Response[Page[MessageView]]:

@@ -23,7 +23,9 @@ STATES: tuple[TaskState, ...] = ("queued", "running", "failed", "dead")
 LATEST = (datetime(9999, 1, 1, tzinfo=UTC), "")
 KEY_CHARS_MAX = 200
 
-Key = Annotated[str, Meta(max_length=KEY_CHARS_MAX)]
+Key = Annotated[
+    str, Meta(max_length=KEY_CHARS_MAX, pattern="^[0-9a-f.-]*$")
+]  # ids and positions; Postgres takes no NUL
 
 
 class TaskRetryView(Struct, frozen=True):

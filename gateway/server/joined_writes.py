@@ -32,9 +32,9 @@ class JoinedWrites(asyncio.Transport):
             self.below.write(data)
 
     def flush(self) -> None:
-        """Write what is held."""
-        if self._held:
-            held, self._held = self._held, b""
+        """Write what is held. It is dropped if the client reset the connection: uvloop's transports refuse to write then."""
+        held, self._held = self._held, b""
+        if held and not self.below.is_closing():
             self.below.write(held)
 
     def write_eof(self) -> None:

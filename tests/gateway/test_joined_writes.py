@@ -13,8 +13,14 @@ class Written(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[bytes | str] = []
+        self.is_reset = False
+
+    def is_closing(self) -> bool:
+        return self.is_reset
 
     def write(self, data: Any) -> None:
+        if self.is_reset:
+            raise RuntimeError("unable to perform operation; the handler is closed")  # as uvloop does
         self.calls.append(bytes(data))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
@@ -68,3 +74,15 @@ async def test_what_is_held_goes_before_an_end_and_is_dropped_by_an_abort() -> N
         getattr(joined, end)()
         await turn_of_the_loop()
         assert below.calls == calls, end
+
+
+async def test_what_is_held_is_dropped_if_the_client_resets_the_connection() -> None:
+    accidents: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: accidents.append(context))
+    below = Written()
+    joined = JoinedWrites(below)
+    joined.write(b"head")
+    below.is_reset = True
+    await turn_of_the_loop()
+    joined.close()
+    assert accidents == [] and below.calls == ["close"]

@@ -192,6 +192,25 @@ async def test_a_page_with_more_than_its_rows_is_not_kept(hansard: Gateway) -> N
     assert s.kept() is None
 
 
+async def test_a_page_that_was_read_before_all_were_dropped_is_not_kept(
+    hansard: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = await scene(hansard, await hansard.person(), await hansard.person())
+    whole = await s.warm()
+    pages = hansard.services.kept_pages
+    is_asked_again = pages.is_asked_again
+
+    def once_all_are_dropped(key: PageKey, newest: int) -> bool:
+        pages.clear()
+        return is_asked_again(key, newest)
+
+    monkeypatch.setattr(pages, "is_asked_again", once_all_are_dropped)
+    pages.clear()
+    for _ in range(3):
+        assert (await s.read(s.ada)).content == whole
+        assert s.kept() is None
+
+
 KEY = PageKey(RoomId(uuid4()), None, LIMIT, False)
 
 
@@ -217,4 +236,14 @@ async def test_a_page_is_worth_keeping_when_it_is_asked_for_again_with_nothing_n
     assert [pages.is_asked_again(KEY, newest) for newest in (7, 7, 8, 9, 9)] == [False, True, False, False, True]
     pages.keep(KEY, KeptPage(b"", b"x"))
     pages.clear()
+    assert pages.find(KEY) is None and pages.bytes == 0
+
+
+async def test_whoever_forgets_a_page_does_not_forget_the_one_that_took_its_place() -> None:
+    pages, before, then = KeptPages(), KeptPage(b"1", b"before"), KeptPage(b"2", b"then")
+    pages.keep(KEY, before)
+    pages.keep(KEY, then)
+    pages.forget(KEY, before)
+    assert pages.find(KEY) is then
+    pages.forget(KEY, then)
     assert pages.find(KEY) is None and pages.bytes == 0

@@ -18,7 +18,7 @@ from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
-from domain.tasks import KINDS
+from domain.tasks import KINDS, RebuildProjection
 from projections import LIVE, PROJECTIONS, checkpoints, parked, projection_states, rebuilds, versions
 from projections.parked import Parked
 from runtime.operators.projections import rebuild_sentence, sentence
@@ -272,6 +272,23 @@ async def test_a_run_that_lost_a_rebuild_to_another_one_says_nothing_of_it(datab
         assert await found() == ("running", "two/2", 30, None, True)
         await rebuilds.end(db, mine, "done", [], run_by="two/2")
         assert await found() == ("done", "two/2", 30, None, False)
+
+
+async def test_a_rebuild_that_waits_says_for_what(database_url: str, redis_url: str) -> None:
+    async with rebuilding(database_url, redis_url) as worker, alone(worker._operator, LIVE):
+        running_one, of_others = UUID(int=7), UUID(int=8)
+        assert await rebuilds.ask(worker._operator, running_one, "live", version=LIVE.version, is_shadow=False)
+        tasks = (
+            RebuildProjection(running_one, "live", LIVE.version),
+            RebuildProjection(of_others, "live", LIVE.version + 1),
+        )
+        assert await worker._tasks.add(*tasks) == 2
+        for _ in tasks:
+            await until(worker.step)
+        assert {each.name.split()[-1]: each.error for each in await worker._tasks.listed()} == {
+            str(running_one): "Another rebuild of this projection runs; this one waits for its end.",
+            str(of_others): "It is for the workers of the release that makes this version of the tables.",
+        }
 
 
 async def test_what_is_parked_is_counted_by_group(database_url: str, redis_url: str) -> None:

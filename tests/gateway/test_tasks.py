@@ -14,6 +14,7 @@ from adapters.redis.task_queue import RedisTasks
 from domain.ports.channels import Later, Refused
 from domain.processing import SENTENCES
 from domain.tasks import MakeExport
+from gateway.http.pagination import cursor_of
 from projections import exports
 from tests.deployments import PASSWORD, Gateway, Person, as_login, deployment, until
 from tests.files.deployments import Works, ended, worker, working
@@ -69,6 +70,7 @@ async def test_a_file_that_fails_is_listed_and_is_tried_again_and_done(database_
         await scanned(works, backoff_seconds=3600)
         [failed] = await tasks(ada, state="failed", kind="scan")
         assert (failed["attempts"], failed["error"], failed["can_retry"]) == (1, SCANNER_AWAY, True)
+        await _is_no_task_of_others(ada, file_id)
         assert failed["due_at"] > failed["at"] and await tasks(ada, state="queued") == []
         assert await ada.ask("POST", f"/admin/tasks/{name}/retry", 202) == {"id": name, "kind": "scan", "retried": True}
         [due] = await tasks(ada)
@@ -78,6 +80,7 @@ async def test_a_file_that_fails_is_listed_and_is_tried_again_and_done(database_
         assert (await ended(ben, file_id))["error"]["code"] == "gave_up"
         [dead] = await tasks(ada, state="dead")
         assert (dead["id"], dead["error"], dead["can_retry"]) == (name, SENTENCES["gave_up"], True)
+        await _is_no_task_of_others(ada, file_id)
         asked = [ada.ask("POST", f"/admin/tasks/{name}/retry", 202) for _ in range(2)]
         assert any(each["retried"] for each in await asyncio.gather(*asked))
         scanner.away = False
@@ -87,6 +90,13 @@ async def test_a_file_that_fails_is_listed_and_is_tried_again_and_done(database_
         assert (await ada.ask("POST", f"/admin/tasks/{name}/retry", 404))["code"] == "task.not_found"
         assert "secret" not in str([queued, failed, dead])
     assert await retries(database_url) == [("task.retried", name), ("task.retried", name), ("file.retried", "")]
+
+
+async def _is_no_task_of_others(ada: Person, file_id: str) -> None:
+    """Assert that what a scanner has to do is nothing that others do."""
+    for kind in ("image", "document"):
+        answer = await ada.ask("POST", f"/admin/tasks/{kind}.{file_id}/retry", 404)
+        assert answer["code"] == "task.not_found"
 
 
 async def is_empty(ada: Person) -> bool:
@@ -144,6 +154,9 @@ async def test_notices_that_fail_are_listed_by_page_and_told_at_last(database_ur
             assert await tasks(ada, kind="mail") == []
 
             for task in found:
+                channel, account_id, position, target_id = task["id"].split(".")
+                longer = f"{channel}.{account_id}.00{position}.{target_id}"
+                assert (await ada.ask("POST", f"/admin/tasks/{longer}/retry", 404))["code"] == "task.not_found"
                 path = f"/admin/tasks/{task['id']}/retry"
                 assert [(await ada.ask("POST", path, 202))["retried"] for _ in range(2)] == [True, False]
             await tell(said["position"])
@@ -179,8 +192,26 @@ async def test_without_the_queue_what_was_given_up_is_listed_and_what_is_over_is
             (f"scan.{uuid4().hex}", 404, "task.not_found"),
             (f"push.{uuid4()}.x.{uuid4()}", 404, "task.not_found"),
             (f"push.{uuid4()}.{2**63}.{uuid4()}", 404, "task.not_found"),
+            (f"push.{uuid4()}.{'9' * 5_000}.{uuid4()}", 404, "task.not_found"),
             ("nothing", 404, "task.not_found"),
         ):
             assert (await ada.ask("POST", f"/admin/tasks/{task_id}/retry", status))["code"] == code
-        for query in ({"state": "lost"}, {"kind": "lost"}, {"cursor": "AAAA"}):
+        other = cursor_of(hansard.services.record_id, "tasks", 1, "\0")
+        for query in ({"state": "lost"}, {"kind": "lost"}, {"cursor": "AAAA"}, {"cursor": other}):
             await ada.ask("GET", "/admin/tasks", 422, params=query)
+
+
+async def test_an_erasure_is_named_by_the_person_and_not_by_the_secret_that_reads_it(
+    database_url: str, redis_url: str
+) -> None:
+    async with deployment(database_url, redis_url) as hansard:
+        ada, ben = await administrator(hansard), await hansard.person()
+        why = {"headers": {"Hansard-Reason": "a letter"}}
+        asked = await ada.ask("POST", f"/users/{ben.id}/erasure", 202, **why)
+        head = (await hansard.services.record.head()).position
+        answer = await ada.http.get("/admin/tasks?kind=erasure", headers={"Hansard-After": f"{head}"})
+        [task] = answer.json()["items"]
+        assert (task["id"], task["about_id"], task["user_id"]) == (f"erasure.{ben.id}", ben.id, ben.id)
+        assert asked["erasure_id"] not in answer.text
+        code = (await ada.ask("POST", f"/admin/tasks/{task['id']}/retry", 409))["code"]
+        assert code == "task.not_retryable"

@@ -4,12 +4,16 @@ A planner that believes every room to be as loud as the loudest walks all messag
 """
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import pytest
 
+from adapters.postgres import standing_tasks
+from adapters.postgres.database import Database
+from adapters.postgres.standing_tasks import TaskState
 from domain.authorization import file_relationships, standings
 from domain.ids import MessageId
 from domain.message import MESSAGE
@@ -64,6 +68,8 @@ ADDED = {
     """,
 }
 MORE = 400
+STATES: tuple[TaskState, ...] = ("queued", "running", "failed", "dead")
+TASK_KINDS = ("scan", "image", "document", "rebuild", "export", "push", "mail", "webhook", "erasure")
 SELECT_SCATTERED = """
     SELECT oid::regclass::text FROM pg_get_wal_block_info($1, $2) block JOIN pg_class ON pg_relation_filenode(oid) = block.relfilenode
     WHERE reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -72,6 +78,18 @@ SELECT_SCATTERED = """
 PEOPLE = """
     INSERT INTO read.users SELECT gen_random_uuid(), n || '@x.y', '', n, n, NULL, n % 10000 > 0, true, now(), now(), 1
     FROM generate_series(1, $1::int) n
+"""
+# Of one moment in hundred; the first hundred are dead, the second hundred were tried, the third are told.
+DELIVERIES = """
+    INSERT INTO notify.deliveries (account_id, position, channel, target_id, kind, at, due_at, state, tries, changed_at)
+    SELECT gen_random_uuid(), n, 'push', gen_random_uuid(), 'room', now(), now() + interval '1 day',
+        CASE (n - 1) / 100 WHEN 0 THEN 'dead' WHEN 2 THEN 'telling' ELSE 'pending' END, ((n - 1) / 100 = 1)::int,
+        now() - (n / 100) * interval '1 second'
+    FROM generate_series(1, $1::int) n ORDER BY random()
+"""
+DELIVERED = """
+    INSERT INTO notify.deliveries (account_id, position, channel, target_id, kind, at, due_at, state, changed_at)
+    SELECT gen_random_uuid(), n, 'push', gen_random_uuid(), 'room', now(), now(), 'told', now() FROM generate_series(1, $1::int) n
 """
 FILE = """
     INSERT INTO read.files
@@ -229,4 +247,32 @@ async def test_a_message_more_touches_one_page_that_no_other_does(database_url: 
     await db.execute("SELECT pg_switch_wal()")
     scattered = [row[0] for row in await db.fetch(SELECT_SCATTERED, began, ended, MORE // 4)]
     assert scattered == ["record.events_stream_version_key"]
+    await db.close()
+
+
+async def test_a_page_of_tasks_touches_a_page_of_notices_of_each_state(database_url: str) -> None:
+    """However many are queued, and wherever the page begins."""
+    db = await asyncpg.connect(database_url)
+    await db.execute(DELIVERIES, LOUD_MESSAGES)
+    await db.execute(DELIVERED, LOUD_MESSAGES)
+    await db.execute("VACUUM ANALYZE notify.deliveries")
+    now = datetime.now(UTC)
+    places = ((datetime(9999, 1, 1, tzinfo=UTC), ""), (now - timedelta(seconds=LOUD_MESSAGES / 200), "8"))
+    for mode, state, before in product(PLAN_MODES, (None, *STATES), places):
+        asked: tuple[object, ...] = (list(TASK_KINDS), list(STATES) if state is None else [state], *before, LIMIT)
+        met = await rows_met(db, mode, "deliveries", standing_tasks.SELECT_PAGE, *asked)
+        assert met <= 4 * (LIMIT + 100), (mode, state, before)
+        if before == places[0]:
+            assert met >= LIMIT, (mode, state)
+    await db.close()
+
+
+async def test_a_page_of_tasks_goes_on_where_the_one_before_ended(database_url: str) -> None:
+    db = await Database.open(database_url, size=1)
+    await db.run(DELIVERIES, 1_000)
+    place, found = (datetime(9999, 1, 1, tzinfo=UTC), ""), list[tuple[datetime, str]]()
+    while some := await standing_tasks.page(db, TASK_KINDS, STATES, before=place, limit=70):
+        found += [(each.at, each.key) for each in some]
+        place = found[-1]
+    assert len(found) == 1_000 and found == sorted(set(found), reverse=True)
     await db.close()

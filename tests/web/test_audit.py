@@ -1,6 +1,8 @@
 """The audit console in a real browser: who changed what, from where and why; proofs that the browser judges for itself."""
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -173,7 +175,8 @@ async def test_a_records_manager_keeps_agrees_and_hands_out(database_url: str, r
         made = await cleo.ask("GET", f"/audit/exports/{asked['id']}", 200, headers={"Hansard-Reason": "matter 17"})
         assert sha256(package.read_bytes()).hexdigest() == made["sha256"]
 
-        await page.route("**/legal-holds?*", lambda route: route.abort())
+        problem = {"code": "server.fault", "title": "Fault", "status": 500, "detail": "It went wrong here."}
+        await page.route("**/legal-holds?*", lambda route: route.fulfill(status=500, json=problem))
         await page.get_by_role("link", name="Legal holds").click()
         await expect(page.get_by_role("alert")).to_be_visible()
         await page.unroute("**/legal-holds?*")
@@ -237,20 +240,62 @@ async def _set_policies(seen: Window) -> None:
     policies = page.locator("li.card")
     await expect(policies).to_have_count(1)
     await expect(policies).to_contain_text("All rooms without a policy of their own")
+    await _sets_what_the_form_shows(seen, set_one)
     for days, room in (("30", "Engines"), ("400", "")):
         await page.get_by_label("Days at most").fill(days)
         await room_named.fill(room)
         await page.get_by_role("button", name="Count").click()
         await set_one.click()
+        await expect(page.get_by_role("dialog")).to_contain_text(f"(days at least: no bound, days at most: {days})")
         await expect(page.get_by_role("dialog")).to_contain_text(WHY)
         await page.get_by_role("dialog").get_by_role("button", name="Set a policy").click()
         await expect(page.get_by_role("status").get_by_text("The policy is set").last).to_be_visible()
         await expect(policies.filter(has_text=days)).to_contain_text("Destroys from")
+        await expect(room_named).to_be_focused()
+    own = policies.filter(has_text="30").get_by_role("button", name="Remove the policy")
+    await own.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("days at most: 400). It would destroy 0 messages now")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    await expect(page.locator("dialog")).to_have_count(0)
     await policies.filter(has_text="400").get_by_role("button", name="Remove the policy").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("kept for ever then")
     await page.get_by_role("dialog").get_by_role("button", name="Remove the policy").click()
     await expect(policies.filter(has_text="400")).to_have_count(0)
     await expect(policies).to_have_count(2)
+    await own.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("days at most: no bound); it destroys nothing")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    await expect(page.locator("dialog")).to_have_count(0)
     await _is_open_to_all(seen)
+
+
+async def _sets_what_the_form_shows(seen: Window, set_one: Locator) -> None:
+    """Assert that what is counted while the form is changed cannot be set, and that it is said what is, and if there is more."""
+    page, is_reached, may_go_on = seen.page, asyncio.Event(), asyncio.Event()
+
+    async def in_part(route: Route) -> None:
+        is_reached.set()
+        await may_go_on.wait()
+        answer = await route.fetch()
+        body = await answer.json()
+        body["dry_run"]["is_complete"] = False
+        await route.fulfill(response=answer, json=body)
+
+    await page.route(re.compile("dry_run=true"), in_part)
+    count, days = page.get_by_role("button", name="Count"), page.get_by_label("Days at most")
+    await days.fill("7")
+    await count.click()
+    await is_reached.wait()
+    await days.fill("9")
+    may_go_on.set()
+    await expect(count).to_be_enabled()
+    await expect(set_one).to_have_count(0)
+    await count.click()
+    await set_one.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("days at most: 9)? It would destroy > 0 messages")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    await expect(page.locator("dialog")).to_have_count(0)
+    await page.unroute(re.compile("dry_run=true"))
 
 
 async def _is_open_to_all(seen: Window) -> None:

@@ -1,17 +1,18 @@
 """The operator's view in a real browser: administrators see how the deployment does, and watch a rebuild that they start."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from commands.account import GrantRole
 from domain.events import Caller
 from domain.ids import UserId
 from projections import PROJECTIONS
-from tests.deployments import PASSWORD, Gateway, Person, running
+from tests.deployments import PASSWORD, Gateway, Person, running, until
 from tests.files.deployments import ended
 from tests.files.test_saga import Moody
 from tests.gateway.test_operating import rebuilding
@@ -65,12 +66,12 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(
         await expect(view.get_by_role("rowheader")).to_have_count(len(PROJECTIONS))
         await expect(view.get_by_text("Live", exact=True)).to_be_visible()
         row = view.get_by_role("row", name="live", exact=False).first
-        await expect(row).to_contain_text("served")
         events = view.get_by_role("img", name="Events per second")
         await expect(events).to_have_accessible_name("Events per second")  # one answer makes no rate yet
         for _ in range(2):  # the first looks at things are recorded themselves
             async with seen.page.expect_response("**/admin/tasks?*"):
                 await seen.page.clock.run_for(3000)
+        await expect(row).to_contain_text("served")
         head = (await hansard.services.record.head()).position
         await expect(view.get_by_text(f"at position {head}")).to_be_visible()
         await expect(events).to_have_accessible_name(re.compile("Events per second: 0, most "))
@@ -84,6 +85,7 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(
         async with seen.page.expect_response("**/admin/stats"):
             await seen.page.evaluate(TURN, False)
 
+        await _goes_on_while_the_queue_is_away(seen, hansard, ada)
         await row.get_by_role("button", name="Rebuild live").click()
         await seen.page.get_by_label("Only compare").check()
         await seen.page.get_by_role("button", name="Start").click()
@@ -107,6 +109,46 @@ async def test_an_administrator_watches_the_deployment_and_a_rebuild(
         await seen.whole()
 
 
+async def _goes_on_while_the_queue_is_away(seen: Window, hansard: Gateway, ada: Person) -> None:
+    """Assert that all else is drawn while the list of tasks is waited for, and that why there is none is said once."""
+    page, asked, may_go_on = seen.page, 0, asyncio.Event()
+
+    async def away(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await may_go_on.wait()
+        problem = {"code": "server.busy", "title": "Busy", "status": 409, "detail": "The queue does not answer."}
+        await route.fulfill(status=409, json=problem, content_type="application/problem+json")
+
+    async def is_asked(times: int) -> bool:
+        await page.clock.run_for(1000)
+        return asked >= times
+
+    async def shows_the_head() -> bool:
+        await page.clock.run_for(1000)
+        position = (await hansard.services.record.head()).position
+        return await page.locator("hansard-operator").get_by_text(f"at position {position}").count() > 0
+
+    await page.route("**/admin/tasks?*", away)
+    await until(lambda: is_asked(1))
+    for text in ("coal", "is dear"):
+        await ada.say(await ada.room(name=text), text)
+        await until(shows_the_head)
+    assert asked == 1
+    may_go_on.set()
+    tasks = page.get_by_role("region", name="What is to be done")
+    alert, again = tasks.get_by_role("alert"), tasks.get_by_role("button", name="Try again")
+    await expect(alert).to_have_text("The queue does not answer.")
+    said = await alert.element_handle()
+    await again.focus()
+    await until(lambda: is_asked(4))
+    assert said is not None and await said.evaluate("each => each.isConnected")
+    await expect(again).to_be_focused()
+    await page.unroute("**/admin/tasks?*", away)
+    await page.clock.run_for(3000)
+    await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
+
+
 async def _tried_again(seen: Window, hansard: Gateway, scanner: Moody, eve: Person) -> None:
     """Assert that what fails is listed by page, with why, tried again by the keyboard, and gone once it is done."""
     await seen.turn_pages("/admin/tasks")
@@ -119,8 +161,9 @@ async def _tried_again(seen: Window, hansard: Gateway, scanner: Moody, eve: Pers
     for row in rows.values():
         for each in ("Scans", "fails", SCANNER_AWAY, "tried: 1", "eve"):
             await expect(row).to_contain_text(each)
-    await tasks.get_by_label("State").select_option("given up")
-    await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
+    for state in ("given up", "running", "given up"):
+        await tasks.get_by_label("State").select_option(state)
+        await expect(tasks.get_by_text("Nothing is in this state.")).to_be_visible()
     await tasks.get_by_label("State").select_option("fails")
     await tasks.get_by_role("button", name="Show more").click()
 
@@ -135,6 +178,8 @@ async def _tried_again(seen: Window, hansard: Gateway, scanner: Moody, eve: Pers
     for row in (rows[first], rows[second]):
         await row.get_by_role("button", name="Try again").click()
         await expect(row).to_have_count(0)
+    await expect(tasks.get_by_text("Nothing is in this state.")).to_be_visible()
+    await tasks.get_by_label("State").select_option("all")
     await expect(tasks.get_by_text("Nothing waits, and nothing failed.")).to_be_visible()
     for each in (first, second):
         assert (await ended(eve, each))["status"] == "completed"

@@ -460,7 +460,7 @@ TaskKind = Literal["scan", "image", "document", "rebuild", "export", "push", "ma
 @dataclass(frozen=True)
 class Task(_Said):
     """A step of background work. `failed`: it is tried again at `due_at`; `dead`: it was given up. `at`: since when it stands so.
-    `about_id` is the file, rebuild, export, erasure, device or address; `attempts` None: nobody counts."""
+    `about_id` is the file, rebuild, export, device or address, or who is erased; `attempts` None: nobody counts."""
 
     id: str
     kind: TaskKind
