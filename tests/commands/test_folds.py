@@ -69,7 +69,7 @@ FOLDS = {
     "reading": (1, "2ffa33ca9ddd"),
     "file": (3, "a7ce84094f2e"),
     "holds": (1, "df2b88075374"),
-    "retention": (1, "fe9e29694b7a"),
+    "retention": (2, "fe9e29694b7a"),
     "disposals": (1, "4ac4a3b551bf"),
     "audit-forwarding": (1, "175c29941240"),
     "audit-read": (1, "25d91f295246"),
