@@ -10,7 +10,7 @@ from statistics import median
 from bench.deployment import Deployment
 from bench.sockets import TEXT, Measured, Sender, people, room_of, settled
 
-ROOMS, SECONDS, TURNS = 20, 4.0, 5
+ROOMS, SECONDS, TURNS = 20, 4.0, 15
 
 
 async def price(deployment: Deployment) -> Measured:
