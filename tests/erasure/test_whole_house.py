@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import psutil
-import pytest
 
 from tests.deployments import PASSWORD
 from tests.runtime.test_up import System, system
@@ -15,12 +14,9 @@ from tests.runtime.test_up import System, system
 MESSAGES = 400
 
 
-@pytest.mark.parametrize(("together", "projecting"), [("off", "projector"), ("on", "gateway")])
-async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew_meanwhile(
-    tmp_path: Path, together: str, projecting: str
-) -> None:
+async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew_meanwhile(tmp_path: Path) -> None:
     async with (
-        system(tmp_path, HANSARD_TOGETHER=together) as hansard,
+        system(tmp_path) as hansard,
         httpx.AsyncClient(base_url=hansard.base + "/api/v1", timeout=30) as http,
     ):
         ada, ben = await _arrived(http, "ada"), await _arrived(http, "ben")
@@ -33,7 +29,7 @@ async def test_it_is_completed_though_processes_are_killed_and_keys_wrapped_anew
         assert {answer.status_code for answer in await asyncio.gather(*sends)} == {201}
         asked = await http.request("DELETE", "/users/me", json={"password": PASSWORD}, headers=ada)
         assert asked.status_code == 202, asked.text
-        killing = asyncio.create_task(_kill(hansard, "worker", "postgres", "worker", projecting))
+        killing = asyncio.create_task(_kill(hansard, "worker", "postgres", "worker", "gateway"))
         code, said = await hansard.run("keys", "rewrap")
         while code != 0:
             code, said = await hansard.run("keys", "rewrap")

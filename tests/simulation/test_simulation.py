@@ -39,8 +39,8 @@ from tests.simulation.world import World, live_through
 from workers.lane_entries import LaneEntries
 from workers.publisher import Publisher
 
-SEEDS = 40  # `make simulate` lives through a thousand
-CHUNK = 20
+SEEDS = 20  # `make simulate` lives through a thousand
+CHUNK = 10
 PLANTED_SEEDS = 40
 
 
