@@ -58,6 +58,7 @@ class AuditPast extends HTMLElement {
     this.#slider.max = String(stops.length - 1);
     this.#slider.value = this.#slider.max;
     const actors = [...new Set(stops.map(({ actor }) => actor))].filter((each) => each !== null && each !== workspace.me?.id);
+    await workspace.named(actors);
     const isMine = Boolean(workspace.rooms.get(this.#room)?.my_role);
     const mine = el("option", { value: "", selected: isMine }, say("ownEyes"));
     fill(this.#eyes, mine, actors.map((each, i) => el("option", { value: each, selected: !isMine && i === 0 }, workspace.nameOf(each))));

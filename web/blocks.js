@@ -21,6 +21,7 @@ export function openBlocks() {
 /** @param {HTMLElement} list */
 async function draw(list) {
   const blocked = await workspace.client.blocks();
+  await workspace.named(blocked);
   const lift = (/** @type {string} */ userId) => () => attempt(async () => {
     await workspace.client.unblock(userId);
     await draw(list);
@@ -31,6 +32,7 @@ async function draw(list) {
 
 /** Block somebody, if one is sure. @param {string} userId */
 export async function block(userId) {
+  await attempt(() => workspace.named([userId]));
   const name = workspace.nameOf(userId);
   if (!(await confirmed(say("confirmBlock", { name }), say("block")))) return;
   await attempt(() => workspace.client.block(userId).then(() => toast(say("isBlocked", { name }))));

@@ -3,9 +3,9 @@
 import { el, fill, icon, iconButton } from "./dom.js";
 import { upload } from "./files.js";
 import { Mentions } from "./mentions.js";
-import { toast } from "./parts.js";
+import { nameTag, toast } from "./parts.js";
 import { say, sizeOf } from "./words.js";
-import { sentenceOf, workspace } from "./workspace.js";
+import { sentenceOf } from "./workspace.js";
 
 const FILES_MAX = 10;
 const CHARS_MAX = 10_000;
@@ -66,7 +66,7 @@ export class Composer extends HTMLElement {
   reply(shown) {
     this.#leave();
     this.#replyTo = shown;
-    this.#drawAbout(el("span", {}, say("replyTo", { name: workspace.nameOf(shown.sender_id) })));
+    this.#drawAbout(el("span", {}, nameTag(shown.sender_id, "replyTo")));
   }
 
   /** @param {Shown} shown */

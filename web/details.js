@@ -1,7 +1,7 @@
 /** Details beside a room: its members, what is pinned in it, or a thread. */
 
 import { block } from "./blocks.js";
-import { el, fill, iconButton } from "./dom.js";
+import { el, fill, icon, iconButton } from "./dom.js";
 import { Refused } from "./hansard-client/index.js";
 import { messageElement } from "./message.js";
 import { attempt, avatar, field, form, nameTag } from "./parts.js";
@@ -98,7 +98,7 @@ export class Details extends HTMLElement {
       roles.map((each) => el("option", { value: each, selected: each === role }, say(each))));
     return el("li", {}, avatar(user_id, true), el("span", { class: "member-name" }, nameTag(user_id), isMe ? el("small", {}, ` (${say("you")})`) : null),
       mayChange ? choice : el("small", { class: "role" }, say(role)),
-      isMe ? null : iconButton("block", say("blockName", { name: workspace.nameOf(user_id) }), () => block(user_id)),
+      isMe ? null : el("button", { type: "button", class: "icon-button", title: say("block"), on: { click: () => block(user_id) } }, icon("block"), el("span", { class: "unseen" }, nameTag(user_id, "blockName"))),
       mayRemove ? iconButton("close", say("remove"), () => attempt(() => workspace.client.removeMember(this.#roomId, user_id))) : null);
   }
 

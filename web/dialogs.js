@@ -113,6 +113,7 @@ export async function openInbox() {
     dialog.close();
     if (roomId) location.hash = roomId;
   };
+  await attempt(() => workspace.named(items.map(({ actor_id }) => actor_id)));
   fill(list, items.length ? items.map((item) => {
     const room = item.room_id ? workspace.rooms.get(item.room_id) : undefined;
     const said = sayOr(`kind.${item.kind}`, { name: workspace.nameOf(item.actor_id), room: room ? workspace.titleOf(room) : "" });

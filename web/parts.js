@@ -7,10 +7,11 @@ import { sentenceOf, workspace } from "./workspace.js";
 const TOAST_MS = 6000;
 const HUES = 360;
 
-/** Somebody's name, kept up. */
+/** Somebody's name, or a sentence with it, kept up. */
 class NameTag extends HTMLElement {
   #write = () => {
-    this.replaceChildren(workspace.nameOf(this.getAttribute("user-id")));
+    const [name, sentence] = [workspace.nameOf(this.getAttribute("user-id")), this.getAttribute("sentence")];
+    this.replaceChildren(sentence === null ? name : say(/** @type {import("./words.js").Word} */ (sentence), { name }));
   };
 
   connectedCallback() {
@@ -55,8 +56,8 @@ function hueOf(text) {
   return sum;
 }
 
-/** @param {string | null} userId */
-export const nameTag = (userId) => custom("hansard-name", { "user-id": userId });
+/** @param {string | null} userId @param {import("./words.js").Word} [sentence] one of `words.js` with a {name} */
+export const nameTag = (userId, sentence) => custom("hansard-name", { "user-id": userId, sentence: sentence ?? null });
 /** @param {string | null} userId @param {boolean} [showsPresence] */
 export const avatar = (userId, showsPresence) => custom("hansard-avatar", { "user-id": userId, "shows-presence": showsPresence });
 

@@ -285,12 +285,20 @@ class Workspace extends EventTarget {
     return person?.username ?? "…";
   }
 
+  /** Wait until it is known what these few are called, where a name is said once and not kept up. @param {(string | null)[]} userIds */
+  async named(userIds) {
+    const asked = [...new Set(userIds)].filter((each) => each !== null && !this.people.get(each));
+    for (let i = 0; i < asked.length; i += NAMES_AT_ONCE) {
+      for (const person of await this.client.users(/** @type {string[]} */ (asked.slice(i, i + NAMES_AT_ONCE)))) this.people.set(person.id, person);
+    }
+  }
+
   async #name() {
     const asked = [...this.#unnamed].slice(0, NAMES_AT_ONCE);
     this.#unnamed.clear();
     try {
       for (const userId of asked) this.people.set(userId, null);
-      for (const person of await this.client.users(asked)) this.people.set(person.id, person);
+      await this.named(asked);
     } catch {
       for (const userId of asked) this.people.delete(userId);
     }

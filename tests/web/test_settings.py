@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from playwright.async_api import CDPSession, Locator, expect
+from playwright.async_api import CDPSession, Locator, Route, expect
 
 from tests.channels.push_service import push_service
 from tests.deployments import PASSWORD, VAPID, Person
@@ -153,9 +153,19 @@ async def _registration(wire: CDPSession) -> str:
 
 
 async def _blocked(seen: Window, ada: Person, ben: Person, room_id: str) -> None:
-    """Assert that somebody is blocked where one meets them, and let go in the list."""
+    """Assert that somebody is blocked where one meets them, though their name is known late, and let go in the list."""
+    are_drawn = asyncio.Event()
+
+    async def name_late(route: Route) -> None:
+        await are_drawn.wait()
+        await route.continue_()
+
+    await seen.page.route("**/api/v1/users?*", name_late)
+    await seen.page.reload()
     await seen.page.get_by_role("link", name="Engines").click()
     await seen.page.locator(".room-head .chip").click()
+    await expect(seen.page.locator(".members li")).to_have_count(2)
+    are_drawn.set()
     await seen.page.get_by_role("button", name="Block ben").click()
     await seen.page.get_by_role("dialog").get_by_role("button", name="Block", exact=True).click()
     await expect(seen.page.get_by_text("ben is blocked.")).to_be_visible()
