@@ -86,7 +86,7 @@ async def test_a_file_that_fails_is_listed_and_is_tried_again_and_done(database_
         scanner.away = False
         async with working(works):
             assert (await ended(ben, file_id))["status"] == "completed"
-        await until(lambda: is_empty(ada))
+            await until(lambda: is_empty(ada))  # its task goes after it
         assert (await ada.ask("POST", f"/admin/tasks/{name}/retry", 404))["code"] == "task.not_found"
         assert "secret" not in str([queued, failed, dead])
     assert await retries(database_url) == [("task.retried", name), ("task.retried", name), ("file.retried", "")]
