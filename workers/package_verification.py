@@ -167,7 +167,7 @@ class PackageVerification:
     def _signed(self, chain: KeyChain, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
         """Return what a key of the record has signed, by the note; note what a key has signed that was not in force."""
         found = []
-        for place, note in self._notes:
+        for place, note, _ in self._notes:
             try:
                 found.append((note, verified_in(note, chain)))
             except KeyRetiredError as error:

@@ -27,10 +27,11 @@ class NotJudgedError(Exception):
 
 
 class Note(NamedTuple):
-    """A signed note, and where it was found."""
+    """A signed note, and where it was found. `is_notarys`: in the notary's own folder, which whoever has its key has, too."""
 
     place: str
     note: str
+    is_notarys: bool = False
 
 
 class Judgement(NamedTuple):
@@ -61,6 +62,7 @@ class Verification:
         self._key = key
         self._chain = KeyChain(((0, key),))
         self._notes = notes
+        self._witnessed: list[TreeHead] = []  # by others than who signs
         self._progress = progress
         self._rules = rules
         self._place = place
@@ -96,16 +98,18 @@ class Verification:
             findings.append(_cut(head, goal, stored))
         findings.sort(key=lambda each: each.position)
         if head.position < goal:
-            findings += _unwitnessed(signed, stored, head)
+            findings += _unwitnessed(self._witnessed, head)
         if self._place is not None:
             self._place.forget()
         return Judgement(findings, goal, max(0, head.position - goal))
 
     def _signed_outside(self, findings: list[Finding]) -> list[tuple[str, TreeHead]]:
         found = []
-        for place, note in self._notes:
+        for place, note, is_notarys in self._notes:
             try:
                 found.append((place, verified_in(note, self._chain)))
+                if not is_notarys:
+                    self._witnessed.append(found[-1][1])
             except KeyRetiredError as error:
                 findings.append(_retired(place, note, error))
             except NoteUnreadableError as error:
@@ -237,10 +241,13 @@ def _retired(place: str, note: str, error: KeyRetiredError) -> Finding:
     return Finding("retired key", read_tree_head(read_note(note)[0]).size, f"{place}: {error}")
 
 
-def _unwitnessed(signed: Sequence[tuple[str, TreeHead]], stored: TreeHead | None, head: EventsHead) -> list[Finding]:
-    """Return which events of a record that was cut nothing outside of the database vouches for."""
-    whole = max((each.size for _, each in signed if each is not stored and each.size <= head.position), default=0)
-    said = "only the database says that these are as they were signed: whoever cut it and has the key could have altered them"
+def _unwitnessed(witnessed: Sequence[TreeHead], head: EventsHead) -> list[Finding]:
+    """Return which events of a record that was cut nobody but the database and the notary vouches for."""
+    whole = max((each.size for each in witnessed if each.size <= head.position), default=0)
+    said = (
+        "only the database and the notary's folder say that these are as they were signed: whoever cut it and has the key could have "
+        "altered them"
+    )
     return [Finding("unwitnessed", whole + 1, said, head.position)] if whole < head.position else []
 
 

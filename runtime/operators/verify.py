@@ -126,7 +126,7 @@ def _notes(settings: Settings, asked: argparse.Namespace, key: VerifierKey, orig
     found, memory = [], LastSigned(settings.notary)
     is_since = key.name != origin == memory.origin()
     if not is_since and (note := memory.read()) is not None:
-        found.append(Note(f"the notary's folder ({settings.notary})", note))
+        found.append(Note(f"the notary's folder ({settings.notary})", note, is_notarys=True))
     own = [settings.witness_folder, *(Path(text) for text in settings.witnesses if text.startswith("/"))]
     found += _elsewhere([*asked.witness, *(folder for folder in own if folder.parts)], key.name)
     found += [Note(str(path), path.read_text()) for path in asked.checkpoint]

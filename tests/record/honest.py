@@ -98,7 +98,7 @@ class Honest:
     async def _findings(self, office: Office, key: NotaryKey, witnesses: WitnessFolder) -> list[object]:
         remembered, rules = office.memory.read(), RecordRules(StandingRows(self._db))
         notes = [Note("w", note) for _, note in witnesses.notes(office.origin)]
-        notes += [] if remembered is None else [Note("n", remembered)]
+        notes += [] if remembered is None else [Note("n", remembered, is_notarys=True)]
         judgement = await Verification(office.events, office.store, key.verifier, notes, _silent, rules).judge()
         return [*judgement.findings]
 

@@ -16,7 +16,7 @@ from domain.merkle import leaf_hash, root_of
 from domain.tiles import GrowingTree
 from tests.record.believable import Town, record
 from tests.record.offices import Office, office_on
-from tests.record.test_verification import ATTACKS, EVENTS, Attack, Done, change, restore
+from tests.record.test_verification import ATTACKS, EVENTS, SHIFT, Attack, Done, change, restore
 from workers.altered_events import Finding
 from workers.record_rules import RecordRules
 from workers.verification import Note, Verification
@@ -90,7 +90,7 @@ async def office(database_url: str, tmp_path: Path) -> AsyncIterator[Office]:
 async def judged(office: Office, *notes: Note) -> list[Finding]:
     key, rules = NotaryKey(office.secret, office.origin).verifier, RecordRules(StandingRows(office.db))
     remembered = office.memory.read() or ""
-    known = [Note("the notary", remembered), *notes]
+    known = [Note("the notary", remembered, is_notarys=True), *notes]
     verification = Verification(office.events, office.store, key, known, lambda at, of: None, rules)
     return (await verification.judge()).findings
 
@@ -128,6 +128,16 @@ async def test_whoever_has_every_key_but_the_witnesss_is_found_out_and_located(o
     assert not missed, "\n".join(missed)
     print(f"{alone} of {len(CLASSES) * POSITIONS} are found without a witness, by the record's own rules")
     assert await judged(office, *witnessed) == []
+
+
+async def test_what_is_taken_out_after_the_last_witnessed_size_that_is_left_is_located(office: Office) -> None:
+    """The record ends before what a witness has; what the notary signed anew of the rest vouches for nothing."""
+    witnessed = [Note("the witness", row[0]) for row in await office.owner.fetch("SELECT note FROM notary.checkpoints")]
+    at = EVENTS - STEP // 2
+    await office.tamper(f"DELETE FROM record.events WHERE position = {at}", SHIFT.format(-1, at))
+    await sign_anew(office)
+    found = {(each.kind, each.position, each.until) for each in await judged(office, *witnessed)}
+    assert {("rolled back", EVENTS, EVENTS), ("unwitnessed", EVENTS - STEP + 1, EVENTS - 1)} <= found
 
 
 async def test_some_attacks_contradict_the_record_itself(office: Office) -> None:

@@ -30,7 +30,7 @@ SHIFT = "UPDATE record.events SET position = -position - ({0}) WHERE position >=
 async def judged(office: Office, *more: Note, notes: bool = True) -> Judgement:
     """Verify, with what the notary remembers and what a witness has."""
     remembered = office.memory.read()
-    known = [Note("the notary", remembered)] if notes and remembered else []
+    known = [Note("the notary", remembered, is_notarys=True)] if notes and remembered else []
     key = NotaryKey(office.secret, office.origin).verifier
     return await Verification(office.events, office.store, key, [*known, *more], lambda at, of: None).judge()
 
