@@ -3,7 +3,7 @@
 import { openBlocks } from "./blocks.js";
 import { el, fill, icon } from "./dom.js";
 import { Refused } from "./hansard-client/index.js";
-import { openNotificationSettings } from "./notification_settings.js";
+import { openNotificationSettings, setLevel } from "./notification_settings.js";
 import { agentOf, attempt, confirmed, field, form, nameTag, openDialog, toast } from "./parts.js";
 import { THEMES, changeTheme, theme } from "./theme.js";
 import { LANGUAGES, language, momentOf, say, sayOr, speak } from "./words.js";
@@ -88,10 +88,7 @@ function levelChoice(roomId) {
   read.then((settings) => {
     if (settings) choice.value = /** @type {any} */ (settings).rooms[roomId] ?? /** @type {any} */ (settings).default;
   });
-  choice.addEventListener("change", () => attempt(async () => {
-    const { rooms } = await workspace.client.notificationSettings();
-    await workspace.client.changeNotifications({ rooms: { ...rooms, [roomId]: /** @type {any} */ (choice.value) } });
-  }));
+  choice.addEventListener("change", () => setLevel(roomId, /** @type {typeof levels[number]} */ (choice.value)));
   return el("label", { class: "field" }, el("span", {}, say("notifyMe")), choice);
 }
 

@@ -15,7 +15,11 @@ const HOUR_MS = 3_600_000;
 const MORNING = 8;
 const QUIET = { from: "22:00", to: "07:00", time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone, days: [...DAYS] };
 
+/** @type {Promise<unknown>} the change of rooms' levels that was asked for last */
+let changed = Promise.resolve();
+
 export async function openNotificationSettings() {
+  await changed;
   const settings = await attempt(() => workspace.client.notificationSettings());
   if (!settings) return;
   const devices = el("div", { class: "form" });
@@ -81,16 +85,23 @@ function until(chosen) {
 /** The rooms that one is in, each with a level of its own or none. @param {Settings} settings */
 function ownLevels(settings) {
   const rooms = [...workspace.rooms.values()].filter((room) => room.my_role !== null && !room.is_archived);
-  const change = (/** @type {string} */ roomId, /** @type {string} */ level) => attempt(async () => {
-    const { rooms: own } = await workspace.client.notificationSettings();
-    const others = Object.entries(own).filter(([each]) => each !== roomId);
-    await workspace.client.changeNotifications({ rooms: Object.fromEntries(level === "default" ? others : [...others, [roomId, /** @type {Level} */ (level)]]) });
-  });
   return el("ul", { class: "sessions" }, rooms.map((room) => {
     const title = workspace.titleOf(room);
     const options = ["default", ...LEVELS].map((level) => el("option", { value: level, selected: level === (settings.rooms[room.id] ?? "default") }, level === "default" ? say("nt.asDefault") : say(`level.${/** @type {Level} */ (level)}`)));
-    const level = el("select", { class: "role", "aria-label": title, on: { change: () => change(room.id, level.value) } }, options);
+    const level = el("select", { class: "role", "aria-label": title, on: { change: () => setLevel(room.id, /** @type {Level | "default"} */ (level.value)) } }, options);
     return el("li", {}, el("span", { class: "member-name" }, title), level);
+  }));
+}
+
+/**
+ * Have a room told of by a level of its own, or as all others are (`default`). The levels of all rooms are kept together, so one
+ * change waits for that before it: none is made of what another has changed since.
+ * @param {string} roomId @param {Level | "default"} level
+ */
+export function setLevel(roomId, level) {
+  changed = changed.then(() => attempt(async () => {
+    const { [roomId]: _, ...others } = (await workspace.client.notificationSettings()).rooms;
+    await workspace.client.changeNotifications({ rooms: level === "default" ? others : { ...others, [roomId]: level } });
   }));
 }
 

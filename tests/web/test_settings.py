@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from playwright.async_api import CDPSession, Locator, Route, expect
@@ -34,6 +37,15 @@ async def open_settings(seen: Window, name: str) -> Locator:
     return dialog
 
 
+@asynccontextmanager
+async def kept_settings(seen: Window) -> AsyncIterator[None]:
+    """Wait for the answer to what is kept within. What was asked for before must have been answered."""
+    sent = seen.page.expect_response(lambda answer: answer.request.method == "PUT")
+    async with sent as answered:
+        yield
+    assert (await answered.value).status == HTTPStatus.OK
+
+
 async def is_open_to_all(seen: Window) -> None:
     if AXE.exists():
         assert await faults(seen) == []
@@ -48,13 +60,14 @@ async def test_people_say_what_they_are_told_of_and_whom_they_want_nothing_of(
         chromium() as browser,
     ):
         ada, ben = await hansard.person("ada"), await hansard.person("ben")
-        room_id = await ada.room(ben, name="Engines")
+        room_id, other_id = [await ada.room(ben, name=name) for name in ("Engines", "Looms")]
         seen = await window(browser)
         device = service.device()
         await seen.context.grant_permissions(["notifications"], origin=hansard.base)
         await seen.page.add_init_script(SUBSCRIBED % json.dumps(device.as_json()))
         await seen.enter(hansard.base, "ada", PASSWORD, is_new=False)
         await _told_of(seen, ada, room_id)
+        await _rooms_at_once(seen, ada, room_id, other_id)
         await _pushed(seen, service, device, room_id)
         await seen.page.keyboard.press("Escape")
         await _blocked(seen, ada, ben, room_id)
@@ -78,11 +91,9 @@ async def _told_of(seen: Window, ada: Person, room_id: str) -> None:
     await is_open_to_all(seen)
     await dialog.get_by_role("button", name="Save").click()
     await expect(seen.page.get_by_text("Saved.")).to_be_visible()
-    async with seen.page.expect_response("**/users/me/notifications"):
+    async with kept_settings(seen):
         await dialog.get_by_label("Engines").select_option("none")
     kept = await ada.ask("GET", "/users/me/notifications", 200)
-    while room_id not in kept["rooms"]:
-        kept = await ada.ask("GET", "/users/me/notifications", 200)
     assert kept.pop("dnd_until") is not None
     assert kept == {
         "default": "all", "rooms": {room_id: "none"}, "keywords": ["deploy", "Babbage's engine"], "email": "daily",
@@ -96,11 +107,35 @@ async def _told_of(seen: Window, ada: Person, room_id: str) -> None:
     await expect(dialog.get_by_label("Engines")).to_have_value("none")
     await dialog.get_by_label("Do not disturb").select_option("off")
     await dialog.get_by_label("Keep quiet hours").uncheck()
-    await dialog.get_by_label("Engines").select_option("default")
-    async with seen.page.expect_response(lambda answer: answer.request.method == "PUT"):
+    async with kept_settings(seen):
+        await dialog.get_by_label("Engines").select_option("default")
+    async with kept_settings(seen):
         await dialog.get_by_role("button", name="Save").click()
     kept = await ada.ask("GET", "/users/me/notifications", 200)
-    assert (kept["dnd_until"], kept["quiet"]) == (None, None)
+    assert (kept["rooms"], kept["dnd_until"], kept["quiet"]) == ({}, None, None)
+
+
+async def _rooms_at_once(seen: Window, ada: Person, *room_ids: str) -> None:
+    """Assert that rooms' levels are kept though the next is chosen while the one before is on its way."""
+    may_go_on, kept = asyncio.Event(), asyncio.Queue[int]()
+
+    async def slow(route: Route) -> None:
+        if route.request.method == "PUT":
+            await may_go_on.wait()
+        answer = await route.fetch()
+        await route.fulfill(response=answer)
+        if route.request.method == "PUT":
+            kept.put_nowait(answer.status)
+
+    await seen.page.route("**/users/me/notifications", slow)
+    dialog = seen.page.get_by_role("dialog")
+    for name in ("Engines", "Looms"):
+        await dialog.get_by_label(name).select_option("none")
+        await seen.page.evaluate("fetch('/api/v1/users/me/notifications').then(() => null)")
+    may_go_on.set()
+    assert [await kept.get() for _ in room_ids] == [HTTPStatus.OK] * len(room_ids)
+    assert (await ada.ask("GET", "/users/me/notifications", 200))["rooms"] == dict.fromkeys(room_ids, "none")
+    await seen.page.unroute("**/users/me/notifications")
 
 
 async def _pushed(seen: Window, service: Any, device: Any, room_id: str) -> None:
