@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
+from adapters.syncing import sync
+
 SECRET_BYTES = 32
 
 
@@ -21,7 +23,7 @@ def make_key_file(path: Path) -> None:
             os.link(draft, path)
     finally:
         os.unlink(draft)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def read_key_file(path: Path) -> bytes:
@@ -52,13 +54,4 @@ def replace_file(path: Path, lines: Iterable[str]) -> None:
         with suppress(FileNotFoundError):
             os.unlink(draft)
         raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Have a file's name survive a power cut: a key whose name is gone opens nothing any more."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

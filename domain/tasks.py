@@ -58,6 +58,12 @@ KIND_OF: dict[type[Struct], Kind] = {
     ScanFile: "scan", ProcessImage: "image", ProcessDocument: "document", RebuildProjection: "rebuild",
     MakeExport: "export",
 }  # fmt: skip
+TYPE_OF = {kind: each for each, kind in KIND_OF.items()}
+
+
+def name_of(kind: Kind, subject: UUID) -> str:
+    """Return what the queue calls the task of this kind that is about this."""
+    return f"{TYPE_OF[kind].__name__} {subject}"
 
 
 def subject_of(task: Task) -> UUID:

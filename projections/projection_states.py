@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from domain.ports.database import Db
 
+# Whoever follows gathers events, some for a second: that some wait for so long is nothing that anybody has to see to.
+BEHIND_EVENTS, BEHIND_SECONDS = 100, 2.0
 STANDS_STILL_SECONDS = 15.0
 # `waiting_seconds`: for how long the first event that the group lacks has been on the record.
 SELECT = """
@@ -54,14 +56,16 @@ class ProjectionState(Struct, frozen=True):
 
     @property
     def state(self) -> State:
-        """`not_built`: what is served is of an earlier version; `not_followed`: nobody holds the lease."""
+        """`not_built`: what is served is of an earlier version; `not_followed`: nobody holds the lease; `standing_still`: an event
+        waits, and nothing moved for 15 s; `behind`: 100 events or more wait, the first of them for 2 s or more."""
         if not self.is_built:
             return "not_built"
         if not self.is_owned:
             return "not_followed"
         if self.lag_events and self.idle_seconds > STANDS_STILL_SECONDS:
             return "standing_still"
-        return "behind" if self.lag_events else "served"
+        is_behind = self.lag_events >= BEHIND_EVENTS and self.lag_seconds >= BEHIND_SECONDS
+        return "behind" if is_behind else "served"
 
 
 async def of(db: Db, versions: Sequence[tuple[str, int]]) -> list[ProjectionState]:

@@ -1,7 +1,7 @@
 """The door of `hansard witness`: C2SP tlog-witness over HTTP, a request a connection, with a bound on each.
 
-It is as small as the metrics listener, and for the same reason. There is no TLS: a proxy ends it, or a private network carries
-it. There is no log-in either: only what a known log has signed is cosigned.
+It is as small as the metrics listener, and for the same reason (`exchanges.py`). There is no log-in: only what a known log has
+signed is cosigned.
 """
 
 import asyncio
@@ -13,12 +13,10 @@ from typing import NamedTuple
 import structlog
 
 from domain.cosignature import SUBMISSION_BYTES_MAX, AnotherSizeError, SubmissionRefusedError
-from domain.errors import ReadableError
+from runtime.exchanges import ExchangeBounds, exchanging
 from workers.cosigning import LogWitness
 
-CONNECTIONS_MAX = 64
-HEAD_BYTES_MAX = 8 * 1024
-EXCHANGE_SECONDS = 10.0
+BOUNDS = ExchangeBounds(connections_max=64, seconds=10.0)
 TEXT, SIZE = "text/plain; charset=utf-8", "text/x.tlog.size"
 REASONS = {
     200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
@@ -30,10 +28,6 @@ _LAST = re.compile(r"/([0-9a-f]{64})/checkpoint")
 log = structlog.get_logger()
 
 
-class WitnessPortTakenError(ReadableError):
-    """The address of the witness is taken, or may not be used."""
-
-
 class Answer(NamedTuple):
     status: int
     body: str
@@ -42,38 +36,18 @@ class Answer(NamedTuple):
 
 @asynccontextmanager
 async def witness_listener(host: str, port: int, witness: LogWitness) -> AsyncIterator[int]:
-    """Answer on an address while the block runs; yield the port. Raise `WitnessPortTakenError`."""
-    try:
-        server = await asyncio.start_server(_Listener(witness).serve, host, port, limit=HEAD_BYTES_MAX)
-    except OSError as error:
-        raise WitnessPortTakenError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+    """Answer on an address while the block runs; yield the port. Raise `PortTakenError`."""
+    answer, remedy = _Door(witness).answer, "Name another address with --listen."
+    async with exchanging((host, port), answer, BOUNDS, remedy=remedy) as listens_on:
+        yield listens_on
 
 
-class _Listener:
+class _Door:
     def __init__(self, witness: LogWitness) -> None:
         self._witness = witness
-        self._open = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request, and close. A request too many, too long or too slow is cut off."""
-        if self._open >= CONNECTIONS_MAX:
-            writer.transport.abort()
-            return
-        self._open += 1
-        writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all of it is sent
-        try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
-                writer.write(_bytes(await self._answer(reader)))
-                await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            writer.transport.abort()
-        finally:
-            self._open -= 1
-            writer.close()
+    async def answer(self, reader: asyncio.StreamReader) -> bytes:
+        return _bytes(await self._answer(reader))
 
     async def _answer(self, reader: asyncio.StreamReader) -> Answer:
         request, *lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from adapters.syncing import sync
 from domain.bounds import BLOB_CHUNK_BYTES, BLOB_PAGE_MAX
 from domain.file_name import storage_path
 from domain.ports.blobs import BlobMissingError, BlobsUnavailableError, StoredBlob
@@ -109,22 +110,14 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _put(file: Path, path: Path) -> None:
-    _sync(file)
+    sync(file)
     try:
         path.parent.mkdir(mode=0o700)
-        _sync(path.parent.parent)
+        sync(path.parent.parent)
     except FileExistsError:
         pass
     os.replace(file, path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)
 
 
 def _listed(folder: Path) -> list[StoredBlob]:

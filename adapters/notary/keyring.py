@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from adapters.key_file import sync_folder
 from adapters.notary.key import NotaryKey, make_notary_secret, read_notary_secret
 from adapters.notary.memory import NOTARY_KEY, VERIFIER, write_whole
+from adapters.syncing import sync
 
 NEXT_KEY = "notary.key.next"
 
@@ -34,7 +34,7 @@ class Keyring:
         pending = self.pending()
         assert pending is not None, "a key is made before it is promoted"
         os.replace(self._folder / NEXT_KEY, self._folder / NOTARY_KEY)
-        sync_folder(self._folder)
+        sync(self._folder)
         write_whole(self._folder / VERIFIER, f"{pending.verifier}\n")
 
     def _read(self, name: str) -> NotaryKey | None:

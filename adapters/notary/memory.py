@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from adapters.key_file import sync_folder
+from adapters.syncing import sync
 from domain.errors import SetupError
 from domain.tree_head import TreeHead
 
@@ -51,7 +51,7 @@ class LastSigned:
             return None
         aside = self._path.with_name(f"{LAST_SIGNED}.until-{moment:%Y%m%dT%H%M%SZ}")
         os.replace(self._path, aside)
-        sync_folder(self._path.parent)
+        sync(self._path.parent)
         return aside
 
 
@@ -83,7 +83,7 @@ def write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager

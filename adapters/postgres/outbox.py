@@ -190,16 +190,7 @@ class Outbox:
     async def plan(self, before: Place, after: Place, planned: Sequence[Planned], now: datetime) -> bool:
         """Add deliveries and move the place. Return False, and do nothing, if it is not where it was."""
         async with self._db.transaction() as transaction:
-            moved = await transaction.run(
-                MOVE,
-                before.position,
-                before.account_id,
-                after.record,
-                after.position,
-                after.account_id,
-                after.is_behind,
-            )
-            if moved != "UPDATE 1":
+            if not await _move(transaction, before, after):
                 return False
             if planned:
                 of = [each.notification for each in planned]
@@ -214,15 +205,7 @@ class Outbox:
     async def begin_anew(self, before: Place, after: Place, now: datetime) -> None:
         """Move the place to that of another record, and withdraw what was still to be told of the earlier one."""
         async with self._db.transaction() as transaction:
-            await transaction.run(
-                MOVE,
-                before.position,
-                before.account_id,
-                after.record,
-                after.position,
-                after.account_id,
-                after.is_behind,
-            )
+            await _move(transaction, before, after)
             await transaction.run(WITHDRAW_ALL, now)
 
     async def gone(self, channel: str, target_id: UUID, now: datetime) -> None:
@@ -281,3 +264,10 @@ def _keys(deliveries: Collection[Delivery]) -> tuple[list[object], ...]:
         [each.channel for each in deliveries],
         [each.target_id for each in deliveries],
     )
+
+
+async def _move(transaction: Db, before: Place, after: Place) -> bool:
+    """Move the place. Return False if it is not where it was."""
+    from_there = (before.position, before.account_id)
+    to = (after.record, after.position, after.account_id, after.is_behind)
+    return await transaction.run(MOVE, *from_there, *to) == "UPDATE 1"

@@ -7,6 +7,8 @@ made that is wrapped by an earlier one; so when none of those is left, there wil
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+
 from adapters.postgres.data_keys import StoredKey
 from adapters.postgres.master_key import Master
 from adapters.postgres.master_key_check import NAME, ROOT, TEXT
@@ -21,6 +23,10 @@ SELECT_OLDER = """
 """
 SELECT_LEFT = "SELECT count(*) FROM vault.data_keys WHERE wrapped IS NOT NULL AND wrapped_with < $1"
 SELECT_IN_USE = "SELECT oldest FROM vault.wrapping"
+SELECT_WRAPPED_BY = """
+    SELECT wrapped_with AS version, count(*) AS count FROM vault.data_keys WHERE wrapped IS NOT NULL
+    GROUP BY wrapped_with ORDER BY wrapped_with DESC
+"""
 BEGIN_WRAPPING = "SELECT vault.begin_wrapping($1)"
 REWRAP = "SELECT vault.rewrap($1::uuid[], $2::bytea[], $3::bytea[], $4)"
 REPLACE = "SELECT vault.replace_master($1, $2, $3::text[], $4::bytea[])"
@@ -32,6 +38,18 @@ class SigningKey(NamedTuple):
 
     kid: str
     wrapped: bytes
+
+
+class WrappedBy(Struct, frozen=True):
+    """How many data keys a wrapping key wraps; version 0: the master key alone."""
+
+    version: int
+    count: int
+
+
+async def wrapped_by(db: Db) -> list[WrappedBy]:
+    """Return how many data keys there are of each wrapping key that wraps any, the newest first. It reads all of them."""
+    return await db.all(WrappedBy, SELECT_WRAPPED_BY)
 
 
 async def in_use(db: Db) -> int | None:

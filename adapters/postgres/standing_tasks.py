@@ -15,8 +15,8 @@ from domain.ports.database import Db
 
 TaskState = Literal["queued", "running", "failed", "dead"]
 
-# A delivery is pending, being told or dead: of each, and of those that were tried before, one page is looked at by an index of its
-# own. The order is that of the whole list: a key begins with the account, and ids are as long as each other.
+# A delivery is pending, being told or dead: of each, and of those that were tried before, one page of each channel is looked at by an
+# index of its own. The order is that of the whole list: a key begins with the account, and ids are as long as each other.
 # The id of an erasure is the secret that reads it: it is named by whose it is.
 # Of exports those that people called off, or that went as they should, are no failures. A rebuild that was done later is none.
 SELECT_PAGE = """
@@ -26,35 +26,46 @@ SELECT_PAGE = """
             uploader_id AS user_id, id AS about_id
         FROM read.files WHERE status = 'failed' AND error = 'gave_up'
         UNION ALL
-        (SELECT channel, account_id || '.' || position || '.' || target_id, 'queued', tries, reason, changed_at,
-            due_at, account_id, target_id
-        FROM notify.deliveries
-        WHERE state = 'pending' AND tries = 0 AND channel = ANY ($1::text[]) AND 'queued' = ANY ($2::text[])
-            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
-        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        SELECT d.* FROM unnest($1::text[]) of_kind CROSS JOIN LATERAL (
+            SELECT channel, account_id || '.' || position || '.' || target_id AS key,
+                'queued', tries, reason,
+                changed_at, due_at, account_id, target_id
+            FROM notify.deliveries
+            WHERE channel = of_kind AND state = 'pending' AND tries = 0 AND 'queued' = ANY ($2::text[])
+                AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+            ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5
+        ) d
         UNION ALL
-        (SELECT channel, account_id || '.' || position || '.' || target_id,
-            CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END, tries, reason, changed_at,
-            due_at, account_id, target_id
-        FROM notify.deliveries
-        WHERE state = 'pending' AND tries > 0 AND channel = ANY ($1::text[])
-            AND CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END = ANY ($2::text[])
-            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
-        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        SELECT d.* FROM unnest($1::text[]) of_kind CROSS JOIN LATERAL (
+            SELECT channel, account_id || '.' || position || '.' || target_id AS key,
+                CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END, tries, reason,
+                changed_at, due_at, account_id, target_id
+            FROM notify.deliveries
+            WHERE channel = of_kind AND state = 'pending' AND tries > 0
+                AND CASE WHEN due_at > clock_timestamp() THEN 'failed' ELSE 'queued' END = ANY ($2::text[])
+                AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+            ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5
+        ) d
         UNION ALL
-        (SELECT channel, account_id || '.' || position || '.' || target_id, 'running', tries, reason, changed_at,
-            NULL, account_id, target_id
-        FROM notify.deliveries
-        WHERE state = 'telling' AND channel = ANY ($1::text[]) AND 'running' = ANY ($2::text[])
-            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
-        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        SELECT d.* FROM unnest($1::text[]) of_kind CROSS JOIN LATERAL (
+            SELECT channel, account_id || '.' || position || '.' || target_id AS key,
+                'running', tries, reason,
+                changed_at, NULL::timestamptz, account_id, target_id
+            FROM notify.deliveries
+            WHERE channel = of_kind AND state = 'telling' AND 'running' = ANY ($2::text[])
+                AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+            ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5
+        ) d
         UNION ALL
-        (SELECT channel, account_id || '.' || position || '.' || target_id, 'dead', tries, reason, changed_at,
-            NULL, account_id, target_id
-        FROM notify.deliveries
-        WHERE state = 'dead' AND channel = ANY ($1::text[]) AND 'dead' = ANY ($2::text[])
-            AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
-        ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5)
+        SELECT d.* FROM unnest($1::text[]) of_kind CROSS JOIN LATERAL (
+            SELECT channel, account_id || '.' || position || '.' || target_id AS key,
+                'dead', tries, reason,
+                changed_at, NULL::timestamptz, account_id, target_id
+            FROM notify.deliveries
+            WHERE channel = of_kind AND state = 'dead' AND 'dead' = ANY ($2::text[])
+                AND (changed_at, (account_id || '.' || position || '.' || target_id) COLLATE "C") < ($3, $4)
+            ORDER BY changed_at DESC, account_id DESC, (account_id || '.' || position || '.' || target_id) COLLATE "C" DESC LIMIT $5
+        ) d
         UNION ALL
         SELECT 'export', id::text, 'dead', NULL, fault, ended_at, NULL, requested_by, id
         FROM read.exports WHERE state = 'failed' AND fault IN ('gave_up', 'proof_unavailable', 'recipient_unusable')

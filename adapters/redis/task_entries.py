@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.ports.tasks import Listed
-from domain.tasks import Kind, Task, subject_of
+from domain.tasks import KIND_OF, Kind, Task, name_of, subject_of
 
 TASK_SHOWN_BYTES = 100
 
@@ -22,7 +22,7 @@ class Envelope(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"{type(self.task).__name__} {subject_of(self.task)}"
+        return name_of(KIND_OF[type(self.task)], subject_of(self.task))
 
 
 class Taken(Struct, frozen=True):

@@ -25,7 +25,7 @@ from adapters.redis.task_entries import TASK_SHOWN_BYTES, Envelope, Taken, decod
 from adapters.redis.task_scripts import ADD, BEAT, DONE, DUE, LATER, NOW
 from domain.ids import RecordId
 from domain.ports.tasks import Listed, TaskCount, TasksUnavailableError
-from domain.tasks import KIND_OF, KINDS, Kind, Task, subject_of
+from domain.tasks import KIND_OF, KINDS, Kind, Task, name_of
 
 TASK_CLAIM_SECONDS = 15.0
 TASK_BLOCK_MS = 3_000  # an idle worker has some nine hands, and each asks Redis three times in it
@@ -133,14 +133,16 @@ class RedisTasks:
         """Put a task back, to be tried again after some seconds, unless another consumer has it by now. `error`: why, in words that
         name nobody."""
         envelope = msgspec.structs.replace(taken.envelope, attempt=taken.tries + 1, error=error)
-        await self._put_back(taken.kind, taken.id, taken.deliveries, encode(envelope), seconds)
+        await self._put_back(taken.kind, taken.id, taken.deliveries, encode(envelope), seconds, envelope.name)
 
     def _claim(self, entry_id: bytes, deliveries: int) -> list[str | bytes | int]:
         return [GROUP, entry_id, self._consumer, deliveries]
 
-    async def _put_back(self, kind: Kind, entry_id: bytes, deliveries: int, entry: bytes, seconds: float) -> None:
-        keys = [self._stream(kind), self._later_key(kind)]
-        args = [*self._claim(entry_id, deliveries), entry, int(seconds * 1000)]
+    async def _put_back(
+        self, kind: Kind, entry_id: bytes, deliveries: int, entry: bytes, seconds: float, name: str = ""
+    ) -> None:
+        keys = [self._stream(kind), self._later_key(kind), self._known]
+        args = [*self._claim(entry_id, deliveries), entry, int(seconds * 1000), name]
         await _if_held(self._later(keys=keys, args=args))
 
     # The operators' side
@@ -169,17 +171,26 @@ class RedisTasks:
                 state: Literal["running", "waiting"] = "running" if entry_id in running else "waiting"
                 found.append(listed(fields.get(b"task", b""), kind, state, running.get(entry_id, "")))
             for entry, due in await self._waiting(kind):
-                at = datetime.fromtimestamp(due / 1000, UTC)
-                found.append(listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC", at))
+                found.append(_later(entry, due, kind))
         return found
 
+    async def put_off(self, kind: Kind, subject: UUID) -> Listed | None:
+        found = await self._put_off(kind, subject)
+        return None if found is None else _later(*found, kind)
+
     async def hurry_one(self, kind: Kind, subject: UUID) -> bool:
-        for entry, _ in await self._waiting(kind):
-            task = listed(entry, kind, "later", "").task
-            if task is not None and subject_of(task) == subject:
-                keys = [self._later_key(kind), self._stream(kind)]
-                return bool(await _asked(self._now(keys=keys, args=[entry])))
-        return False
+        found = await self._put_off(kind, subject)
+        keys = [self._later_key(kind), self._stream(kind)]
+        return found is not None and bool(await _asked(self._now(keys=keys, args=[found[0]])))
+
+    async def _put_off(self, kind: Kind, subject: UUID) -> tuple[bytes, float] | None:
+        """Return the entry that waits for its next try, and when that is: by its name, or, if a worker of a release before put it
+        off, among the first ones."""
+        name, later = name_of(kind, subject), self._later_key(kind)
+        entry = await _asked(cast(Awaitable[Any], self._redis.hget(self._known, name)))
+        if entry is not None and (due := await _asked(self._redis.zscore(later, entry))) is not None:
+            return entry, due
+        return next((each for each in await self._waiting(kind) if _later(*each, kind).name == name), None)
 
     async def _waiting(self, kind: Kind) -> list[tuple[bytes, float]]:
         """Return entries that wait for their next try, and when that is in milliseconds, the first ones first."""
@@ -211,6 +222,11 @@ class RedisTasks:
 
     def _later_key(self, kind: Kind) -> str:
         return f"{self._prefix}:{kind}:later"
+
+
+def _later(entry: bytes, due: float, kind: Kind) -> Listed:
+    at = datetime.fromtimestamp(due / 1000, UTC)
+    return listed(entry, kind, "later", f"at {at:%H:%M:%S} UTC", at)
 
 
 class _NoGroupError(Exception):

@@ -16,7 +16,8 @@ DONE = """
     if redis.call('XDEL', KEYS[1], ARGV[2]) == 1 then redis.call('HDEL', KEYS[2], ARGV[5]) end
     return 1
 """
-# KEYS: stream, later. ARGV: group, id, consumer, deliveries, entry, milliseconds from now.
+# KEYS: stream, later, known. ARGV: group, id, consumer, deliveries, entry, milliseconds from now, name (empty: nobody here knows it).
+# What is known of a name is its entry as it waits, so that it is found among however many.
 LATER = """
     local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
     if #held == 0 or held[1][2] ~= ARGV[3] or held[1][4] ~= tonumber(ARGV[4]) then return 0 end
@@ -24,6 +25,7 @@ LATER = """
     if redis.call('XDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
     local clock = redis.call('TIME')
     redis.call('ZADD', KEYS[2], clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[6], ARGV[5])
+    if ARGV[7] ~= '' then redis.call('HSET', KEYS[3], ARGV[7], ARGV[5]) end
     return 1
 """
 # KEYS: later, stream. ARGV: how many at most; 1 for all, whether due or not.

@@ -48,6 +48,9 @@ class Tasks(Protocol):
     async def listed(self) -> list[Listed]:
         """Return what is queued, a bounded number of each kind and state. Raise `TasksUnavailableError`."""
 
+    async def put_off(self, kind: Kind, subject: UUID) -> Listed | None:
+        """Return a task that waits for its next try; None if it does not. Raise `TasksUnavailableError`."""
+
     async def hurry_one(self, kind: Kind, subject: UUID) -> bool:
         """Make a task due now; return whether it waited for its next try. Raise `TasksUnavailableError`."""
 

@@ -154,8 +154,11 @@ async def _retry_delivery(services: Services, caller: Caller, task_id: str, key:
 
 async def _hurry(services: Services, caller: Caller, task_id: str, kind: Kind, subject: UUID) -> Outcome | None:
     """Have a task of the queue tried now; one that does not wait for its next try is under way."""
-    found = next((each for each in await _entries(services) if _is_of(each, kind, subject)), None)
-    if found is None or found.state != "later":
+    try:
+        found = await services.tasks.put_off(kind, subject)
+    except TasksUnavailableError:
+        raise BusyError(QUEUE_AWAY) from None
+    if found is None:
         return None
     outcome = await execute(services, RetryTask(kind, task_id, f"try {found.attempt}, {found.due_at}"), caller)
     with suppress(TasksUnavailableError):  # it comes to its try by itself
@@ -163,20 +166,13 @@ async def _hurry(services: Services, caller: Caller, task_id: str, kind: Kind, s
     return outcome
 
 
-def _is_of(entry: Listed, kind: Kind, subject: UUID) -> bool:
-    return entry.kind == kind and entry.task is not None and subject_of(entry.task) == subject
-
-
-async def _entries(services: Services) -> list[Listed]:
-    try:
-        return await services.tasks.listed()
-    except TasksUnavailableError:
-        raise BusyError(QUEUE_AWAY) from None
-
-
 async def _queued(services: Services) -> list[TaskView]:
     """Return what is in the queue, but for what this version does not know."""
-    return [view for entry in await _entries(services) if (view := _of_queue(entry)) is not None]
+    try:
+        entries = await services.tasks.listed()
+    except TasksUnavailableError:
+        raise BusyError(QUEUE_AWAY) from None
+    return [view for entry in entries if (view := _of_queue(entry)) is not None]
 
 
 def _of_queue(entry: Listed) -> TaskView | None:

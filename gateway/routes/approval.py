@@ -85,15 +85,16 @@ async def read_approval(
     return shown(_view(require_known(found.state), services.now()))
 
 
+def _deciding() -> dict[str, Any]:
+    """Return what both decisions declare."""
+    described = Described(needs_reason=True, refused_with=frozenset({404, 409}))
+    return declare("approval.decide_export", "approval.decide_erasure", admit=admit_auditors, described=described)
+
+
 @post(
     "/approvals/{approval_id:uuid}/approve",
     status_code=200,
-    opt=declare(
-        "approval.decide_export",
-        "approval.decide_erasure",
-        admit=admit_auditors,
-        described=Described(needs_reason=True, refused_with=frozenset({404, 409})),
-    ),
+    opt=_deciding(),
 )
 async def approve(approval_id: UUID, services: Services, caller: Caller) -> Response[ApprovalView]:
     """Agree to what somebody else asked for; it goes on at once."""
@@ -103,12 +104,7 @@ async def approve(approval_id: UUID, services: Services, caller: Caller) -> Resp
 @post(
     "/approvals/{approval_id:uuid}/refuse",
     status_code=200,
-    opt=declare(
-        "approval.decide_export",
-        "approval.decide_erasure",
-        admit=admit_auditors,
-        described=Described(needs_reason=True, refused_with=frozenset({404, 409})),
-    ),
+    opt=_deciding(),
 )
 async def refuse(approval_id: UUID, services: Services, caller: Caller) -> Response[ApprovalView]:
     """Refuse what somebody else asked for; it is not done."""

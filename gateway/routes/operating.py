@@ -63,7 +63,7 @@ class RebuildView(Struct, frozen=True):
 
 class ProjectionView(Struct, frozen=True):
     """`version` is what this gateway reads, `served_version` what the tables are (null: nobody followed yet). `state`:
-    `served`, `behind`, `standing_still` (something is to be done and nothing moved for 15 s), `not_followed` (nobody holds the
+    `served`, `behind` (100 events or more wait, the first of them for 2 s or more), `standing_still` (something is to be done and nothing moved for 15 s), `not_followed` (nobody holds the
     lease), `not_built` (the tables are of an earlier version). `lag_seconds`: for how long the first event that the tables
     lack has been on the record."""
 

@@ -1,16 +1,17 @@
 """Listening: a gateway's socket. Apart from the server, so that whoever only looks whether the port is free loads no server."""
 
 import errno
+import os
 import socket
 
-from domain.errors import ReadableError
+from domain.errors import SetupError
 
 SEND_BUFFER_BYTES = 64 * 1024
 BACKLOG = 2048
 
 
-class PortTakenError(ReadableError):
-    """The port is taken, or may not be used."""
+class PortTakenError(SetupError):
+    """The address is taken, or may not be used."""
 
 
 def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
@@ -33,10 +34,17 @@ def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise PortTakenError(f"Cannot listen on {place}: {error.strerror}. {_remedy(error)}") from None
+        raise port_taken(host, port, error, _remedy(error)) from None
     listener.setblocking(False)
     return listener
+
+
+def port_taken(host: str, port: int, error: OSError, remedy: str, purpose: str = "") -> PortTakenError:
+    """Return the error that says in one sentence why nobody can listen there, and in another what to do."""
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # asyncio writes a text of its own beside the number; the resolver's numbers are below zero.
+    because = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+    return PortTakenError(f"Cannot listen on {place}{purpose}: {because}. {remedy}")
 
 
 def _remedy(error: OSError) -> str:

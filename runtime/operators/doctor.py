@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Collection
 import asyncpg
 
 from runtime.command import Command
-from runtime.operators.checks import files, machine, notary, record
+from runtime.operators.checks import files, keys, machine, notary, record
 from runtime.settings import Settings
 
 CHECKS: dict[str, Callable[[Settings], Awaitable[str]]] = {
     "disk": machine.disk,
     "master key": record.master_key,
+    "wrapping keys": keys.wrapping_keys,
     "modes": machine.modes,
     "tls": machine.tls,
     "postgres": record.postgres,

@@ -32,7 +32,11 @@ async def run(settings: Settings, asked: argparse.Namespace) -> int:
 def sentence(state: ProjectionState) -> str:
     """Return what an operator reads of a group."""
     served = f"version {state.version}" if state.is_built else f"version {state.served_version} of {state.version}"
-    lag = f", {state.lag_events:,} events and {state.lag_seconds:,.1f} s behind" if state.lag_events else ""
+    lag = (
+        f", {state.lag_events:,} events and {state.lag_seconds:,.1f} s behind"
+        if state.lag_events and state.state != "served"
+        else ""
+    )
     owner = f", followed by {state.owner}" if state.is_owned else ", followed by nobody"
     parked = f", {state.parked_events:,} parked" if state.parked_events else ""
     words = state.state.replace("_", " ")

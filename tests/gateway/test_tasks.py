@@ -10,15 +10,17 @@ from hansard_client import Client
 
 from adapters.memory.notices import MemoryChannel, MemoryPresence
 from adapters.postgres.database import Database
-from adapters.redis.task_queue import RedisTasks
+from adapters.redis.task_entries import Envelope, encode
+from adapters.redis.task_queue import TASKS_LISTED_MAX, RedisTasks
+from domain.ids import FileId, UserId
 from domain.ports.channels import Later, Refused
 from domain.processing import SENTENCES
-from domain.tasks import MakeExport
+from domain.tasks import MakeExport, ScanFile
 from gateway.http.pagination import cursor_of
 from projections import exports
 from tests.deployments import PASSWORD, Gateway, Person, as_login, deployment, until
 from tests.files.deployments import Works, ended, worker, working
-from tests.files.test_saga import Moody
+from tests.files.test_saga import Moody, queued
 from tests.gateway.test_operating import administrator, all_events
 from workers.notice_planner import NoticePlanner
 from workers.notice_teller import NoticeTeller
@@ -90,6 +92,28 @@ async def test_a_file_that_fails_is_listed_and_is_tried_again_and_done(database_
         assert (await ada.ask("POST", f"/admin/tasks/{name}/retry", 404))["code"] == "task.not_found"
         assert "secret" not in str([queued, failed, dead])
     assert await retries(database_url) == [("task.retried", name), ("task.retried", name), ("file.retried", "")]
+
+
+async def test_a_file_is_tried_again_however_many_others_wait_before_it(database_url: str, redis_url: str) -> None:
+    """More of them than the list shows."""
+    async with (
+        deployment(database_url, redis_url) as hansard,
+        worker(hansard, database_url, redis_url, scanner=Moody(), claim_seconds=30) as works,
+    ):
+        ada, ben = await administrator(hansard), await hansard.person()
+        file_id = (await ben.upload(b"coal prices"))["id"]
+        await scanned(works, backoff_seconds=3600)
+        others = (ScanFile(FileId(uuid4()), UserId(UUID(ben.id))) for _ in range(TASKS_LISTED_MAX))
+        due = hansard.services.now().timestamp() * 1000
+        waiting = {encode(Envelope(each, 2, hansard.services.now())): due for each in others}
+        await works.tasks._redis.zadd(works.tasks._later_key("scan"), waiting)
+        name = f"scan.{file_id}"
+        for retried in (True, False):
+            answer = await ada.ask("POST", f"/admin/tasks/{name}/retry", 202)
+            assert answer == {"id": name, "kind": "scan", "retried": retried}
+        [due_now] = await queued(works.tasks, "scan")
+        assert file_id.encode() in due_now[b"task"]
+        assert await works.tasks._redis.zcard(works.tasks._later_key("scan")) == TASKS_LISTED_MAX
 
 
 async def _is_no_task_of_others(ada: Person, file_id: str) -> None:

@@ -267,6 +267,20 @@ async def test_a_page_of_tasks_touches_a_page_of_notices_of_each_state(database_
     await db.close()
 
 
+async def test_a_page_of_tasks_of_one_kind_passes_over_none_of_others(database_url: str) -> None:
+    """Though there are as many of each as there may be, and those of others are newer."""
+    db = await asyncpg.connect(database_url)
+    await db.execute(DELIVERIES, LOUD_MESSAGES)
+    await db.execute("UPDATE notify.deliveries SET channel = 'mail' WHERE position > 30000")
+    await db.execute("VACUUM ANALYZE notify.deliveries")
+    first = (datetime(9999, 1, 1, tzinfo=UTC), "")
+    for mode, kinds in product(PLAN_MODES, (["mail"], ["webhook"], ["mail", "webhook"], ["mail", "push"])):
+        asked: tuple[object, ...] = (kinds, list(STATES), *first, LIMIT)
+        met = await rows_met(db, mode, "deliveries", standing_tasks.SELECT_PAGE, *asked)
+        assert met <= len(kinds) * 4 * (LIMIT + 1), (mode, kinds)
+    await db.close()
+
+
 async def test_a_page_of_tasks_goes_on_where_the_one_before_ended(database_url: str) -> None:
     db = await Database.open(database_url, size=1)
     await db.run(DELIVERIES, 1_000)

@@ -16,7 +16,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.prometheus.exposition import Exposition
-from runtime.metrics_listener import CONNECTIONS_MAX, HEAD_BYTES_MAX, MetricsPortTakenError, metrics_listener
+from runtime.exchanges import HEAD_BYTES_MAX
+from runtime.metrics_listener import CONNECTIONS_MAX, metrics_listener
 from runtime.settings import SettingRefusedError
 from runtime.settings_reader import read
 from tests.deployments import free_port
@@ -219,15 +220,6 @@ async def cut_off(reader: asyncio.StreamReader) -> bool:
         return await reader.read() == b""
     except ConnectionResetError:
         return True
-
-
-async def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
-    port = free_port()
-    exposition = Exposition(CollectorRegistry())
-    async with metrics_listener(("127.0.0.1", port), exposition):
-        with pytest.raises(MetricsPortTakenError, match=f"Cannot listen on 127.0.0.1:{port} for metrics"):
-            async with metrics_listener(("127.0.0.1", port), exposition):
-                pass
 
 
 @pytest.mark.parametrize(

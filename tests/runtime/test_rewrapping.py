@@ -19,6 +19,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from runtime.composition.process_context import ProcessContext, process_context
 from runtime.operators import keys, wrapping
+from runtime.operators.doctor import doctor
 from runtime.settings import Settings
 from tests.deployments import running
 from tests.runtime.test_backup import into
@@ -116,6 +117,42 @@ async def test_a_new_master_key_opens_everything_and_claims_survive_it(scene: Sc
     with pytest.raises(MasterKeyWrongError):
         async with process_context(scene.settings):
             pass
+
+
+async def test_the_doctor_says_which_keys_wrap_how_many_and_which_nobody_needs(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def said() -> tuple[int, str]:
+        capsys.readouterr()
+        return await doctor(scene.settings, ["wrapping keys"]), capsys.readouterr().out
+
+    every = await scene.owner.fetchval("SELECT count(*) FROM vault.data_keys WHERE wrapped IS NOT NULL")
+    assert every == 2
+    code, found = await said()
+    assert code == 0 and "[ok]   wrapping keys: none; the master key alone wraps 2 data keys" in found
+    await run(scene.settings, "rewrap")
+    code, found = await said()
+    assert code == 0 and "[ok]   wrapping keys: 1 wraps 2 data keys\n" in found
+    await run(scene.settings, "rewrap")
+    code, found = await said()
+    assert code == 0 and "2 wraps 2 data keys; no data key needs 1: 'hansard keys rewrap' destroys it, " in found
+    key_id, wrapped, _ = await key_of(scene, scene.ada)
+    copied, version = scene.running.vault.master.wrap_data_key(bytes(32), str(key_id))
+    older = "UPDATE vault.data_keys SET wrapped = $2, wrapped_with = $3 WHERE key_id = $1"
+    await scene.owner.execute("ALTER TABLE vault.data_keys DISABLE TRIGGER USER")
+    await scene.owner.execute(older, key_id, copied, version - 1)
+    code, found = await said()
+    assert code == 1 and "2 wraps 1 data key, 1 wraps 1 data key: 'hansard keys rewrap' was broken off" in found
+    await scene.owner.execute(older, key_id, wrapped, version)
+    kept = scene.settings.master_key.with_name("wrapping.keys")
+    lines = kept.read_text().splitlines()
+    replace_file(kept, lines[:1])
+    code, found = await said()
+    assert code == 1 and "[FAIL] wrapping keys: 2 wraps 2 data keys, and is not in " in found
+    replace_file(kept, lines)
+    await _broken_off(scene, "after the keys")
+    code, found = await said()
+    assert code == 1 and "holds two master keys: run 'hansard keys master rotate' again, which ends with one" in found
 
 
 class BrokenOffError(Exception):

@@ -205,14 +205,14 @@ async def test_an_address_that_cannot_be_listened_on_names_the_setting_that_is_t
         system = alone(tmp_path, HANSARD_HOST=host)
         hint = "Set HANSARD_HOST to an address of this machine: 127.0.0.1 for itself alone, 0.0.0.0 or :: for all."
         told = says.format(port=system.port, host=hint)
-        assert await system.run("gateway") == (1, f"hansard: Cannot listen on {told}\n")
+        assert await system.run("gateway") == (78, f"hansard: Cannot listen on {told}\n")
     with socket.socket(socket.AF_INET6) as taken:
         taken.bind(("::1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         system = alone(tmp_path, HANSARD_HOST="::1", HANSARD_PORT=str(port))
         assert await system.run("gateway") == (
-            1,
+            78,
             f"hansard: Cannot listen on [::1]:{port}: Address already in use. Set HANSARD_PORT to another one.\n",
         )
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from adapters.key_file import sync_folder
+from adapters.syncing import sync
 from domain.file_name import storage_path
 from domain.ports.blobs import BlobMissingError, Blobs
 from runtime.operators.backups.folders import require_room
@@ -73,8 +73,8 @@ def _place(blob: str, source: Path, folder: Path) -> None:
     except OSError:  # another disk, or one that knows no links
         shutil.copyfile(source, target)
         _check(blob, target)
-        _sync(target)
-    sync_folder(target.parent)
+        sync(target)
+    sync(target.parent)
 
 
 def listed(folder: Path) -> list[tuple[str, int]]:
@@ -109,11 +109,3 @@ def _check(blob: str, path: Path) -> None:
         raise BackupRefusedError(f"{path} is missing: this backup is not whole. Take another one.") from None
     if found != blob:
         raise BackupRefusedError(f"{path} is not what its name says (SHA-256): it was altered, or the disk failed.")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
