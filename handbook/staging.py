@@ -1,8 +1,10 @@
 """The pages of the site, laid out as they lie in the repository, so that a link that works there works here.
 
-What is not Markdown is not copied, but for the licence and pictures: a page that speaks of code names it in code instead of linking.
+What is not Markdown is not copied, but for the licence and what pages show: a page that speaks of code names it in code instead of
+linking.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,11 +20,8 @@ ROOT_PAGES = (
     "CODE_OF_CONDUCT.md",
 )
 FOLDERS = ("docs", "clients")
-LINKED = (
-    "LICENSE",
-    "docs/side-by-side.svg",
-    "docs/pictures/chat-light.png",
-)  # what pages link to or show and is no page
+LICENCE = "LICENSE"  # which pages link to, and which is none
+SHOWN = re.compile(r"!\[[^\]]*\]\((?!https?:)([^)]+)\)")
 FENCE = "```"
 MERMAID = "```mermaid"
 
@@ -40,10 +39,12 @@ def stage(root: Path, target: Path, draw: Callable[[str], str]) -> None:
     for page in pages_of(root):
         copy = target / page.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(drawn(page.read_text(), copy, draw))
-    for name in LINKED:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, target / name)
+        text = page.read_text()
+        for picture in SHOWN.findall(text):
+            (copy.parent / picture).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(page.parent / picture, copy.parent / picture)
+        copy.write_text(drawn(text, copy, draw))
+    shutil.copy(root / LICENCE, target / LICENCE)
 
 
 def drawn(text: str, page: Path, draw: Callable[[str], str]) -> str:

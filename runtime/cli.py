@@ -47,7 +47,9 @@ COMMANDS = {
         "up:COMMAND", "Run everything on this machine: embedded servers, gateway, projector, worker and notary."
     ),
     "gateway": _process("gateway", "Serve HTTP and WebSockets on HANSARD_HOST:HANSARD_PORT; any number may run."),
-    "projector": _process("projector", "Keep the read tables up to the record and tell frames; further ones stand by."),
+    "projector": _process(
+        "projector", "Keep the read tables up to the record and publish frames; further ones stand by."
+    ),
     "worker": _process(
         "worker", "Do what is slower than a frame: scan and process files, render HTML, notify people, sweep."
     ),
@@ -82,9 +84,10 @@ COMMANDS = {
     "bench": _operator("bench:COMMAND", "Write a believable history on an empty record, of any size, by a seed."),
     "grant": _operator("accounts:GRANT", "Give an account a role."),
     "revoke": _operator("accounts:REVOKE", "Take a role from an account."),
-    "account": _operator("accounts:ACTIVATION", "Deactivate an account, or activate it again."),
+    "account": _operator("accounts:ACTIVATION", "Deactivate an account, activate it again, or have somebody erased."),
     "keys": _operator(
-        "keys:COMMAND", "List the keys that sign access tokens, make or retire one; or make the master key."
+        "keys:COMMAND",
+        "List, make or retire keys that sign access tokens; make or replace the master key and wrapping keys.",
     ),
     "audit": _operator("audit:COMMAND", "Forward the audit trail to syslog, CEF, OCSF or a signed webhook."),
     "clock": _operator("clock:COMMAND", "Say what the clocks say that times are taken from, or accept the database's."),

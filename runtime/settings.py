@@ -196,7 +196,7 @@ class Settings:
     metrics: Literal["on", "off"] = setting("on", "Whether the gateway serves /metrics.")
     metrics_listen: str = setting(
         "",
-        "Where a projector (or the gateway that does its work), worker or notary answers /metrics and /livez (127.0.0.1:9464, "
+        "Where a projector (or the gateway that does its work), worker, notifier or notary answers /metrics and /livez (127.0.0.1:9464, "
         "[::1]:9464). Empty: nowhere. Of 'hansard up' the projector, or that gateway; its worker and its notary take the next ports.",
     )
     log: Literal["text", "json"] = setting("text", "How log lines are written.")

@@ -32,19 +32,21 @@ async function enter() {
   }
 }
 
-function leave() {
+/** What the page keeps of somebody goes with their session: drafts, too, since the next one at this screen may be another person. */
+function forget() {
   localStorage.removeItem(WAS_HERE);
+  sessionStorage.clear();
   workspace.stop();
-  toast(say("sessionOver"));
   showDoor();
 }
 
+function leave() {
+  forget();
+  toast(say("sessionOver"));
+}
+
 workspace.addEventListener("over", leave);
-workspace.addEventListener("left", () => {
-  localStorage.removeItem(WAS_HERE);
-  workspace.stop();
-  showDoor();
-});
+workspace.addEventListener("left", forget);
 addEventListener("online", () => workspace.chat?.hurry());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") workspace.chat?.hurry();

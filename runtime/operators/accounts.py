@@ -73,13 +73,17 @@ async def _account(base: ProcessContext, email: str) -> UserId:
 
 
 def _describe_role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("email")
-    parser.add_argument("role", choices=ACCOUNT_ROLES)
+    parser.add_argument("email", help="whose account")
+    parser.add_argument("role", choices=ACCOUNT_ROLES, help="what the role is for: docs/rights.md")
 
 
 def _describe_active(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("deactivate", "activate", "erase"))
-    parser.add_argument("email")
+    parser.add_argument(
+        "action",
+        choices=("deactivate", "activate", "erase"),
+        help="deactivate: end all sessions, and let nobody log in; activate: undo that; erase: for ever (docs/erasure.md)",
+    )
+    parser.add_argument("email", help="whose account")
 
 
 GRANT = Command(grant, _describe_role)

@@ -46,7 +46,13 @@ def _sentence(head: Head) -> str:
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("show", "accept"), default="show")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "accept"),
+        default="show",
+        help="show: what each clock says (if nothing is said); accept: record from here on by the database's",
+    )
 
 
 COMMAND = Command(run, _describe)

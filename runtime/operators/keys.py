@@ -96,9 +96,14 @@ async def destroyed(settings: Settings) -> int:
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "rotate", "retire", "master", "destroyed", "rewrap", "wrapping"))
     parser.add_argument(
-        "kid", nargs="?", help="with retire: the key that is no secret any more; with master: new or rotate"
+        "action",
+        choices=("list", "rotate", "retire", "master", "destroyed", "rewrap", "wrapping"),
+        help="list, rotate, retire: keys that sign access tokens; master: the master key; destroyed: list the data keys that were "
+        "destroyed; rewrap: make a wrapping key, and wrap all data keys by it; wrapping: list wrapping keys",
+    )
+    parser.add_argument(
+        "kid", nargs="?", help="with retire: the key that is no longer secret; with master: new or rotate"
     )
     parser.add_argument("--forget", action="store_true", help="with rewrap: destroy all earlier wrapping keys at once")
     parser.add_argument("--now", action="store_true", help="with rotate: sign with it as soon as all processes know it")

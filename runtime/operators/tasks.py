@@ -62,7 +62,13 @@ async def retry_task(settings: Settings, file_id: UUID) -> int:
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "retry"), default="list")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "retry"),
+        default="list",
+        help="list: what is queued and what failed (if nothing is said); retry: try a file again that was given up",
+    )
     parser.add_argument("file", nargs="?", type=UUID, help="the id of the file to try again")
 
 

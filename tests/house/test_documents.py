@@ -4,12 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
-from handbook.staging import pages_of
+from handbook.staging import pages_of, stage
 from tests.house.test_asvs import headings_of
 from tests.house.test_style import ROOT
 
 PAGES = sorted(pages_of(ROOT))
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+PICTURE = re.compile(r"^!\[[^\]]*\]\(([^)]+)\)$", re.MULTILINE)
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 QUOTED = re.compile(r'^```python title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
@@ -33,6 +34,13 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Here\n[a](page.md#here) [b](gone.md) [c](#there) [d](https://example.org) `[e](code.md)`\n")
     assert dead_links(page) == ["gone.md#", "#there"]
+
+
+def test_the_site_has_every_picture_that_its_pages_show(tmp_path: Path) -> None:
+    stage(ROOT, tmp_path, lambda _: "<svg/>")
+    shown = [page.parent / name for page in tmp_path.rglob("*.md") for name in PICTURE.findall(page.read_text())]
+    assert len(shown) > 7
+    assert [picture for picture in shown if not picture.exists()] == []
 
 
 def test_code_that_the_style_guide_quotes_is_the_code() -> None:

@@ -11,6 +11,18 @@ from domain.bounds import ACCESS_SECONDS
 from runtime.settings import Settings
 from tests.house.test_style import ROOT, broken, name_of, nodes_of
 
+# Of the page and the library that it speaks through: what hides a password, and what names a property by a value.
+SCRIPTS = sorted([*(ROOT / "web").glob("*.js"), *(ROOT / "clients" / "javascript" / "hansard-client").glob("*.js")])
+PASSWORD_FIELD = re.compile(r"\{[^{}]*autocomplete: (?:[^{}]*\? )?\"(?:current|new)-password\"[^{}]*\}")
+NAMED_BY_VALUE = re.compile(r"[\w.)\]]\[(?!\d)([^\]\n]+)\] (?:\?\?|\|\|)?= ")
+COUNTED = {"at", "at - 1", "i"}  # places in a list
+NAMED_HERE = {
+    (
+        "conversation.js",
+        "roomId",
+    ),  # a new object for each frame, of rooms that were subscribed, which is only written out
+    ("dom.js", "name.slice(1)"),  # what our own calls name
+}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__", "input"}
 # Modules that run or unpack whatever they are given, parse XML, or make weak hashes and ciphers.
 NEVER_IMPORTED = {
@@ -190,3 +202,16 @@ def test_the_list_of_common_passwords_holds_enough_that_could_be_chosen() -> Non
     words = common_passwords()
     assert sum(len(word) >= 8 for word in words) >= 8_000
     assert all(word == word.lower() for word in words)
+
+
+def test_a_password_is_typed_into_a_field_that_hides_it_and_takes_what_is_pasted() -> None:
+    texts = {path.name: path.read_text() for path in SCRIPTS}
+    fields = [field for text in texts.values() for field in PASSWORD_FIELD.findall(text)]
+    assert len(fields) == 3
+    assert [field for field in fields if 'type: "password"' not in field] == []
+    assert [name for name, text in texts.items() if re.search(r"[\"']paste[\"']|onpaste", text)] == ["composer.js"]
+
+
+def test_the_javascript_names_no_property_by_what_somebody_sent() -> None:
+    named = {(path.name, key) for path in SCRIPTS for key in NAMED_BY_VALUE.findall(path.read_text())}
+    assert {(name, key) for name, key in named if key not in COUNTED} == NAMED_HERE

@@ -215,10 +215,14 @@ async def test_unread_rooms_say_so_and_a_session_that_is_ended_elsewhere_leads_t
         await expect(ada.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
         await ada.enter(hansard.base, "ada", PASSWORD, is_new=False)
         await expect(link).to_be_visible()
+        await link.click()
+        await ada.page.get_by_role("textbox", name="Message First").fill("not said yet")
+        assert "not said yet" in await ada.page.evaluate("JSON.stringify({...sessionStorage})")
         await ada.page.get_by_role("button", name="Settings", exact=True).click()
         await ada.page.get_by_role("button", name="Log out").click()
         await expect(ada.page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
         assert await ada.context.cookies() == []
+        assert await ada.page.evaluate("sessionStorage.length") == 0
 
 
 async def test_pictures_are_shown_and_hostile_text_runs_nowhere(database_url: str, redis_url: str) -> None:
