@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -74,6 +73,7 @@ from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
 from runtime.groups import SERVER, login
 from runtime.migrate import migrations
+from tests.ports import free_port
 from workers.notary import Notary
 from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
@@ -428,12 +428,6 @@ async def deployment(database_url: str, redis_url: str, **options: Any) -> Async
     async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
         made.has_projector = True
         yield made
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:

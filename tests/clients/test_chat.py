@@ -11,8 +11,9 @@ from hansard_client import Closed, Event, Notice, Notices, NotLoggedIn, RecordCh
 from hansard_client.feeds import FEED_EVENTS_MAX
 
 from tests.clients.people import Frail, Mute, aged, events, own_id, person
-from tests.deployments import Gateway, deployment, free_port, gateway
+from tests.deployments import Gateway, deployment, gateway
 from tests.lines import a_second
+from tests.ports import free_port
 
 
 @pytest.fixture

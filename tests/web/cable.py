@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from tests.deployments import free_port
+from tests.ports import free_port
 
 CHUNK_BYTES = 65_536
 
