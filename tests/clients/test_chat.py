@@ -291,8 +291,12 @@ async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_
         async with ada.chat(dial=mute.dial, patience=0.3) as chat:
             feed = await chat.subscribe(room.id, after=said.position - 1, timeout=10)
             assert [event.position for event in await events(feed, 1)] == [said.position]
+            dialled = (
+                mute.dialled
+            )  # more than two where the machine is so busy that the second is not answered in time either
+            assert dialled >= 2
             await asyncio.sleep(0.6)  # twice its patience: an answered subscription is not waited for
-        assert mute.dialled == 2
+            assert mute.dialled == dialled
 
 
 async def test_a_draining_gateway_hands_over_to_another(hansard: Gateway, database_url: str, redis_url: str) -> None:
