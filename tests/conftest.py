@@ -25,7 +25,6 @@ import pytest
 from hypothesis import settings
 
 from adapters.postgres import database
-from gateway.http import read_your_writes
 from runtime.embedded.postgres import POSTGRES_SETTINGS
 from runtime.embedded.servers import Embedded
 from runtime.groups import LOGINS
@@ -82,8 +81,6 @@ TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  #
 # A shared machine stands still for seconds now and then. Who waited for a connection meanwhile is told 503, which is right, and
 # is not what the tests of a deployment in their own process ask about; those of the bound itself give one of their own.
 database.POOL_WAIT_SECONDS = 10.0
-# For the same reason the tables are waited for until they have one's own last write: a second later they would be read as they are.
-read_your_writes.OWN_WRITE_SECONDS = 20.0
 settings.register_profile("hansard", deadline=None, print_blob=True)
 settings.load_profile("hansard")
 logging.getLogger("httpx").setLevel(logging.WARNING)
