@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -61,6 +60,7 @@ from gateway.app import create_app
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
+from gateway.http import read_your_writes
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
@@ -74,6 +74,7 @@ from gateway.services import Policy, Services
 from projections import AUDIT_INDEX, LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
 from runtime.groups import SERVER, login
 from runtime.migrate import migrations
+from tests.ports import free_port
 from workers.notary import Notary
 from workers.notification_frames import NotificationFrames
 from workers.projector import Follower
@@ -424,16 +425,16 @@ async def gateway(
 
 @asynccontextmanager
 async def deployment(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
-    """A projector and one gateway."""
+    """A projector and one gateway. The tables are waited for until they have one's own last write: a server reads them as they are
+    after a second, for which a shared machine may stand still."""
+    was = read_your_writes.OWN_WRITE_SECONDS
     async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
         made.has_projector = True
-        yield made
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        read_your_writes.OWN_WRITE_SECONDS = CLIENT_SECONDS
+        try:
+            yield made
+        finally:
+            read_your_writes.OWN_WRITE_SECONDS = was
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:

@@ -15,7 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from adapters.blobs.stores import open_blobs
 from domain.ports.blobs import Blobs
-from tests.deployments import free_port, until
+from tests.deployments import until
+from tests.ports import free_port
 
 KEY, SECRET, BUCKET = "hansard-tests", "a secret for tests only", "files"
 STORES = ("folder", "moto", "nanio")

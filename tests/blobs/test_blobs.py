@@ -33,7 +33,7 @@ from tests.blobs.stores import (
     staged,
     whole,
 )
-from tests.deployments import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NO_SUCH_UPLOAD = ClientError({"Error": {"Code": "NoSuchUpload"}}, "CompleteMultipartUpload")

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.blobs.s3 import BLOB_PART_BYTES, S3Blobs
 from domain.ports.blobs import BlobsUnavailableError
-from tests.deployments import free_port
+from tests.ports import free_port
 
 BLOB = "ab" * 32
 ANSWERED_SECONDS = 10.0

@@ -37,7 +37,7 @@ from runtime.master_key import make_master
 from runtime.migrate import create_database, migrate
 from runtime.settings import Settings
 from tests.chaos.owners import Owner
-from tests.deployments import free_port
+from tests.ports import free_port
 from workers.files.sweeper import Sweeper
 
 GATEWAYS = ("gateway-1", "gateway-2")

@@ -11,8 +11,9 @@ from hansard_client import Closed, Event, Notice, Notices, NotLoggedIn, RecordCh
 from hansard_client.feeds import FEED_EVENTS_MAX
 
 from tests.clients.people import Frail, Mute, aged, events, own_id, person
-from tests.deployments import Gateway, deployment, free_port, gateway
+from tests.deployments import Gateway, deployment, gateway
 from tests.lines import a_second
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -290,8 +291,12 @@ async def test_a_subscription_that_a_living_connection_does_not_answer_is_asked_
         async with ada.chat(dial=mute.dial, patience=0.3) as chat:
             feed = await chat.subscribe(room.id, after=said.position - 1, timeout=10)
             assert [event.position for event in await events(feed, 1)] == [said.position]
+            dialled = (
+                mute.dialled
+            )  # more than two where the machine is so busy that the second is not answered in time either
+            assert dialled >= 2
             await asyncio.sleep(0.6)  # twice its patience: an answered subscription is not waited for
-        assert mute.dialled == 2
+            assert mute.dialled == dialled
 
 
 async def test_a_draining_gateway_hands_over_to_another(hansard: Gateway, database_url: str, redis_url: str) -> None:

@@ -9,7 +9,8 @@ from hansard_client import Backoff, Client, NotLoggedIn, Refused, Unreachable
 
 from tests.channels.push_service import FakeDevice
 from tests.clients.people import SOON, Faults, aged, own_id, person
-from tests.deployments import PASSWORD, Gateway, deployment, free_port, gateway, notary
+from tests.deployments import PASSWORD, Gateway, deployment, gateway, notary
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -35,13 +35,14 @@ from tests.blobs.faulty import Fault, FaultyS3, faulty_s3
 from tests.blobs.stores import BUCKET, credentials, make_bucket, names
 from tests.blobs.test_sweeper import sweeper_of
 from tests.conftest import Servers, fresh_database
-from tests.deployments import LOGIN_PASSWORD, Gateway, Person, deployment, free_port, ledger, until
+from tests.deployments import LOGIN_PASSWORD, Gateway, Person, deployment, ledger, until
 from tests.files import pictures
 from tests.files.clamd import KIND, clamd
 from tests.files.crashing_worker import AT_ONCE, POINTS
 from tests.files.deployments import Works, ended, worker, working
 from tests.files.test_saga import ends
 from tests.files.test_scanner import liar
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.postgres.database import Database
 from projections import LIVE, checkpoints
-from tests.deployments import PASSWORD, SECRET, as_login, free_port, running, until
+from tests.deployments import PASSWORD, SECRET, as_login, running, until
 from tests.lines import Line
+from tests.ports import free_port
 from tests.projections.raised import MIGRATION, SELECT_WRONG
 
 ROOT = Path(__file__).parents[2]

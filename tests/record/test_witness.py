@@ -29,7 +29,8 @@ from domain.tiles import GrowingTree
 from domain.tree_head import COSIGNATURE, TreeHead, VerifierKey, read_key, read_note, read_signature_lines
 from runtime.witness_listener import witness_listener
 from tests.blobs.stores import moto
-from tests.deployments import free_port, until
+from tests.deployments import until
+from tests.ports import free_port
 from tests.record.offices import Office, office_on
 from workers.cosigning import LogWitness
 from workers.witness import Witnessing

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from tests.deployments import LOGIN_PASSWORD, free_port
+from tests.deployments import LOGIN_PASSWORD
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GIVEN = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")

@@ -42,7 +42,8 @@ from runtime.restoring import BEGIN_RESTORING, NOTE_BACKUP, RecordNotRestoredErr
 from runtime.settings import Settings
 from tests.commands.test_desk import person, post, room_of
 from tests.conftest import Servers, fresh_database
-from tests.deployments import MASTER, SECRET, as_login, free_port, ledger, notary
+from tests.deployments import MASTER, SECRET, as_login, ledger, notary
+from tests.ports import free_port
 from tests.runtime.test_up import System
 
 PEOPLE = 5

@@ -15,8 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.clock import monotonic
 from adapters.redis.cluster_state import GATEWAY_BEAT_SECONDS, GATEWAY_LEASE_SECONDS
-from tests.deployments import PASSWORD, free_port
+from tests.deployments import PASSWORD
 from tests.lines import check_told
+from tests.ports import free_port
 from tests.runtime.test_up import System, system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,7 +14,7 @@ from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from runtime.startup_checks import InsecureSettingsError, guard, guard_gateway
 from tests.certificates import made
-from tests.deployments import free_port
+from tests.ports import free_port
 from tests.runtime.test_settings import POSTGRES
 from tests.runtime.test_up import System
 

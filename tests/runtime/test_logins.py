@@ -23,7 +23,8 @@ from runtime.roles import RolesRefusedError
 from runtime.settings import SettingRefusedError, Settings
 from runtime.settings_reader import read
 from tests.conftest import Servers
-from tests.deployments import LOGIN_PASSWORD, as_login, free_port, until
+from tests.deployments import LOGIN_PASSWORD, as_login, until
+from tests.ports import free_port
 from tests.runtime.test_guards import environment
 from tests.runtime.test_up import System, system
 

@@ -3,7 +3,6 @@ thing happens."""
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,8 +19,8 @@ from runtime.exchanges import HEAD_BYTES_MAX
 from runtime.metrics_listener import CONNECTIONS_MAX, metrics_listener
 from runtime.settings import SettingRefusedError
 from runtime.settings_reader import read
-from tests.deployments import free_port
 from tests.files.pictures import png
+from tests.ports import free_port, free_ports
 from tests.runtime.test_gateways import log_in, opened, until
 from tests.runtime.test_up import System, system
 
@@ -88,22 +87,9 @@ def figures(text: str) -> Figures:
     }
 
 
-def three_free_ports() -> int:
-    """Return a port that is free, as are the next two."""
-    while True:
-        port = free_port()
-        try:
-            for later in (1, 2):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port + later))
-            return port
-        except OSError:
-            continue
-
-
 @pytest.fixture
 async def hansard(tmp_path: Path) -> AsyncIterator[tuple[System, dict[str, str]]]:
-    port = three_free_ports()
+    port = free_ports(3)
     async with system(tmp_path, HANSARD_METRICS_LISTEN=f"127.0.0.1:{port}") as made:
         yield (
             made,

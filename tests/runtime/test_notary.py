@@ -15,7 +15,8 @@ from adapters.notary.cosigner import Cosigner
 from adapters.notary.key import make_notary_secret
 from adapters.notary.memory import WitnessFolder, write_whole
 from runtime.embedded.location import locate
-from tests.deployments import PASSWORD, free_port, until
+from tests.deployments import PASSWORD, until
+from tests.ports import free_port
 from tests.runtime.test_up import System, system
 
 TAMPER = "SET session_replication_role = replica"

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.deployments import PASSWORD, free_port, until
+from tests.deployments import PASSWORD, until
+from tests.ports import free_port
 from tests.runtime.test_notary import person, signed
 from tests.runtime.test_up import System, system
 

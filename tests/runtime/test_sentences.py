@@ -9,7 +9,8 @@ import pytest
 
 from runtime.migrate import MigrationRefusedError, migrations, require_version
 from tests.certificates import made
-from tests.deployments import as_login, free_port
+from tests.deployments import as_login
+from tests.ports import free_port
 from tests.runtime.test_up import System
 
 KEY = "0f" * 32

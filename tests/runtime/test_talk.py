@@ -15,7 +15,8 @@ from hansard_client import Client, RecordChanged, Refused, Room, Unreachable
 
 from runtime.cli import run
 from runtime.operators.talk import CannotTalkError, listen, say, visible
-from tests.deployments import PASSWORD, Gateway, deployment, free_port
+from tests.deployments import PASSWORD, Gateway, deployment
+from tests.ports import free_port
 
 
 @pytest.fixture

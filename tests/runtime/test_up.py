@@ -22,8 +22,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from projections import LIVE, PROJECTIONS
-from tests.deployments import PASSWORD, as_login, free_port
+from tests.deployments import PASSWORD, as_login
 from tests.lines import Line
+from tests.ports import free_port
 
 UP = (sys.executable, "-m", "runtime.cli")
 

@@ -4,8 +4,19 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    Request,
+    Response,
+    Route,
+    async_playwright,
+    expect,
+)
 
 from tests.web.chromium import CHROMIUM
 
@@ -58,6 +69,27 @@ class Window:
         box = self.page.locator("textarea.write")
         await box.fill(text)
         await box.press("Enter")
+
+    @asynccontextmanager
+    async def answered(self, method: str, path: str, **query: str) -> AsyncIterator[None]:
+        """Wait for a good answer to what is asked for within: what was asked for before, and is answered now, is not meant."""
+        begun: list[Request] = []
+
+        def note(asked: Request) -> None:
+            begun.append(asked)
+
+        def is_meant(answer: Response) -> bool:
+            asked, address = answer.request, urlsplit(answer.url)
+            is_same = asked.method == method and address.path == f"/api/v1{path}"
+            return is_same and asked in begun and query.items() <= dict(parse_qsl(address.query)).items()
+
+        self.page.on("request", note)
+        try:
+            async with self.page.expect_response(is_meant) as answer:
+                yield
+            assert (await answer.value).ok
+        finally:
+            self.page.remove_listener("request", note)
 
     async def turn_pages(self, *paths: str, items: int = 1) -> None:
         """Have these lists come by pages of so few items: the page asks for more than a test can fill."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from tests.deployments import free_port
+from tests.ports import free_port
 
 CHUNK_BYTES = 65_536
 
@@ -23,9 +23,15 @@ class Cable:
         if self._is_pulled:
             return writer.close()
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._ends |= {writer, far_writer}
+        ends = {writer, far_writer}
+        self._ends |= ends
+        if self._is_pulled:  # it was, while the other end was connected to
+            self.pull()
         await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
-        self._ends -= {writer, far_writer}
+        for end in ends:
+            with suppress(OSError):
+                await end.wait_closed()
+        self._ends -= ends
         return None
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,6 +46,13 @@ class Cable:
         for end in self._ends:
             end.transport.abort()
 
+    async def end(self) -> None:
+        """Cut what is connected still, and leave nothing open."""
+        self.pull()
+        for end in tuple(self._ends):
+            with suppress(OSError):
+                await end.wait_closed()
+
     def plug_in(self) -> None:
         self._is_pulled = False
 
@@ -48,6 +61,8 @@ class Cable:
 async def cable(target: int) -> AsyncIterator[Cable]:
     made = Cable(target)
     server = await asyncio.start_server(made.connect, "127.0.0.1", made.port)
-    yield made
-    server.close()
-    made.pull()
+    try:
+        yield made
+    finally:
+        server.close()
+        await made.end()

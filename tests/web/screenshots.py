@@ -169,7 +169,7 @@ async def test_a_picture_of_the_operators_view(database_url: str, redis_url: str
         for count in SAID:  # between two answers each, so that the charts have something to draw
             for i in range(count):
                 await olga.say(room, f"{count}.{i}")
-            async with seen.page.expect_response("**/admin/stats"):
+            async with seen.answered("GET", "/admin/stats"):
                 await seen.page.clock.run_for(STATS_MS)
         row = seen.page.locator("hansard-operator").get_by_role("row", name="live", exact=False).first
         await row.get_by_role("button", name="Rebuild live").click()

@@ -14,7 +14,8 @@ from runtime.groups import LOGINS, login
 from runtime.settings_reader import read
 from tests.blobs.stores import moto
 from tests.conftest import Servers
-from tests.deployments import LOGIN_PASSWORD, PASSWORD, as_login, free_port, until
+from tests.deployments import LOGIN_PASSWORD, PASSWORD, as_login, until
+from tests.ports import free_port
 from tests.runtime.composed import ROOT, Composed, published, services
 from tests.runtime.test_up import System, of_port, system
 from tests.web.browser import Window, chromium, window

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -35,15 +33,6 @@ async def open_settings(seen: Window, name: str) -> Locator:
     dialog = seen.page.get_by_role("dialog", name=name)
     await expect(dialog).to_be_visible()
     return dialog
-
-
-@asynccontextmanager
-async def kept_settings(seen: Window) -> AsyncIterator[None]:
-    """Wait for the answer to what is kept within. What was asked for before must have been answered."""
-    sent = seen.page.expect_response(lambda answer: answer.request.method == "PUT")
-    async with sent as answered:
-        yield
-    assert (await answered.value).status == HTTPStatus.OK
 
 
 async def is_open_to_all(seen: Window) -> None:
@@ -91,7 +80,7 @@ async def _told_of(seen: Window, ada: Person, room_id: str) -> None:
     await is_open_to_all(seen)
     await dialog.get_by_role("button", name="Save").click()
     await expect(seen.page.get_by_text("Saved.")).to_be_visible()
-    async with kept_settings(seen):
+    async with seen.answered("PUT", "/users/me/notifications"):
         await dialog.get_by_label("Engines").select_option("none")
     kept = await ada.ask("GET", "/users/me/notifications", 200)
     assert kept.pop("dnd_until") is not None
@@ -107,9 +96,9 @@ async def _told_of(seen: Window, ada: Person, room_id: str) -> None:
     await expect(dialog.get_by_label("Engines")).to_have_value("none")
     await dialog.get_by_label("Do not disturb").select_option("off")
     await dialog.get_by_label("Keep quiet hours").uncheck()
-    async with kept_settings(seen):
+    async with seen.answered("PUT", "/users/me/notifications"):
         await dialog.get_by_label("Engines").select_option("default")
-    async with kept_settings(seen):
+    async with seen.answered("PUT", "/users/me/notifications"):
         await dialog.get_by_role("button", name="Save").click()
     kept = await ada.ask("GET", "/users/me/notifications", 200)
     assert (kept["rooms"], kept["dnd_until"], kept["quiet"]) == ({}, None, None)
