@@ -18,6 +18,8 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NATIVE_TLS := true
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
+# Bytecode is kept, whatever the environment says: without it every process of a run rewrites the assertions of all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help up test browse screenshots check types coverage docs hooks simulate chaos soak honest crashes attack fuzz schema device bench bench-quick slack-viewer format env rights clean
 help: ## Show this list

@@ -7,6 +7,7 @@ database is made and dropped for most tests. With `TEST_DATABASE_URL` (a superus
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import re
@@ -23,6 +24,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres import database
 from runtime.embedded.postgres import POSTGRES_SETTINGS
@@ -40,42 +43,63 @@ from tests.web.firefox import CHAT_WAS
 # operator would.
 SPARING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 PREFIX = "hansard-tests-"
-# What takes longest begins first, so that no process of a run sits idle at the end beside one long file.
+# What takes longest, longest first by the clock, so that no process of a run sits idle at the end beside one long file.
 LONGEST = (
-    "runtime/test_up.py",
-    "simulation/test_simulation.py",
-    "web/test_page.py",
-    "web/test_deployed.py",
-    "clients/test_javascript.py",
     "files/test_crashes.py",
-    "projections/test_leases.py",
-    "runtime/test_notary.py",
-    "gateway/test_sockets.py",
+    "runtime/test_up.py",
     "exports/test_operating.py",
-    "erasure/test_erasing.py",
-    "clients/test_client.py",
-    "gateway/test_presence.py",
-    "chaos/test_chaos.py",
-    "runtime/test_gateways.py",
     "files/test_sandbox.py",
-    "blobs/test_blobs.py",
+    "runtime/test_notary.py",
     "gateway/test_connections.py",
-    "attack/test_attacks.py",
-    "projections/test_determinism.py",
-    "clients/test_chat.py",
+    "web/test_page.py",
+    "runtime/test_gateways.py",
+    "gateway/test_presence.py",
     "gateway/test_proofs.py",
-    "runtime/test_logins.py",
+    "projections/test_leases.py",
     "forwarding/test_forwarding.py",
+    "gateway/test_rights.py",
+    "web/test_deployed.py",
+    "gateway/test_sockets.py",
+    "chaos/test_chaos.py",
+    "files/test_saga.py",
+    "projections/test_determinism.py",
+    "simulation/test_simulation.py",
+    "clients/test_javascript.py",
+    "attack/test_attacks.py",
+    "runtime/test_logins.py",
+    "erasure/test_erasing.py",
+    "schema/test_schema.py",
+    "projections/test_read_models.py",
+    "chaos/test_checker.py",
+    "web/test_audit.py",
+    "runtime/test_front.py",
+    "gateway/test_frame_meter.py",
     "erasure/test_whole_house.py",
+    "runtime/test_sentences.py",
+    "runtime/test_backup.py",
+    "gateway/test_audit_stream.py",
+    "files/test_answers.py",
     "gateway/test_sessions.py",
     "gateway/test_http.py",
+    "projections/test_rebuild_crashes.py",
     "runtime/test_restored_home.py",
+    "projections/test_plans.py",
+    "exports/test_packages.py",
+    "clients/test_chat.py",
+    "files/test_uploads.py",
+    "gateway/test_socket_sessions.py",
+    "projections/test_rebuild_beside_readers.py",
+    "runtime/test_talk.py",
+    "gateway/test_limits.py",
     "record/test_turns.py",
-    "projections/test_two_releases.py",
-    "schema/test_schema.py",
-    "gateway/test_rights.py",
-    "blobs/test_hung_store.py",
+    "gateway/test_audit_load.py",
+    "projections/test_rebuild.py",
+    "projections/test_replay.py",
+    "web/test_firefox.py",
+    "notifier/test_devices.py",
+    "clients/test_client.py",
 )
+HOUSE = "tests/house/"
 MEMORY_BYTES = 2 * 1024**3
 TEMPLATE = f"hansard_template_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"  # each process of a run has its own
 # A shared machine stands still for seconds now and then. Who waited for a connection meanwhile is told 503, which is right, and
@@ -108,9 +132,29 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the rest stays as it was collected."""
-    rank = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    """Put the house first, then the longest files; the rest stays as it was collected."""
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: -1 if item.path.parent == here / "house" else rank.get(item.path, len(rank)))
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Files go to one process each, and the house goes to one whole: its tests share the trees of all modules."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return HOUSE if file.startswith(HOUSE) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """Schedule by files as above, where `--dist loadfile` asks for that."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what stays until the end anyway: two million objects, which it else looks at again and again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

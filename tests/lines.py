@@ -79,9 +79,14 @@ def _check(name: str, frame: Frame) -> None:
 @lru_cache
 def validator(name: str) -> Callable[[Frame], None]:
     """Return what holds a value to one schema of the document, compiled once."""
-    schema = {"$ref": f"#/components/schemas/{name}", "components": _strict(DOCUMENT["components"])}
+    schema = {"$ref": f"#/components/schemas/{name}", "components": _strict_components()}
     validate: Callable[[Frame], None] = fastjsonschema.compile(schema, use_default=False, formats=FORMATS)
     return validate
+
+
+@lru_cache
+def _strict_components() -> Any:
+    return _strict(DOCUMENT["components"])
 
 
 def _strict(schema: Any) -> Any:

@@ -21,7 +21,7 @@ from adapters.postgres.rows import shape_of
 from projections import PROJECTIONS, table_statements
 from projections.batches import WRITES_AT_ONCE_MAX
 from projections.table_statements import Write
-from tests.house.test_style import MODULES, ROOT, TEXTS, TREES, broken, name_of, nodes_of
+from tests.house.test_style import MODULES, ROOT, broken, name_of, nodes_of, text_of, tree_of
 
 SERVER = [path for path in MODULES if path.relative_to(ROOT).parts[0] != "clients"]
 VERBS = "SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CALL|TRUNCATE|DROP|ALTER|CREATE|GRANT|REVOKE|LOCK TABLE|VACUUM"
@@ -108,7 +108,7 @@ def taken_apart(tree: ast.AST) -> Iterator[str]:
 
 def test_sql_stands_whole_in_constants_and_is_never_put_together() -> None:
     def out_of_place(path: Path) -> Iterator[str]:
-        yield from pieced(TREES[path])
+        yield from pieced(tree_of(path))
         docstrings = {id(node.body[0].value) for node in nodes_of(path) if _has_docstring(node)}  # type: ignore[attr-defined]
         for function in nodes_of(path):
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -121,8 +121,8 @@ def test_sql_stands_whole_in_constants_and_is_never_put_together() -> None:
 
 
 def test_no_row_is_taken_apart_by_number() -> None:
-    asking = [path for path in SERVER if name_of(path) != DECODER and ASKS_POSTGRES.search(TEXTS[path])]
-    assert broken(lambda path: taken_apart(TREES[path]), asking) == []
+    asking = [path for path in SERVER if name_of(path) != DECODER and ASKS_POSTGRES.search(text_of(path))]
+    assert broken(lambda path: taken_apart(tree_of(path)), asking) == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ async def test_every_statement_has_the_columns_of_the_struct_that_its_rows_becom
         chosen = [
             (getattr(module, row), name) for row, names in CHOSEN.get(module.__name__, ()) for name in names.split()
         ]
-        for row, name in [*_decoded(TREES[path], module), *chosen]:
+        for row, name in [*_decoded(tree_of(path), module), *chosen]:
             if name == "APPEND_IN_TURN":
                 continue  # a procedure: its answers are one array
             columns = [each.name for each in (await connection.prepare(getattr(module, name))).get_attributes()]

@@ -24,9 +24,6 @@ EVERYTHING = (
     + sorted((ROOT / "handbook").glob("*.py"))
     + sorted((ROOT / "clients" / "verify").glob("*.py"))
 )
-# Parsed when tests are collected: CPython 3.11 was seen to fail in ast.parse after tests with many threads.
-TEXTS = {path: path.read_text() for path in EVERYTHING}
-TREES = {path: ast.parse(text) for path, text in TEXTS.items()}
 FORBIDDEN_NAMES = re.compile(r"\b(utils?|helpers?|common|manager|misc)\b")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 # CVEs and flaws that each floor keeps out; the figures are those of the advisories.
@@ -46,9 +43,21 @@ def name_of(path: Path) -> str:
 
 
 @cache
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Return a module's tree. CPython 3.11 was seen to fail in ast.parse after tests with many threads: the house is tested
+    first, and by one process of a run (`tests/conftest.py`)."""
+    return ast.parse(text_of(path))
+
+
+@cache
 def nodes_of(path: Path) -> tuple[ast.AST, ...]:
     """Return the nodes of a module, walked once for all rules."""
-    return tuple(ast.walk(TREES[path]))
+    return tuple(ast.walk(tree_of(path)))
 
 
 def broken(rule: Callable[[Path], Iterator[str]], paths: Iterable[Path] = MODULES) -> list[str]:
@@ -58,8 +67,8 @@ def broken(rule: Callable[[Path], Iterator[str]], paths: Iterable[Path] = MODULE
 
 def test_a_module_begins_by_saying_what_it_is() -> None:
     def silent(path: Path) -> Iterator[str]:
-        said = ast.get_docstring(TREES[path]) or ""
-        if TEXTS[path].strip() and len(said) <= 60 and not said.partition("\n")[0].endswith((".", "?", ":", ",")):
+        said = ast.get_docstring(tree_of(path)) or ""
+        if text_of(path).strip() and len(said) <= 60 and not said.partition("\n")[0].endswith((".", "?", ":", ",")):
             yield "it does not say what it is"
 
     assert broken(silent, EVERYTHING) == []
@@ -67,7 +76,7 @@ def test_a_module_begins_by_saying_what_it_is() -> None:
 
 def test_names_say_what_things_are_and_nothing_is_left_unfinished() -> None:
     def unfinished(path: Path) -> Iterator[str]:
-        text = TEXTS[path]
+        text = text_of(path)
         yield from (found[0] for found in (FORBIDDEN_NAMES.search(path.stem), UNFINISHED.search(text)) if found)
         if "mock.patch" in text:
             yield "mock.patch"
@@ -79,7 +88,7 @@ def test_names_say_what_things_are_and_nothing_is_left_unfinished() -> None:
 
 def test_no_module_is_a_maze() -> None:
     def too_long(path: Path) -> Iterator[str]:
-        if len(TEXTS[path].splitlines()) > 500:
+        if len(text_of(path).splitlines()) > 500:
             yield "there are two modules in it"
         for node in nodes_of(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (node.end_lineno or 0) - node.lineno > 60:
