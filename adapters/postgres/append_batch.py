@@ -1,8 +1,8 @@
 """Batches: what one process appends at a time, how Postgres is asked to, and what it answers.
 
 One process appends at a time. A process that finds another one appending queues its batch in the database, and the next
-one to append takes all queued batches, in one commit (`migrations/0080_append_in_turns.sql`). All that is one statement
-here. If it fails, the batch is taken out of the queue again, so that "nothing was written" is true.
+one to append takes all queued batches, in one commit (`migrations/0080_append_in_turns.sql`, and 0280 for how a batch is
+written). All that is one statement here. If it fails, the batch is taken out of the queue again, so that "nothing was written" is true.
 """
 
 import asyncio

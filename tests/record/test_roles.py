@@ -302,8 +302,11 @@ async def test_every_log_in_may_call_the_functions_that_are_written_here(owner: 
         ("notary.replicated", "search_path=pg_catalog, pg_temp"),
         ("read.names", "search_path=pg_catalog, pg_temp"),
         ("record.answer_queued", "search_path=pg_catalog, pg_temp;enable_seqscan=off"),
-        ("record.append", "search_path=pg_catalog, pg_temp"),
-        ("record.append_or_queue", "search_path=pg_catalog, pg_temp"),
+        ("record.append", "search_path=pg_catalog, pg_temp;enable_seqscan=off;plan_cache_mode=force_generic_plan"),
+        (
+            "record.append_or_queue",
+            "search_path=pg_catalog, pg_temp;enable_seqscan=off;plan_cache_mode=force_generic_plan",
+        ),
         ("record.await_commit", "search_path=pg_catalog, pg_temp"),
         ("record.forget_receipts", "search_path=pg_catalog, pg_temp"),
         ("record.renew", "search_path=pg_catalog, pg_temp"),

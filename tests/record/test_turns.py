@@ -43,6 +43,15 @@ STANDING_STILL = """
     SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = 80 AND NOT l.granted
         AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 """
+# One event of each command, of streams at these versions.
+APPEND_OR_QUEUE = """
+    SELECT record.append_or_queue(
+        $1, 'infinity', $2::int[], $3::uuid[], $4::int[],
+        $2, $3, ARRAY(SELECT v + 1 FROM unnest($4) v), ARRAY(SELECT 'test.posted' FROM unnest($2)),
+        ARRAY(SELECT ''::bytea FROM unnest($2)), ARRAY(SELECT ''::bytea FROM unnest($2)),
+        ARRAY(SELECT NULL::uuid FROM unnest($2)), '{}', '{}', '{}', '{}', '{}', '{}', '{}'
+    )
+"""
 ROWS = "SELECT ctid::text, xmin::text, xmax::text FROM record.identity"
 ONLY_INDEX = "Index Only Scan Backward using events_pkey"
 
@@ -120,6 +129,31 @@ async def test_each_of_those_that_wait_hears_its_own_answer(database_url: str) -
         [found] = [answer for answer in answers if isinstance(answer, ReceiptFound)]
         [first] = [answer.events[0].position for answer in answers[4:6] if isinstance(answer, Appended)]
         assert found == ReceiptFound(first, first, b"body")
+
+
+async def test_whoever_is_refused_appends_for_those_that_wait_and_tells_of_it_once(database_url: str) -> None:
+    """Its own answers say nothing of how far the record is then, and what is told must be the end of all."""
+    stream, ticket = StreamId(uuid4()), uuid4()
+    async with crowd(database_url, 1) as many:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        await many.owner.add_listener(CHANNEL, lambda *said: told.put_nowait(said[-1]))
+        await many.records[0].append(leave(stream, 0))
+        assert await asyncio.wait_for(told.get(), 20) == "2"
+        waiting = await asyncpg.connect(database_url)
+        async with many.owner.transaction():
+            await many.owner.execute(HOLD_LOCK)
+            assert await waiting.fetchval(APPEND_OR_QUEUE, ticket, [1], [uuid4()], [0]) is None
+        assert await many.records[0].append(leave(stream, 0)) == Conflicted()
+        assert await asyncio.wait_for(told.get(), 20) == "3", "nothing of its own, and what it appended for another"
+        assert told.empty(), "a commit is told once"
+        [answer] = await waiting.fetchval("SELECT record.answer_queued($1, false)", ticket)
+        assert (answer["outcome"], answer["first"]) == (0, 3)
+        assert await waiting.fetchval(APPEND_OR_QUEUE, uuid4(), [1, 2], [stream, uuid4()], [0, 0]) is not None
+        assert await asyncio.wait_for(told.get(), 20) == "4", "one of two is refused: the other one is told of"
+        assert len(await waiting.fetchval(APPEND_OR_QUEUE, uuid4(), [1], [stream], [0])) == 1
+        await many.records[0].append(post())
+        assert await asyncio.wait_for(told.get(), 20) == "5", "who is refused alone tells nothing"
+        await waiting.close()
 
 
 async def test_what_cannot_be_written_fails_who_sent_it_and_no_other_process(database_url: str) -> None:
