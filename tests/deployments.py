@@ -60,7 +60,6 @@ from gateway.app import create_app
 from gateway.edge.client_address import Proxies
 from gateway.edge.refusal_log import Refusals
 from gateway.edge.sessions import Sessions
-from gateway.http import read_your_writes
 from gateway.http.background_jobs import BackgroundJobs
 from gateway.http.read_your_writes import Reads
 from gateway.realtime.connection_limit import SocketLimit
@@ -427,14 +426,10 @@ async def gateway(
 async def deployment(database_url: str, redis_url: str, **options: Any) -> AsyncIterator[Gateway]:
     """A projector and one gateway. The tables are waited for until they have one's own last write: a server reads them as they are
     after a second, for which a shared machine may stand still."""
-    was = read_your_writes.OWN_WRITE_SECONDS
     async with projector(database_url, redis_url), gateway(database_url, redis_url, **options) as made:
         made.has_projector = True
-        read_your_writes.OWN_WRITE_SECONDS = CLIENT_SECONDS
-        try:
-            yield made
-        finally:
-            read_your_writes.OWN_WRITE_SECONDS = was
+        made.services.reads.own_write_seconds = CLIENT_SECONDS
+        yield made
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:

@@ -22,6 +22,7 @@ PAUSES = (0.002, 0.003, 0.005, 0.01, 0.02)
 
 class Reads:
     def __init__(self, db: Db) -> None:
+        self.own_write_seconds = OWN_WRITE_SECONDS
         self._db = db
         self._positions: dict[str, int] = {}
         self._written: OrderedDict[UserId, int] = OrderedDict()
@@ -57,4 +58,4 @@ class Reads:
         position = self._written.get(user_id)
         if position is not None:
             for group in groups:
-                await self.wait(position, group=group, seconds=OWN_WRITE_SECONDS)
+                await self.wait(position, group=group, seconds=self.own_write_seconds)

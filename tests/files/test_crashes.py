@@ -264,7 +264,7 @@ async def test_a_folder_whose_disk_is_full_or_broken(
                 assert await Nothing.of(hansard) == before and os.listdir(hansard.services.blobs.staging()) == []
                 disk.free()
             with monkeypatch.context() as faults:
-                faults.setattr("adapters.blobs.folder._sync", broken)
+                faults.setattr("adapters.blobs.folder.sync", broken)
                 assert (await ada.upload(b"%d" % turn, status=503))["code"] == "server.unavailable"
                 assert await Nothing.of(hansard) == before and os.listdir(hansard.services.blobs.staging()) == []
             ids += [(await ada.upload(pictures.jpeg(500 + turn, 400 + i)))["id"] for i in range(2)]
@@ -276,7 +276,7 @@ async def test_a_folder_whose_disk_is_full_or_broken(
                     await all_end_once(works, ada, ids[:-1], shared.database_url, swept=False)
             ids.append((await ada.upload(pictures.jpeg(600 + turn, 410)))["id"])
             with monkeypatch.context() as faults:
-                faults.setattr("adapters.blobs.folder._sync" if turn else "adapters.blobs.folder._open", broken)
+                faults.setattr("adapters.blobs.folder.sync" if turn else "adapters.blobs.folder._open", broken)
                 async with working(works, backoff_seconds=0.1):
                     await delayed(works, ada, ids[-1])
                     faults.undo()

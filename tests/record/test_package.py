@@ -68,16 +68,17 @@ def renumbered(lines: Lines) -> Lines:
     return [{**line, "position": i} for i, line in enumerate(lines, 1)]
 
 
+OTHER = "eyJ4IjogMX0="  # {"x": 1}: what no event of the record holds
 ATTACKS: dict[str, tuple[Callable[[Lines, int], Lines], set[str]]] = {
-    "altered": (lambda ls, i: [*ls[:i], {**ls[i], "data": "e30="}, *ls[i + 1 :]], {"altered"}),
+    "altered": (lambda ls, i: [*ls[:i], {**ls[i], "data": OTHER}, *ls[i + 1 :]], {"altered"}),
     "back-dated": (
         lambda ls, i: [*ls[:i], {**ls[i], "recorded_at": "2020-01-01T00:00:00+00:00"}, *ls[i + 1 :]],
         {"altered"},
     ),
-    "another actor": (lambda ls, i: [*ls[:i], {**ls[i], "meta": "e30="}, *ls[i + 1 :]], {"altered"}),
+    "another actor": (lambda ls, i: [*ls[:i], {**ls[i], "meta": OTHER}, *ls[i + 1 :]], {"altered"}),
     "missing": (lambda ls, i: [*ls[:i], *ls[i + 1 :]], {"missing"}),
     "missing, renumbered": (lambda ls, i: renumbered([*ls[:i], *ls[i + 1 :]]), {"missing"}),
-    "inserted": (lambda ls, i: renumbered([*ls[:i], {**ls[i], "version": 7}, *ls[i:]]), {"inserted"}),
+    "inserted": (lambda ls, i: renumbered([*ls[:i], {**ls[i], "version": 7_000}, *ls[i:]]), {"inserted"}),
     "reordered": (lambda ls, i: renumbered([*ls[:i], ls[i + 1], ls[i], *ls[i + 2 :]]), {"reordered"}),
     "truncated": (lambda ls, i: ls[:i], {"truncated"}),
 }
@@ -118,7 +119,7 @@ async def test_a_part_of_a_record_is_held_against_its_tree_event_by_event(office
     assert await judged(office, path) == Judgement([], 5, 0)
     assert stranger(office, path)[0] == 0
     for i, position in enumerate(wanted):
-        copy = altered(path, lambda lines, i=i: [*lines[:i], {**lines[i], "data": "e30="}, *lines[i + 1 :]])  # type: ignore[misc]
+        copy = altered(path, lambda lines, i=i: [*lines[:i], {**lines[i], "data": OTHER}, *lines[i + 1 :]])  # type: ignore[misc]
         assert [(each.kind, each.position) for each in (await judged(office, copy)).findings] == [("altered", position)]
         code, said = stranger(office, copy)
         assert (code, f"position {position}" in said) == (1, True), said
@@ -155,7 +156,7 @@ async def test_what_is_no_package_or_of_another_key_is_not_judged(office: Office
 async def test_the_commands_exit_codes_are_whole_altered_and_not_judged(office: Office, tmp_path: Path) -> None:
     path, key = tmp_path / "record.zip", str(NotaryKey(office.secret, office.origin).verifier)
     await pack(office.events, office.store, path)
-    copy = altered(path, lambda lines: [*lines[:6], {**lines[6], "data": "e30="}, *lines[7:]])
+    copy = altered(path, lambda lines: [*lines[:6], {**lines[6], "data": OTHER}, *lines[7:]])
 
     def verify(*words: str) -> tuple[int, str]:
         done = subprocess.run(
