@@ -16,12 +16,12 @@ from adapters.redis.lanes import NOTIFICATIONS, Lanes, LanesUnavailableError, No
 from domain.bounds import POLL_SECONDS
 from domain.ports.database import Db
 from domain.ports.record import RecordUnavailableError
-from projections import notifications
+from projections import checkpoints, notifications
 from projections.frames import Control, Own, encode_control
 from projections.notification_frames import own_of
 from projections.notifications import Told
 
-PAUSE_SECONDS = 0.05  # until it is looked again whether the events themselves were published
+PAUSE_SECONDS = 0.05  # until it is looked again whether the events themselves are in the tables, and were published
 ROWS_MAX = 2_000
 ENTRY_FRAMES = 20  # enough for an entry: it ends with the position
 ENTRY_FRAMES_MAX = 200
@@ -36,7 +36,7 @@ class NotificationFrames:
         self._db = db
         self._lanes = lanes
         self._place: int | None = None
-        self._is_ahead = False  # of what was published of the events themselves
+        self._is_ahead = False  # of the events themselves
         self._wake = asyncio.Event()
 
     def begin(self) -> None:
@@ -70,11 +70,13 @@ class NotificationFrames:
         return self._place
 
     async def _until(self) -> int:
-        """Return up to where inboxes are filled, and the events themselves were published."""
-        inbox = await notifications.filled_to(self._db)
+        """Return up to where inboxes are filled, and the events themselves are in the tables and were published."""
+        inbox = await checkpoints.position(self._db, notifications.GROUP)
         told = await self._lanes.published()
-        self._is_ahead = told is not None and told < inbox
-        return inbox if told is None else min(inbox, told)
+        shown = min(inbox, await notifications.filled_to(self._db))
+        until = shown if told is None else min(shown, told)
+        self._is_ahead = until < inbox
+        return until
 
     async def run(self) -> None:
         """Publish whenever rows were committed, for ever. While Redis or Postgres is away, try again every second."""

@@ -1,5 +1,6 @@
 """Frames of inboxes on their lane: several in an entry, each told once, whoever publishes and whatever answer is lost."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,12 +14,13 @@ from adapters.redis.lanes import NOTIFICATIONS, Lanes, LanesUnavailableError, No
 from domain.events import Meta, Recorded
 from domain.ids import EventId, MessageId, RecordId, RoomId, StreamId, UserId
 from gateway.realtime.notification_lane import NotificationLane
-from projections import frames
+from projections import LIVE, frames
+from projections import NOTIFICATIONS as INBOXES
 from projections.frames import Control, Own, decode_control, encode_control
 from projections.notification_frames import own_of
 from projections.notifications import SELECT_TOLD, Notified, Told, told_since
 from tests.conftest import Servers, fresh_database
-from tests.deployments import PLAN_MODES, rows_met
+from tests.deployments import PLAN_MODES, rows_met, until
 from tests.notifier.desks import Notifier, notifier
 from workers import notification_frames
 from workers.notification_frames import ENTRY_FRAMES, ENTRY_FRAMES_MAX, NotificationFrames, entries_of
@@ -96,6 +98,14 @@ class LossyLanes(Lanes):
     before: Any = None
     loses = False
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.has_looked = asyncio.Event()
+
+    async def published(self) -> int | None:
+        self.has_looked.set()
+        return await super().published()
+
     async def publish_notifications(self, entries: Sequence[NotificationEntry], *, after: int) -> bool:
         before, self.before = self.before, None
         if before is not None:
@@ -139,6 +149,30 @@ async def test_after_a_lost_answer_nobody_is_told_twice(servers: Servers) -> Non
         await desk.follow()
         await publisher.step()
         assert await told_by(lanes) == [*before, *said]
+
+
+async def test_what_waited_for_the_events_own_tables_is_told_when_they_have_it(servers: Servers) -> None:
+    """Nothing else is committed to inboxes meanwhile: nobody wakes who publishes."""
+    async with publishing(servers) as (desk, lanes, publisher):
+        ada, ben = await desk.somebody(), await desk.somebody()
+        room_id = await desk.room(ada, ben)
+        await desk.follow()
+        await publisher.step()
+        before = await told_by(lanes)
+        said = await desk.say(ada, room_id, f"@{ben.name}")
+        await desk.follow(INBOXES)
+        lanes.has_looked.clear()
+        running = asyncio.create_task(publisher.run())
+        publisher.wake()
+        await lanes.has_looked.wait()
+        assert await told_by(lanes) == before
+        await desk.follow(LIVE)
+
+        async def is_told() -> bool:
+            return await told_by(lanes) == [*before, said]
+
+        await until(is_told)
+        running.cancel()
 
 
 async def test_of_two_that_publish_at_once_each_tells_what_the_other_did_not(servers: Servers) -> None:
