@@ -12,6 +12,7 @@ from typing import IO, Self
 import httpx
 import psutil
 
+from bench.comparison.machine import by_process
 from runtime.embedded.children import tied_to_parent
 
 START_SECONDS = 60
@@ -80,15 +81,7 @@ class Deployment:
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all processes of the server so far: gateway, projector, Postgres, Valkey, …"""
-        total = 0.0
-        root = psutil.Process(self._process.pid)
-        for process in (root, *root.children(recursive=True)):
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system
-        return total
+        return sum(by_process([self._process.pid]).values())
 
     def process(self, command: str) -> psutil.Process:
         """Return the process that runs this command of `hansard`."""

@@ -1,10 +1,13 @@
 """The comparison: what its checker finds in a journal, and how runs become a table and a chart. No server, no time."""
 
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 from msgspec.json import decode, encode
 
 from bench.comparison.chart import chart
+from bench.comparison.machine import by_process
 from bench.comparison.record_check import Checked
 from bench.comparison.report import report, rows, table
 from bench.comparison.scenarios import Length, Run
@@ -115,3 +118,14 @@ def test_a_report_says_how_large_its_run_was() -> None:
     small = report(runs, Length(rooms=20, messages=5_000), cores=1, are_apart=True)
     assert "20 rooms of 5" in table(small) and "newest 50 of 5,000" in table(small)
     assert "20 rooms" in chart(small) and "of 5,000 messages" in chart(small)
+
+
+def test_processor_time_is_that_of_processes_that_have_ended_too() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    work = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == b"\n"
+        assert sum(by_process([parent.pid]).values()) >= 0.3
+        parent.communicate()
