@@ -147,7 +147,7 @@ class Operator extends HTMLElement {
   #row(each) {
     const isServed = each.served_version === null || each.served_version === each.version;
     const version = isServed ? say("op.version", { n: each.version }) : say("op.versions", { served: String(each.served_version), wanted: each.version });
-    const lag = each.lag_events && each.state !== "served" ? say("op.lagOf", { events: countOf(each.lag_events), seconds: secondsOf(each.lag_seconds) }) : say("op.noLag");
+    const lag = each.lag_events ? say("op.lagOf", { events: countOf(each.lag_events), seconds: secondsOf(each.lag_seconds) }) : say("op.noLag");
     const isBusy = each.rebuild !== null && each.rebuild.state !== "interrupted";
     const rebuild = () => openRebuild(each.name, (asked) => this.#watch(asked));
     return el("tr", {},

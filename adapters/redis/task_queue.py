@@ -174,16 +174,16 @@ class RedisTasks:
                 found.append(_later(entry, due, kind))
         return found
 
-    async def put_off(self, kind: Kind, subject: UUID) -> Listed | None:
-        found = await self._put_off(kind, subject)
+    async def postponed(self, kind: Kind, subject: UUID) -> Listed | None:
+        found = await self._postponed(kind, subject)
         return None if found is None else _later(*found, kind)
 
     async def hurry_one(self, kind: Kind, subject: UUID) -> bool:
-        found = await self._put_off(kind, subject)
+        found = await self._postponed(kind, subject)
         keys = [self._later_key(kind), self._stream(kind)]
         return found is not None and bool(await _asked(self._now(keys=keys, args=[found[0]])))
 
-    async def _put_off(self, kind: Kind, subject: UUID) -> tuple[bytes, float] | None:
+    async def _postponed(self, kind: Kind, subject: UUID) -> tuple[bytes, float] | None:
         """Return the entry that waits for its next try, and when that is: by its name, or, if a worker of a release before put it
         off, among the first ones."""
         name, later = name_of(kind, subject), self._later_key(kind)

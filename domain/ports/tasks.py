@@ -48,7 +48,7 @@ class Tasks(Protocol):
     async def listed(self) -> list[Listed]:
         """Return what is queued, a bounded number of each kind and state. Raise `TasksUnavailableError`."""
 
-    async def put_off(self, kind: Kind, subject: UUID) -> Listed | None:
+    async def postponed(self, kind: Kind, subject: UUID) -> Listed | None:
         """Return a task that waits for its next try; None if it does not. Raise `TasksUnavailableError`."""
 
     async def hurry_one(self, kind: Kind, subject: UUID) -> bool:

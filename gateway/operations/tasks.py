@@ -155,7 +155,7 @@ async def _retry_delivery(services: Services, caller: Caller, task_id: str, key:
 async def _hurry(services: Services, caller: Caller, task_id: str, kind: Kind, subject: UUID) -> Outcome | None:
     """Have a task of the queue tried now; one that does not wait for its next try is under way."""
     try:
-        found = await services.tasks.put_off(kind, subject)
+        found = await services.tasks.postponed(kind, subject)
     except TasksUnavailableError:
         raise BusyError(QUEUE_AWAY) from None
     if found is None:
