@@ -121,11 +121,11 @@ def test_a_report_says_how_large_its_run_was() -> None:
 
 
 def test_processor_time_is_that_of_processes_that_have_ended_too() -> None:
-    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
     work = (
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None and parent.stdout.readline() == b"\n"
-        assert sum(by_process([parent.pid]).values()) >= 0.3
+        assert sum(by_process([parent.pid]).values()) > 0.3, "the kernel counts by hundredths, each kind rounded down"
         parent.communicate()
