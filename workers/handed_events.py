@@ -97,12 +97,14 @@ class HandedEvents:
 
     def _forget_in_time(self) -> None:
         """Have what is handed over forgotten when it is old, whether or not anybody looks. A timer that finds younger events than
-        those that it was for goes on with these."""
+        those that it was for goes on with these; it looks at no clock, which may be a hair behind it."""
         if self._timer is None and self._events:
             seconds = self._since + HANDED_SECONDS - monotonic()
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._time_is_over)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, seconds), self._time_is_over, self._since)
 
-    def _time_is_over(self) -> None:
+    def _time_is_over(self, since: float) -> None:
         self._timer = None
-        self._forget_old()
+        if self._since == since:
+            self.forget()
         self._forget_in_time()

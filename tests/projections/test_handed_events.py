@@ -113,6 +113,17 @@ async def test_texts_are_forgotten_after_a_while_although_nobody_looks(monkeypat
     await is_forgotten()
 
 
+async def test_a_timer_that_fires_a_hair_early_forgets_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop fires within its clock's resolution, and sums of seconds are rounded: to look again at once might go on for ever."""
+    times = iter([10.0, 10.0])
+    monkeypatch.setattr(handed_events, "HANDED_SECONDS", 0.02)
+    monkeypatch.setattr(handed_events, "monotonic", lambda: next(times, 10.0199999))
+    handed = HandedEvents(record := Counted(), is_taken=lambda: True)
+    handed.hand(events(8))
+    await asyncio.sleep(0.05)
+    assert await positions(handed, 7) == [] and record.reads == [7]
+
+
 async def test_long_texts_come_a_page_at_a_time_and_too_many_are_read_back() -> None:
     megabyte, record = "x" * 1024**2, Counted()
     handed = HandedEvents(record, is_taken=lambda: True)
