@@ -5,7 +5,7 @@ import io
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -237,6 +237,13 @@ class Gateway:
     def wrote(self, token: str | None, position: int) -> None:
         """Note what somebody wrote, for the reads of others."""
         self._written[token] = max(position, self._written.get(token, 0))
+
+    async def settled(self, position: int | None = None, groups: Sequence[str] = (LIVE.name,)) -> None:
+        """Wait until the tables of these groups have everything, or this position; on a busy machine they are behind."""
+        if position is None:
+            position = (await self.services.record.head()).position
+        for group in groups:
+            assert await self.services.reads.wait(position, group=group, seconds=CLIENT_SECONDS), f"{group} is behind"
 
     async def close(self) -> None:
         for client in self._clients:

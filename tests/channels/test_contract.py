@@ -34,7 +34,7 @@ async def test_every_channel_keeps_its_promises(database_url: str, redis_url: st
             ada, ben = await confirmed(hansard), await confirmed(hansard)
             await ada.ask("POST", "/push/subscriptions", 201, json=service.device().as_json())
             await ada.ask("PUT", "/users/me/webhook", 200, json={"url": f"{service.base}/hooks/mine"})
-            await services.reads.wait((await services.record.head()).position)
+            await hansard.settled()
             bus = services.command_bus
             channels: list[Channel] = [
                 PushChannel(bus, services.db, services.push, now=now),

@@ -196,7 +196,7 @@ async def test_after_a_session_has_expired_its_device_is_told_that_and_not_what(
 async def test_a_device_that_is_gone_is_forgotten_on_the_record(hansard: Gateway, service: PushService) -> None:
     ada, device = await hansard.person(), service.device()
     made = await subscribed(ada, device)
-    await hansard.services.reads.wait((await hansard.services.record.head()).position)
+    await hansard.settled()
     push, target = channel(hansard, service), UUID(made["id"])
     service.answers = [Answering(410)]
     assert await push.tell(target, replace(NOTICE, account_id=UUID(ada.id))) == Gone()

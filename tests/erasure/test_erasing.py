@@ -82,8 +82,7 @@ async def erased(home: Home) -> None:
 
 async def settled(home: Home) -> None:
     """Wait until the tables have what was recorded."""
-    position = (await home.house.hansard.services.record.head()).position
-    await home.house.hansard.services.reads.wait(position, seconds=20.0)
+    await home.house.hansard.settled()
 
 
 async def seen(home: Home, erasure_id: UUID) -> dict[str, Any]:

@@ -166,9 +166,7 @@ class Cast:
 
     async def settled(self) -> None:
         """Wait until the tables have everything."""
-        assert await self.services.services.reads.wait(
-            (await self.services.services.record.head()).position, seconds=20
-        )
+        await self.services.settled()
 
     async def _show_file(self, scene: Scene) -> None:
         """Have the founder show a completed picture."""

@@ -68,7 +68,7 @@ async def test_no_secret_stands_anywhere(database_url: str, redis_url: str, capf
                 secrets = await secrets_used(hansard, box)
                 await hansard.services.refusals.step()
                 head = await hansard.services.record.head()
-                assert await hansard.services.reads.wait(head.position)
+                await hansard.settled(head.position)
                 # What is sealed is looked at as well: opened, as an auditor's entries and as facts.
                 page = await hansard.services.audit.page(Filter(), after=0, limit=1_000)
                 events = await hansard.services.record.after(0, limit=1_000)

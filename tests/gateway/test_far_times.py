@@ -23,8 +23,7 @@ async def test_a_time_that_no_table_takes_is_refused_and_not_recorded(desk: Desk
         await desk.keeper.ask("POST", "/legal-holds", 201, json={"name": "matter 7", end: near}, headers=WHY)
         for near in NEAR
     ]
-    position = (await services.record.head()).position
-    await services.reads.wait(position, seconds=20.0)
+    await desk.hansard.settled()
     listed = (await desk.keeper.ask("GET", "/legal-holds", 200, headers=WHY))["items"]
     assert {each["id"] for each in listed} == {each["id"] for each in placed}
     assert await services.db.all(str, "SELECT topic FROM read.parked_events") == []

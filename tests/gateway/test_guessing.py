@@ -76,7 +76,7 @@ async def attacked(database_url: str, redis_url: str) -> AsyncIterator[tuple[Gat
         ada = await hansard.person()
         signed_in = await at(hansard, HOME).post("/auth/login", json={"email": ada.email, "password": PASSWORD})
         assert signed_in.status_code == 200
-        assert await hansard.services.reads.wait((await hansard.services.record.head()).position, seconds=20)
+        await hansard.settled()
         yield hansard, ada, box
 
 

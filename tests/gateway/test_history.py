@@ -246,7 +246,7 @@ async def pending(person: Person, room_id: str, name: str) -> dict[str, Any]:
 
 async def finish(hansard: Gateway, file_id: str) -> None:
     outcome = await hansard.services.command_bus.do(NoteScan(FileId(UUID(file_id)), "basic"), Caller())
-    await hansard.services.reads.wait(outcome.position)
+    await hansard.settled(outcome.position)
 
 
 async def test_an_older_message_is_as_unknown_as_one_that_never_was(hansard: Gateway) -> None:

@@ -73,7 +73,7 @@ async def test_names_of_before_are_protected_too(hansard: Gateway, database_url:
     elder, younger, _ = [await earlier(hansard, name) for name in ("ada", ALIKE, "grace")]
     async with ledger(database_url, kind="worker") as (db, record, command_bus):
         janitor = Janitor(record, command_bus, db)
-        assert await hansard.services.reads.wait((await record.head()).position)
+        await hansard.settled()
         assert (await janitor.claim_names(), await janitor.claim_names()) == (2, 0)
         assert await record.claimant("username_skeleton", "ada") == ACCOUNT.id(elder), "the elder has it"
         assert (await command_bus.see(ACCOUNT, younger)).version == 1, "the younger stays as they are"
@@ -85,7 +85,7 @@ async def test_who_gives_up_a_look_alike_leaves_the_other_one_s_claim(hansard: G
     await earlier(hansard, "ada")
     younger = await earlier(hansard, ALIKE)
     async with ledger(database_url) as (db, record, command_bus):
-        assert await hansard.services.reads.wait((await record.head()).position)
+        await hansard.settled()
         await Janitor(record, command_bus, db).claim_names()
         await command_bus.do(ChangeProfile(username="somebody"), Caller(user_id=younger))
     assert code_of(await register(hansard, "\u0430d" + "a")) == "account.username_taken"

@@ -15,7 +15,7 @@ from adapters.postgres.clock_watch import ClockLeaptError
 from adapters.redis.lanes import LanesUnavailableError
 from domain.ids import system_message_id
 from domain.ports.record import KeysMissingError, NothingWrittenError, RecordUnavailableError
-from tests.deployments import Gateway, Person, deployment, gateway, logged, projector, until
+from tests.deployments import Gateway, Person, deployment, gateway, logged, projector
 from tests.lines import Line, line
 
 Fields = dict[str, Any]
@@ -216,8 +216,7 @@ async def test_a_system_message_that_read_tables_have_not_yet_is_refused_as_one(
 
         async def caught_up_first(*command: Any) -> Any:
             async with projector(database_url, redis_url):
-                head = (await hansard.services.record.head()).position
-                await until(lambda: hansard.services.reads.wait(head))
+                await hansard.settled()
             return await decide(*command)
 
         async def new_system_message(role: str) -> str:

@@ -182,7 +182,7 @@ async def test_deactivation_ends_all_sessions_for_good(hansard: Gateway, other: 
         ended = [recorded.event.reason for recorded in outcome.events if isinstance(recorded.event, SessionEnded)]
         assert ended == ["deactivated", "deactivated"], "on the record, together with it"
     outcome = await hansard.services.command_bus.do(Activate(user_id), Caller())
-    await other.services.reads.wait(outcome.position)
+    await other.settled(outcome.position)
     while other.services.sessions.is_deactivated(user_id):
         await asyncio.sleep(0.01)
     for person in (ada, phone):

@@ -17,7 +17,7 @@ from domain.ports.channels import Later, Refused
 from domain.processing import SENTENCES
 from domain.tasks import MakeExport, ScanFile
 from gateway.http.pagination import cursor_of
-from projections import exports
+from projections import LIVE, NOTIFICATIONS, exports
 from tests.deployments import PASSWORD, Gateway, Person, as_login, deployment, until
 from tests.files.deployments import Works, ended, worker, working
 from tests.files.test_saga import Moody, queued
@@ -139,7 +139,7 @@ async def notices(hansard: Gateway, database_url: str, *people: Person) -> Async
     teller = NoticeTeller(own, (push,), here, now=clock, mail_seconds=600)
 
     async def tell(until_position: int) -> None:
-        await hansard.services.reads.wait(until_position, group="notifications", seconds=20)
+        await hansard.settled(until_position, (LIVE.name, NOTIFICATIONS.name))  # nobody is told before both are there
         while await planner.step():
             pass
         while await teller.step():
