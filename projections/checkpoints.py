@@ -7,6 +7,7 @@ Nor does an owner trust its memory of the position. Commits here do not wait for
 the last ones back; and a commit whose answer was lost may have happened. Whoever moves a checkpoint names the position from which.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from domain.ports.database import Db
 
 LEASE_SECONDS_MAX = 60.0  # where one event takes its handlers longer than a lease
 STANDS_STILL_SECONDS = 15.0
+CATCH_UP_SECONDS = 10.0
+PAUSE_SECONDS = 0.05
 
 # Frequent statements name the version of the row that they want: the last, or the one at a position. Others may be kept
 # by a long snapshot, and a statement with the name alone walks through all of them (`migrations/0081_checkpoint_moves.sql`).
@@ -93,6 +96,15 @@ class LeaseLostError(Exception):
 async def position(db: Db, name: str) -> int:
     """Return how far a group is; 0 for one that nobody follows yet."""
     return await db.value(SELECT_POSITION, name) or 0
+
+
+async def have_reached(db: Db, names: Sequence[str], until: int, *, seconds: float = CATCH_UP_SECONDS) -> bool:
+    """Wait a little for these groups to take what was recorded up to a position. Return whether they have."""
+    for _ in range(int(seconds / PAUSE_SECONDS)):
+        if min([await position(db, name) for name in names]) >= until:
+            return True
+        await asyncio.sleep(PAUSE_SECONDS)
+    return False
 
 
 async def version(db: Db, name: str) -> int | None:

@@ -131,6 +131,12 @@ class Line:
                 found.append(frame)
         return found
 
+    async def live(self) -> Frame:
+        """Read until the resume of a room has ended; no more events of rooms come before that. One's own frames may."""
+        while (frame := await self.frame())["type"] != "live":
+            assert frame["type"] != "event" or frame["room_id"] is None, frame
+        return frame
+
     async def send(self, kind: str, **fields: Any) -> None:
         """Send a frame that is meant to be good."""
         frame = {**fields, "type": kind}

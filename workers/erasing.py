@@ -58,8 +58,6 @@ from workers.files.sweeper import Sweeper
 
 ERASURES_AT_ONCE = 10
 COMMANDS_AT_ONCE = 64  # so many may stand in one commit
-CAUGHT_UP_SECONDS = 10.0
-PAUSE_SECONDS = 0.05
 HELD_SECONDS = 60.0  # until an erasure that is held is looked at again
 SCRUBBED = ("live", "message_html", "notifications")  # groups that must have taken everything before keys are destroyed
 
@@ -233,12 +231,7 @@ class _Round:
 
     async def _are_tables_scrubbed(self) -> bool:
         """Wait a little for the read tables to take what was recorded so far; return whether they have."""
-        head = (await self._record.head()).position
-        for _ in range(int(CAUGHT_UP_SECONDS / PAUSE_SECONDS)):
-            if min([await checkpoints.position(self._db, name) for name in SCRUBBED]) >= head:
-                return True
-            await asyncio.sleep(PAUSE_SECONDS)
-        return False
+        return await checkpoints.have_reached(self._db, SCRUBBED, (await self._record.head()).position)
 
     async def _complete(self, files: int) -> None:
         messages = await erasure_queries.message_count(self._db, self._user_id, self._until)

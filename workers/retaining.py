@@ -27,14 +27,12 @@ from domain.hold import ALL_HOLDS, HOLDS, HeldError
 from domain.ids import RoomId
 from domain.ports.record import Record, RecordUnavailableError
 from domain.retention import DEFAULT, DISPOSALS, RETENTION, KeptError, due_before, effective
-from projections import checkpoints, retention_plan
+from projections import LIVE, checkpoints, retention_plan
 from projections.retention_plan import Due
 
 ROUND_SECONDS = 600.0
 COMMANDS_AT_ONCE = 64  # so many may stand in one commit
 DISPOSED_A_SECOND_MAX = 500  # so that those who write wait for a small part of a commit
-CAUGHT_UP_SECONDS = 10.0
-PAUSE_SECONDS = 0.05
 TAKE_LEASE = "SELECT pg_try_advisory_lock(hashtext('hansard retention'))"
 LET_GO = "SELECT pg_advisory_unlock(hashtext('hansard retention'))"
 
@@ -115,11 +113,7 @@ class Retainer:
 
     async def _are_messages_known(self, head: int) -> bool:
         """Return whether the read tables have every message: what is not in them would be forgotten without a tombstone."""
-        for _ in range(int(CAUGHT_UP_SECONDS / PAUSE_SECONDS)):
-            if await checkpoints.position(self._db, "live") >= head:
-                return True
-            await asyncio.sleep(PAUSE_SECONDS)
-        return False
+        return await checkpoints.have_reached(self._db, (LIVE.name,), head)
 
     async def _due_rooms(self, rooms: Sequence[RoomId], at: datetime) -> dict[RoomId, date]:
         """Return those of these rooms that have a maximum, each with the day before which things are due."""

@@ -49,7 +49,7 @@ class Declaration(Struct, frozen=True, kw_only=True):
 
     `quotas` are taken beside `requests`, which every route takes that is not unlimited. `cursor` reads the cursors of this
     list. `secrets` are fields of the body that are never kept. `reads` are the groups of read tables that a reader of their own
-    writes waits for.
+    writes waits for: `live`, where nothing is said and not everybody may ask.
     """
 
     operations: tuple[Operation, ...]
@@ -60,13 +60,20 @@ class Declaration(Struct, frozen=True, kw_only=True):
     admit: Admit | None = None
     cursor: Callable[[str, RecordId], Any] | None = None
     secrets: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ("live",)
+    reads: tuple[str, ...] | None = None
     described: Described = Described()
 
     @property
     def is_public(self) -> bool:
         """Whether no token is needed."""
         return all(map(authorization.is_public, self.operations))
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The groups of read tables that `Hansard-After` waits for."""
+        if self.reads is not None:
+            return self.reads
+        return () if self.is_public else ("live",)
 
 
 def declare(*operations: Operation, **more: Any) -> dict[str, Any]:

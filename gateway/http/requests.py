@@ -38,7 +38,7 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
             body = request._json = await body_of(request, handler.parsed_data_field.annotation)
             # If the route refuses one field, the answer names all that are at fault (gateway/http/error_handler.py).
             request.scope["state"]["faults"] = partial(faults.of_body, body, context_of(request).policy)
-        if request.method in ("GET", "HEAD") and "access" in request.scope["state"]:
+        if request.method in ("GET", "HEAD"):
             await _catch_up(request, handler)
     except (Problem, InvalidError):
         await _admit(request, handler)
@@ -72,10 +72,14 @@ async def _admit(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> 
 async def _catch_up(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Wait for `Hansard-After`, or for a short time for the caller's own last write."""
     context, declared = context_of(request), declaration_of(handler)
-    groups = ("live",) if declared is None else declared.reads
+    groups = () if declared is None else declared.waits_for
+    if not groups:
+        return
     text = request.headers.get("hansard-after")
+    access = request.scope["state"].get("access")
     if text is None:
-        await context.reads.wait_for_own(request.scope["state"]["access"].user_id, groups)
+        if access is not None:
+            await context.reads.wait_for_own(access.user_id, groups)
         return
     if not re.fullmatch(r"\d{1,18}", text):
         raise Problem(422, "header.after", "Hansard-After is a position: a whole number.")

@@ -134,7 +134,10 @@ async def erase_user(user_id: UUID, services: Services, caller: Caller) -> Respo
     return await _request(services, caller, UserId(user_id), None)
 
 
-@get("/erasures/{erasure_id:uuid}", opt=declare("erasure.read", described=Described(refused_with=frozenset({404}))))
+@get(
+    "/erasures/{erasure_id:uuid}",
+    opt=declare("erasure.read", reads=("live",), described=Described(refused_with=frozenset({404}))),
+)
 async def read_erasure(erasure_id: UUID, services: Services) -> Response[ErasureView]:
     """Return how far an erasure is, and its certificate once it is completed. Whoever knows the id may ask."""
     found = await erasures.one(services.db, erasure_id)

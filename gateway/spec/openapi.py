@@ -210,6 +210,8 @@ def _refused_with(method: str, operation: Json, declared: Declaration, *, is_of_
         found |= {400, 409, 413, 415}
     if declared.described.is_download:
         found.add(416)
+    if method in ("GET", "HEAD") and declared.waits_for:
+        found.add(409)
     if method in ("GET", "HEAD") or any(each["name"] == IF_MATCH[0] for each in operation["parameters"]):
         found.add(412)
     return found
@@ -231,7 +233,7 @@ def _headers(method: str, handler: HTTPRouteHandler, declared: Declaration) -> l
     found = [
         (REQUEST_ID, True),
         (REASON, "caller" in parameters),
-        (AFTER, is_read and not declared.is_public),
+        (AFTER, is_read and bool(declared.waits_for)),
         (KEY, declared.idempotency == "receipt"),
         (SESSION, described.takes_cookie),
         (REFRESH_KEY, declared.idempotency == "token"),

@@ -84,6 +84,7 @@ async def test_tasks_are_listed_in_every_state_and_one_is_tried_again(
         )
         assert retried == (0, f"{given_up} is tried again.\n")
         assert refused == (1, "hansard: Only a file that was given up can be tried again.\n")
+        await works.services.settled()
 
         scanner.away = False
         held = await works.tasks._redis.xpending_range(works.tasks._stream("scan"), "workers", "-", "+", 10)

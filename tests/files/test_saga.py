@@ -25,7 +25,7 @@ from domain.ports.scanner import ScannerUnavailableError, Verdict
 from domain.tasks import KIND_OF, ProcessImage, ScanFile
 from tests.blobs.stores import names
 from tests.conftest import Servers, fresh_database
-from tests.deployments import Person, deployment, logged, running, until
+from tests.deployments import Person, deployment, gateway, logged, projector, running, until
 from tests.files import pictures
 from tests.files.deployments import Works, ended, pipeline, worker, working
 from tests.files.test_downloads import SAGA
@@ -167,6 +167,22 @@ async def test_what_is_harmful_is_locked_away_and_those_who_look_after_the_room_
         await who.ask("GET", f"/files/{file_id}/content", code)
     kept = await names(hansard.services.blobs) - before
     assert kept == {sha256(body).hexdigest()}, "it is locked away, not removed"
+
+
+async def test_who_looks_after_the_room_is_told_though_the_tables_are_behind(database_url: str, redis_url: str) -> None:
+    async with gateway(database_url, redis_url) as hansard, worker(hansard, database_url, redis_url) as works:
+        ada, ben, cy = [await hansard.person() for _ in range(3)]
+        async with projector(database_url, redis_url):
+            room_id = await ben.room(ada, cy)
+            await hansard.settled()
+        await ben.ask("PUT", f"/rooms/{room_id}/members/{cy.id}", 200, json={"role": "admin"})
+        uploaded = await ada.upload(pictures.harmful(), "notes.txt", params={"room_id": room_id})
+        scanning = asyncio.create_task(works.saga.do(ScanFile(FileId(UUID(uploaded["id"])), UserId(UUID(ada.id)))))
+        assert not (await asyncio.wait([scanning], timeout=0.3))[0], "it waits"
+        async with projector(database_url, redis_url):
+            await scanning
+        [failed] = await ends(works, uploaded["id"])
+    assert {str(each) for each in failed.moderator_ids} == {ben.id, cy.id}
 
 
 async def test_every_step_may_run_twice_and_the_outcome_is_one(database_url: str, redis_url: str) -> None:

@@ -166,6 +166,7 @@ async def test_a_rebuild_is_divided_among_as_many_jobs_as_are_asked_for(
         worker._fill = fill
         ada = await administrator(hansard)
         await ada.say(await ada.room(), "hello")
+        await hansard.settled()  # a rebuild begins where the served tables are
         for jobs in (0, 9, "2"):
             await ada.ask("POST", "/admin/projections/live/rebuild", 422, json={"jobs": jobs})
         asked = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={"jobs": 2})
@@ -204,6 +205,7 @@ async def test_what_a_dead_worker_left_is_gone_on_with_by_the_next_under_the_sam
     async with deployment(database_url, redis_url) as hansard, rebuilding(database_url, redis_url) as worker:
         ada = await administrator(hansard)
         await ada.say(await ada.room(), "hello")
+        await hansard.settled()
         asked = await ada.ask("POST", "/admin/projections/live/rebuild", 202, json={})
         with pytest.raises(RecordUnavailableError):
             await Interrupted(LIVE, worker._record, worker._operator, progress=lambda progress: None).run(swap=True)

@@ -17,7 +17,7 @@ from domain.events import Caller
 from domain.ids import UserId
 from domain.ports.record import RecordUnavailableError
 from gateway.app import create_app, surface
-from tests.deployments import PASSWORD, Gateway, deployment, gateway
+from tests.deployments import PASSWORD, Gateway, deployment, gateway, projector
 
 PUBLIC = frozenset(name for name, declared in surface().routes.items() if declared.is_public)
 
@@ -188,6 +188,20 @@ async def test_a_strangers_idempotency_key_is_of_their_address(hansard: Gateway)
         assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
         assert (await one.post("/auth/register", json=body("eve"), headers=key)).status_code == 422
         assert (await other.post("/auth/register", json=body("ben"), headers=key)).status_code == 201
+
+
+async def test_strangers_read_their_own_writes_too(database_url: str, redis_url: str) -> None:
+    async with gateway(database_url, redis_url) as hansard:  # nobody projects
+        ada, nobody = await hansard.person(), hansard.client()
+        asked = await ada.http.request("DELETE", "/users/me", json={"password": PASSWORD})
+        path, after = f"/erasures/{asked.json()['erasure_id']}", {"Hansard-After": asked.headers["Hansard-Position"]}
+        assert (await nobody.get(path)).json()["code"] == "erasure.not_found"
+        answers = [await nobody.get(path, headers={"Hansard-After": each}) for each in (*after.values(), "999999", "x")]
+        codes = [(answer.status_code, answer.json()["code"]) for answer in answers]
+        assert codes == [(503, "projection.behind"), (409, "record_changed"), (422, "header.after")]
+        assert (await nobody.get("/meta", headers=after)).status_code == 200, "it is in no read table"
+        async with projector(database_url, redis_url):
+            assert (await nobody.get(path, headers=after)).json()["status"] == "running"
 
 
 async def test_a_change_that_the_tables_do_not_show_yet_is_no_unknown_room(database_url: str, redis_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.postgres.database import Database, Session
 from adapters.postgres.event_store import PostgresRecord
-from projections import LIVE, MESSAGE_HTML, PROJECTIONS
+from projections import LIVE, MESSAGE_HTML, PROJECTIONS, checkpoints
 from tests.deployments import as_login, ledger, running
 from tests.projections.test_read_models import make_history, project
 from workers import table_filling
@@ -177,7 +177,8 @@ async def test_a_reader_that_stays_ends_the_tries_with_a_sentence(
                 ):
                     await rebuilt(record, db)
                 await make_history(command_bus, random.randrange(10**9), 20)
-                assert await db.value("SELECT count(*) FROM read.users") > 0, "everybody else reads on"
+                head = (await record.head()).position
+                assert await checkpoints.have_reached(db, (LIVE.name,), head), "everybody else follows, and reads on"
             assert all(verdict.is_equal for verdict in await rebuilt(record, db))
 
 

@@ -52,6 +52,7 @@ async def put(manager: Person, path: str, **days: int) -> Any:
 
 async def counts(hansard: Gateway, room_id: str, clock: Clock, *, days_max: int) -> DryRun:
     """What a dry run would say if the record's clock was as far on as this one; `DEFAULT`: of all rooms."""
+    await hansard.settled()
     services: Any = hansard.services
     later = dataclasses.replace(services, record=_Later(services.record, clock))
     source: Source = "default" if RoomId(UUID(room_id)) == DEFAULT else "room"

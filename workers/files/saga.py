@@ -25,7 +25,7 @@ from domain.ports.database import Db
 from domain.ports.scanner import Scanner, UnscannableError
 from domain.processing import SENTENCES, Reason
 from domain.tasks import FileTask, ProcessDocument, ProcessImage, ScanFile, next_task
-from projections import members
+from projections import LIVE, checkpoints, members
 
 SAGA = Caller(agent="hansard worker")
 Held = Callable[[], Awaitable[bool]]
@@ -56,12 +56,13 @@ class Saga:
 
         `held` is called before anything is recorded: whether the task is still this worker's. Raise `ClaimLostError` if not.
         """
-        file = (await self._command_bus.see(FILE, task.file_id)).state
+        folded = await self._command_bus.see(FILE, task.file_id)
+        file = folded.state
         if file is None or next_task(file.file_id, file.uploader_id, file.status, file.mime_type) is None:
             return None
         match task:
             case ScanFile() if file.status == "pending":
-                await self._scan(file, held)
+                await self._scan(file, folded.position, held)
             case ProcessImage() | ProcessDocument() if file.status == "processing":
                 await self._process(file, task, held)
             case ScanFile() | ProcessImage() | ProcessDocument():
@@ -81,7 +82,7 @@ class Saga:
             raise ClaimLostError
         await self._command_bus.do(command, SAGA)
 
-    async def _scan(self, file: File, held: Held) -> None:
+    async def _scan(self, file: File, position: int, held: Held) -> None:
         try:
             verdict = await self._scanner.scan(self._blobs.read(file.blob))
         except UnscannableError:
@@ -89,6 +90,7 @@ class Saga:
             return
         told: tuple[UserId, ...] = ()
         if verdict.signature is not None and (room_id := file.room_id or file.for_room):
+            await checkpoints.have_reached(self._db, (LIVE.name,), position)  # who looked after the room at the upload
             told = tuple(await members.moderators(self._db, room_id))
         await self._note(NoteScan(file.file_id, verdict.scan, verdict.signature, told), held)
 

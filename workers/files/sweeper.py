@@ -17,7 +17,7 @@ from domain.file_name import storage_path
 from domain.ports.blobs import Blobs, BlobsUnavailableError
 from domain.ports.database import Db
 from domain.ports.record import Record, RecordUnavailableError
-from projections import checkpoints
+from projections import LIVE, checkpoints
 
 SWEEP_BLOBS_AT_ONCE = 20
 SWEEP_ROUND_SECONDS = 600.0
@@ -35,7 +35,6 @@ SELECT_REFERENCED = """
     UNION SELECT p.storage_path FROM read.export_parts p JOIN read.exports e ON e.id = p.export_id
     WHERE p.storage_path = ANY ($1::text[]) AND e.state IN ('awaiting_approval', 'queued', 'running')
 """
-PAUSE_SECONDS = 0.05
 
 
 class Sweeper:
@@ -86,7 +85,8 @@ class Sweeper:
         deadline = time.monotonic() + BLOB_CONDEMNED_SECONDS / 2
         removed = set[str]()
         try:
-            if await self._caught_up():
+            head = (await self._record.head()).position
+            if await checkpoints.have_reached(self._db, (LIVE.name,), head, seconds=SWEEP_CATCH_UP_SECONDS):
                 for blob in await self._unreferenced(condemned):
                     if time.monotonic() > deadline:
                         break
@@ -100,12 +100,3 @@ class Sweeper:
         paths = {storage_path(blob): blob for blob in blobs}
         referenced = set(await self._db.all(str, SELECT_REFERENCED, list(paths)))
         return [blob for path, blob in paths.items() if path not in referenced]
-
-    async def _caught_up(self) -> bool:
-        """Wait a little for the read tables; return whether they have passed the record's present head."""
-        head = (await self._record.head()).position
-        for _ in range(int(SWEEP_CATCH_UP_SECONDS / PAUSE_SECONDS)):
-            if await checkpoints.position(self._db, "live") >= head:
-                return True
-            await asyncio.sleep(PAUSE_SECONDS)
-        return False
