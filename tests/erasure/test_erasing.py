@@ -289,6 +289,7 @@ async def test_a_hold_beats_it_and_it_goes_on_once_the_hold_is_released(home: Ho
         with pytest.raises(HeldBackError):  # a round that looked before the hold was placed
             await home.house.bus.do(step, Caller())
     erasure_id = UUID(asked["erasure_id"])
+    await settled(home)
     assert await home.house.eraser.step(at_once=True) == 0
     await settled(home)
     assert (await ben.ask("GET", f"/messages/{kept['id']}", 200))["content"] == "kept for the court"
@@ -408,6 +409,7 @@ async def test_with_four_eyes_an_admins_waits_for_somebody_else_and_ones_own_doe
         await home.house.hansard.services.command_bus.do(command, caller)
         ids[person] = command.erasure_id
     approved, refused, impatient = people
+    await settled(home)
     assert await home.house.eraser.step(at_once=True) == 0
     assert [(await seen(home, ids[person]))["status"] for person in people] == ["waiting"] * 3
     await approved.ask("GET", "/users/me", 200)

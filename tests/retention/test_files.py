@@ -68,14 +68,14 @@ async def test_a_file_goes_too_whose_message_was_deleted_before_it_was_due(datab
         message = await ada.say(room_id, "see", message_type="file", file_id=file_id)
         await ada.ask("DELETE", f"/messages/{message['id']}", 200)
         await put(manager, f"/rooms/{room_id}/retention", days_max=10)
-        await caught_up(ada, database_url)
+        await hansard.settled()
         clock.days = 13
         said = await counts(hansard, room_id, clock, days_max=10)
         async with retainer(database_url, clock) as worker:
             done = await worker.step()
         assert done is not None and (done.messages, done.files, done.keys) == (0, 1, 1)
         assert (said.messages, said.files) == (0, 1)
-        await caught_up(ada, database_url)
+        await hansard.settled()
         view = await ada.ask("GET", f"/files/{file_id}", 200)
         assert (view["original_name"], view["size_bytes"], view["error"]["code"]) == ("", 0, "expired")
         assert await tables_that_say(database_url, "hers.bin") == []
