@@ -130,6 +130,7 @@ async def test_pages_that_a_gateway_keeps_hold_nothing_of_who_is_erased(home: Ho
 async def test_none_of_fifty_phrases_is_anywhere_after_an_erasure(home: Home) -> None:
     with logged(JSONRenderer()) as written:
         made = await planted(home.house.hansard)
+        await home.house.hansard.settled(groups=(LIVE.name, MESSAGE_HTML.name))
         before = await scans.in_tables(home.owner, made.phrases)
         assert {"read.messages", "read.message_html", "read.users", "read.files", "read.sessions"} <= before.keys()
         assert len(set().union(*before.values())) > 30 and await scans.in_redis(home.redis_url, made.phrases)

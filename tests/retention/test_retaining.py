@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST
+from projections import LIVE, MESSAGE_HTML, NOTIFICATIONS, PAST, checkpoints
 from tests.deployments import Gateway, Person, as_login, deployment, ledger
 from tests.lines import line
 from tests.record.offices import office_on
@@ -59,8 +59,10 @@ async def living_keys(database_url: str, room_id: str) -> int:
 async def everything_follows_from_the_record(database_url: str) -> None:
     """Rebuild what is served, count anew, and verify what was signed."""
     db = await Database.open(as_login(database_url, "operator"), size=4)
+    groups = (LIVE, MESSAGE_HTML, PAST, NOTIFICATIONS)
     async with ledger(database_url) as (_, record, _bus):
-        for group in (LIVE, MESSAGE_HTML, PAST, NOTIFICATIONS):
+        assert await checkpoints.have_reached(db, [group.name for group in groups], (await record.head()).position)
+        for group in groups:
             [*verdicts] = await Rebuild(group, record, db, progress=lambda progress: None).run(swap=False)
             assert [each for each in verdicts if not each.is_equal] == [], group.name
     verdict = await compare_counts(db, lambda progress: None, time.perf_counter)
