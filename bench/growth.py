@@ -10,7 +10,7 @@ in proportion: listeners of the room.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from uuid import UUID
@@ -33,6 +33,7 @@ EVENTS = (10_000, 100_000, 1_000_000)
 MEMBERS = (10, 1_000, 10_000)
 SOCKETS = (100, 1_000, 5_000)
 MEASURED_SECONDS = 6.0
+QUIET_SECONDS = 10.0
 WARM_SECONDS = 2.0
 ROUNDS = 3
 ROOMS = 20
@@ -109,18 +110,25 @@ async def by_members() -> Curve:
 
 
 async def by_sockets(sizes: Sequence[int]) -> AsyncIterator[Curve]:
-    """Sockets of other rooms, which hear nothing of it; then sockets of the same room, at five messages a second."""
+    """Sockets of other rooms, which hear nothing of it; then sockets of the same room, at five messages a second.
+
+    Each round begins with the fewest again: what changes with time on a shared machine is then in every size.
+    """
     async with Deployment() as deployment:
         crew = await people(deployment.base, ROOM_PEOPLE)
         rooms = [await room_of(crew[0], crew[1:], f"G {n}") for n in range(ROOMS)]
         elsewhere = await room_of(crew[0], crew[1:], "Elsewhere")
         idle: list[Socket] = []
-        points = []
+        alone: dict[int, list[float]] = {count: [] for count in sizes}
+        beside: dict[int, list[float]] = {count: [] for count in sizes}
         async with _talk(deployment, crew, rooms) as talk:
-            for count in sizes:
-                await _open(deployment, crew[1], elsewhere, idle, count)
-                points.append(Point(count, await _cost(deployment, talk)))
-        yield Curve("A message to 5 listeners", "idle sockets beside them", "ms", points)
+            for _ in range(ROUNDS):
+                for count in sizes:
+                    await _open(deployment, crew[1], elsewhere, idle, count, drop=True)
+                    alone[count].append(await _cost_of_a_second(deployment))
+                    beside[count].append(await _cost_once(deployment, talk, None))
+        yield _least("A message to 5 listeners", "idle sockets beside them", "ms", beside)
+        yield _least("A second in which nobody says anything", "idle sockets", "ms", alone)
         points = []
         async with _talk(deployment, crew[:1], [elsewhere]) as talk:
             for count in sizes:
@@ -177,6 +185,16 @@ async def _cost_once(deployment: Deployment, talk: Talk, rate: float | None) -> 
         sender.stop()
     await asyncio.sleep(WARM_SECONDS)
     return 1000 * used / max(1, accepted)
+
+
+async def _cost_of_a_second(deployment: Deployment) -> float:
+    before, began = deployment.cpu_seconds(), time.perf_counter()
+    await asyncio.sleep(QUIET_SECONDS)
+    return 1000 * (deployment.cpu_seconds() - before) / (time.perf_counter() - began)
+
+
+def _least(title: str, sizes: str, unit: str, figures: Mapping[int, Sequence[float]]) -> Curve:
+    return Curve(title, sizes, unit, [Point(size, min(found)) for size, found in figures.items()])
 
 
 async def _page_cost(deployment: Deployment, person: Client, room: str) -> float:
