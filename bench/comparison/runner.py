@@ -17,6 +17,7 @@ from bench.comparison.report import Report, report
 from bench.comparison.scenarios import SCENARIOS, Length, Run
 from bench.comparison.servers import Servers
 from bench.comparison.socketio import SocketIo
+from runtime.embedded.location import PORT
 
 ROUNDS = 3
 SEVERAL_GATEWAYS = (2, 4)
@@ -77,6 +78,8 @@ async def compare(plan: Plan, *, say: Callable[[Run], None]) -> Report:
         sys.exit(f"Not installed or not known: {', '.join(sorted(unknown))}. There are {', '.join(there)}.")
     given, runs = cores(plan.cores), []
     async with Servers(given) as servers:
+        if not servers.is_on_loopback and "ejabberd" in plan.peers:
+            sys.exit(f"ejabberd asks Postgres at port {PORT} of loopback, which is taken.")
         if not servers.is_on_loopback:
             there.pop("ejabberd", None)
         contenders = [there[name](servers, plan) for name in plan.peers or (name for name in there if "×" not in name)]
