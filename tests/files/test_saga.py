@@ -323,8 +323,8 @@ async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_n
 ) -> None:
     async with (
         deployment(database_url, redis_url) as hansard,
-        worker(hansard, database_url, redis_url, claim_seconds=0.4) as first,
-        worker(hansard, database_url, redis_url, claim_seconds=0.4) as second,
+        worker(hansard, database_url, redis_url, claim_seconds=2.0) as first,
+        worker(hansard, database_url, redis_url, claim_seconds=2.0) as second,
     ):
         ada = await hansard.person()
         await ada.upload(pictures.jpeg())
@@ -334,7 +334,7 @@ async def test_a_task_whose_worker_fell_silent_is_taken_over_and_a_held_one_is_n
         for _ in range(3):
             assert await first.tasks.beat(taken)
             stream = second.tasks._stream("scan")
-            assert (await second.tasks._redis.xautoclaim(stream, "workers", "x", 400))[1] == []
+            assert (await second.tasks._redis.xautoclaim(stream, "workers", "x", 2_000))[1] == []
             assert (await second.tasks.listed())[0].detail.startswith(f"by {first.tasks._consumer}")
         over = None
 
